@@ -1,0 +1,1 @@
+"""The hub: rooms, subscribers, Server-Sent Events."""

@@ -1,0 +1,1 @@
+"""The tailer: follows log files and ships their lines."""

@@ -1,0 +1,1 @@
+"""Runcast, the public package: SDK, CLI and the contract they share."""
