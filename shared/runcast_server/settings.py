@@ -1,0 +1,211 @@
+"""Every setting of the servers, read from the environment once, at start.
+
+One small class for each service and each backing service. A field's name is its environment
+variable's: `sse_heartbeat_interval_s` is `RUNCAST_SSE_HEARTBEAT_INTERVAL_S`. An empty variable
+counts as one that isn't set. Relative paths are resolved against the directory of the start,
+here and nowhere else. `docs/operations.md` describes each of them; a test compares the two.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "RUNCAST_"
+
+# Read by the command line and the SDK, which share the environment with the servers.
+CLIENT_NAMES = frozenset({"RUNCAST_URL", "RUNCAST_TOKEN", "RUNCAST_PROJECT", "RUNCAST_RUN_ID"})
+
+
+class SettingsError(Exception):
+    """A setting can't be understood. The message names each variable and what is wrong with it."""
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
+
+
+def _paths(value: object) -> object:
+    return tuple(value.split(os.pathsep)) if isinstance(value, str) else value
+
+
+def _url_of(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if urlsplit(url).scheme not in schemes:
+            raise ValueError(
+                f"must be a URL that starts with {', '.join(f'{s}://' for s in schemes)}"
+            )
+        return url
+
+    return AfterValidator(check)
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)]
+PostgresUrl = Annotated[str, _url_of("postgresql", "postgres")]
+RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+
+class ProcessSettings(_Settings):
+    """What each process needs, whichever services it runs."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    data: AbsolutePath = Field(default=Path(".runcast"), validate_default=True)
+    public_url: str | None = None
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(lambda value: tuple(value.split(",")) if isinstance(value, str) else value),
+    ] = ()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    metrics_public: bool = False
+    start_wait_s: float = Field(default=30, ge=0)
+    shutdown_grace_s: float = Field(default=4, gt=0)
+
+
+class PostgresSettings(_Settings):
+    """The database. `runcast up` fills the URL in for its embedded server."""
+
+    database_url: PostgresUrl | None = Field(default=None, repr=False)
+    database_pool_size: int = Field(default=10, ge=2)
+
+
+class RedisSettings(_Settings):
+    """Redis or Valkey, for fan-out and ingest. `runcast up` fills in its embedded server's URL."""
+
+    redis_url: RedisUrl | None = Field(default=None, repr=False)
+
+
+class AuthSettings(_Settings):
+    """Who is believed."""
+
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    project_creation: Literal["anyone", "admin"] = "anyone"
+
+
+class ApiSettings(_Settings):
+    """The REST service with ingester and sweeper."""
+
+    run_heartbeat_s: float = Field(default=30, gt=0)
+    log_retention_days: int | None = Field(default=None, ge=1)
+    artifacts_url: str | None = None
+    ingest_secret: SecretStr | None = None
+
+
+class HubSettings(_Settings):
+    """Live streams."""
+
+    sse_heartbeat_interval_s: float = Field(default=30, gt=0)
+    sse_connection_timeout_m: float = Field(default=60, gt=0)
+    sse_max_connections_per_user: int = Field(default=5, ge=0)
+    sse_max_connections_per_key: int = Field(default=100, ge=0)
+    event_channel_buffer: int = Field(default=10_000, ge=1)
+    hub_memory_mb: int = Field(default=256, ge=1)
+
+
+class TailerSettings(_Settings):
+    """Following of files beside the agents."""
+
+    runs_dir: AbsolutePath = Field(default=Path("runs"), validate_default=True)
+    tail_roots: PathList = ()
+    tail_project: str = "default"
+    tail_poll_ms: int = Field(default=100, ge=1)
+    tail_wait_s: float = Field(default=5, ge=0)
+    max_line_bytes: int = Field(default=65_536, ge=1)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The directories beneath which `/tail` may read; `runs_dir` unless others are named."""
+        return self.tail_roots or (self.runs_dir,)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """All settings of one process, as `read` found them."""
+
+    process: ProcessSettings
+    postgres: PostgresSettings
+    redis: RedisSettings
+    auth: AuthSettings
+    api: ApiSettings
+    hub: HubSettings
+    tailer: TailerSettings
+
+    @property
+    def artifacts_url(self) -> str:
+        """Where large artifacts go: a folder of the data directory unless a URL was given."""
+        return self.api.artifacts_url or (self.process.data / "artifacts").as_uri()
+
+
+SECTIONS: tuple[type[_Settings], ...] = (
+    ProcessSettings,
+    PostgresSettings,
+    RedisSettings,
+    AuthSettings,
+    ApiSettings,
+    HubSettings,
+    TailerSettings,
+)
+
+_Section = TypeVar("_Section", bound=_Settings)
+
+
+def read(**given: object) -> ServerSettings:
+    """Read the environment; what is `given` and not None (a command's flags) wins over it.
+
+    Raises SettingsError, which names every variable that can't be understood.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    problems: list[str] = []
+
+    def section(kind: type[_Section]) -> _Section | None:
+        fields = {name: value for name, value in chosen.items() if name in kind.model_fields}
+        try:
+            return kind(**fields)
+        except ValidationError as error:
+            problems.extend(_complaints(error))
+            return None
+
+    process, postgres, redis = (
+        section(ProcessSettings),
+        section(PostgresSettings),
+        section(RedisSettings),
+    )
+    auth, api = section(AuthSettings), section(ApiSettings)
+    hub, tailer = section(HubSettings), section(TailerSettings)
+    if not (process and postgres and redis and auth and api and hub and tailer):
+        raise SettingsError("\n".join(problems))
+    return ServerSettings(process, postgres, redis, auth, api, hub, tailer)
+
+
+def names() -> frozenset[str]:
+    """The environment variables that the servers read."""
+    return frozenset(f"{PREFIX}{field.upper()}" for kind in SECTIONS for field in kind.model_fields)
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that nothing reads: most likely misspelt."""
+    known = names() | CLIENT_NAMES
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False):
+        name = str(problem["loc"][0]) if problem["loc"] else "?"
+        said = problem["msg"].removeprefix("Value error, ")
+        shown = "" if name.endswith(("_url", "_secret")) else f" (it is {problem['input']!r})"
+        yield f"{PREFIX}{name.upper()}: {said}{shown}"
