@@ -1,0 +1,158 @@
+"""Connections to Postgres: one pool for requests, one for the event log.
+
+Both log in with the same URL and become one of the two service roles as they connect, so neither can
+touch what its role was not given. Every wait has a deadline: for a free connection, for a lock, for an
+answer, and for a client of ours that was stopped while it held a transaction open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from runcast_server.errors import Unavailable
+
+Connection: TypeAlias = Any
+"""An asyncpg connection (asyncpg ships no types)."""
+Pool: TypeAlias = Any
+"""An asyncpg pool."""
+
+REQUEST_ROLE = "runcast_request"
+LOG_ROLE = "runcast_log"
+
+ACQUIRE_SECONDS = 5.0
+COMMAND_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+CONNECTION_ERRORS = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+"""What asyncpg raises while Postgres is away, full or restarting."""
+
+_SESSION = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_user_timeout": "10s",
+    "timezone": "UTC",
+    "jit": "off",
+}
+
+
+class Actor(Protocol):
+    """Whom row-level security asks about: a person, or a key that is bound to one project."""
+
+    @property
+    def user_id(self) -> UUID | None: ...
+    @property
+    def project_id(self) -> UUID | None: ...
+    @property
+    def is_admin(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The two pools of a process."""
+
+    requests: Pool
+    log: Pool
+
+    @contextlib.asynccontextmanager
+    async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
+        """A read-only transaction in which row-level security sees this caller.
+
+        All its statements read one snapshot (repeatable read), so the head and the rows that an answer
+        shows belong together. Who acts is local to the transaction: a pooled connection carries nothing
+        over.
+        """
+        async with (
+            acquire(self.requests) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await act_as(connection, actor)
+            yield connection
+
+    async def close(self) -> None:
+        """Closes both pools; connections still in use after 5 s are cut."""
+        for pool in (self.requests, self.log):
+            try:
+                async with asyncio.timeout(5.0):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+
+async def act_as(connection: Connection, actor: Actor) -> None:
+    """Names the caller to row-level security for the rest of the transaction."""
+    await connection.execute(
+        """SELECT set_config('runcast.user_id', $1, true), set_config('runcast.project_id', $2, true),
+                  set_config('runcast.is_admin', $3, true)""",
+        str(actor.user_id or ""),
+        str(actor.project_id or ""),
+        "on" if actor.is_admin else "off",
+    )
+
+
+@contextlib.asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool. Raises `Unavailable` when none is free in time or Postgres is away."""
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+    except TimeoutError as error:
+        raise Unavailable("no database connection became free in time") from error
+    except (OSError, *CONNECTION_ERRORS) as error:
+        raise Unavailable("the database can't be reached") from error
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
+
+
+async def open_database(url: str, *, requests: int = 10, log: int = 10) -> Database:
+    """Opens both pools on the database at `url`, with at most so many connections each."""
+    return Database(
+        await open_pool(url, role=REQUEST_ROLE, size=requests),
+        await open_pool(url, role=LOG_ROLE, size=log),
+    )
+
+
+async def open_pool(url: str, *, role: str, size: int) -> Pool:
+    """A pool whose connections act as `role`."""
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        max_inactive_connection_lifetime=300.0,
+        init=_prepare,
+        reset=_keep,
+        server_settings={"role": role, "application_name": role} | _SESSION,
+    )
+    assert pool is not None
+    return pool
+
+
+async def _keep(connection: Connection) -> None:
+    """Nothing to reset: we set nothing for longer than a transaction, and a reset costs a round trip."""
+
+
+async def _prepare(connection: Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads
+        )
+
+
+def _encode_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
