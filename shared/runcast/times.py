@@ -1,0 +1,45 @@
+"""Times as they are written: seconds in files, milliseconds on the wire, always UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def to_seconds(moment: datetime) -> str:
+    """`2024-01-15T10:00:05+00:00`: the form of every time in a run's files."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def to_milliseconds(moment: datetime) -> str:
+    """`2024-01-15T10:00:05.123Z`: the form of every time in messages and events."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse(text: str) -> datetime:
+    """An ISO-8601 time; one without an offset is taken as UTC. Raises `ValueError`."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def duration_seconds(text: str) -> float:
+    """`90s`, `5m`, `1h30m`, `2d` or a bare number of seconds. Raises `ValueError`."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"not a duration: {text!r} (for example 90s, 5m, 1h30m)")
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+
+
+def since(text: str) -> datetime:
+    """A moment given as an ISO-8601 time or as a duration back from now."""
+    try:
+        return now() - timedelta(seconds=duration_seconds(text))
+    except ValueError:
+        return parse(text)
