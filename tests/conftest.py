@@ -1,0 +1,85 @@
+"""Fixtures for everyone: real servers once per session, a database of its own for each test.
+
+`database_url` is a fresh copy of a template that dbmate migrated, so a test neither pays for the
+migrations nor sees what another one wrote. `redis_url` is the session's Redis, emptied.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis
+
+from runcast_server import migrate
+from tests import servers
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A superuser's URL of the session's Postgres server, database `postgres`."""
+    with servers.postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server_url() -> Iterator[str]:
+    """The session's Redis server."""
+    with servers.redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str) -> str:
+    """The name of a migrated database that nobody connects to."""
+    migrate.up(in_database(postgres_url, "runcast_template"))
+    return "runcast_template"
+
+
+@pytest.fixture(scope="session")
+def database_names() -> Iterator[str]:
+    return (f"test_{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def database_url(
+    postgres_url: str, template_database: str, database_names: Iterator[str]
+) -> Iterator[str]:
+    """A migrated database for this test alone; dropped with whoever is still connected."""
+    name = next(database_names)
+    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield in_database(postgres_url, name)
+    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    """The session's Redis, empty."""
+    with redis.Redis.from_url(redis_server_url) as client:
+        client.flushall()
+    return redis_server_url
+
+
+def in_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def run_sql(url: str, statement: str) -> None:
+    """One statement outside of any transaction block."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
