@@ -1,0 +1,220 @@
+"""The catalogue of events: every name that a stream may carry, and what its data holds.
+
+Names as in `docs/protocol.md`. Each event about a run also carries `run_id`; about a task
+`task_id` or `subtask_id`. Times are ISO-8601 in UTC. A worker's own events are named
+`x:<name>` and carry any JSON up to 64 KiB.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+RUN_CREATED = "run:created"
+RUN_STATUS_CHANGED = "run:status_changed"
+RUN_STEP_CHANGED = "run:step_changed"
+RUN_LIVENESS_CHANGED = "run:liveness_changed"
+RUN_UPDATED = "run:updated"
+RUN_PROGRESS = "run:progress"
+AGENT_STARTED = "agent:started"
+AGENT_COMPLETED = "agent:completed"
+AGENT_FAILED = "agent:failed"
+AGENT_LOG = "agent:log"
+LOG_CLOSED = "log:closed"
+LOG_REOPENED = "log:reopened"
+ARTIFACT_CREATED = "artifact:created"
+TASK_STATUS_CHANGED = "task:status_changed"
+SUBTASK_STATUS_CHANGED = "subtask:status_changed"
+SUBTASK_UNBLOCKED = "subtask:unblocked"
+CUSTOM_PREFIX = "x:"
+
+CONNECTED = "connected"
+GAP = "gap"
+BACKFILL = "backfill"
+BYE = "bye"
+
+CONTROL = frozenset({CONNECTED, GAP, BACKFILL, BYE})
+"""Frames about the stream itself. Only `gap` carries an id."""
+
+ACTIVE_STATUSES = frozenset({"queued", "running", "awaiting_feedback"})
+TERMINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
+"""A run that has reached one of these never changes its status again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream.
+
+    `id` is the project's event number (1, 2, 3 … over all its events), and the position from
+    which a stream resumes; None for control frames and lines sent as backfill.
+    """
+
+    type: str
+    data: dict[str, Any] = field(default_factory=dict)
+    id: int | None = None
+
+
+class RunRef(TypedDict):
+    run_id: str
+
+
+class RunCreated(RunRef):
+    run: dict[str, Any]
+    at: str
+
+
+class RunStatusChanged(RunRef):
+    old_status: str
+    new_status: str
+    at: str
+
+
+class RunStepChanged(RunRef):
+    old_step: str | None
+    new_step: str
+    at: str
+
+
+class RunLivenessChanged(RunRef):
+    old_liveness: str
+    new_liveness: str
+    at: str
+
+
+class RunUpdated(RunRef):
+    """`changed`: the other fields that changed, with their new values."""
+
+    changed: dict[str, Any]
+    at: str
+
+
+class RunProgress(RunRef, total=False):
+    ts: str
+    stage: str
+    message: str
+    percent: int | None
+    step: int | None
+    total_steps: int | None
+
+
+class AgentStarted(RunRef):
+    run: dict[str, Any]
+
+
+class AgentCompleted(RunRef):
+    run: dict[str, Any]
+    result: Any
+    pr_url: str | None
+
+
+class AgentFailed(RunRef):
+    run: dict[str, Any]
+    error: str | None
+    will_retry: bool | None
+
+
+class AgentLog(RunRef, total=False):
+    """`line_number` counts 1, 2, 3 … per run, over all its sources."""
+
+    line_number: int
+    line: str
+    ts: str
+    level: str | None
+    agent_name: str | None
+    event_type: str | None
+    payload: Any
+    source: str
+
+
+class LogClosed(RunRef):
+    """`reason`: `sentinel`, `status`, `stopped` or `abandoned`."""
+
+    source: str
+    lines: int
+    bytes: int
+    reason: str
+
+
+class ArtifactCreated(RunRef):
+    artifact_id: str
+    step_name: str
+    version: int
+    media_type: str
+    size: int
+
+
+class TaskStatusChanged(TypedDict):
+    task_id: str
+    old_status: str | None
+    new_status: str
+
+
+class SubtaskStatusChanged(TypedDict):
+    subtask_id: str
+    subtask: dict[str, Any]
+    old_status: str | None
+
+
+class SubtaskUnblocked(TypedDict):
+    subtask_id: str
+    unblocked_by_id: str
+
+
+class Connected(TypedDict):
+    """Always first. `active_runs` is their state at `head`: with the later events applied it is
+    the state now. `resumed_from` is the position taken, or None."""
+
+    connection_id: str
+    project_id: str
+    epoch: str
+    head: int
+    resumed_from: int | None
+    active_runs: list[dict[str, Any]]
+    heartbeat_s: float
+    timeout_m: float
+
+
+class Gap(TypedDict):
+    """Events `from` … `to` will not be sent; `refetch` lists the URLs of the state instead.
+    `reason`: `retention`, `lag`, `ahead_of_head` or `reset`."""
+
+    to: int
+    reason: str
+    refetch: list[str]
+
+
+class Backfill(RunRef):
+    """After lines sent as backfill, which carry no id."""
+
+    from_line: int
+    to_line: int
+    complete: bool
+
+
+class Bye(TypedDict):
+    """The stream ends: `timeout`, `complete`, `shutdown`, `token_expired`, `revoked`, `deleted`."""
+
+    reason: str
+
+
+DATA: dict[str, type] = {
+    RUN_CREATED: RunCreated,
+    RUN_STATUS_CHANGED: RunStatusChanged,
+    RUN_STEP_CHANGED: RunStepChanged,
+    RUN_LIVENESS_CHANGED: RunLivenessChanged,
+    RUN_UPDATED: RunUpdated,
+    RUN_PROGRESS: RunProgress,
+    AGENT_STARTED: AgentStarted,
+    AGENT_COMPLETED: AgentCompleted,
+    AGENT_FAILED: AgentFailed,
+    AGENT_LOG: AgentLog,
+    LOG_CLOSED: LogClosed,
+    LOG_REOPENED: LogClosed,
+    ARTIFACT_CREATED: ArtifactCreated,
+    TASK_STATUS_CHANGED: TaskStatusChanged,
+    SUBTASK_STATUS_CHANGED: SubtaskStatusChanged,
+    SUBTASK_UNBLOCKED: SubtaskUnblocked,
+    CONNECTED: Connected,
+    GAP: Gap,
+    BACKFILL: Backfill,
+    BYE: Bye,
+}
+"""The description of each event's data, by its name."""

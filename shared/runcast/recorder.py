@@ -1,0 +1,327 @@
+"""Writes a run's files: the core under trackers, the logging handler and `runcast exec`.
+
+Every call is on disk when it returns. `spool.jsonl` comes first and is the truth: it holds each
+call whole, it gives the numbers, and a server is fed from it. The other files are views of it
+(`logs.txt` for people, `status.json` for polling), so a process that dies between two writes leaves
+at most a view behind, which the next one to open the run mends.
+
+Several threads and processes may write one run: each call takes a lock on the spool and first
+looks what others have appended since. A forked child opens the files anew, because it would share
+its parent's locks otherwise.
+
+Nothing is forced to the disk's platter: what a call wrote survives the process, not a power cut.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from runcast import artifacts, encoding, files, locks, messages, times
+from runcast.events import TERMINAL_STATUSES
+from runcast.rundir import RunDirectory, index_artifact, index_run
+
+STATUS_EVENTS = 1_000
+LOCK_SECONDS = 2.0
+LOG_SOURCE = "logs.txt"
+INLINE_ARTIFACT_BYTES = 64 * 1024
+
+Json = dict[str, Any]
+
+
+class Recorder:
+    """The open files of one run.
+
+    `run` is the run as run.json shows it. Errors are those of the file system; `TimeoutError`
+    means that another process held the run's lock for too long.
+    """
+
+    def __init__(self, directory: RunDirectory, run: Json, *, json_logs: bool = False) -> None:
+        self.directory = directory
+        self.run = run
+        self._json_logs = json_logs
+        self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
+        self._sources: dict[str, tuple[int, int]] = {}
+        self._error: str | None = None
+        self._open()
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run["id"])
+
+    @property
+    def is_finished(self) -> bool:
+        return self.run["status"] in TERMINAL_STATUSES
+
+    def begin(self) -> None:
+        """Writes the run's first state, or notes that it goes on."""
+        with self._writing():
+            is_new = self._spool.size == 0
+            self.run["status"] = "running"
+            self.run["started_at"] = self.run["started_at"] or _now()
+            self._reach(self.run["current_step"])
+            if is_new:
+                fields = {name: self.run[name] for name in _CREATION_FIELDS}
+                self._keep(messages.started(self.run_id, project=self.run["project"], **fields))
+            self._write_run()
+            self._write_status()
+        index_run(self.directory.path.parent, self.run)
+
+    def log(self, message: str, *, level: str = "info", **fields: Any) -> None:
+        """One log entry: `agent_name`, `event_type` and `payload` are kept beside its text."""
+        with self._writing():
+            self._log(message, level, fields)
+
+    def lines(self, source: str, texts: Sequence[str]) -> None:
+        """Lines of a program's output, as they are; without their ends."""
+        with self._writing():
+            texts = [encoding.printable(text) for text in texts]
+            self._keep(self._numbered(source, texts))
+            self._logs.append("".join(f"{text}\n" for text in texts).encode())
+            if self._structured:
+                stamp = _now()
+                entries = ({"ts": stamp, "source": source, "msg": text} for text in texts)
+                self._structured.append(b"".join(encoding.encode(e) + b"\n" for e in entries))
+
+    def progress(self, stage: str, message: str, **numbers: int | None) -> None:
+        """A progress event: `percent`, `step`, `total_steps`.
+
+        run.json is written when the step changes; status.json is what follows every event.
+        """
+        with self._writing():
+            moment = times.now()
+            given = {name: value for name, value in numbers.items() if value is not None}
+            stamp = times.to_seconds(moment)
+            event: Json = {"ts": stamp, "stage": stage, "message": message, **given}
+            encoded = encoding.encode(event)
+            exact = times.to_milliseconds(moment)
+            self._keep(messages.progress(self.run_id, stage, message, **given, ts=exact))
+            self._events_file.append(encoded + b"\n")
+            self._events.append(encoded)
+            percent = f" ({given['percent']}%)" if "percent" in given else ""
+            self._log(f"[{stage}]{percent} {message}", "info", {}, stamp)
+            self.run["progress"] = event
+            if stage in self.run["steps"] and stage != self.run["current_step"]:
+                self._reach(stage)
+                self._write_run()
+            self._write_status()
+
+    def update(self, **changed: Any) -> None:
+        """Other fields of the run: `status` (not a terminal one), `current_step`, `metadata`."""
+        with self._writing():
+            self._keep(messages.updated(self.run_id, **changed))
+            if step := changed.pop("current_step", None):
+                self._reach(step)
+            if "metadata" in changed:
+                changed["metadata"] = {**self.run["metadata"], **changed["metadata"]}
+            self.run.update(changed)
+            self._write_run()
+            self._write_status()
+
+    def custom(self, name: str, data: Json) -> None:
+        with self._writing():
+            self._keep(messages.custom(self.run_id, name, data))
+
+    def artifact(self, step_name: str, source: artifacts.Source) -> Json:
+        """Keeps an output of a step as its next version; answers its entry in the manifest."""
+        with self._writing():
+            return self._artifact(step_name, source)
+
+    def finish(
+        self,
+        status: str,
+        *,
+        error: str | None = None,
+        result: Any = None,
+        pr_url: str | None = None,
+    ) -> None:
+        """The run's end: `completed`, `failed` or `cancelled`. Later ends change nothing."""
+        with self._writing():
+            if self.is_finished:
+                return
+            if self.directory.output.is_file() and not self._has_output():
+                self._artifact("output", artifacts.Source(path=self.directory.output, moves=False))
+            text, level = _LAST_WORDS[status]
+            self._log(text.format(error=error or "unknown"), level, {})
+            self._keep(_last_message(self.run_id, status, error, result, pr_url))
+            for source, (lines, size) in self._sources.items():
+                closing = self._numbered(source, [])
+                closing["closed"] = {"reason": "status", "lines": lines, "bytes": size}
+                self._keep(closing)
+            self._error = error
+            self.run.update(
+                status=status, error=error, result=result, pr_url=pr_url, finished_at=_now()
+            )
+            self._write_run()
+            self._write_status(log={"lines": self._logs.lines, "bytes": self._logs.size})
+        index_run(self.directory.path.parent, self.run)
+
+    def close(self) -> None:
+        """Closes the files. A recorder that is closed can't be used again."""
+        for each in self._files():
+            each.close()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._spool = files.LineFile(self.directory.spool)
+        self._logs = files.LineFile(self.directory.logs)
+        self._events_file = files.LineFile(self.directory.events)
+        self._structured = files.LineFile(self.directory.json_logs) if self._json_logs else None
+        with locks.locked(self._spool.fileno(), LOCK_SECONDS):
+            for each in self._files()[1:]:
+                each.catch_up()
+            if self._logs.lines and not self._spool.size:
+                self._sources[LOG_SOURCE] = (self._logs.lines, self._logs.size)
+            self._adopt()
+
+    def _files(self) -> list[files.LineFile]:
+        always = [self._spool, self._logs, self._events_file]
+        return [*always, self._structured] if self._structured else always
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            for each in self._files():
+                each.close()
+            self._open()
+        with self._lock, locks.locked(self._spool.fileno(), LOCK_SECONDS):
+            self._adopt()
+            yield
+
+    def _adopt(self) -> None:
+        """Takes over what is in the spool that this recorder didn't write."""
+        start, end = self._spool.catch_up()
+        if start == end:
+            return
+        last = b""
+        for line in self._spool.read_lines(start, end):
+            if b'"lines"' in line and (message := _parsed(line)).get("type") == messages.LINES:
+                lines, size = self._sources.get(message["source"], (0, 0))
+                ends = sum(len(text.encode()) + 1 for text in message["lines"])
+                self._sources[message["source"]] = (lines + len(message["lines"]), size + ends)
+                if message["source"] == LOG_SOURCE:
+                    last = "".join(f"{text}\n" for text in message["lines"]).encode()
+        for each in self._files()[1:]:
+            each.catch_up()
+        if last and self._sources[LOG_SOURCE][1] == self._logs.size + len(last):
+            self._logs.append(last)
+        self._reload()
+
+    def _reload(self) -> None:
+        if self.directory.run.exists():
+            self.run = self.directory.read_run()
+        if self.directory.status.exists():
+            status = self.directory.read_status()
+            self._events.clear()
+            self._events.extend(encoding.encode(event) for event in status["events"])
+            self._error = status.get("error")
+
+    def _keep(self, message: messages.Message) -> None:
+        self._spool.append(encoding.encode(message) + b"\n")
+
+    def _numbered(self, source: str, texts: Sequence[str]) -> messages.Message:
+        lines, size = self._sources.get(source, (0, 0))
+        ends = sum(len(text.encode()) + 1 for text in texts)
+        self._sources[source] = (lines + len(texts), size + ends)
+        return messages.lines(self.run_id, source, texts, first_line=lines + 1, first_offset=size)
+
+    def _log(self, text: str, level: str, fields: Json, stamp: str | None = None) -> None:
+        stamp = stamp or _now()
+        text = encoding.printable(text)
+        written = f"{stamp} [{level.upper()}] {text}".split("\n")
+        message = self._numbered(LOG_SOURCE, written)
+        given = {name: value for name, value in fields.items() if value is not None}
+        if given:
+            entry = {"ts": stamp, "level": level.lower(), "message": text, **given}
+            message["entries"] = [entry, *[None] * (len(written) - 1)]
+        self._keep(message)
+        self._logs.append("".join(f"{line}\n" for line in written).encode())
+        if self._structured:
+            entry = {"ts": stamp, "level": level.upper(), "msg": text, **given}
+            self._structured.append(encoding.encode(entry) + b"\n")
+
+    def _reach(self, step: str | None) -> None:
+        if step is not None:
+            self.run["current_step"] = step
+            self.run["step_timestamps"].setdefault(step, _now())
+
+    def _artifact(self, step_name: str, source: artifacts.Source) -> Json:
+        known = self.directory.read_artifacts()
+        version = 1 + sum(entry["step_name"] == step_name for entry in known)
+        entry = artifacts.store(self.directory, step_name, version, source)
+        index_artifact(self.directory, entry)
+        message = messages.event("artifact:created", self.run_id, entry)
+        if source.is_json and entry["size"] <= INLINE_ARTIFACT_BYTES:
+            message["data"] = {**entry, "content": source.content}
+        self._keep(message)
+        return entry
+
+    def _has_output(self) -> bool:
+        return any(entry["path"] == "output.zip" for entry in self.directory.read_artifacts())
+
+    def _write_run(self) -> None:
+        self.run["updated_at"] = _now()
+        self.run["last_line_number"] = sum(lines for lines, _ in self._sources.values())
+        files.replace(self.directory.run, encoding.encode(self.run))
+
+    def _write_status(self, **more: Any) -> None:
+        head: Json = {
+            "run_id": self.run["key"] or self.run["id"],
+            "status": self.run["status"],
+            "created_at": self.run["created_at"],
+            "updated_at": _now(),
+        }
+        if self._error is not None:
+            head["error"] = self._error
+        tail = encoding.encode(more)[1:] if more else b"}"
+        parts = (encoding.encode(head)[:-1], b',"events":[', b",".join(self._events), b"]")
+        content = b"".join(parts) + (b"," + tail if more else tail)
+        files.replace(self.directory.status, content)
+
+
+_CREATION_FIELDS = (
+    "key",
+    "name",
+    "phase",
+    "current_step",
+    "steps",
+    "agent_type",
+    "agent_name",
+    "task_id",
+    "input",
+    "metadata",
+)
+_LAST_WORDS = {
+    "completed": ("Run completed successfully.", "info"),
+    "failed": ("Run failed: {error}", "error"),
+    "cancelled": ("Run cancelled.", "warning"),
+}
+
+
+def _last_message(
+    run_id: str, status: str, error: str | None, result: Any, pr_url: str | None
+) -> messages.Message:
+    match status:
+        case "completed":
+            return messages.completed(run_id, result=result, pr_url=pr_url)
+        case "failed":
+            return messages.failed(run_id, error or "unknown", result=result)
+        case _:
+            return messages.updated(run_id, status=status, error=error, result=result)
+
+
+def _parsed(line: bytes) -> Json:
+    try:
+        message: Json = orjson.loads(line)
+    except ValueError:
+        return {}
+    return message
+
+
+def _now() -> str:
+    return times.to_seconds(times.now())
