@@ -74,7 +74,12 @@ class Jump:
     seq: int
 
 
-def parse_live(message: bytes) -> Block | Jump | None:
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A live message: the project was deleted."""
+
+
+def parse_live(message: bytes) -> Block | Jump | Deleted | None:
     """A message of a live channel; None for one that isn't understood (a hub then checks its head)."""
     try:
         match message[:1]:
@@ -83,6 +88,8 @@ def parse_live(message: bytes) -> Block | Jump | None:
             case b"j":
                 epoch, seq = message[1:].split(b" ")
                 return Jump(int(epoch), int(seq))
+            case b"d":
+                return Deleted()
     except ValueError:
         return None
     return None
@@ -103,8 +110,9 @@ class Bus:
         options: dict[str, Any] = {
             "socket_timeout": seconds,
             "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_keepalive": True,
         }
+        if not self.url.startswith("unix:"):
+            options["socket_keepalive"] = True
         if self.is_cluster:
             return RedisCluster.from_url(self.url.replace("+cluster", ""), **options)
         return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 1), **options)
@@ -162,9 +170,14 @@ class Bus:
         return blocks
 
     async def forget(self, project_id: UUID) -> None:
-        """Drops what Redis holds of a project (deleted, or its history went back)."""
+        """Drops what Redis holds of a project whose history went back."""
         keys = Keys.of(project_id)
         await self.client.delete(keys.stream, keys.head)
+
+    async def delete(self, project_id: UUID) -> None:
+        """Drops what Redis holds of a deleted project and tells the hubs to end its streams."""
+        await self.forget(project_id)
+        await self.client.spublish(Keys.of(project_id).live, b"d")
 
     async def ping(self) -> None:
         """Raises one of `BUS_ERRORS` when Redis doesn't answer."""
