@@ -74,6 +74,8 @@ WITH wanted AS (
 SELECT project_id, epoch, base FROM taken
 """
 
+_HEAD = "SELECT last_seq FROM project_counters WHERE project_id = $1"
+
 T = TypeVar("T")
 Item = TypeVar("Item")
 Change = Callable[["Transaction"], Awaitable[T]]
@@ -89,6 +91,8 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.events: dict[UUID, list[Event]] = {}
+        self.bases: dict[UUID, int] = {}
+        """The number before each project's first event here; known once `number` ran."""
 
     def emit(self, project_id: UUID, *events: Event) -> None:
         """Adds events, in this order, to those that the transaction will number and store."""
@@ -108,6 +112,7 @@ class Transaction:
             rows = []
         if len(rows) != len(emitted):
             raise LookupError("a project without a counter")
+        self.bases = {row["project_id"]: row["base"] for row in rows}
         return [
             (
                 row["project_id"],
@@ -154,6 +159,22 @@ class EventLog:
         is cancelled doesn't take its change back: it may still be committed.
         """
         return await self._submit(project_id, _Waiting(change=change))
+
+    async def commit_with_head(self, project_id: UUID, change: Change[T]) -> tuple[T, int]:
+        """Like `commit`; answers also the number up to which the state that the change read goes.
+
+        The change must hold a lock on what it reads. Events of the same commit that came after its own
+        are not in its result, so the number stands before them.
+        """
+
+        async def positioned(transaction: Transaction) -> tuple[T, Transaction, int, int | None]:
+            result = await change(transaction)
+            offset = len(transaction.events.get(project_id, ()))
+            head = None if offset else await transaction.connection.fetchval(_HEAD, project_id)
+            return result, transaction, offset, head
+
+        result, transaction, offset, head = await self.commit(project_id, positioned)
+        return result, head if head is not None else transaction.bases[project_id] + offset
 
     async def commit_many(self, project_id: UUID, change: GroupChange[Item, T], item: Item) -> T:
         """Like `commit`, for a change that takes all waiting items of its kind at once."""
