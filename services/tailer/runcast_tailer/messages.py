@@ -1,0 +1,50 @@
+"""What the tailer says to the ingester: batches of lines as messages of the ingest stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from runcast_tailer.follow import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose lines they are. `run` addresses the run: `run_id`, or `project` with `run_id` or `key`."""
+
+    run: dict[str, Any]
+    source: str
+
+    def encode(self, batch: Batch) -> bytes:
+        """The `lines` message of a batch. `at` is the file's time, with the local offset from UTC:
+        the date of lines that carry a time of day."""
+        message: dict[str, Any] = {
+            "type": "lines",
+            **self.run,
+            "source": self.source,
+            "generation": batch.first.generation,
+            "first_line": batch.first.line,
+            "first_offset": batch.first.offset,
+            "next_offset": batch.after.offset,
+            "at": _local_time(batch.modified),
+            "file": {
+                "device": batch.file.device,
+                "inode": batch.file.inode,
+                "fingerprint": batch.fingerprint,
+            },
+            "lines": batch.texts,
+        }
+        if batch.flags:
+            message["flags"] = {str(number): flags for number, flags in batch.flags.items()}
+        if batch.closed:
+            message["closed"] = {"reason": batch.closed}
+        if batch.bytes_after_end:
+            message["bytes_after_end"] = batch.bytes_after_end
+        return orjson.dumps(message)
+
+
+def _local_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

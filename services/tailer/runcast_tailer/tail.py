@@ -1,0 +1,68 @@
+"""One source of one run: its file, what's under way of it, and how the two meet the committed cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runcast_tailer.follow import Batch, Follower
+from runcast_tailer.identity import Committed, Cursor
+from runcast_tailer.messages import Sender
+from runcast_tailer.window import Sent, Window
+
+
+@dataclass(eq=False, slots=True)
+class Tail:
+    """Reads ahead of the committed cursor by at most its window, and back to it when it has to."""
+
+    follower: Follower
+    window: Window
+    sender: Sender
+
+    def step(self, now: float) -> bool:
+        """Looks at the file and takes what's new into the window. True if there was something."""
+        budget = self.window.budget.left_for(self.window)
+        if not budget:
+            return False
+        return self._take(self.follower.step(budget, settled=not self.window), now)
+
+    def finish(self, reason: str, now: float) -> bool:
+        """Closes the log, unless there is more to read first. Raises `OSError`."""
+        return self._take(self.follower.finish(reason), now)
+
+    def _take(self, batches: list[Batch], now: float) -> bool:
+        for batch in batches:
+            payload = self.sender.encode(batch)
+            self.window.add(Sent(batch.first, batch.after, payload, bool(batch.closed)), now)
+        return bool(batches)
+
+    def unsent(self) -> Iterator[Sent]:
+        """What has to go into the ingest stream, in order."""
+        return (message for message in self.window.sent if message.entry is None)
+
+    def committed(self, committed: Committed, now: float) -> None:
+        """Takes note of what Postgres holds of this source.
+
+        Further than was read here: somebody else has brought it, and reading goes on from there. Back
+        before what's kept here (the database was restored): the file is read again from there.
+        """
+        self.window.acknowledge(committed, now)
+        here, there = self.follower.cursor, committed.cursor
+        if _place(there) > _place(here):
+            self.window.clear()
+            if there.generation == here.generation:
+                self.follower.advance(there)
+            else:
+                self.follower.resume(committed)
+        elif self.window.is_behind(there) or (not self.window and _went_back(here, there)):
+            self.window.clear()
+            self.follower.resume(committed)
+
+
+def _place(cursor: Cursor) -> tuple[int, int]:
+    return cursor.generation, cursor.line
+
+
+def _went_back(here: Cursor, there: Cursor) -> bool:
+    is_new_generation = here.line == 1 and there.generation == here.generation - 1
+    return _place(there) < _place(here) and not is_new_generation
