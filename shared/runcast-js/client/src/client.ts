@@ -1,0 +1,222 @@
+import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
+import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
+import { ndjson } from "./ndjson.js";
+import { RunLog } from "./run-log.js";
+import { SharedConnection, browserTabs } from "./shared.js";
+import type { Artifact, LogEntry, Project, Role, Run, RunStatus, Subtask, Task } from "./types.js";
+
+export interface Page {
+  limit?: number;
+  cursor?: string | null;
+}
+
+export interface RunQuery extends Page {
+  status?: RunStatus;
+  key?: string;
+  q?: string;
+  task_id?: string;
+}
+
+export interface LogQuery {
+  after_line?: number;
+  before_line?: number;
+  tail?: number;
+  limit?: number;
+  q?: string;
+  level?: string;
+  agent_name?: string;
+}
+
+export interface SearchQuery {
+  q?: string;
+  regex?: boolean;
+  level?: string;
+  agent_name?: string;
+  from_line?: number;
+}
+
+export interface SearchProgress {
+  searched_to_line: number;
+  matches: number;
+}
+
+export type SearchItem = LogEntry | SearchProgress;
+
+export const isProgress = (item: SearchItem): item is SearchProgress => "searched_to_line" in item;
+
+export interface Listed {
+  total?: number;
+  next_cursor: string | null;
+}
+export type Runs = Listed & { runs: Run[] };
+export type Projects = Listed & { projects: Project[] };
+export type Artifacts = Listed & { artifacts: Artifact[] };
+export type Tasks = Listed & { tasks: Task[] };
+
+export type SubtaskMove = "start" | "complete" | "fail" | "review" | "merge" | "skip" | "retry";
+export type TaskMove = "activate" | "planning-failed" | "retry-planning";
+
+export interface NewRun {
+  id?: string;
+  key?: string;
+  name?: string;
+  status?: RunStatus;
+  input?: unknown;
+  metadata?: Record<string, unknown>;
+  [field: string]: unknown;
+}
+
+export interface NewTask {
+  title: string;
+  description?: string;
+  kind?: string;
+  subtasks?: { title: string; key?: string; description?: string; depends_on?: string[] }[];
+}
+
+/**
+ * Runcast's endpoints, typed. Each answers with its data and the head that this state includes;
+ * an unsuccessful answer is thrown as a `Problem`.
+ */
+export class RuncastClient {
+  readonly http: Http;
+
+  constructor(options: HttpOptions = {}) {
+    this.http = new Http(options);
+  }
+
+  // Projects
+
+  projects(page: Page = {}): Promise<Answer<Projects>> {
+    return this.#get("/projects", { ...page });
+  }
+  project(project: string): Promise<Answer<Project>> {
+    return this.#get(`/projects/${segment(project)}`);
+  }
+  createProject(body: { name: string; slug?: string }): Promise<Answer<Project>> {
+    return this.#post("/projects", body);
+  }
+  updateProject(project: string, body: { name?: string; slug?: string }): Promise<Answer<Project>> {
+    return this.http.json("PATCH", `/projects/${segment(project)}`, { body });
+  }
+  deleteProject(project: string): Promise<Answer<null>> {
+    return this.http.json("DELETE", `/projects/${segment(project)}`);
+  }
+
+  // Runs
+
+  runs(query: RunQuery = {}): Promise<Answer<Runs>> {
+    return this.#get("/runs", { ...query });
+  }
+  projectRuns(project: string, query: RunQuery = {}): Promise<Answer<Runs>> {
+    return this.#get(`/projects/${segment(project)}/runs`, { ...query });
+  }
+  activeRuns(project: string): Promise<Answer<{ runs: Run[] }>> {
+    return this.#get(`/projects/${segment(project)}/active-runs`);
+  }
+  run(run: string, project?: string): Promise<Answer<Run>> {
+    return this.#get(`/runs/${segment(run)}`, { project });
+  }
+  createRun(project: string, body: NewRun = {}): Promise<Answer<Run>> {
+    return this.#post(`/projects/${segment(project)}/runs`, body);
+  }
+  cancelRun(run: string): Promise<Answer<Run>> {
+    return this.#post(`/runs/${segment(run)}/cancel`);
+  }
+  retryRun(run: string): Promise<Answer<Run>> {
+    return this.#post(`/runs/${segment(run)}/retry`);
+  }
+  startDemo(run: string, intervalSeconds?: number): Promise<Answer<unknown>> {
+    return this.http.json("POST", `/runs/${segment(run)}/demo`, {
+      query: { interval_s: intervalSeconds },
+    });
+  }
+
+  // Artifacts
+
+  artifacts(run: string, versions: "latest" | "all" = "latest"): Promise<Answer<Artifacts>> {
+    const query = { versions: versions === "all" ? "all" : undefined, limit: 1000 };
+    return this.#get(`/runs/${segment(run)}/artifacts`, query);
+  }
+  artifactContent(artifact: string, signal?: AbortSignal): Promise<Response> {
+    const path = `/artifacts/${segment(artifact)}/content`;
+    return this.http.send("GET", path, { headers: { Accept: "*/*" }, signal });
+  }
+
+  // Logs
+
+  logs(run: string, query: LogQuery = {}): Promise<Answer<{ logs: LogEntry[] }>> {
+    return this.#get(`/runs/${segment(run)}/logs`, { ...query });
+  }
+  /** The whole log as text, each line as it was written. */
+  logText(run: string, query: LogQuery = {}): Promise<Response> {
+    const headers = { Accept: "text/plain" };
+    return this.http.send("GET", `/runs/${segment(run)}/logs`, { headers, query: { ...query } });
+  }
+  /** Matches as the server finds them, and how far it has read. */
+  async *searchLogs(
+    run: string,
+    query: SearchQuery,
+    signal?: AbortSignal,
+  ): AsyncGenerator<SearchItem, void> {
+    const headers = { Accept: "application/x-ndjson" };
+    const path = `/runs/${segment(run)}/logs/search`;
+    const response = await this.http.send("GET", path, { headers, query: { ...query }, signal });
+    if (response.body) yield* ndjson<SearchItem>(response.body);
+  }
+  runLog(run: string): RunLog {
+    return new RunLog(this.http, run);
+  }
+
+  // Tasks
+
+  tasks(project: string): Promise<Answer<Tasks>> {
+    return this.#get(`/projects/${segment(project)}/tasks`, { limit: 1000 });
+  }
+  task(task: string): Promise<Answer<Task>> {
+    return this.#get(`/tasks/${segment(task)}`);
+  }
+  createTask(project: string, body: NewTask): Promise<Answer<Task>> {
+    return this.#post(`/projects/${segment(project)}/tasks`, body);
+  }
+  moveTask(task: string, move: TaskMove, body: object = {}): Promise<Answer<Task>> {
+    return this.#post(`/tasks/${segment(task)}/${move}`, body);
+  }
+  deleteTask(task: string): Promise<Answer<null>> {
+    return this.http.json("DELETE", `/tasks/${segment(task)}`);
+  }
+  subtask(subtask: string): Promise<Answer<Subtask>> {
+    return this.#get(`/subtasks/${segment(subtask)}`);
+  }
+  moveSubtask(subtask: string, move: SubtaskMove, body: object = {}): Promise<Answer<Subtask>> {
+    return this.#post(`/subtasks/${segment(subtask)}/${move}`, body);
+  }
+
+  // People
+
+  inviteMember(email: string, project: string, role: Role): Promise<Answer<unknown>> {
+    return this.#post("/invitations", { email, project, role });
+  }
+
+  // Streams
+
+  /** A connection of this page's own. */
+  connect(project: string, options: ConnectionOptions = {}): ProjectConnection {
+    return new ProjectConnection(this.http, project, options);
+  }
+  /** One connection for all of this browser's tabs; where that can't be had, one of its own. */
+  share(project: string, identity: string): LiveConnection {
+    const tabs = browserTabs();
+    return tabs
+      ? new SharedConnection(this.http, project, identity, tabs)
+      : new ProjectConnection(this.http, project);
+  }
+
+  #get<T>(path: string, query: Query = {}): Promise<Answer<T>> {
+    return this.http.json("GET", path, { query });
+  }
+  #post<T>(path: string, body: unknown = {}): Promise<Answer<T>> {
+    return this.http.json("POST", path, { body });
+  }
+}
+
+const segment = encodeURIComponent;

@@ -1,0 +1,13 @@
+export { Backoff } from "./backoff.js";
+export * from "./client.js";
+export * from "./connection.js";
+export * from "./events.js";
+export * from "./http.js";
+export { ndjson } from "./ndjson.js";
+export * from "./problem.js";
+export { Ranges } from "./ranges.js";
+export * from "./run-log.js";
+export * from "./shared.js";
+export * from "./sse.js";
+export * from "./state.js";
+export * from "./types.js";

@@ -1,0 +1,188 @@
+/**
+ * State plus events: what a client holds, brought to now.
+ *
+ * Every function here is pure and answers the same object when an event changes nothing, so that
+ * what is shown only re-renders on a change. Stale state with the events after its head applied
+ * equals freshly read state; `null` means that an event can't be applied to what is held and the
+ * state has to be read anew.
+ */
+import type { EventData, RuncastEvent } from "./events.js";
+import {
+  type Progress,
+  type Run,
+  type RunStatus,
+  type Subtask,
+  TERMINAL,
+  type Task,
+  type TaskStatus,
+} from "./types.js";
+
+/** The run with the event applied; the same run if it isn't concerned. */
+export function applyToRun(run: Run, event: RuncastEvent): Run {
+  const { data } = event;
+  if (data.run_id !== run.id) return run;
+  switch (event.type) {
+    case "run:status_changed":
+      return withStatus(run, data.new_status as RunStatus, timeOf(event));
+    case "run:step_changed":
+      return withStep(run, data.new_step as string, timeOf(event));
+    case "run:liveness_changed":
+      return { ...run, liveness: data.new_liveness as Run["liveness"] };
+    case "run:updated":
+      return { ...run, ...(data.changed as Partial<Run>) };
+    case "run:progress":
+      return { ...run, progress: progressOf(data) };
+    case "agent:started":
+    case "agent:completed":
+    case "agent:failed":
+      return { ...run, ...(data.run as Partial<Run> | undefined) };
+    case "agent:log":
+      return withLine(run, Number(data.line_number));
+    default:
+      return run;
+  }
+}
+
+/** A page of a project's runs, newest first, and what it was asked for. */
+export interface RunList {
+  query: { status?: string; q?: string; key?: string; cursor?: string | null; task_id?: string };
+  runs: readonly Run[];
+  total: number | null;
+  nextCursor: string | null;
+}
+
+/**
+ * The page with the event applied. A run that comes under its filter is asked for (null): only
+ * the server knows its place; one that no longer does is left out.
+ */
+export function applyToRunList(list: RunList, event: RuncastEvent): RunList | null {
+  const { status, q, key, cursor, task_id } = list.query;
+  if (event.type === "run:created") {
+    if (cursor) return list;
+    if (q || key || task_id) return null;
+    return withCreated(list, event.data.run as Run | undefined);
+  }
+  const runs = replaceOne(list.runs, event);
+  if (status === undefined) return runs === list.runs ? list : { ...list, runs };
+  const isHeld = runs.some((run) => run.id === event.data.run_id);
+  if (!isHeld) return event.data.new_status === status ? null : list;
+  if (runs === list.runs) return list;
+  const left = runs.filter((run) => run.status === status);
+  const gone = runs.length - left.length;
+  return { ...list, runs: left, total: list.total === null ? null : list.total - gone };
+}
+
+function withCreated(list: RunList, created: Run | undefined): RunList {
+  const { status } = list.query;
+  if (!created || list.runs.some((run) => run.id === created.id)) return list;
+  if (status !== undefined && created.status !== status) return list;
+  const total = list.total === null ? null : list.total + 1;
+  return { ...list, runs: [created, ...list.runs], total };
+}
+
+/**
+ * The active runs with the event applied: those that run, or await feedback once started. Null
+ * when a run that isn't held has become active.
+ */
+export function applyToActiveRuns(
+  runs: readonly Run[],
+  event: RuncastEvent,
+): readonly Run[] | null {
+  if (event.type === "run:created") {
+    const created = event.data.run as Run | undefined;
+    return created && isActive(created) && !runs.some((run) => run.id === created.id)
+      ? [created, ...runs]
+      : runs;
+  }
+  const known = runs.some((run) => run.id === event.data.run_id);
+  if (!known) return becameActive(event) ? null : runs;
+  const next = replaceOne(runs, event);
+  return next === runs ? runs : next.filter(isActive);
+}
+
+/** The tasks with the event applied; null when one was created or a subtask isn't held. */
+export function applyToTasks(
+  tasks: readonly Task[],
+  event: RuncastEvent,
+): readonly Task[] | null {
+  if (event.type === "task:status_changed") return withTaskStatus(tasks, event);
+  if (!event.type.startsWith("subtask:")) return tasks;
+  const id = subtaskIdOf(event);
+  const at = tasks.findIndex((task) => task.subtasks.some((subtask) => subtask.id === id));
+  const task = tasks[at];
+  if (!task) return null;
+  const subtasks = applyToSubtasks(task.subtasks, event);
+  return subtasks === null ? null : tasks.with(at, { ...task, subtasks: [...subtasks] });
+}
+
+/** The subtasks with the event applied; an event of others changes nothing. */
+export function applyToSubtasks(
+  subtasks: readonly Subtask[],
+  event: RuncastEvent,
+): readonly Subtask[] | null {
+  const at = subtasks.findIndex((subtask) => subtask.id === subtaskIdOf(event));
+  const subtask = subtasks[at];
+  if (!subtask) return subtasks;
+  if (event.type === "subtask:unblocked") return subtasks.with(at, { ...subtask, status: "PENDING" });
+  if (event.type !== "subtask:status_changed") return subtasks;
+  const changed = event.data.subtask as Partial<Subtask>;
+  return subtasks.with(at, { ...subtask, ...changed });
+}
+
+function withTaskStatus(tasks: readonly Task[], event: RuncastEvent): readonly Task[] | null {
+  const at = tasks.findIndex((task) => task.id === event.data.task_id);
+  const task = tasks[at];
+  if (!task) return null;
+  return tasks.with(at, { ...task, status: event.data.new_status as TaskStatus });
+}
+
+function subtaskIdOf({ data }: RuncastEvent): string | undefined {
+  return data.subtask_id ?? (data.subtask as Subtask | undefined)?.id;
+}
+
+export function isActive(run: Run): boolean {
+  return (
+    run.status === "running" || (run.status === "awaiting_feedback" && run.started_at !== null)
+  );
+}
+
+function becameActive(event: RuncastEvent): boolean {
+  if (event.type === "agent:started") return true;
+  return event.type === "run:status_changed" && !TERMINAL.has(event.data.new_status as RunStatus);
+}
+
+function replaceOne(runs: readonly Run[], event: RuncastEvent): readonly Run[] {
+  const at = runs.findIndex((run) => run.id === event.data.run_id);
+  const run = runs[at];
+  if (!run) return runs;
+  const next = applyToRun(run, event);
+  return next === run ? runs : runs.with(at, next);
+}
+
+function withStatus(run: Run, status: RunStatus, at: string): Run {
+  return {
+    ...run,
+    status,
+    started_at: run.started_at ?? (status === "running" ? at : null),
+    finished_at: TERMINAL.has(status) ? (run.finished_at ?? at) : run.finished_at,
+    updated_at: at,
+  };
+}
+
+function withStep(run: Run, step: string, at: string): Run {
+  const first = { [step]: at, ...run.step_timestamps };
+  return { ...run, current_step: step, step_timestamps: first, updated_at: at };
+}
+
+function withLine(run: Run, lineNumber: number): Run {
+  return lineNumber > run.last_line_number ? { ...run, last_line_number: lineNumber } : run;
+}
+
+function progressOf(data: EventData): Progress {
+  const { run_id: _run, at: _at, ...progress } = data;
+  return progress as unknown as Progress;
+}
+
+function timeOf(event: RuncastEvent): string {
+  return event.data.at ?? new Date().toISOString();
+}

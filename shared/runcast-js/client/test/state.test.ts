@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import {
+  type Run,
+  type RunList,
+  type RuncastEvent,
+  applyToActiveRuns,
+  applyToRun,
+  applyToRunList,
+} from "../src/index.js";
+
+const AT = "2026-01-31T10:00:00.000Z";
+
+function run(overrides: Partial<Run> = {}): Run {
+  return {
+    id: "r",
+    key: null,
+    project_id: "p",
+    name: null,
+    phase: "phase1",
+    current_step: "idea",
+    steps: ["idea", "topic_critic", "outline"],
+    status: "queued",
+    agent_type: null,
+    agent_name: null,
+    task_id: null,
+    attempt: 1,
+    retry_of: null,
+    error: null,
+    will_retry: null,
+    result: null,
+    pr_url: null,
+    input: null,
+    metadata: null,
+    progress: null,
+    liveness: null,
+    last_line_number: 0,
+    step_timestamps: {},
+    created_at: AT,
+    started_at: null,
+    finished_at: null,
+    updated_at: AT,
+    ...overrides,
+  };
+}
+const event = (type: string, data: object = {}): RuncastEvent => ({
+  id: 1,
+  type,
+  data: { run_id: "r", at: AT, ...data },
+});
+
+describe("applyToRun", () => {
+  it("follows status, and notes when the run started and finished", () => {
+    const running = applyToRun(run(), event("run:status_changed", { new_status: "running" }));
+    expect(running).toMatchObject({ status: "running", started_at: AT, finished_at: null });
+    const done = applyToRun(running, event("run:status_changed", { new_status: "completed" }));
+    expect(done).toMatchObject({ status: "completed", finished_at: AT });
+  });
+
+  it("keeps the first time of a step", () => {
+    const first = applyToRun(run(), event("run:step_changed", { new_step: "outline" }));
+    const again = applyToRun(first, {
+      ...event("run:step_changed", { new_step: "outline" }),
+      data: { run_id: "r", new_step: "outline", at: "2027-01-01T00:00:00Z" },
+    });
+    expect(again.step_timestamps).toEqual({ outline: AT });
+    expect(again.current_step).toBe("outline");
+  });
+
+  it("follows progress, liveness, other fields and the log's length", () => {
+    const events = [
+      event("run:progress", { stage: "spec", message: "half", percent: 50 }),
+      event("run:liveness_changed", { new_liveness: "stalled" }),
+      event("run:updated", { changed: { name: "a name" } }),
+      event("agent:log", { line_number: 7 }),
+      event("agent:log", { line_number: 6 }),
+    ];
+    expect(events.reduce(applyToRun, run())).toMatchObject({
+      progress: { stage: "spec", message: "half", percent: 50 },
+      liveness: "stalled",
+      name: "a name",
+      last_line_number: 7,
+    });
+  });
+
+  it("gives the same object when nothing changes", () => {
+    const held = run();
+    expect(applyToRun(held, event("run:status_changed", { run_id: "other" }))).toBe(held);
+    expect(applyToRun(held, event("x:own"))).toBe(held);
+  });
+});
+
+describe("applyToRunList", () => {
+  const list = (query: RunList["query"], runs: Run[] = []): RunList => ({
+    query,
+    runs,
+    total: runs.length,
+    nextCursor: null,
+  });
+
+  it("puts a created run first, once", () => {
+    const created = event("run:created", { run: run() });
+    const next = applyToRunList(list({}, [run({ id: "old" })]), created);
+    expect(next?.runs.map(({ id }) => id)).toEqual(["r", "old"]);
+    expect(next?.total).toBe(2);
+    expect(next && applyToRunList(next, created)).toBe(next);
+  });
+
+  it("leaves out what no longer comes under its filter", () => {
+    const ended = event("run:status_changed", { new_status: "failed" });
+    const next = applyToRunList(list({ status: "running" }, [run({ status: "running" })]), ended);
+    expect(next).toMatchObject({ runs: [], total: 0 });
+  });
+
+  it("asks for a page anew when a run comes under its filter", () => {
+    const started = event("run:status_changed", { new_status: "running" });
+    expect(applyToRunList(list({ status: "running" }), started)).toBeNull();
+    expect(applyToRunList(list({ q: "x" }), event("run:created", { run: run() }))).toBeNull();
+  });
+
+  it("does not put new runs on a later page", () => {
+    const later = list({ cursor: "c" });
+    expect(applyToRunList(later, event("run:created", { run: run() }))).toBe(later);
+  });
+});
+
+describe("applyToActiveRuns", () => {
+  it("lets a run go when it ends", () => {
+    const ended = event("run:status_changed", { new_status: "failed" });
+    expect(applyToActiveRuns([run({ status: "running" })], ended)).toEqual([]);
+  });
+
+  it("asks for fresh state when a run becomes active that isn't held", () => {
+    expect(applyToActiveRuns([], event("agent:started"))).toBeNull();
+  });
+
+  it("does not take a run for active that waits for its first start", () => {
+    const created = event("run:created", { run: run({ status: "awaiting_feedback" }) });
+    expect(applyToActiveRuns([], created)).toEqual([]);
+  });
+});

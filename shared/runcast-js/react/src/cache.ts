@@ -1,0 +1,170 @@
+/**
+ * TanStack Query caches, kept at the present by events.
+ *
+ * What is cached about a project is held with the head that it includes (`Runcast-Head`). An
+ * event changes held state only if its number is above that head, so an answer that was on its
+ * way while events came is neither undone nor applied twice: when it arrives, the recent events
+ * above its head are applied to it.
+ */
+import type { QueryClient, QueryKey } from "@tanstack/react-query";
+import {
+  type Answer,
+  type Run,
+  type RunList,
+  type RuncastEvent,
+  type Subtask,
+  type Task,
+  applyToActiveRuns,
+  applyToRun,
+  applyToRunList,
+  applyToSubtasks,
+  applyToTasks,
+} from "@runcast/client";
+
+export interface Held<T> {
+  state: T;
+  head: number;
+}
+
+/** The state after an event, the same object where nothing changes, or null to read it anew. */
+export type Apply<T> = (state: T, event: RuncastEvent) => T | null;
+
+export const keys = {
+  runs: (projectId: string) => ["runs", projectId] as const,
+  activeRuns: (projectId: string) => ["activeRuns", projectId] as const,
+  run: (runId: string) => ["run", runId] as const,
+  artifacts: (runId: string) => ["artifacts", runId] as const,
+  tasks: (projectId: string) => ["tasks", projectId] as const,
+  subtasks: (taskId: string) => ["subtasks", taskId] as const,
+  agentRuns: (subtaskId: string) => ["agentRuns", subtaskId] as const,
+};
+
+export interface LiveState {
+  runs: RunList;
+  activeRuns: readonly Run[];
+  run: Run;
+  tasks: readonly Task[];
+  subtasks: readonly Subtask[];
+}
+
+export type LiveRoot = keyof LiveState;
+
+const appliers: { [R in LiveRoot]: Apply<LiveState[R]> } = {
+  runs: applyToRunList,
+  activeRuns: applyToActiveRuns,
+  run: applyToRun,
+  tasks: applyToTasks,
+  subtasks: applyToSubtasks,
+};
+
+const ROOTS = Object.keys(appliers) as LiveRoot[];
+
+/** Events kept for answers that were asked for before they came. */
+const RECENT_EVENTS = 2_000;
+
+export class LiveCache {
+  #recent: RuncastEvent[] = [];
+
+  constructor(
+    private readonly queries: QueryClient,
+    readonly projectId: string,
+  ) {}
+
+  /** Brings everything held about the project to after these events. */
+  apply(events: readonly RuncastEvent[]): void {
+    const numbered = events.filter((event) => event.id !== null && event.type !== "gap");
+    if (numbered.length === 0) return;
+    this.#recent = [...this.#recent, ...numbered].slice(-RECENT_EVENTS);
+    for (const root of ROOTS) this.#applyTo(root, numbered);
+    for (const event of numbered) this.#invalidateFor(event);
+  }
+
+  /**
+   * Notes the newest line of each run in what is held of it. Lines change nothing else, and their
+   * numbers only grow, so their event numbers do not matter here.
+   */
+  applyLines(lines: readonly RuncastEvent[]): void {
+    for (const event of lines) {
+      const queryKey = keys.run(event.data.run_id ?? "");
+      const held = this.queries.getQueryData<Held<Run>>(queryKey);
+      const state = held && applyToRun(held.state, event);
+      if (held && state && state !== held.state) {
+        this.queries.setQueryData(queryKey, { ...held, state });
+      }
+    }
+  }
+
+  /** An answer, with the events applied that came while it was on its way. */
+  hold<R extends LiveRoot>(root: R, answer: Answer<LiveState[R]>): Held<LiveState[R]> {
+    const held = { state: answer.data, head: answer.head ?? 0 };
+    // Without a head nobody can tell which events the answer includes; the next ones apply.
+    if (answer.head === null) return { ...held, head: this.#recent.at(-1)?.id ?? 0 };
+    return reduce(held, this.#recent, appliers[root]) ?? held;
+  }
+
+  /** Reads anew what was read before `position`: the events between were not seen. */
+  catchUp(position: number): void {
+    void this.queries.invalidateQueries({
+      predicate: (query) => {
+        if (!isLive(query.queryKey, this.projectId, query.state.data)) return false;
+        const held = query.state.data as Held<unknown> | undefined;
+        return held === undefined || held.head < position;
+      },
+    });
+  }
+
+  /** Reads everything anew: events were lost. */
+  invalidate(): void {
+    this.#recent = [];
+    for (const root of [...ROOTS, "artifacts", "agentRuns"]) {
+      void this.queries.invalidateQueries({ queryKey: [root] });
+    }
+  }
+
+  #applyTo<R extends LiveRoot>(root: R, events: readonly RuncastEvent[]): void {
+    const queries = this.queries.getQueriesData<Held<LiveState[R]>>({ queryKey: [root] });
+    for (const [queryKey, held] of queries) {
+      if (!held || !isLive(queryKey, this.projectId, held)) continue;
+      const next = reduce(held, events, appliers[root]);
+      if (next === null) void this.queries.invalidateQueries({ queryKey, exact: true });
+      else if (next.state !== held.state) this.queries.setQueryData(queryKey, next);
+      else held.head = next.head;
+    }
+  }
+
+  #invalidateFor(event: RuncastEvent): void {
+    const { type, data } = event;
+    if (type === "artifact:created" && data.run_id) {
+      void this.queries.invalidateQueries({ queryKey: keys.artifacts(data.run_id) });
+    }
+    if (type === "agent:started" || type === "agent:completed" || type === "agent:failed") {
+      const id = data.subtask_id ?? data.task_id;
+      const queryKey = id ? keys.agentRuns(id) : ["agentRuns"];
+      void this.queries.invalidateQueries({ queryKey });
+    }
+  }
+}
+
+function reduce<T>(
+  held: Held<T>,
+  events: readonly RuncastEvent[],
+  apply: Apply<T>,
+): Held<T> | null {
+  let { state, head } = held;
+  for (const event of events) {
+    if (event.id === null || event.id <= head) continue;
+    const next = apply(state, event);
+    if (next === null) return null;
+    state = next;
+    head = event.id;
+  }
+  return { state, head };
+}
+
+/** Lists name their project in the key; a single run or task names it in its state. */
+function isLive(key: QueryKey, projectId: string, data: unknown): boolean {
+  const [root, id] = key;
+  if (root === "run") return (data as Held<Run> | undefined)?.state.project_id === projectId;
+  if (root === "subtasks") return true;
+  return typeof root === "string" && (ROOTS as string[]).includes(root) && id === projectId;
+}

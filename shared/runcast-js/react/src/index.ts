@@ -1,0 +1,3 @@
+export * from "./cache.js";
+export * from "./hooks.js";
+export * from "./ProjectEventsProvider.js";
