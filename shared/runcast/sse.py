@@ -8,18 +8,22 @@ the next bytes come.
 Splitting at the byte level is safe: CR and LF never occur inside a UTF-8 sequence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One dispatched event: its type (`message` by default), data, and the last event id."""
+    """One dispatched event: its type (`message` by default), data, and the last event id.
+
+    `sets_id`: whether the id came with this very block.
+    """
 
     event: str
     data: str
     id: str
+    sets_id: bool = field(default=False, compare=False)
 
 
 class Decoder:
@@ -37,6 +41,7 @@ class Decoder:
         self._after_cr = False
         self._partial: list[bytes] = []
         self._id = last_event_id
+        self._sets_id = False
         self._event = ""
         self._data: list[str] = []
 
@@ -83,11 +88,12 @@ class Decoder:
                 self._event = value
             case "id" if "\0" not in value:
                 self._id = value
+                self._sets_id = True
             case "retry" if value.isascii() and value.isdigit():
                 self.retry_ms = int(value)
 
     def _dispatch(self) -> Frame | None:
         self.last_event_id = self._id
-        event, data = self._event or "message", self._data
-        self._event, self._data = "", []
-        return Frame(event, "\n".join(data), self._id) if data else None
+        event, data, sets_id = self._event or "message", self._data, self._sets_id
+        self._event, self._data, self._sets_id = "", [], False
+        return Frame(event, "\n".join(data), self._id, sets_id) if data else None

@@ -1,0 +1,27 @@
+"""How long to wait before trying again: 1 to 30 s, doubled each time, jittered.
+
+The jitter keeps a thousand clients, cut off in the same moment by a restart, from coming back in
+the same moment.
+"""
+
+import random
+
+FIRST_SECONDS = 1.0
+LAST_SECONDS = 30.0
+
+
+class Backoff:
+    def __init__(self, first_seconds: float = FIRST_SECONDS, last_seconds: float = LAST_SECONDS):
+        self._first = first_seconds
+        self._last = last_seconds
+        self._ceiling = first_seconds
+
+    def next_seconds(self, at_least: float | None = None) -> float:
+        """The next wait; not shorter than the server asked for."""
+        self._ceiling = min(self._ceiling * 2, self._last)
+        wait = random.uniform(self._first, self._ceiling)
+        return wait if at_least is None else at_least + random.uniform(0, self._first)
+
+    def reset(self) -> None:
+        """It worked: the next failure begins anew."""
+        self._ceiling = self._first

@@ -1,0 +1,262 @@
+"""Projects, runs, artifacts and logs (`docs/protocol.md`, projects and runs).
+
+`run` is an id, or a key with its `project`. Lists answer one page: `{"runs": [...], "total": n,
+"next_cursor": ...}`; the clients' `iter_…` methods walk all pages.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runcast import encoding
+from runcast.client.calls import Call, Json, Upload, given, path, read_bytes, read_text
+
+Entry = Json
+
+
+def create_project(name: str, *, slug: str | None = None, id: str | None = None) -> Call[Json]:
+    """Creates a project that the caller owns; with a known `id` answers what is there."""
+    return Call("POST", "/projects", json=given(name=name, slug=slug, id=id))
+
+
+def list_projects(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
+    return Call("GET", "/projects", {"limit": limit, "cursor": cursor})
+
+
+def get_project(project: str) -> Call[Json]:
+    return Call("GET", path("/projects/{}", project))
+
+
+def update_project(project: str, **fields: Any) -> Call[Json]:
+    return Call("PATCH", path("/projects/{}", project), json=fields)
+
+
+def delete_project(project: str) -> Call[None]:
+    return Call("DELETE", path("/projects/{}", project))
+
+
+def create_run(project: str, **fields: Any) -> Call[Json]:
+    """Takes id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
+    input, metadata; with a known `id` answers the run that is there."""
+    return Call("POST", path("/projects/{}/runs", project), json=fields)
+
+
+def list_runs(
+    project: str | None = None,
+    *,
+    status: str | None = None,
+    key: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    """Runs of a project, or of all that the caller may see; newest first."""
+    where = "/runs" if project is None else path("/projects/{}/runs", project)
+    return Call("GET", where, {"status": status, "key": key, "limit": limit, "cursor": cursor})
+
+
+def active_runs(project: str) -> Call[Json]:
+    return Call("GET", path("/projects/{}/active-runs", project))
+
+
+def get_run(run: str, *, project: str | None = None) -> Call[Json]:
+    """The run, with the latest artifact of each step."""
+    return Call("GET", path("/runs/{}", run), {"project": project})
+
+
+def update_run(run: str, *, project: str | None = None, **fields: Any) -> Call[Json]:
+    """Takes status, current_step, error, will_retry, result, pr_url, metadata."""
+    return Call("PATCH", path("/runs/{}", run), {"project": project}, json=fields)
+
+
+def cancel_run(run: str, *, project: str | None = None) -> Call[Json]:
+    return Call("POST", path("/runs/{}/cancel", run), {"project": project})
+
+
+def retry_run(run: str, *, project: str | None = None) -> Call[Json]:
+    """A new run, attempt + 1, linked to this one."""
+    return Call("POST", path("/runs/{}/retry", run), {"project": project})
+
+
+def report_progress(
+    run: str, stage: str, message: str, *, project: str | None = None, **numbers: Any
+) -> Call[Json]:
+    """`numbers`: percent, step, total_steps; and ts."""
+    body = {"stage": stage, "message": message, **numbers}
+    return Call("POST", path("/runs/{}/progress", run), {"project": project}, json=body)
+
+
+def heartbeat(
+    run: str, *, project: str | None = None, expect_next_in_s: float | None = None
+) -> Call[Json]:
+    """Answers `{status, cancelled}`."""
+    body = given(expect_next_in_s=expect_next_in_s)
+    return Call("POST", path("/runs/{}/heartbeat", run), {"project": project}, json=body)
+
+
+def run_status(run: str, *, project: str | None = None, last: int | None = None) -> Call[Json]:
+    """The run's status with its last progress events."""
+    return Call("GET", path("/runs/{}/status", run), {"project": project, "last": last})
+
+
+def create_artifact(
+    run: str,
+    step_name: str,
+    content: Any,
+    *,
+    project: str | None = None,
+    id: str | None = None,
+) -> Call[Json]:
+    """Keeps JSON content as the next version of the run's step."""
+    body = {**given(id=id), "step_name": step_name, "content": content}
+    return Call("POST", path("/runs/{}/artifacts", run), {"project": project}, json=body)
+
+
+def upload_artifact(
+    run: str,
+    step_name: str,
+    file: Path,
+    *,
+    project: str | None = None,
+    id: str | None = None,
+    media_type: str = "application/octet-stream",
+) -> Call[Json]:
+    """Keeps a file as the next version of the run's step."""
+    return Call(
+        "POST",
+        path("/runs/{}/artifacts", run),
+        {"project": project},
+        form={**given(id=id), "step_name": step_name},
+        upload=Upload(file, media_type),
+    )
+
+
+def list_artifacts(
+    run: str,
+    *,
+    project: str | None = None,
+    step_name: str | None = None,
+    versions: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    """The latest of each step; with `versions="all"` every one."""
+    params = {"step_name": step_name, "versions": versions, "limit": limit, "cursor": cursor}
+    return Call("GET", path("/runs/{}/artifacts", run), {"project": project, **params})
+
+
+def get_artifact(artifact: str) -> Call[Json]:
+    return Call("GET", path("/artifacts/{}", artifact))
+
+
+def artifact_content(artifact: str) -> Call[bytes]:
+    return Call("GET", path("/artifacts/{}/content", artifact), read=read_bytes)
+
+
+def add_log(run: str, *, project: str | None = None, **entry: Any) -> Call[Json]:
+    """One entry: agent_name, event_type, payload, message, level, ts."""
+    return Call("POST", path("/runs/{}/logs", run), {"project": project}, json=entry)
+
+
+def add_logs(run: str, logs: Sequence[Entry], *, project: str | None = None) -> Call[Json]:
+    """Many entries at once, as NDJSON."""
+    return Call(
+        "POST",
+        path("/runs/{}/logs", run),
+        {"project": project},
+        content=b"".join(encoding.encode(each) + b"\n" for each in logs),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+
+
+def add_lines(run: str, message: Json, *, project: str | None = None) -> Call[Json]:
+    """A `lines` message; answers the committed cursor
+    `{source, generation, next_line, next_offset}`."""
+    return Call("POST", path("/runs/{}/logs", run), {"project": project}, json=message)
+
+
+def list_logs(
+    run: str,
+    *,
+    project: str | None = None,
+    after_line: int | None = None,
+    before_line: int | None = None,
+    tail: int | None = None,
+    q: str | None = None,
+    level: str | None = None,
+    agent_name: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    """Log entries, oldest first."""
+    params = {
+        "project": project,
+        "after_line": after_line,
+        "before_line": before_line,
+        "tail": tail,
+        "q": q,
+        "level": level,
+        "agent_name": agent_name,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    return Call("GET", path("/runs/{}/logs", run), params)
+
+
+def log_text(run: str, *, project: str | None = None) -> Call[str]:
+    """The whole log, each line as it was written."""
+    where = path("/runs/{}/logs", run)
+    return Call(
+        "GET", where, {"project": project}, headers={"Accept": "text/plain"}, read=read_text
+    )
+
+
+def raw_line(run: str, line_number: int, *, project: str | None = None) -> Call[bytes]:
+    """A whole line that was cut, where its file is still there."""
+    where = path("/runs/{}/logs/{}/raw", run, str(line_number))
+    return Call("GET", where, {"project": project}, read=read_bytes)
+
+
+def start_tail(
+    run: str, file: str, *, project: str | None = None, source: str | None = None
+) -> Call[Json]:
+    """Has the tailer follow a file for this run; repeating it changes nothing."""
+    body = given(path=file, source=source)
+    return Call("POST", path("/runs/{}/tail", run), {"project": project}, json=body)
+
+
+def stop_tail(run: str, *, project: str | None = None, source: str | None = None) -> Call[None]:
+    return Call("DELETE", path("/runs/{}/tail", run), {"project": project, "source": source})
+
+
+def list_tails(run: str, *, project: str | None = None) -> Call[Json]:
+    return Call("GET", path("/runs/{}/tail", run), {"project": project})
+
+
+def start_demo(
+    run: str, *, project: str | None = None, interval_s: float | None = None
+) -> Call[Json]:
+    """Twelve log events and three artifacts, as a demonstration."""
+    params = {"project": project, "interval_s": interval_s}
+    return Call("POST", path("/runs/{}/demo", run), params)
+
+
+def event_history(
+    project: str,
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    types: Sequence[str] | None = None,
+    run_id: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    """A project's events as JSON, paged by the numbers that the stream carries."""
+    params = {
+        "after": after,
+        "before": before,
+        "types": types,
+        "run_id": run_id,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    return Call("GET", path("/projects/{}/events/history", project), params)

@@ -1,0 +1,83 @@
+"""Tasks, subtasks and their claims (`docs/protocol.md`, tasks)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from runcast.client.calls import Call, Json, given, path
+
+
+def create_task(
+    project: str, title: str, *, subtasks: Sequence[Json] | None = None, **fields: Any
+) -> Call[Json]:
+    """A subtask takes title, key, description, input, priority, max_attempts, depends_on."""
+    body = {"title": title, **given(subtasks=subtasks), **fields}
+    return Call("POST", path("/projects/{}/tasks", project), json=body)
+
+
+def list_tasks(
+    project: str,
+    *,
+    status: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    params = {"status": status, "limit": limit, "cursor": cursor}
+    return Call("GET", path("/projects/{}/tasks", project), params)
+
+
+def get_task(task: str) -> Call[Json]:
+    """The task with its subtasks."""
+    return Call("GET", path("/tasks/{}", task))
+
+
+def update_task(task: str, **fields: Any) -> Call[Json]:
+    return Call("PATCH", path("/tasks/{}", task), json=fields)
+
+
+def delete_task(task: str) -> Call[None]:
+    return Call("DELETE", path("/tasks/{}", task))
+
+
+def move_task(task: str, action: str, **fields: Any) -> Call[Json]:
+    """`action`: activate, planning-failed, retry-planning."""
+    return Call("POST", path("/tasks/{}/{}", task, action), json=fields)
+
+
+def task_transitions(task: str) -> Call[Json]:
+    return Call("GET", path("/tasks/{}/transitions", task))
+
+
+def create_subtask(task: str, title: str, **fields: Any) -> Call[Json]:
+    return Call("POST", path("/tasks/{}/subtasks", task), json={"title": title, **fields})
+
+
+def get_subtask(subtask: str) -> Call[Json]:
+    return Call("GET", path("/subtasks/{}", subtask))
+
+
+def update_subtask(subtask: str, **fields: Any) -> Call[Json]:
+    return Call("PATCH", path("/subtasks/{}", subtask), json=fields)
+
+
+def delete_subtask(subtask: str) -> Call[None]:
+    return Call("DELETE", path("/subtasks/{}", subtask))
+
+
+def move_subtask(subtask: str, action: str, **fields: Any) -> Call[Json]:
+    """`action`: start, complete, fail, review, merge, skip, retry. Takes worker_id, reason,
+    run_id, pr_url."""
+    return Call("POST", path("/subtasks/{}/{}", subtask, action), json=fields)
+
+
+def claim_subtask(
+    worker_id: str, *, project: str | None = None, lease_s: float | None = None
+) -> Call[Json | None]:
+    """The next pending subtask and its run, or None; without `project` from any that the key may
+    work in."""
+    where = "/subtasks/claim" if project is None else path("/projects/{}/subtasks/claim", project)
+    return Call("POST", where, json=given(worker_id=worker_id, lease_s=lease_s))
+
+
+def extend_lease(subtask: str, worker_id: str, lease_s: float) -> Call[Json]:
+    body = {"worker_id": worker_id, "lease_s": lease_s}
+    return Call("POST", path("/subtasks/{}/lease", subtask), json=body)
