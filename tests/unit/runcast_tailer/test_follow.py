@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.runcast_tailer.files import World
 
 from runcast_tailer.split import SENTINEL
-from tests.unit.runcast_tailer.files import World
 
 
 @pytest.fixture

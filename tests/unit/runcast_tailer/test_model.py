@@ -17,9 +17,9 @@ from typing import BinaryIO
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.unit.runcast_tailer.files import World
 
 from runcast_tailer.split import SENTINEL
-from tests.unit.runcast_tailer.files import World
 
 FRAGMENTS = st.sampled_from(
     [
