@@ -22,6 +22,7 @@ import jwt
 from runcast.ids import uuid7
 from runcast_server.db import Database, acquire
 from runcast_server.errors import Unauthenticated
+from runcast_server.settings import AuthSettings
 
 KEY_PREFIX = "rc_"
 REMEMBERED_SECONDS = 3.0
@@ -119,6 +120,14 @@ class Authenticator:
                 return principal
         self._remembered.pop(token, None)
         return None
+
+
+def authenticator(database: Database, settings: AuthSettings) -> Authenticator:
+    """Reads the kinds of tokens that the settings allow."""
+    readers: list[TokenReader] = [ApiKeys(database)]
+    if settings.jwt_secret is not None:
+        readers.append(SecretJwt(database, settings.jwt_secret.get_secret_value()))
+    return Authenticator(*readers)
 
 
 class ApiKeys:

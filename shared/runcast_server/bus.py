@@ -169,6 +169,27 @@ class Bus:
             expected = block.last + 1
         return blocks
 
+    async def read_back(self, project_id: UUID, first: int, limit_bytes: int) -> list[Block]:
+        """The blocks that the stream has right before number `first`, newest first and without a hole,
+        about `limit_bytes` of them."""
+        blocks: list[Block] = []
+        size = 0
+        expected = first - 1
+        while size < limit_bytes and expected > 0:
+            entries = await self.client.xrevrange(
+                Keys.of(project_id).stream, max=f"{expected}-0", count=64
+            )
+            if not entries:
+                break
+            for _, fields in entries:
+                block = frames.unpack(fields[b"t"] + fields[b"f"])
+                if block.last != expected:
+                    return blocks
+                blocks.append(block)
+                size += len(block.frames)
+                expected = block.first - 1
+        return blocks
+
     async def forget(self, project_id: UUID) -> None:
         """Drops what Redis holds of a project whose history went back."""
         keys = Keys.of(project_id)

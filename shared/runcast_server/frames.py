@@ -175,3 +175,36 @@ def _skip(frames: bytes, start: int, count: int) -> int:
     for _ in range(count):
         start = frames.index(FRAME_END, start) + len(FRAME_END)
     return start
+
+
+def split(block: Block, limit_bytes: int) -> list[Block]:
+    """The block in pieces of at most `limit_bytes`; a longer frame stays whole."""
+    pieces: list[Block] = []
+    while len(block.frames) > limit_bytes:
+        end = block.frames.rfind(FRAME_END, 0, limit_bytes) + len(FRAME_END)
+        if end < len(FRAME_END):
+            end = block.frames.index(FRAME_END) + len(FRAME_END)
+        if end == len(block.frames):
+            break
+        last = block.first + block.frames.count(FRAME_END, 0, end) - 1
+        rest = cut(block, last)
+        pieces.append(
+            Block(block.epoch, block.first, last, _upto(block, last, end), block.frames[:end])
+        )
+        block = rest
+    pieces.append(block)
+    return pieces
+
+
+def _upto(block: Block, last: int, end: int) -> list[Segment]:
+    """The segments of a block up to the number `last`, whose frame ends at `end`."""
+    segments: list[Segment] = []
+    offset = 0
+    for segment in block.segments:
+        if segment.first > last:
+            break
+        number = min(segment.number, last - segment.first + 1)
+        size = segment.size if number == segment.number else end - offset
+        segments.append(Segment(segment.is_log, segment.run, segment.first, number, size))
+        offset += size
+    return segments

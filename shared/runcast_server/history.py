@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from runcast_server.frames import Block, Event
 PAGE_EVENTS = 1000
 FILTERED_SPAN = 50_000
 """Numbers that one filtered read passes at most: an unwanted line costs it about half a microsecond."""
-THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Broken(Exception):
@@ -40,36 +38,36 @@ class Page:
     frames: bytes
     count: int
     upto: int
-    at: datetime
-    """A lower bound for the times of all later events."""
 
 
 _POSITIONS = """
-SELECT project_id, epoch, last_seq, floor_seq FROM project_counters WHERE project_id = ANY($1::uuid[])
+SELECT c.project_id, c.epoch, c.last_seq, c.floor_seq FROM project_counters c
+JOIN projects p ON p.id = c.project_id
+WHERE c.project_id = ANY($1::uuid[]) AND p.deleted_at IS NULL
 """
 
 _EVENTS = """
-SELECT seq, at, type, run_id, line_number, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND at >= $4 ORDER BY seq LIMIT $5
+SELECT seq, type, run_id, line_number, data::text AS data FROM events
+WHERE project_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
 """
 
 _WITHOUT_LOGS = """
-SELECT seq, at, type, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND at >= $4 AND line_number IS NULL
-ORDER BY seq LIMIT $5
+SELECT seq, type, data::text AS data FROM events
+WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND line_number IS NULL
+ORDER BY seq LIMIT $4
 """
 
 _WITH_LOGS_OF = """
-SELECT seq, at, type, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND at >= $4
-  AND (line_number IS NULL OR run_id = ANY($6::uuid[]))
-ORDER BY seq LIMIT $5
+SELECT seq, type, data::text AS data FROM events
+WHERE project_id = $1 AND seq > $2 AND seq <= $3
+  AND (line_number IS NULL OR run_id = ANY($5::uuid[]))
+ORDER BY seq LIMIT $4
 """
 
 _OF_RUN = """
-SELECT seq, at, type, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND at >= $4 AND run_id = $6
-ORDER BY seq LIMIT $5
+SELECT seq, type, data::text AS data FROM events
+WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND run_id = $5
+ORDER BY seq LIMIT $4
 """
 
 
@@ -85,14 +83,12 @@ async def block(
     epoch: int,
     after: int,
     upto: int,
-    *,
-    since: datetime = THE_BEGINNING,
 ) -> Block | None:
     """The events `after` + 1 … at most `upto`, at most `PAGE_EVENTS`; None where there are none.
 
     Raises `Broken` when the page doesn't begin at `after` + 1 or has a hole.
     """
-    rows = await connection.fetch(_EVENTS, project_id, after, upto, since, PAGE_EVENTS)
+    rows = await connection.fetch(_EVENTS, project_id, after, upto, PAGE_EVENTS)
     if not rows:
         return None
     if rows[0]["seq"] != after + 1 or rows[-1]["seq"] != after + len(rows):
@@ -115,7 +111,6 @@ async def page(
     *,
     logs: Sequence[UUID] | None,
     run: UUID | None = None,
-    since: datetime = THE_BEGINNING,
 ) -> Page:
     """The events above `after` without log lines, or with those of the runs `logs`; of `run` alone where
     one is named. Passes at most `FILTERED_SPAN` numbers where log lines must be stepped over."""
@@ -127,11 +122,10 @@ async def page(
     else:
         query, extra = _WITH_LOGS_OF, [list(logs)]
     end = upto if logs is None and run is None else min(upto, after + FILTERED_SPAN)
-    rows = await connection.fetch(query, project_id, after, end, since, PAGE_EVENTS, *extra)
+    rows = await connection.fetch(query, project_id, after, end, PAGE_EVENTS, *extra)
     is_full = len(rows) == PAGE_EVENTS
     return Page(
         b"".join([frames.frame(row["seq"], row["type"], row["data"].encode()) for row in rows]),
         len(rows),
         rows[-1]["seq"] if is_full else end,
-        rows[-1]["at"] if rows else since,
     )

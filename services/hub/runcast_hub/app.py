@@ -1,0 +1,183 @@
+"""The hub's ASGI app: a request in, a stream out.
+
+Plain ASGI, outside of any wrapping middleware: a middleware that wraps `send` would make every stepped
+send suspend (see `stepping`). Everything that can be refused is refused before the first byte, with
+problem details; from then on the stream speaks for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import secrets
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from runcast_hub import backfill, filters, metrics
+from runcast_hub.hub import Hub
+from runcast_hub.opening import Opening, Start, parse_query
+from runcast_hub.snapshot import Snapshot, Snapshots
+from runcast_hub.subscriber import Gone, Subscriber, gap
+from runcast_server import access, frames
+from runcast_server.auth import Authenticator, Principal, bearer
+from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.errors import PROBLEM_MEDIA_TYPE, LimitReached, Problem, Unavailable
+
+SLOT_WAIT_SECONDS = 5.0
+RETRY_SECONDS = {
+    "shutdown": 5.0,
+    "timeout": 2.0,
+    "complete": 30.0,
+    "deleted": 30.0,
+    "revoked": 30.0,
+}
+"""Within which time clients are asked to return, at random: otherwise they all come back in step."""
+
+_EVENTS = re.compile(r"/projects/([^/]+)/events")
+_RUN = re.compile(r"/runs/([^/]+)/stream")
+
+
+class App:
+    """Serves the streams of one hub."""
+
+    def __init__(self, hub: Hub, authenticator: Authenticator) -> None:
+        self._hub = hub
+        self._authenticator = authenticator
+        self._snapshots = Snapshots(hub.database.log)
+
+    def handles(self, scope: Scope) -> bool:
+        """Whether this request is for a stream."""
+        path = scope["path"]
+        return scope["method"] == "GET" and bool(_EVENTS.fullmatch(path) or _RUN.fullmatch(path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            opening = await self._authorize(scope)
+            async with self._slot(opening):
+                await self._stream(opening, receive, send)
+        except Problem as problem:
+            await _refuse(send, problem)
+        except (OSError, TimeoutError, *CONNECTION_ERRORS):
+            await _refuse(send, Unavailable("a backing service can't be reached"))
+
+    # ------------------------------------------------------------------ before the first byte
+
+    async def _authorize(self, scope: Scope) -> Opening:
+        headers = Headers(scope=scope)
+        principal = await self._authenticator.principal(bearer(headers))
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_query(dict(pairs), headers.get("last-event-id"))
+        if self._hub.is_draining:
+            raise Unavailable("this hub is shutting down; connect again")
+        async with self._hub.database.acting(principal) as connection:
+            if match := _EVENTS.fullmatch(scope["path"]):
+                found = await access.project(connection, principal, match[1])
+                return Opening(principal, found.id, filters.parse(query.subscribe_logs), query)
+            match = _RUN.fullmatch(scope["path"])
+            assert match is not None
+            run_id, found = await access.run_id(connection, principal, match[1], query.project)
+            return Opening(principal, found.id, filters.of_run(run_id), query, run_id)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, opening: Opening) -> AsyncIterator[None]:
+        """A place among the caller's streams, counted over all hubs."""
+        limit = self._limit(opening.principal)
+        name = opening.principal.limit_name
+        wait = SLOT_WAIT_SECONDS if opening.query.position is not None else 0.0
+        if not await self._hub.leases.take(name, limit, wait_seconds=wait):
+            metrics.REFUSED.inc()
+            raise LimitReached(f"at most {limit} streams at once", retry_after_seconds=5)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self._hub.leases.give_back(name))
+
+    def _limit(self, principal: Principal) -> int:
+        settings = self._hub.settings
+        if principal.key_id is not None:
+            return settings.sse_max_connections_per_key
+        return settings.sse_max_connections_per_user
+
+    # ------------------------------------------------------------------ the stream
+
+    async def _stream(self, opening: Opening, receive: Receive, send: Send) -> None:
+        room = await self._hub.room(opening.project_id)
+        snapshot = await self._snapshots.take(opening.project_id)
+        start = opening.start(snapshot)
+        buffer = self._hub.settings.event_channel_buffer
+        subscriber = Subscriber(
+            room,
+            f"{self._hub.id}.{secrets.token_urlsafe(12)}",
+            opening.principal,
+            opening.filter,
+            cursor=start.cursor,
+            max_lag=buffer if opening.query.skips_lag else None,
+        )
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": _headers(snapshot)})
+        subscriber.attach(send, receive)
+        self._hub.add(subscriber)
+        try:
+            with contextlib.suppress(Gone):
+                await self._begin(subscriber, opening, start, snapshot)
+                await subscriber.serve()
+        finally:
+            subscriber.detach()
+            self._hub.remove(subscriber)
+        reason = subscriber.ending or "timeout"
+        await subscriber.say_bye(
+            reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
+        )
+
+    async def _begin(
+        self, subscriber: Subscriber, opening: Opening, start: Start, snapshot: Snapshot
+    ) -> None:
+        """What comes before the events: `connected`, a gap, backfilled lines, and the position."""
+        settings = self._hub.settings
+        connected = {
+            "connection_id": subscriber.connection_id,
+            "project_id": str(opening.project_id),
+            "epoch": str(snapshot.epoch),
+            "head": snapshot.head,
+            "resumed_from": start.resumed_from,
+            "active_runs": snapshot.active_runs,
+            "heartbeat_s": settings.sse_heartbeat_interval_s,
+            "timeout_m": settings.sse_connection_timeout_m,
+        }
+        head = frames.control("connected", connected)
+        if start.gap_reason is not None:
+            metrics.GAPS.labels(start.gap_reason).inc()
+            head += gap(opening.project_id, opening.filter, start.gap_reason, 1, start.cursor)
+        tailed = opening.tailed_runs(snapshot)
+        if not tailed:
+            await subscriber.write(head + frames.heartbeat(start.cursor))
+            return
+        await subscriber.write(head)
+        async for chunk in backfill.lines(
+            self._hub.database.log, opening.project_id, tailed, opening.query.log_tail, start.cursor
+        ):
+            await subscriber.write(chunk)
+        # Only now: a client that is cut off in the middle of its backfill asks for it again.
+        await subscriber.write(frames.heartbeat(start.cursor))
+
+
+def _headers(snapshot: Snapshot) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+        (b"runcast-head", b"%d" % snapshot.head),
+    ]
+
+
+async def _refuse(send: Send, problem: Problem) -> None:
+    headers = {"content-type": PROBLEM_MEDIA_TYPE, "cache-control": "no-store", **problem.headers()}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    await send({"type": "http.response.body", "body": orjson.dumps(problem.body())})

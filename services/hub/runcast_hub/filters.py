@@ -1,0 +1,139 @@
+"""Which events a subscriber wants, and their bytes within a block.
+
+Log lines are asked for by run; everything else of a project goes to everyone. A run's own stream wants
+what concerns that run and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from runcast_server.errors import Invalid
+from runcast_server.frames import Block, Segment
+
+MAX_RUNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What one subscriber wants. Equal filters share their joined bytes, so they are hashable."""
+
+    all_logs: bool = False
+    runs: frozenset[bytes] = frozenset()
+    only_run: bytes | None = None
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether every event of the project is wanted."""
+        return self.all_logs and self.only_run is None
+
+    def wants(self, segment: Segment) -> bool:
+        """Whether the frames of this segment are wanted."""
+        if self.only_run is not None:
+            return segment.run == self.only_run
+        return not segment.is_log or self.all_logs or segment.run in self.runs
+
+    @property
+    def run_ids(self) -> list[UUID]:
+        """The runs whose log lines are wanted by name."""
+        named = self.runs if self.only_run is None else {self.only_run}
+        return [UUID(bytes=run) for run in sorted(named)]
+
+    def as_parameter(self) -> list[str] | str | None:
+        """The filter as `subscribe_logs` would say it."""
+        if self.all_logs:
+            return "all"
+        return [str(run_id) for run_id in self.run_ids] or None
+
+
+def of_run(run_id: UUID) -> Filter:
+    """The filter of a run's own stream."""
+    return Filter(only_run=run_id.bytes)
+
+
+def parse(subscribe_logs: str | None, *, field: str = "subscribe_logs") -> Filter:
+    """The filter that a query asks for. Raises `Invalid` naming the field."""
+    if subscribe_logs is None or not subscribe_logs.strip():
+        return Filter()
+    if subscribe_logs.strip() == "all":
+        return Filter(all_logs=True)
+    return of_runs(subscribe_logs.split(","), field=field)
+
+
+def of_runs(run_ids: Sequence[str], *, field: str = "subscribe_logs") -> Filter:
+    """The filter that names these runs. Raises `Invalid` for too many or one that isn't an id."""
+    if len(run_ids) > MAX_RUNS:
+        raise Invalid.of(field, f"at most {MAX_RUNS} run ids, or all; got {len(run_ids)}")
+    return Filter(
+        runs=frozenset(_run_bytes(text.strip(), field) for text in run_ids if text.strip())
+    )
+
+
+def _run_bytes(text: str, field: str) -> bytes:
+    try:
+        return UUID(text).bytes
+    except ValueError:
+        raise Invalid.of(field, f"not a run id: {text[:64]!r}") from None
+
+
+class Fresh:
+    """The blocks of one tick, indexed by run: a filter costs its output, not filters times frames."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = blocks
+        self.last = blocks[-1].last
+        self._pieces: list[bytes] = []
+        self._shared: list[int] = []
+        self._logs: dict[bytes, list[int]] = {}
+        self._events: dict[bytes, list[int]] = {}
+        for block in blocks:
+            self._index(block)
+
+    def _index(self, block: Block) -> None:
+        offset = 0
+        for segment in block.segments:
+            end = offset + segment.size
+            position = len(self._pieces)
+            whole = len(block.segments) == 1
+            self._pieces.append(block.frames if whole else block.frames[offset:end])
+            if segment.is_log:
+                self._logs.setdefault(segment.run, []).append(position)
+            else:
+                self._shared.append(position)
+                self._events.setdefault(segment.run, []).append(position)
+            offset = end
+
+    @property
+    def is_only_logs(self) -> bool:
+        """Whether a subscriber without log filter gets nothing of this tick."""
+        return not self._shared
+
+    @property
+    def log_runs(self) -> Iterable[bytes]:
+        """The runs that have log lines in this tick."""
+        return self._logs.keys()
+
+    @property
+    def event_runs(self) -> Iterable[bytes]:
+        """The runs that have other events in this tick."""
+        return self._events.keys()
+
+    def select(self, wanted: Filter) -> bytes:
+        """The frames that `wanted` asks for, in order."""
+        if wanted.takes_everything:
+            if len(self.blocks) == 1:
+                return bytes(self.blocks[0].frames)
+            return b"".join([block.frames for block in self.blocks])
+        if wanted.only_run is not None:
+            logs, events = self._logs.get(wanted.only_run), self._events.get(wanted.only_run)
+            positions = [*(logs or ()), *(events or ())]
+        else:
+            positions = list(self._shared)
+            for run in self._logs.keys() & wanted.runs:
+                positions += self._logs[run]
+        if len(positions) == 1:
+            return self._pieces[positions[0]]
+        positions.sort()
+        return b"".join([self._pieces[position] for position in positions])

@@ -1,0 +1,261 @@
+"""The hub: rooms by project, one Redis link, one wheel of timers.
+
+A room is opened for its first subscriber: subscribe first, then ask Postgres for the head, so that no
+event can fall between the two. It is closed some seconds after its last subscriber left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import structlog
+
+from runcast_hub import completion, metrics
+from runcast_hub.leases import Leases
+from runcast_hub.link import Link
+from runcast_hub.ring import Budget
+from runcast_hub.room import Room
+from runcast_hub.source import Source
+from runcast_hub.subscriber import Subscriber
+from runcast_hub.wheel import Wheel, jittered
+from runcast_server import bus as buses
+from runcast_server import history
+from runcast_server.bus import Bus
+from runcast_server.db import CONNECTION_ERRORS, Database, acquire
+from runcast_server.errors import NotFound, Unavailable
+from runcast_server.settings import HubSettings
+
+COMPARE_SECONDS = 3.0
+"""How often rooms compare their heads with Postgres: one query for all."""
+BLIND_COMPARE_SECONDS = 0.5
+"""The same without Redis, when this is the way by which events arrive."""
+LINGER_SECONDS = 10.0
+COMPLETE_SECONDS = 1.0
+COMPLETE_ALL_TURNS = 5
+
+_LIVE = re.compile(r"runcast:\{([0-9a-f-]{36})\}:live")
+
+log = structlog.get_logger()
+
+
+class Hub:
+    """All rooms and streams of one process."""
+
+    def __init__(self, settings: HubSettings, database: Database, bus: Bus) -> None:
+        self.id = secrets.token_hex(4)
+        self.settings = settings
+        self.database = database
+        self.leases = Leases(bus, self.id)
+        self.wheel = Wheel()
+        self.link = Link(bus, self.id, self._on_message, self._compare_soon)
+        self.subscribers: dict[str, Subscriber] = {}
+        self.is_draining = False
+        self.postgres_error: str | None = None
+        self._source = Source(bus, database.log)
+        self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
+        self._rooms: dict[UUID, Room] = {}
+        self._opening: dict[UUID, asyncio.Task[Room]] = {}
+        self._compare_now = asyncio.Event()
+        self._all_gone = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------ rooms
+
+    async def room(self, project_id: UUID) -> Room:
+        """The project's room, opened if need be. Raises `NotFound`, `Unavailable`."""
+        room = self._rooms.get(project_id)
+        if room is not None:
+            return room
+        opening = self._opening.get(project_id)
+        if opening is None:
+            opening = self._opening[project_id] = asyncio.create_task(self._open(project_id))
+            opening.add_done_callback(lambda _: self._opening.pop(project_id, None))
+        return await asyncio.shield(opening)
+
+    async def _open(self, project_id: UUID) -> Room:
+        await self.link.subscribe(project_id)
+        async with acquire(self.database.log) as connection:
+            positions = await history.positions(connection, [project_id])
+        if project_id not in positions:
+            await self.link.unsubscribe(project_id)
+            raise NotFound(f"no project {project_id}")
+        room = Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
+        room.start(positions[project_id])
+        self._rooms[project_id] = room
+        metrics.ROOMS.set(len(self._rooms))
+        self._close_later(room)
+        return room
+
+    def _close_later(self, room: Room) -> None:
+        self.wheel.after(LINGER_SECONDS, lambda: self._close_if_empty(room))
+
+    def _close_if_empty(self, room: Room) -> None:
+        if self._rooms.get(room.project_id) is not room:
+            return
+        if room.subscribers:
+            self._close_later(room)
+            return
+        del self._rooms[room.project_id]
+        room.close()
+        metrics.ROOMS.set(len(self._rooms))
+        task = asyncio.create_task(self.link.unsubscribe(room.project_id))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _on_message(self, channel: str, data: bytes) -> None:
+        match = _LIVE.fullmatch(channel)
+        room = self._rooms.get(UUID(match[1])) if match else None
+        if room is None:
+            return
+        message = buses.parse_live(data)
+        if message is None:
+            self._compare_soon()
+        else:
+            room.receive(message)
+
+    # ------------------------------------------------------------------ streams
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Starts the timers of a new stream."""
+        self.subscribers[subscriber.connection_id] = subscriber
+        metrics.CONNECTIONS.set(len(self.subscribers))
+        self._beat_later(subscriber, jittered(self.settings.sse_heartbeat_interval_s))
+        self.wheel.after(
+            self.settings.sse_connection_timeout_m * 60, lambda: subscriber.end("timeout")
+        )
+        if self.is_draining:
+            subscriber.end("shutdown")
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Forgets a stream that ended."""
+        self.subscribers.pop(subscriber.connection_id, None)
+        if self.is_draining and not self.subscribers:
+            self._all_gone.set()
+        metrics.CONNECTIONS.set(len(self.subscribers))
+
+    def _beat_later(self, subscriber: Subscriber, seconds: float) -> None:
+        self.wheel.after(seconds, lambda: self._beat(subscriber))
+
+    def _beat(self, subscriber: Subscriber) -> None:
+        if subscriber.connection_id in self.subscribers:
+            subscriber.beat()
+            self._beat_later(subscriber, self.settings.sse_heartbeat_interval_s)
+
+    # ------------------------------------------------------------------ comparing with Postgres
+
+    def _compare_soon(self) -> None:
+        self._compare_now.set()
+
+    async def _keep_comparing(self) -> None:
+        while True:
+            beat = COMPARE_SECONDS if self.link.is_up else BLIND_COMPARE_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(beat):
+                    await self._compare_now.wait()
+            self._compare_now.clear()
+            try:
+                await self.compare()
+                self.postgres_error = None
+            except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+                self.postgres_error = str(error)
+
+    async def compare(self) -> None:
+        """Tells every room where Postgres says that it stands."""
+        rooms = list(self._rooms.values())
+        if not rooms:
+            return
+        heads = {room: room.target for room in rooms}
+        async with acquire(self.database.log) as connection:
+            positions = await history.positions(connection, [room.project_id for room in rooms])
+        behind = 0
+        for room in rooms:
+            position = positions.get(room.project_id)
+            if position is None:
+                room.end("deleted")
+                continue
+            behind += max(0, position.last_seq - heads[room])
+            room.compare(position)
+        metrics.EVENTS_BEHIND.set(behind)
+        metrics.RING_BYTES.set(self._budget.used)
+
+    # ------------------------------------------------------------------ complete runs
+
+    async def _keep_completing(self) -> None:
+        """Ends the streams of runs that are complete: looks at runs that something happened to every
+        second, and at all that have a stream every few seconds."""
+        turn = 0
+        while True:
+            await asyncio.sleep(COMPLETE_SECONDS)
+            turn += 1
+            with contextlib.suppress(Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
+                await self._complete(of_all=turn % COMPLETE_ALL_TURNS == 0)
+
+    async def _complete(self, *, of_all: bool) -> None:
+        touched: set[bytes] = set()
+        for room in self._rooms.values():
+            touched |= room.touched_runs
+            room.touched_runs.clear()
+        streams: dict[UUID, list[Subscriber]] = {}
+        for subscriber in self.subscribers.values():
+            run = subscriber.filter.only_run
+            is_new = time.monotonic() - subscriber.connected_at < 2 * COMPLETE_SECONDS
+            if run is not None and (of_all or is_new or run in touched):
+                streams.setdefault(UUID(bytes=run), []).append(subscriber)
+        if streams:
+            for run_id, seq in (
+                await completion.complete(self.database.log, list(streams))
+            ).items():
+                for subscriber in streams[run_id]:
+                    subscriber.finish(seq)
+
+    # ------------------------------------------------------------------ life
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The link, the comparisons, the leases and the wheel, for as long as the process serves."""
+        loops = [
+            self.link.run(),
+            self._keep_comparing(),
+            self._keep_completing(),
+            self.leases.run(),
+            self.wheel.run(),
+        ]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+        self._tasks += tasks
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.leases.close()
+
+    def dead_loops(self) -> list[str]:
+        """Background loops that ended though nobody stopped them: the hub can't do its job."""
+        return [
+            str(task.exception() or "ended")
+            for task in self._tasks
+            if task.done() and not task.cancelled()
+        ]
+
+    async def drain(self, seconds: float) -> None:
+        """Ends all streams, spread over `seconds`, so that their clients don't return in one wave."""
+        self.is_draining = True
+        if not self.subscribers:
+            self._all_gone.set()
+        streams = list(self.subscribers.values())
+        steps = max(1, min(len(streams), int(seconds * 20)))
+        for number in range(steps):
+            for subscriber in streams[number::steps]:
+                subscriber.end("shutdown")
+            await asyncio.sleep(seconds * 0.8 / steps)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds * 0.2):
+                await self._all_gone.wait()

@@ -1,0 +1,16 @@
+"""What a hub counts."""
+
+from prometheus_client import Counter, Gauge
+
+CONNECTIONS = Gauge("runcast_hub_connections", "Open streams.")
+ROOMS = Gauge("runcast_hub_rooms", "Projects with streams, or that had some a moment ago.")
+DELIVERED_BYTES = Counter("runcast_hub_delivered_bytes_total", "Bytes handed to sockets.")
+DELIVERIES = Counter("runcast_hub_deliveries_total", "Chunks handed to sockets.")
+LAGGING = Gauge("runcast_hub_lagging_connections", "Streams that read on from their own cursor.")
+SLOW = Counter("runcast_hub_slow_total", "Times a live stream's socket was full.")
+HOLES = Counter("runcast_hub_holes_filled_total", "Holes in the live messages, filled.", ["source"])
+GAPS = Counter("runcast_hub_gaps_total", "Gaps announced to clients.", ["reason"])
+RECONNECTS = Counter("runcast_hub_redis_reconnects_total", "Times the Redis link was made anew.")
+REFUSED = Counter("runcast_hub_refused_total", "Streams refused for the connection limit.")
+RING_BYTES = Gauge("runcast_hub_ring_bytes", "Bytes of recent frames held in memory.")
+EVENTS_BEHIND = Gauge("runcast_hub_events_behind", "Events by which rooms were behind Postgres.")

@@ -1,0 +1,338 @@
+"""A room: one project's live history, and the subscribers at its end.
+
+The room is a log with cursors, not a set of queues. It holds the recent frames once (`ring`). Each
+subscriber is a cursor. Those at the end are live: in each tick of the event loop the new blocks are
+joined once per distinct filter and the same bytes handed to every live subscriber of that filter.
+A subscriber whose socket is full leaves the live set and reads on from its cursor by itself (`read`),
+until it meets `delivered` again and rejoins; nothing is queued for it meanwhile.
+
+Numbers are contiguous, so a live message that doesn't begin at `head` + 1 shows a hole. `target` is
+the number that is known to exist; one task fills from the Redis stream, then from Postgres, until
+`head` reaches it. The same path serves messages too large to carry their frames, jumps, and the
+periodic comparison with Postgres.
+
+    delivered <= head <= target
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from runcast_hub import metrics
+from runcast_hub.filters import Filter, Fresh
+from runcast_hub.ring import Budget, Ring
+from runcast_server import frames
+from runcast_server.bus import Deleted, Jump
+from runcast_server.frames import Block
+from runcast_server.history import Position
+
+if TYPE_CHECKING:
+    from runcast_hub.source import Source
+    from runcast_hub.subscriber import Subscriber
+
+CHUNK_BYTES = 64 * 1024
+"""What a socket is handed at once at most: the only bytes outstanding for a slow client."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What comes next for a cursor: frames that the filter wants, up to the number `upto`."""
+
+    data: bytes
+    upto: int
+    lost_upto: int | None = None
+    """Set where everything up to this number was dropped by retention: announce it and go on."""
+
+
+class Group:
+    """The subscribers of one filter: how many there are, and those of them that are live."""
+
+    __slots__ = ("filter", "live", "members")
+
+    def __init__(self, wanted: Filter) -> None:
+        self.filter = wanted
+        self.members = 0
+        self.live: dict[Subscriber, None] = {}
+
+    def deliver(self, data: bytes) -> None:
+        """Hands the same bytes to every live subscriber; those with a full socket leave."""
+        message = {"type": "http.response.body", "body": data, "more_body": True}
+        full = [subscriber for subscriber in self.live if not subscriber.hand(message)]
+        for subscriber in full:
+            self.live.pop(subscriber, None)
+        metrics.DELIVERIES.inc(len(self.live) + len(full))
+        metrics.DELIVERED_BYTES.inc(len(data) * (len(self.live) + len(full)))
+
+
+class Room:
+    """See the module. All methods run in the event loop's thread."""
+
+    def __init__(self, project_id: UUID, source: Source, budget: Budget, max_events: int) -> None:
+        self.project_id = project_id
+        self.epoch = 0
+        self.head = 0
+        self.delivered = 0
+        self.target = 0
+        self.floor = 0
+        self.history_number = 0
+        """Counts histories: a subscriber that saw another one must be told of the reset."""
+        self.subscribers: set[Subscriber] = set()
+        self._source = source
+        self._ring = Ring(budget, max_events)
+        self._reaches_back = False
+        self._groups: dict[Filter, Group] = {}
+        self._of_run: dict[bytes, set[Group]] = {}
+        self._fresh: list[Block] = []
+        self._flush_scheduled = False
+        self._filling: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+        self._chunks: dict[tuple[int, Filter], Chunk] = {}
+        self.touched_runs: set[bytes] = set()
+        """Runs that had an event other than a line since the hub last looked."""
+
+    # ------------------------------------------------------------------ what is known
+
+    def start(self, position: Position) -> None:
+        """Begins at the head that Postgres names."""
+        self.epoch = position.epoch
+        self.head = self.delivered = self.target = position.last_seq
+        self.floor = position.floor_seq
+
+    def compare(self, position: Position) -> None:
+        """Takes in what Postgres says now: a new floor, a higher head, or another history."""
+        self.floor = position.floor_seq
+        if position.epoch != self.epoch:
+            log.warning("room.reset", project=str(self.project_id), head=position.last_seq)
+            self._reset(position)
+        elif position.last_seq > self.target:
+            self._reach(position.last_seq)
+
+    def _reset(self, position: Position) -> None:
+        self._ring.clear()
+        self._chunks.clear()
+        self._fresh.clear()
+        self._reaches_back = True
+        self.history_number += 1
+        self.start(position)
+        for subscriber in self.subscribers:
+            subscriber.wake()
+
+    def receive(self, message: Block | Jump | Deleted) -> None:
+        """Takes a live message: appends what comes next, and fetches what it can't."""
+        match message:
+            case Deleted():
+                self.end("deleted")
+            case _ if message.epoch != self.epoch:
+                return  # A late publish of another history, or news of one: Postgres will tell.
+            case Jump(seq=seq):
+                self._reach(seq)
+            case Block() if message.last <= self.head:
+                return
+            case Block() if message.first <= self.head + 1 and message.frames:
+                self._append(message)
+            case Block():
+                if message.first > self.head + 1 and self.target <= self.head:
+                    metrics.HOLES.labels("seen").inc()
+                self._reach(message.last)
+
+    def _append(self, block: Block) -> None:
+        for piece in frames.split(frames.cut(block, self.head), CHUNK_BYTES):
+            self._ring.append(piece)
+            self._fresh.append(piece)
+            self.head = piece.last
+        self.target = max(self.target, self.head)
+        self._chunks.clear()
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    # ------------------------------------------------------------------ holes
+
+    def _reach(self, target: int) -> None:
+        self.target = max(self.target, target)
+        if self._filling is None and self.head < self.target:
+            self._filling = asyncio.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        """Fetches `head` + 1 … `target`; what fails is tried again at the next comparison."""
+        try:
+            while self.head < self.target:
+                number = self.history_number
+                blocks = await self._source.blocks(
+                    self.project_id, self.epoch, self.head, self.target
+                )
+                if number != self.history_number:
+                    continue
+                before = self.head
+                for block in blocks:
+                    if block.first <= self.head + 1 and block.last > self.head:
+                        self._append(block)
+                if self.head == before:
+                    break
+        finally:
+            self._filling = None
+            # Otherwise a target that can't be reached now would look like work in progress for ever.
+            self.target = self.head
+
+    # ------------------------------------------------------------------ live
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        fresh, self._fresh = self._fresh, []
+        for blocks in _batches(fresh):
+            batch = Fresh(blocks)
+            self.delivered = batch.last
+            self.touched_runs.update(batch.event_runs)
+            for group in self._interested(batch):
+                data = group.live and batch.select(group.filter)
+                if data:
+                    group.deliver(data)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _interested(self, batch: Fresh) -> Iterable[Group]:
+        if not batch.is_only_logs:
+            return list(self._groups.values())
+        found = {group for group in self._groups.values() if group.filter.all_logs}
+        for run in batch.log_runs:
+            found |= self._of_run.get(run, set())
+        return found
+
+    def enter(self, subscriber: Subscriber) -> None:
+        """Counts a subscriber in, wherever it stands."""
+        self.subscribers.add(subscriber)
+        self._group(subscriber.filter).members += 1
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forgets a subscriber."""
+        self.subscribers.discard(subscriber)
+        self._abandon(subscriber)
+
+    def refilter(self, subscriber: Subscriber, wanted: Filter) -> None:
+        """Gives a subscriber that isn't live another filter."""
+        self._abandon(subscriber)
+        subscriber.filter = wanted
+        self._group(wanted).members += 1
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Makes a subscriber live. Its cursor must be `delivered`."""
+        self._groups[subscriber.filter].live[subscriber] = None
+
+    def part(self, subscriber: Subscriber) -> bool:
+        """Takes a subscriber out of the live set; whether it was in, that is, stands at `delivered`."""
+        live = self._groups[subscriber.filter].live
+        if subscriber not in live:
+            return False
+        del live[subscriber]
+        return True
+
+    def _group(self, wanted: Filter) -> Group:
+        group = self._groups.get(wanted)
+        if group is None:
+            group = self._groups[wanted] = Group(wanted)
+            for run in _runs(wanted):
+                self._of_run.setdefault(run, set()).add(group)
+        return group
+
+    def _abandon(self, subscriber: Subscriber) -> None:
+        group = self._groups[subscriber.filter]
+        group.live.pop(subscriber, None)
+        group.members -= 1
+        if group.members:
+            return
+        del self._groups[group.filter]
+        for run in _runs(group.filter):
+            self._of_run[run].discard(group)
+            if not self._of_run[run]:
+                del self._of_run[run]
+
+    # ------------------------------------------------------------------ reading on
+
+    async def read(self, cursor: int, wanted: Filter) -> Chunk:
+        """What comes after `cursor`, from the ring, the Redis stream or Postgres. Needs `cursor` below
+        `delivered`. Raises `Unavailable` while what is needed can't be read."""
+        if cursor < self.floor:
+            return Chunk(b"", self.floor, lost_upto=self.floor)
+        if not self._has(cursor) and not self._reaches_back:
+            await self._reach_back()
+        if self._has(cursor):
+            return self._recent(cursor, wanted)
+        page = await self._source.page(
+            self.project_id, self.epoch, cursor, self.delivered, self.floor, wanted
+        )
+        return Chunk(page.frames, page.upto)
+
+    def _has(self, cursor: int) -> bool:
+        first = self._ring.first
+        return first is not None and first <= cursor + 1
+
+    def _recent(self, cursor: int, wanted: Filter) -> Chunk:
+        key = (cursor, wanted)
+        chunk = self._chunks.get(key)
+        if chunk is None:
+            blocks = [
+                frames.cut(block, cursor)
+                for block in self._ring.after(cursor, CHUNK_BYTES)
+                if block.last <= self.delivered
+            ]
+            batch = Fresh(blocks)
+            chunk = self._chunks[key] = Chunk(batch.select(wanted), batch.last)
+        return chunk
+
+    async def _reach_back(self) -> None:
+        """Puts what the Redis stream has before the ring's first block into the ring, once."""
+        self._reaches_back = True
+        first = self._ring.first or self.head + 1
+        number = self.history_number
+        blocks = await self._source.blocks_before(self.project_id, self.epoch, first)
+        if number != self.history_number or (self._ring.first or self.head + 1) != first:
+            return
+        for block in blocks:
+            for piece in reversed(frames.split(block, CHUNK_BYTES)):
+                if not self._ring.prepend(piece):
+                    return
+
+    async def reached(self, number: int) -> None:
+        """Waits until events up to `number` were delivered; the caller sets a deadline."""
+        self._reach(number)
+        while self.delivered < number:
+            await self._moved.wait()
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, reason: str) -> None:
+        """Ends every stream of the room."""
+        for subscriber in list(self.subscribers):
+            subscriber.end(reason)
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        if self._filling is not None:
+            self._filling.cancel()
+        self._ring.close()
+
+
+def _runs(wanted: Filter) -> frozenset[bytes]:
+    return wanted.runs if wanted.only_run is None else frozenset((wanted.only_run,))
+
+
+def _batches(blocks: list[Block]) -> Iterator[list[Block]]:
+    """Consecutive blocks, joined up to the size of a chunk."""
+    batch: list[Block] = []
+    size = 0
+    for block in blocks:
+        if batch and size + len(block.frames) > CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(block)
+        size += len(block.frames)
+    if batch:
+        yield batch

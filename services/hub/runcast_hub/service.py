@@ -1,0 +1,29 @@
+"""The hub as its process sees it."""
+
+from __future__ import annotations
+
+from runcast_hub.app import App
+from runcast_hub.hub import Hub
+from runcast_server import auth
+from runcast_server.service import Readiness, Resources, Service
+
+
+def build(resources: Resources) -> Service:
+    """The hub service on these resources."""
+    hub = Hub(resources.settings.hub, resources.database, resources.bus)
+    app = App(hub, auth.authenticator(resources.database, resources.settings.auth))
+
+    async def ready() -> Readiness:
+        failing = {}
+        degraded = {}
+        if dead := hub.dead_loops():
+            failing["hub"] = "; ".join(dead)
+        if not hub.link.is_up and hub.postgres_error:
+            failing["delivery"] = f"neither Redis nor Postgres can be read: {hub.postgres_error}"
+        elif not hub.link.is_up:
+            degraded["redis"] = "no live messages; events are read from Postgres at a slower beat"
+        elif hub.postgres_error:
+            degraded["postgres"] = hub.postgres_error
+        return Readiness(failing, degraded)
+
+    return Service("hub", app, app.handles, hub.running, hub.drain, ready)

@@ -1,0 +1,120 @@
+"""Where a room reads what it doesn't have: the Redis stream, then Postgres.
+
+Many clients that return at once ask for the same pages: one read is in flight per page, a page is kept
+for a moment, and a bound on reads at once keeps a storm of resumes from taking every connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from runcast_hub import metrics
+from runcast_hub.filters import Filter
+from runcast_server import frames, history
+from runcast_server.bus import BUS_ERRORS, Bus
+from runcast_server.db import Pool, acquire
+from runcast_server.frames import Block, Segment
+from runcast_server.history import Page
+
+READS_AT_ONCE = 4
+KEPT_BYTES = 16 * 1024 * 1024
+BACK_BYTES = 8 * 1024 * 1024
+
+_Key = tuple[UUID, int, int, int, Filter]
+
+
+class Source:
+    """Reads of one hub."""
+
+    def __init__(self, bus: Bus, pool: Pool) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._reading: dict[_Key, asyncio.Task[Page]] = {}
+        self._kept: OrderedDict[_Key, Page] = OrderedDict()
+        self._kept_bytes = 0
+
+    async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+        """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
+        stream nor Postgres can give them now."""
+        try:
+            blocks = await self._bus.read(project_id, after)
+        except (*BUS_ERRORS, ValueError):
+            blocks = []
+        if blocks and all(block.epoch == epoch for block in blocks):
+            metrics.HOLES.labels("stream").inc()
+            return blocks
+        async with self._turns, acquire(self._pool) as connection:
+            block = await history.block(connection, project_id, epoch, after, upto)
+        metrics.HOLES.labels("postgres").inc()
+        return [block] if block else []
+
+    async def blocks_before(self, project_id: UUID, epoch: int, first: int) -> list[Block]:
+        """What the stream holds right before `first`, newest first."""
+        try:
+            blocks = await self._bus.read_back(project_id, first, BACK_BYTES)
+        except (*BUS_ERRORS, ValueError):
+            return []
+        return blocks if all(block.epoch == epoch for block in blocks) else []
+
+    async def page(
+        self, project_id: UUID, epoch: int, cursor: int, upto: int, floor: int, wanted: Filter
+    ) -> Page:
+        """A page of what `wanted` asks for above `cursor`, read once for all who ask for it.
+
+        Pages of all events are aligned, so that cursors that lie close together share them.
+        """
+        if wanted.takes_everything:
+            start = max(floor, cursor - cursor % history.PAGE_EVENTS)
+            upto = min(upto, start + history.PAGE_EVENTS)
+        else:
+            start = cursor
+        key = (project_id, epoch, start, upto, wanted)
+        page = self._kept.get(key)
+        if page is None:
+            page = await self._share(
+                key, lambda: self._read(project_id, epoch, start, upto, wanted)
+            )
+        if start == cursor:
+            return page
+        whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))
+        block = frames.cut(Block(epoch, start + 1, page.upto, [whole], page.frames), cursor)
+        return Page(block.frames, page.upto - cursor, page.upto)
+
+    async def _share(self, key: _Key, read: Callable[[], Awaitable[Page]]) -> Page:
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.ensure_future(self._keep(key, read))
+        return await asyncio.shield(task)
+
+    async def _keep(self, key: _Key, read: Callable[[], Awaitable[Page]]) -> Page:
+        try:
+            async with self._turns:
+                page = await read()
+        finally:
+            del self._reading[key]
+        self._kept[key] = page
+        self._kept_bytes += len(page.frames)
+        while self._kept_bytes > KEPT_BYTES:
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= len(oldest.frames)
+        return page
+
+    async def _read(
+        self, project_id: UUID, epoch: int, start: int, upto: int, wanted: Filter
+    ) -> Page:
+        async with acquire(self._pool) as connection:
+            if wanted.takes_everything:
+                block = await history.block(connection, project_id, epoch, start, upto)
+                data = block.frames if block else b""
+                last = block.last if block else upto
+                return Page(data, last - start, last)
+            if wanted.only_run is not None:
+                return await history.page(
+                    connection, project_id, start, upto, logs=None, run=UUID(bytes=wanted.only_run)
+                )
+            logs = wanted.run_ids if wanted.runs else None
+            return await history.page(connection, project_id, start, upto, logs=logs)

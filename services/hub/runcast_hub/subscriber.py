@@ -1,0 +1,321 @@
+"""A subscriber: a cursor, a filter and a `send`.
+
+It is live while its cursor is the room's end: then the room hands it bytes directly (`hand`). When its
+socket is full, the suspended `send` comes to the subscriber's own task, which waits for it, reads on
+from the cursor chunk by chunk, and rejoins. A new or resuming client is the same thing: a subscriber
+that starts behind. All writes, heartbeats and the last words included, go through here, so a frame is
+never cut by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from starlette.types import Receive, Send
+
+from runcast_hub import metrics
+from runcast_hub.filters import Filter
+from runcast_hub.room import Room
+from runcast_hub.stepping import Suspended, step
+from runcast_server import frames
+from runcast_server.auth import Principal
+from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.errors import Unavailable
+
+WRITE_SECONDS = 60.0
+"""How long one chunk may wait for a socket; a laptop that sleeps longer resumes from its cursor."""
+LAST_WORDS_SECONDS = 2.0
+RETRY_READ_SECONDS = 1.0
+BLIND_SECONDS = 20.0
+"""How long an event that Postgres has may be unreadable before the stream is ended for a new try."""
+
+log = structlog.get_logger()
+
+
+class Gone(Exception):
+    """The client went away, or doesn't take what it is sent."""
+
+
+class Subscriber:
+    """One open stream. Its methods run in the event loop's thread."""
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_suspended",
+        "_wakeup",
+        "bytes_sent",
+        "connected_at",
+        "connection_id",
+        "cursor",
+        "ending",
+        "filter",
+        "finish_after",
+        "history_number",
+        "is_gone",
+        "max_lag",
+        "pending_filter",
+        "principal",
+        "room",
+        "was_slow",
+    )
+
+    def __init__(
+        self,
+        room: Room,
+        connection_id: str,
+        principal: Principal,
+        wanted: Filter,
+        *,
+        cursor: int,
+        max_lag: int | None = None,
+    ) -> None:
+        self.room = room
+        self.connection_id = connection_id
+        self.principal = principal
+        self.filter = wanted
+        self.cursor = cursor
+        self.history_number = room.history_number
+        self.max_lag = max_lag
+        self.finish_after: int | None = None
+        self.ending: str | None = None
+        self.is_gone = False
+        self.was_slow = False
+        self.bytes_sent = 0
+        self.connected_at = time.monotonic()
+        self.pending_filter: FilterChange | None = None
+        self._send: Send | None = None
+        self._receive: Suspended | None = None
+        self._suspended: Suspended | None = None
+        self._wakeup: asyncio.Future[None] | None = None
+
+    # ------------------------------------------------------------------ called by the room and the hub
+
+    def hand(self, message: dict[str, Any]) -> bool:
+        """Gives a live subscriber its next bytes; False when it stops being live."""
+        assert self._send is not None
+        try:
+            suspended = step(self._send(message))  # type: ignore[arg-type]
+        except (OSError, RuntimeError):
+            self.is_gone = True
+            self.cursor = self.room.delivered
+            self.wake()
+            return False
+        self.bytes_sent += len(message["body"])
+        if suspended is None:
+            return True
+        self.cursor = self.room.delivered
+        self._suspended = suspended
+        self.wake()
+        return False
+
+    def beat(self) -> None:
+        """Sends a live subscriber its heartbeat; one that is being written to needs none."""
+        if self in self.room.subscribers and self.room.part(self):
+            self.cursor = self.room.delivered
+            body = frames.heartbeat(self.cursor)
+            if self.hand({"type": "http.response.body", "body": body, "more_body": True}):
+                self.room.join(self)
+
+    def end(self, reason: str) -> None:
+        """Asks the stream to end with `bye`; the first reason stands."""
+        if self.ending is None:
+            self.ending = reason
+            self.wake()
+
+    def wake(self) -> None:
+        """Makes the subscriber's task look at its state."""
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    def finish(self, seq: int) -> None:
+        """Ends the stream as complete once everything up to number `seq` was sent."""
+        self.finish_after = seq
+        self.wake()
+
+    @property
+    def position(self) -> int:
+        """The last number handed to the socket, whether live or not."""
+        is_live = self._wakeup is not None and self._suspended is None
+        return max(self.cursor, self.room.delivered) if is_live else self.cursor
+
+    # ------------------------------------------------------------------ the stream's own task
+
+    def attach(self, send: Send, receive: Receive) -> None:
+        """Takes the connection over: from now on a disconnect ends the stream."""
+        self._send = send
+        self._receive = step(receive())  # type: ignore[arg-type]
+        if self._receive is None:
+            self.is_gone = True
+            return
+        future = self._receive.future
+        # The future was meant for a task, which would clear this mark; we only listen to it.
+        future._asyncio_future_blocking = False
+        future.add_done_callback(self._hung_up)
+
+    def _hung_up(self, _: asyncio.Future[Any]) -> None:
+        self.is_gone = True
+        self.wake()
+
+    def detach(self) -> None:
+        """Stops listening for the client's end."""
+        if self._receive is not None:
+            self._receive.close()
+            self._receive = None
+
+    async def serve(self) -> None:
+        """Delivers until the stream ends: `ending` says why, unless the client is gone. Raises `Gone`."""
+        self.room.enter(self)
+        try:
+            while not self.is_gone and self.ending is None:
+                await self._advance()
+        finally:
+            self.room.leave(self)
+
+    async def _advance(self) -> None:
+        room = self.room
+        if self.history_number != room.history_number:
+            await self._announce_reset()
+        elif self.pending_filter is not None:
+            await self._change_filter(self.pending_filter)
+        elif self.cursor < room.delivered:
+            await self._read_on()
+        elif self.cursor > room.delivered:
+            await self._wait_for_room()
+        elif self.finish_after is not None and self.cursor >= self.finish_after:
+            self.end("complete")
+        else:
+            await self._live()
+
+    async def _live(self) -> None:
+        self._wakeup = asyncio.get_running_loop().create_future()
+        self.room.join(self)
+        try:
+            await self._wakeup
+        finally:
+            if self.room.part(self):
+                self.cursor = self.room.delivered
+            self._wakeup = None
+        if self._suspended is not None:
+            self._note_slow()
+            suspended, self._suspended = self._suspended, None
+            await self._patiently(suspended)
+
+    def _note_slow(self) -> None:
+        metrics.SLOW.inc()
+        if not self.was_slow:
+            self.was_slow = True
+            log.warning(
+                "stream.slow",
+                connection=self.connection_id,
+                who=self.principal.name,
+                cursor=self.cursor,
+            )
+
+    async def _read_on(self) -> None:
+        lag = self.room.delivered - self.cursor
+        if self.max_lag is not None and lag > self.max_lag:
+            await self._announce_gap("lag", self.cursor + 1, self.room.delivered)
+            return
+        try:
+            chunk = await self.room.read(self.cursor, self.filter)
+        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
+            await asyncio.sleep(RETRY_READ_SECONDS)
+            return
+        if self.history_number != self.room.history_number:
+            return
+        if chunk.lost_upto is not None:
+            await self._announce_gap("retention", self.cursor + 1, chunk.lost_upto)
+            return
+        if chunk.data:
+            await self.write(chunk.data)
+        self.cursor = chunk.upto
+        # A send to a socket with room never suspends: without this a long replay would hold the loop.
+        await asyncio.sleep(0)
+
+    async def _wait_for_room(self) -> None:
+        """The snapshot that this client got is newer than what the room has delivered."""
+        try:
+            async with asyncio.timeout(BLIND_SECONDS):
+                await self.room.reached(self.cursor)
+        except TimeoutError:
+            self.end("shutdown")
+
+    async def _change_filter(self, change: FilterChange) -> None:
+        """The new filter takes effect at the subscriber's own cursor; older lines come as backfill."""
+        self.pending_filter = None
+        self.room.refilter(self, change.wanted)
+        change.settle(self.cursor)
+        for data in await change.backfill(self.cursor):
+            await self.write(data)
+
+    async def _announce_reset(self) -> None:
+        self.history_number = self.room.history_number
+        await self._announce_gap("reset", 1, self.room.delivered)
+
+    async def _announce_gap(self, reason: str, first: int, last: int) -> None:
+        metrics.GAPS.labels(reason).inc()
+        await self.write(gap(self.room.project_id, self.filter, reason, first, last))
+        self.cursor = last
+
+    async def write(self, data: bytes) -> None:
+        """Sends bytes, waiting for the socket at most `WRITE_SECONDS`. Raises `Gone`."""
+        assert self._send is not None
+        self.bytes_sent += len(data)
+        message = {"type": "http.response.body", "body": data, "more_body": True}
+        try:
+            suspended = step(self._send(message))  # type: ignore[arg-type]
+        except (OSError, RuntimeError) as error:
+            raise Gone from error
+        if suspended is not None:
+            await self._patiently(suspended)
+
+    async def _patiently(self, suspended: Suspended) -> None:
+        metrics.LAGGING.inc()
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await suspended
+        except (TimeoutError, OSError, RuntimeError) as error:
+            raise Gone from error
+        finally:
+            metrics.LAGGING.dec()
+
+    async def say_bye(self, reason: str, retry_ms: int) -> None:
+        """The last words of a stream that ends by our will."""
+        if self._send is None or self.is_gone:
+            return
+        body = b"retry: %d\n" % retry_ms + frames.control("bye", {"reason": reason})
+        with contextlib.suppress(TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class FilterChange:
+    """A new filter on its way to a subscriber's task, which answers with the number it counts from."""
+
+    def __init__(self, wanted: Filter, backfill_lines: int) -> None:
+        self.wanted = wanted
+        self.backfill_lines = backfill_lines
+        self.effective_after: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def settle(self, cursor: int) -> None:
+        if not self.effective_after.done():
+            self.effective_after.set_result(cursor)
+
+    async def backfill(self, upto: int) -> Sequence[bytes]:
+        """The chunks of lines up to `upto` that the new filter adds."""
+        return ()
+
+
+def gap(project_id: UUID, wanted: Filter, reason: str, first: int, last: int) -> bytes:
+    """The frame that says: events `first`…`last` won't be sent; this is where to get the state."""
+    refetch = [f"/projects/{project_id}/runs", f"/projects/{project_id}/tasks"]
+    refetch += [f"/runs/{run_id}/logs" for run_id in wanted.run_ids]
+    data = {"from": first, "to": last, "reason": reason, "refetch": refetch}
+    return frames.control("gap", data, id=last)
