@@ -102,7 +102,7 @@ $(NODE)/bin/npm: constraints.txt | $(BIN)/python
 	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json | $(NODE)/bin/npm
-	@$(WITH_NODE) npm ci --silent
+	@$(WITH_NODE) npm ci --loglevel=error
 	@touch $@
 
 $(CONSOLE): $(CONSOLE_SOURCES) node_modules/.package-lock.json

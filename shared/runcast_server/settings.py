@@ -14,9 +14,17 @@ from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 PREFIX = "RUNCAST_"
+
+SECRETS_DIR = "RUNCAST_SECRETS_DIR"
 
 # Read by the command line and the SDK, which share the environment with the servers.
 CLIENT_NAMES = frozenset({"RUNCAST_URL", "RUNCAST_TOKEN", "RUNCAST_PROJECT", "RUNCAST_RUN_ID"})
@@ -55,6 +63,20 @@ class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        secrets = Path(os.environ.get(SECRETS_DIR) or "/run/secrets")
+        if not secrets.is_dir():
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets)
 
 
 class ProcessSettings(_Settings):
@@ -167,6 +189,9 @@ _Section = TypeVar("_Section", bound=_Settings)
 def read(**given: object) -> ServerSettings:
     """Read the environment; what is `given` and not None (a command's flags) wins over it.
 
+    What the environment lacks is looked for in the files of a directory of secrets: the file
+    `runcast_database_url` holds `RUNCAST_DATABASE_URL`.
+
     Raises SettingsError, which names every variable that can't be understood.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -199,7 +224,7 @@ def names() -> frozenset[str]:
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
     """Variables with our prefix that nothing reads: most likely misspelt."""
-    known = names() | CLIENT_NAMES
+    known = names() | CLIENT_NAMES | {SECRETS_DIR}
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 

@@ -1,0 +1,17 @@
+"""Prints what Runcast with the named extras depends on, read from pyproject.toml, for a layer of its own."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+
+def main(extras: list[str]) -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    sys.stdout.write("".join(f"{each}\n" for each in wanted))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
