@@ -114,7 +114,9 @@ async def serve(
     raise_open_files()
     settings = resources.settings.process
     services = [make(resources) for make in build]
-    front = Front(services, settings, auth.Authenticator(auth.ApiKeys(resources.database)))
+    front = Front(
+        services, settings, auth.authenticator(resources.database, resources.settings.auth)
+    )
     server = _Server(_config(front, settings.shutdown_grace_s * 0.75), started)
     async with AsyncExitStack() as stack:
         for service in services:
