@@ -120,7 +120,7 @@ def pack_table(block: Block) -> bytes:
     """The table of a block: what a hub needs to route it."""
     header = _HEADER.pack(BLOCK_VERSION, block.first, block.last, block.epoch, len(block.segments))
     rows = [
-        _SEGMENT.pack(s.is_log, s.run or _NO_RUN, s.first, s.count, s.size) for s in block.segments
+        _SEGMENT.pack(s.is_log, s.run or _NO_RUN, s.first, s.number, s.size) for s in block.segments
     ]
     return header + b"".join(rows)
 

@@ -29,6 +29,7 @@ JOIN_BYTES = 256 * 1024
 WAITING_BYTES = 32 * 1024 * 1024
 """What may wait in this process for Redis, of one project; beyond that Postgres is read again."""
 ROUNDS = 8
+EXPECTED_ERRORS = (*BUS_ERRORS, *CONNECTION_ERRORS, Unavailable)
 
 log = structlog.get_logger()
 
@@ -57,9 +58,15 @@ class Publisher:
         try:
             while lane.blocks:
                 await self.publish(project_id, lane.take())
-        except (*BUS_ERRORS, *CONNECTION_ERRORS, Unavailable, history.Broken) as error:
+        except Exception as error:
+            # The outermost place of this task: whatever happened, the sweeper has the rest.
             metrics.FAILED_PUBLISHES.inc(1 + len(lane.blocks))
-            log.warning("publish.left_to_sweeper", project=str(project_id), error=str(error))
+            log.warning(
+                "publish.left_to_sweeper",
+                project=str(project_id),
+                error=str(error) or type(error).__name__,
+                exc_info=not isinstance(error, EXPECTED_ERRORS),
+            )
         finally:
             del self._lanes[project_id]
 
