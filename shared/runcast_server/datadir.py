@@ -31,6 +31,16 @@ def locked(data: Path) -> Iterator[None]:
 
 def _occupied(data: Path) -> str:
     known = credentials.read(data)
-    if known is None:
+    if known is None or not _lives(known.pid):
         return f"another Runcast is just starting on {data}"
     return f"Runcast is already running on {data}: {known.url} (process {known.pid})"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

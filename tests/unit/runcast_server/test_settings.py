@@ -1,0 +1,124 @@
+"""Settings: read once, named in every complaint, all of them documented."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runcast_server import settings
+
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    read = settings.read()
+    assert (read.process.host, read.process.port) == ("127.0.0.1", 8000)
+    assert (read.tailer.tail_project, read.tailer.tail_poll_ms, read.tailer.tail_wait_s) == (
+        "default",
+        100,
+        5,
+    )
+    assert read.tailer.max_line_bytes == 65_536
+    assert (read.hub.sse_heartbeat_interval_s, read.hub.sse_connection_timeout_m) == (30, 60)
+    assert (read.hub.sse_max_connections_per_user, read.hub.sse_max_connections_per_key) == (5, 100)
+    assert (read.hub.event_channel_buffer, read.hub.hub_memory_mb) == (10_000, 256)
+    assert (read.api.run_heartbeat_s, read.api.log_retention_days) == (30, None)
+    assert read.auth.project_creation == "anyone"
+
+
+def test_relative_paths_are_resolved_against_the_start_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNCAST_TAIL_ROOTS", f"logs{os.pathsep}/var/log")
+    read = settings.read(data=Path("here"))
+    assert read.process.data == tmp_path / "here"
+    assert read.tailer.runs_dir == tmp_path / "runs"
+    assert read.tailer.roots == (tmp_path / "logs", Path("/var/log"))
+    assert read.artifacts_url == (tmp_path / "here" / "artifacts").as_uri()
+
+
+def test_tail_roots_default_to_the_runs_directory() -> None:
+    read = settings.read(runs_dir="/elsewhere")
+    assert read.tailer.roots == (Path("/elsewhere"),)
+
+
+def test_a_flag_wins_over_the_environment_and_none_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNCAST_PORT", "9000")
+    assert settings.read(port=9001).process.port == 9001
+    assert settings.read(port=None).process.port == 9000
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNCAST_LOG_RETENTION_DAYS", "")
+    assert settings.read().api.log_retention_days is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RUNCAST_PORT", "eight thousand"),
+        ("RUNCAST_PORT", "70000"),
+        ("RUNCAST_DATABASE_URL", "mysql://localhost/runcast"),
+        ("RUNCAST_REDIS_URL", "localhost:6379"),
+        ("RUNCAST_TAIL_POLL_MS", "0"),
+        ("RUNCAST_PROJECT_CREATION", "nobody"),
+        ("RUNCAST_SSE_MAX_CONNECTIONS_PER_USER", "-1"),
+        ("RUNCAST_LOG_RETENTION_DAYS", "for ever"),
+    ],
+)
+def test_what_cannot_be_parsed_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(settings.SettingsError, match=f"^{name}: "):
+        settings.read()
+
+
+def test_all_complaints_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNCAST_PORT", "x")
+    monkeypatch.setenv("RUNCAST_HUB_MEMORY_MB", "y")
+    with pytest.raises(settings.SettingsError) as raised:
+        settings.read()
+    assert [line.partition(":")[0] for line in str(raised.value).splitlines()] == [
+        "RUNCAST_PORT",
+        "RUNCAST_HUB_MEMORY_MB",
+    ]
+
+
+def test_a_complaint_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNCAST_DATABASE_URL", "mysql://root:hunter2@localhost/runcast")
+    with pytest.raises(settings.SettingsError) as raised:
+        settings.read()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_secrets_come_from_files_where_the_environment_lacks_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "runcast_jwt_secret").write_text("from the file\n")
+    (tmp_path / "runcast_redis_url").write_text("redis://file/0")
+    monkeypatch.setenv(settings.SECRETS_DIR, str(tmp_path))
+    monkeypatch.setenv("RUNCAST_REDIS_URL", "redis://environment/0")
+    read = settings.read()
+    assert read.auth.jwt_secret is not None
+    assert read.auth.jwt_secret.get_secret_value() == "from the file"
+    assert read.redis.redis_url == "redis://environment/0"
+
+
+def test_misspelt_names_are_found() -> None:
+    environ = {"RUNCAST_PROT": "1", "RUNCAST_PORT": "1", "RUNCAST_TOKEN": "rc_", "PATH": "/bin"}
+    assert settings.unknown(environ) == ["RUNCAST_PROT"]
+
+
+@pytest.mark.parametrize("name", sorted(settings.names() | {settings.SECRETS_DIR}))
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`{name.removeprefix(settings.PREFIX)}`" in OPERATIONS.read_text()
