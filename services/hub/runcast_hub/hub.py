@@ -248,14 +248,15 @@ class Hub:
     async def drain(self, seconds: float) -> None:
         """Ends all streams, spread over `seconds`, so that their clients don't return in one wave."""
         self.is_draining = True
-        if not self.subscribers:
-            self._all_gone.set()
         streams = list(self.subscribers.values())
+        if not streams:
+            return
         steps = max(1, min(len(streams), int(seconds * 20)))
         for number in range(steps):
             for subscriber in streams[number::steps]:
                 subscriber.end("shutdown")
-            await asyncio.sleep(seconds * 0.8 / steps)
+            if number + 1 < steps:
+                await asyncio.sleep(seconds * 0.8 / steps)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds * 0.2):
                 await self._all_gone.wait()

@@ -1,0 +1,250 @@
+"""A hub on real servers, and a reader of its streams, for tests."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jwt
+
+from runcast.ids import uuid7
+from runcast_hub import service as hub_service
+from runcast_server import auth, frames, process
+from runcast_server import settings as all_settings
+from runcast_server.bus import Bus
+from runcast_server.db import acquire, open_database
+from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.publisher import Publisher
+from runcast_server.service import Resources
+
+SECRET = "a secret of thirty-two characters, at least"
+DEADLINE_SECONDS = 15.0
+
+
+@dataclass
+class Served:
+    """A hub that listens, and the event log beside it."""
+
+    url: str
+    resources: Resources
+    admin_key: str
+    stop: asyncio.Event
+
+    @property
+    def log(self) -> EventLog:
+        return self.resources.eventlog
+
+    async def project(self, slug: str | None = None) -> UUID:
+        project_id = uuid7()
+        async with acquire(self.resources.database.requests) as connection:
+            await connection.execute(
+                "INSERT INTO projects (id, slug, name) VALUES ($1, $2, 'p')",
+                project_id,
+                slug or str(project_id),
+            )
+            await connection.execute(
+                "INSERT INTO project_counters (project_id, epoch) VALUES ($1, 7)", project_id
+            )
+        return project_id
+
+    async def run(self, project_id: UUID, status: str = "running") -> UUID:
+        run_id = uuid7()
+        async with acquire(self.resources.database.log) as connection:
+            await connection.execute(
+                """INSERT INTO runs (id, project_id, phase, steps, status, started_at)
+                   VALUES ($1, $2, 'phase1', '{}', $3, now())""",
+                run_id,
+                project_id,
+                status,
+            )
+        return run_id
+
+    async def emit(self, project_id: UUID, count: int = 1, size: int = 1) -> None:
+        """`count` events in one commit, each with about `size` bytes of data."""
+
+        async def change(transaction: Transaction) -> None:
+            for number in range(count):
+                data = {"n": number, "fill": "x" * size}
+                transaction.emit(project_id, frames.event("x:test", data))
+
+        await self.log.commit(project_id, change)
+
+    async def lines(self, project_id: UUID, run_id: UUID, count: int = 1, size: int = 1) -> None:
+        """`count` log lines of a run in one commit."""
+
+        async def change(transaction: Transaction) -> None:
+            last = await transaction.connection.fetchval(
+                """UPDATE runs SET last_line_number = last_line_number + $2 WHERE id = $1
+                   RETURNING last_line_number""",
+                run_id,
+                count,
+            )
+            for number in range(last - count + 1, last + 1):
+                data = {"run_id": str(run_id), "line_number": number, "line": "x" * size}
+                transaction.emit(
+                    project_id, frames.Event("agent:log", json.dumps(data).encode(), run_id, number)
+                )
+
+        await self.log.commit(project_id, change)
+
+    def token(self, subject: str, **claims: Any) -> str:
+        return jwt.encode({"sub": subject, **claims}, SECRET, algorithm="HS256")
+
+
+@contextlib.asynccontextmanager
+async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIterator[Served]:
+    """A hub in this process, on a port of its own."""
+    settings = all_settings.ServerSettings(
+        all_settings.ProcessSettings(port=0),
+        all_settings.PostgresSettings(database_url=database_url),
+        all_settings.RedisSettings(redis_url=redis_url),
+        all_settings.AuthSettings(jwt_secret=SECRET),
+        all_settings.ApiSettings(),
+        all_settings.HubSettings(**hub_settings),
+        all_settings.TailerSettings(),
+    )
+    database = await open_database(database_url, requests=4, log=8)
+    bus = Bus(redis_url)
+    publisher = Publisher(bus, database.log)
+    resources = Resources(settings, database, bus, EventLog(database.log, publisher))
+    key = auth.new_token()
+    async with acquire(database.requests) as connection:
+        await connection.execute(
+            "INSERT INTO api_keys (id, token_hash, name, is_admin) VALUES ($1, $2, 'admin', true)",
+            uuid7(),
+            auth.hash_token(key),
+        )
+    listener = process.listen(settings.process)
+    stop, started = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(
+        process.serve(resources, [hub_service.build], listener, stop, started.set)
+    )
+    await started.wait()
+    try:
+        yield Served(process.url_of(settings.process, listener), resources, key, stop)
+    finally:
+        stop.set()
+        await serving
+        listener.close()
+        await resources.eventlog.close()
+        await publisher.close()
+        await bus.close()
+        await database.close()
+
+
+@dataclass
+class Frame:
+    """One dispatched event or comment-with-id block of a stream."""
+
+    event: str = ""
+    data: Any = None
+    id: int | None = None
+    retry: int | None = None
+    raw: bytes = b""
+
+
+@dataclass
+class Reader:
+    """Reads one stream in the background and keeps all of its frames."""
+
+    response: httpx.Response
+    frames: list[Frame] = field(default_factory=list)
+    has_ended: bool = False
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> None:
+        buffer = b""
+        try:
+            async for piece in self.response.aiter_raw():
+                buffer += piece
+                *whole, buffer = buffer.split(b"\n\n")
+                async with self._changed:
+                    self.frames += [parse(block) for block in whole]
+                    self._changed.notify_all()
+        except httpx.TransportError:
+            pass
+        async with self._changed:
+            self.has_ended = True
+            self._changed.notify_all()
+
+    async def until(self, condition: Callable[["Reader"], bool]) -> "Reader":
+        """Waits until `condition` holds; fails with what was seen after some seconds."""
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS), self._changed:
+                await self._changed.wait_for(lambda: condition(self))
+        except TimeoutError:
+            seen = [(frame.event, frame.id) for frame in self.frames][-20:]
+            raise AssertionError(f"not seen in time; the last frames: {seen}") from None
+        return self
+
+    async def ended(self) -> "Reader":
+        return await self.until(lambda reader: reader.has_ended)
+
+    def of(self, *types: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame.event in types]
+
+    @property
+    def ids(self) -> list[int]:
+        """The numbers of the numbered events."""
+        return [f.id for f in self.frames if f.id is not None and f.event not in ("", "gap")]
+
+
+def parse(block: bytes) -> Frame:
+    frame = Frame(raw=block + b"\n\n")
+    for line in block.split(b"\n"):
+        name, _, value = line.partition(b": ")
+        match name:
+            case b"event":
+                frame.event = value.decode()
+            case b"data":
+                frame.data = json.loads(value)
+            case b"id":
+                frame.id = int(value)
+            case b"retry":
+                frame.retry = int(value)
+    return frame
+
+
+@contextlib.asynccontextmanager
+async def stream(
+    served: Served, path: str, *, token: str | None = None, last_event_id: str | None = None
+) -> AsyncIterator[Reader]:
+    """An open stream. The answer must be 200."""
+    headers = {"Authorization": f"Bearer {token or served.admin_key}"}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = last_event_id
+    async with (
+        httpx.AsyncClient(base_url=served.url, timeout=DEADLINE_SECONDS) as client,
+        client.stream(
+            "GET", path, headers=headers, timeout=httpx.Timeout(10, read=None)
+        ) as response,
+    ):
+        assert response.status_code == 200, (await response.aread()).decode()
+        reader = Reader(response)
+        reading = asyncio.create_task(reader.run())
+        try:
+            yield reader
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+
+
+async def refused(
+    served: Served, path: str, *, token: str | None = None, last_event_id: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Status and problem of a stream that isn't opened."""
+    headers = {"Authorization": f"Bearer {token}"} if token != "" else {}
+    if token is None:
+        headers = {"Authorization": f"Bearer {served.admin_key}"}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = last_event_id
+    async with httpx.AsyncClient(base_url=served.url, timeout=DEADLINE_SECONDS) as client:
+        response = await client.get(path, headers=headers)
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.status_code, response.json()

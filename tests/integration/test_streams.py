@@ -1,0 +1,337 @@
+"""Streams of a hub: what the contract's section 4 promises, frame by frame."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from runcast_server.bus import Keys
+from runcast_server.db import acquire
+from tests.integration import streams
+from tests.integration.streams import stream
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_stream_begins_with_connected_and_goes_on_live(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project("demo")
+        run_id = await served.run(project_id)
+        await served.emit(project_id, 3)
+        async with stream(served, "/projects/demo/events") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            connected = reader.frames[0]
+            assert connected.event == "connected"
+            assert connected.id is None
+            assert connected.data["project_id"] == str(project_id)
+            assert connected.data["head"] == 3
+            assert connected.data["resumed_from"] is None
+            assert [run["id"] for run in connected.data["active_runs"]] == [str(run_id)]
+            assert connected.data["heartbeat_s"] == 30
+            assert connected.data["timeout_m"] == 60
+            await served.emit(project_id, 2)
+            await reader.until(lambda r: r.ids == [4, 5])
+        assert reader.response.headers["content-type"].startswith("text/event-stream")
+        assert reader.response.headers["cache-control"] == "no-store"
+        assert reader.response.headers["x-accel-buffering"] == "no"
+
+
+async def test_log_lines_go_only_to_those_who_asked_for_their_run(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        mine, other = await served.run(project_id), await served.run(project_id)
+        base = f"/projects/{project_id}/events"
+        async with (
+            stream(served, base) as plain,
+            stream(served, f"{base}?subscribe_logs={mine}") as one,
+            stream(served, f"{base}?subscribe_logs={mine},{other}") as two,
+            stream(served, f"{base}?subscribe_logs=all") as everything,
+            stream(served, f"/runs/{mine}/stream") as own,
+        ):
+            readers = (plain, one, two, everything, own)
+            for reader in readers:
+                await reader.until(lambda r: len(r.frames) >= 2)
+            await served.lines(project_id, mine, 2)
+            await served.lines(project_id, other, 2)
+            await served.emit(project_id)
+            await plain.until(lambda r: r.ids == [5])
+            await one.until(lambda r: r.ids == [1, 2, 5])
+            await two.until(lambda r: r.ids == [1, 2, 3, 4, 5])
+            await everything.until(lambda r: r.ids == [1, 2, 3, 4, 5])
+            await own.until(lambda r: r.ids == [1, 2])
+
+
+@pytest.mark.parametrize("where", ["ring", "redis", "postgres"])
+@pytest.mark.parametrize("wanted", ["", "&subscribe_logs=all", "&subscribe_logs={run}"])
+async def test_a_resumed_stream_has_the_live_stream_s_bytes(
+    database_url: str, redis_url: str, where: str, wanted: str
+) -> None:
+    async with streams.hub(database_url, redis_url, event_channel_buffer=100_000) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        path = f"/projects/{project_id}/events?{wanted.format(run=run_id)}"
+        async with stream(served, path) as live:
+            await live.until(lambda r: len(r.frames) >= 2)
+            for _ in range(8):
+                await served.emit(project_id, 30, size=200)
+                await served.lines(project_id, run_id, 170, size=90)
+            await live.until(
+                lambda r: r.frames[-1].id == 1600 or (not wanted and r.ids[-1:] == [1430])
+            )
+            expected = [frame.raw for frame in live.frames if frame.event not in ("connected", "")]
+            if where == "ring":
+                async with stream(served, path, last_event_id="0") as resumed:
+                    await resumed.until(lambda r: r.ids == live.ids)
+        if where != "ring":
+            if where == "postgres":
+                await served.resources.bus.client.delete(Keys.of(project_id).stream)
+            async with (
+                streams.hub(database_url, redis_url) as second,
+                stream(second, path, last_event_id="0") as resumed,
+            ):
+                await resumed.until(lambda r: r.ids == live.ids)
+        assert [f.raw for f in resumed.frames if f.event not in ("connected", "")] == expected
+        assert resumed.frames[0].data["resumed_from"] == 0
+
+
+async def test_a_stream_resumes_after_any_position(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        for count in (1, 5, 2, 12, 1):
+            await served.emit(project_id, count)
+        for position in range(22):
+            path = f"/projects/{project_id}/events?last_event_id={position}"
+            async with stream(served, path) as reader:
+                expected = list(range(position + 1, 22))
+                await reader.until(lambda r, e=expected: len(r.frames) >= 2 and r.ids == e)
+                assert reader.frames[0].data["resumed_from"] == position
+
+
+async def test_messages_too_large_for_pubsub_are_fetched(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            await served.emit(project_id, 1, size=100_000)
+            await served.emit(project_id, 500, size=1_000)
+            await served.emit(project_id, 1)
+            await reader.until(lambda r: r.ids == list(range(1, 503)))
+
+
+async def test_lost_messages_are_noticed_and_filled_in_place(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await served.emit(project_id)
+            await reader.until(lambda r: r.ids == [1])
+            # Redis counts event 2 as published, and its message reached nobody.
+            keys = Keys.of(project_id)
+            await served.resources.bus.client.hset(keys.head, "seq", 2)
+            await served.emit(project_id)
+            await served.emit(project_id)
+            await reader.until(lambda r: r.ids == [1, 2, 3])
+
+
+async def test_without_redis_events_arrive_from_postgres(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await served.emit(project_id)
+            await reader.until(lambda r: r.ids == [1])
+            published = served.resources.eventlog._publisher
+            published.add = lambda *_: None  # type: ignore[method-assign]
+            await served.emit(project_id, 2)
+            await reader.until(lambda r: r.ids == [1, 2, 3])
+
+
+async def test_positions_of_every_kind_of_wrong(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        path = f"/projects/{project_id}/events"
+        for wrong in ("abc", "-1", "1.5", "1e3", " 7 x", "٣"):
+            status, problem = await streams.refused(
+                served, f"{path}?last_event_id={wrong}", last_event_id=None
+            )
+            assert (status, problem["errors"][0]["field"]) == (422, "last_event_id")
+        status, problem = await streams.refused(served, path, last_event_id="garbage")
+        assert (status, problem["errors"][0]["field"]) == (422, "Last-Event-ID")
+        await served.emit(project_id, 3)
+        for beyond in ("4", "99999999999999999999999999"):
+            async with stream(served, path, last_event_id=beyond) as reader:
+                await reader.until(lambda r: len(r.frames) >= 3)
+                gap = reader.frames[1]
+                assert (gap.event, gap.id) == ("gap", 3)
+                assert gap.data["reason"] == "ahead_of_head"
+                assert gap.data["to"] == 3
+                assert gap.data["refetch"]
+        async with stream(served, f"{path}?epoch=8&last_event_id=1") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            assert reader.frames[1].data["reason"] == "reset"
+        async with stream(served, f"{path}?last_event_id=1", last_event_id="2") as reader:
+            await reader.until(lambda r: r.ids == [3])
+
+
+async def test_filters_of_every_kind_of_wrong(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        for wrong in ("nonsense", f"{uuid4()},x", ",".join(str(uuid4()) for _ in range(201))):
+            status, problem = await streams.refused(
+                served, f"/projects/{project_id}/events?subscribe_logs={wrong}"
+            )
+            assert (status, problem["errors"][0]["field"]) == (422, "subscribe_logs")
+        for query, field in (
+            ("log_tail=10001", "log_tail"),
+            ("log_tail=x", "log_tail"),
+            ("on_lag=y", "on_lag"),
+        ):
+            status, problem = await streams.refused(
+                served, f"/projects/{project_id}/events?{query}"
+            )
+            assert (status, problem["errors"][0]["field"]) == (422, field)
+
+
+async def test_who_may_open_a_stream(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project("theirs")
+        run_id = await served.run(project_id)
+        stranger = served.token("stranger")
+        assert (await streams.refused(served, f"/projects/{project_id}/events", token=""))[0] == 401
+        assert (await streams.refused(served, f"/projects/{project_id}/events", token="rc_no"))[
+            0
+        ] == 401
+        assert (await streams.refused(served, f"/projects/{project_id}/events", token=stranger))[
+            0
+        ] == 403
+        assert (await streams.refused(served, "/projects/theirs/events", token=stranger))[0] == 404
+        assert (await streams.refused(served, f"/runs/{run_id}/stream", token=stranger))[0] == 404
+        assert (await streams.refused(served, f"/projects/{uuid4()}/events"))[0] == 404
+        assert (await streams.refused(served, f"/runs/{uuid4()}/stream"))[0] == 404
+
+
+async def test_log_tail_then_live_without_a_seam(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        await served.lines(project_id, run_id, 1200)
+        path = f"/projects/{project_id}/events?subscribe_logs={run_id}&log_tail=1100"
+        writing = asyncio.create_task(_write_lines(served, project_id, run_id, 50))
+        async with stream(served, path) as reader:
+            await writing
+            await reader.until(lambda r: any(f.id == 1250 for f in r.frames))
+            shown = [f.data["line_number"] for f in reader.of("agent:log")]
+            assert shown == list(range(shown[0], 1251))
+            [backfill] = reader.of("backfill")
+            assert backfill.data["to_line"] - backfill.data["from_line"] + 1 == 1100
+            assert backfill.data["complete"] is False
+            without_id = [f for f in reader.of("agent:log") if f.id is None]
+            assert len(without_id) == 1100
+
+
+async def _write_lines(served: streams.Served, project_id, run_id, count: int) -> None:
+    for _ in range(count):
+        await served.lines(project_id, run_id)
+
+
+async def test_a_heartbeat_moves_the_position_and_dispatches_nothing(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url, sse_heartbeat_interval_s=1) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await served.lines(project_id, run_id, 7)
+            await reader.until(lambda r: r.frames[-1].id == 7)
+            assert reader.frames[-1].raw == b": hb\nid: 7\n\n"
+            assert reader.ids == []
+
+
+async def test_a_stream_ends_at_its_time_out_with_a_jittered_retry(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url, sse_connection_timeout_m=1 / 60) as served:
+        project_id = await served.project()
+        retries = set()
+        for _ in range(2):
+            async with stream(served, f"/projects/{project_id}/events") as reader:
+                await reader.ended()
+                assert reader.frames[-1].event == "bye"
+                assert reader.frames[-1].data == {"reason": "timeout"}
+                retries.add(reader.frames[-1].retry)
+        assert len(retries) == 2
+
+
+async def test_a_run_s_stream_ends_when_the_run_is_complete(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        async with stream(served, f"/runs/{run_id}/stream") as reader:
+            await served.lines(project_id, run_id, 3)
+            async with acquire(served.resources.database.log) as connection:
+                await connection.execute(
+                    "UPDATE runs SET status = 'completed', finished_at = now() WHERE id = $1",
+                    run_id,
+                )
+            await reader.ended()
+            assert reader.ids == [1, 2, 3]
+            assert reader.frames[-1].data == {"reason": "complete"}
+
+
+async def test_draining_says_shutdown_to_every_stream(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with (
+            stream(served, f"/projects/{project_id}/events") as one,
+            stream(served, f"/projects/{project_id}/events") as two,
+        ):
+            for reader in (one, two):
+                await reader.until(lambda r: len(r.frames) >= 2)
+            served.stop.set()
+            for reader in (one, two):
+                await reader.ended()
+                assert reader.frames[-1].data == {"reason": "shutdown"}
+                assert reader.frames[-1].retry is not None
+
+
+async def test_the_limit_per_user_counts_over_hubs_and_a_closed_stream_frees_its_place(
+    database_url: str, redis_url: str
+) -> None:
+    async with (
+        streams.hub(database_url, redis_url, sse_max_connections_per_user=2) as first,
+        streams.hub(database_url, redis_url, sse_max_connections_per_user=2) as second,
+    ):
+        project_id = await first.project()
+        user = first.token("ada", role="admin")
+        path = f"/projects/{project_id}/events"
+        async with stream(first, path, token=user) as one:
+            await one.until(lambda r: len(r.frames) >= 2)
+            async with stream(second, path, token=user) as two:
+                await two.until(lambda r: len(r.frames) >= 2)
+                for served in (first, second):
+                    status, problem = await streams.refused(served, path, token=user)
+                    assert (status, problem["type"]) == (429, "urn:runcast:problem:limit-reached")
+                async with stream(first, path) as key:
+                    await key.until(lambda r: len(r.frames) >= 2)
+            async with stream(first, path, token=user, last_event_id="0") as again:
+                await again.until(lambda r: len(r.frames) >= 2)
+
+
+async def test_a_deleted_project_ends_its_streams(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            async with acquire(served.resources.database.requests) as connection:
+                await connection.execute(
+                    "UPDATE projects SET deleted_at = now() WHERE id = $1", project_id
+                )
+            await served.resources.bus.delete(project_id)
+            await reader.ended()
+            assert reader.frames[-1].data == {"reason": "deleted"}
