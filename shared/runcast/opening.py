@@ -52,14 +52,14 @@ def open_run(
     raise AssertionError("names never end")
 
 
-def new_run(name: str, project: str | None, **fields: Any) -> dict[str, Any]:
-    """A run as run.json shows it before it has begun; `name` is its id or its key."""
-    is_id = as_uuid(name) is not None
+def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]:
+    """A run as run.json shows it before it has begun; `named` is its id or its key."""
+    is_id = as_uuid(named) is not None
     steps = list(fields.pop("steps", None) or DEFAULT_STEPS)
     moment = times.to_seconds(times.now())
     return {
-        "id": name if is_id else str(uuid7()),
-        "key": None if is_id else name,
+        "id": named if is_id else str(uuid7()),
+        "key": None if is_id else named,
         "project": project or DEFAULT_PROJECT,
         "project_id": None,
         "name": fields.pop("name", None),

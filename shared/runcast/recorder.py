@@ -1,9 +1,9 @@
 """Writes a run's files: the core under trackers, the logging handler and `runcast exec`.
 
 Every call is on disk when it returns. `spool.jsonl` comes first and is the truth: it holds each
-call whole, it gives the numbers, and a server is fed from it. The other files are views of it
-(`logs.txt` for people, `status.json` for polling), so a process that dies between two writes leaves
-at most a view behind, which the next one to open the run mends.
+call whole, as one message on one line, and a server is fed from it; a line's place in it is the
+call's identity. The other files are views for people and scripts (`logs.txt` to tail, `status.json`
+to poll), so a process that dies between two writes leaves at most a view a line short.
 
 Several threads and processes may write one run: each call takes a lock on the spool and first
 looks what others have appended since. A forked child opens the files anew, because it would share
@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -27,8 +28,9 @@ from runcast.rundir import RunDirectory, index_artifact, index_run
 
 STATUS_EVENTS = 1_000
 LOCK_SECONDS = 2.0
-LOG_SOURCE = "logs.txt"
 INLINE_ARTIFACT_BYTES = 64 * 1024
+LINE_BYTES = 64 * 1024
+PAYLOAD_BYTES = 128 * 1024
 
 Json = dict[str, Any]
 
@@ -71,10 +73,31 @@ class Recorder:
             self._write_status()
         index_run(self.directory.path.parent, self.run)
 
-    def log(self, message: str, *, level: str = "info", **fields: Any) -> None:
-        """One log entry: `agent_name`, `event_type` and `payload` are kept beside its text."""
+    def log(
+        self,
+        message: str,
+        *,
+        level: str = "info",
+        agent_name: str | None = None,
+        event_type: str | None = None,
+        payload: Any = None,
+        ts: datetime | None = None,
+    ) -> None:
+        """One log entry. Of a text or payload beyond 64 or 128 KiB the server gets the beginning;
+        logs.txt has the whole text."""
         with self._writing():
-            self._log(message, level, fields)
+            moment = ts or times.now()
+            named = {"agent_name": agent_name, "event_type": event_type}
+            text = encoding.printable(message)
+            shown = _beginning(text)
+            payload = _of_bearable_size(payload)
+            exact = times.to_milliseconds(moment)
+            self._keep(
+                messages.log(
+                    self.run_id, shown, level=level.lower(), **named, payload=payload, ts=exact
+                )
+            )
+            self._write_log(text, level, times.to_seconds(moment), named)
 
     def lines(self, source: str, texts: Sequence[str]) -> None:
         """Lines of a program's output, as they are; without their ends."""
@@ -103,7 +126,7 @@ class Recorder:
             self._events_file.append(encoded + b"\n")
             self._events.append(encoded)
             percent = f" ({given['percent']}%)" if "percent" in given else ""
-            self._log(f"[{stage}]{percent} {message}", "info", {}, stamp)
+            self._write_log(f"[{stage}]{percent} {message}", "info", stamp)
             self.run["progress"] = event
             if stage in self.run["steps"] and stage != self.run["current_step"]:
                 self._reach(stage)
@@ -146,12 +169,12 @@ class Recorder:
             if self.directory.output.is_file() and not self._has_output():
                 self._artifact("output", artifacts.Source(path=self.directory.output, moves=False))
             text, level = _LAST_WORDS[status]
-            self._log(text.format(error=error or "unknown"), level, {})
+            text = text.format(error=error or "unknown")
+            self._write_log(text, level, _now())
             self._keep(_last_message(self.run_id, status, error, result, pr_url))
             for source, (lines, size) in self._sources.items():
-                closing = self._numbered(source, [])
-                closing["closed"] = {"reason": "status", "lines": lines, "bytes": size}
-                self._keep(closing)
+                closed = {"reason": "status", "lines": lines, "bytes": size}
+                self._keep({**self._numbered(source, []), "closed": closed})
             self._error = error
             self.run.update(
                 status=status, error=error, result=result, pr_url=pr_url, finished_at=_now()
@@ -173,10 +196,6 @@ class Recorder:
         self._events_file = files.LineFile(self.directory.events)
         self._structured = files.LineFile(self.directory.json_logs) if self._json_logs else None
         with locks.locked(self._spool.fileno(), LOCK_SECONDS):
-            for each in self._files()[1:]:
-                each.catch_up()
-            if self._logs.lines and not self._spool.size:
-                self._sources[LOG_SOURCE] = (self._logs.lines, self._logs.size)
             self._adopt()
 
     def _files(self) -> list[files.LineFile]:
@@ -198,18 +217,12 @@ class Recorder:
         start, end = self._spool.catch_up()
         if start == end:
             return
-        last = b""
         for line in self._spool.read_lines(start, end):
             if b'"lines"' in line and (message := _parsed(line)).get("type") == messages.LINES:
-                lines, size = self._sources.get(message["source"], (0, 0))
-                ends = sum(len(text.encode()) + 1 for text in message["lines"])
-                self._sources[message["source"]] = (lines + len(message["lines"]), size + ends)
-                if message["source"] == LOG_SOURCE:
-                    last = "".join(f"{text}\n" for text in message["lines"]).encode()
+                last = message["first_line"] + len(message["lines"]) - 1
+                self._sources[message["source"]] = (last, message["next_offset"])
         for each in self._files()[1:]:
             each.catch_up()
-        if last and self._sources[LOG_SOURCE][1] == self._logs.size + len(last):
-            self._logs.append(last)
         self._reload()
 
     def _reload(self) -> None:
@@ -225,23 +238,26 @@ class Recorder:
         self._spool.append(encoding.encode(message) + b"\n")
 
     def _numbered(self, source: str, texts: Sequence[str]) -> messages.Message:
-        lines, size = self._sources.get(source, (0, 0))
-        ends = sum(len(text.encode()) + 1 for text in texts)
-        self._sources[source] = (lines + len(texts), size + ends)
-        return messages.lines(self.run_id, source, texts, first_line=lines + 1, first_offset=size)
+        lines, offset = self._sources.get(source, (0, 0))
+        message = messages.lines(
+            self.run_id, source, texts, first_line=lines + 1, first_offset=offset
+        )
+        flags = {}
+        for number, text in enumerate(texts):
+            length = len(text.encode())
+            if length > LINE_BYTES:
+                message["lines"][number] = _cut(text)
+                flags[str(number)] = {"cut": {"offset": offset, "length": length}}
+            offset += length + 1
+        self._sources[source] = (lines + len(texts), offset)
+        message["next_offset"] = offset
+        return {**message, "flags": flags} if flags else message
 
-    def _log(self, text: str, level: str, fields: Json, stamp: str | None = None) -> None:
-        stamp = stamp or _now()
+    def _write_log(self, text: str, level: str, stamp: str, named: Json | None = None) -> None:
         text = encoding.printable(text)
-        written = f"{stamp} [{level.upper()}] {text}".split("\n")
-        message = self._numbered(LOG_SOURCE, written)
-        given = {name: value for name, value in fields.items() if value is not None}
-        if given:
-            entry = {"ts": stamp, "level": level.lower(), "message": text, **given}
-            message["entries"] = [entry, *[None] * (len(written) - 1)]
-        self._keep(message)
-        self._logs.append("".join(f"{line}\n" for line in written).encode())
+        self._logs.append(f"{stamp} [{level.upper()}] {text}\n".encode())
         if self._structured:
+            given = {name: value for name, value in (named or {}).items() if value is not None}
             entry = {"ts": stamp, "level": level.upper(), "msg": text, **given}
             self._structured.append(encoding.encode(entry) + b"\n")
 
@@ -266,7 +282,7 @@ class Recorder:
 
     def _write_run(self) -> None:
         self.run["updated_at"] = _now()
-        self.run["last_line_number"] = sum(lines for lines, _ in self._sources.values())
+        self.run["last_line_number"] = self._logs.lines
         files.replace(self.directory.run, encoding.encode(self.run))
 
     def _write_status(self, **more: Any) -> None:
@@ -313,6 +329,34 @@ def _last_message(
             return messages.failed(run_id, error or "unknown", result=result)
         case _:
             return messages.updated(run_id, status=status, error=error, result=result)
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:LINE_BYTES].decode(errors="ignore")
+
+
+def _beginning(text: str) -> str:
+    """The text, or as much of it as a log entry may hold, with what is missing."""
+    if len(text) <= LINE_BYTES // 4:
+        return text
+    size = len(text.encode())
+    if size <= LINE_BYTES:
+        return text
+    shown = text.encode()[: LINE_BYTES - 64].decode(errors="ignore")
+    return f"{shown}… [+{size - len(shown.encode())} bytes]"
+
+
+def _of_bearable_size(payload: Any) -> Any:
+    if payload is None or isinstance(payload, (bool, int, float)):
+        return payload
+    encoded = encoding.encode(payload)
+    if len(encoded) <= PAYLOAD_BYTES:
+        return payload
+    return {
+        "cut": True,
+        "bytes": len(encoded),
+        "beginning": encoded[:1_000].decode(errors="ignore"),
+    }
 
 
 def _parsed(line: bytes) -> Json:

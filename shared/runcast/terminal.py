@@ -1,0 +1,71 @@
+"""Text from programs we don't know, on its way into a log and onto a terminal."""
+
+import re
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours among them
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM, APC, with what they carry
+    r"|\x1b[ -/]*[0-~]"  # two-character sequences
+    r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b",
+    re.DOTALL,
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_RESET = "\x1b[0m"
+
+
+def harmless(text: str, *, colours: bool) -> str:
+    """Text that can only be read: without what moves the cursor, sets the title, or makes the
+    terminal answer. With `colours` those stay, and end with the text."""
+    if text.isprintable():
+        return text
+    kept = _CONTROL.sub(lambda found: _kept(found.group(), colours), text)
+    return kept + _RESET if colours and "\x1b[" in kept else kept
+
+
+def _kept(sequence: str, colours: bool) -> str:
+    return sequence if colours and _COLOUR.fullmatch(sequence) else ""
+
+
+class LineSplitter:
+    """Bytes that a program writes, as the lines that a terminal would be left with.
+
+    A carriage return begins the line anew, so a progress bar is one line, in its last state. The
+    line's end, and a CR before it, are not part of it.
+    """
+
+    def __init__(self) -> None:
+        self._partial: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that the bytes complete."""
+        if b"\n" not in data:
+            self._keep(data)
+            return []
+        *whole, rest = b"".join((*self._partial, data)).split(b"\n")
+        self._partial = []
+        self._keep(rest)
+        return [_last_state(line) for line in whole]
+
+    def finish(self) -> list[str]:
+        """The last line, if it has no end."""
+        rest = b"".join(self._partial)
+        self._partial = []
+        return [_last_state(rest)] if rest.strip(b"\r") else []
+
+    def _keep(self, data: bytes) -> None:
+        """Of a line in the making only what no CR has overwritten yet. A CR at its very end may
+        belong to the line's end, so it only counts once something else follows."""
+        if not data:
+            return
+        start = data.rfind(b"\r", 0, len(data.rstrip(b"\r")))
+        ended = bool(self._partial) and self._partial[-1].endswith(b"\r")
+        if start >= 0 or (ended and data.strip(b"\r")):
+            self._partial = []
+        self._partial.append(data[start + 1 :])
+
+
+def _last_state(line: bytes) -> str:
+    line = line.removesuffix(b"\r")
+    if b"\r" in line:
+        line = next((each for each in reversed(line.split(b"\r")) if each), b"")
+    return line.decode("utf-8", "replace")
