@@ -1,0 +1,106 @@
+"""Postgres and Redis that are absent, late, empty or closed to us at the start."""
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from runcast_server import backing, credentials, embedded, migrate
+from tests.urls import in_database
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_absent_servers_are_awaited_out_loud_and_then_given_up(closed_port: int) -> None:
+    for wait, url in (
+        (backing.wait_for_postgres, f"postgresql://u:hunter2@127.0.0.1:{closed_port}/db"),
+        (backing.wait_for_redis, f"redis://:hunter2@127.0.0.1:{closed_port}/0"),
+    ):
+        said: list[str] = []
+        started = time.monotonic()
+        with pytest.raises(
+            backing.BackingServiceError, match=f"127.0.0.1:{closed_port} can't be used"
+        ) as raised:
+            await wait(url, 0.7, said.append)
+        assert 0.6 < time.monotonic() - started < 10
+        assert len(said) == 1
+        assert "giving up in" in said[0]
+        assert "hunter2" not in f"{said} {raised.value}"
+
+
+async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
+    server = embedded.Valkey(tmp_path, extra={"appendonly": "no"})
+    await asyncio.to_thread(server.start)
+    url = server.worker_url
+    await asyncio.to_thread(server.stop, 5)
+    said = asyncio.Event()
+    waiting = asyncio.create_task(backing.wait_for_redis(url, 60, lambda text: said.set()))
+    await said.wait()
+    await asyncio.to_thread(server.start)
+    await waiting
+    await asyncio.to_thread(server.stop, 5)
+
+
+async def test_a_wrong_password_is_named(redis_server_url: str) -> None:
+    place = redis_server_url.removeprefix("redis://").rpartition("@")[2]
+    with pytest.raises(backing.BackingServiceError, match=r"(?i)password|auth"):
+        await backing.wait_for_redis(f"redis://:wrong@{place}", 0, lambda text: None)
+
+
+async def test_a_database_without_our_schema_asks_for_migrations(postgres_url: str) -> None:
+    with pytest.raises(
+        backing.BackingServiceError, match=r"lacks \d+ migrations: run `runcast migrate`"
+    ):
+        await backing.wait_for_schema(postgres_url, 0, lambda text: None)
+    absent = in_database(postgres_url, "no_such_database")
+    with pytest.raises(
+        backing.BackingServiceError, match="no such database: run `runcast migrate`"
+    ):
+        await backing.wait_for_schema(absent, 0, lambda text: None)
+    await backing.wait_for_postgres(absent, 0, lambda text: None)
+
+
+async def test_a_migrated_database_is_good(database_url: str) -> None:
+    await backing.wait_for_schema(database_url, 0, lambda text: None)
+    assert migrate.up(database_url) == []
+
+
+async def test_processes_that_migrate_at_once_wait_for_each_other(postgres_url: str) -> None:
+    url = in_database(postgres_url, "migrated_at_once")
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("CREATE DATABASE migrated_at_once")
+    await connection.close()
+    applied = await asyncio.gather(*(asyncio.to_thread(migrate.up, url) for _ in range(3)))
+    assert sorted(len(each) for each in applied) == [0, 0, len(migrate.versions())]
+    await backing.wait_for_schema(url, 0, lambda text: None)
+
+
+async def test_an_unusable_database_is_explained_by_dbmate(closed_port: int) -> None:
+    with pytest.raises(migrate.MigrationError, match="connect"):
+        migrate.up(f"postgresql://u@127.0.0.1:{closed_port}/db")
+
+
+async def test_the_administrators_key_is_kept_while_the_database_knows_it(
+    database_url: str,
+) -> None:
+    first = await credentials.admin_token(database_url, None)
+    assert await credentials.admin_token(database_url, first) == first
+    connection = await asyncpg.connect(database_url)
+    try:
+        stored = await connection.fetch("SELECT * FROM api_keys")
+        assert len(stored) == 1
+        assert first not in str(stored)
+        await connection.execute("UPDATE api_keys SET revoked_at = now()")
+    finally:
+        await connection.close()
+    assert await credentials.admin_token(database_url, first) != first
