@@ -13,8 +13,32 @@ import pytest
 import redis
 
 from runcast_server import migrate
-from tests import servers
+from tests import browser, servers
 from tests.urls import in_database
+
+NOTES = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the browser tests out where there is no Chromium, and say so."""
+    if browser.chromium() is not None:
+        return
+    left_out = [item for item in items if item.get_closest_marker("browser")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[NOTES].append(f"no Chromium here: {len(left_out)} browser tests were left out")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NOTES] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for note in config.stash[NOTES]:
+        terminalreporter.write_line(note, yellow=True)
 
 
 @pytest.fixture
