@@ -28,7 +28,7 @@ import asyncpg
 
 from runcast_server import frames
 from runcast_server.db import CONNECTION_ERRORS, Connection, Pool, acquire
-from runcast_server.errors import Problem, Unavailable
+from runcast_server.errors import NotFound, Problem, Unavailable
 from runcast_server.frames import Block, Event
 from runcast_server.publisher import Publisher
 
@@ -111,7 +111,7 @@ class Transaction:
         else:
             rows = []
         if len(rows) != len(emitted):
-            raise LookupError("a project without a counter")
+            raise NotFound("the project was deleted")
         self.bases = {row["project_id"]: row["base"] for row in rows}
         return [
             (

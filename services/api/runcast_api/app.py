@@ -1,0 +1,48 @@
+"""The REST application: its routes in one block, and what is around them."""
+
+from __future__ import annotations
+
+import asyncpg
+import redis
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from runcast_api import problems
+from runcast_api.problems import Refusals
+from runcast_api.routes import artifacts, events, logs, projects, root, runs, tails
+from runcast_api.state import Api
+from runcast_server.errors import Problem
+
+DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
+
+_ANSWERED = (
+    Problem,
+    HTTPException,
+    RequestValidationError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    redis.RedisError,
+    OSError,
+)
+
+
+def create(api: Api, version: str) -> FastAPI:
+    """The application over these parts."""
+    app = FastAPI(
+        title="Runcast",
+        version=version,
+        description=DESCRIPTION,
+        redoc_url=None,
+        exception_handlers=dict.fromkeys(_ANSWERED, problems.handle),
+    )
+    app.state.api = api
+    app.include_router(logs.router)
+    app.include_router(runs.router)
+    app.include_router(artifacts.router)
+    app.include_router(tails.router)
+    app.include_router(events.router)
+    app.include_router(projects.router)
+    app.include_router(root.router)
+    app.add_middleware(Refusals)
+    return app

@@ -1,0 +1,325 @@
+"""Log entries: taken one by one or many at a time, stored as the project's `agent:log` events.
+
+This is the path that agents use most. An entry is encoded before it waits for a commit; what waits is
+numbered and stored together: one UPDATE of the runs and one INSERT for everybody's lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from runcast import times
+from runcast_api import lines, log_sources
+from runcast_api.log_sources import Batch, SourceKey
+from runcast_api.problems import invalid
+from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
+from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.frames import LOG_TYPE, Event
+
+ENTRY_BYTES = 256 * 1024
+"""One entry, encoded, at most: it travels through the memory of every hub."""
+MESSAGE_LINES = 10_000
+"""Lines of one `lines` message at most."""
+
+SOURCE = "api"
+_FLAGS = ("cut", "invalid_utf8", "lost")
+
+
+class LogEntry(BaseModel):
+    """One entry. What has no `message` shows `payload.message`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    agent_name: Annotated[str, Field(max_length=200)] | None = None
+    event_type: Annotated[str, Field(max_length=200)] | None = None
+    payload: Any = None
+    message: str | None = None
+    level: Annotated[str, Field(max_length=32)] | None = None
+    ts: str | None = Field(default=None, description="ISO-8601; without it, now.")
+
+    @model_validator(mode="after")
+    def says_something(self) -> LogEntry:
+        if self.message is None and self.payload is None and self.event_type is None:
+            raise ValueError("an entry needs a message, a payload or an event_type")
+        return self
+
+    @property
+    def line(self) -> str:
+        """The text that is shown."""
+        if self.message is not None:
+            return self.message
+        shown = self.payload.get("message") if isinstance(self.payload, dict) else None
+        return shown if isinstance(shown, str) else ""
+
+    def beside_line(self) -> dict[str, Any]:
+        """What goes beside the line where the line itself is written elsewhere."""
+        return self.model_dump(
+            include={"ts", "level", "agent_name", "event_type", "payload"}, exclude_none=True
+        )
+
+
+class Closing(BaseModel):
+    """The end of a log, as its sender saw it."""
+
+    reason: Annotated[str, Field(pattern="^(sentinel|status|stopped|abandoned)$")]
+
+
+class LinesMessage(BaseModel):
+    """Lines of a source, known by their place in it: sent twice, they are stored once."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+    generation: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    first_line: Annotated[int, Field(ge=1, lt=2**62)]
+    first_offset: Annotated[int, Field(ge=0, lt=2**62)]
+    next_offset: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    lines: Annotated[list[str], Field(max_length=MESSAGE_LINES)]
+    at: datetime | None = None
+    flags: dict[int, dict[str, Any]] = {}
+    file: dict[str, Any] | None = None
+    closed: Closing | None = None
+    bytes_after_end: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    entries: list[LogEntry | None] = Field(
+        default=[], description="What is known of lines besides their text, by place."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> LinesMessage:
+        if "\x00" in self.source:
+            raise ValueError("source must not hold NUL characters")
+        if self.next_offset is not None and self.next_offset < self.first_offset:
+            raise ValueError("next_offset lies before first_offset")
+        return self
+
+    def batch(self) -> Batch:
+        """The message as the source's cursor takes it. Without a `next_offset` each line is taken to end
+        with one byte."""
+        size = sum(len(text.encode()) + 1 for text in self.lines) if self.next_offset is None else 0
+        at = self.at or times.now()
+        return Batch(
+            self.generation,
+            self.first_line,
+            self.first_offset,
+            self.first_offset + size if self.next_offset is None else self.next_offset,
+            self.lines,
+            at if at.tzinfo else at.replace(tzinfo=times.now().tzinfo),
+            self.flags,
+            self.file,
+            self.closed.reason if self.closed else None,
+            self.bytes_after_end,
+            {place: entry.beside_line() for place, entry in enumerate(self.entries) if entry},
+        )
+
+
+class LogEntryShown(BaseModel):
+    """An entry as it is stored; `id` is its event number, and the id of its frame in the stream."""
+
+    id: int
+    run_id: UUID
+    line_number: int
+    ts: str
+    level: str | None = None
+    agent_name: str | None = None
+    event_type: str | None = None
+    message: str
+    payload: Any = None
+    source: str
+    source_line: int | None = None
+
+
+class Taken(BaseModel):
+    """How many entries were stored, and between which line numbers they lie."""
+
+    accepted: int
+    first_line_number: int | None
+    last_line_number: int | None
+
+
+class LinesCursor(BaseModel):
+    """The committed cursor of a source: what comes next."""
+
+    source: str
+    generation: int
+    next_line: int
+    next_offset: int
+
+
+_entry: TypeAdapter[LogEntry] = TypeAdapter(LogEntry)
+
+
+def entry_of(value: Any, where: str = "body") -> LogEntry:
+    """The entry in a JSON value. Raises `Invalid` that names the field, below `where`."""
+    try:
+        return _entry.validate_python(value)
+    except ValidationError as error:
+        raise _below(where, error) from None
+
+
+def message_of(value: Any) -> LinesMessage:
+    """The `lines` message in a JSON value. Raises `Invalid`."""
+    try:
+        return LinesMessage.model_validate(value)
+    except ValidationError as error:
+        raise _below("body", error) from None
+
+
+def _below(where: str, error: ValidationError) -> Problem:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return invalid([{**each, "loc": (where, *each["loc"])} for each in found])
+
+
+def encode(
+    entry: LogEntry, now: str, limit: int, where: str = "body", source: str = SOURCE
+) -> bytes:
+    """The entry's data after its line number, up to the closing brace.
+
+    Raises `TooLarge` for a message of more than `limit` bytes or an entry beyond `ENTRY_BYTES`,
+    `Invalid` for a time that isn't one.
+    """
+    line = entry.line
+    if len(line) > limit // 4 and len(line.encode()) > limit:
+        raise TooLarge(
+            f"{where}.message: longer than {limit:,} bytes",
+            errors=(FieldError(f"{where}.message", f"longer than {limit:,} bytes"),),
+        )
+    members: dict[str, Any] = {"line": line, "ts": _time(entry.ts, where) if entry.ts else now}
+    if entry.level:
+        members["level"] = lines.level_of(entry.level)
+    if entry.agent_name:
+        members["agent_name"] = entry.agent_name
+    if entry.event_type:
+        members["event_type"] = entry.event_type
+    if entry.payload is not None:
+        members["payload"] = entry.payload
+    members["source"] = source
+    encoded = orjson.dumps(members)
+    if len(encoded) > ENTRY_BYTES:
+        raise TooLarge(f"{where}: the entry is larger than {ENTRY_BYTES:,} bytes")
+    return b"," + encoded[1:]
+
+
+def _time(text: str, where: str) -> str:
+    try:
+        return times.to_milliseconds(times.parse(text))
+    except (ValueError, OverflowError):
+        raise Invalid.of(f"{where}.ts", "not an ISO-8601 time") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Encoded entries of one caller that are stored together."""
+
+    project_id: UUID
+    run_id: UUID
+    entries: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where they are: `number` of the first line, and its place among the transaction's events."""
+
+    append: Append
+    number: int
+    place: int
+    transaction: Transaction
+
+    @property
+    def id(self) -> int:
+        """The event number of the first line; known once the transaction has committed."""
+        return self.transaction.bases[self.append.project_id] + self.place
+
+    @property
+    def last_id(self) -> int:
+        return self.id + len(self.append.entries) - 1
+
+    def first(self, id: int) -> dict[str, Any]:
+        """The first entry, as it is answered."""
+        members = {"run_id": str(self.append.run_id), "line_number": self.number}
+        return shown(id, members | orjson.loads(b"{" + self.append.entries[0][1:]))
+
+
+async def append_all(
+    transaction: Transaction, appends: Sequence[Append]
+) -> Sequence[Appended | Problem]:
+    """Stores everybody's entries: the group change of this project's hot path."""
+    counts: dict[UUID, int] = {}
+    for append in appends:
+        counts[append.run_id] = counts.get(append.run_id, 0) + len(append.entries)
+    bases = await log_sources.take_line_numbers(transaction.connection, counts)
+    results: list[Appended | Problem] = []
+    for append in appends:
+        base = bases.get(append.run_id)
+        if base is None:
+            results.append(NotFound(f"no run '{append.run_id}'"))
+            continue
+        results.append(_emit(transaction, append, base))
+        bases[append.run_id] = base + len(append.entries)
+    return results
+
+
+def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
+    place = len(transaction.events.get(append.project_id, ())) + 1
+    head = b'{"run_id":"%b","line_number":' % str(append.run_id).encode()
+    transaction.emit(
+        append.project_id,
+        *[
+            Event(LOG_TYPE, b"%b%d%b" % (head, number, entry), append.run_id, number)
+            for number, entry in enumerate(append.entries, base + 1)
+        ],
+    )
+    return Appended(append, base + 1, place, transaction)
+
+
+async def append(eventlog: EventLog, item: Append) -> Appended:
+    """Stores one caller's entries, together with whoever else's wait. Raises `NotFound`, `Unavailable`."""
+    return await eventlog.commit_many(item.project_id, append_all, item)
+
+
+async def take_lines(
+    transaction: Transaction, project_id: UUID, run_id: UUID, message: LinesMessage
+) -> dict[str, Any]:
+    """Stores what is new of a `lines` message; answers the cursor that then stands."""
+    key, batch = SourceKey(run_id, message.source), message.batch()
+    try:
+        source = (await log_sources.lock(transaction.connection, [(key, project_id)]))[key]
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f"no run '{run_id}'") from None
+    accepted = log_sources.accept(source, batch)
+    if source.has_changed:
+        await log_sources.save(transaction.connection, [source])
+    if accepted is not None:
+        number = len(batch.texts) - accepted.start
+        bases = await log_sources.take_line_numbers(transaction.connection, {run_id: number})
+        if run_id not in bases:
+            raise NotFound(f"no run '{run_id}'")
+        before, after = log_sources.change_events(source, accepted)
+        new = log_sources.events_of(key, batch, accepted, bases[run_id])
+        transaction.emit(project_id, *before, *new, *after)
+    return source.cursor()
+
+
+def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:
+    """A stored event's data as a log entry: `line` is shown as `message`, and every member is there."""
+    entry = {
+        "id": id,
+        "run_id": members["run_id"],
+        "line_number": members["line_number"],
+        "ts": members["ts"],
+        "level": members.get("level"),
+        "agent_name": members.get("agent_name"),
+        "event_type": members.get("event_type"),
+        "message": members["line"],
+        "payload": members.get("payload"),
+        "source": members["source"],
+        "source_line": members.get("source_line"),
+    }
+    return entry | {name: members[name] for name in _FLAGS if name in members}

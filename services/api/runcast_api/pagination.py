@@ -1,0 +1,73 @@
+"""Cursors of lists: opaque, and good only for the query that they came from."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import Query
+
+from runcast_server.errors import Invalid, Problem
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+CursorText = Annotated[
+    str | None,
+    Query(max_length=512, description="`next_cursor` of the page before, of the same query."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a list that is sorted by time and id ends."""
+
+    at: datetime
+    id: UUID
+
+
+def after(place: Place, *query: Any) -> str:
+    """The cursor for what comes after `place` in the list that `query` describes."""
+    return encode([place.at.isoformat(), str(place.id)], *query)
+
+
+def read(cursor: str | None, *query: Any) -> Place | None:
+    """The place that a cursor names. Raises `Invalid` for one that isn't of this very query."""
+    if cursor is None:
+        return None
+    try:
+        at, id = decode(cursor, *query)
+        return Place(datetime.fromisoformat(at), UUID(id))
+    except (ValueError, TypeError, AttributeError):
+        raise refusal() from None
+
+
+def encode(members: list[Any], *query: Any) -> str:
+    """A cursor that holds `members`, for this query."""
+    packed = orjson.dumps([_fingerprint(query), *members])
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decode(cursor: str, *query: Any) -> list[Any]:
+    """What `encode` packed. Raises `Invalid` for a cursor that isn't of this very query."""
+    try:
+        unpacked = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        fingerprint, *members = unpacked
+    except (ValueError, TypeError, binascii.Error):
+        raise refusal() from None
+    if fingerprint != _fingerprint(query):
+        raise refusal()
+    return list(members)
+
+
+def refusal() -> Problem:
+    """What a cursor that can't be used is answered."""
+    return Invalid.of("query.cursor", "this is not a cursor of this query")
+
+
+def _fingerprint(query: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(query).encode()).hexdigest()[:16]

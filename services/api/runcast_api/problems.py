@@ -1,0 +1,141 @@
+"""Every refusal becomes an answer here: problem details (RFC 9457), and nothing that was not meant to
+be seen.
+
+Domain functions raise `Problem`. What FastAPI, asyncpg and redis-py raise is translated; what nobody
+expected is logged with its trace and answered as a bare 500.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runcast_server.bus import BUS_ERRORS
+from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.errors import (
+    PROBLEM_MEDIA_TYPE,
+    FieldError,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+SHOWN_ERRORS = 20
+"""Invalid fields that one answer names at most."""
+
+log = structlog.get_logger()
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method."""
+
+    status = 405
+    type = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class BadRequest(Problem):
+    """The request can't be read at all: broken JSON, bytes that aren't UTF-8."""
+
+    status = 400
+    type = "unreadable"
+    title = "The request can't be read"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    400: BadRequest,
+    401: Unauthenticated,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    422: Invalid,
+}
+
+
+def problem_of(error: Exception) -> Problem:
+    """The refusal that stands for an exception; the base `Problem` (500) for one nobody expected."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return invalid(error.errors())
+        case HTTPException():
+            return _BY_STATUS.get(error.status_code, BadRequest)(str(error.detail))
+        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
+            return Invalid("a text holds a character that can't be stored (NUL)")
+        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return Unavailable("the database was busy for too long")
+        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
+            return Unavailable("the change met another one")
+        case _ if isinstance(error, (*CONNECTION_ERRORS, *BUS_ERRORS)):
+            return Unavailable("a backing service can't be reached")
+    return Problem()
+
+
+def invalid(errors: Any) -> Invalid:
+    """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`."""
+    fields = tuple(
+        FieldError(".".join(str(part) for part in error["loc"]), error["msg"])
+        for error in errors[:SHOWN_ERRORS]
+    )
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])
+    return Invalid(detail, errors=fields)
+
+
+def response_to(error: Exception) -> Response:
+    """The answer to an exception. Unexpected ones and outages are logged."""
+    problem = problem_of(error)
+    if problem.status >= 500 and not isinstance(error, Unavailable):
+        log.error("request.failed", error=repr(error), exc_info=error)
+    headers = problem.headers()
+    if isinstance(problem, TooLarge):
+        headers["Connection"] = "close"
+    return Response(
+        orjson.dumps(problem.body()),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers | {"Cache-Control": "no-store"},
+    )
+
+
+async def handle(_: Request, error: Exception) -> Response:
+    """`response_to`, as FastAPI calls it."""
+    return response_to(error)
+
+
+class Refusals:
+    """Pure ASGI, around everything: what is raised below becomes an answer, unless one has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            if b"%00" in scope["query_string"] or b"%00" in scope.get("raw_path", b""):
+                raise Invalid("the address holds a NUL character")
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if has_begun:
+                raise
+            await response_to(error)(scope, receive, send)

@@ -1,0 +1,2 @@
+"""The HTTP surface: each file the routes of one noun. An endpoint authorizes, calls its domain function
+and answers."""

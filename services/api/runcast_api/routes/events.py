@@ -1,0 +1,43 @@
+"""`/projects/{project}/events/history`: the events of the stream, as pages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from runcast_api import events
+from runcast_api.answers import answer
+from runcast_api.events import LAST, EventPage, Wanted
+from runcast_api.pagination import Limit
+from runcast_api.state import ApiState, Caller
+from runcast_server import access
+from runcast_server.errors import NotFound
+
+router = APIRouter(tags=["events"])
+
+Number = Annotated[int | None, Query(ge=0, le=LAST)]
+
+
+@router.get("/projects/{project}/events/history", response_model=EventPage)
+async def read_history(
+    project: str,
+    api: ApiState,
+    caller: Caller,
+    after: Number = None,
+    before: Number = None,
+    types: Annotated[str | None, Query(max_length=2000, description="Comma-separated.")] = None,
+    run_id: Annotated[str | None, Query(description="A run's id or key.")] = None,
+    limit: Limit = 50,
+) -> Response:
+    """Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`."""
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project)
+        run = None
+        if run_id is not None:
+            run, home = await access.run_id(connection, caller, run_id, str(found.id))
+            if home.id != found.id:
+                raise NotFound(f"no run {run_id!r} in this project")
+        wanted = Wanted(found.id, after, before, events.types_of(types), run)
+        return answer(await events.page(connection, wanted, limit), head=found.head)

@@ -1,0 +1,72 @@
+"""`/projects`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runcast_api import projects
+from runcast_api.answers import Answer, answer, no_content
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly, render
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.projects import Project, ProjectNew, ProjectPage, ProjectPatch
+from runcast_api.state import ApiState, Caller
+from runcast_server import access
+from runcast_server.auth import Role
+from runcast_server.db import acquire, act_as
+
+router = APIRouter(tags=["projects"], route_class=JsonRoute)
+
+
+@router.post("/projects", status_code=201, response_model=Project)
+async def create_project(
+    body: ProjectNew, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    only_admins = api.resources.settings.auth.project_creation == "admin"
+    async with acquire(api.database.requests) as connection, connection.transaction():
+        await act_as(connection, caller)
+
+        async def change() -> Answer:
+            return Answer(*await projects.create(connection, caller, body, only_admins=only_admins))
+
+        given, is_repeat = await once.do(connection, change)
+    return render(given, is_repeat, 0 if given.status == 201 else None)
+
+
+@router.get("/projects", response_model=ProjectPage)
+async def list_projects(
+    api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        return answer(await projects.page(connection, caller, limit, cursor))
+
+
+@router.get("/projects/{project}", response_model=Project)
+async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project)
+        shown = await projects.show(connection, found.id, found.role.name.lower())
+    return answer(shown, head=found.head)
+
+
+@router.patch("/projects/{project}", response_model=Project)
+async def rename_project(
+    project: str, body: ProjectPatch, api: ApiState, caller: Caller
+) -> Response:
+    async with acquire(api.database.requests) as connection, connection.transaction():
+        await act_as(connection, caller)
+        found = await access.project(connection, caller, project, Role.OWNER)
+        renamed = await projects.rename(connection, found, body)
+    return answer(renamed, head=found.head)
+
+
+@router.delete("/projects/{project}", status_code=204)
+async def delete_project(project: str, api: ApiState, caller: Caller) -> Response:
+    async with acquire(api.database.requests) as connection, connection.transaction():
+        await act_as(connection, caller)
+        found = await access.project(connection, caller, project, Role.OWNER)
+        await projects.delete(connection, found.id)
+    api.runs.forget()
+    await projects.end_streams(api.resources.bus, found.id)
+    return no_content()

@@ -1,0 +1,186 @@
+"""`/runs` and `/projects/{project}/runs`: what a run is, and what its worker reports."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from runcast_api import artifacts, progress, run_lists, runs
+from runcast_api.answers import Answer, answer
+from runcast_api.artifacts import Artifact
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.progress import ProgressNew, ProgressShown, RunStatus
+from runcast_api.run_lists import RunPage, Wanted
+from runcast_api.runs import Heartbeat, Reported, Run, RunNew, RunPatch, Status
+from runcast_api.state import ApiState, Caller
+from runcast_server import access
+from runcast_server.auth import Role
+from runcast_server.eventlog import Transaction
+
+router = APIRouter(tags=["runs"], route_class=JsonRoute)
+
+OfProject = Annotated[
+    str | None, Query(description="The run's project, where the run is named by its key.")
+]
+Statuses = Annotated[list[Status] | None, Query(description="One or several.")]
+
+
+class RunWithArtifacts(Run):
+    artifacts: list[Artifact]
+
+
+class ActiveRuns(BaseModel):
+    runs: list[Run]
+
+
+@router.post("/projects/{project}/runs", status_code=201, response_model=Run)
+async def create_run(
+    project: str, api: ApiState, caller: Caller, once: OnceOnly, body: RunNew | None = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project, Role.REPORTER)
+
+    async def change(transaction: Transaction) -> Answer:
+        run, is_new = await runs.create(
+            transaction, found.id, body or RunNew(), created_by=caller.user_id
+        )
+        return Answer(run, 201 if is_new else 200)
+
+    return await once.commit(api.resources.eventlog, found.id, change)
+
+
+@router.get("/projects/{project}/runs", response_model=RunPage)
+async def list_runs_of_project(
+    project: str,
+    api: ApiState,
+    caller: Caller,
+    status: Statuses = None,
+    key: str | None = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project)
+        wanted = Wanted(found.id, status, key)
+        page = await run_lists.page(connection, caller, wanted, limit, cursor)
+    return answer(page, head=found.head)
+
+
+@router.get("/projects/{project}/active-runs", response_model=ActiveRuns)
+async def list_active_runs(project: str, api: ApiState, caller: Caller) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project)
+        return answer({"runs": await runs.active(connection, found.id)}, head=found.head)
+
+
+@router.get("/runs", response_model=RunPage)
+async def list_runs(
+    api: ApiState,
+    caller: Caller,
+    status: Statuses = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        page = await run_lists.page(connection, caller, Wanted(None, status), limit, cursor)
+    return answer(page)
+
+
+@router.get("/runs/{run}", response_model=RunWithArtifacts)
+async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject = None) -> Response:
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project)
+        shown = await runs.show(connection, run_id)
+        shown["artifacts"] = await artifacts.of_run(connection, run_id)
+    return answer(shown, head=found.head)
+
+
+@router.patch("/runs/{run}", response_model=Run)
+async def change_run(
+    run: str, body: RunPatch, api: ApiState, caller: Caller, project: OfProject = None
+) -> Response:
+    run_id, project_id = await api.runs.reportable(caller, run, project)
+
+    async def change(transaction: Transaction) -> dict[str, Any]:
+        return await runs.patch(transaction, run_id, body)
+
+    shown, head = await api.resources.eventlog.commit_with_head(project_id, change)
+    return answer(shown, head=head)
+
+
+@router.post("/runs/{run}/cancel", response_model=Run)
+async def cancel_run(
+    run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await runs.cancel(transaction, run_id))
+
+    return await once.commit(api.resources.eventlog, found.id, change)
+
+
+@router.post("/runs/{run}/retry", status_code=201, response_model=Run)
+async def retry_run(
+    run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await runs.retry(transaction, run_id, caller.user_id), 201)
+
+    return await once.commit(api.resources.eventlog, found.id, change)
+
+
+@router.post("/runs/{run}/heartbeat", response_model=Reported)
+async def beat(
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    body: Heartbeat | None = None,
+    project: OfProject = None,
+) -> Response:
+    run_id, project_id = await api.runs.reportable(caller, run, project)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await runs.heartbeat(transaction, run_id, body or Heartbeat()))
+
+    return await once.commit(api.resources.eventlog, project_id, change)
+
+
+@router.post("/runs/{run}/progress", status_code=201, response_model=ProgressShown)
+async def report_progress(
+    run: str,
+    body: ProgressNew,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    project: OfProject = None,
+) -> Response:
+    run_id, project_id = await api.runs.reportable(caller, run, project)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await progress.report(transaction, run_id, body), 201)
+
+    return await once.commit(api.resources.eventlog, project_id, change)
+
+
+@router.get("/runs/{run}/status", response_model=RunStatus)
+async def show_status(
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    last: Annotated[int, Query(ge=0, le=1000)] = 20,
+    project: OfProject = None,
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project)
+        return answer(await progress.status(connection, run_id, last), head=found.head)

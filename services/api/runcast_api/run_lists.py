@@ -1,0 +1,76 @@
+"""Lists of runs: of one project, or of all that the caller may see; newest first, page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from runcast_api import pagination
+from runcast_api.pagination import Place
+from runcast_api.runs import Run, Status
+from runcast_server import runs
+from runcast_server.auth import Principal
+from runcast_server.db import Connection
+
+_COLUMNS = ", ".join(f"r.{name}" for name in runs.MEMBERS)
+
+_WANTED = """
+FROM runs r WHERE
+    ($1::uuid IS NULL OR r.project_id = $1)
+    AND ($2::text[] IS NULL OR r.status = ANY($2))
+    AND ($3::text IS NULL OR r.key = $3)
+    AND ($1::uuid IS NOT NULL OR r.project_id IN (
+        SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND ($4 OR p.id = $5
+            OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = $6))))
+"""
+
+_PAGE = f"""
+SELECT {_COLUMNS} {_WANTED}
+    AND ($7::timestamptz IS NULL OR (r.created_at, r.id) < ($7, $8::uuid))
+ORDER BY r.created_at DESC, r.id DESC LIMIT $9
+"""
+
+
+class RunPage(BaseModel):
+    runs: list[Run]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which runs: of a project (None: all that the caller may see), in these states, with this key."""
+
+    project_id: UUID | None
+    statuses: list[Status] | None = None
+    key: str | None = None
+
+
+async def page(
+    connection: Connection, caller: Principal, wanted: Wanted, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
+    query = ("runs", caller.name, wanted.project_id, wanted.statuses, wanted.key)
+    place = pagination.read(cursor, *query)
+    filters = (
+        wanted.project_id,
+        wanted.statuses,
+        wanted.key,
+        caller.is_admin,
+        caller.project_id,
+        caller.user_id,
+    )
+    rows = await connection.fetch(
+        _PAGE, *filters, place and place.at, place and place.id, limit + 1
+    )
+    total = await connection.fetchval(f"SELECT count(*) {_WANTED}", *filters)
+    shown = rows[:limit]
+    last = shown[-1] if len(rows) > limit else None
+    return {
+        "runs": [runs.as_json(row) for row in shown],
+        "total": total,
+        "next_cursor": last and pagination.after(Place(last["created_at"], last["id"]), *query),
+    }
