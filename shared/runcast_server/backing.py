@@ -9,6 +9,7 @@ import asyncpg
 
 from runcast_server import migrate
 from runcast_server.bus import BUS_ERRORS, Bus
+from runcast_server.explained import ExplainedError
 
 RETRY_SECONDS = 0.5
 SAY_EVERY_SECONDS = 5.0
@@ -17,7 +18,7 @@ CONNECT_SECONDS = 3.0
 Say = Callable[[str], None]
 
 
-class BackingServiceError(Exception):
+class BackingServiceError(ExplainedError):
     """A backing service is absent or unusable. The message names it, where, and why."""
 
 

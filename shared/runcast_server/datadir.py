@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runcast_server import credentials
+from runcast_server.explained import ExplainedError
 
 
-class InUseError(Exception):
+class InUseError(ExplainedError):
     """Another `runcast up` serves this data. The message has its address."""
 
 

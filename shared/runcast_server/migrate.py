@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from runcast_server.explained import ExplainedError
 
-class MigrationError(Exception):
+
+class MigrationError(ExplainedError):
     """dbmate refused or failed; the message is what it said."""
 
 

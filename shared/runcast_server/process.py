@@ -24,6 +24,7 @@ from runcast_server import auth
 from runcast_server.bus import Bus
 from runcast_server.db import open_database
 from runcast_server.eventlog import EventLog
+from runcast_server.explained import ExplainedError
 from runcast_server.front import Front
 from runcast_server.publisher import Publisher
 from runcast_server.service import Build, Resources, Service
@@ -40,7 +41,7 @@ KEEP_ALIVE_SECONDS = 150
 log = structlog.get_logger(__name__)
 
 
-class StartError(Exception):
+class StartError(ExplainedError):
     """The process can't start. The message says why, and what to do."""
 
 

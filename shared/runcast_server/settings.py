@@ -22,6 +22,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runcast_server.explained import ExplainedError
+
 PREFIX = "RUNCAST_"
 
 SECRETS_DIR = "RUNCAST_SECRETS_DIR"
@@ -30,7 +32,7 @@ SECRETS_DIR = "RUNCAST_SECRETS_DIR"
 CLIENT_NAMES = frozenset({"RUNCAST_URL", "RUNCAST_TOKEN", "RUNCAST_PROJECT", "RUNCAST_RUN_ID"})
 
 
-class SettingsError(Exception):
+class SettingsError(ExplainedError):
     """A setting can't be understood. The message names each variable and what is wrong with it."""
 
 

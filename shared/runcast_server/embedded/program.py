@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runcast_server.explained import ExplainedError
+
 # Recovery after a crash may have to read `max_wal_size` of log.
 START_SECONDS = 60.0
 
@@ -19,7 +21,7 @@ START_SECONDS = 60.0
 MAX_SOCKET_PATH = 103
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(ExplainedError):
     """An embedded server can't be started. The message says which, why, and where its log is."""
 
 

@@ -1,0 +1,65 @@
+"""Starts what `commands` names, and says in one line why it can't."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+import structlog
+
+from runcast_server import alone, backing, credentials, logs, migrate, process, settings, up
+from runcast_server.explained import ExplainedError
+from runcast_server.settings import ServerSettings
+
+INTERRUPTED = 130
+
+log = structlog.get_logger(__name__)
+
+
+def launch(command: str, flags: Mapping[str, object]) -> int:
+    """Run a command with the settings of flags and environment; its exit code."""
+    try:
+        read = settings.read(**flags)
+        logs.configure(read.process.log_level, read.process.log_format)
+        for name in settings.unknown(os.environ):
+            log.warning("setting.unknown", name=name)
+        _run(command, read)
+    except ExplainedError as error:
+        sys.stderr.write(f"runcast: {error}\n")
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return INTERRUPTED
+    return 0
+
+
+def _run(command: str, read: ServerSettings) -> None:
+    match command:
+        case "up":
+            up.up(read, _say)
+        case "migrate":
+            asyncio.run(_migrate(read))
+        case _:
+            alone.run(command, read, _say)
+
+
+async def _migrate(read: ServerSettings) -> None:
+    """Bring the schema up to date, and see that there is an administrator's key."""
+    url = read.postgres.database_url
+    if url is None:
+        raise process.StartError("RUNCAST_DATABASE_URL must be set, or --database-url given")
+    await backing.wait_for_postgres(url, read.process.start_wait_s, _say)
+    applied = await asyncio.to_thread(migrate.up, url)
+    for name in applied:
+        _say(f"applied {name}")
+    _say(f"the schema is that of this version ({len(applied)} migrations applied)")
+    data = read.process.data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = credentials.read(data)
+    token = await credentials.admin_token(url, known.token if known else None)
+    where = read.process.public_url or f"http://127.0.0.1:{read.process.port}"
+    credentials.write(data, credentials.Credentials(where, token, read.redis.redis_url or "", 0))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
