@@ -1,0 +1,150 @@
+"""A batch of stream entries into Postgres: one transaction, cursor first, numbers last.
+
+A batch that fails for what is in it is redone by halves until the message that Postgres won't take
+stands alone; that one is kept as a reject. What fails for other reasons (Postgres away, a deadlock)
+changes nothing and is tried again by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from runcast_api.ingest import items
+from runcast_api.ingest.applying import DATA_ERRORS, Handlers, apply
+from runcast_api.ingest.items import Item
+from runcast_api.ingest.stream import Entry, Position
+from runcast_server.bus import INGEST_STREAM
+from runcast_server.db import Connection
+from runcast_server.eventlog import EventLog, Transaction
+
+MAX_EVENTS = 1_000
+MAX_REJECT_BYTES = 64 * 1024
+
+_SWAP = """
+UPDATE ingest_cursor SET last_id = $4, updated_at = clock_timestamp()
+WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
+"""
+_REJECT = """
+INSERT INTO ingest_rejects (stream_id, project_id, reason, message)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[])
+"""
+
+
+class Fenced(Exception):
+    """Another process has moved the ingest cursor: this one leads no longer, and nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry of the stream and the message in it."""
+
+    id: str
+    item: Item
+
+
+def understand(entries: Sequence[Entry]) -> list[Read]:
+    """Parses entries; what can't be parsed is already refused."""
+    return [Read(entry.id, items.read(entry.raw)) for entry in entries]
+
+
+def cut(reads: Sequence[Read]) -> Iterator[list[Read]]:
+    """Batches of at most `MAX_EVENTS` events, or of one message that has more."""
+    batch: list[Read] = []
+    size = 0
+    for read in reads:
+        number = read.item.message.number_of_events if read.item.message else 1
+        if batch and size + number > MAX_EVENTS:
+            yield batch
+            batch, size = [], 0
+        batch.append(read)
+        size += number
+    if batch:
+        yield batch
+
+
+class Applier:
+    """Commits batches and knows where the cursor then is."""
+
+    def __init__(self, eventlog: EventLog, handlers: Handlers, secret: SecretStr | None) -> None:
+        self._eventlog = eventlog
+        self._handlers = handlers
+        self._secret = secret
+
+    async def commit(self, position: Position, batch: Sequence[Read]) -> Position:
+        """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
+        no message is to blame."""
+        try:
+            return await self._commit(position, batch)
+        except DATA_ERRORS as error:
+            if "no partition" in str(error):
+                await self._eventlog.make_room()
+            elif len(batch) == 1:
+                return await self._commit_alone(position, batch[0])
+        fresh = _fresh(batch)
+        middle = (len(batch) + 1) // 2
+        position = await self.commit(position, fresh[:middle])
+        return await self.commit(position, fresh[middle:]) if fresh[middle:] else position
+
+    async def _commit(
+        self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
+    ) -> Position:
+        async with self._eventlog.transaction() as transaction:
+            after = await _swap(transaction, position, batch[-1].id)
+            messages = [read.item for read in batch]
+            await apply(transaction, messages, self._handlers, self._secret, is_careful=is_careful)
+            refused = [(read.id, item) for read in batch for item in read.item.refused()]
+            await keep_rejects(transaction.connection, refused)
+        return after
+
+    async def _commit_alone(self, position: Position, read: Read) -> Position:
+        """A message that failed, once more with care: a feed loses only the lines that fail."""
+        try:
+            return await self._commit(position, _fresh([read]), is_careful=True)
+        except DATA_ERRORS as error:
+            return await self._reject(position, read, error)
+
+    async def _reject(self, position: Position, read: Read, error: Exception) -> Position:
+        """The message that Postgres doesn't take, alone."""
+        item = Item(read.item.raw, refusal=f"it can't be stored: {error}")
+        async with self._eventlog.transaction() as transaction:
+            after = await _swap(transaction, position, read.id)
+            await keep_rejects(transaction.connection, [(read.id, item)])
+        return after
+
+
+def _fresh(batch: Sequence[Read]) -> list[Read]:
+    return [Read(read.id, items.read(read.item.raw)) for read in batch]
+
+
+async def _swap(transaction: Transaction, position: Position, last_id: str) -> Position:
+    """Moves the cursor, or finds that this process leads no longer."""
+    done = await transaction.connection.execute(
+        _SWAP, INGEST_STREAM, position.epoch, position.last_id, last_id
+    )
+    if done != "UPDATE 1":
+        raise Fenced
+    return Position(position.epoch, last_id)
+
+
+async def keep_rejects(connection: Connection, refused: Sequence[tuple[str, Item]]) -> None:
+    """Stores refused messages, each with the id of the entry that it came in."""
+    if refused:
+        projects: list[UUID | None] = [
+            item.address.project_id if item.address else None for _, item in refused
+        ]
+        await connection.execute(
+            _REJECT,
+            [id for id, _ in refused],
+            projects,
+            [(item.refusal or "").replace("\0", "\u2400")[:1_000] for _, item in refused],
+            [_shown(item.raw) for _, item in refused],
+        )
+
+
+def _shown(raw: bytes) -> str:
+    """The message as text that Postgres can hold, cut if it is very long."""
+    return raw[:MAX_REJECT_BYTES].decode(errors="replace").replace("\0", "\u2400")

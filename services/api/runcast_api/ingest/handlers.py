@@ -1,0 +1,106 @@
+"""What each type of message does: one function each, on the same domain functions as the REST endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from runcast import times
+from runcast_api import artifacts, logs, progress, runs
+from runcast_api.artifacts import JSON_MEDIA_TYPE
+from runcast_api.ingest.applying import Handler, Handlers, RunlessHandler
+from runcast_api.ingest.artifact_message import ArtifactMessage
+from runcast_api.ingest.creating import first_complaint
+from runcast_api.ingest.messages import Message, Refused
+from runcast_api.ingest.scope import Run, Scope
+from runcast_server.frames import LOG_TYPE, Event
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def handlers(*, line_bytes: int, runless: Mapping[str, RunlessHandler] | None = None) -> Handlers:
+    """All of them. `runless` brings those about no run (workers, runtime events)."""
+
+    async def log(scope: Scope, run: Run, message: Message) -> None:
+        entry = logs.entry_of(message.data, "data")
+        now = times.to_milliseconds(times.now())
+        data = logs.encode(entry, now, line_bytes, "data", source=message.source or "worker")
+        number = run.take_line_numbers(1) + 1
+        head = b'{"run_id":"%b","line_number":%d' % (str(run.id).encode(), number)
+        scope.emit(run, Event(LOG_TYPE, head + data, run.id, number))
+
+    of_run: dict[str, Handler] = {
+        "agent:log": log,
+        "agent:started": start,
+        "agent:completed": complete,
+        "agent:failed": fail,
+        "run:updated": update,
+        "run:progress": report_progress,
+        "artifact:created": keep_artifact,
+    }
+    return Handlers(of_run, emit_custom, runless or {})
+
+
+async def start(scope: Scope, run: Run, message: Message) -> None:
+    """The run begins. What else the message says made the run, or changes nothing."""
+    await _change(scope, run, {"status": "running"})
+
+
+async def complete(scope: Scope, run: Run, message: Message) -> None:
+    given = _pick(message, "result", "pr_url")
+    await _change(scope, run, given | {"status": "completed"})
+
+
+async def fail(scope: Scope, run: Run, message: Message) -> None:
+    given = _pick(message, "error", "will_retry", "result")
+    await _change(scope, run, given | {"status": "failed"})
+
+
+async def update(scope: Scope, run: Run, message: Message) -> None:
+    """Any of the members that PATCH takes."""
+    await _change(scope, run, {k: v for k, v in message.data.items() if v is not None})
+
+
+async def report_progress(scope: Scope, run: Run, message: Message) -> None:
+    await scope.save_runs()
+    await progress.report(scope.transaction, run.id, _model(progress.ProgressNew, message.data))
+
+
+async def keep_artifact(scope: Scope, run: Run, message: Message) -> None:
+    """An output of a step, once per `artifact_id`: `content` (JSON), `content_base64`, or the `object_key`
+    under which the sender has put it. Without any of these its content comes over HTTP."""
+    given = _model(ArtifactMessage, message.data)
+    stored = given.stored(run.project_id)
+    if stored is None:
+        return
+    await scope.save_runs()
+    media_type = given.media_type or JSON_MEDIA_TYPE
+    upload = artifacts.Upload(
+        given.step_name, media_type, stored, given.filename, given.artifact_id
+    )
+    await artifacts.create(scope.transaction, run.id, upload)
+
+
+async def emit_custom(scope: Scope, run: Run, message: Message) -> None:
+    """A worker's own event, as it is."""
+    data: dict[str, Any] = {"run_id": str(run.id)} | message.data | {"run_id": str(run.id)}
+    scope.emit(run, Event(message.type, orjson.dumps(data), run.id))
+
+
+async def _change(scope: Scope, run: Run, given: dict[str, Any]) -> None:
+    await scope.save_runs()
+    await runs.patch(scope.transaction, run.id, _model(runs.RunPatch, given))
+
+
+def _pick(message: Message, *names: str) -> dict[str, Any]:
+    return {name: message.data[name] for name in names if message.data.get(name) is not None}
+
+
+def _model(kind: type[Model], data: dict[str, Any]) -> Model:
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        raise Refused(first_complaint(error)) from error

@@ -1,0 +1,170 @@
+"""The one active ingester: leads by a hint, proves it with every commit.
+
+An advisory lock says who leads. It is only a hint: a leader that was stopped keeps it, so a process that
+sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
+that the cursor isn't where it left it (`Fenced`) and steps back.
+
+While a batch commits, the next ones are read and parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import structlog
+
+from runcast_api.ingest import batches, metrics
+from runcast_api.ingest.batches import Applier, Fenced, Read
+from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
+from runcast_server.bus import BUS_ERRORS, INGEST_STREAM, Bus
+from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
+from runcast_server.errors import Unavailable
+
+LEADER_LOCK = 0x72756E63  # "runc"
+BLOCK_MS = 1_000
+READ_ENTRIES = 64
+BUFFERED_EVENTS = 4_000
+HINT_SECONDS = 1.0
+STILL_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+STORAGE_ERRORS = (
+    *CONNECTION_ERRORS,
+    asyncpg.PostgresError,
+    Unavailable,
+    *BUS_ERRORS,
+)
+"""What passes: Postgres or Redis away, full, slow, or a deadlock."""
+
+_CURSOR = "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1"
+_STANDS_STILL = """
+SELECT updated_at < clock_timestamp() - make_interval(secs => $2), last_id FROM ingest_cursor
+WHERE stream = $1
+"""
+_NEW_EPOCH = """
+UPDATE ingest_cursor SET stream_epoch = $2 + 1, last_id = '0-0', updated_at = clock_timestamp()
+WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
+"""
+
+log = structlog.get_logger(__name__)
+
+
+class Ingester:
+    """Reads the ingest stream and applies it, while this process leads."""
+
+    def __init__(self, bus: Bus, pool: Pool, applier: Applier) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._applier = applier
+        self.is_leading = False
+        self.trouble: str | None = None
+        """Why nothing can be ingested at present; for `/ready`."""
+
+    async def run(self) -> None:
+        """Until it's cancelled. Whatever fails is tried again."""
+        while True:
+            try:
+                async with self._leading() as leads:
+                    if leads:
+                        await self._lead()
+                self.trouble = None
+            except Fenced:
+                metrics.FENCED.inc()
+                log.warning("ingest.fenced")
+            except STORAGE_ERRORS as error:
+                self.trouble = str(error) or type(error).__name__
+                log.warning("ingest.waits", error=self.trouble)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _leading(self) -> AsyncIterator[bool]:
+        async with acquire(self._pool) as connection:
+            has_lock = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK)
+            try:
+                yield has_lock or await self._is_orphaned()
+            finally:
+                self.is_leading = False
+                metrics.LEADING.set(0)
+                if has_lock and not connection.is_closed():
+                    await connection.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
+
+    async def _is_orphaned(self) -> bool:
+        """Whether messages wait and whoever leads doesn't move."""
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(_STANDS_STILL, INGEST_STREAM, STILL_SECONDS)
+        if row is None or not row[0]:
+            return False
+        async with self._stream() as stream:
+            return bool(await stream.read(row[1], count=1))
+
+    @contextlib.asynccontextmanager
+    async def _stream(self) -> AsyncIterator[IngestStream]:
+        client = self._bus.dedicated(block_seconds=BLOCK_MS / 1_000)
+        try:
+            yield IngestStream(client)
+        finally:
+            await client.aclose()
+
+    async def _lead(self) -> None:
+        self.is_leading = True
+        metrics.LEADING.set(1)
+        async with self._stream() as stream:
+            position = await self._position(stream)
+            await stream.delete_upto(position.last_id)
+            await self._follow(stream, position)
+
+    async def _position(self, stream: IngestStream) -> Position:
+        """Where to read on: after the cursor, or at the beginning of a stream that is another one."""
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(_CURSOR, INGEST_STREAM)
+            assert row is not None
+            position = Position(*row)
+            last_id = await stream.last_id()
+            if as_numbers(last_id) >= as_numbers(position.last_id):
+                return position
+            done = await connection.execute(
+                _NEW_EPOCH, INGEST_STREAM, position.epoch, position.last_id
+            )
+        if done != "UPDATE 1":
+            raise Fenced
+        metrics.STREAM_EPOCHS.inc()
+        log.warning("ingest.new_stream", cursor=position.last_id, last_id=last_id)
+        return Position(position.epoch + 1, START)
+
+    async def _follow(self, stream: IngestStream, position: Position) -> None:
+        """Reads ahead of what is being committed, by a bounded number of events."""
+        waiting: deque[list[Read]] = deque()
+        read_upto = position.last_id
+        while True:
+            if not waiting:
+                entries = await stream.read(read_upto, count=READ_ENTRIES, block_ms=BLOCK_MS)
+                if not entries:
+                    self.trouble = None
+                    position = await self._position(stream)
+                    read_upto = position.last_id
+                    continue
+                read_upto = entries[-1].id
+                waiting.extend(batches.cut(batches.understand(entries)))
+            batch = waiting.popleft()
+            commit = asyncio.create_task(self._applier.commit(position, batch))
+            try:
+                if sum(len(each) for each in waiting) < READ_ENTRIES:
+                    await asyncio.sleep(0)
+                    entries = await stream.read(read_upto, count=READ_ENTRIES)
+                    if entries:
+                        read_upto = entries[-1].id
+                        waiting.extend(batches.cut(batches.understand(entries)))
+            finally:
+                position = await commit
+            await stream.delete([read.id for read in batch])
+            _count(batch)
+
+
+def _count(batch: Sequence[Read]) -> None:
+    metrics.MESSAGES.inc(len(batch))
+    refused = sum(len(read.item.refused()) for read in batch)
+    if refused:
+        metrics.REJECTS.inc(refused)

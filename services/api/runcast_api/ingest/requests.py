@@ -1,0 +1,37 @@
+"""A `lines` message that came over HTTP: the same path as from the stream, answered with the cursor."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from runcast_api.ingest.addressing import Address
+from runcast_api.ingest.applying import Handlers, apply
+from runcast_api.ingest.batches import keep_rejects
+from runcast_api.ingest.items import Item
+from runcast_api.ingest.messages import Message
+from runcast_api.log_sources import SourceKey
+from runcast_api.logs import LinesMessage
+from runcast_server.errors import Invalid
+from runcast_server.eventlog import Transaction
+
+VIA_HTTP = "http"
+"""Stands where rejects of the stream have their entry's id."""
+
+
+async def take_lines(
+    transaction: Transaction,
+    project_id: UUID,
+    run_id: UUID,
+    lines: LinesMessage,
+    handlers: Handlers,
+) -> dict[str, Any]:
+    """Stores what is new of a `lines` message, or applies it if its source is a feed; answers the cursor
+    that then stands. Lines of a feed that can't be accepted are kept as rejects."""
+    message = Message("lines", run_id=run_id, source=lines.source, lines=lines)
+    item = Item(b"", message, Address(run_id, project_id))
+    scope = await apply(transaction, [item], handlers)
+    if item.refusal is not None:
+        raise Invalid(item.refusal)
+    await keep_rejects(transaction.connection, [(VIA_HTTP, inner) for inner in item.refused()])
+    return scope.sources[SourceKey(run_id, lines.source)].cursor()

@@ -1,0 +1,104 @@
+"""What one transaction of the ingester knows: runs, sources of lines, and what changes in them.
+
+Everything is locked before anything is applied, in the one order (sources, runs), and stored after
+everything is applied; the counters come last of all, in the statement that takes the numbers. Between
+the two, messages are applied one after another against what is held here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from runcast_api import log_sources
+from runcast_api.log_sources import Source, SourceKey
+from runcast_server.db import Connection
+from runcast_server.eventlog import Transaction
+from runcast_server.frames import Event
+
+_LOCK_RUNS = """
+SELECT id, project_id, last_line_number FROM runs WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+"""
+_SAVE_RUNS = """
+UPDATE runs r SET last_line_number = n.last_line_number,
+                  heard_at = greatest(r.heard_at, clock_timestamp())
+FROM unnest($1::uuid[], $2::bigint[]) AS n (id, last_line_number) WHERE r.id = n.id
+"""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """A run that this transaction touches; `last_line_number` moves as lines are added."""
+
+    id: UUID
+    project_id: UUID
+    last_line_number: int
+    has_moved: bool = False
+    """Something was reported since it was stored."""
+
+    def take_line_numbers(self, count: int) -> int:
+        """Takes so many line numbers; answers the one before the first."""
+        base = self.last_line_number
+        self.last_line_number += count
+        return base
+
+
+class Scope:
+    """The state of one transaction, locked, and the events that it will store."""
+
+    def __init__(self, transaction: Transaction, *, is_careful: bool = False) -> None:
+        self.transaction = transaction
+        self.is_careful = is_careful
+        """Each message has a savepoint of its own: slow, for batches that failed without."""
+        self.runs: dict[UUID, Run] = {}
+        self.sources: dict[SourceKey, Source] = {}
+
+    @property
+    def connection(self) -> Connection:
+        return self.transaction.connection
+
+    def emit(self, run: Run, *events: Event) -> None:
+        self.transaction.emit(run.project_id, *events)
+        run.has_moved = True
+
+    async def lock(self, runs: dict[UUID, UUID], sources: Iterable[SourceKey]) -> None:
+        """Locks sources and runs. `runs` maps each run to its project; one that is gone stays out."""
+        wanted = {key: runs[key.run_id] for key in sources}
+        if wanted:
+            self.sources = await log_sources.lock(self.connection, wanted.items())
+        if runs:
+            rows = await self.connection.fetch(_LOCK_RUNS, list(runs))
+            self.runs = {row["id"]: Run(*row) for row in rows}
+
+    @contextlib.asynccontextmanager
+    async def guarded(self) -> AsyncIterator[None]:
+        """Takes back what one message wrote and emitted if it fails."""
+        if not self.is_careful:
+            yield
+            return
+        events = self.transaction.events
+        before = {project_id: len(emitted) for project_id, emitted in events.items()}
+        try:
+            async with self.connection.transaction():
+                yield
+        except BaseException:
+            for project_id, emitted in events.items():
+                del emitted[before.get(project_id, 0) :]
+            raise
+
+    async def save(self) -> None:
+        """Stores where sources and runs now stand: the last thing before the numbers are taken."""
+        await log_sources.save(self.connection, self.sources.values())
+        await self.save_runs()
+
+    async def save_runs(self) -> None:
+        """Stores line numbers and that runs were heard of; a handler that reads a run calls this first."""
+        moved = [run for run in self.runs.values() if run.has_moved]
+        if moved:
+            await self.connection.execute(
+                _SAVE_RUNS, [run.id for run in moved], [run.last_line_number for run in moved]
+            )
+        for run in moved:
+            run.has_moved = False

@@ -1,0 +1,149 @@
+"""An ingester on real servers, and what it has stored, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import SecretStr
+
+from runcast.ids import uuid7
+from runcast_api.ingest.batches import Applier
+from runcast_api.ingest.handlers import handlers
+from runcast_api.ingest.ingester import Ingester
+from runcast_server.bus import INGEST_STREAM, Bus
+from runcast_server.db import Database, acquire, open_database
+from runcast_server.eventlog import EventLog
+from runcast_server.publisher import Publisher
+
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass
+class Ingest:
+    """One process that ingests, and its connections."""
+
+    database: Database
+    bus: Bus
+    log: EventLog
+    applier: Applier
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Ingester]:
+        ingester = Ingester(self.bus, self.database.log, self.applier)
+        task = asyncio.create_task(ingester.run())
+        try:
+            yield ingester
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def project(self, slug: str = "demo") -> UUID:
+        project_id = uuid7()
+        async with acquire(self.database.requests) as connection:
+            await connection.execute(
+                "INSERT INTO projects (id, slug, name) VALUES ($1, $2, 'p')", project_id, slug
+            )
+            await connection.execute(
+                "INSERT INTO project_counters (project_id, epoch) VALUES ($1, 7)", project_id
+            )
+        return project_id
+
+    async def run(self, project_id: UUID, key: str | None = None, status: str = "running") -> UUID:
+        run_id = uuid7()
+        async with acquire(self.database.log) as connection:
+            await connection.execute(
+                """INSERT INTO runs (id, project_id, key, phase, steps, status, started_at)
+                   VALUES ($1, $2, $3, 'phase1', '{idea,outline}', $4, now())""",
+                run_id,
+                project_id,
+                key,
+                status,
+            )
+        return run_id
+
+    async def send(self, *messages: dict[str, Any] | bytes) -> list[bytes]:
+        ids = []
+        for message in messages:
+            raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+            ids.append(await self.bus.client.xadd(INGEST_STREAM, {"m": raw}))
+        return ids
+
+    async def rows(self, query: str, *values: Any) -> list[Any]:
+        async with acquire(self.database.log) as connection:
+            return list(await connection.fetch(query, *values))
+
+    async def events(self, project_id: UUID) -> list[tuple[str, dict[str, Any]]]:
+        """All events in order; their numbers are checked to be 1, 2, 3 …"""
+        rows = await self.rows(
+            "SELECT seq, type, data::text FROM events WHERE project_id = $1 ORDER BY seq", project_id
+        )
+        assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+        return [(row[1], orjson.loads(row[2])) for row in rows]
+
+    async def lines(self, run_id: UUID) -> list[str]:
+        """The run's lines in order; their numbers are checked to be 1, 2, 3 …"""
+        rows = await self.rows(
+            """SELECT line_number, data::text FROM events
+               WHERE run_id = $1 AND line_number IS NOT NULL ORDER BY seq""",
+            run_id,
+        )
+        assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+        return [orjson.loads(row[1])["line"] for row in rows]
+
+    async def rejects(self) -> list[tuple[str, str]]:
+        rows = await self.rows("SELECT reason, message FROM ingest_rejects ORDER BY id")
+        return [(row[0], row[1]) for row in rows]
+
+    async def drained(self) -> None:
+        """Waits until every message is done with and removed."""
+        await until(lambda: self._is_drained())
+
+    async def _is_drained(self) -> bool:
+        return not await self.bus.client.xlen(INGEST_STREAM)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    database_url: str, redis_url: str, *, secret: str | None = None
+) -> AsyncIterator[Ingest]:
+    database = await open_database(database_url, requests=2, log=8)
+    bus = Bus(redis_url)
+    publisher = Publisher(bus, database.log)
+    log = EventLog(database.log, publisher)
+    applier = Applier(log, handlers(line_bytes=65_536), SecretStr(secret) if secret else None)
+    try:
+        yield Ingest(database, bus, log, applier)
+    finally:
+        await log.close()
+        await publisher.close()
+        await bus.close()
+        await database.close()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Waits for a condition, which may be a coroutine; fails after a while."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+def lines(
+    run_id: UUID, texts: list[str], *, first: int = 1, offset: int = 0, **more: Any
+) -> dict[str, Any]:
+    return {
+        "type": "lines",
+        "run_id": str(run_id),
+        "source": "logs.txt",
+        "generation": 1,
+        "first_line": first,
+        "first_offset": offset,
+        "lines": texts,
+    } | more
