@@ -12,13 +12,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from runcast import times
 from runcast_api import lines, log_sources
-from runcast_api.log_sources import Batch, SourceKey
+from runcast_api.log_sources import Batch
 from runcast_api.problems import invalid
 from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
 from runcast_server.eventlog import EventLog, Transaction
@@ -282,29 +281,6 @@ def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
 async def append(eventlog: EventLog, item: Append) -> Appended:
     """Stores one caller's entries, together with whoever else's wait. Raises `NotFound`, `Unavailable`."""
     return await eventlog.commit_many(item.project_id, append_all, item)
-
-
-async def take_lines(
-    transaction: Transaction, project_id: UUID, run_id: UUID, message: LinesMessage
-) -> dict[str, Any]:
-    """Stores what is new of a `lines` message; answers the cursor that then stands."""
-    key, batch = SourceKey(run_id, message.source), message.batch()
-    try:
-        source = (await log_sources.lock(transaction.connection, [(key, project_id)]))[key]
-    except asyncpg.ForeignKeyViolationError:
-        raise NotFound(f"no run '{run_id}'") from None
-    accepted = log_sources.accept(source, batch)
-    if source.has_changed:
-        await log_sources.save(transaction.connection, [source])
-    if accepted is not None:
-        number = len(batch.texts) - accepted.start
-        bases = await log_sources.take_line_numbers(transaction.connection, {run_id: number})
-        if run_id not in bases:
-            raise NotFound(f"no run '{run_id}'")
-        before, after = log_sources.change_events(source, accepted)
-        new = log_sources.events_of(key, batch, accepted, bases[run_id])
-        transaction.emit(project_id, *before, *new, *after)
-    return source.cursor()
 
 
 def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from starlette.types import Scope
 
 from runcast_api import app
 from runcast_api.artifact_store import ArtifactStore
+from runcast_api.ingest import start
 from runcast_api.state import Api, RunDirectory
 from runcast_server.auth import ApiKeys, Authenticator, SecretJwt, TokenReader
 from runcast_server.service import Readiness, Resources, Service
@@ -17,26 +19,33 @@ from runcast_server.service import Readiness, Resources, Service
 
 def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
+    handlers = start.build_handlers(resources)
+    ingester = start.build(resources, handlers)
     api = Api(
         resources,
         authenticator(resources),
         RunDirectory(resources.database),
         ArtifactStore(resources.settings.artifacts_url),
+        handlers,
     )
     application = app.create(api, version("runcast"))
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
+        ingesting = asyncio.create_task(ingester.run())
         try:
             yield
         finally:
             await api.demos.stop()
+            ingesting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ingesting
 
     async def drain(_: float) -> None:
         await api.demos.stop()
 
     async def ready() -> Readiness:
-        return Readiness()
+        return Readiness(degraded={"ingest": ingester.trouble} if ingester.trouble else {})
 
     return Service("api", application, _handles, running, drain, ready)
 

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from runcast_api.artifact_store import ArtifactStore
 from runcast_api.demo import Demos
+from runcast_api.ingest.applying import Handlers
 from runcast_server import access
 from runcast_server.auth import Authenticator, Principal, Role, bearer
 from runcast_server.db import Database
@@ -62,6 +63,7 @@ class Api:
     authenticator: Authenticator
     runs: RunDirectory
     store: ArtifactStore
+    handlers: Handlers
     demos: Demos = field(default_factory=Demos)
 
     @property

@@ -17,6 +17,7 @@ from runcast import times
 from runcast_api import bodies, log_intake, log_reading, logs, pagination
 from runcast_api.answers import HEAD, Answer, answer
 from runcast_api.idempotency import HEADER, Once, render
+from runcast_api.ingest.requests import take_lines
 from runcast_api.log_intake import Intake
 from runcast_api.log_reading import LAST_LINE, Filter, Window
 from runcast_api.logs import Append, LinesCursor, LinesMessage, LogEntry, LogEntryShown, Taken
@@ -99,7 +100,9 @@ async def add_logs(request: Request) -> Response:
             message = logs.message_of(value)
 
             async def change(transaction: Transaction) -> Answer:
-                return Answer(await logs.take_lines(transaction, project_id, run_id, message))
+                return Answer(
+                    await take_lines(transaction, project_id, run_id, message, api.handlers)
+                )
 
             whole = once.of_body(hashlib.sha256(body).digest())
             return await whole.commit(api.resources.eventlog, project_id, change)
