@@ -37,6 +37,7 @@ BACKLOG = 4096
 SEND_BUFFER_BYTES = 128 * 1024
 # Longer than gateways keep idle connections to us (Caddy: 2 min), so that they end them, not we.
 KEEP_ALIVE_SECONDS = 150
+SAME_SIGNAL_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -133,14 +134,20 @@ async def serve(
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` at SIGTERM or Ctrl-C; at the second one cancel the current task."""
+    """Set `stop` at SIGTERM or Ctrl-C; a second one, in earnest, cancels the current task.
+
+    Some who start us (`timeout`, a shell that ends its process group) send the same signal twice at
+    once: that is one.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     signals = (signal.SIGTERM, signal.SIGINT)
+    first_at: list[float] = []
 
     def received() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
         stop.set()
+        first_at.append(loop.time())
+        if loop.time() - first_at[0] > SAME_SIGNAL_SECONDS and task is not None:
+            task.cancel()
 
     for number in signals:
         loop.add_signal_handler(number, received)

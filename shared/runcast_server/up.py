@@ -121,8 +121,8 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     """Wait for servers that aren't ours, and bring the schema up to date."""
     seconds = settings.process.start_wait_s
     await backing.wait_for_postgres(backed_by.database_url, seconds, say)
-    for name in await asyncio.to_thread(migrate.up, backed_by.database_url):
-        log.info("migration.applied", name=name)
+    if applied := await asyncio.to_thread(migrate.up, backed_by.database_url):
+        log.info("schema.migrated", migrations=len(applied), last=applied[-1])
     await backing.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
