@@ -3,6 +3,7 @@
 import asyncio
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from runcast_server.bus import Keys
@@ -335,3 +336,76 @@ async def test_a_deleted_project_ends_its_streams(database_url: str, redis_url: 
             await served.resources.bus.delete(project_id)
             await reader.ended()
             assert reader.frames[-1].data == {"reason": "deleted"}
+
+
+async def test_a_filter_changes_on_a_live_connection_whichever_hub_is_asked(
+    database_url: str, redis_url: str
+) -> None:
+    async with (
+        streams.hub(database_url, redis_url) as holder,
+        streams.hub(database_url, redis_url) as other,
+    ):
+        project_id = await holder.project()
+        run_id, late = await holder.run(project_id), await holder.run(project_id)
+        await holder.lines(project_id, late, 5)
+        async with (
+            stream(holder, f"/projects/{project_id}/events") as reader,
+            httpx.AsyncClient(headers={"Authorization": f"Bearer {holder.admin_key}"}) as client,
+        ):
+            await reader.until(lambda r: len(r.frames) >= 2)
+            connection = reader.frames[0].data["connection_id"]
+            for number, served in enumerate((other, holder)):
+                url = f"{served.url}/connections/{connection}"
+                wanted = [[str(run_id)], [str(late)]][number]
+                answer = await client.patch(
+                    url, json={"subscribe_logs": wanted, "backfill_lines": 3}
+                )
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["subscribe_logs"] == wanted
+                assert answer.json()["effective_after"] == 5 + 2 * number
+                await holder.lines(project_id, run_id, 2)
+            await holder.lines(project_id, late, 1)
+            await reader.until(lambda r: r.ids == [6, 7, 10])
+            shown = [
+                f.data["line_number"]
+                for f in reader.of("agent:log")
+                if f.data["run_id"] == str(late)
+            ]
+            assert shown == [3, 4, 5, 6]
+            answer = await client.patch(
+                f"{other.url}/connections/{connection}", json={"subscribe_logs": "all"}
+            )
+            assert answer.json() == {"subscribe_logs": "all", "effective_after": 10}
+            [listed] = (await client.get(f"{other.url}/connections")).json()["connections"]
+            assert listed["connection_id"] == connection
+            assert listed["subscribe_logs"] == "all"
+            assert listed["lag"] == 0
+            assert (await client.delete(f"{other.url}/connections/{connection}")).status_code == 204
+            await reader.ended()
+            for wrong, field in (
+                ({}, "subscribe_logs"),
+                ({"subscribe_logs": ["x"]}, "subscribe_logs"),
+                ({"subscribe_logs": [], "backfill_lines": -1}, "backfill_lines"),
+            ):
+                answer = await client.patch(f"{other.url}/connections/{connection}", json=wrong)
+                assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+            for absent in (connection, "deadbeef.x", "nonsense"):
+                answer = await client.delete(f"{other.url}/connections/{absent}")
+                assert answer.status_code == 404
+
+
+async def test_a_connection_is_its_owner_s_alone(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            connection = reader.frames[0].data["connection_id"]
+            headers = {"Authorization": f"Bearer {served.token('stranger')}"}
+            async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+                assert (await client.get("/connections")).json()["connections"] == []
+                assert (await client.get("/admin/connections")).status_code == 403
+                assert (await client.delete(f"/connections/{connection}")).status_code == 404
+                body = {"subscribe_logs": "all"}
+                assert (
+                    await client.patch(f"/connections/{connection}", json=body)
+                ).status_code == 404

@@ -12,14 +12,18 @@ import contextlib
 import random
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from runcast_hub import backfill, filters, metrics
+from runcast_hub.connections import MAX_BODY_BYTES, Connections
 from runcast_hub.hub import Hub
 from runcast_hub.opening import Opening, Start, parse_query
 from runcast_hub.snapshot import Snapshot, Snapshots
@@ -27,7 +31,14 @@ from runcast_hub.subscriber import Gone, Subscriber, gap
 from runcast_server import access, frames
 from runcast_server.auth import Authenticator, Principal, bearer
 from runcast_server.db import CONNECTION_ERRORS
-from runcast_server.errors import PROBLEM_MEDIA_TYPE, LimitReached, Problem, Unavailable
+from runcast_server.errors import (
+    PROBLEM_MEDIA_TYPE,
+    Forbidden,
+    LimitReached,
+    Problem,
+    TooLarge,
+    Unavailable,
+)
 
 SLOT_WAIT_SECONDS = 5.0
 RETRY_SECONDS = {
@@ -39,8 +50,12 @@ RETRY_SECONDS = {
 }
 """Within which time clients are asked to return, at random: otherwise they all come back in step."""
 
+log = structlog.get_logger()
+
 _EVENTS = re.compile(r"/projects/([^/]+)/events")
 _RUN = re.compile(r"/runs/([^/]+)/stream")
+_CONNECTION = re.compile(r"/connections/([^/]+)")
+_LISTS = ("/connections", "/admin/connections")
 
 
 class App:
@@ -49,15 +64,21 @@ class App:
     def __init__(self, hub: Hub, authenticator: Authenticator) -> None:
         self._hub = hub
         self._authenticator = authenticator
+        self._connections = Connections(hub)
         self._snapshots = Snapshots(hub.database.log)
 
     def handles(self, scope: Scope) -> bool:
-        """Whether this request is for a stream."""
-        path = scope["path"]
-        return scope["method"] == "GET" and bool(_EVENTS.fullmatch(path) or _RUN.fullmatch(path))
+        """Whether this request is for a stream, or for the open ones."""
+        path, method = scope["path"], scope["method"]
+        if method == "GET":
+            return path in _LISTS or bool(_EVENTS.fullmatch(path) or _RUN.fullmatch(path))
+        return method in ("PATCH", "DELETE") and bool(_CONNECTION.fullmatch(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if "/connections" in scope["path"]:
+                await self._manage(scope, receive, send)
+                return
             opening = await self._authorize(scope)
             async with self._slot(opening):
                 await self._stream(opening, receive, send)
@@ -104,6 +125,24 @@ class App:
             return settings.sse_max_connections_per_key
         return settings.sse_max_connections_per_user
 
+    # ------------------------------------------------------------------ open streams
+
+    async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await self._authenticator.principal(bearer(Headers(scope=scope)))
+        path = scope["path"]
+        if path in _LISTS:
+            if path.startswith("/admin") and not principal.is_admin:
+                raise Forbidden("only an administrator sees everyone's connections")
+            found = await self._connections.list(principal, everyone=principal.is_admin)
+            return await _answer(send, 200, found)
+        match = _CONNECTION.fullmatch(path)
+        assert match is not None
+        if scope["method"] == "DELETE":
+            await self._connections.end(principal, match[1])
+            return await _answer(send, 204, None)
+        body = await _body(receive)
+        await _answer(send, 200, await self._connections.change_filter(principal, match[1], body))
+
     # ------------------------------------------------------------------ the stream
 
     async def _stream(self, opening: Opening, receive: Receive, send: Send) -> None:
@@ -124,13 +163,17 @@ class App:
         subscriber.attach(send, receive)
         self._hub.add(subscriber)
         try:
-            with contextlib.suppress(Gone):
-                await self._begin(subscriber, opening, start, snapshot)
-                await subscriber.serve()
+            await self._begin(subscriber, opening, start, snapshot)
+            await subscriber.serve()
+        except Gone:
+            subscriber.is_gone = True
+        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+            log.warning("stream.given_up", connection=subscriber.connection_id, error=str(error))
+            subscriber.end("shutdown")
         finally:
             subscriber.detach()
             self._hub.remove(subscriber)
-        reason = subscriber.ending or "timeout"
+        reason = subscriber.ending or "shutdown"
         await subscriber.say_bye(
             reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
         )
@@ -176,8 +219,32 @@ def _headers(snapshot: Snapshot) -> list[tuple[bytes, bytes]]:
     ]
 
 
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"at most {MAX_BODY_BYTES} bytes")
+        if not message.get("more_body"):
+            return body
+
+
+async def _answer(
+    send: Send, status: int, body: Any, headers: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    encoded = b"" if body is None else orjson.dumps(body)
+    given = {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "content-length": str(len(encoded)),
+        **headers,
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": encoded})
+
+
 async def _refuse(send: Send, problem: Problem) -> None:
-    headers = {"content-type": PROBLEM_MEDIA_TYPE, "cache-control": "no-store", **problem.headers()}
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
-    await send({"type": "http.response.body", "body": orjson.dumps(problem.body())})
+    headers = {"content-type": PROBLEM_MEDIA_TYPE, **problem.headers()}
+    await _answer(send, problem.status, problem.body(), headers)

@@ -11,12 +11,14 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from runcast_hub import completion, metrics
+from runcast_hub.control import Control
 from runcast_hub.leases import Leases
 from runcast_hub.link import Link
 from runcast_hub.ring import Budget
@@ -45,15 +47,22 @@ log = structlog.get_logger()
 
 
 class Hub:
-    """All rooms and streams of one process."""
+    """All rooms and streams of one process. `answer` serves what other hubs ask about its streams."""
 
-    def __init__(self, settings: HubSettings, database: Database, bus: Bus) -> None:
+    def __init__(
+        self,
+        settings: HubSettings,
+        database: Database,
+        bus: Bus,
+        answer: Callable[[Hub, dict[str, Any]], Awaitable[dict[str, Any]]],
+    ) -> None:
         self.id = secrets.token_hex(4)
         self.settings = settings
         self.database = database
         self.leases = Leases(bus, self.id)
         self.wheel = Wheel()
-        self.link = Link(bus, self.id, self._on_message, self._compare_soon)
+        self.control = Control(bus, self.id, lambda request: answer(self, request))
+        self.link = Link(bus, self.id, self._on_message, self.control.hear, self._compare_soon)
         self.subscribers: dict[str, Subscriber] = {}
         self.is_draining = False
         self.postgres_error: str | None = None
@@ -225,6 +234,7 @@ class Hub:
             self._keep_comparing(),
             self._keep_completing(),
             self.leases.run(),
+            self.control.run(),
             self.wheel.run(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]

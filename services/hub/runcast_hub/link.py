@@ -28,11 +28,16 @@ SUBSCRIBE_SECONDS = 3.0
 log = structlog.get_logger()
 
 
+def control_channel(hub_id: str) -> str:
+    """Where a hub hears from the others."""
+    return f"runcast:{{hub:{hub_id}}}:control"
+
+
 class Link:
     """Receives the live messages of the channels that rooms ask for.
 
-    `on_message` gets every message; `on_connected` is called after each (re)connection, when messages
-    may have been missed.
+    `on_message` gets every live message, `on_control` what other hubs say; `on_connected` is called
+    after each (re)connection, when messages may have been missed.
     """
 
     def __init__(
@@ -40,12 +45,14 @@ class Link:
         bus: Bus,
         hub_id: str,
         on_message: Callable[[str, bytes], None],
+        on_control: Callable[[bytes], None],
         on_connected: Callable[[], None],
     ) -> None:
         self._bus = bus
         self._probe = f"runcast:{{hub:{hub_id}}}:probe"
-        self._control = f"runcast:{{hub:{hub_id}}}:control"
+        self._control = control_channel(hub_id)
         self._on_message = on_message
+        self._on_control = on_control
         self._on_connected = on_connected
         self._channels: set[str] = set()
         self._confirmed: dict[str, asyncio.Event] = {}
@@ -122,6 +129,8 @@ class Link:
                 self._confirm(channel)
             elif channel == self._probe:
                 self._heard_at = time.monotonic()
+            elif channel == self._control:
+                self._on_control(message["data"])
             elif message["type"] == "smessage":
                 self._on_message(channel, message["data"])
         raise TimeoutError("the hub no longer hears its own probe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
 from runcast_server import auth
@@ -10,7 +11,7 @@ from runcast_server.service import Readiness, Resources, Service
 
 def build(resources: Resources) -> Service:
     """The hub service on these resources."""
-    hub = Hub(resources.settings.hub, resources.database, resources.bus)
+    hub = Hub(resources.settings.hub, resources.database, resources.bus, connections.answer)
     app = App(hub, auth.authenticator(resources.database, resources.settings.auth))
 
     async def ready() -> Readiness:

@@ -12,20 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import structlog
 from starlette.types import Receive, Send
 
-from runcast_hub import metrics
+from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.stepping import Suspended, step
 from runcast_server import frames
 from runcast_server.auth import Principal
-from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.db import CONNECTION_ERRORS, Pool
 from runcast_server.errors import Unavailable
 
 WRITE_SECONDS = 60.0
@@ -40,6 +40,18 @@ log = structlog.get_logger()
 
 class Gone(Exception):
     """The client went away, or doesn't take what it is sent."""
+
+
+@dataclass(slots=True)
+class FilterChange:
+    """A new filter on its way to a subscriber's task, which answers with the number it counts from."""
+
+    wanted: Filter
+    backfill_lines: int
+    pool: Pool
+    effective_after: asyncio.Future[int] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Subscriber:
@@ -247,13 +259,26 @@ class Subscriber:
         except TimeoutError:
             self.end("shutdown")
 
+    def change_filter(self, change: FilterChange) -> None:
+        """Asks for another filter; a change that was still waiting is overtaken."""
+        if self.pending_filter is not None:
+            self.pending_filter.effective_after.cancel()
+        self.pending_filter = change
+        self.wake()
+
     async def _change_filter(self, change: FilterChange) -> None:
         """The new filter takes effect at the subscriber's own cursor; older lines come as backfill."""
         self.pending_filter = None
+        had = self.filter
         self.room.refilter(self, change.wanted)
-        change.settle(self.cursor)
-        for data in await change.backfill(self.cursor):
-            await self.write(data)
+        if not change.effective_after.done():
+            change.effective_after.set_result(self.cursor)
+        new = [run_id for run_id in change.wanted.run_ids if run_id.bytes not in had.runs]
+        if change.backfill_lines and not had.all_logs:
+            async for chunk in backfill.lines(
+                change.pool, self.room.project_id, new, change.backfill_lines, self.cursor
+            ):
+                await self.write(chunk)
 
     async def _announce_reset(self) -> None:
         self.history_number = self.room.history_number
@@ -294,23 +319,6 @@ class Subscriber:
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-class FilterChange:
-    """A new filter on its way to a subscriber's task, which answers with the number it counts from."""
-
-    def __init__(self, wanted: Filter, backfill_lines: int) -> None:
-        self.wanted = wanted
-        self.backfill_lines = backfill_lines
-        self.effective_after: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def settle(self, cursor: int) -> None:
-        if not self.effective_after.done():
-            self.effective_after.set_result(cursor)
-
-    async def backfill(self, upto: int) -> Sequence[bytes]:
-        """The chunks of lines up to `upto` that the new filter adds."""
-        return ()
 
 
 def gap(project_id: UUID, wanted: Filter, reason: str, first: int, last: int) -> bytes:

@@ -1,0 +1,135 @@
+"""The open streams as things of their own: listed, given another filter, ended.
+
+Whoever opened a stream may do this, and an admin; to others the connection isn't there. The hub that
+is asked need not be the one that holds the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+
+from runcast_hub import filters
+from runcast_hub.filters import Filter
+from runcast_hub.hub import Hub
+from runcast_hub.opening import MAX_LOG_TAIL
+from runcast_hub.subscriber import FilterChange, Subscriber
+from runcast_server.auth import Principal
+from runcast_server.errors import Conflict, Invalid, NotFound, Unavailable
+
+MAX_BODY_BYTES = 64 * 1024
+APPLY_SECONDS = 4.0
+
+
+class Connections:
+    """The requests for connections, answered for all hubs."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def list(self, principal: Principal, *, everyone: bool) -> dict[str, Any]:
+        """The caller's connections on all hubs, or everyone's, newest first."""
+        owner = None if everyone else principal.limit_name
+        answers = await self._hub.control.ask_all({"kind": "list", "owner": owner})
+        found = [connection for answer in answers for connection in answer["connections"]]
+        found.sort(key=lambda connection: connection["age_s"])
+        return {"connections": found, "total": len(found), "next_cursor": None}
+
+    async def change_filter(
+        self, principal: Principal, connection_id: str, body: bytes
+    ) -> dict[str, Any]:
+        """Gives a connection another log filter; answers when it is in force."""
+        wanted, backfill_lines = parse_change(body)
+        request = {
+            "kind": "filter",
+            "subscribe_logs": wanted.as_parameter(),
+            "backfill_lines": backfill_lines,
+        }
+        return await self._ask(principal, connection_id, request)
+
+    async def end(self, principal: Principal, connection_id: str) -> None:
+        """Ends a connection; its client may come back."""
+        await self._ask(principal, connection_id, {"kind": "end"})
+
+    async def _ask(
+        self, principal: Principal, connection_id: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        hub_id, dot, _ = connection_id.partition(".")
+        if not dot or not hub_id.isalnum():
+            raise NotFound(f"no connection {connection_id!r}")
+        owner = None if principal.is_admin else principal.limit_name
+        request |= {"connection_id": connection_id, "owner": owner}
+        if not await self._hub.control.lives(hub_id):
+            raise NotFound(f"no connection {connection_id!r}")
+        return await self._hub.control.ask(hub_id, request)
+
+
+async def answer(hub: Hub, request: dict[str, Any]) -> dict[str, Any]:
+    """Serves a request about the streams that this hub holds."""
+    owner = request["owner"]
+    if request["kind"] == "list":
+        mine = [s for s in hub.subscribers.values() if owner in (None, s.principal.limit_name)]
+        return {"connections": [describe(subscriber, hub.id) for subscriber in mine]}
+    subscriber = hub.subscribers.get(request["connection_id"])
+    if subscriber is None or owner not in (None, subscriber.principal.limit_name):
+        raise NotFound(f"no connection {request['connection_id']!r}")
+    if request["kind"] == "end":
+        subscriber.end("revoked")
+        return {}
+    return await _change(hub, subscriber, request)
+
+
+async def _change(hub: Hub, subscriber: Subscriber, request: dict[str, Any]) -> dict[str, Any]:
+    if subscriber.filter.only_run is not None:
+        raise Conflict("this is the stream of one run; its filter doesn't change")
+    named = request["subscribe_logs"]
+    wanted = Filter(all_logs=True) if named == "all" else filters.of_runs(named or ())
+    change = FilterChange(wanted, request["backfill_lines"], hub.database.log)
+    subscriber.change_filter(change)
+    try:
+        async with asyncio.timeout(APPLY_SECONDS):
+            effective_after = await asyncio.shield(change.effective_after)
+    except TimeoutError as error:
+        raise Unavailable("the connection takes no data now; the filter will follow") from error
+    return {"subscribe_logs": wanted.as_parameter() or [], "effective_after": effective_after}
+
+
+def describe(subscriber: Subscriber, hub_id: str) -> dict[str, Any]:
+    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket."""
+    principal = subscriber.principal
+    only_run = subscriber.filter.only_run
+    return {
+        "connection_id": subscriber.connection_id,
+        "user": principal.name,
+        "user_id": str(principal.user_id) if principal.user_id else None,
+        "project_id": str(subscriber.room.project_id),
+        "run_id": str(subscriber.filter.run_ids[0]) if only_run else None,
+        "subscribe_logs": None if only_run else subscriber.filter.as_parameter(),
+        "lag": max(0, subscriber.room.head - subscriber.position),
+        "bytes": subscriber.bytes_sent,
+        "age_s": round(time.monotonic() - subscriber.connected_at, 1),
+        "hub": hub_id,
+    }
+
+
+def parse_change(body: bytes) -> tuple[Filter, int]:
+    """The filter and the number of lines to backfill. Raises `Invalid` naming the field."""
+    try:
+        members = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Invalid.of("body", f"not JSON: {error}") from None
+    if not isinstance(members, dict) or "subscribe_logs" not in members:
+        raise Invalid.of("subscribe_logs", 'a list of run ids, or "all"')
+    named = members["subscribe_logs"]
+    backfill_lines = members.get("backfill_lines", 0)
+    is_number = isinstance(backfill_lines, int) and not isinstance(backfill_lines, bool)
+    if not is_number or not 0 <= backfill_lines <= MAX_LOG_TAIL:
+        raise Invalid.of("backfill_lines", f"a number from 0 to {MAX_LOG_TAIL}")
+    if named == "all":
+        return Filter(all_logs=True), backfill_lines
+    if not isinstance(named, list) or not all(isinstance(item, str) for item in named):
+        raise Invalid.of("subscribe_logs", 'a list of run ids, or "all"')
+    return filters.of_runs(named), backfill_lines
