@@ -58,7 +58,7 @@ bench: $(VENV)/.dev ## Measure fan-out and ingest on this machine
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
 	$(BIN)/python -m bench.torture $(ARGS)
 
-docs: $(VENV)/.dev schema ## Write the generated documents anew: db/schema.sql
+docs: schema ## Write what is generated anew (db/schema.sql) and check the documents' links
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py
 
 screenshots: $(VENV)/.dev $(CONSOLE) ## Take the pictures of the documentation (needs a Chromium)
