@@ -56,7 +56,7 @@ bench: $(VENV)/.dev ## Measure fan-out and ingest on this machine
 	$(BIN)/python -m bench.ingest
 
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
-	$(BIN)/python -m bench.torture $(ARGS)
+	$(BIN)/python -m tests.torture $(ARGS)
 
 docs: schema ## Write what is generated anew (db/schema.sql) and check the documents' links
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py

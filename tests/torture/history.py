@@ -1,0 +1,104 @@
+"""What one reader saw, in the order in which it came: what the checker judges.
+
+Numbered frames go into two arrays (number, checksum of the frame's bytes): a run of ten minutes holds
+millions of them. Everything else is a note that remembers how many frames came before it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Literal
+from zlib import crc32
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The filter of a reader: log lines of `logs` beside all other events, or one run's stream alone."""
+
+    logs: frozenset[str] | Literal["all"] = frozenset()
+    only_run: str | None = None
+
+    def takes(self, run: str | None, is_log: bool) -> bool:
+        """Whether an event of `run` is for this reader."""
+        if self.only_run is not None:
+            return run == self.only_run
+        return not is_log or self.logs == "all" or run in self.logs
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream was answered: `head` of its `connected`, and the position that the hub took."""
+
+    head: int
+    resumed_from: int | None
+    asked_for: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A heartbeat moved the reader's position."""
+
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Events `first`…`last` were announced as not to come."""
+
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refiltered:
+    """A live change of the filter: it counts for numbers above `after`."""
+
+    after: int
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """Lines `first`… of a run came without numbers, with these checksums of their data."""
+
+    run: str
+    first: int
+    last: int
+    head: int
+    sums: tuple[int, ...]
+
+
+Note = Opened | Moved | Gap | Refiltered | Backfilled
+
+
+@dataclass
+class History:
+    """One reader's history over all of its connections."""
+
+    name: str
+    kind: str
+    project: str
+    wanted: Wanted
+    start: int | None = None
+    """The number after which it was to hear everything; None until its first stream answered."""
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    sums: array[int] = field(default_factory=lambda: array("I"))
+    notes: list[tuple[int, Note]] = field(default_factory=list)
+    connections: int = 0
+    longest_silence: float = 0.0
+    """Seconds between two signs of life, while it wanted to hear."""
+    ended_early: bool = False
+    """Whether it left on purpose: then its history need not reach the end."""
+
+    def frame(self, number: int, raw: bytes) -> None:
+        """A numbered frame, its bytes up to and without the empty line."""
+        self.ids.append(number)
+        self.sums.append(crc32(raw))
+
+    def note(self, note: Note) -> None:
+        """Anything else, after the frames so far."""
+        if isinstance(note, Opened) and self.start is None:
+            self.start = note.head if note.asked_for is None else note.asked_for
+        self.notes.append((len(self.ids), note))
