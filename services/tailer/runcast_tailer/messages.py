@@ -11,12 +11,16 @@ import orjson
 from runcast_tailer.follow import Batch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
-    """Whose lines they are. `run` addresses the run: `run_id`, or `project` with `run_id` or `key`."""
+    """Whose lines they are. `run` addresses the run: `run_id`, or `project` with `run_id` or `key`.
+
+    `auth` is the secret of the ingest stream, where one is set.
+    """
 
     run: dict[str, Any]
     source: str
+    auth: str | None = None
 
     def encode(self, batch: Batch) -> bytes:
         """The `lines` message of a batch. `at` is the file's time, with the local offset from UTC:
@@ -34,9 +38,12 @@ class Sender:
                 "device": batch.file.device,
                 "inode": batch.file.inode,
                 "fingerprint": batch.fingerprint,
+                "offset": batch.after.offset,
             },
             "lines": batch.texts,
         }
+        if self.auth is not None:
+            message["auth"] = self.auth
         if batch.flags:
             message["flags"] = {str(number): flags for number, flags in batch.flags.items()}
         if batch.closed:
