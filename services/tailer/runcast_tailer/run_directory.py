@@ -1,0 +1,156 @@
+"""One run's directory: whose run it is, which of its files are sources, and how the run stands."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from runcast import formats
+from runcast.errors import InvalidFile
+from runcast.events import TERMINAL_STATUSES
+from runcast_tailer.discovery import Listing
+
+SPOOL = "spool.jsonl"
+LOG = "logs.txt"
+PROGRESS = "events.jsonl"
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MADE_OF = (
+    "name",
+    "phase",
+    "current_step",
+    "steps",
+    "agent_type",
+    "agent_name",
+    "task_id",
+    "input",
+    "metadata",
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """How a directory names its run: by id, by key in a project, or both."""
+
+    project: str
+    run_id: UUID | None
+    key: str | None
+    made_of: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+    def address(self, *, is_known: bool) -> dict[str, Any]:
+        """What messages carry so that the run is found, or made if it isn't known yet."""
+        if is_known:
+            return {"run_id": str(self.run_id)}
+        given: dict[str, Any] = {"project": self.project}
+        if self.run_id is not None:
+            given["run_id"] = str(self.run_id)
+        if self.key is not None:
+            given["key"] = self.key
+        return given | ({"run": self.made_of} if self.made_of else {})
+
+
+@dataclass(slots=True)
+class RunState:
+    """What status.json says: a status, and what the log held at the end."""
+
+    status: str
+    error: str | None = None
+    log_bytes: int | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL_STATUSES
+
+
+class RunDirectory:
+    """The files of one run, looked at as they change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.listing = Listing(path)
+        self.state: RunState | None = None
+        self._status_stamp: tuple[int, int] | None = None
+        self._warned: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def refresh(self, now: float) -> bool:
+        """Looks again; True if files came or went, or status.json changed."""
+        has_changed = self.listing.refresh(now)
+        return self._read_status() or has_changed
+
+    def sources(self) -> list[str]:
+        """The files that are followed: the spool alone where there is one."""
+        if SPOOL in self.listing.names:
+            return [SPOOL]
+        return [name for name in (LOG, PROGRESS) if name in self.listing.names]
+
+    def run_name(self, project: str) -> RunName | None:
+        """Whose run it is, by run.json and the directory's name; None for a name that no run can have."""
+        run_id, key = _as_uuid(self.name), None
+        if run_id is None:
+            if not _KEY.fullmatch(self.name):
+                self._warn("its name can't be a run's key")
+                return None
+            key = self.name
+        run = self._read("run.json")
+        if run is None:
+            return RunName(project, run_id, key)
+        made_of = {name: run[name] for name in _MADE_OF if run.get(name) is not None}
+        own_id = _as_uuid(run["id"])
+        return RunName(
+            run.get("project") or project, own_id or run_id, run.get("key") or key, made_of
+        )
+
+    def _read_status(self) -> bool:
+        try:
+            found = os.stat(self.path / "status.json")
+        except OSError:
+            return False
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp == self._status_stamp:
+            return False
+        self._status_stamp = stamp
+        content = self._read("status.json")
+        if content is None:
+            return False
+        end = content.get("log")
+        size = end.get("bytes") if isinstance(end, dict) else None
+        error = content.get("error")
+        self.state = RunState(
+            content["status"],
+            error if isinstance(error, str) else None,
+            size if isinstance(size, int) else None,
+        )
+        return True
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """A file that can be believed. An invalid one is named once in a warning, and left alone."""
+        try:
+            return formats.read(self.path / name, name)
+        except FileNotFoundError:
+            return None
+        except (InvalidFile, OSError) as error:
+            self._warn(str(error))
+            return None
+
+    def _warn(self, reason: str) -> None:
+        if reason not in self._warned:
+            self._warned.add(reason)
+            log.warning("tailer.left_alone", path=str(self.path), reason=reason)
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
