@@ -220,10 +220,10 @@ def _headers(snapshot: Snapshot) -> list[tuple[bytes, bytes]]:
 
 
 async def _body(receive: Receive) -> bytes:
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"at most {MAX_BODY_BYTES} bytes")
         if not message.get("more_body"):

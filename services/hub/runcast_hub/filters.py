@@ -126,9 +126,10 @@ class Fresh:
             if len(self.blocks) == 1:
                 return bytes(self.blocks[0].frames)
             return b"".join([block.frames for block in self.blocks])
+        positions: list[int]
         if wanted.only_run is not None:
-            logs, events = self._logs.get(wanted.only_run), self._events.get(wanted.only_run)
-            positions = [*(logs or ()), *(events or ())]
+            run = wanted.only_run
+            positions = self._logs.get(run, []) + self._events.get(run, [])
         else:
             positions = list(self._shared)
             for run in self._logs.keys() & wanted.runs:

@@ -91,7 +91,7 @@ class Ring:
     def _trim(self) -> None:
         share = self._budget.share()
         while len(self._blocks) > 1 and (
-            self._size > share or self._blocks[-1].last - self._blocks[0].last >= self._max_events
+            self._size > share or self._blocks[-1].last - self._blocks[0].first >= self._max_events
         ):
             self._grow(-len(self._blocks.popleft().frames))
 

@@ -1,0 +1,69 @@
+"""The ring: contiguous, bounded in events and in bytes, fair among rooms."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runcast_hub.ring import LEAST_BYTES, Budget, Ring
+from runcast_server import frames
+from runcast_server.frames import Block
+
+
+def block(first: int, count: int = 1, size: int = 10) -> Block:
+    return frames.build(1, first, [frames.event("x:a", {"fill": "x" * size})] * count)
+
+
+def test_the_oldest_go_when_there_are_too_many_events() -> None:
+    ring = Ring(Budget(1 << 20), max_events=10)
+    for first in range(1, 31, 3):
+        ring.append(block(first, 3))
+    assert ring.first == 22
+
+
+def test_the_oldest_go_when_there_are_too_many_bytes() -> None:
+    budget = Budget(LEAST_BYTES)
+    ring = Ring(budget, max_events=10_000)
+    for first in range(1, 200):
+        ring.append(block(first, size=1000))
+    assert budget.used <= LEAST_BYTES
+    assert ring.first is not None
+    assert ring.first > 100
+
+
+def test_rooms_share_the_budget_equally() -> None:
+    budget = Budget(4 * LEAST_BYTES)
+    rings = [Ring(budget, 100_000) for _ in range(4)]
+    for first in range(1, 300):
+        rings[0].append(block(first, size=1000))
+    assert budget.used <= LEAST_BYTES
+    for ring in rings:
+        ring.close()
+    assert (budget.used, budget.rings) == (0, 0)
+
+
+def test_the_last_block_stays_however_large_it_is() -> None:
+    ring = Ring(Budget(1), max_events=1)
+    ring.append(block(1, size=10 * LEAST_BYTES))
+    assert ring.first == 1
+
+
+def test_what_comes_before_is_taken_while_there_is_room() -> None:
+    ring = Ring(Budget(1 << 20), max_events=6)
+    ring.append(block(10, 2))
+    assert ring.prepend(block(7, 3))
+    assert not ring.prepend(block(3, 4))
+    assert ring.first == 7
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=40), st.data())
+def test_reading_after_any_cursor_goes_on_without_a_hole(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    ring = Ring(Budget(1 << 20), max_events=1000)
+    first = 1
+    for size in sizes:
+        ring.append(block(first, size))
+        first += size
+    cursor = data.draw(st.integers(0, first - 2))
+    taken = ring.after(cursor, data.draw(st.integers(1, 2000)))
+    assert taken[0].first <= cursor + 1 <= taken[0].last
+    assert [b.first for b in taken[1:]] == [b.last + 1 for b in taken[:-1]]
