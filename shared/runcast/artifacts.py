@@ -14,6 +14,7 @@ from runcast.ids import uuid7
 from runcast.rundir import RunDirectory
 
 _JSON = "application/json"
+_EXTENSIONS = {_JSON: ".json", "text/plain": ".txt", "application/octet-stream": ".bin"}
 
 
 @dataclass(frozen=True)
@@ -87,3 +88,8 @@ def _write(target: Path, source: Source) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def extension_of(media_type: str) -> str:
+    """The file extension (with its dot) for a media type."""
+    return _EXTENSIONS.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"

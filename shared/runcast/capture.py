@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from runcast.terminal import LineSplitter
 
-Take = Callable[[str, list[str]], None]
+Take = Callable[[str, list[str]], object]
 
 
 class Capture:

@@ -21,7 +21,7 @@ from runcast.backoff import Backoff
 from runcast.client.clients import Client
 from runcast.rundir import RunDirectory
 from runcast.spool import SpoolReader
-from runcast.uplink import Stopped, Uplink
+from runcast.uplink import SPOOL, Stopped, Uplink
 
 logger = logging.getLogger("runcast")
 
@@ -112,14 +112,15 @@ class Feeder:
         return True
 
     def _feed_to(self, client: Client) -> None:
-        uplink = Uplink(client, self._directory)
+        uplink = Uplink(client, self._directory, self._directory.read_run())
         reader = SpoolReader(self._directory.spool)
         backoff = Backoff()
         try:
             while True:
                 try:
                     if not self._is_open:
-                        self._arrived(reader, uplink.open())
+                        uplink.open()
+                        self._arrived(reader, uplink.cursor(SPOOL))
                         self._is_open = True
                     self._drain(uplink, reader)
                     backoff.reset()
@@ -135,10 +136,10 @@ class Feeder:
 
     def _drain(self, uplink: Uplink, reader: SpoolReader) -> None:
         while (portion := reader.read()).lines:
-            self._arrived(reader, uplink.send(portion))
+            self._arrived(reader, uplink.send(SPOOL, portion))
             self._last_heard = time.monotonic()
         if self._ending is not None:
-            uplink.send(portion, closed=self._ending)
+            uplink.send(SPOOL, portion, closed=self._ending)
             self._ending = None
 
     def _arrived(self, reader: SpoolReader, needed: tuple[int, int]) -> None:

@@ -16,7 +16,7 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -26,7 +26,7 @@ from runcast.artifacts import Source
 from runcast.capture import Capture
 from runcast.client.clients import Client
 from runcast.connection import Connection, find
-from runcast.feeder import Feeder
+from runcast.feeder import HEARTBEAT_SECONDS, Feeder
 from runcast.guard import Guarded, harmless
 from runcast.opening import open_run
 from runcast.recorder import Recorder
@@ -71,6 +71,7 @@ class Calls(Guarded, Generic[R]):
         token: str | None = None,
         offline: bool = False,
         flush_seconds: float = FLUSH_SECONDS,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         """`run_id` is a UUID or a key, and names the run's directory in `runs_dir`.
 
@@ -81,6 +82,7 @@ class Calls(Guarded, Generic[R]):
         """
         super().__init__()
         self.flush_seconds = flush_seconds
+        self.heartbeat_seconds = heartbeat_seconds
         self._run_id = run_id
         self._project = project
         self._root = resolved_runs_dir(runs_dir)
@@ -117,7 +119,7 @@ class Calls(Guarded, Generic[R]):
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run was cancelled at the server; learnt within about 10 s."""
+        """Whether the run was cancelled at the server; learnt within `heartbeat_seconds`."""
         return self._feeder is not None and self._feeder.cancelled.is_set()
 
     def emit(
@@ -155,6 +157,11 @@ class Calls(Guarded, Generic[R]):
                 payload=payload,
             )
         )
+        return self._result()
+
+    def lines(self, source: str, texts: Sequence[str]) -> R:
+        """Lines of a program's output, as they are; `source` is stdout, stderr, a file's name …"""
+        self._record(lambda recorder: recorder.lines(source, texts))
         return self._result()
 
     def artifact(
@@ -212,14 +219,16 @@ class Calls(Guarded, Generic[R]):
         self._owner = os.getpid()
         self._start_feeder()
         if self._captures:
-            self._capture = Capture(self._take_output)
+            self._capture = Capture(self.lines)
             self._capture.start()
         atexit.register(self._abandon)
 
     def _start_feeder(self) -> None:
         if self._server is not None and self._recorder is not None:
             self._feeder = Feeder(
-                self._recorder.directory, functools.partial(_connect, self._server)
+                self._recorder.directory,
+                functools.partial(_connect, self._server),
+                heartbeat_seconds=self.heartbeat_seconds,
             )
             self._feeder.start()
 
@@ -266,9 +275,6 @@ class Calls(Guarded, Generic[R]):
         write(self._recorder)
         if self._feeder is not None:
             self._feeder.wake()
-
-    def _take_output(self, source: str, lines: list[str]) -> None:
-        self._record(lambda recorder: recorder.lines(source, lines))
 
     def _abandon(self) -> None:
         """The interpreter ends and nobody said how the run did."""

@@ -13,6 +13,7 @@ import orjson
 
 from runcast import errors
 from runcast.client import runs as rest
+from runcast.client.calls import given
 from runcast.client.clients import Client
 from runcast.client.exchange import ONCE
 from runcast.messages import lines as lines_message
@@ -21,10 +22,24 @@ from runcast.spool import Portion
 
 logger = logging.getLogger("runcast")
 
-SOURCE = "spool.jsonl"
+Json = dict[str, Any]
+
+SPOOL = "spool.jsonl"
 _ARTIFACT = b'"type":"artifact:created"'
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
-_CREATION_FIELDS = ("name", "phase", "current_step", "steps", "agent_type", "agent_name", "task_id")
+_CREATION_FIELDS = (
+    "id",
+    "key",
+    "name",
+    "phase",
+    "current_step",
+    "steps",
+    "agent_type",
+    "agent_name",
+    "task_id",
+    "input",
+    "metadata",
+)
 
 
 class Stopped(errors.RuncastError):
@@ -37,34 +52,71 @@ class Uplink:
     Methods raise `Unreachable` or `ApiError` where it is worth trying again, `Stopped` where not.
     """
 
-    def __init__(self, client: Client, directory: RunDirectory) -> None:
+    def __init__(self, client: Client, directory: RunDirectory, run: Json) -> None:
         self._client = client
         self._directory = directory
-        self._run_id = ""
+        self._run = run
+        self.run_id = str(run.get("id"))
 
-    def open(self) -> tuple[int, int]:
-        """Makes the run known; answers the line and byte from which the server needs the spool."""
-        run = self._directory.read_run()
-        self._run_id = str(run["id"])
-        self._create(run)
-        return self._send(Portion([], 1, 0, 0))
+    def open(self) -> None:
+        """Makes the run known, and its project where that is missing. One that is there is taken."""
+        fields = {name: self._run.get(name) for name in _CREATION_FIELDS}
+        known = {**given(**fields), "status": "queued"}
+        project = self._run["project"]
+        try:
+            self._create(project, known)
+        except errors.NotFound:
+            self._create_project(project)
+            self._create(project, known)
 
-    def send(self, portion: Portion, closed: dict[str, Any] | None = None) -> tuple[int, int]:
-        """Sends lines of the spool; answers the line and byte that the server needs next."""
+    def cursor(self, source: str) -> tuple[int, int]:
+        """The line and byte from which the server needs a source."""
+        return self._send(source, Portion([], 1, 0, 0), None)
+
+    def send(self, source: str, portion: Portion, closed: Json | None = None) -> tuple[int, int]:
+        """Sends lines; answers the line and byte that the server needs next."""
         for line in portion.lines:
-            if _ARTIFACT in line:
-                self._upload(line)
-        return self._send(portion, closed)
+            if source == SPOOL and _ARTIFACT in line:
+                self.upload(orjson.loads(line)["data"])
+        return self._send(source, portion, closed)
+
+    def upload(self, artifact: Json) -> None:
+        """Sends an artifact's file, once per `artifact_id`; its entry in the spool adds nothing
+        then. One that is not there, or refused, is named in a warning."""
+        if "content" in artifact:
+            return
+        file = self._beneath(artifact["path"])
+        if file is None:
+            logger.warning("%s: %s is not there", self._directory.path, artifact["path"])
+            return
+        named = {"id": artifact["artifact_id"], "media_type": artifact["media_type"]}
+        try:
+            call = rest.upload_artifact(self.run_id, artifact["step_name"], file, **named)
+            self._client.send(call, ONCE)
+        except errors.ApiError as error:
+            if _is_worth_retrying(error):
+                raise
+            logger.warning("the server refused the artifact %s: %s", file, error)
 
     def heartbeat(self, expect_next_in_s: float | None) -> bool:
         """Says that the run lives; answers whether it was cancelled."""
-        call = rest.heartbeat(self._run_id, expect_next_in_s=expect_next_in_s)
+        call = rest.heartbeat(self.run_id, expect_next_in_s=expect_next_in_s)
         return bool(self._client.send(call, ONCE).get("cancelled"))
 
-    def _send(self, portion: Portion, closed: dict[str, Any] | None = None) -> tuple[int, int]:
+    def end(self, status: str, error: str | None) -> None:
+        """The end of a run whose files tell no more than that. One that is over stays so."""
+        call = rest.update_run(self.run_id, status=status, **given(error=error))
+        try:
+            self._client.send(call, ONCE)
+        except errors.Conflict:
+            pass
+        except errors.ApiError as problem:
+            raise _judged(problem) from problem
+
+    def _send(self, source: str, portion: Portion, closed: Json | None) -> tuple[int, int]:
         message = lines_message(
-            self._run_id,
-            SOURCE,
+            self.run_id,
+            source,
             [line.decode("utf-8", "replace") for line in portion.lines],
             first_line=portion.first_line,
             first_offset=portion.first_offset,
@@ -73,39 +125,38 @@ class Uplink:
         if closed:
             message["closed"] = closed
         try:
-            answer = self._client.send(rest.add_lines(self._run_id, message), ONCE)
+            answer = self._client.send(rest.add_lines(self.run_id, message), ONCE)
         except errors.ApiError as error:
             raise _judged(error) from error
         return int(answer["next_line"]), int(answer["next_offset"])
 
-    def _create(self, run: dict[str, Any]) -> None:
-        """A run that is there is taken; a missing project is made; a taken key gets an ending."""
-        fields = {
-            name: run.get(name) for name in ("id", "key", "input", "metadata", *_CREATION_FIELDS)
-        }
-        fields = {name: value for name, value in fields.items() if value is not None}
-        fields["status"] = "queued"
+    def _create(self, project: str, fields: Json) -> None:
         try:
-            self._create_once(run["project"], fields)
-        except errors.NotFound:
-            self._create_project(run["project"])
-            self._create_once(run["project"], fields)
-
-    def _create_once(self, project: str, fields: dict[str, Any]) -> None:
-        try:
-            self._client.send(rest.create_run(project, **fields), ONCE)
+            self.run_id = str(self._client.send(rest.create_run(project, **fields), ONCE)["id"])
         except errors.NotFound:
             raise
         except errors.Conflict as error:
-            if "key" not in fields or fields["key"].endswith(fields["id"][-6:]):
-                raise Stopped(str(error)) from error
-            key = f"{fields['key'][:121]}-{fields['id'][-6:]}"
-            logger.warning(
-                "the key %s is taken in %s: there the run is %s", fields["key"], project, key
-            )
-            self._create_once(project, {**fields, "key": key})
+            self._create_beside(project, fields, error)
         except errors.ApiError as error:
             raise _judged(error) from error
+
+    def _create_beside(self, project: str, fields: Json, error: errors.Conflict) -> None:
+        """The key is another run's at the server. Ours gets an ending; a run that has no id of its
+        own (it was only named) is that other one."""
+        if "key" not in fields:
+            raise Stopped(str(error)) from error
+        if "id" not in fields:
+            there = self._client.send(rest.get_run(fields["key"], project=project), ONCE)
+            self.run_id = str(there["id"])
+            return
+        ending = fields["id"][-6:]
+        if fields["key"].endswith(ending):
+            raise Stopped(str(error)) from error
+        key = f"{fields['key'][:121]}-{ending}"
+        logger.warning(
+            "the key %s is taken in %s: there the run is %s", fields["key"], project, key
+        )
+        self._create(project, {**fields, "key": key})
 
     def _create_project(self, slug: str) -> None:
         try:
@@ -116,24 +167,6 @@ class Uplink:
             raise Stopped(f"there is no project {slug}, and it may not be made") from error
         except errors.ApiError as error:
             raise _judged(error) from error
-
-    def _upload(self, line: bytes) -> None:
-        """Sends an artifact's file; its entry in the spool then adds nothing."""
-        data = orjson.loads(line)["data"]
-        if "content" in data:
-            return
-        file = self._beneath(data["path"])
-        if file is None:
-            logger.warning("%s: the artifact %s is not there", self._directory.path, data["path"])
-            return
-        named = {"id": data["artifact_id"], "media_type": data["media_type"]}
-        try:
-            call = rest.upload_artifact(self._run_id, data["step_name"], file, **named)
-            self._client.send(call, ONCE)
-        except errors.ApiError as error:
-            if _is_worth_retrying(error):
-                raise
-            logger.warning("the server refused the artifact %s: %s", file, error)
 
     def _beneath(self, path: str) -> Path | None:
         root = self._directory.path.resolve()

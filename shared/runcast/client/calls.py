@@ -46,7 +46,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Call(Generic[T_co]):
-    """A request and the reading of its answer."""
+    """A request and the reading of its answer.
+
+    `is_repeatable`: doing it twice is like doing it once even without an `Idempotency-Key`.
+    """
 
     method: str
     path: str
@@ -57,6 +60,7 @@ class Call(Generic[T_co]):
     form: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     read: Callable[[httpx.Response], T_co] = read_json
+    is_repeatable: bool = False
 
     def with_params(self, **params: Any) -> "Call[T_co]":
         return replace(self, params={**self.params, **params})

@@ -41,7 +41,7 @@ ONCE = Patience(attempts=1)
 
 def exchange(call: Call[T], build: BuildRequest, patience: Patience) -> Generator[Step, Outcome, T]:
     """Raises `Unreachable`, or the `ApiError` that the server answered."""
-    if call.method == "POST" and "Idempotency-Key" not in call.headers:
+    if call.method == "POST" and not call.is_repeatable and "Idempotency-Key" not in call.headers:
         call = call.with_headers(Idempotency_Key=str(uuid7()))
     backoff = Backoff(first_seconds=0.2, last_seconds=patience.wait_seconds / 2)
     waited = 0.0
@@ -101,4 +101,4 @@ def _result(call: Call[T], response: httpx.Response) -> T:
 def _may_repeat(call: Call[T], error: errors.RuncastError) -> bool:
     if isinstance(error, errors.ApiError):
         return error.status in _REPEATED_STATUSES
-    return call.method != "PATCH"
+    return call.is_repeatable or call.method != "PATCH"

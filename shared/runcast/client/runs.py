@@ -90,7 +90,8 @@ def heartbeat(
 ) -> Call[Json]:
     """Answers `{status, cancelled}`."""
     body = given(expect_next_in_s=expect_next_in_s)
-    return Call("POST", path("/runs/{}/heartbeat", run), {"project": project}, json=body)
+    where = path("/runs/{}/heartbeat", run)
+    return Call("POST", where, {"project": project}, json=body, is_repeatable=True)
 
 
 def run_status(run: str, *, project: str | None = None, last: int | None = None) -> Call[Json]:
@@ -171,7 +172,8 @@ def add_logs(run: str, logs: Sequence[Entry], *, project: str | None = None) -> 
 def add_lines(run: str, message: Json, *, project: str | None = None) -> Call[Json]:
     """A `lines` message; answers the committed cursor
     `{source, generation, next_line, next_offset}`."""
-    return Call("POST", path("/runs/{}/logs", run), {"project": project}, json=message)
+    where = path("/runs/{}/logs", run)
+    return Call("POST", where, {"project": project}, json=message, is_repeatable=True)
 
 
 def list_logs(

@@ -1,0 +1,109 @@
+"""`runcast artifacts`: lists, fetches and keeps outputs of runs."""
+
+import mimetypes
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runcast import rundir
+from runcast.cli import offline, output
+from runcast.cli.context import Context, connect, project_of, server_of
+
+app = typer.Typer(no_args_is_help=True, help="List, fetch and keep outputs of runs.")
+
+
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="artifacts", rich_help_panel="Runs")
+
+
+@app.command()
+def ls(
+    ctx: Context,
+    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    step: Annotated[str | None, typer.Option(help="Only of this step.")] = None,
+    all_versions: Annotated[
+        bool, typer.Option("--all", help="Every version, not only the latest of each step.")
+    ] = False,
+    project: output.Project = None,
+    directory: output.RunsDir = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """List a run's artifacts.
+
+    Example:  runcast artifacts ls nightly --all
+    """
+    if directory is None and server_of(ctx) is not None:
+        with connect(ctx) as client:
+            page = client.list_artifacts(
+                run,
+                project=project_of(run, project),
+                step_name=step,
+                versions="all" if all_versions else None,
+            )
+    else:
+        kept = offline.find(rundir.runs_dir(directory), run).read_artifacts()
+        latest = {each["step_name"]: each for each in kept}
+        chosen = kept if all_versions else list(latest.values())
+        page = {"artifacts": [each for each in chosen if step in (None, each["step_name"])]}
+    if as_json:
+        output.print_json(page)
+        return
+    output.print_table(
+        ("id", "step", "version", "type", "size"),
+        (
+            (
+                each.get("id") or each.get("artifact_id"),
+                each["step_name"],
+                each["version"],
+                each["media_type"],
+                each["size"],
+            )
+            for each in page["artifacts"]
+        ),
+    )
+
+
+@app.command()
+def get(
+    ctx: Context,
+    artifact: Annotated[str, typer.Argument(help="The artifact's id.")],
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; else stdout.")
+    ] = None,
+) -> None:
+    """Fetch an artifact's content.
+
+    Example:  runcast artifacts get 0198… -o outline.json
+    """
+    with connect(ctx) as client:
+        content = client.artifact_content(artifact)
+    if target is None:
+        sys.stdout.buffer.write(content)
+    else:
+        target.write_bytes(content)
+
+
+@app.command()
+def put(
+    ctx: Context,
+    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    step: Annotated[str, typer.Argument(help="The step that made it.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    project: output.Project = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Keep a file as the next version of a step.
+
+    Example:  runcast artifacts put nightly outline outline.md
+    """
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    with connect(ctx) as client:
+        kept = client.upload_artifact(
+            run, step, file, project=project_of(run, project), media_type=media_type
+        )
+    if as_json:
+        output.print_json(kept)
+    else:
+        typer.echo(f"{kept['id']}  {kept['step_name']} v{kept['version']}")

@@ -1,0 +1,52 @@
+"""What every command gets from the line before it: the server, and how to speak to it."""
+
+import os
+from dataclasses import dataclass
+
+import typer
+
+from runcast import errors
+from runcast.client.clients import AsyncClient, Client
+from runcast.connection import Connection, find
+from runcast.opening import DEFAULT_PROJECT
+from runcast.rundir import as_uuid
+
+Context = typer.Context
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options before the command."""
+
+    url: str | None = None
+    token: str | None = None
+
+
+def options(ctx: Context) -> Options:
+    return ctx.obj if isinstance(ctx.obj, Options) else Options()
+
+
+def server_of(ctx: Context) -> Connection | None:
+    """The server to use, or None if none is known."""
+    try:
+        return find(options(ctx).url, options(ctx).token)
+    except errors.NotConfigured:
+        return None
+
+
+def connect(ctx: Context) -> Client:
+    """A client for the server to use. Raises `NotConfigured`."""
+    return Client(options(ctx).url, options(ctx).token)
+
+
+def connect_async(ctx: Context) -> AsyncClient:
+    return AsyncClient(options(ctx).url, options(ctx).token)
+
+
+def project_or_default(project: str | None) -> str:
+    return project or os.environ.get("RUNCAST_PROJECT") or DEFAULT_PROJECT
+
+
+def project_of(run: str, project: str | None) -> str | None:
+    """The project to name beside a run: one that is named by its key needs one."""
+    return project if as_uuid(run) else project_or_default(project)

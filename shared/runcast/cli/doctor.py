@@ -1,0 +1,145 @@
+"""`runcast doctor`: what is wrong here, and what to do about it."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runcast import connection, errors, formats, rundir
+from runcast.cli import exits, output
+from runcast.cli.context import Context, options
+from runcast.client.clients import Client
+from runcast.connection import Connection
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do."""
+
+    about: str
+    state: str
+    text: str
+    advice: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor", rich_help_panel="Setup")(doctor)
+
+
+def doctor(
+    ctx: Context,
+    directory: Annotated[
+        str | None, typer.Option("--dir", help="Directory of runs.  [RUNCAST_RUNS_DIR, runs]")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Check this machine, the server and the files of local runs.
+
+    Exits with 1 if something is wrong.
+
+    Example:  runcast doctor
+    """
+    findings = [*_machine(), *_server(ctx), *_files(rundir.runs_dir(directory))]
+    if as_json:
+        output.print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            typer.secho(f"{finding.state:<8}", fg=_COLOURS[finding.state], nl=False)
+            typer.echo(f"{finding.about}: {finding.text}")
+            if finding.advice:
+                typer.secho(f"        {finding.advice}", dim=True)
+    if any(finding.state == PROBLEM for finding in findings):
+        raise typer.Exit(exits.FAILED)
+
+
+def _machine() -> Iterator[Finding]:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    enough = sys.version_info >= (3, 11)
+    yield Finding("python", OK if enough else PROBLEM, text, "" if enough else "3.11 or later")
+    yield Finding("runcast", OK, version("runcast"))
+
+
+def _server(ctx: Context) -> Iterator[Finding]:
+    try:
+        server = connection.find(options(ctx).url, options(ctx).token)
+    except errors.NotConfigured as error:
+        yield Finding("server", WARNING, str(error), "runs are kept in files until `runcast sync`")
+        return
+    yield Finding("server", OK, f"{server.url} (from {server.source})")
+    if server.token is None:
+        yield Finding("token", WARNING, "none is known", "set RUNCAST_TOKEN")
+    yield from _credentials()
+    with Client(server.url, server.token, timeout_seconds=5.0) as client:
+        for about, ask in _questions(client, server):
+            found = _answered(about, ask)
+            yield found
+            if about == "reachable" and found.state == PROBLEM:
+                return
+
+
+def _questions(client: Client, server: Connection) -> Iterator[tuple[str, Callable[[], str]]]:
+    def ready() -> str:
+        answer = client.ready()
+        degraded = answer.get("degraded") if isinstance(answer, dict) else None
+        return f"yes, but {degraded}" if degraded else "yes"
+
+    def runs() -> str:
+        return f"{client.list_runs(limit=1).get('total')} runs can be seen"
+
+    yield "reachable", lambda: str(client.server().get("version", "yes"))
+    yield "ready", ready
+    if server.token is not None:
+        yield "token", runs
+
+
+def _answered(about: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(about, OK, ask())
+    except errors.Unreachable as error:
+        return Finding(about, PROBLEM, str(error), "is it started? `runcast up`")
+    except errors.Unauthorized as error:
+        return Finding(about, PROBLEM, str(error), "set RUNCAST_TOKEN to a key of this server")
+    except errors.RuncastError as error:
+        return Finding(about, PROBLEM, str(error))
+
+
+def _credentials() -> Iterator[Finding]:
+    path = connection.credentials_path()
+    if path.exists() and path.stat().st_mode & 0o077:
+        yield Finding("credentials", WARNING, f"others may read {path}", f"chmod 600 {path}")
+
+
+def _files(root: Path) -> Iterator[Finding]:
+    if not root.is_dir():
+        yield Finding("runs", OK, f"{root} is not there yet")
+        return
+    if not os.access(root, os.W_OK):
+        yield Finding("runs", PROBLEM, f"{root} can't be written", "no new runs can be recorded")
+    checked = 0
+    for path, kind in _json_files(root):
+        checked += 1
+        try:
+            formats.read(path, kind)
+        except errors.InvalidFile as error:
+            yield Finding("file", PROBLEM, str(error), "it is left as it is; mend or remove it")
+        except OSError as error:
+            yield Finding("file", PROBLEM, f"{path}: {error.strerror}")
+    yield Finding("runs", OK, f"{root}: {checked} files looked at")
+
+
+def _json_files(root: Path) -> Iterator[tuple[Path, str]]:
+    candidates = [(root / "index.json", "runs/index.json")]
+    for directory in rundir.directories(root):
+        candidates.append((directory.run, "run.json"))
+        candidates.append((directory.status, "status.json"))
+        candidates.append((directory.artifacts_index, "artifacts/index.json"))
+    yield from ((path, kind) for path, kind in candidates if path.exists())

@@ -1,0 +1,125 @@
+"""`runcast exec`: a command as a run."""
+
+import logging
+import os
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from runcast import RunTracker
+from runcast.cli import exits
+from runcast.cli.child import Child, Ended, explain
+from runcast.cli.context import Context, server_of
+from runcast.terminal import LineSplitter
+
+HEARTBEAT_SECONDS = 5.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "exec",
+        context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+        rich_help_panel="Runs",
+        epilog="Exits with the command's own code (128 + n after signal n, 127 if it isn't found).",
+    )(exec_)
+
+
+def exec_(
+    ctx: Context,
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments.")],
+    project: Annotated[
+        str | None,
+        typer.Option("--project", "-p", help="Slug or id.  [RUNCAST_PROJECT, default]"),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run's id or key; else a new id.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call the run; else the command.")
+    ] = None,
+    runs_dir: Annotated[
+        str | None, typer.Option(help="Where runs' files go.  [RUNCAST_RUNS_DIR, runs]")
+    ] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Also write logs.jsonl.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only write files; `runcast sync` sends them later.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing of our own on the terminal.")
+    ] = False,
+) -> None:
+    """Run a command as a run: its output lives here and there, and its exit code is ours.
+
+    Files come first (runs/<run>/), a server gets them live if there is one. Without a terminal
+    nothing of our own is printed.
+
+    Examples:  runcast exec -- make test  |  runcast exec -p demo --run nightly -- ./agent.sh
+    """
+    says = sys.stderr.isatty() and not quiet
+    _tell_on_terminal_only(says)
+    server = server_of(ctx)
+    tracker = RunTracker(
+        run,
+        project=project,
+        runs_dir=runs_dir,
+        json_logs=json_logs,
+        name=name or shlex.join(command)[:200],
+        agent_type="WORKER",
+        steps=["command"],
+        input={"command": command, "directory": os.getcwd()},
+        url=server.url if server else None,
+        token=server.token if server else None,
+        offline=offline or server is None,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+    ).start()
+    if says:
+        where = f"{server.url}/ui/runs/{tracker.run_id}" if server and not offline else "no server"
+        typer.secho(f"runcast: {tracker.directory} · {where}", err=True, dim=True)
+    raise typer.Exit(_run(tracker, command))
+
+
+def _run(tracker: RunTracker, command: list[str]) -> int:
+    splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+
+    def listen(source: str, data: bytes) -> None:
+        if lines := splitters[source].feed(data):
+            tracker.lines(source, lines)
+
+    try:
+        child = Child(command, _environment(tracker), listen)
+    except OSError as error:
+        reason, code = explain(error, command[0])
+        typer.echo(f"runcast: {reason}", err=True)
+        tracker.finish("failed", reason, result={"exit_code": code})
+        return code
+    ended = child.run(lambda: tracker.cancelled)
+    for source, splitter in splitters.items():
+        if lines := splitter.finish():
+            tracker.lines(source, lines)
+    status, cause = _outcome(ended)
+    tracker.finish(status, cause, result={"exit_code": ended.exit_code})
+    return ended.exit_code
+
+
+def _outcome(ended: Ended) -> tuple[str, str | None]:
+    if ended.exit_code == exits.OK:
+        return "completed", None
+    reason = ended.signal.name if ended.signal else f"exit code {ended.exit_code}"
+    return ("cancelled" if ended.was_stopped else "failed"), reason
+
+
+def _environment(tracker: RunTracker) -> dict[str, str]:
+    """The command learns its run; Python programs don't keep their lines in a buffer."""
+    more = {"RUNCAST_RUN_ID": tracker.run_id} if tracker.run_id else {}
+    return {"PYTHONUNBUFFERED": "1", **os.environ, **more}
+
+
+def _tell_on_terminal_only(says: bool) -> None:
+    """stderr belongs to the command where it isn't a terminal."""
+    logger = logging.getLogger("runcast")
+    logger.propagate = False
+    handler: logging.Handler = logging.StreamHandler() if says else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("\x1b[2mruncast: %(message)s\x1b[0m"))
+    logger.handlers[:] = [handler]

@@ -1,0 +1,69 @@
+"""`runcast wait`: until a run is over."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from runcast import events, times
+from runcast.cli import exits, output
+from runcast.cli.context import Context, connect_async, project_of
+
+STATUS_EXITS = {"completed": exits.OK, "failed": exits.FAILED, "cancelled": exits.INTERRUPTED}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("wait", rich_help_panel="Runs")(wait)
+
+
+def wait(
+    ctx: Context,
+    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    project: output.Project = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="Give up after this long (90s, 5m) with exit code 124.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Wait until a run is over, and exit as it did.
+
+    The code is that of its command where it has one (`runcast exec`), else 0 completed,
+    1 failed, 130 cancelled.
+
+    Example:  runcast wait nightly --timeout 1h && deploy
+    """
+    try:
+        seconds = None if timeout is None else times.duration_seconds(timeout)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    found = asyncio.run(_ended(ctx, run, project_of(run, project), seconds))
+    if as_json:
+        output.print_json(found)
+    if found["status"] not in events.TERMINAL_STATUSES:
+        output.say(f"runcast: still {found['status']} after {timeout}")
+        raise typer.Exit(exits.TIMED_OUT)
+    raise typer.Exit(_code(found))
+
+
+async def _ended(
+    ctx: Context, run: str, project: str | None, seconds: float | None
+) -> dict[str, Any]:
+    async with connect_async(ctx) as client:
+        found = await client.get_run(run, project=project)
+        try:
+            async with asyncio.timeout(seconds):
+                # From its first event on: whatever happens between the two requests is seen.
+                async for event in client.stream_run(found["id"], with_control=True):
+                    if event.type in (events.CONNECTED, events.RUN_STATUS_CHANGED, events.GAP):
+                        found = await client.get_run(found["id"])
+                    if found["status"] in events.TERMINAL_STATUSES:
+                        break
+        except TimeoutError:
+            pass
+        return await client.get_run(found["id"])
+
+
+def _code(run: dict[str, Any]) -> int:
+    result = run.get("result")
+    code = result.get("exit_code") if isinstance(result, dict) else None
+    return code if isinstance(code, int) else STATUS_EXITS[run["status"]]
