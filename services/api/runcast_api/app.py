@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from runcast_api import problems
+from runcast_api import openapi, problems
+from runcast_api.console import Console
 from runcast_api.problems import Refusals
 from runcast_api.routes import artifacts, events, logs, projects, root, runs, tails
 from runcast_api.state import Api
@@ -37,6 +38,7 @@ def create(api: Api, version: str) -> FastAPI:
         exception_handlers=dict.fromkeys(_ANSWERED, problems.handle),
     )
     app.state.api = api
+    app.state.console = Console.built_in()
     app.include_router(logs.router)
     app.include_router(runs.router)
     app.include_router(artifacts.router)
@@ -45,4 +47,5 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(projects.router)
     app.include_router(root.router)
     app.add_middleware(Refusals)
+    openapi.complete(app)
     return app

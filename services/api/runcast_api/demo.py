@@ -35,6 +35,8 @@ _SAYS = (
     ("OutlineWriter", "completed", "The outline is ready for feedback"),
 )
 
+EVENTS = len(_SAYS)
+
 _MAKES: dict[int, tuple[str, dict[str, Any]]] = {
     4: (
         "idea",

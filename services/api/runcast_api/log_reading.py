@@ -126,8 +126,8 @@ async def read(
     place: Window | None = window
     while place is not None and len(found) < limit:
         missing = limit - len(found)
-        page = min(missing + 1, PAGE_LINES) if wanted.is_empty else PAGE_LINES
-        rows, place = await _page(connection, log, place, wanted, page)
+        size = min(missing + 1, PAGE_LINES) if wanted.is_empty else PAGE_LINES
+        rows, place = await page(connection, log, place, wanted, size)
         for row in rows:
             members = orjson.loads(row["data"])
             if not wanted.wants(members):
@@ -148,11 +148,11 @@ async def read(
 
 
 async def _has_more(connection: Connection, log: Log, place: Window, wanted: Filter) -> bool:
-    rows, _ = await _page(connection, log, place, wanted, 1)
+    rows, _ = await page(connection, log, place, wanted, 1)
     return bool(rows)
 
 
-async def _page(
+async def page(
     connection: Connection, log: Log, window: Window, wanted: Filter, size: int
 ) -> tuple[Sequence[Any], Window | None]:
     """The next rows that Postgres finds, and the window behind them; None when that is empty."""
@@ -188,7 +188,7 @@ async def whole(
     place: Window | None = window
     while place is not None:
         async with database.acting(actor) as connection:
-            rows, place = await _page(connection, log, place, wanted, PAGE_LINES)
+            rows, place = await page(connection, log, place, wanted, PAGE_LINES)
         parsed = [(row["seq"], orjson.loads(row["data"])) for row in rows]
         yield b"".join([shown(seq, members) for seq, members in parsed if wanted.wants(members)])
 

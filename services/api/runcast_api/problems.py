@@ -99,6 +99,8 @@ def response_to(error: Exception) -> Response:
     if problem.status >= 500 and not isinstance(error, Unavailable):
         log.error("request.failed", error=repr(error), exc_info=error)
     headers = problem.headers()
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
     if isinstance(problem, TooLarge):
         headers["Connection"] = "close"
     return Response(

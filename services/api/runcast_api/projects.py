@@ -158,6 +158,14 @@ async def show(connection: Connection, project_id: UUID, role: str | None) -> di
     return _as_json(row, role)
 
 
+async def head(connection: Connection, project_id: UUID) -> int | None:
+    """The number of the project's newest event; None once it is deleted."""
+    last_seq: int | None = await connection.fetchval(
+        "SELECT last_seq FROM project_counters WHERE project_id = $1", project_id
+    )
+    return last_seq
+
+
 def _as_json(row: Any, role: str | None) -> dict[str, Any]:
     return {
         "id": str(row["id"]),

@@ -1,63 +1,128 @@
-"""The API as a service of a process: the application, the ingester and the sweeper."""
+"""The API as a service of a process: the application, the ingester, the sweeper."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
+import asyncpg
 from starlette.types import Scope
 
-from runcast_api import app
+from runcast_api import app, loops
 from runcast_api.artifact_store import ArtifactStore
 from runcast_api.ingest import start
+from runcast_api.ingest.ingester import Ingester
+from runcast_api.liveness import Judge
+from runcast_api.loops import Loop
 from runcast_api.state import Api, RunDirectory
-from runcast_server.auth import ApiKeys, Authenticator, SecretJwt, TokenReader
+from runcast_api.sweeper import PARTITIONED, Sweeper
+from runcast_server import auth
+from runcast_server.bus import BUS_ERRORS
+from runcast_server.db import CONNECTION_ERRORS, acquire
+from runcast_server.errors import Unavailable
+from runcast_server.publisher import Publisher
 from runcast_server.service import Readiness, Resources, Service
+
+PROBE_SECONDS = 2.0
+JUDGE_SECONDS = 1.0
 
 
 def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
+    settings, database = resources.settings, resources.database
     handlers = start.build_handlers(resources)
     ingester = start.build(resources, handlers)
+    store = ArtifactStore(settings.artifacts_url)
     api = Api(
         resources,
-        authenticator(resources),
-        RunDirectory(resources.database),
-        ArtifactStore(resources.settings.artifacts_url),
+        auth.authenticator(database, settings.auth),
+        RunDirectory(database),
+        store,
         handlers,
     )
-    application = app.create(api, version("runcast"))
+    publisher = Publisher(resources.bus, database.log)
+    sweeper = Sweeper(
+        database.log, resources.bus, publisher, store, settings.api.log_retention_days
+    )
+    heartbeat_seconds = settings.api.run_heartbeat_s
+    judge = Judge(database.log, resources.eventlog, heartbeat_seconds, datetime.now(UTC))
+    all_loops = [*sweeper.loops(), Loop("liveness", judge.judge, JUDGE_SECONDS)]
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        ingesting = asyncio.create_task(ingester.run())
-        try:
-            yield
-        finally:
-            await api.demos.stop()
-            ingesting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ingesting
+        async with _ingesting(ingester), loops.running(all_loops):
+            try:
+                yield
+            finally:
+                await api.demos.stop()
+                await publisher.close()
 
     async def drain(_: float) -> None:
         await api.demos.stop()
 
     async def ready() -> Readiness:
-        return Readiness(degraded={"ingest": ingester.trouble} if ingester.trouble else {})
+        return await _readiness(resources, ingester, all_loops)
 
+    application = app.create(api, version("runcast"))
     return Service("api", application, _handles, running, drain, ready)
 
 
-def authenticator(resources: Resources) -> Authenticator:
-    """Who is believed: API keys, and tokens signed with our secret where one is set."""
-    readers: list[TokenReader] = [ApiKeys(resources.database)]
-    if secret := resources.settings.auth.jwt_secret:
-        readers.append(SecretJwt(resources.database, secret.get_secret_value()))
-    return Authenticator(*readers)
+@contextlib.asynccontextmanager
+async def _ingesting(ingester: Ingester) -> AsyncIterator[None]:
+    task = asyncio.create_task(ingester.run(), name="ingester")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _handles(scope: Scope) -> bool:
     """Everything that no other service of the process takes."""
     return bool(scope["type"] == "http")
+
+
+async def _readiness(
+    resources: Resources, ingester: Ingester, all_loops: Sequence[Loop]
+) -> Readiness:
+    """Without Postgres nothing works; without Redis events come late, and nothing is ingested from it."""
+    parts = [loop.readiness() for loop in all_loops]
+    failing = {name: why for part in parts for name, why in part.failing.items()}
+    degraded = {name: why for part in parts for name, why in part.degraded.items()}
+    if ingester.trouble:
+        degraded["ingest"] = ingester.trouble
+    if why := await _postgres_trouble(resources):
+        failing["postgres"] = why
+    if why := await _redis_trouble(resources):
+        degraded["redis"] = why
+    return Readiness(failing, degraded)
+
+
+async def _postgres_trouble(resources: Resources) -> str | None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    try:
+        async with (
+            asyncio.timeout(PROBE_SECONDS),
+            acquire(resources.database.log) as connection,
+        ):
+            for table in PARTITIONED:
+                has_room = await connection.fetchval(
+                    "SELECT has_partition($1::text::regclass, $2)", table, tomorrow
+                )
+                if not has_room:
+                    return f"{table} has no partition for tomorrow"
+    except (Unavailable, TimeoutError, asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+        return str(error) or "no answer in time"
+    return None
+
+
+async def _redis_trouble(resources: Resources) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await resources.bus.ping()
+    except BUS_ERRORS as error:
+        return str(error) or "no answer in time"
+    return None

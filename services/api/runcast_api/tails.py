@@ -117,7 +117,8 @@ async def of_run(connection: Connection, run_id: UUID) -> dict[str, Any]:
     rows = await connection.fetch(
         """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
                lines, bytes
-           FROM log_sources WHERE run_id = $1 ORDER BY source""",
+           FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)
+           ORDER BY source""",
         run_id,
     )
     return {"tails": [as_json(row) for row in rows]}

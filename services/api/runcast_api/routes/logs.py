@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from runcast import times
-from runcast_api import bodies, log_intake, log_reading, logs, pagination
+from runcast_api import bodies, log_intake, log_reading, log_search, logs, pagination, raw_lines
 from runcast_api.answers import HEAD, Answer, answer
 from runcast_api.idempotency import HEADER, Once, render
 from runcast_api.ingest.requests import take_lines
@@ -215,3 +215,55 @@ def _page(page: log_reading.Found, query: tuple[Any, ...]) -> dict[str, Any]:
         "next_cursor": place
         and pagination.encode([place.after, place.before, place.from_end], *query),
     }
+
+
+@router.get(
+    "/runs/{run}/logs/search",
+    response_class=Response,
+    responses={200: {"content": {NDJSON: {}}, "description": "Matches, and how far it has come."}},
+)
+async def search_logs(
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    q: Annotated[str, Query(min_length=1, max_length=1000)],
+    regex: bool = False,
+    level: Annotated[str | None, Query(max_length=32)] = None,
+    from_line: Annotated[int, Query(ge=1, le=LAST_LINE)] = 1,
+    project: str | None = None,
+) -> Response:
+    """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
+    the end with `done`. `regex` is in Postgres's syntax."""
+    search = log_search.Search(q, regex, level, from_line)
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project)
+        await log_search.check(connection, search)
+        log = await log_reading.find(connection, run_id)
+    pieces = log_search.results(api.database, caller, log, search)
+    return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
+
+
+@router.get(
+    "/runs/{run}/logs/{line_number}/raw",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "The line's bytes."}},
+)
+async def read_raw_line(
+    run: str,
+    line_number: Annotated[int, Path(ge=1, le=LAST_LINE)],
+    api: ApiState,
+    caller: Caller,
+    project: str | None = None,
+) -> Response:
+    """The whole line where it was cut and its file is still there."""
+    settings = api.resources.settings.tailer
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project)
+        line = await raw_lines.find(connection, run_id, line_number, settings.runs_dir)
+    headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
+    media_type = "text/plain; charset=utf-8"
+    if line.text is not None:
+        return Response(line.text, media_type=media_type, headers=headers)
+    pieces = await raw_lines.opened(line, (settings.runs_dir, *settings.roots))
+    headers["Content-Length"] = str(line.length)
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -31,7 +33,8 @@ async def create_project(
             return Answer(*await projects.create(connection, caller, body, only_admins=only_admins))
 
         given, is_repeat = await once.do(connection, change)
-    return render(given, is_repeat, 0 if given.status == 201 else None)
+        head = await projects.head(connection, UUID(given.content["id"]))
+    return render(given, is_repeat, head)
 
 
 @router.get("/projects", response_model=ProjectPage)

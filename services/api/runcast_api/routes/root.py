@@ -1,4 +1,4 @@
-"""`/`: the console for browsers, name and links for everyone else."""
+"""`/` and `/ui/`: the console for browsers, name and links for everyone else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from runcast_api.answers import answer
+from runcast_api.console import Console
 
 router = APIRouter(include_in_schema=False)
+
+PUBLIC_PATHS = frozenset({"/", "/ui", "/ui/{path:path}"})
+"""Routes that answer without a token; nothing in them shows data."""
 
 
 @router.get("/")
@@ -16,3 +20,14 @@ async def root(request: Request) -> Response:
         return RedirectResponse("/ui/", status_code=307)
     links = {"console": "/ui/", "openapi": "/openapi.json", "docs": "/docs", "ready": "/ready"}
     return answer({"name": "runcast", "version": request.app.version, "links": links})
+
+
+@router.api_route("/ui", methods=["GET", "HEAD"])
+async def without_slash() -> Response:
+    return RedirectResponse("/ui/", status_code=307)
+
+
+@router.api_route("/ui/{path:path}", methods=["GET", "HEAD"])
+async def console(path: str, request: Request) -> Response:
+    found: Console = request.app.state.console
+    return found.answer(path)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from runcast_api import artifacts, progress, run_lists, runs
+from runcast_api import artifacts, demo, progress, run_lists, runs
 from runcast_api.answers import Answer, answer
 from runcast_api.artifacts import Artifact
 from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
+from runcast_api.idempotency import OnceOnly, render
 from runcast_api.pagination import CursorText, Limit
 from runcast_api.progress import ProgressNew, ProgressShown, RunStatus
 from runcast_api.run_lists import RunPage, Wanted
@@ -32,6 +33,11 @@ Statuses = Annotated[list[Status] | None, Query(description="One or several.")]
 
 class RunWithArtifacts(Run):
     artifacts: list[Artifact]
+
+
+class DemoStarted(BaseModel):
+    run_id: UUID
+    events: int
 
 
 class ActiveRuns(BaseModel):
@@ -171,6 +177,29 @@ async def report_progress(
         return Answer(await progress.report(transaction, run_id, body), 201)
 
     return await once.commit(api.resources.eventlog, project_id, change)
+
+
+@router.post("/runs/{run}/demo", status_code=202, response_model=DemoStarted)
+async def play_demo(
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    interval_s: Annotated[float, Query(ge=0, le=60)] = demo.INTERVAL_SECONDS,
+    project: OfProject = None,
+) -> Response:
+    """Plays 12 log events, `interval_s` apart, and artifacts for idea, topic_critic and outline."""
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+
+    async def change(transaction: Transaction) -> Answer:
+        await runs.lock(transaction, run_id)
+        return Answer({"run_id": str(run_id), "events": demo.EVENTS}, 202)
+
+    given, is_repeat, head = await once.run(api.resources.eventlog, found.id, change)
+    if not is_repeat:
+        api.demos.start(api.resources.eventlog, found.id, run_id, interval_s)
+    return render(given, is_repeat, head)
 
 
 @router.get("/runs/{run}/status", response_model=RunStatus)

@@ -1,0 +1,67 @@
+"""The OpenAPI document: FastAPI's, with what it can't know. The console's types are generated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from runcast_api.routes import artifacts, logs
+from runcast_server.errors import PROBLEM_MEDIA_TYPE
+
+_REF = "#/components/schemas/{model}"
+
+
+class InvalidField(BaseModel):
+    """One invalid field: where it stands (`body.steps.2`, `query.limit`), and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). `type` is stable; `docs/errors.md` lists them all."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[InvalidField] | None = None
+
+
+_ANSWER = {
+    "description": "A refusal; `type` says which.",
+    "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
+}
+
+
+def complete(app: FastAPI) -> None:
+    """Has the application answer the completed document; it is made when it is first asked for."""
+    plain: Callable[[], dict[str, Any]] = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(plain())
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """Bodies that are read by hand get their models; every refusal is a problem."""
+    models: list[type[BaseModel]] = [*logs.BODY_MODELS, *artifacts.BODY_MODELS, Problem]
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template=_REF
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= definitions["$defs"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = _ANSWER
+    return document
