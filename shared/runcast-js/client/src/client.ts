@@ -1,6 +1,7 @@
 import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
 import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
 import { ndjson } from "./ndjson.js";
+import { ConnectionPool } from "./pool.js";
 import { RunLog } from "./run-log.js";
 import { SharedConnection, browserTabs } from "./shared.js";
 import type { Artifact, LogEntry, Project, Role, Run, RunStatus, Subtask, Task } from "./types.js";
@@ -79,6 +80,7 @@ export interface NewTask {
  */
 export class RuncastClient {
   readonly http: Http;
+  readonly #pool = new ConnectionPool();
 
   constructor(options: HttpOptions = {}) {
     this.http = new Http(options);
@@ -203,12 +205,14 @@ export class RuncastClient {
   connect(project: string, options: ConnectionOptions = {}): ProjectConnection {
     return new ProjectConnection(this.http, project, options);
   }
-  /** One connection for all of this browser's tabs; where that can't be had, one of its own. */
+  /** One connection for all of this browser's tabs; where that can't be had, one for this tab. */
   share(project: string, identity: string): LiveConnection {
     const tabs = browserTabs();
-    return tabs
-      ? new SharedConnection(this.http, project, identity, tabs)
-      : new ProjectConnection(this.http, project);
+    return this.#pool.acquire(`${identity} ${project}`, () =>
+      tabs
+        ? new SharedConnection(this.http, project, identity, tabs)
+        : new ProjectConnection(this.http, project),
+    );
   }
 
   #get<T>(path: string, query: Query = {}): Promise<Answer<T>> {

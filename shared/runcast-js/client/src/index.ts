@@ -4,6 +4,7 @@ export * from "./connection.js";
 export * from "./events.js";
 export * from "./http.js";
 export { ndjson } from "./ndjson.js";
+export * from "./pool.js";
 export * from "./problem.js";
 export { Ranges } from "./ranges.js";
 export * from "./run-log.js";

@@ -123,6 +123,8 @@ class Session {
     });
     connection.onEvents((events) => this.#receive(events));
     onState(connection.state);
+    // A connection that was open before, for another page, tells no more that it is live.
+    if (connection.state.status === "live") this.#caughtUp(connection.position);
     return () => {
       clearTimeout(this.#lastLinesTimer);
       connection.close();

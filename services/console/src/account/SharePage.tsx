@@ -1,0 +1,1 @@
+export function SharePage() { return null; }

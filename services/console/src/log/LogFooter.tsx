@@ -1,0 +1,82 @@
+import { type Run, TERMINAL } from "@runcast/client";
+import { useEffect, useRef, useState } from "react";
+import { Dot, type Tone } from "../design/Badge";
+import { count } from "../design/format";
+import type { LineRange } from "./permalink";
+
+interface LogFooterProps {
+  run: Run;
+  lines: number;
+  /** How many lines a filter shows, or null without one. */
+  shown: number | null;
+  hasAllShown: boolean;
+  isConnected: boolean;
+  error: Error | null;
+  following: boolean;
+  range: LineRange | null;
+}
+
+export function LogFooter(props: LogFooterProps) {
+  const { lines, shown, hasAllShown, range, following } = props;
+  const state = stateOf(props);
+  return (
+    <footer className="flex h-8 shrink-0 items-center gap-3 border-t px-3 text-xs text-muted">
+      <span className="flex items-center gap-1.5" data-testid="log-state">
+        <Dot tone={state.tone} pulsing={state.tone === "live"} />
+        {state.text}
+      </span>
+      {state.detail && <span className="min-w-0 truncate text-bad">{state.detail}</span>}
+      <span className="nums ml-auto whitespace-nowrap">
+        {range && `${rangeText(range)} chosen · `}
+        {shown !== null && `${count(shown)}${hasAllShown ? "" : "+"} of `}
+        {count(lines)} {lines === 1 ? "line" : "lines"}
+      </span>
+      <span className="hidden whitespace-nowrap sm:inline">
+        {following ? "Following" : "Scroll lock"}
+      </span>
+      <Announcer lines={lines} isStreaming={state.tone === "live"} />
+    </footer>
+  );
+}
+
+function stateOf({ run, isConnected, error }: LogFooterProps): {
+  tone: Tone;
+  text: string;
+  detail?: string;
+} {
+  if (error) return { tone: "bad", text: "Error", detail: error.message };
+  if (run.status === "failed") return { tone: "bad", text: "Failed", ...(run.error ? { detail: run.error } : {}) };
+  if (run.status === "cancelled") return { tone: "idle", text: "Cancelled" };
+  if (TERMINAL.has(run.status)) return { tone: "ok", text: "Complete" };
+  if (!isConnected) return { tone: "warn", text: "Reconnecting…" };
+  return { tone: "live", text: "Streaming" };
+}
+
+const rangeText = ([from, to]: LineRange): string =>
+  from === to ? `line ${count(from)}` : `lines ${count(from)}–${count(to)}`;
+
+const ANNOUNCE_MS = 10_000;
+
+/** Tells a screen reader now and then how far the log has come; never line by line. */
+function Announcer({ lines, isStreaming }: { lines: number; isStreaming: boolean }) {
+  const [text, setText] = useState("");
+  const current = useRef(lines);
+  useEffect(() => {
+    current.current = lines;
+  }, [lines]);
+  useEffect(() => {
+    if (!isStreaming) return undefined;
+    let said = current.current;
+    const timer = setInterval(() => {
+      const fresh = current.current - said;
+      if (fresh > 0) setText(`${count(fresh)} new lines`);
+      said = current.current;
+    }, ANNOUNCE_MS);
+    return () => clearInterval(timer);
+  }, [isStreaming]);
+  return (
+    <span role="status" className="sr-only">
+      {text}
+    </span>
+  );
+}

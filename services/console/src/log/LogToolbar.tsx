@@ -1,0 +1,238 @@
+import {
+  ArrowDownToLine,
+  ChevronDown,
+  ChevronUp,
+  Copy,
+  Download,
+  Link2,
+  Regex,
+  Search,
+  Settings2,
+  WrapText,
+} from "lucide-react";
+import { IconButton } from "../design/Button";
+import { Input, Select } from "../design/Field";
+import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine } from "../design/Menu";
+import { cx } from "../design/classes";
+import { count } from "../design/format";
+import type { LogFilterValue } from "./lines";
+import type { LineRange } from "./permalink";
+import type { LogPreferences } from "./preferences";
+import type { SearchState } from "./search";
+
+const LEVELS = ["debug", "info", "warning", "error", "critical"];
+
+interface LogToolbarProps {
+  agents: string[];
+  filter: LogFilterValue;
+  onFilter: (filter: LogFilterValue) => void;
+  query: { q: string; regex: boolean };
+  onQuery: (query: { q: string; regex: boolean }) => void;
+  onlyMatches: boolean;
+  onOnlyMatches: (only: boolean) => void;
+  search: SearchState;
+  match: number | null;
+  lastLine: number;
+  onStep: (direction: 1 | -1) => void;
+  preferences: LogPreferences;
+  onPreferences: (change: Partial<LogPreferences>) => void;
+  range: LineRange | null;
+  permalinks: boolean;
+  following: boolean;
+  onFollow: () => void;
+  onCopy: () => void;
+  onCopyLink: () => void;
+  onDownload: (what: "all" | "view") => void;
+  isFiltered: boolean;
+}
+
+export function LogToolbar(props: LogToolbarProps) {
+  const { filter, onFilter, preferences, onPreferences } = props;
+  return (
+    <div role="toolbar" aria-label="Log tools" className="flex flex-wrap items-center gap-x-2 gap-y-1.5 border-b px-3 py-2">
+      <SearchField {...props} />
+      <Select
+        size="sm"
+        aria-label="Level"
+        className="w-auto!"
+        value={filter.level}
+        onChange={(event) => onFilter({ ...filter, level: event.target.value })}
+      >
+        <option value="">All levels</option>
+        {LEVELS.map((level) => (
+          <option key={level} value={level}>
+            {level}
+          </option>
+        ))}
+      </Select>
+      {(props.agents.length > 0 || filter.agent !== "") && (
+        <Select
+          size="sm"
+          aria-label="Agent"
+          className="w-auto! max-w-40"
+          value={filter.agent}
+          onChange={(event) => onFilter({ ...filter, agent: event.target.value })}
+        >
+          <option value="">All agents</option>
+          {[...new Set([...props.agents, filter.agent])].filter(Boolean).map((agent) => (
+            <option key={agent} value={agent}>
+              {agent}
+            </option>
+          ))}
+        </Select>
+      )}
+      <div className="ml-auto flex items-center gap-0.5">
+        <IconButton
+          size="sm"
+          label={props.following ? "Stop following" : "Follow the newest lines"}
+          shortcut="f"
+          pressed={props.following}
+          icon={<ArrowDownToLine />}
+          onClick={props.onFollow}
+        />
+        <IconButton
+          size="sm"
+          label="Wrap long lines"
+          pressed={preferences.wrap}
+          icon={<WrapText />}
+          onClick={() => onPreferences({ wrap: !preferences.wrap })}
+        />
+        <IconButton
+          size="sm"
+          label={props.range ? "Copy the chosen lines" : "Copy the log"}
+          icon={<Copy />}
+          onClick={props.onCopy}
+        />
+        {props.range && (
+          <IconButton
+            size="sm"
+            label="Copy a link to these lines"
+            icon={<Link2 />}
+            onClick={props.onCopyLink}
+          />
+        )}
+        <Menu
+          trigger={
+            <button
+              type="button"
+              aria-label="Display and download"
+              className="inline-flex size-7 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-fg [&_svg]:size-4"
+            >
+              <Settings2 />
+            </button>
+          }
+        >
+          <MenuChoice
+            label="Times"
+            value={preferences.time}
+            onChange={(time) => onPreferences({ time })}
+            options={[
+              ["local", "Local time"],
+              ["utc", "UTC"],
+              ["elapsed", "Since the start"],
+              ["hidden", "Hidden"],
+            ]}
+          />
+          <MenuLine />
+          <MenuChoice
+            label="Lines"
+            value={preferences.format}
+            onChange={(format) => onPreferences({ format })}
+            options={[
+              ["text", "As a terminal shows them"],
+              ["raw", "Raw"],
+              ["json", "JSON"],
+            ]}
+          />
+          <MenuLine />
+          <MenuCheck checked={preferences.wrap} onChange={(wrap) => onPreferences({ wrap })}>
+            Wrap long lines
+          </MenuCheck>
+          <MenuLine />
+          <MenuItem icon={<Download />} onSelect={() => props.onDownload("all")}>
+            Download the whole log
+          </MenuItem>
+          <MenuItem
+            icon={<Download />}
+            disabled={!props.isFiltered}
+            onSelect={() => props.onDownload("view")}
+          >
+            Download what is shown
+          </MenuItem>
+        </Menu>
+      </div>
+    </div>
+  );
+}
+
+function SearchField({
+  query,
+  onQuery,
+  onlyMatches,
+  onOnlyMatches,
+  search,
+  match,
+  lastLine,
+  onStep,
+}: LogToolbarProps) {
+  const isSearching = query.q !== "";
+  return (
+    <div className="flex min-w-0 flex-1 basis-64 flex-wrap items-center gap-1.5">
+      <Input
+        size="sm"
+        type="search"
+        aria-label="Search the log"
+        placeholder="Search the log  /"
+        data-shortcut="search"
+        icon={<Search />}
+        className="min-w-36 flex-1 basis-36 sm:max-w-72"
+        value={query.q}
+        onChange={(event) => onQuery({ ...query, q: event.target.value })}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") onStep(event.shiftKey ? -1 : 1);
+          else if (event.key === "Escape") onQuery({ ...query, q: "" });
+        }}
+      />
+      <IconButton
+        size="sm"
+        label="Regular expression"
+        pressed={query.regex}
+        icon={<Regex />}
+        onClick={() => onQuery({ ...query, regex: !query.regex })}
+      />
+      {isSearching && (
+        <>
+          <IconButton size="sm" label="Previous match" shortcut="N" icon={<ChevronUp />} onClick={() => onStep(-1)} />
+          <IconButton size="sm" label="Next match" shortcut="n" icon={<ChevronDown />} onClick={() => onStep(1)} />
+          {!query.regex && (
+            <label className="flex items-center gap-1.5 text-xs whitespace-nowrap text-muted">
+              <input
+                type="checkbox"
+                checked={onlyMatches}
+                onChange={(event) => onOnlyMatches(event.target.checked)}
+              />
+              Only matches
+            </label>
+          )}
+          <output
+            aria-live="polite"
+            className={cx("nums text-xs whitespace-nowrap", search.error ? "text-bad" : "text-muted")}
+          >
+            {searchText(search, match, lastLine)}
+          </output>
+        </>
+      )}
+    </div>
+  );
+}
+
+function searchText(search: SearchState, match: number | null, lastLine: number): string {
+  if (search.error) return search.error.message;
+  const found =
+    match === null
+      ? `${count(search.matches)} ${search.matches === 1 ? "match" : "matches"}`
+      : `${count(match + 1)} of ${count(search.matches)}`;
+  if (search.isDone) return search.matches === 0 ? "No matches" : found;
+  const share = lastLine > 0 ? Math.floor((100 * search.searchedTo) / lastLine) : 0;
+  return `${found} · searched up to line ${count(search.searchedTo)} (${share}%)`;
+}

@@ -1,0 +1,268 @@
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import type { Run, RunStatus } from "@runcast/client";
+import { FlaskConical, ListTree, Play, Search } from "lucide-react";
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { Button } from "../design/Button";
+import { Failure } from "../design/Failure";
+import { Input, Select } from "../design/Field";
+import { PageHeader, useTitle } from "../design/Page";
+import { LivenessBadge, StatusBadge, wordOf } from "../design/Status";
+import { Empty, Rows } from "../design/Surface";
+import { Ago, Lasting } from "../design/Time";
+import { useToast } from "../design/Toasts";
+import { cx } from "../design/classes";
+import { count } from "../design/format";
+import { ProgressBar } from "../runs/ProgressBar";
+import { nameOf } from "../runs/names";
+import { client } from "../session/session";
+import { useProject } from "../shell/ProjectScope";
+import { useShortcuts } from "../shell/shortcuts";
+import { NewRun } from "./NewRun";
+import { type RunPages, useRunPages } from "./useRunPages";
+
+const STATUSES: RunStatus[] = [
+  "running",
+  "awaiting_feedback",
+  "queued",
+  "completed",
+  "failed",
+  "cancelled",
+];
+
+export function ProjectRunsPage() {
+  const project = useProject();
+  useTitle(project.name);
+  const navigate = useNavigate();
+  const say = useToast();
+  const search: { status?: RunStatus; q?: string } = useSearch({ strict: false });
+  const [starting, setStarting] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const pages = useRunPages(search.status);
+  const text = useDeferredValue(search.q ?? "");
+  const runs = useMemo(() => matching(pages.runs, text), [pages.runs, text]);
+
+  const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
+    void navigate({ to: ".", search: { ...search, ...change }, replace: true });
+  };
+  const open = (run: Run): void =>
+    void navigate({ to: "/runs/$run", params: { run: run.id } });
+  const demo = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      const { data } = await client.createRun(project.id, { name: "Demo" });
+      await client.startDemo(data.id);
+      open(data);
+    } catch (error) {
+      say((error as Error).message, "bad");
+    } finally {
+      setBusy(false);
+    }
+  };
+  const canWrite = project.role !== "viewer";
+
+  return (
+    <div className="flex h-full flex-col">
+      <PageHeader
+        title={project.name}
+        below={
+          <p className="text-sm text-muted">
+            {pages.total === null ? " " : `${count(pages.total)} ${pages.total === 1 ? "run" : "runs"}`}
+          </p>
+        }
+        actions={
+          canWrite && (
+            <>
+              <Button icon={<FlaskConical />} busy={busy} onClick={() => void demo()}>
+                Demo run
+              </Button>
+              <Button look="primary" icon={<Play />} onClick={() => setStarting(true)}>
+                Start a run
+              </Button>
+            </>
+          )
+        }
+      />
+      <div className="flex flex-wrap items-center gap-2 border-b px-4 pb-3 sm:px-6">
+        <Input
+          type="search"
+          aria-label="Search runs"
+          placeholder="Name, key, agent, step, id…  /"
+          data-shortcut="search"
+          icon={<Search />}
+          className="w-full sm:w-80"
+          value={search.q ?? ""}
+          onChange={(event) => set({ q: event.target.value || undefined })}
+        />
+        <Select
+          aria-label="Status"
+          className="w-auto!"
+          value={search.status ?? ""}
+          onChange={(event) => set({ status: (event.target.value || undefined) as RunStatus | undefined })}
+        >
+          <option value="">Every status</option>
+          {STATUSES.map((status) => (
+            <option key={status} value={status}>
+              {wordOf(status)}
+            </option>
+          ))}
+        </Select>
+      </div>
+      <RunTable pages={pages} runs={runs} isFiltered={text !== "" || search.status !== undefined} onOpen={open} onStart={() => setStarting(true)} />
+      <NewRun open={starting} onClose={() => setStarting(false)} onStarted={open} />
+    </div>
+  );
+}
+
+const COLUMNS = "grid-cols-[minmax(0,1fr)_auto] md:grid-cols-[minmax(12rem,2fr)_9.5rem_minmax(7rem,1fr)_minmax(6rem,1fr)_6rem_6rem]";
+const ROW_PX = 52;
+
+function RunTable({
+  pages,
+  runs,
+  isFiltered,
+  onOpen,
+  onStart,
+}: {
+  pages: RunPages;
+  runs: readonly Run[];
+  isFiltered: boolean;
+  onOpen: (run: Run) => void;
+  onStart: () => void;
+}) {
+  const host = useRef<HTMLDivElement>(null);
+  const [chosen, setChosen] = useState(-1);
+  const rows = useVirtualizer({
+    count: runs.length,
+    getScrollElement: () => host.current,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+    getItemKey: (index) => runs[index]?.id ?? index,
+  });
+  const items = rows.getVirtualItems();
+  const lastShown = items.at(-1)?.index ?? 0;
+  const { hasMore, loadMore } = pages;
+  useEffect(() => {
+    if (hasMore && lastShown >= runs.length - 40) loadMore();
+  }, [hasMore, loadMore, lastShown, runs.length]);
+
+  const move = (by: number): void => {
+    const next = Math.min(runs.length - 1, Math.max(0, chosen + by));
+    setChosen(next);
+    rows.scrollToIndex(next);
+    host.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus();
+  };
+  useShortcuts([
+    { keys: "j", text: "Next run", run: () => move(1) },
+    { keys: "k", text: "Previous run", run: () => move(-1) },
+    {
+      keys: "Enter",
+      text: "Open",
+      run: () => {
+        const run = runs[chosen];
+        if (run) onOpen(run);
+      },
+    },
+  ]);
+
+  if (pages.error && pages.runs.length === 0) return <Failure error={pages.error} onRetry={pages.retry} />;
+  if (pages.isPending) return <Rows count={8} className="h-11" />;
+  if (runs.length === 0) {
+    return isFiltered ? (
+      <Empty icon={<ListTree />} title="No run matches">
+        Change the search or the status.
+      </Empty>
+    ) : (
+      <Empty
+        icon={<ListTree />}
+        title="No run yet"
+        action={
+          <Button look="primary" icon={<Play />} onClick={onStart}>
+            Start a run
+          </Button>
+        }
+      >
+        Start one here, or from a terminal:
+        <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
+          runcast exec -- your-command
+        </code>
+      </Empty>
+    );
+  }
+  return (
+    <div ref={host} className="min-h-0 flex-1 overflow-y-auto" data-testid="runs">
+      <div aria-hidden className={cx("sticky top-0 z-10 hidden gap-4 border-b bg-ground px-6 py-1.5 text-xs text-muted md:grid", COLUMNS)}>
+        <span>Run</span>
+        <span>Status</span>
+        <span>Step</span>
+        <span>Agent</span>
+        <span>Time</span>
+        <span className="text-right">Created</span>
+      </div>
+      <ul aria-label="Runs" className="relative" style={{ height: rows.getTotalSize() }}>
+        {items.map((item) => {
+          const run = runs[item.index];
+          return (
+            run && (
+              <li
+                key={item.key}
+                className="absolute inset-x-0 top-0"
+                style={{ height: item.size, transform: `translateY(${item.start}px)` }}
+              >
+                <RunRow run={run} index={item.index} onFocus={() => setChosen(item.index)} />
+              </li>
+            )
+          );
+        })}
+      </ul>
+    </div>
+  );
+}
+
+function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () => void }) {
+  return (
+    <Link
+      to="/runs/$run"
+      params={{ run: run.id }}
+      data-index={index}
+      onFocus={onFocus}
+      className={cx(
+        "grid h-full items-center gap-4 border-b px-4 text-sm -outline-offset-2 hover:bg-hover sm:px-6",
+        COLUMNS,
+      )}
+    >
+      <span className="flex min-w-0 flex-col">
+        <span className="truncate font-medium">{nameOf(run)}</span>
+        <span className="truncate font-mono text-2xs text-faint">
+          {run.key && run.name ? run.key : run.id}
+          {run.attempt > 1 && ` · attempt ${run.attempt}`}
+        </span>
+      </span>
+      <span className="flex items-center gap-1.5">
+        <StatusBadge status={run.status} />
+        <LivenessBadge liveness={run.liveness === "ok" ? null : run.liveness} />
+      </span>
+      <span className="hidden min-w-0 flex-col gap-1 md:flex">
+        <span className="truncate text-muted">{run.current_step ?? "–"}</span>
+        {run.progress && <ProgressBar run={run} className="w-24" />}
+      </span>
+      <span className="hidden truncate text-muted md:block">{run.agent_name ?? run.agent_type ?? "–"}</span>
+      <span className="hidden text-muted md:block">
+        <Lasting from={run.started_at} to={run.finished_at} />
+      </span>
+      <span className="hidden text-right text-muted md:block">
+        <Ago at={run.created_at} />
+      </span>
+    </Link>
+  );
+}
+
+function matching(runs: readonly Run[], text: string): readonly Run[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return runs;
+  return runs.filter((run) => {
+    const { id, key, name, agent_name, agent_type, current_step } = run;
+    const all = [id, key, name, agent_name, agent_type, current_step].join(" ").toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+}

@@ -1,0 +1,110 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { Box, Plus } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { Badge } from "../design/Badge";
+import { Button } from "../design/Button";
+import { Dialog } from "../design/Dialog";
+import { Failure } from "../design/Failure";
+import { Field, Input } from "../design/Field";
+import { PageBody, PageHeader, useTitle } from "../design/Page";
+import { Card, Empty, Rows } from "../design/Surface";
+import { Ago } from "../design/Time";
+import { client } from "../session/session";
+
+export function ProjectsPage() {
+  useTitle("Projects");
+  const [creating, setCreating] = useState(false);
+  const projects = useQuery({
+    queryKey: ["projects"],
+    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
+  });
+  const create = (
+    <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
+      New project
+    </Button>
+  );
+  return (
+    <>
+      <PageHeader title="Projects" actions={create} />
+      <PageBody>
+        {projects.error && !projects.data && (
+          <Failure error={projects.error} onRetry={() => void projects.refetch()} />
+        )}
+        {projects.isPending && <Rows count={4} className="h-16" />}
+        {projects.data?.length === 0 && (
+          <Card>
+            <Empty icon={<Box />} title="No project yet" action={create}>
+              A project holds the runs, the board and the people that belong together.
+            </Empty>
+          </Card>
+        )}
+        <ul className="grid gap-3 sm:grid-cols-2 xl:grid-cols-3">
+          {projects.data?.map((project) => (
+            <li key={project.id}>
+              <Link
+                to="/projects/$project"
+                params={{ project: project.slug }}
+                className="flex flex-col gap-1 rounded-lg border bg-surface p-4 shadow-card transition-colors hover:border-edge hover:bg-hover"
+              >
+                <span className="flex items-center gap-2">
+                  <span className="min-w-0 truncate font-medium">{project.name}</span>
+                  {project.role && <Badge className="ml-auto capitalize">{project.role}</Badge>}
+                </span>
+                <span className="flex items-center gap-2 text-xs text-muted">
+                  <span className="truncate font-mono">{project.slug}</span>
+                  <span className="ml-auto">
+                    created <Ago at={project.created_at} />
+                  </span>
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      </PageBody>
+      <NewProject open={creating} onClose={() => setCreating(false)} />
+    </>
+  );
+}
+
+function NewProject({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const slug = (form.get("slug") as string).trim();
+    setBusy(true);
+    try {
+      const name = (form.get("name") as string).trim();
+      const { data } = await client.createProject({ name, ...(slug && { slug }) });
+      await queries.invalidateQueries({ queryKey: ["projects"] });
+      onClose();
+      await navigate({ to: "/projects/$project", params: { project: data.slug } });
+    } catch (failure) {
+      setError((failure as Error).message);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog open={open} onClose={onClose} title="New project">
+      <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+        <Field label="Name" error={error}>
+          {(ids) => <Input {...ids} name="name" required maxLength={200} autoFocus />}
+        </Field>
+        <Field label="Short name" hint="Stands in addresses. Left empty, it is made from the name.">
+          {(ids) => <Input {...ids} name="slug" pattern="[a-z0-9][a-z0-9\-]*" maxLength={63} />}
+        </Field>
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button look="primary" type="submit" busy={busy}>
+            Create
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,174 @@
+import {
+  Link,
+  Outlet,
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  useRouterState,
+} from "@tanstack/react-router";
+import { SearchX } from "lucide-react";
+import { Empty, Rows } from "./design/Surface";
+import { Failure } from "./design/Failure";
+import { ProjectsPage } from "./projects/ProjectsPage";
+import { ProjectRunsPage } from "./projects/ProjectRunsPage";
+import { RunPage } from "./runs/RunPage";
+import { SessionProvider } from "./session/SessionProvider";
+import { ProjectScope } from "./shell/ProjectScope";
+import { Shell } from "./shell/Shell";
+import { WatchPage } from "./watch/WatchPage";
+
+/** Pages that a signed-out visitor may open: each by a secret in its own address. */
+const OPEN = /^\/(invitations|share)\//;
+
+function Root() {
+  const isOpen = useRouterState({ select: (state) => OPEN.test(state.location.pathname) });
+  if (isOpen) return <Outlet />;
+  return (
+    <SessionProvider>
+      <Shell />
+    </SessionProvider>
+  );
+}
+
+function NotFound() {
+  return (
+    <Empty
+      icon={<SearchX />}
+      title="There is no such page"
+      action={
+        <Link to="/watch" className="text-sm font-medium text-accent hover:underline">
+          Go to Watch
+        </Link>
+      }
+    />
+  );
+}
+
+const root = createRootRoute({ component: Root, notFoundComponent: NotFound });
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/watch" });
+  },
+});
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  beforeLoad: () => {
+    // Whoever isn't signed in sees the sign-in form before this route is shown.
+    throw redirect({ to: "/watch" });
+  },
+});
+const watch = createRoute({ getParentRoute: () => root, path: "/watch", component: WatchPage });
+const projects = createRoute({
+  getParentRoute: () => root,
+  path: "/projects",
+  component: ProjectsPage,
+});
+
+function ProjectLayout() {
+  const { project } = projectRoute.useParams();
+  return (
+    <ProjectScope key={project} project={project}>
+      <Outlet />
+    </ProjectScope>
+  );
+}
+const projectRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/projects/$project",
+  component: ProjectLayout,
+});
+const projectRuns = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "/",
+  component: ProjectRunsPage,
+});
+const board = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "/board",
+  component: lazyRouteComponent(() => import("./board/BoardPage"), "BoardPage"),
+});
+const projectSettings = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./projects/ProjectSettingsPage"), "ProjectSettingsPage"),
+});
+
+const run = createRoute({ getParentRoute: () => root, path: "/runs/$run", component: RunPage });
+
+const adminPages = () => import("./admin/pages");
+const runtime = createRoute({
+  getParentRoute: () => root,
+  path: "/admin/runtime",
+  component: lazyRouteComponent(adminPages, "RuntimePage"),
+});
+const connections = createRoute({
+  getParentRoute: () => root,
+  path: "/admin/connections",
+  component: lazyRouteComponent(adminPages, "ConnectionsPage"),
+});
+const rejects = createRoute({
+  getParentRoute: () => root,
+  path: "/admin/rejects",
+  component: lazyRouteComponent(adminPages, "RejectsPage"),
+});
+const users = createRoute({
+  getParentRoute: () => root,
+  path: "/admin/users",
+  component: lazyRouteComponent(adminPages, "UsersPage"),
+});
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: "/admin/audit",
+  component: lazyRouteComponent(adminPages, "AuditPage"),
+});
+const account = createRoute({
+  getParentRoute: () => root,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./account/AccountPage"), "AccountPage"),
+});
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitations/$token",
+  component: lazyRouteComponent(() => import("./account/InvitationPage"), "InvitationPage"),
+});
+const share = createRoute({
+  getParentRoute: () => root,
+  path: "/share/$token",
+  component: lazyRouteComponent(() => import("./account/SharePage"), "SharePage"),
+});
+
+export const router = createRouter({
+  basepath: "/ui",
+  defaultPreload: "intent",
+  defaultPendingComponent: () => <Rows count={6} />,
+  defaultErrorComponent: ({ error, reset }) => <Failure error={error as Error} onRetry={reset} />,
+  scrollRestoration: true,
+  routeTree: root.addChildren([
+    home,
+    signIn,
+    watch,
+    projects,
+    projectRoute.addChildren([projectRuns, board, projectSettings]),
+    run,
+    runtime,
+    connections,
+    rejects,
+    users,
+    audit,
+    account,
+    invitation,
+    share,
+  ]),
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

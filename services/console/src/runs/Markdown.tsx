@@ -1,0 +1,33 @@
+import { compiler } from "markdown-to-jsx";
+import type { ReactNode } from "react";
+
+/** Markdown without raw HTML; pictures become links, for the page loads nothing from elsewhere. */
+export default function Markdown({ text }: { text: string }) {
+  return (
+    <div className="prose">
+      {compiler(text, {
+        disableParsingRawHTML: true,
+        forceBlock: true,
+        overrides: {
+          img: { component: Picture },
+          a: { component: Outward },
+        },
+      })}
+    </div>
+  );
+}
+
+function Picture({ src, alt }: { src?: string; alt?: string }) {
+  return <Outward {...(src ? { href: src } : {})}>{alt || "picture"}</Outward>;
+}
+
+function Outward({ href, children }: { href?: string; children?: ReactNode }) {
+  const isSafe = href !== undefined && /^(https?:|mailto:|#)/i.test(href);
+  return isSafe ? (
+    <a href={href} target="_blank" rel="noreferrer noopener">
+      {children}
+    </a>
+  ) : (
+    <span>{children}</span>
+  );
+}

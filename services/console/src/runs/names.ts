@@ -1,0 +1,15 @@
+import type { Run } from "@runcast/client";
+import { shortId } from "../design/format";
+
+/** What people call a run: its name, its key, or the end of its id. */
+export const nameOf = (run: Pick<Run, "name" | "key" | "id">): string =>
+  run.name ?? run.key ?? `Run ${shortId(run.id)}`;
+
+/** How far a run is, between 0 and 1, where it says so. */
+export function shareOf(run: Run): number | null {
+  const { progress } = run;
+  if (run.status === "completed") return 1;
+  if (typeof progress?.percent === "number") return Math.min(1, Math.max(0, progress.percent / 100));
+  if (progress?.step && progress.total_steps) return Math.min(1, progress.step / progress.total_steps);
+  return null;
+}

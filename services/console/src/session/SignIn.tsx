@@ -1,0 +1,124 @@
+import { Problem } from "@runcast/client";
+import { KeyRound } from "lucide-react";
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { Button } from "../design/Button";
+import { Field, Input } from "../design/Field";
+import { useTitle } from "../design/Page";
+import { Mark } from "../shell/Mark";
+import { setToken, signInWithCode, signInWithPassword, whoAmI } from "./session";
+
+/** By password, by the one-time link that the server printed, or with an API key. */
+export function SignIn({ onDone }: { onDone: () => void }) {
+  useTitle("Sign in");
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [withKey, setWithKey] = useState(false);
+
+  const attempt = async (action: () => Promise<void>): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    try {
+      await action();
+      onDone();
+    } catch (failure) {
+      setError(wordsFor(failure as Error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  useCodeOfAddress((code) => void attempt(() => signInWithCode(code)));
+
+  const submit = (event: FormEvent<HTMLFormElement>): void => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const text = (name: string): string => String(form.get(name) ?? "");
+    void attempt(() =>
+      withKey ? takeKey(text("key")) : signInWithPassword(text("email"), text("password")),
+    );
+  };
+
+  return (
+    <Door title="Sign in to Runcast">
+      <form onSubmit={submit} className="flex flex-col gap-4">
+        {withKey ? (
+          <Field label="API key" hint="Kept in this tab only. `runcast token` prints the local one.">
+            {(ids) => (
+              <Input {...ids} name="key" type="password" required autoComplete="off" placeholder="rc_…" />
+            )}
+          </Field>
+        ) : (
+          <>
+            <Field label="Email">
+              {(ids) => <Input {...ids} name="email" type="email" required autoComplete="username" />}
+            </Field>
+            <Field label="Password">
+              {(ids) => (
+                <Input {...ids} name="password" type="password" required autoComplete="current-password" />
+              )}
+            </Field>
+          </>
+        )}
+        {error && (
+          <p role="alert" className="rounded-md bg-bad-soft px-3 py-2 text-sm text-bad">
+            {error}
+          </p>
+        )}
+        <Button look="primary" type="submit" busy={busy}>
+          Sign in
+        </Button>
+        <Button
+          look="quiet"
+          icon={<KeyRound />}
+          onClick={() => {
+            setWithKey(!withKey);
+            setError(null);
+          }}
+        >
+          {withKey ? "Use email and password" : "Use an API key"}
+        </Button>
+      </form>
+      <p className="text-center text-xs text-muted">
+        On your own machine, <code className="font-mono">runcast up</code> prints a link that signs you
+        in.
+      </p>
+    </Door>
+  );
+}
+
+export function Door({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <main className="flex min-h-full items-center justify-center px-4 py-10">
+      <div className="flex w-full max-w-sm flex-col gap-6">
+        <div className="flex flex-col items-center gap-3">
+          <Mark className="size-10" />
+          <h1 className="text-xl font-semibold tracking-tight">{title}</h1>
+        </div>
+        <div className="flex flex-col gap-5 rounded-xl border bg-surface p-6 shadow-card">{children}</div>
+      </div>
+    </main>
+  );
+}
+
+async function takeKey(key: string): Promise<void> {
+  setToken(key.trim());
+  if ((await whoAmI()) !== null) return;
+  setToken(null);
+  throw new Problem(401, "This key isn't valid, or it has expired");
+}
+
+/** `/ui/sign-in#token=…`: the fragment never reaches a server's log, and is taken off at once. */
+function useCodeOfAddress(use: (code: string) => void): void {
+  const once = useRef(use);
+  useEffect(() => {
+    const code = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (!code) return;
+    history.replaceState(history.state, "", "/ui/");
+    once.current(code);
+  }, []);
+}
+
+function wordsFor(error: Error): string {
+  if (!(error instanceof Problem)) return "The server can't be reached.";
+  if (error.status === 429) return "Too many attempts. Wait a moment and try again.";
+  return error.detail ?? error.title;
+}

@@ -1,0 +1,179 @@
+import * as Radix from "@radix-ui/react-dialog";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Box, CornerDownLeft, Moon, Play, Search, Shield, SquareKanban, Tv, User } from "lucide-react";
+import { type ReactNode, useId, useMemo, useState } from "react";
+import { cx } from "../design/classes";
+import { shortId } from "../design/format";
+import { wordOf } from "../design/Status";
+import { client } from "../session/session";
+import { useMe } from "../session/SessionProvider";
+import { currentTheme, setTheme } from "./theme";
+
+interface Command {
+  id: string;
+  text: string;
+  hint: string;
+  icon: ReactNode;
+  run: () => void;
+}
+
+/** ⌘K: go anywhere, do anything, by typing a part of its name. */
+export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
+  return (
+    <Radix.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
+      <Radix.Portal>
+        <Radix.Overlay className="fixed inset-0 z-40 animate-fade bg-[light-dark(rgb(20_24_35/0.32),rgb(0_0_0/0.6))]" />
+        <Radix.Content
+          aria-describedby={undefined}
+          className="fixed top-[14vh] left-1/2 z-40 w-[calc(100vw-2rem)] max-w-xl -translate-x-1/2 animate-rise overflow-hidden rounded-xl bg-raised shadow-pop"
+        >
+          <Radix.Title className="sr-only">Command palette</Radix.Title>
+          <Content onClose={onClose} />
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}
+
+const MAX_SHOWN = 12;
+
+function Content({ onClose }: { onClose: () => void }) {
+  const id = useId();
+  const [text, setText] = useState("");
+  const [at, setAt] = useState(0);
+  const commands = useCommands();
+  const found = useMemo(() => matching(commands, text).slice(0, MAX_SHOWN), [commands, text]);
+  const choose = (command: Command | undefined): void => {
+    if (!command) return;
+    onClose();
+    command.run();
+  };
+  return (
+    <>
+      <div className="flex items-center gap-2.5 border-b px-4">
+        <Search aria-hidden className="size-4 shrink-0 text-faint" />
+        <input
+          autoFocus
+          role="combobox"
+          aria-expanded
+          aria-controls={`${id}-list`}
+          aria-activedescendant={found[at] ? `${id}-${at}` : undefined}
+          aria-label="What to do or where to go"
+          placeholder="Go to a project, a run, a page…"
+          className="h-12 w-full bg-transparent text-base outline-none placeholder:text-faint"
+          value={text}
+          onChange={(event) => {
+            setText(event.target.value);
+            setAt(0);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === "ArrowDown") setAt((at + 1) % Math.max(1, found.length));
+            else if (event.key === "ArrowUp") setAt((at - 1 + found.length) % Math.max(1, found.length));
+            else if (event.key === "Enter") choose(found[at]);
+            else return;
+            event.preventDefault();
+          }}
+        />
+      </div>
+      <ul id={`${id}-list`} role="listbox" aria-label="Commands" className="max-h-96 overflow-y-auto p-1.5">
+        {found.map((command, index) => (
+          <li
+            key={command.id}
+            id={`${id}-${index}`}
+            role="option"
+            aria-selected={index === at}
+            onPointerMove={() => setAt(index)}
+            onClick={() => choose(command)}
+            className={cx(
+              "flex h-10 cursor-pointer items-center gap-3 rounded-md px-2.5 text-sm [&_svg]:size-4",
+              index === at && "bg-hover",
+            )}
+          >
+            <span className="text-faint">{command.icon}</span>
+            <span className="min-w-0 truncate">{command.text}</span>
+            <span className="ml-auto shrink-0 text-xs text-faint">{command.hint}</span>
+            {index === at && <CornerDownLeft aria-hidden className="shrink-0 text-faint" />}
+          </li>
+        ))}
+      </ul>
+      {found.length === 0 && <p className="px-4 pb-5 text-center text-sm text-muted">Nothing by that name.</p>}
+    </>
+  );
+}
+
+function matching(commands: Command[], text: string): Command[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  return commands.filter((command) => {
+    const all = `${command.text} ${command.hint} ${command.id}`.toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+}
+
+function useCommands(): Command[] {
+  const navigate = useNavigate();
+  const me = useMe();
+  const projects = useQuery({
+    queryKey: ["projects"],
+    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
+    staleTime: 30_000,
+  });
+  const runs = useQuery({
+    queryKey: ["palette runs"],
+    queryFn: async () => (await client.runs({ limit: 100 })).data.runs,
+    staleTime: 10_000,
+  });
+  return useMemo(() => {
+    const page = (to: string, text: string, icon: ReactNode): Command => ({
+      id: to,
+      text,
+      hint: "Page",
+      icon,
+      run: () => void navigate({ to }),
+    });
+    const pages = [
+      page("/watch", "Watch", <Tv />),
+      page("/projects", "Projects", <Box />),
+      page("/account", "Account", <User />),
+      ...(me.isAdmin ? [page("/admin/runtime", "Admin", <Shield />)] : []),
+    ];
+    const theme = {
+      id: "theme",
+      text: "Switch between light and dark",
+      hint: "Command",
+      icon: <Moon />,
+      run: toggleTheme,
+    };
+    const ofProjects = (projects.data ?? []).flatMap(({ slug, name }) => [
+      {
+        id: `project ${slug}`,
+        text: name,
+        hint: "Project",
+        icon: <Box />,
+        run: () => void navigate({ to: "/projects/$project", params: { project: slug } }),
+      },
+      {
+        id: `board ${slug}`,
+        text: `${name} board`,
+        hint: "Board",
+        icon: <SquareKanban />,
+        run: () => void navigate({ to: "/projects/$project/board", params: { project: slug } }),
+      },
+    ]);
+    const ofRuns = (runs.data ?? []).map((run) => ({
+      id: `run ${run.id}`,
+      text: run.name ?? run.key ?? `Run ${shortId(run.id)}`,
+      hint: wordOf(run.status),
+      icon: <Play />,
+      run: () => void navigate({ to: "/runs/$run", params: { run: run.id } }),
+    }));
+    return [...pages, ...ofProjects, ...ofRuns, theme];
+  }, [navigate, me.isAdmin, projects.data, runs.data]);
+}
+
+export function toggleTheme(): void {
+  const isDark =
+    currentTheme() === "dark" ||
+    (currentTheme() === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  setTheme(isDark ? "light" : "dark");
+}

@@ -1,0 +1,86 @@
+import { Outlet, useNavigate, useParams, useRouterState } from "@tanstack/react-router";
+import { Menu as MenuIcon } from "lucide-react";
+import { useEffect, useMemo, useState } from "react";
+import { IconButton } from "../design/Button";
+import { ConnectionBadge, ConnectionStates } from "./ConnectionState";
+import { Mark } from "./Mark";
+import { Navigation } from "./Navigation";
+import { Palette, toggleTheme } from "./Palette";
+import { lastProject } from "./ProjectScope";
+import { ShortcutSheet } from "./ShortcutSheet";
+import { focusSearch, useShortcuts } from "./shortcuts";
+import { cx } from "../design/classes";
+
+/** The frame of every page: navigation, connection, palette, shortcuts. */
+export function Shell() {
+  const [palette, setPalette] = useState(false);
+  const [sheet, setSheet] = useState(false);
+  const [menu, setMenu] = useState(false);
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  useEffect(() => setMenu(false), [path]);
+  useGlobalShortcuts(() => setPalette(true), () => setSheet(true));
+  return (
+    <ConnectionStates>
+      <a
+        href="#content"
+        className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-raised focus:px-3 focus:py-2 focus:shadow-pop"
+      >
+        Skip to the content
+      </a>
+      <div className="flex h-full flex-col md:flex-row">
+        <div className="flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3 md:hidden">
+          <IconButton label="Menu" icon={<MenuIcon />} onClick={() => setMenu(true)} />
+          <Mark className="size-6" />
+          <span className="font-semibold">Runcast</span>
+          <span className="ml-auto">
+            <ConnectionBadge />
+          </span>
+        </div>
+        {menu && (
+          <button
+            type="button"
+            aria-label="Close the menu"
+            className="fixed inset-0 z-30 bg-[light-dark(rgb(20_24_35/0.32),rgb(0_0_0/0.6))] md:hidden"
+            onClick={() => setMenu(false)}
+          />
+        )}
+        <div
+          className={cx(
+            "inset-y-0 left-0 z-30 w-60 shrink-0 border-r bg-sunken md:static md:block md:w-56",
+            menu ? "fixed animate-fade" : "hidden",
+          )}
+        >
+          <Navigation onPalette={() => setPalette(true)} onShortcuts={() => setSheet(true)} />
+        </div>
+        <main id="content" tabIndex={-1} className="min-h-0 min-w-0 flex-1 overflow-y-auto outline-none">
+          <Outlet />
+        </main>
+      </div>
+      <Palette open={palette} onClose={() => setPalette(false)} />
+      <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
+    </ConnectionStates>
+  );
+}
+
+function useGlobalShortcuts(onPalette: () => void, onSheet: () => void): void {
+  const navigate = useNavigate();
+  const { project } = useParams({ strict: false });
+  const slug = project ?? lastProject();
+  useShortcuts(
+    useMemo(() => {
+      const inProject = (to: "/projects/$project" | "/projects/$project/board") => () => {
+        if (slug) void navigate({ to, params: { project: slug } });
+      };
+      return [
+        { keys: "mod+k", text: "Command palette", run: onPalette },
+        { keys: "?", text: "Shortcuts", run: onSheet },
+        { keys: "/", text: "Search", run: focusSearch },
+        { keys: "t", text: "Theme", run: toggleTheme },
+        { keys: "g w", text: "Watch", run: () => void navigate({ to: "/watch" }) },
+        { keys: "g p", text: "Projects", run: () => void navigate({ to: "/projects" }) },
+        { keys: "g r", text: "Runs", run: inProject("/projects/$project") },
+        { keys: "g b", text: "Board", run: inProject("/projects/$project/board") },
+      ];
+    }, [navigate, slug, onPalette, onSheet]),
+  );
+}

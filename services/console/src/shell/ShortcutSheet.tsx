@@ -1,0 +1,63 @@
+import { Dialog } from "../design/Dialog";
+import { Kbd } from "../design/Kbd";
+
+const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
+  [
+    "Anywhere",
+    [
+      ["⌘ K", "Command palette"],
+      ["/", "Search on this page"],
+      ["?", "This list"],
+      ["g w", "Watch"],
+      ["g p", "Projects"],
+      ["g r", "Runs of the project"],
+      ["g b", "Board of the project"],
+      ["t", "Light or dark"],
+    ],
+  ],
+  [
+    "Lists and boards",
+    [
+      ["j  k", "Next, previous"],
+      ["Enter", "Open"],
+      ["h  l", "Column to the left, to the right"],
+      ["[  ]", "Move a subtask left, right"],
+    ],
+  ],
+  [
+    "A log",
+    [
+      ["f", "Follow"],
+      ["n  N", "Next, previous match"],
+      ["Home  End", "First line, newest line"],
+      ["Esc", "Forget the chosen lines"],
+      ["[  ]", "Previous, next run"],
+    ],
+  ],
+];
+
+export function ShortcutSheet({ open, onClose }: { open: boolean; onClose: () => void }) {
+  return (
+    <Dialog open={open} onClose={onClose} title="Keyboard shortcuts" wide>
+      <div className="grid gap-6 sm:grid-cols-3">
+        {GROUPS.map(([title, rows]) => (
+          <section key={title}>
+            <h3 className="mb-2 text-sm font-semibold">{title}</h3>
+            <dl className="flex flex-col gap-1.5">
+              {rows.map(([keys, text]) => (
+                <div key={keys} className="flex items-center justify-between gap-3">
+                  <dt className="text-sm text-muted">{text}</dt>
+                  <dd className="flex shrink-0 gap-1">
+                    {keys.split("  ").map((key) => (
+                      <Kbd key={key}>{key}</Kbd>
+                    ))}
+                  </dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,111 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { Run } from "@runcast/client";
+import { memo, useCallback, useEffect, useSyncExternalStore } from "react";
+import { Dot } from "../design/Badge";
+import { LivenessBadge, StatusBadge, toneOf } from "../design/Status";
+import { Lasting } from "../design/Time";
+import { cx } from "../design/classes";
+import { count } from "../design/format";
+import { ProgressBar } from "../runs/ProgressBar";
+import { nameOf } from "../runs/names";
+import { client } from "../session/session";
+import { withoutEscapes } from "../log/ansi";
+import type { Latest, LatestLines } from "./latest";
+
+interface RunCardProps {
+  run: Run;
+  latest: LatestLines;
+  isChosen: boolean;
+  onChoose: (run: Run, isChosen: boolean) => void;
+}
+
+/** One run at a glance. Its size never changes, whatever happens in it. */
+export const RunCard = memo(function RunCard({ run, latest, isChosen, onChoose }: RunCardProps) {
+  const line = useLatest(run, latest);
+  return (
+    <li
+      className={cx(
+        "relative flex h-36 flex-col rounded-lg border bg-surface shadow-card transition-colors [contain-intrinsic-size:auto_144px] [content-visibility:auto] hover:border-edge",
+        isChosen && "border-accent",
+      )}
+    >
+      <div className="flex items-center gap-2 px-3 pt-2.5">
+        {run.status === "running" ? (
+          <Dot tone={run.liveness === "ok" || run.liveness === null ? "live" : "warn"} pulsing />
+        ) : (
+          <Dot tone={toneOf(run.status)} />
+        )}
+        <Link
+          to="/runs/$run"
+          params={{ run: run.id }}
+          data-card
+          className="min-w-0 flex-1 truncate text-sm font-medium after:absolute after:inset-0 after:rounded-lg focus-visible:outline-none focus-visible:after:outline-2 focus-visible:after:outline-accent"
+        >
+          {nameOf(run)}
+        </Link>
+        <label className="relative z-1 flex size-6 items-center justify-center">
+          <input
+            type="checkbox"
+            checked={isChosen}
+            aria-label={`Show ${nameOf(run)} in the stream`}
+            title="Show in the stream"
+            onChange={(event) => onChoose(run, event.target.checked)}
+          />
+        </label>
+      </div>
+      <p className="flex min-w-0 items-center gap-1.5 px-3 text-xs text-muted">
+        <span className="truncate">{run.agent_name ?? run.agent_type ?? "Agent"}</span>
+        {run.current_step && (
+          <>
+            <span aria-hidden className="text-faint">
+              ·
+            </span>
+            <span className="truncate">{run.current_step}</span>
+          </>
+        )}
+      </p>
+      <p
+        className={cx(
+          "mx-3 mt-2 line-clamp-2 h-9 overflow-hidden font-mono text-2xs leading-4.5 break-all",
+          line?.level === "error" ? "text-bad" : "text-muted",
+        )}
+      >
+        {line?.text ?? run.progress?.message ?? "Waiting for the first line…"}
+      </p>
+      <div className="mt-auto flex flex-col gap-1.5 px-3 pb-2.5">
+        <ProgressBar run={run} />
+        <p className="flex h-5 items-center gap-2 text-2xs text-muted">
+          <Lasting from={run.started_at ?? run.created_at} to={run.finished_at} />
+          <span className="nums">{count(line?.lineNumber ?? run.last_line_number)} lines</span>
+          <span className="ml-auto flex gap-1">
+            <LivenessBadge liveness={run.liveness} />
+            {run.status === "awaiting_feedback" && <StatusBadge status={run.status} />}
+          </span>
+        </p>
+      </div>
+    </li>
+  );
+});
+
+function useLatest(run: Run, latest: LatestLines): Latest | null {
+  const subscribe = useCallback(
+    (listener: () => void) => latest.subscribe(run.id, listener),
+    [latest, run.id],
+  );
+  const line = useSyncExternalStore(subscribe, () => latest.get(run.id));
+  // A run that was under way before the page opened has a newest line already.
+  const first = useQuery({
+    queryKey: ["newest line", run.id],
+    queryFn: async () => (await client.logs(run.id, { tail: 1 })).data.logs[0] ?? null,
+    enabled: line === null && run.last_line_number > 0,
+    staleTime: Infinity,
+  });
+  const entry = first.data;
+  useEffect(() => {
+    if (!entry) return;
+    const { line_number: lineNumber, message, level } = entry;
+    latest.put(run.id, { lineNumber, text: withoutEscapes(message).slice(0, 200), level });
+  }, [entry, latest, run.id]);
+  return line;
+}

@@ -1,0 +1,55 @@
+import tailwind from "@tailwindcss/vite";
+import react from "@vitejs/plugin-react";
+import { fileURLToPath } from "node:url";
+import { type Plugin, defineConfig } from "vite";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The page may load and reach its own origin only; no inline script or style runs. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' blob: data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+].join("; ");
+
+/** Stands in the page itself, so that it holds wherever the build is served from. */
+const contentSecurityPolicy: Plugin = {
+  name: "content-security-policy",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: POLICY },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
+export default defineConfig({
+  root: here("."),
+  base: "/ui/",
+  plugins: [react(), tailwind(), contentSecurityPolicy],
+  resolve: {
+    conditions: ["source", "module", "browser", "development|production"],
+    alias: { "react-remove-scroll": here("src/design/RemoveScroll.tsx") },
+  },
+  build: {
+    outDir: here("../api/runcast_api/console"),
+    emptyOutDir: true,
+    target: "es2023",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 700,
+    reportCompressedSize: true,
+  },
+  server: {
+    proxy: {
+      "^/(?!ui/)": { target: process.env["RUNCAST_URL"] ?? "http://localhost:8000" },
+    },
+  },
+});
