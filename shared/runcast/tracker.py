@@ -17,6 +17,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -146,8 +147,9 @@ class Calls(Guarded, Generic[R]):
         agent_name: str | None = None,
         event_type: str | None = None,
         payload: Any = None,
+        ts: datetime | None = None,
     ) -> R:
-        """One log entry."""
+        """One log entry; `ts` is its time, if that isn't now."""
         self._record(
             lambda recorder: recorder.log(
                 str(message),
@@ -155,6 +157,7 @@ class Calls(Guarded, Generic[R]):
                 agent_name=agent_name or self._fields["agent_name"],
                 event_type=event_type,
                 payload=payload,
+                ts=ts,
             )
         )
         return self._result()

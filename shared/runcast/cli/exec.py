@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import signal
 import sys
 from typing import Annotated
 
@@ -107,7 +108,8 @@ def _outcome(ended: Ended) -> tuple[str, str | None]:
     if ended.exit_code == exits.OK:
         return "completed", None
     reason = ended.signal.name if ended.signal else f"exit code {ended.exit_code}"
-    return ("cancelled" if ended.was_stopped else "failed"), reason
+    is_stopped = ended.was_stopped or ended.signal == signal.SIGINT
+    return ("cancelled" if is_stopped else "failed"), reason
 
 
 def _environment(tracker: RunTracker) -> dict[str, str]:

@@ -1,0 +1,56 @@
+"""`RuncastHandler`: the standard library's logging into a run.
+
+logging.getLogger().addHandler(RuncastHandler(project="demo"))
+"""
+
+import logging
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from runcast.feeder import THREAD_NAME
+from runcast.tracker import RunTracker
+
+_OWN_LOGGERS = ("runcast", "httpx", "httpcore")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class RuncastHandler(logging.Handler):
+    """Writes records into a run: `tracker`'s, or a run of its own, made from `fields` as
+    `RunTracker` takes them, which begins with the first record and ends with `close` (the
+    interpreter's end closes handlers).
+
+    The logger's name stands as `agent_name`; what was given as `extra` is the payload.
+    """
+
+    def __init__(
+        self, tracker: RunTracker | None = None, level: int = logging.NOTSET, **fields: Any
+    ) -> None:
+        super().__init__(level)
+        self._owns_run = tracker is None
+        self.tracker = tracker or RunTracker(**fields)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # What the SDK itself causes is left out: each such record would cause the next.
+        is_own = record.name.partition(".")[0] in _OWN_LOGGERS
+        if is_own or threading.current_thread().name == THREAD_NAME:
+            return
+        try:
+            text = self.format(record)
+        except Exception:  # a message that doesn't fit its arguments: as logging treats it
+            self.handleError(record)
+            return
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        self.tracker.log(
+            text,
+            level=record.levelname.lower(),
+            agent_name=record.name,
+            payload=extra or None,
+            ts=datetime.fromtimestamp(record.created, UTC),
+        )
+
+    def close(self) -> None:
+        """Ends the run if it is the handler's own."""
+        if self._owns_run:
+            self.tracker.finish()
+        super().close()

@@ -1,0 +1,139 @@
+"""`Publisher` and `AsyncPublisher`: messages straight into Redis, for workers that have it.
+
+    Publisher("redis://localhost:6379").log(run_id, "thinking…")
+
+Each message goes by `XADD` into the ingest stream and carries an id, so that one that redis-py
+sends twice (it retries) counts once.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import redis
+import redis.asyncio
+
+from runcast import encoding, errors, messages
+from runcast.connection import find
+from runcast.messages import INGEST_STREAM, Message
+
+R = TypeVar("R")
+
+
+class Messages(Generic[R]):
+    """What can be published. `R` is what calls return: the stream's entry id, or that awaited.
+
+    `project` creates runs that don't exist yet. Errors are redis-py's.
+    """
+
+    def __init__(
+        self, send: Callable[[bytes], R], *, project: str | None = None, auth: str | None = None
+    ) -> None:
+        self._send = send
+        self._named = {
+            name: value for name, value in (("project", project), ("auth", auth)) if value
+        }
+
+    def publish(self, message: Message) -> R:
+        """Any message of `docs/protocol.md`, workers."""
+        return self._send(encoding.encode({**self._named, **message}))
+
+    def started(self, run_id: str, **fields: Any) -> R:
+        return self.publish(messages.started(run_id, **fields))
+
+    def completed(self, run_id: str, *, result: Any = None, pr_url: str | None = None) -> R:
+        return self.publish(messages.completed(run_id, result=result, pr_url=pr_url))
+
+    def failed(self, run_id: str, error: str, *, will_retry: bool | None = None) -> R:
+        return self.publish(messages.failed(run_id, error, will_retry=will_retry))
+
+    def log(self, run_id: str, message: str, **fields: Any) -> R:
+        """One entry: `level`, `agent_name`, `event_type`, `payload`, `ts`."""
+        return self.publish(messages.log(run_id, message, **fields))
+
+    def lines(
+        self, run_id: str, source: str, texts: Sequence[str], *, first_line: int, first_offset: int
+    ) -> R:
+        return self.publish(
+            messages.lines(run_id, source, texts, first_line=first_line, first_offset=first_offset)
+        )
+
+    def progress(self, run_id: str, stage: str, message: str, **numbers: Any) -> R:
+        return self.publish(messages.progress(run_id, stage, message, **numbers))
+
+    def artifact(self, run_id: str, step_name: str, content: Any) -> R:
+        return self.publish(messages.artifact(run_id, step_name, content))
+
+    def event(self, run_id: str, name: str, data: dict[str, Any]) -> R:
+        """An event of one's own, `x:<name>`."""
+        return self.publish(messages.custom(run_id, name, data))
+
+    def worker_status(self, worker_id: str, **fields: Any) -> R:
+        return self.publish(messages.worker_status(worker_id, **fields))
+
+    def runtime_event(self, **fields: Any) -> R:
+        return self.publish(messages.runtime_event(**fields))
+
+
+class Publisher(Messages[str]):
+    """Blocking."""
+
+    def __init__(
+        self, redis_url: str | None = None, *, project: str | None = None, auth: str | None = None
+    ) -> None:
+        self._redis = redis.Redis.from_url(_url(redis_url))
+        super().__init__(self._add, project=project, auth=auth)
+
+    def _add(self, message: bytes) -> str:
+        entry: Any = self._redis.xadd(INGEST_STREAM, {"m": message})
+        return str(entry.decode())
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncPublisher(Messages[Awaitable[str]]):
+    """For asyncio."""
+
+    def __init__(
+        self, redis_url: str | None = None, *, project: str | None = None, auth: str | None = None
+    ) -> None:
+        self._redis = redis.asyncio.Redis.from_url(_url(redis_url))
+        super().__init__(self._add, project=project, auth=auth)
+
+    async def _add(self, message: bytes) -> str:
+        entry: Any = await self._redis.xadd(INGEST_STREAM, {"m": message})
+        return str(entry.decode())
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def _url(given: str | None) -> str:
+    """What is given, else the local server's Redis. Raises `NotConfigured`."""
+    url = given or find().redis_url
+    if not url:
+        raise errors.NotConfigured("no Redis is known: give its URL")
+    return url

@@ -1,0 +1,118 @@
+"""`RuntimeEventSink`: calls, fallbacks, retries and breakers of an agent's runtime, for operators.
+
+sink = RuntimeEventSink(worker_id="runner-1")
+sink.record("provider_runtime", "CALL", "OK", entity_id="openai/gpt", metadata={"ms": 812})
+"""
+
+import atexit
+from types import TracebackType
+from typing import Any, Self
+
+from runcast import times
+from runcast.background import Background, Kept
+from runcast.client import people
+from runcast.client.calls import Call
+from runcast.client.clients import Client
+from runcast.guard import Guarded, harmless
+from runcast.ids import uuid7
+
+LAYERS = frozenset(
+    {"provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"}
+)
+OPERATIONS = frozenset(
+    {"CALL", "FALLBACK", "RETRY", "TOOL_CALL", "TOOL_LOOP", "TASK", "HEARTBEAT", "BREAKER"}
+)
+BATCH = 200
+FLUSH_SECONDS = 2.0
+
+
+class RuntimeEventSink(Guarded):
+    """Keeps the last events in memory and sends them, best effort: what can't be sent while more
+    than `keep` wait is dropped, and counted in `dropped`. Never raises, never waits."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str | None = None,
+        keep: int = 1_000,
+        url: str | None = None,
+        token: str | None = None,
+        offline: bool = False,
+    ) -> None:
+        super().__init__()
+        self._worker_id = worker_id
+        self._kept = Kept(keep)
+        self._sending: list[dict[str, Any]] = []
+        self._background: Background | None = None
+        if not offline:
+            self._background = Background(
+                "runtime events",
+                lambda: Client(url, token, timeout_seconds=10.0),
+                self._next_call,
+                every_seconds=1.0,
+                failed=lambda _: self._kept.put_back(self._sending),
+            )
+            self._background.start()
+            atexit.register(self.close)
+
+    @property
+    def last(self) -> list[dict[str, Any]]:
+        """The last events, oldest first, sent or not."""
+        return list(self._kept.last)
+
+    @property
+    def dropped(self) -> int:
+        return self._kept.dropped
+
+    @harmless("record a runtime event")
+    def record(
+        self,
+        layer: str,
+        operation: str,
+        reason_code: str,
+        entity_id: str,
+        *,
+        task_id: str | None = None,
+        persona_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """One event. `layer` and `operation` are those of `LAYERS` and `OPERATIONS`."""
+        if layer not in LAYERS or operation not in OPERATIONS:
+            raise ValueError(f"no layer {layer!r} with an operation {operation!r}")
+        event = {
+            "id": str(uuid7()),
+            "layer": layer,
+            "operation": operation,
+            "reason_code": reason_code,
+            "entity_id": entity_id,
+            "task_id": task_id,
+            "persona_id": persona_id,
+            "worker_id": self._worker_id,
+            "metadata": metadata or {},
+            "occurred_at": times.to_milliseconds(times.now()),
+        }
+        self._kept.add({name: value for name, value in event.items() if value is not None})
+        if self._background is not None:
+            self._background.wake()
+
+    def close(self) -> None:
+        """Sends what waits, for at most 2 s."""
+        if self._background is not None:
+            atexit.unregister(self.close)
+            self._background.close(FLUSH_SECONDS)
+            self._background = None
+
+    def _next_call(self) -> Call[Any] | None:
+        self._sending = self._kept.take(BATCH)
+        return people.add_runtime_events(self._sending) if self._sending else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

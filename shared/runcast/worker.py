@@ -1,0 +1,141 @@
+"""`Worker`: a worker process reports its status, and that of its circuit breaker.
+
+with Worker("runner-1", agent_type="phase1_reply_runner", breaker=breaker.snapshot) as worker:
+    with worker.task(task_id):
+        ...
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from runcast.background import Background
+from runcast.client import people
+from runcast.client.calls import Call
+from runcast.client.clients import Client
+from runcast.guard import Guarded, harmless
+
+INTERVAL_SECONDS = 15.0
+FLUSH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class BreakerSnapshot:
+    """A circuit breaker, as it stands. An open one makes the worker `DEGRADED`."""
+
+    is_open: bool
+    reason: str | None = None
+
+
+class Worker(Guarded):
+    """Sends the status every `interval_seconds`, and at start, stop, and a task's begin and end.
+
+    Nothing here raises into the host program or makes it wait: a status that can't be sent is
+    replaced by the next. `expect_next_in_s` stands in the metadata, so that a watcher knows by
+    when to miss the worker.
+    """
+
+    def __init__(
+        self,
+        worker_id: str,
+        agent_type: str,
+        *,
+        breaker: Callable[[], BreakerSnapshot] | None = None,
+        interval_seconds: float = INTERVAL_SECONDS,
+        metadata: dict[str, Any] | None = None,
+        url: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.worker_id = worker_id
+        self.agent_type = agent_type
+        self._breaker = breaker
+        self._interval_seconds = interval_seconds
+        self._metadata = dict(metadata or {})
+        self._tasks: list[str | None] = []
+        self._status: str | None = None
+        self._due: list[Call[Any]] = []
+        self._lock = threading.Lock()
+        self._background = Background(
+            f"worker {worker_id}",
+            lambda: Client(url, token, timeout_seconds=10.0),
+            self._next_call,
+            every_seconds=interval_seconds,
+            tick=self._tick,
+        )
+
+    def start(self) -> Self:
+        self._change("IDLE")
+        self._background.start()
+        return self
+
+    def stop(self) -> None:
+        """Says `STOPPED`, and waits for that at most 2 s."""
+        self._change("STOPPED")
+        self._background.close(FLUSH_SECONDS)
+
+    @contextlib.contextmanager
+    def task(self, task_id: str | None = None) -> Iterator[None]:
+        """The worker is at a task for as long as the block lasts."""
+        self._tasks.append(task_id)
+        self._change("RUNNING")
+        try:
+            yield
+        finally:
+            self._tasks.remove(task_id)
+            self._change("RUNNING" if self._tasks else "IDLE")
+
+    def report(self, **metadata: Any) -> None:
+        """Sends the status now, with more in its metadata."""
+        self._metadata.update(metadata)
+        self._change(self._status or "IDLE")
+
+    @harmless("report the worker's status")
+    def _change(self, status: str) -> None:
+        self._status = status
+        with self._lock:
+            self._due.append(self._call())
+            # Each change is told; when nobody takes them, the newest ones are enough.
+            del self._due[:-16]
+        self._background.wake()
+
+    def _next_call(self) -> Call[Any] | None:
+        with self._lock:
+            return self._due.pop(0) if self._due else None
+
+    def _tick(self) -> None:
+        """An interval is over: the status as it now is, with the breaker's state."""
+        if self._status != "STOPPED":
+            with self._lock:
+                self._due.append(self._call())
+
+    def _call(self) -> Call[Any]:
+        breaker = self._snapshot()
+        is_degraded = breaker.is_open and self._status != "STOPPED"
+        return people.put_worker_status(
+            self.worker_id,
+            self.agent_type,
+            "DEGRADED" if is_degraded else str(self._status),
+            circuit_open=breaker.is_open,
+            circuit_reason=breaker.reason,
+            current_task_id=self._tasks[-1] if self._tasks else None,
+            metadata={"expect_next_in_s": 2 * self._interval_seconds, **self._metadata},
+        )
+
+    @harmless("read the circuit breaker", otherwise=BreakerSnapshot(False))
+    def _snapshot(self) -> BreakerSnapshot:
+        return self._breaker() if self._breaker is not None else BreakerSnapshot(False)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
