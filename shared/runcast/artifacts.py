@@ -1,5 +1,6 @@
 """Outputs of a run's steps, as files: `artifacts/<step>/v<N>.<ext>`."""
 
+import base64
 import hashlib
 import mimetypes
 import os
@@ -28,10 +29,6 @@ class Source:
     path: Path | None = None
     media_type: str | None = None
     moves: bool = True
-
-    @property
-    def is_json(self) -> bool:
-        return self.path is None and not isinstance(self.content, (str, bytes))
 
     def described(self) -> tuple[str, str]:
         """Media type and file extension (with its dot)."""
@@ -63,6 +60,20 @@ def store(directory: RunDirectory, step_name: str, version: int, source: Source)
         "sha256": _digest(target),
         "path": target.relative_to(directory.path).as_posix(),
     }
+
+
+def inline(source: Source, size: int, limit: int) -> dict[str, Any]:
+    """The content as a message carries it; empty for a file, or beyond `limit` bytes."""
+    if source.path is not None or size > limit:
+        return {}
+    if not isinstance(source.content, (str, bytes)):
+        return {"content": source.content}
+    text = (
+        source.content
+        if isinstance(source.content, bytes)
+        else source.content.encode(errors="replace")
+    )
+    return {"content_base64": base64.b64encode(text).decode()}
 
 
 def folder_name(step_name: str) -> str:

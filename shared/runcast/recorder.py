@@ -271,10 +271,8 @@ class Recorder:
         version = 1 + sum(entry["step_name"] == step_name for entry in known)
         entry = artifacts.store(self.directory, step_name, version, source)
         index_artifact(self.directory, entry)
-        message = messages.event("artifact:created", self.run_id, entry)
-        if source.is_json and entry["size"] <= INLINE_ARTIFACT_BYTES:
-            message["data"] = {**entry, "content": source.content}
-        self._keep(message)
+        inline = artifacts.inline(source, entry["size"], INLINE_ARTIFACT_BYTES)
+        self._keep(messages.event("artifact:created", self.run_id, {**entry, **inline}))
         return entry
 
     def _has_output(self) -> bool:

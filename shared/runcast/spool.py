@@ -20,6 +20,12 @@ class Portion:
     def next_line(self) -> int:
         return self.first_line + len(self.lines)
 
+    def before(self, number: int) -> "Portion":
+        """Its first `number` lines."""
+        lines = self.lines[:number]
+        size = sum(map(len, lines)) + number
+        return Portion(lines, self.first_line, self.first_offset, self.first_offset + size)
+
 
 class SpoolReader:
     """Reads on from a place, which `seek` changes and `read` doesn't: one reads on when what was

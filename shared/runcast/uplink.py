@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 SPOOL = "spool.jsonl"
 _ARTIFACT = b'"type":"artifact:created"'
+_CONTENT = (b'"content":', b'"content_base64":')
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
 _CREATION_FIELDS = (
     "id",
@@ -74,17 +75,20 @@ class Uplink:
         return self._send(source, Portion([], 1, 0, 0), None)
 
     def send(self, source: str, portion: Portion, closed: Json | None = None) -> tuple[int, int]:
-        """Sends lines; answers the line and byte that the server needs next."""
-        for line in portion.lines:
-            if source == SPOOL and _ARTIFACT in line:
-                self.upload(orjson.loads(line)["data"])
+        """Sends lines; answers the line and byte that the server needs next, which may be in the
+        middle: an artifact's file goes after what came before it in the spool."""
+        if source == SPOOL:
+            files = [n for n, line in enumerate(portion.lines) if is_file_of(line)]
+            if files and files[0] == 0:
+                self.upload(orjson.loads(portion.lines[0])["data"])
+                files = files[1:]
+            if files:
+                return self._send(source, portion.before(files[0]), None)
         return self._send(source, portion, closed)
 
     def upload(self, artifact: Json) -> None:
         """Sends an artifact's file, once per `artifact_id`; its entry in the spool adds nothing
         then. One that is not there, or refused, is named in a warning."""
-        if "content" in artifact:
-            return
         file = self._beneath(artifact["path"])
         if file is None:
             logger.warning("%s: %s is not there", self._directory.path, artifact["path"])
@@ -172,6 +176,11 @@ class Uplink:
         root = self._directory.path.resolve()
         file = (root / path).resolve()
         return file if file.is_relative_to(root) and file.is_file() else None
+
+
+def is_file_of(line: bytes) -> bool:
+    """Whether a line of a spool is an artifact whose content is not in it."""
+    return _ARTIFACT in line and not any(name in line for name in _CONTENT)
 
 
 def _is_worth_retrying(error: errors.ApiError) -> bool:
