@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -65,8 +65,8 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
 def place(url: str) -> str:
     """Where a URL points, without its secrets."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{host}:{parts.port}" if parts.port else host or parts.path
+    host = parts.hostname or next(iter(parse_qs(parts.query).get("host", [])), parts.path)
+    return f"{host}:{parts.port}" if parts.port else host
 
 
 async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float, say: Say) -> None:

@@ -39,13 +39,15 @@ def up(url: str) -> list[str]:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        raise MigrationError((done.stderr or done.stdout).strip())
-    return [
+    begun = [
         line.removeprefix("Applying: ")
         for line in done.stdout.splitlines()
         if line.startswith("Applying: ")
     ]
+    if done.returncode != 0:
+        at = f"in {begun[-1]}: " if begun else ""
+        raise MigrationError(at + (done.stderr or done.stdout).strip())
+    return begun
 
 
 def _dbmate() -> str:

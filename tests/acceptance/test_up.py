@@ -14,6 +14,7 @@ import httpx
 import pytest
 import redis
 from tests.processes import Process, Up, wait_for
+from tests.urls import in_database
 
 # What the contract promises, with room for a machine that has other things to do.
 STOP_MARK_SECONDS = 5.0
@@ -191,7 +192,7 @@ def test_absent_servers_are_awaited_and_then_given_up(directory: Path) -> None:
 
 
 def test_it_runs_on_servers_of_ones_own(directory: Path, postgres_url: str, redis_url: str) -> None:
-    url = postgres_url.replace("/postgres", "/of_ones_own", 1)
+    url = in_database(postgres_url, "of_ones_own")
     up = Up.at(directory, "--database-url", url, "--redis-url", redis_url)
     try:
         up.start_ready()
