@@ -8,11 +8,10 @@ problem details; from then on the stream speaks for itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -79,13 +78,15 @@ class App:
             if "/connections" in scope["path"]:
                 await self._manage(scope, receive, send)
                 return
-            opening = await self._authorize(scope)
-            async with self._slot(opening):
-                await self._stream(opening, receive, send)
+            subscriber = await self._open(scope, receive, send)
         except Problem as problem:
-            await _refuse(send, problem)
+            return await _refuse(send, problem)
         except (OSError, TimeoutError, *CONNECTION_ERRORS):
-            await _refuse(send, Unavailable("a backing service can't be reached"))
+            return await _refuse(send, Unavailable("a backing service can't be reached"))
+        try:
+            await subscriber.serve()
+        finally:
+            await self._close(subscriber)
 
     # ------------------------------------------------------------------ before the first byte
 
@@ -105,19 +106,13 @@ class App:
             run_id, found = await access.run_id(connection, principal, match[1], query.project)
             return Opening(principal, found.id, filters.of_run(run_id), query, run_id)
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, opening: Opening) -> AsyncIterator[None]:
+    async def _take_slot(self, opening: Opening) -> None:
         """A place among the caller's streams, counted over all hubs."""
         limit = self._limit(opening.principal)
-        name = opening.principal.limit_name
         wait = SLOT_WAIT_SECONDS if opening.query.position is not None else 0.0
-        if not await self._hub.leases.take(name, limit, wait_seconds=wait):
+        if not await self._hub.leases.take(opening.principal.limit_name, limit, wait_seconds=wait):
             metrics.REFUSED.inc()
             raise LimitReached(f"at most {limit} streams at once", retry_after_seconds=5)
-        try:
-            yield
-        finally:
-            await asyncio.shield(self._hub.leases.give_back(name))
 
     def _limit(self, principal: Principal) -> int:
         settings = self._hub.settings
@@ -145,34 +140,49 @@ class App:
 
     # ------------------------------------------------------------------ the stream
 
-    async def _stream(self, opening: Opening, receive: Receive, send: Send) -> None:
-        room = await self._hub.room(opening.project_id)
-        snapshot = await self._snapshots.take(opening.project_id)
-        start = opening.start(snapshot)
-        buffer = self._hub.settings.event_channel_buffer
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> Subscriber:
+        """A stream whose first bytes are sent. What is only needed for that ends with this call: an
+        open stream costs what its subscriber holds."""
+        opening = await self._authorize(scope)
+        await self._take_slot(opening)
+        try:
+            room = await self._hub.room(opening.project_id)
+            snapshot = await self._snapshots.take(opening.project_id)
+            start = opening.start(snapshot)
+            await receive()
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": _headers(snapshot)}
+            )
+        except BaseException:
+            await self._hub.leases.give_back(opening.principal.limit_name)
+            raise
         subscriber = Subscriber(
             room,
             f"{self._hub.id}.{secrets.token_urlsafe(12)}",
             opening.principal,
             opening.filter,
+            self._hub.timing,
             cursor=start.cursor,
-            max_lag=buffer if opening.query.skips_lag else None,
+            max_lag=self._hub.settings.event_channel_buffer if opening.query.skips_lag else None,
         )
-        await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": _headers(snapshot)})
         subscriber.attach(send, receive)
         self._hub.add(subscriber)
         try:
             await self._begin(subscriber, opening, start, snapshot)
-            await subscriber.serve()
         except Gone:
             subscriber.is_gone = True
         except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
             log.warning("stream.given_up", connection=subscriber.connection_id, error=str(error))
             subscriber.end("shutdown")
-        finally:
-            subscriber.detach()
-            self._hub.remove(subscriber)
+        except BaseException:
+            await self._close(subscriber)
+            raise
+        return subscriber
+
+    async def _close(self, subscriber: Subscriber) -> None:
+        """The last words, and everything given back."""
+        self._hub.remove(subscriber)
+        await asyncio.shield(self._hub.leases.give_back(subscriber.principal.limit_name))
         reason = subscriber.ending or "shutdown"
         await subscriber.say_bye(
             reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))

@@ -24,7 +24,7 @@ from runcast_hub.link import Link
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.source import Source
-from runcast_hub.subscriber import Subscriber
+from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.wheel import Wheel, jittered
 from runcast_server import bus as buses
 from runcast_server import history
@@ -60,7 +60,9 @@ class Hub:
         self.settings = settings
         self.database = database
         self.leases = Leases(bus, self.id)
-        self.wheel = Wheel()
+        self.timing = Timing(
+            Wheel(), settings.sse_heartbeat_interval_s, settings.sse_connection_timeout_m * 60
+        )
         self.control = Control(bus, self.id, lambda request: answer(self, request))
         self.link = Link(bus, self.id, self._on_message, self.control.hear, self._compare_soon)
         self.subscribers: dict[str, Subscriber] = {}
@@ -73,7 +75,6 @@ class Hub:
         self._compare_now = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._closing: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ rooms
 
@@ -99,24 +100,20 @@ class Hub:
         room.start(positions[project_id])
         self._rooms[project_id] = room
         metrics.ROOMS.set(len(self._rooms))
-        self._close_later(room)
         return room
 
-    def _close_later(self, room: Room) -> None:
-        self.wheel.after(LINGER_SECONDS, lambda: self._close_if_empty(room))
-
-    def _close_if_empty(self, room: Room) -> None:
-        if self._rooms.get(room.project_id) is not room:
-            return
-        if room.subscribers:
-            self._close_later(room)
-            return
-        del self._rooms[room.project_id]
-        room.close()
-        metrics.ROOMS.set(len(self._rooms))
-        task = asyncio.create_task(self.link.unsubscribe(room.project_id))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    async def _keep_closing(self) -> None:
+        """Closes rooms that have been empty for a while."""
+        empty_before: set[Room] = set()
+        while True:
+            await asyncio.sleep(LINGER_SECONDS)
+            empty = {room for room in self._rooms.values() if not room.subscribers}
+            for room in empty & empty_before:
+                del self._rooms[room.project_id]
+                room.close()
+                await self.link.unsubscribe(room.project_id)
+            metrics.ROOMS.set(len(self._rooms))
+            empty_before = empty
 
     def _on_message(self, channel: str, data: bytes) -> None:
         match = _LIVE.fullmatch(channel)
@@ -135,10 +132,7 @@ class Hub:
         """Starts the timers of a new stream."""
         self.subscribers[subscriber.connection_id] = subscriber
         metrics.CONNECTIONS.set(len(self.subscribers))
-        self._beat_later(subscriber, jittered(self.settings.sse_heartbeat_interval_s))
-        self.wheel.after(
-            self.settings.sse_connection_timeout_m * 60, lambda: subscriber.end("timeout")
-        )
+        self.timing.wheel.after(jittered(self._first_beat_seconds()), subscriber)
         if self.is_draining:
             subscriber.end("shutdown")
 
@@ -149,13 +143,8 @@ class Hub:
             self._all_gone.set()
         metrics.CONNECTIONS.set(len(self.subscribers))
 
-    def _beat_later(self, subscriber: Subscriber, seconds: float) -> None:
-        self.wheel.after(seconds, lambda: self._beat(subscriber))
-
-    def _beat(self, subscriber: Subscriber) -> None:
-        if subscriber.connection_id in self.subscribers:
-            subscriber.beat()
-            self._beat_later(subscriber, self.settings.sse_heartbeat_interval_s)
+    def _first_beat_seconds(self) -> float:
+        return min(self.timing.heartbeat_seconds, self.timing.lifetime_seconds)
 
     # ------------------------------------------------------------------ comparing with Postgres
 
@@ -235,7 +224,8 @@ class Hub:
             self._keep_completing(),
             self.leases.run(),
             self.control.run(),
-            self.wheel.run(),
+            self.timing.wheel.run(),
+            self._keep_closing(),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         self._tasks += tasks

@@ -23,6 +23,7 @@ from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.stepping import Suspended, step
+from runcast_hub.wheel import Wheel
 from runcast_server import frames
 from runcast_server.auth import Principal
 from runcast_server.db import CONNECTION_ERRORS, Pool
@@ -54,6 +55,15 @@ class FilterChange:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The timers of a hub's streams, shared by all of them."""
+
+    wheel: Wheel
+    heartbeat_seconds: float
+    lifetime_seconds: float
+
+
 class Subscriber:
     """One open stream. Its methods run in the event loop's thread."""
 
@@ -75,6 +85,7 @@ class Subscriber:
         "pending_filter",
         "principal",
         "room",
+        "timing",
         "was_slow",
     )
 
@@ -84,6 +95,7 @@ class Subscriber:
         connection_id: str,
         principal: Principal,
         wanted: Filter,
+        timing: Timing,
         *,
         cursor: int,
         max_lag: int | None = None,
@@ -92,6 +104,7 @@ class Subscriber:
         self.connection_id = connection_id
         self.principal = principal
         self.filter = wanted
+        self.timing = timing
         self.cursor = cursor
         self.history_number = room.history_number
         self.max_lag = max_lag
@@ -112,24 +125,37 @@ class Subscriber:
     def hand(self, message: dict[str, Any]) -> bool:
         """Gives a live subscriber its next bytes; False when it stops being live."""
         assert self._send is not None
+        coroutine = self._send(message)
         try:
-            suspended = step(self._send(message))  # type: ignore[arg-type]
+            # `stepping.step`, written out: this line runs once per delivery.
+            future = coroutine.send(None)  # type: ignore[attr-defined]
+        except StopIteration:
+            self.bytes_sent += len(message["body"])
+            return True
         except (OSError, RuntimeError):
             self.is_gone = True
-            self.cursor = self.room.delivered
-            self.wake()
-            return False
-        self.bytes_sent += len(message["body"])
-        if suspended is None:
-            return True
+        else:
+            self._suspended = Suspended(coroutine, future)  # type: ignore[arg-type]
         self.cursor = self.room.delivered
-        self._suspended = suspended
         self.wake()
         return False
 
-    def beat(self) -> None:
+    def on_time(self) -> None:
+        """What the wheel calls: the end of the stream's time, or its heartbeat; and sets the next one."""
+        if self not in self.room.subscribers:
+            if not self.is_gone and self.ending is None:
+                self.timing.wheel.after(1.0, self)  # Its first bytes are still under way.
+            return
+        remaining = self.connected_at + self.timing.lifetime_seconds - time.monotonic()
+        if remaining <= 0:
+            self.end("timeout")
+            return
+        self._beat()
+        self.timing.wheel.after(min(self.timing.heartbeat_seconds, remaining), self)
+
+    def _beat(self) -> None:
         """Sends a live subscriber its heartbeat; one that is being written to needs none."""
-        if self in self.room.subscribers and self.room.part(self):
+        if self.room.part(self):
             self.cursor = self.room.delivered
             body = frames.heartbeat(self.cursor)
             if self.hand({"type": "http.response.body", "body": body, "more_body": True}):
@@ -182,13 +208,42 @@ class Subscriber:
             self._receive = None
 
     async def serve(self) -> None:
-        """Delivers until the stream ends: `ending` says why, unless the client is gone. Raises `Gone`."""
-        self.room.enter(self)
+        """Delivers until the stream ends: `ending` says why, unless the client is gone.
+
+        The wait of an idle stream stands right here: each coroutine between a stream and its wait
+        would cost as much memory as the stream's other state.
+        """
+        room = self.room
+        room.enter(self)
         try:
             while not self.is_gone and self.ending is None:
-                await self._advance()
+                if not self._is_at_end():
+                    await self._advance()
+                    continue
+                self._wakeup = asyncio.get_running_loop().create_future()
+                room.join(self)
+                try:
+                    await self._wakeup
+                finally:
+                    if room.part(self):
+                        self.cursor = room.delivered
+                    self._wakeup = None
+                if self._suspended is not None:
+                    await self._finish_suspended()
+        except Gone:
+            self.is_gone = True
         finally:
-            self.room.leave(self)
+            room.leave(self)
+            self.detach()
+
+    def _is_at_end(self) -> bool:
+        """Whether there is nothing to do but to be live."""
+        return (
+            self.cursor == self.room.delivered
+            and self.history_number == self.room.history_number
+            and self.pending_filter is None
+            and self.finish_after is None
+        )
 
     async def _advance(self) -> None:
         room = self.room
@@ -199,24 +254,22 @@ class Subscriber:
         elif self.cursor < room.delivered:
             await self._read_on()
         elif self.cursor > room.delivered:
-            await self._wait_for_room()
-        elif self.finish_after is not None and self.cursor >= self.finish_after:
-            self.end("complete")
-        else:
-            await self._live()
+            await self._wait_for_room(self.cursor)
+        elif self.finish_after is not None:
+            await self._finish(self.finish_after)
 
-    async def _live(self) -> None:
-        self._wakeup = asyncio.get_running_loop().create_future()
-        self.room.join(self)
-        try:
-            await self._wakeup
-        finally:
-            if self.room.part(self):
-                self.cursor = self.room.delivered
-            self._wakeup = None
-        if self._suspended is not None:
-            self._note_slow()
-            suspended, self._suspended = self._suspended, None
+    async def _finish(self, seq: int) -> None:
+        """Ends the stream as complete when everything up to `seq` was sent."""
+        if self.cursor < seq:
+            await self._wait_for_room(seq)
+        else:
+            self.end("complete")
+
+    async def _finish_suspended(self) -> None:
+        """Waits for the socket that was full when the room handed over its last bytes."""
+        self._note_slow()
+        suspended, self._suspended = self._suspended, None
+        if suspended is not None:
             await self._patiently(suspended)
 
     def _note_slow(self) -> None:
@@ -251,11 +304,11 @@ class Subscriber:
         # A send to a socket with room never suspends: without this a long replay would hold the loop.
         await asyncio.sleep(0)
 
-    async def _wait_for_room(self) -> None:
-        """The snapshot that this client got is newer than what the room has delivered."""
+    async def _wait_for_room(self, number: int) -> None:
+        """Postgres showed us events up to `number` that the room has not delivered yet."""
         try:
             async with asyncio.timeout(BLIND_SECONDS):
-                await self.room.reached(self.cursor)
+                await self.room.reached(number)
         except TimeoutError:
             self.end("shutdown")
 

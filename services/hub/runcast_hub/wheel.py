@@ -9,21 +9,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from typing import Protocol
+
+
+class Timed(Protocol):
+    """Something that waits on the wheel. It is not taken off: it looks itself whether it still has
+    something to do."""
+
+    def on_time(self) -> None: ...
 
 
 class Wheel:
-    """Calls functions after whole seconds. Everything happens in the event loop's thread."""
+    """Calls `on_time` after whole seconds. Everything happens in the event loop's thread."""
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[Callable[[], None]]] = {}
+        self._slots: dict[int, list[Timed]] = {}
         self._now = int(time.monotonic())
 
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Calls `call` within a second after `seconds` have passed. It can't be taken back: `call` looks
-        for itself whether it still has something to do."""
+    def after(self, seconds: float, waiting: Timed) -> None:
+        """Calls `waiting.on_time` within a second after `seconds` have passed."""
         due = max(self._now + 1, int(time.monotonic() + seconds) + 1)
-        self._slots.setdefault(due, []).append(call)
+        self._slots.setdefault(due, []).append(waiting)
 
     async def run(self) -> None:
         """Turns the wheel until cancelled. A loop that was stopped catches up slot by slot."""
@@ -32,8 +38,8 @@ class Wheel:
             now = int(time.monotonic())
             for second in range(self._now + 1, now + 1):
                 self._now = second
-                for call in self._slots.pop(second, ()):
-                    call()
+                for waiting in self._slots.pop(second, ()):
+                    waiting.on_time()
 
 
 def jittered(seconds: float, *, least: float = 0.5) -> float:
