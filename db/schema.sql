@@ -1,10 +1,133 @@
 -- What the migrations come to, dumped by Postgres 18's pg_dump. `make schema` writes it.
 
+CREATE FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    invitation invitations;
+    joining uuid := known;
+BEGIN
+    SELECT * INTO invitation FROM invitations i
+    WHERE i.token_hash = presented AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+      AND i.expires_at > now()
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF joining IS NULL THEN
+        INSERT INTO users (id, login, email, name)
+        VALUES (fresh, invitation.login, invitation.login, wanted_name)
+        ON CONFLICT DO NOTHING RETURNING id INTO joining;
+        IF joining IS NULL THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    IF invitation.project_id IS NOT NULL THEN
+        INSERT INTO project_members AS m (project_id, user_id, role)
+        VALUES (invitation.project_id, joining, invitation.role)
+        ON CONFLICT (project_id, user_id) DO UPDATE SET role = excluded.role
+            WHERE role_rank(excluded.role) > role_rank(m.role);
+    END IF;
+    UPDATE invitations SET accepted_at = now(), accepted_by = joining WHERE id = invitation.id;
+    RETURN joining;
+END
+$$;
+
+CREATE FUNCTION public.acting_is_admin() RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog'
+    AS $$
+DECLARE
+    said text := current_setting('runcast.is_admin', true);
+BEGIN
+    IF said IS NULL OR said = '' THEN
+        RAISE EXCEPTION 'no acting user: this transaction was not told who asks' USING ERRCODE = 'RC001';
+    END IF;
+    RETURN said = 'on';
+END
+$$;
+
+CREATE FUNCTION public.acting_principal() RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    PERFORM acting_is_admin();
+    RETURN current_setting('runcast.principal', true);
+END
+$$;
+
+CREATE FUNCTION public.acting_projects(at_least text) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    acting uuid := acting_user();
+    bound uuid := nullif(current_setting('runcast.project_id', true), '')::uuid;
+BEGIN
+    IF acting IS NULL THEN
+        IF bound IS NOT NULL AND role_rank(current_setting('runcast.role', true)) >= role_rank(at_least) THEN
+            RETURN ARRAY[bound];
+        END IF;
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(SELECT m.project_id FROM project_members m
+                 WHERE m.user_id = acting AND role_rank(m.role) >= role_rank(at_least)
+                   AND (bound IS NULL OR m.project_id = bound));
+END
+$$;
+
+CREATE FUNCTION public.acting_run() RETURNS uuid
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    PERFORM acting_is_admin();
+    RETURN nullif(current_setting('runcast.run_id', true), '')::uuid;
+END
+$$;
+
+CREATE FUNCTION public.acting_user() RETURNS uuid
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    PERFORM acting_is_admin();
+    RETURN nullif(current_setting('runcast.user_id', true), '')::uuid;
+END
+$$;
+
+CREATE FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF acting_user() IS NULL AND NOT acting_is_admin() THEN
+        RAISE EXCEPTION 'only people and administrators create projects'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    INSERT INTO projects (id, slug, name, created_by)
+    VALUES (project, wanted_slug, wanted_name, acting_user()) ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO project_counters (project_id, epoch) VALUES (project, wanted_epoch);
+    IF acting_user() IS NOT NULL THEN
+        INSERT INTO project_members (project_id, user_id, role) VALUES (project, acting_user(), 'owner');
+    END IF;
+    RETURN true;
+END
+$$;
+
 CREATE FUNCTION public.delete_project(project uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
     AS $$
 BEGIN
+    IF NOT (acting_is_admin() OR project = ANY (acting_projects('owner'))) THEN
+        RAISE EXCEPTION 'only owners delete a project' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     UPDATE projects SET deleted_at = clock_timestamp() WHERE id = project AND deleted_at IS NULL;
     IF NOT FOUND THEN
         RETURN false;
@@ -61,12 +184,73 @@ CREATE FUNCTION public.end_stuck_sessions(older_than interval) RETURNS integer
       AND xact_start < clock_timestamp() - older_than
 $$;
 
+CREATE FUNCTION public.forget_sign_ins() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    DELETE FROM stream_tickets WHERE project_id = NEW.id;
+    DELETE FROM share_links WHERE project_id = NEW.id;
+    DELETE FROM invitations WHERE project_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.guard_project_table(guarded regclass, run_column text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    of_run text := coalesce(quote_ident(run_column) || ' = (SELECT acting_run())', 'false');
+BEGIN
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', guarded);
+    EXECUTE format(
+        'CREATE POLICY readers ON %s FOR SELECT TO runcast_request USING (
+             ((SELECT acting_is_admin()) OR project_id = ANY ((SELECT acting_projects(''guest''))::uuid[]))
+             AND ((SELECT acting_run()) IS NULL OR %s))', guarded, of_run);
+    EXECUTE format(
+        'CREATE POLICY event_log ON %s TO runcast_log USING (true) WITH CHECK (true)', guarded);
+END
+$$;
+
 CREATE FUNCTION public.has_partition(parent regclass, moment timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'public'
     SET "TimeZone" TO 'UTC'
     AS $$
     SELECT to_regclass(format('public.%I', format('%s_%s', parent, to_char(moment, 'YYYYMMDD')))) IS NOT NULL
+$$;
+
+CREATE FUNCTION public.keep_an_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF OLD.role <> 'owner' OR (TG_OP = 'UPDATE' AND NEW.role = 'owner') THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM projects WHERE id = OLD.project_id AND deleted_at IS NULL FOR NO KEY UPDATE;
+    IF FOUND AND NOT EXISTS (
+        SELECT FROM project_members WHERE project_id = OLD.project_id AND role = 'owner') THEN
+        RAISE EXCEPTION 'the last owner can not leave' USING ERRCODE = 'RC002';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.key_holder(presented bytea) RETURNS TABLE(id uuid, project_id uuid, role text, is_admin boolean, scopes text[], expires_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE api_keys SET last_used_at = now()
+    WHERE token_hash = presented AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
+    RETURN QUERY
+        SELECT k.id, k.project_id, k.role, k.is_admin, k.scopes, k.expires_at FROM api_keys k
+        WHERE k.token_hash = presented AND k.revoked_at IS NULL
+          AND (k.expires_at IS NULL OR k.expires_at > now());
+END
 $$;
 
 CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETURNS integer
@@ -98,6 +282,66 @@ BEGIN
     END LOOP;
     RETURN made;
 END
+$$;
+
+CREATE FUNCTION public.note_sign_in(signed_in uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    UPDATE users SET last_sign_in_at = now() WHERE id = signed_in;
+    DELETE FROM sessions WHERE user_id = signed_in AND expires_at < now() - interval '7 days';
+$$;
+
+CREATE FUNCTION public.open_invitation(presented bytea) RETURNS TABLE(id uuid, login text, project_id uuid, project_name text, role text, expires_at timestamp with time zone, user_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT i.id, i.login, i.project_id, p.name, i.role, i.expires_at, u.id
+    FROM invitations i LEFT JOIN projects p ON p.id = i.project_id LEFT JOIN users u ON u.login = i.login
+    WHERE i.token_hash = presented AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > now()
+$$;
+
+CREATE FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) RETURNS TABLE(user_id uuid, is_disabled boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM users u WHERE u.subject = named) THEN
+        UPDATE users u SET subject = named
+        WHERE verified_login IS NOT NULL AND u.login = verified_login AND u.subject IS NULL;
+        IF NOT FOUND THEN
+            INSERT INTO users (id, subject, login, email, name)
+            SELECT fresh, named,
+                   CASE WHEN EXISTS (SELECT FROM users t WHERE t.login = verified_login)
+                        THEN NULL ELSE verified_login END,
+                   said_email, said_name
+            ON CONFLICT DO NOTHING;
+        END IF;
+    END IF;
+    RETURN QUERY SELECT u.id, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
+END
+$$;
+
+CREATE FUNCTION public.password_of(presented_login text) RETURNS TABLE(user_id uuid, hash text, is_disabled boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT u.id, p.hash, u.disabled_at IS NOT NULL FROM users u JOIN passwords p ON p.user_id = u.id
+    WHERE u.login = presented_login
+$$;
+
+CREATE FUNCTION public.project_exists(project uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT EXISTS (SELECT FROM projects WHERE id = project AND deleted_at IS NULL)
+$$;
+
+CREATE FUNCTION public.project_id_taken(project uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT EXISTS (SELECT FROM projects WHERE id = project)
 $$;
 
 CREATE FUNCTION public.purge_project(project uuid, batch integer) RETURNS integer
@@ -138,6 +382,118 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.role_rank(role text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog'
+    AS $$
+    SELECT array_position(ARRAY['guest', 'viewer', 'reporter', 'editor', 'owner'], role)
+$$;
+
+CREATE FUNCTION public.session_holder(presented bytea) RETURNS TABLE(id uuid, user_id uuid, is_admin boolean, expires_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE sessions SET used_at = now()
+    WHERE token_hash = presented AND used_at < now() - interval '1 minute';
+    RETURN QUERY
+        SELECT s.id, s.user_id, u.is_admin, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+        WHERE s.token_hash = presented AND s.revoked_at IS NULL AND s.expires_at > now()
+          AND u.disabled_at IS NULL;
+END
+$$;
+
+CREATE FUNCTION public.share_link_holder(presented bytea) RETURNS TABLE(id uuid, project_id uuid, run_id uuid, expires_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE share_links SET last_used_at = now()
+    WHERE token_hash = presented AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
+    RETURN QUERY
+        SELECT l.id, l.project_id, l.run_id, l.expires_at FROM share_links l
+        WHERE l.token_hash = presented AND l.revoked_at IS NULL
+          AND (l.expires_at IS NULL OR l.expires_at > now());
+END
+$$;
+
+CREATE FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) RETURNS SETOF integer
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT c.number
+    FROM unnest(numbers, users, sessions, keys, links, are_admins, projects)
+        AS c (number, user_id, session_id, key_id, link_id, is_admin, project_id)
+    WHERE NOT CASE
+        WHEN c.key_id IS NOT NULL THEN EXISTS (
+            SELECT FROM api_keys k WHERE k.id = c.key_id AND k.revoked_at IS NULL
+            AND (k.expires_at IS NULL OR k.expires_at > now())
+            AND (k.is_admin OR k.project_id = c.project_id))
+        WHEN c.link_id IS NOT NULL THEN EXISTS (
+            SELECT FROM share_links l WHERE l.id = c.link_id AND l.revoked_at IS NULL
+            AND (l.expires_at IS NULL OR l.expires_at > now()) AND l.project_id = c.project_id)
+        ELSE EXISTS (
+            SELECT FROM users u WHERE u.id = c.user_id AND u.disabled_at IS NULL
+            AND (c.is_admin OR u.is_admin OR EXISTS (
+                SELECT FROM project_members m WHERE m.user_id = u.id AND m.project_id = c.project_id)))
+            AND (c.session_id IS NULL OR EXISTS (
+                SELECT FROM sessions s WHERE s.id = c.session_id AND s.revoked_at IS NULL
+                AND s.expires_at > now()))
+    END
+$$;
+
+CREATE FUNCTION public.stream_cookie_holder(presented bytea, wanted_path text) RETURNS TABLE(principal json, project_id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT t.principal, t.project_id FROM stream_tickets t
+    WHERE t.cookie_hash = presented AND t.path = wanted_path AND t.cookie_expires_at > now()
+$$;
+
+CREATE FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) RETURNS TABLE(user_id uuid, is_admin boolean, is_disabled boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    RETURN QUERY SELECT u.id, u.is_admin, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
+    IF NOT FOUND THEN
+        INSERT INTO users (id, subject, email, name) VALUES (fresh, named, said_email, said_name)
+        ON CONFLICT (subject) DO NOTHING;
+        RETURN QUERY SELECT u.id, u.is_admin, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
+    END IF;
+END
+$$;
+
+CREATE FUNCTION public.use_sign_in_link(presented bytea) RETURNS uuid
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    UPDATE sign_in_links l SET used_at = now() FROM users u
+    WHERE l.token_hash = presented AND l.used_at IS NULL AND l.expires_at > now()
+      AND u.id = l.user_id AND u.disabled_at IS NULL
+    RETURNING l.user_id
+$$;
+
+CREATE FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) RETURNS TABLE(principal json, project_id uuid)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    DELETE FROM stream_tickets WHERE token_hash IN (
+        SELECT t.token_hash FROM stream_tickets t
+        WHERE t.expires_at < now() - interval '1 day' AND coalesce(t.cookie_expires_at, '-infinity') < now()
+        LIMIT 100 FOR UPDATE SKIP LOCKED);
+    RETURN QUERY
+        UPDATE stream_tickets t SET used_at = now(), path = wanted_path, cookie_hash = fresh_cookie,
+                                    cookie_expires_at = now() + cookie_lasts
+        WHERE t.token_hash = presented AND t.used_at IS NULL AND t.expires_at > now()
+        RETURNING t.principal, t.project_id;
+END
+$$;
+
 CREATE TABLE public.api_keys (
     id uuid NOT NULL,
     token_hash bytea NOT NULL,
@@ -151,11 +507,14 @@ CREATE TABLE public.api_keys (
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
+    replaces uuid,
     CONSTRAINT api_keys_check CHECK ((is_admin OR ((project_id IS NOT NULL) AND (role IS NOT NULL)))),
     CONSTRAINT api_keys_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
 );
 
 COMMENT ON COLUMN public.api_keys.token_hash IS 'SHA-256 of the token; tokens carry 256 random bits.';
+
+COMMENT ON COLUMN public.api_keys.replaces IS 'The key that this one took over from by rotation.';
 
 CREATE TABLE public.artifacts (
     id uuid NOT NULL,
@@ -175,6 +534,29 @@ CREATE TABLE public.artifacts (
 );
 
 COMMENT ON COLUMN public.artifacts.content IS 'The content itself up to 1 MiB; what is larger lies under object_key.';
+
+CREATE TABLE public.audit_log (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    user_id uuid,
+    action text NOT NULL,
+    project_id uuid,
+    subject text,
+    details json DEFAULT '{}'::json NOT NULL,
+    address text
+);
+
+COMMENT ON COLUMN public.audit_log.actor IS 'The principal: user:…, key:…, or anonymous before a sign-in.';
+
+ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.events (
     project_id uuid NOT NULL,
@@ -223,6 +605,22 @@ ALTER TABLE public.ingest_rejects ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE public.invitations (
+    id uuid NOT NULL,
+    token_hash bytea NOT NULL,
+    login text NOT NULL,
+    project_id uuid,
+    role text,
+    invited_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    accepted_by uuid,
+    accepted_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT invitations_check CHECK (((project_id IS NULL) = (role IS NULL))),
+    CONSTRAINT invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
+);
+
 CREATE TABLE public.log_sources (
     run_id uuid NOT NULL,
     source text NOT NULL,
@@ -251,6 +649,14 @@ COMMENT ON COLUMN public.log_sources.lines IS 'Lines stored over all generations
 COMMENT ON COLUMN public.log_sources.file IS 'Which file the cursor belongs to: device, inode, hash of the bytes before it.';
 
 COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for over the API.';
+
+CREATE TABLE public.passwords (
+    user_id uuid NOT NULL,
+    hash text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.passwords.hash IS 'argon2id, with its salt and costs.';
 
 CREATE TABLE public.project_counters (
     project_id uuid NOT NULL,
@@ -333,6 +739,54 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+CREATE TABLE public.sessions (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    token_hash bytea NOT NULL,
+    method text NOT NULL,
+    client text DEFAULT ''::text NOT NULL,
+    address text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    used_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT sessions_method_check CHECK ((method = ANY (ARRAY['password'::text, 'link'::text, 'invitation'::text, 'oidc'::text])))
+);
+
+COMMENT ON COLUMN public.sessions.client IS 'What the browser or program called itself.';
+
+CREATE TABLE public.share_links (
+    id uuid NOT NULL,
+    token_hash bytea NOT NULL,
+    project_id uuid NOT NULL,
+    run_id uuid,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone
+);
+
+COMMENT ON COLUMN public.share_links.run_id IS 'Set where the link shows one run and nothing else of its project.';
+
+CREATE TABLE public.sign_in_links (
+    token_hash bytea NOT NULL,
+    user_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
+CREATE TABLE public.stream_tickets (
+    token_hash bytea NOT NULL,
+    project_id uuid NOT NULL,
+    principal json NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    path text,
+    cookie_hash bytea,
+    cookie_expires_at timestamp with time zone
+);
+
 CREATE TABLE public.tombstones (
     id uuid NOT NULL
 );
@@ -345,10 +799,17 @@ CREATE TABLE public.users (
     email text,
     name text DEFAULT ''::text NOT NULL,
     is_admin boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    login text,
+    disabled_at timestamp with time zone,
+    last_sign_in_at timestamp with time zone
 );
 
 COMMENT ON COLUMN public.users.subject IS 'Who an external token says this is: its `sub`.';
+
+COMMENT ON COLUMN public.users.email IS 'What an external token said; it proves nothing.';
+
+COMMENT ON COLUMN public.users.login IS 'The e-mail address to sign in with, in lower case.';
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -362,6 +823,9 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.artifacts
     ADD CONSTRAINT artifacts_run_id_step_name_version_key UNIQUE (run_id, step_name, version);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (project_id, seq, at);
 
@@ -374,8 +838,17 @@ ALTER TABLE ONLY public.ingest_cursor
 ALTER TABLE ONLY public.ingest_rejects
     ADD CONSTRAINT ingest_rejects_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_token_hash_key UNIQUE (token_hash);
+
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_pkey PRIMARY KEY (run_id, source);
+
+ALTER TABLE ONLY public.passwords
+    ADD CONSTRAINT passwords_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY public.project_counters
     ADD CONSTRAINT project_counters_pkey PRIMARY KEY (project_id);
@@ -392,8 +865,32 @@ ALTER TABLE ONLY public.runs
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_token_hash_key UNIQUE (token_hash);
+
+ALTER TABLE ONLY public.sign_in_links
+    ADD CONSTRAINT sign_in_links_pkey PRIMARY KEY (token_hash);
+
+ALTER TABLE ONLY public.stream_tickets
+    ADD CONSTRAINT stream_tickets_cookie_hash_key UNIQUE (cookie_hash);
+
+ALTER TABLE ONLY public.stream_tickets
+    ADD CONSTRAINT stream_tickets_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY public.tombstones
     ADD CONSTRAINT tombstones_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_login_key UNIQUE (login);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
@@ -402,6 +899,8 @@ ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_subject_key UNIQUE (subject);
 
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
+
+CREATE INDEX audit_log_of_project ON public.audit_log USING btree (project_id, id) WHERE (project_id IS NOT NULL);
 
 CREATE INDEX events_lines ON ONLY public.events USING btree (run_id, line_number) WHERE (line_number IS NOT NULL);
 
@@ -412,6 +911,8 @@ CREATE INDEX events_without_logs ON ONLY public.events USING btree (project_id, 
 CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX ingest_rejects_newest ON public.ingest_rejects USING btree (at);
+
+CREATE INDEX invitations_of_project ON public.invitations USING btree (project_id);
 
 CREATE INDEX log_sources_tailed ON public.log_sources USING btree (run_id) WHERE is_active;
 
@@ -429,11 +930,26 @@ CREATE INDEX runs_newest ON public.runs USING btree (project_id, created_at DESC
 
 CREATE INDEX runs_of_task ON public.runs USING btree (task_id) WHERE (task_id IS NOT NULL);
 
+CREATE INDEX sessions_of_user ON public.sessions USING btree (user_id);
+
+CREATE INDEX share_links_of_project ON public.share_links USING btree (project_id);
+
+CREATE INDEX share_links_of_run ON public.share_links USING btree (run_id) WHERE (run_id IS NOT NULL);
+
+CREATE INDEX stream_tickets_age ON public.stream_tickets USING btree (expires_at);
+
+CREATE TRIGGER forget_sign_ins AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_sign_ins();
+
+CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE ON public.project_members FOR EACH ROW EXECUTE FUNCTION public.keep_an_owner();
+
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_replaces_fkey FOREIGN KEY (replaces) REFERENCES public.api_keys(id);
 
 ALTER TABLE ONLY public.artifacts
     ADD CONSTRAINT artifacts_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
@@ -444,11 +960,23 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.artifacts
     ADD CONSTRAINT artifacts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id);
 
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id);
+
+ALTER TABLE ONLY public.passwords
+    ADD CONSTRAINT passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.project_counters
     ADD CONSTRAINT project_counters_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -471,6 +999,138 @@ ALTER TABLE ONLY public.runs
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES public.runs(id);
 
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sign_in_links
+    ADD CONSTRAINT sign_in_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.stream_tickets
+    ADD CONSTRAINT stream_tickets_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+CREATE POLICY admins ON public.audit_log FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins ON public.ingest_rejects FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins ON public.sign_in_links FOR INSERT TO runcast_request WITH CHECK (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins_add ON public.users FOR INSERT TO runcast_request WITH CHECK (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins_change ON public.users FOR UPDATE TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY anyone ON public.audit_log FOR INSERT TO runcast_request WITH CHECK ((actor = ( SELECT public.acting_principal() AS acting_principal)));
+
+ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.artifacts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('editor'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY event_log ON public.api_keys FOR SELECT TO runcast_log USING (true);
+
+CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.events TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.idempotency_keys TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.ingest_rejects TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.log_sources TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.projects TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (true);
+
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.ingest_rejects ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY known ON public.users FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ( SELECT public.acting_user() AS acting_user)) OR (EXISTS ( SELECT
+   FROM public.project_members m
+  WHERE (m.user_id = users.id)))));
+
+COMMENT ON POLICY known ON public.users IS 'Oneself, and with whom one shares a project: members are guarded too.';
+
+ALTER TABLE public.log_sources ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY members ON public.project_members FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user)) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY own ON public.idempotency_keys TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
+
+CREATE POLICY own ON public.passwords TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user))));
+
+CREATE POLICY own ON public.sessions TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user))));
+
+CREATE POLICY owners ON public.api_keys TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[])))) WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR ((NOT is_admin) AND (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[])))));
+
+CREATE POLICY owners ON public.invitations TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners ON public.projects FOR UPDATE TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners_add ON public.project_members FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners_change ON public.project_members FOR UPDATE TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners_remove ON public.project_members FOR DELETE TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user)) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+ALTER TABLE public.passwords ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.project_counters ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.project_members ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY readers ON public.artifacts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.events FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.log_sources FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.project_counters FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY readers ON public.projects FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.stream_tickets FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
+
+ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.sessions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.share_links ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.sign_in_links ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.stream_tickets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) TO runcast_request;
+
 REVOKE ALL ON FUNCTION public.delete_project(project uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_request;
 
@@ -480,17 +1140,98 @@ GRANT ALL ON FUNCTION public.drop_partitions(parent regclass, keep interval) TO 
 REVOKE ALL ON FUNCTION public.end_stuck_sessions(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_log;
 
+REVOKE ALL ON FUNCTION public.forget_sign_ins() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.guard_project_table(guarded regclass, run_column text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.key_holder(presented bytea) TO runcast_request;
+
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.open_invitation(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.project_exists(project uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.project_exists(project uuid) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.project_id_taken(project uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.project_id_taken(project uuid) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.purge_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purge_project(project uuid, batch integer) TO runcast_log;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT ON TABLE public.api_keys TO runcast_log;
+REVOKE ALL ON FUNCTION public.session_holder(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.session_holder(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.share_link_holder(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.share_link_holder(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.stream_cookie_holder(presented bytea, wanted_path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.stream_cookie_holder(presented bytea, wanted_path text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.use_sign_in_link(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.use_sign_in_link(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) TO runcast_request;
+
+GRANT INSERT ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(id) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(token_hash) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(name),UPDATE(name) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(project_id) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(project_id) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(role) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(role) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(is_admin) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(is_admin) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(scopes) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(created_by) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(expires_at) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(revoked_at) ON TABLE public.api_keys TO runcast_log;
+
+GRANT SELECT(last_used_at) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(replaces) ON TABLE public.api_keys TO runcast_request;
 
 GRANT SELECT ON TABLE public.artifacts TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.artifacts TO runcast_log;
+
+GRANT SELECT,INSERT ON TABLE public.audit_log TO runcast_request;
 
 GRANT SELECT ON TABLE public.events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
@@ -503,23 +1244,117 @@ GRANT SELECT,UPDATE ON TABLE public.ingest_cursor TO runcast_log;
 GRANT SELECT ON TABLE public.ingest_rejects TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;
 
+GRANT INSERT ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(login) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(project_id) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(role) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(invited_by) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(expires_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(accepted_by) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(accepted_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.invitations TO runcast_request;
+
 GRANT SELECT ON TABLE public.log_sources TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.log_sources TO runcast_log;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.project_counters TO runcast_request;
+GRANT INSERT,UPDATE ON TABLE public.passwords TO runcast_request;
+
+GRANT SELECT(user_id) ON TABLE public.passwords TO runcast_request;
+
+GRANT SELECT(changed_at) ON TABLE public.passwords TO runcast_request;
+
 GRANT SELECT,UPDATE ON TABLE public.project_counters TO runcast_log;
+GRANT SELECT ON TABLE public.project_counters TO runcast_request;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_members TO runcast_request;
-GRANT SELECT ON TABLE public.project_members TO runcast_log;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.projects TO runcast_request;
 GRANT SELECT,UPDATE ON TABLE public.projects TO runcast_log;
+GRANT SELECT ON TABLE public.projects TO runcast_request;
+
+GRANT UPDATE(slug) ON TABLE public.projects TO runcast_request;
+
+GRANT UPDATE(name) ON TABLE public.projects TO runcast_request;
+
+GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_request;
 
 GRANT SELECT ON TABLE public.runs TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
 
+GRANT INSERT ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(user_id) ON TABLE public.sessions TO runcast_request;
+
+GRANT UPDATE(token_hash) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(method) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(client) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(address) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(used_at),UPDATE(used_at) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.sessions TO runcast_request;
+
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.sessions TO runcast_request;
+
+GRANT INSERT ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(project_id) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(run_id) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(created_by) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(expires_at) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(last_used_at) ON TABLE public.share_links TO runcast_request;
+
+GRANT INSERT ON TABLE public.sign_in_links TO runcast_request;
+
+GRANT INSERT ON TABLE public.stream_tickets TO runcast_request;
+
 GRANT SELECT ON TABLE public.tombstones TO runcast_request;
 GRANT SELECT ON TABLE public.tombstones TO runcast_log;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO runcast_request;
-GRANT SELECT ON TABLE public.users TO runcast_log;
+GRANT INSERT ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(subject) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(email) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(name),UPDATE(name) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(is_admin),UPDATE(is_admin) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(login) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(disabled_at),UPDATE(disabled_at) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(last_sign_in_at) ON TABLE public.users TO runcast_request;

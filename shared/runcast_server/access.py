@@ -1,5 +1,8 @@
 """Who may touch what: every look-up of a project or of something in it passes here.
 
+The database says it once more: what the caller may not read isn't there for these statements (row-level
+security). Here it is said in words.
+
 The rules of visibility (contract, section 2): without the right to read, what is inside a project is
 not there (404), and so is a project asked for by slug; a project asked for by id answers 403. With the
 right to read but not to do this, the answer is 403.
@@ -53,11 +56,9 @@ async def project(
         project_id or reference,
         principal.user_id,
     )
-    if row is None:
-        raise NotFound(f"no project {reference!r}")
-    role = role_in(principal, row["id"], row["role"])
-    if role is None:
-        if project_id:
+    role = role_in(principal, row["id"], row["role"]) if row is not None else None
+    if row is None or role is None or principal.run_id is not None:
+        if project_id and await connection.fetchval("SELECT project_exists($1)", project_id):
             raise Forbidden("you are not a member of this project")
         raise NotFound(f"no project {reference!r}")
     require(role, needs)
@@ -71,7 +72,10 @@ async def inside(
     what: str,
     needs: Role = Role.VIEWER,
 ) -> ProjectAccess:
-    """The project of something found in it; unreadable means that the thing (`what`) is not there."""
+    """The project of something found in it; unreadable means that the thing (`what`) is not there.
+
+    A link to one run finds only what is of that run: the database shows it nothing else.
+    """
     row = await connection.fetchrow(_PROJECT + "p.id = $1", project_id, principal.user_id)
     role = role_in(principal, project_id, row["role"]) if row is not None else None
     if row is None or role is None:
@@ -93,6 +97,8 @@ async def run_id(
     if run is None:
         if project_reference is None:
             raise Invalid.of("project", "a run named by its key needs ?project=")
+        if principal.run_id is not None:
+            raise NotFound(absent)
         found = await project(connection, principal, project_reference)
         run = await connection.fetchval(
             "SELECT id FROM runs WHERE project_id = $1 AND key = $2", found.id, reference
@@ -108,10 +114,10 @@ async def run_id(
 
 
 def role_in(principal: Principal, project_id: UUID, member_role: Any) -> Role | None:
-    """What the caller is in the project: an admin everything, a key what it was made for."""
+    """What the caller is in the project: an admin everything, a key or link what it was made for."""
     if principal.is_admin:
         return Role.OWNER
-    if principal.key_id is not None:
+    if principal.user_id is None:
         return principal.role if principal.project_id == project_id else None
     return Role[member_role.upper()] if member_role else None
 

@@ -1,8 +1,8 @@
 """Who is calling: a token in, a principal out.
 
-Tokens of ours (`rc_…`) carry 256 random bits and are stored as SHA-256, so looking one up by its hash
-tells nothing about others; external JSON Web Tokens (RFC 7519) are verified by secret or JWKS. What was
-found is remembered for some seconds: authentication then costs a dictionary look-up.
+A token comes in the header `Authorization`, in the console's cookie, or, of share links only, in the
+query. Readers turn it into a principal (`tokens`, `jwts`). What was found is remembered for some
+seconds: authentication then costs a dictionary look-up.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import parse_qs
 from uuid import UUID
 
-import jwt
-
-from runcast.ids import uuid7
-from runcast_server.db import Database, acquire
 from runcast_server.errors import Unauthenticated
-from runcast_server.settings import AuthSettings
 
 KEY_PREFIX = "rc_"
+SESSION_PREFIX = "rs_"
+SHARE_PREFIX = "rl_"
+TICKET_PREFIX = "rt_"
+INVITATION_PREFIX = "ri_"
+LINK_PREFIX = "ro_"
+SHARE_PARAMETER = "share"
+SESSION_COOKIE = "runcast_session"
 REMEMBERED_SECONDS = 3.0
 REMEMBERED_TOKENS = 10_000
 
@@ -40,10 +43,11 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A signed-in caller: a person, or an API key.
+    """A caller: a person, an API key, or whoever holds a share link.
 
-    `name` is what idempotency keys and limits belong to. A key that isn't an admin's is bound to
-    `project_id` with `role`; a person's role is looked up per project.
+    `name` is what idempotency keys and limits belong to. A key that isn't an administrator's is bound to
+    `project_id` with `role`, and so is a link, perhaps to one run of it; a person's role is looked up per
+    project.
     """
 
     name: str
@@ -54,15 +58,31 @@ class Principal:
     role: Role | None = None
     scopes: frozenset[str] = frozenset()
     expires_at: datetime | None = None
+    session_id: UUID | None = None
+    share_id: UUID | None = None
+    run_id: UUID | None = None
+    is_admin_by_token: bool = False
+    """An external token says so; what the user's row says is not asked."""
 
     @property
     def limit_name(self) -> str:
         """Whose limits count: a person's sessions and tokens together, a key by itself."""
         return f"user:{self.user_id}" if self.user_id and not self.key_id else self.name
 
+    @property
+    def role_name(self) -> str:
+        """What row-level security knows a bound caller as; a guest reads, but sees no people."""
+        if self.share_id is not None:
+            return "guest"
+        return self.role.name.lower() if self.role else ""
+
     def has_expired(self) -> bool:
         """Whether the token's own end has come."""
         return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
+
+
+ANONYMOUS = Principal(name="anonymous")
+"""Nobody yet: reads nothing, but leaves its traces in the audit log."""
 
 
 class TokenReader(Protocol):
@@ -71,20 +91,53 @@ class TokenReader(Protocol):
     async def read(self, token: str) -> Principal | None: ...
 
 
-def new_token() -> str:
-    """A fresh API key: 256 random bits, shown once."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+def new_token(prefix: str = KEY_PREFIX) -> str:
+    """A fresh secret: 256 random bits, shown once. The prefix says what it is."""
+    return prefix + secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> bytes:
-    """What is stored of a token."""
+    """What is stored of a token. Random bits need no slow hash; looking one up tells nothing of others."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def presented(headers: Mapping[str, str], query: str = "") -> str | None:
+    """The token that a request shows: in its header, as a share link in its query, in its cookie.
+
+    The process's front has taken cookies away from requests that other sites made.
+    """
+    return bearer(headers) or _shared(query) or cookie(headers, session_cookie(headers))
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
     """The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), if there is one."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def session_cookie(headers: Mapping[str, str]) -> str:
+    """The name of the session's cookie. Cookies know no ports: two servers on one machine need two names."""
+    _, separator, port = headers.get("host", "").rpartition(":")
+    return f"{SESSION_COOKIE}_{port}" if separator and port.isdigit() else SESSION_COOKIE
+
+
+def cookie(headers: Mapping[str, str], name: str) -> str | None:
+    """The value of a cookie, if it was sent."""
+    sent = headers.get("cookie", "")
+    if name not in sent:
+        return None
+    for part in sent.split(";"):
+        found, _, value = part.strip().partition("=")
+        if found == name and value:
+            return value
+    return None
+
+
+def _shared(query: str) -> str | None:
+    if SHARE_PREFIX not in query:
+        return None
+    token = parse_qs(query).get(SHARE_PARAMETER, [""])[-1]
+    return token if token.startswith(SHARE_PREFIX) else None
 
 
 class Authenticator:
@@ -121,78 +174,6 @@ class Authenticator:
         self._remembered.pop(token, None)
         return None
 
-
-def authenticator(database: Database, settings: AuthSettings) -> Authenticator:
-    """Reads the kinds of tokens that the settings allow."""
-    readers: list[TokenReader] = [ApiKeys(database)]
-    if settings.jwt_secret is not None:
-        readers.append(SecretJwt(database, settings.jwt_secret.get_secret_value()))
-    return Authenticator(*readers)
-
-
-class ApiKeys:
-    """Reads `rc_…` tokens."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def read(self, token: str) -> Principal | None:
-        if not token.startswith(KEY_PREFIX):
-            return None
-        async with acquire(self._database.log) as connection:
-            row = await connection.fetchrow(
-                """SELECT id, project_id, role, is_admin, scopes, expires_at FROM api_keys
-                   WHERE token_hash = $1 AND revoked_at IS NULL
-                     AND (expires_at IS NULL OR expires_at > now())""",
-                hash_token(token),
-            )
-        if row is None:
-            return None
-        return Principal(
-            name=f"key:{row['id']}",
-            key_id=row["id"],
-            is_admin=row["is_admin"],
-            project_id=row["project_id"],
-            role=Role[row["role"].upper()] if row["role"] else None,
-            scopes=frozenset(row["scopes"]),
-            expires_at=row["expires_at"],
-        )
-
-
-class SecretJwt:
-    """Reads HS256 tokens signed with `RUNCAST_JWT_SECRET`: `sub` is the user, made known on first sight."""
-
-    def __init__(self, database: Database, secret: str) -> None:
-        self._database = database
-        self._secret = secret
-
-    async def read(self, token: str) -> Principal | None:
-        try:
-            claims = jwt.decode(
-                token, self._secret, algorithms=["HS256"], options={"require": ["sub"]}
-            )
-        except jwt.InvalidTokenError:
-            return None
-        return await user_principal(self._database, claims)
-
-
-async def user_principal(database: Database, claims: Mapping[str, Any]) -> Principal:
-    """The person whom verified claims name; the row is made on first sight."""
-    async with acquire(database.requests) as connection:
-        user_id = await connection.fetchval(
-            """WITH made AS (
-                   INSERT INTO users (id, subject, email, name) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (subject) DO NOTHING RETURNING id)
-               SELECT id FROM made UNION ALL SELECT id FROM users WHERE subject = $2 LIMIT 1""",
-            uuid7(),
-            str(claims["sub"]),
-            claims.get("email"),
-            str(claims.get("name", "")),
-        )
-    expires = claims.get("exp")
-    return Principal(
-        name=f"user:{user_id}",
-        user_id=user_id,
-        is_admin=claims.get("role") == "admin",
-        expires_at=datetime.fromtimestamp(expires, UTC) if expires is not None else None,
-    )
+    def forget(self) -> None:
+        """Reads every token anew: something was revoked here."""
+        self._remembered.clear()

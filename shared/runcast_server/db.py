@@ -50,12 +50,21 @@ _SESSION = {
 
 
 class Actor(Protocol):
-    """Whom row-level security asks about: a person, or a key that is bound to one project."""
+    """Whom row-level security asks about: a person, or a key or link that is bound to one project.
 
+    `role_name` is what a bound one is in its project; `run_id` the one run that a link shows.
+    """
+
+    @property
+    def name(self) -> str: ...
     @property
     def user_id(self) -> UUID | None: ...
     @property
     def project_id(self) -> UUID | None: ...
+    @property
+    def run_id(self) -> UUID | None: ...
+    @property
+    def role_name(self) -> str: ...
     @property
     def is_admin(self) -> bool: ...
 
@@ -82,6 +91,13 @@ class Database:
             await act_as(connection, actor)
             yield connection
 
+    @contextlib.asynccontextmanager
+    async def changing(self, actor: Actor) -> AsyncIterator[Connection]:
+        """A transaction in which this caller changes what needs no events: people, keys, members."""
+        async with acquire(self.requests) as connection, connection.transaction():
+            await act_as(connection, actor)
+            yield connection
+
     async def close(self) -> None:
         """Closes both pools; connections still in use after 5 s are cut."""
         for pool in (self.requests, self.log):
@@ -95,10 +111,14 @@ class Database:
 async def act_as(connection: Connection, actor: Actor) -> None:
     """Names the caller to row-level security for the rest of the transaction."""
     await connection.execute(
-        """SELECT set_config('runcast.user_id', $1, true), set_config('runcast.project_id', $2, true),
-                  set_config('runcast.is_admin', $3, true)""",
+        """SELECT set_config('runcast.principal', $1, true), set_config('runcast.user_id', $2, true),
+                  set_config('runcast.project_id', $3, true), set_config('runcast.run_id', $4, true),
+                  set_config('runcast.role', $5, true), set_config('runcast.is_admin', $6, true)""",
+        actor.name,
         str(actor.user_id or ""),
         str(actor.project_id or ""),
+        str(actor.run_id or ""),
+        actor.role_name,
         "on" if actor.is_admin else "off",
     )
 

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from runcast_server import auth
+from runcast_server import tokens
 from runcast_server.bus import Bus
 from runcast_server.db import open_database
 from runcast_server.eventlog import EventLog
@@ -117,7 +117,7 @@ async def serve(
     settings = resources.settings.process
     services = [make(resources) for make in build]
     front = Front(
-        services, settings, auth.authenticator(resources.database, resources.settings.auth)
+        services, settings, tokens.authenticator(resources.database, resources.settings.auth)
     )
     server = _Server(_config(front, settings.shutdown_grace_s * 0.75), started)
     async with AsyncExitStack() as stack:

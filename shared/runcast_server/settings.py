@@ -55,9 +55,15 @@ def _url_of(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _names(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)]
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 PostgresUrl = Annotated[str, _url_of("postgresql", "postgres")]
+HttpUrl = Annotated[str, _url_of("http", "https")]
 RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")]
 
 
@@ -88,11 +94,8 @@ class ProcessSettings(_Settings):
     port: int = Field(default=8000, ge=0, le=65535)
     data: AbsolutePath = Field(default=Path(".runcast"), validate_default=True)
     public_url: str | None = None
-    allowed_hosts: Annotated[
-        tuple[str, ...],
-        NoDecode,
-        BeforeValidator(lambda value: tuple(value.split(",")) if isinstance(value, str) else value),
-    ] = ()
+    allowed_hosts: NameList = ()
+    cors_origins: NameList = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     metrics_public: bool = False
@@ -117,8 +120,19 @@ class AuthSettings(_Settings):
     """Who is believed."""
 
     jwt_secret: SecretStr | None = None
-    jwt_jwks_url: str | None = None
+    jwt_jwks_url: HttpUrl | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_role_claim: str = "role"
+    oidc_issuer: HttpUrl | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid email profile"
+    password_breach_url: HttpUrl | None = None
+    session_hours: float = Field(default=168, gt=0)
     project_creation: Literal["anyone", "admin"] = "anyone"
+    requests_per_minute: int = Field(default=60_000, ge=0)
+    share_requests_per_minute: int = Field(default=600, ge=0)
 
 
 class ApiSettings(_Settings):
@@ -137,6 +151,7 @@ class HubSettings(_Settings):
     sse_connection_timeout_m: float = Field(default=60, gt=0)
     sse_max_connections_per_user: int = Field(default=5, ge=0)
     sse_max_connections_per_key: int = Field(default=100, ge=0)
+    sse_max_connections_per_share_link: int = Field(default=20, ge=0)
     event_channel_buffer: int = Field(default=10_000, ge=1)
     hub_memory_mb: int = Field(default=256, ge=1)
 

@@ -21,6 +21,7 @@ from runcast_server.bus import INGEST_STREAM, Bus
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog import EventLog
 from runcast_server.publisher import Publisher
+from tests.integration import rows
 
 DEADLINE_SECONDS = 20.0
 
@@ -46,15 +47,7 @@ class Ingest:
                 await task
 
     async def project(self, slug: str = "demo") -> UUID:
-        project_id = uuid7()
-        async with acquire(self.database.requests) as connection:
-            await connection.execute(
-                "INSERT INTO projects (id, slug, name) VALUES ($1, $2, 'p')", project_id, slug
-            )
-            await connection.execute(
-                "INSERT INTO project_counters (project_id, epoch) VALUES ($1, 7)", project_id
-            )
-        return project_id
+        return await rows.project(self.database, slug)
 
     async def run(self, project_id: UUID, key: str | None = None, status: str = "running") -> UUID:
         run_id = uuid7()
@@ -83,7 +76,8 @@ class Ingest:
     async def events(self, project_id: UUID) -> list[tuple[str, dict[str, Any]]]:
         """All events in order; their numbers are checked to be 1, 2, 3 …"""
         rows = await self.rows(
-            "SELECT seq, type, data::text FROM events WHERE project_id = $1 ORDER BY seq", project_id
+            "SELECT seq, type, data::text FROM events WHERE project_id = $1 ORDER BY seq",
+            project_id,
         )
         assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
         return [(row[1], orjson.loads(row[2])) for row in rows]

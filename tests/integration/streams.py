@@ -13,13 +13,14 @@ import jwt
 
 from runcast.ids import uuid7
 from runcast_hub import service as hub_service
-from runcast_server import auth, frames, process
+from runcast_server import frames, process
 from runcast_server import settings as all_settings
 from runcast_server.bus import Bus
 from runcast_server.db import acquire, open_database
 from runcast_server.eventlog import EventLog, Transaction
 from runcast_server.publisher import Publisher
 from runcast_server.service import Resources
+from tests.integration import rows
 
 SECRET = "a secret of thirty-two characters, at least"
 DEADLINE_SECONDS = 15.0
@@ -39,17 +40,7 @@ class Served:
         return self.resources.eventlog
 
     async def project(self, slug: str | None = None) -> UUID:
-        project_id = uuid7()
-        async with acquire(self.resources.database.requests) as connection:
-            await connection.execute(
-                "INSERT INTO projects (id, slug, name) VALUES ($1, $2, 'p')",
-                project_id,
-                slug or str(project_id),
-            )
-            await connection.execute(
-                "INSERT INTO project_counters (project_id, epoch) VALUES ($1, 7)", project_id
-            )
-        return project_id
+        return await rows.project(self.resources.database, slug)
 
     async def run(self, project_id: UUID, status: str = "running") -> UUID:
         run_id = uuid7()
@@ -111,13 +102,7 @@ async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIt
     bus = Bus(redis_url)
     publisher = Publisher(bus, database.log)
     resources = Resources(settings, database, bus, EventLog(database.log, publisher))
-    key = auth.new_token()
-    async with acquire(database.requests) as connection:
-        await connection.execute(
-            "INSERT INTO api_keys (id, token_hash, name, is_admin) VALUES ($1, $2, 'admin', true)",
-            uuid7(),
-            auth.hash_token(key),
-        )
+    key = await rows.admin_key(database)
     listener = process.listen(settings.process)
     stop, started = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runcast.ids import uuid7
 from runcast_server import frames, history
 from runcast_server.bus import Bus, Head, Keys
 from runcast_server.db import Database, acquire, open_database
@@ -19,6 +18,7 @@ from runcast_server.errors import Conflict, Problem
 from runcast_server.eventlog import EventLog, Transaction
 from runcast_server.frames import Block
 from runcast_server.publisher import Publisher
+from tests.integration import rows
 
 pytestmark = pytest.mark.anyio
 
@@ -33,17 +33,7 @@ class Parts:
     log: EventLog
 
     async def new_project(self) -> UUID:
-        project_id = uuid7()
-        async with acquire(self.database.requests) as connection:
-            await connection.execute(
-                "INSERT INTO projects (id, slug, name) VALUES ($1, $2, 'p')",
-                project_id,
-                str(project_id),
-            )
-            await connection.execute(
-                "INSERT INTO project_counters (project_id, epoch) VALUES ($1, 7)", project_id
-            )
-        return project_id
+        return await rows.project(self.database)
 
     async def stream(self, project_id: UUID) -> bytes:
         """All frames that Redis has, in order."""

@@ -8,7 +8,7 @@ import pytest
 
 from runcast_server.bus import Keys
 from runcast_server.db import acquire
-from tests.integration import streams
+from tests.integration import rows, streams
 from tests.integration.streams import stream
 
 pytestmark = pytest.mark.anyio
@@ -329,10 +329,8 @@ async def test_a_deleted_project_ends_its_streams(database_url: str, redis_url: 
         project_id = await served.project()
         async with stream(served, f"/projects/{project_id}/events") as reader:
             await reader.until(lambda r: len(r.frames) >= 2)
-            async with acquire(served.resources.database.requests) as connection:
-                await connection.execute(
-                    "UPDATE projects SET deleted_at = now() WHERE id = $1", project_id
-                )
+            async with served.resources.database.changing(rows.ADMIN) as connection:
+                await connection.execute("SELECT delete_project($1)", project_id)
             await served.resources.bus.delete(project_id)
             await reader.ended()
             assert reader.frames[-1].data == {"reason": "deleted"}

@@ -41,10 +41,7 @@ WHERE {_VISIBLE} AND ($4::timestamptz IS NULL OR (p.created_at, p.id) < ($4, $5:
 ORDER BY p.created_at DESC, p.id DESC LIMIT $6
 """
 
-_CREATE = """
-INSERT INTO projects (id, slug, name, created_by) VALUES ($1, $2, $3, $4)
-ON CONFLICT DO NOTHING RETURNING true
-"""
+_CREATE = "SELECT create_project($1, $2, $3, $4)"
 
 
 class ProjectNew(BaseModel):
@@ -104,39 +101,28 @@ async def create(
     project_id = new.id or uuid7()
     slugs = [new.slug] if new.slug else _slugs(new.name)
     for slug in slugs:
-        if await connection.fetchval(_CREATE, project_id, slug, new.name, caller.user_id):
+        if await connection.fetchval(_CREATE, project_id, slug, new.name, secrets.randbits(52)):
             break
     else:
         if new.id is not None and (there := await _existing(connection, caller, new.id)):
             return there, 200
         raise Conflict(f"the slug {slugs[0]!r} is taken")
-    await connection.execute(
-        "INSERT INTO project_counters (project_id, epoch) VALUES ($1, $2)",
-        project_id,
-        secrets.randbits(52),
-    )
-    if caller.user_id is not None:
-        await connection.execute(
-            "INSERT INTO project_members (project_id, user_id, role) VALUES ($1, $2, 'owner')",
-            project_id,
-            caller.user_id,
-        )
     return await show(connection, project_id, "owner"), 201
 
 
 async def _existing(
     connection: Connection, caller: Principal, project_id: UUID
 ) -> dict[str, Any] | None:
+    if not await connection.fetchval("SELECT project_id_taken($1)", project_id):
+        return None
     row = await connection.fetchrow(
         """SELECT p.deleted_at, m.role FROM projects p LEFT JOIN project_members m
                ON m.project_id = p.id AND m.user_id = $2 WHERE p.id = $1""",
         project_id,
         caller.user_id,
     )
-    if row is None:
-        return None
-    role = access.role_in(caller, project_id, row["role"])
-    if row["deleted_at"] is not None or role is None:
+    role = access.role_in(caller, project_id, row["role"]) if row is not None else None
+    if role is None or row["deleted_at"] is not None:
         raise Conflict("this id is taken")
     return await show(connection, project_id, role.name.lower())
 

@@ -19,7 +19,7 @@ from runcast_api.liveness import Judge
 from runcast_api.loops import Loop
 from runcast_api.state import Api, RunDirectory
 from runcast_api.sweeper import PARTITIONED, Sweeper
-from runcast_server import auth
+from runcast_server import tokens
 from runcast_server.bus import BUS_ERRORS
 from runcast_server.db import CONNECTION_ERRORS, acquire
 from runcast_server.errors import Unavailable
@@ -38,7 +38,7 @@ def build(resources: Resources) -> Service:
     store = ArtifactStore(settings.artifacts_url)
     api = Api(
         resources,
-        auth.authenticator(database, settings.auth),
+        tokens.authenticator(database, settings.auth),
         RunDirectory(database),
         store,
         handlers,

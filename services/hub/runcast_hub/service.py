@@ -5,14 +5,14 @@ from __future__ import annotations
 from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
-from runcast_server import auth
+from runcast_server import tokens
 from runcast_server.service import Readiness, Resources, Service
 
 
 def build(resources: Resources) -> Service:
     """The hub service on these resources."""
     hub = Hub(resources.settings.hub, resources.database, resources.bus, connections.answer)
-    app = App(hub, auth.authenticator(resources.database, resources.settings.auth))
+    app = App(hub, tokens.authenticator(resources.database, resources.settings.auth))
 
     async def ready() -> Readiness:
         failing = {}
