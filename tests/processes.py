@@ -53,6 +53,11 @@ class Process:
         """Everything that it has said so far."""
         return self.stdout.read_text() + self.stderr.read_text()
 
+    @property
+    def has_ended(self) -> bool:
+        assert self.running is not None
+        return self.running.poll() is not None
+
     def ended(self, seconds: float = START_SECONDS) -> int:
         """Wait for its end; its exit code, negative for a signal."""
         assert self.running is not None
@@ -120,7 +125,7 @@ class Up(Process):
 
     def is_ready(self) -> bool:
         assert self.running is not None
-        assert self.running.poll() is None, self.said
+        assert not self.has_ended, self.said
         try:
             if int(self.credentials["pid"]) != self.running.pid:
                 return False

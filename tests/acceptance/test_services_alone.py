@@ -28,7 +28,12 @@ def environ(database_url: str, redis_url: str) -> dict[str, str]:
 
 
 def url_of(process: Process) -> str:
-    wait_for(lambda: "is running: " in process.said, "its address", lambda: process.said)
+    wait_for(
+        lambda: "is running: " in process.said or process.has_ended,
+        "its address",
+        lambda: process.said,
+    )
+    assert not process.has_ended, process.said
     return process.said.partition("is running: ")[2].split()[0]
 
 
