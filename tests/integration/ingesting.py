@@ -125,7 +125,7 @@ async def opened(
 async def until(condition: Callable[[], Any]) -> None:
     """Waits for a condition, which may be a coroutine; fails after a while."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 — what is waited for happens elsewhere
             await asyncio.sleep(0.02)
 
 

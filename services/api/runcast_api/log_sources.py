@@ -131,12 +131,12 @@ def accept(source: Source, batch: Batch) -> Accepted | None:
     if start is None:
         return None
     number = len(batch.texts) - start
-    if number == 0 and batch.closed_reason == source.closed_reason:
-        return None
     is_new_generation = batch.generation > source.generation
     if source.closed_reason == "sentinel" and not is_new_generation:
-        source.bytes_after_end = max(source.bytes_after_end, batch.bytes_after_end)
-        source.has_changed = True
+        if batch.bytes_after_end > source.bytes_after_end:
+            source.bytes_after_end, source.has_changed = batch.bytes_after_end, True
+        return None
+    if number == 0 and batch.closed_reason == source.closed_reason:
         return None
     has_reopened = source.closed_reason is not None and (number > 0 or is_new_generation)
     before = 0 if is_new_generation else source.next_offset

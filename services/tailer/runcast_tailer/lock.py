@@ -24,10 +24,12 @@ class DirectoryLock:
         self._descriptor: int | None = None
         self._has_warned = False
 
+    @property
+    def is_held(self) -> bool:
+        return self._descriptor is not None
+
     def acquire(self) -> bool:
         """Whether this process may work. Raises `OSError` where the directory can't be opened."""
-        if self._descriptor is not None:
-            return True
         descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,130 @@
+"""The tails of a process: each with its run, and when it is looked at next."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from runcast_tailer import closing
+from runcast_tailer.closing import Ending
+from runcast_tailer.run_directory import SPOOL, RunDirectory, RunName
+from runcast_tailer.server import KnownRun
+from runcast_tailer.tail import Tail
+
+HOT_SECONDS = 60.0
+WARM_SECONDS = 600.0
+WARM_INTERVAL = 1.0
+COLD_INTERVAL = 2.0
+SHARED_SECONDS = 0.5
+"""How long a spool waits for whoever writes it to bring its lines himself."""
+FIRST_REWIND_SECONDS = 2.0
+LAST_REWIND_SECONDS = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class WatchedRun:
+    """A run directory, and what the server knows of its run."""
+
+    directory: RunDirectory
+    name: RunName
+    known: KnownRun
+    tails: dict[str, Followed] = field(default_factory=dict)
+    due: float = 0.0
+    has_news: bool = True
+    """Its status or its artifacts may not be on the server yet."""
+    news_due: float = 0.0
+    news_tries: int = 0
+
+    @property
+    def run_id(self) -> UUID | None:
+        return self.known.run_id or self.name.run_id
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether everything that its files hold is committed."""
+        return all(each.is_drained for each in self.tails.values())
+
+
+@dataclass(eq=False, slots=True)
+class Followed:
+    """One tail in the schedule."""
+
+    tail: Tail
+    source: str
+    run_id: UUID | None
+    path: Path
+    watched: WatchedRun | None = None
+    active_at: float = 0.0
+    due: float = 0.0
+    rewind_seconds: float = FIRST_REWIND_SECONDS
+    is_gone: bool = False
+    has_ended: bool = False
+    """The server says that the run is over."""
+    is_shared: bool = False
+    shared_until: float | None = None
+
+    def __lt__(self, other: Followed) -> bool:
+        return self.due < other.due
+
+    @property
+    def is_drained(self) -> bool:
+        return self.tail.follower.exhausted and not self.tail.window
+
+    def step(self, now: float) -> bool:
+        """Looks at the file; True if there is something new to send."""
+        if self.is_shared and not self._may_read_shared(now):
+            return False
+        is_first = not self.active_at
+        has_new = self.tail.step(now)
+        if has_new or self.tail.follower.turning:
+            self.active_at = now
+        elif is_first:
+            self.active_at = now - max(time.time() - self.tail.follower.modified, 0.0)
+        return has_new or self._close(now)
+
+    def _may_read_shared(self, now: float) -> bool:
+        """A spool that its writer feeds himself is read only if he doesn't for a moment.
+
+        The committed cursor is asked for meanwhile, and moves the follower past what he brought.
+        """
+        try:
+            has_new = self.path.stat().st_size > self.tail.follower.cursor.offset
+        except OSError:
+            has_new = False
+        if not has_new:
+            self.shared_until = None
+            return True
+        self.active_at = now
+        if self.shared_until is None:
+            self.shared_until = now + SHARED_SECONDS
+        return now >= self.shared_until
+
+    def _close(self, now: float) -> bool:
+        reason = closing.reason(
+            self.tail.follower, self._ending(), now, silent_seconds=now - self.active_at
+        )
+        if reason is None:
+            return False
+        try:
+            return self.tail.finish(reason, now)
+        except OSError as error:
+            self.tail.follower.trouble = error
+            return False
+
+    def _ending(self) -> Ending:
+        state = self.watched.directory.state if self.watched else None
+        if self.source == SPOOL or state is None:
+            return Ending(self.has_ended)
+        is_log = self.source == "logs.txt"
+        return Ending(self.has_ended or state.is_terminal, state.log_bytes if is_log else None)
+
+    def interval(self, now: float, poll_seconds: float, wait_seconds: float) -> float:
+        """Seconds until the next look: soon for a file that moves, rarely for one that sleeps."""
+        silent = now - self.active_at
+        if self.tail.follower.missing and self.tail.follower.cursor.offset == 0:
+            return poll_seconds if silent < wait_seconds else WARM_INTERVAL
+        if silent < HOT_SECONDS or self.tail.window:
+            return poll_seconds
+        return WARM_INTERVAL if silent < WARM_SECONDS else COLD_INTERVAL

@@ -1,0 +1,54 @@
+"""The tailer as a service of a process: no HTTP of its own, one task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from runcast_server.service import Readiness, Resources, Service
+from runcast_tailer.follow import FollowLimits
+from runcast_tailer.server import Server
+from runcast_tailer.shipping import Shipper
+from runcast_tailer.supervisor import Supervisor, TailerOptions
+
+
+def build(resources: Resources) -> Service:
+    """The service, for the entry point `runcast.services`."""
+    shipper = Shipper(resources.bus.client)
+    supervisor = Supervisor(options(resources), Server(resources.database.log), shipper)
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        task = asyncio.create_task(supervisor.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def drain(_: float) -> None:
+        pass
+
+    async def ready() -> Readiness:
+        trouble = supervisor.trouble or shipper.trouble
+        return Readiness(degraded={"tailer": trouble} if trouble else {})
+
+    return Service("tailer", None, lambda _: False, running, drain, ready)
+
+
+def options(resources: Resources) -> TailerOptions:
+    """The settings, in the tailer's own words."""
+    settings = resources.settings.tailer
+    secret = resources.settings.api.ingest_secret
+    return TailerOptions(
+        runs_dir=settings.runs_dir,
+        roots=settings.roots,
+        project=settings.tail_project,
+        poll_seconds=settings.tail_poll_ms / 1_000,
+        wait_seconds=settings.tail_wait_s,
+        limits=FollowLimits(line_bytes=settings.max_line_bytes),
+        auth=secret.get_secret_value() if secret else None,
+        artifacts_url=resources.settings.artifacts_url,
+    )

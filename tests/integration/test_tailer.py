@@ -1,0 +1,329 @@
+"""From files to Postgres, through Redis and back to the cursor: the tailer with a real ingester."""
+
+import asyncio
+import contextlib
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from runcast.ids import uuid7
+from runcast_server.bus import INGEST_STREAM
+from runcast_tailer.server import Server
+from runcast_tailer.shipping import Shipper
+from runcast_tailer.split import SENTINEL
+from runcast_tailer.supervisor import Supervisor, TailerOptions
+from tests.integration import ingesting
+from tests.integration.ingesting import Ingest, until
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Tailing:
+    """A tailer on a runs directory, an ingester, and what they have stored."""
+
+    ingest: Ingest
+    runs_dir: Path
+    project_id: UUID
+    options: TailerOptions
+
+    @contextlib.asynccontextmanager
+    async def tailer(self) -> AsyncIterator[Supervisor]:
+        shipper = Shipper(self.ingest.bus.client)
+        supervisor = Supervisor(self.options, Server(self.ingest.database.log), shipper)
+        task = asyncio.create_task(supervisor.run())
+        try:
+            yield supervisor
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def write(self, name: str, data: str, *, run: str = "my-run") -> Path:
+        path = self.runs_dir / run / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(data)
+        return path
+
+    async def run_id(self, key: str = "my-run") -> UUID | None:
+        rows = await self.ingest.rows("SELECT id FROM runs WHERE key = $1 OR id::text = $1", key)
+        return rows[0][0] if rows else None
+
+    async def lines(self, key: str = "my-run") -> list[str]:
+        run_id = await self.run_id(key)
+        return await self.ingest.lines(run_id) if run_id else []
+
+    async def has_lines(self, expected: list[str], key: str = "my-run") -> None:
+        try:
+            await until(lambda: self._has(expected, key))
+        except TimeoutError:
+            assert await self.lines(key) == expected
+
+    async def _has(self, expected: list[str], key: str) -> bool:
+        return await self.lines(key) == expected
+
+    async def until_event(self, kind: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
+
+        async def has_come() -> bool:
+            found[:] = [d for k, d in await self.ingest.events(self.project_id) if k == kind]
+            return bool(found)
+
+        await until(has_come)
+        return found[0]
+
+    async def row(self, query: str, *values: Any) -> Any:
+        [row] = await self.ingest.rows(query, *values)
+        return row
+
+
+@pytest.fixture
+async def tailing(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Tailing]:
+    runs_dir = tmp_path / "runs"
+    async with ingesting.opened(database_url, redis_url) as ingest, ingest.running():
+        options = TailerOptions(
+            runs_dir,
+            (runs_dir,),
+            "default",
+            poll_seconds=0.02,
+            artifacts_url=(tmp_path / "objects").as_uri(),
+        )
+        (tmp_path / "objects").mkdir()
+        yield Tailing(ingest, runs_dir, await ingest.project("default"), options)
+
+
+async def test_a_directory_becomes_a_run_and_its_log_is_followed(tailing: Tailing) -> None:
+    tailing.write("logs.txt", "one\ntwo\n")
+    async with tailing.tailer():
+        await tailing.has_lines(["one", "two"])
+        tailing.write("logs.txt", "three\npart")
+        tailing.write("logs.txt", "ial\n" + SENTINEL + "\nafter\n")
+        await tailing.has_lines(["one", "two", "three", "partial", SENTINEL])
+        closed = await tailing.until_event("log:closed")
+        assert (closed["reason"], closed["lines"], closed["source"]) == ("sentinel", 5, "logs.txt")
+        await until(lambda: _is(tailing, "SELECT bytes_after_end FROM log_sources", 6))
+    row = await tailing.row("SELECT key, status FROM runs")
+    assert tuple(row) == ("my-run", "running")
+
+
+async def _is(tailing: Tailing, query: str, value: Any) -> bool:
+    rows = await tailing.ingest.rows(query)
+    return [tuple(row) for row in rows] == [(value,)]
+
+
+async def test_a_run_that_is_known_is_fed_by_its_id(tailing: Tailing) -> None:
+    run_id = await tailing.ingest.run(tailing.project_id)
+    async with tailing.tailer():
+        tailing.write("logs.txt", "hello\n", run=str(run_id))
+        await tailing.has_lines(["hello"], str(run_id))
+
+
+async def test_a_killed_tailer_goes_on_from_the_committed_cursor(tailing: Tailing) -> None:
+    texts = [f"line {n}" for n in range(30_000)]
+    tailing.write("logs.txt", "".join(f"{text}\n" for text in texts[:10_000]))
+    async with tailing.tailer():
+        await tailing.until_event("agent:log")
+    tailing.write("logs.txt", "".join(f"{text}\n" for text in texts[10_000:]))
+    async with tailing.tailer():
+        await tailing.has_lines(texts)
+
+
+async def test_redis_emptied_with_lines_in_flight_loses_nothing(tailing: Tailing) -> None:
+    texts = [f"line {n}" for n in range(40_000)]
+    async with tailing.tailer():
+        for start in range(0, 40_000, 4_000):
+            tailing.write("logs.txt", "".join(f"{t}\n" for t in texts[start : start + 4_000]))
+            await asyncio.sleep(0.05)
+            await tailing.ingest.bus.client.flushall()
+        await tailing.has_lines(texts)
+
+
+async def test_postgres_away_delays_and_loses_nothing(tailing: Tailing, postgres_url: str) -> None:
+    texts = [f"line {n}" for n in range(20_000)]
+    async with tailing.tailer():
+        tailing.write("logs.txt", "".join(f"{text}\n" for text in texts[:10_000]))
+        await tailing.until_event("agent:log")
+        [name] = await tailing.row("SELECT current_database()")
+        superuser = await asyncpg.connect(postgres_url)
+        for _ in range(5):
+            await superuser.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+            )
+            await asyncio.sleep(0.1)
+        await superuser.close()
+        tailing.write("logs.txt", "".join(f"{text}\n" for text in texts[10_000:]))
+        await tailing.has_lines(texts)
+
+
+async def test_progress_status_artifacts_and_output_of_a_plain_directory(tailing: Tailing) -> None:
+    stamp = "2026-01-31T10:00:00+00:00"
+    event = {"ts": stamp, "stage": "spec", "message": "m", "percent": 10}
+    tailing.write("events.jsonl", json.dumps(event) + "\n")
+    tailing.write("logs.txt", f"{stamp} [INFO] [spec] (10%) m\nlast without end")
+    content = b'{"title":"T"}'
+    folder = tailing.runs_dir / "my-run" / "artifacts" / "outline"
+    folder.mkdir(parents=True)
+    (folder / "v1.json").write_bytes(content)
+    entry = {
+        "artifact_id": str(uuid7()), "step_name": "outline", "version": 1, "size": len(content),
+        "media_type": "application/json", "sha256": "0" * 64, "path": "artifacts/outline/v1.json",
+    }  # fmt: skip
+    (folder.parent / "index.json").write_text(json.dumps({"total": 1, "artifacts": [entry]}))
+    with zipfile.ZipFile(tailing.runs_dir / "my-run" / "output.zip", "w") as archive:
+        archive.writestr("game.bin", bytes(range(256)) * 4_096)
+    status = {
+        "run_id": "my-run", "status": "completed", "created_at": stamp, "updated_at": stamp,
+        "events": [event],
+    }  # fmt: skip
+    (tailing.runs_dir / "my-run" / "status.json").write_text(json.dumps(status))
+    async with tailing.tailer():
+        await until(lambda: _is(tailing, "SELECT status FROM runs", "completed"))
+        await until(lambda: _is(tailing, "SELECT count(*) FROM artifacts", 2))
+        await until(
+            lambda: _is(
+                tailing, "SELECT count(*) FROM log_sources WHERE closed_reason = 'status'", 2
+            )
+        )
+    assert await tailing.lines() == [f"{stamp} [INFO] [spec] (10%) m", "last without end"]
+    progress = await tailing.until_event("run:progress")
+    assert progress["percent"] == 10
+    rows = await tailing.ingest.rows(
+        "SELECT step_name, object_key IS NULL FROM artifacts ORDER BY 1"
+    )
+    assert [tuple(row) for row in rows] == [("outline", True), ("output", False)]
+    assert await tailing.ingest.rejects() == []
+
+
+async def test_a_spool_is_fed_alone_and_once(tailing: Tailing) -> None:
+    run_id = uuid7()
+    spool: list[dict[str, Any]] = [
+        {"type": "agent:started", "run_id": str(run_id), "id": "1", "data": {"key": "my-run"}},
+        ingesting.lines(run_id, ["said"]),
+        {"type": "agent:completed", "run_id": str(run_id), "id": "2", "data": {}},
+    ]
+    tailing.write("spool.jsonl", "".join(json.dumps(message) + "\n" for message in spool))
+    tailing.write("logs.txt", "said\n")
+    tailing.write("run.json", json.dumps(_run_json(run_id)))
+    async with tailing.tailer():
+        await tailing.until_event("agent:completed")
+        await tailing.until_event("log:closed")
+    async with tailing.tailer():
+        await asyncio.sleep(0.3)
+    assert await tailing.lines(str(run_id)) == ["said"]
+    kinds = [kind for kind, _ in await tailing.ingest.events(tailing.project_id)]
+    assert kinds.count("agent:started") == kinds.count("agent:completed") == 1
+    row = await tailing.row("SELECT name, key FROM runs")
+    assert tuple(row) == ("A name", "my-run")
+
+
+def _run_json(run_id: UUID) -> dict[str, Any]:
+    stamp = "2026-01-31T10:00:00+00:00"
+    return {
+        "id": str(run_id), "key": "my-run", "project": "default", "status": "running",
+        "steps": ["idea"], "step_timestamps": {}, "created_at": stamp, "updated_at": stamp,
+        "name": "A name",
+    }  # fmt: skip
+
+
+async def test_a_path_that_was_asked_for_is_followed_until_it_is_not(tailing: Tailing) -> None:
+    run_id = await tailing.ingest.run(tailing.project_id)
+    path = tailing.runs_dir / "elsewhere" / "agent.log"
+    await tailing.ingest.rows(
+        """INSERT INTO log_sources (run_id, source, project_id, path, is_active)
+           VALUES ($1, 'agent.log', $2, $3, true) RETURNING 1""",
+        run_id,
+        tailing.project_id,
+        str(path),
+    )
+    async with tailing.tailer():
+        await asyncio.sleep(0.2)
+        path.parent.mkdir(parents=True)
+        path.write_text("one\n")
+        await tailing.has_lines(["one"], str(run_id))
+        await tailing.ingest.rows("UPDATE log_sources SET is_active = false RETURNING 1")
+        await asyncio.sleep(1.5)
+        with path.open("a") as file:
+            file.write("two\n")
+        await asyncio.sleep(0.5)
+        assert await tailing.lines(str(run_id)) == ["one"]
+
+
+async def test_a_path_outside_the_roots_is_not_read(tailing: Tailing, tmp_path: Path) -> None:
+    run_id = await tailing.ingest.run(tailing.project_id)
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret\n")
+    tailing.runs_dir.mkdir()
+    (tailing.runs_dir / "link").symlink_to(tmp_path)
+    for number, path in enumerate([secret, tailing.runs_dir / "link" / "secret.txt"]):
+        await tailing.ingest.rows(
+            """INSERT INTO log_sources (run_id, source, project_id, path, is_active)
+               VALUES ($1, $2, $3, $4, true) RETURNING 1""",
+            run_id,
+            f"s{number}",
+            tailing.project_id,
+            str(path),
+        )
+    async with tailing.tailer():
+        await asyncio.sleep(1.5)
+    assert await tailing.lines(str(run_id)) == []
+
+
+async def test_two_tailers_one_works_the_other_waits(tailing: Tailing) -> None:
+    async with tailing.tailer() as one:
+        tailing.write("logs.txt", "one\n")
+        await tailing.has_lines(["one"])
+        async with tailing.tailer() as other:
+            await until(lambda: _has_trouble(other))
+            assert one.trouble is None
+            tailing.write("logs.txt", "two\n")
+            await tailing.has_lines(["one", "two"])
+            assert other.trouble == "another tailer works on this directory"
+
+
+async def _has_trouble(supervisor: Supervisor) -> bool:
+    return supervisor.trouble is not None
+
+
+async def test_a_second_name_for_a_run_is_not_followed_twice(tailing: Tailing) -> None:
+    tailing.write("logs.txt", "one\n")
+    (tailing.runs_dir / "latest").symlink_to("my-run")
+    async with tailing.tailer():
+        await tailing.has_lines(["one"])
+        await asyncio.sleep(1.0)
+    assert await tailing.row("SELECT count(*) FROM runs") == (1,)
+
+
+async def test_an_invalid_json_file_is_left_alone(tailing: Tailing) -> None:
+    tailing.write("status.json", '{"status": "completed"')
+    tailing.write("run.json", "[]")
+    tailing.write("logs.txt", "one\n")
+    async with tailing.tailer():
+        await tailing.has_lines(["one"])
+        await asyncio.sleep(1.5)
+    assert (await tailing.row("SELECT status FROM runs"))[0] == "running"
+    assert (tailing.runs_dir / "my-run" / "run.json").read_text() == "[]"
+
+
+async def test_while_nobody_ingests_redis_holds_a_window_and_no_more(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        options = TailerOptions(tmp_path, (tmp_path,), "default", poll_seconds=0.02)
+        tailing = Tailing(ingest, tmp_path, await ingest.project("default"), options)
+        texts = [f"{n:06d} " + "x" * 90 for n in range(100_000)]
+        tailing.write("logs.txt", "".join(f"{text}\n" for text in texts))
+        async with tailing.tailer():
+            await until(lambda: ingest.bus.client.xlen(INGEST_STREAM))
+            await asyncio.sleep(3.0)
+            size = await ingest.bus.client.memory_usage(INGEST_STREAM)
+            assert size < 3_000_000
+            async with ingest.running():
+                await tailing.has_lines(texts)
