@@ -30,6 +30,8 @@ SETTINGS: Mapping[str, str] = {
     # held 525 MB. Replies below this size are copied, and so counted.
     "min-string-size-avoid-copy-reply": "2147483647",
     "unixsocketperm": "700",
+    # Says in the list of processes whose it is; `_adopt` looks there.
+    "proc-title-template": "{title} {config-file}",
 }
 
 
@@ -72,7 +74,7 @@ class Valkey:
             return
         conf = self._configure()
         child = spawn([binary(), conf], self._log, None)
-        self._program = Program(child.pid, "valkey-server", child)
+        self._program = Program(child.pid, str(self.home), child)
         self._await_ready()
 
     def alive(self) -> bool:
@@ -114,7 +116,7 @@ class Valkey:
             pid = int((self.home / "pid").read_text())
         except (FileNotFoundError, ValueError):
             return False
-        self._program = Program(pid, "valkey-server")
+        self._program = Program(pid, str(self.home))
         if not self.alive():
             return False
         try:
