@@ -135,14 +135,10 @@ def test_the_local_key_is_an_administrators_and_private(up: Up) -> None:
 def test_an_embedded_server_that_dies_is_started_again(up: Up) -> None:
     up.start_ready()
     with redis.Redis.from_url(up.credentials["redis_url"]) as client:
-        for name in ("valkey-server", "postgres -D"):
-            listed = subprocess.run(
-                ["pgrep", "-f", f"{name}.*{up.directory}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
+        before = serving(up.directory)
+        assert len(before) == 2
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
 
         def answers() -> bool:
             try:
