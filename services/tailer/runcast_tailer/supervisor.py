@@ -47,6 +47,7 @@ BUSY_SECONDS = 0.03
 CURSOR_SECONDS = 1.0
 ALL_CURSORS_SECONDS = 10.0
 ENDED_SECONDS = 2.0
+HOMELESS_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 MANY_RUNS = 1_000
 STORAGE_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, OSError, *BUS_ERRORS)
@@ -92,6 +93,8 @@ class Supervisor:
         self._schedule: list[Followed] = []
         self._waiting: set[Followed] = set()
         self._new_directories: list[Path] = []
+        self._homeless: list[tuple[Path, str]] = []
+        """Directories whose project isn't there, or not yet."""
         self._due: dict[str, float] = {}
         self.trouble: str | None = None
 
@@ -164,6 +167,11 @@ class Supervisor:
         if self._new_directories and self._is_time("open", now, SCAN_SECONDS):
             await self._watch(self._new_directories[:MANY_RUNS], now)
             del self._new_directories[:MANY_RUNS]
+        if self._homeless and self._is_time("homeless", now, HOMELESS_SECONDS):
+            projects = sorted({project for _, project in self._homeless})
+            log.warning("tailer.no_project", projects=projects, directories=len(self._homeless))
+            self._new_directories += [path for path, _ in self._homeless]
+            self._homeless.clear()
         if self._is_time("asked", now, CURSOR_SECONDS):
             await self._follow_asked()
 
@@ -176,9 +184,14 @@ class Supervisor:
             if (name := directory.run_name(self._options.project)) is not None
         ]
         known = await self._server.runs([name for _, name in named])
+        opened: list[WatchedRun] = []
         for (directory, name), run in zip(named, known, strict=True):
+            if run.project_id is None:
+                self._homeless.append((directory.path, name.project))
+                continue
             self._watched[directory.path] = WatchedRun(directory, name, run, due=now)
-        await self._open_sources([self._watched[directory.path] for directory, _ in named])
+            opened.append(self._watched[directory.path])
+        await self._open_sources(opened)
 
     async def _open_sources(self, watched: Iterable[WatchedRun]) -> None:
         """Follows sources that aren't followed yet, each from its committed cursor."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import asyncpg
 import structlog
@@ -55,10 +55,17 @@ log = structlog.get_logger(__name__)
 class Ingester:
     """Reads the ingest stream and applies it, while this process leads."""
 
-    def __init__(self, bus: Bus, pool: Pool, applier: Applier) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        pool: Pool,
+        applier: Applier,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._bus = bus
         self._pool = pool
         self._applier = applier
+        self._prepare = prepare
         self.is_leading = False
         self.trouble: str | None = None
         """Why nothing can be ingested at present; for `/ready`."""
@@ -111,6 +118,8 @@ class Ingester:
     async def _lead(self) -> None:
         self.is_leading = True
         metrics.LEADING.set(1)
+        if self._prepare is not None:
+            await self._prepare()
         async with self._stream() as stream:
             position = await self._position(stream)
             await stream.delete_upto(position.last_id)
