@@ -99,6 +99,23 @@ async def test_a_stream_is_stored_as_it_comes(rest: Rest, run: str) -> None:
     assert await lines(rest, run, after_line=2997) == ["2997", "2998", "2999"]
 
 
+@pytest.mark.parametrize("form", [{}, NDJSON], ids=["array", "stream"])
+async def test_entries_sent_again_with_their_key_are_stored_once(
+    rest: Rest, run: str, form: dict[str, str]
+) -> None:
+    """Though they name no time, and the time of the second coming is another."""
+    entries = [b'{"message":"%d"}' % number for number in range(3)]
+    body = b"\n".join(entries) if form else b"[" + b",".join(entries) + b"]"
+    headers = form | {"Idempotency-Key": "once"}
+    answers = []
+    for _ in range(2):
+        answers.append(await rest.admin.post(f"/runs/{run}/logs", content=body, headers=headers))
+        await asyncio.sleep(0.002)
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert await lines(rest, run) == ["0", "1", "2"]
+
+
 async def test_a_stream_says_how_far_it_was_good(rest: Rest, run: str) -> None:
     content = b'{"message":"a"}\n{"message":"b"}\n{"message":'
     refused = await rest.admin.post(f"/runs/{run}/logs", content=content, headers=NDJSON)

@@ -42,11 +42,15 @@ class Intake:
         self.first_line: int | None = None
         self.last_line: int | None = None
 
-    async def put(self, entries: Sequence[bytes]) -> None:
-        """Stores the next part, once the one before is stored."""
+    async def put(self, entries: Sequence[bytes], sent: bytes) -> None:
+        """Stores the next part, once the one before is stored.
+
+        `sent` is the hash of what the caller sent for it. The entries themselves don't tell whether a
+        body is the same again: they carry the time of their coming where the caller named none.
+        """
         await self.settle()
         self._parts += 1
-        self._commit = asyncio.create_task(self._store(entries, self._parts))
+        self._commit = asyncio.create_task(self._store(entries, self._parts, sent))
 
     async def settle(self) -> None:
         """Waits until all parts are stored. Raises what the last one raised."""
@@ -66,11 +70,11 @@ class Intake:
             "last_line_number": self.last_line,
         }
 
-    async def _store(self, entries: Sequence[bytes], part: int) -> dict[str, Any]:
+    async def _store(self, entries: Sequence[bytes], part: int, sent: bytes) -> dict[str, Any]:
         append = Append(self._project_id, self._run_id, entries)
         if self._once.key is None:
             return _taken(await logs.append(self._eventlog, append))
-        once = self._once.of_body(hashlib.sha256(b"".join(entries)).digest(), part)
+        once = self._once.of_body(sent, part)
 
         async def store(transaction: Transaction) -> Answer:
             [appended] = await logs.append_all(transaction, [append])
@@ -95,15 +99,16 @@ def _taken(appended: logs.Appended) -> dict[str, Any]:
     }
 
 
-async def take_array(intake: Intake, values: Sequence[Any], limit: int) -> None:
-    """Stores an array of entries; one that is refused leaves all of them out."""
+async def take_array(intake: Intake, values: Sequence[Any], sent: bytes, limit: int) -> None:
+    """Stores an array of entries, `sent` in a body of this hash; one that is refused leaves all of them
+    out."""
     now = times.to_milliseconds(times.now())
     entries = [
         logs.encode(logs.entry_of(value, f"body.{place}"), now, limit, f"body.{place}")
         for place, value in enumerate(values)
     ]
     for part in _parts(entries):
-        await intake.put(part)
+        await intake.put(part, sent)
     await intake.settle()
 
 
@@ -126,6 +131,7 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
     """
     part: list[bytes] = []
     size = 0
+    sent = hashlib.sha256()
     now = times.to_milliseconds(times.now())
     try:
         async for number, line in _lines(body):
@@ -133,19 +139,20 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
                 logs.entry_of(_parsed(line, number), f"line {number}"), now, limit, f"line {number}"
             )
             if len(part) == PART_ENTRIES or (size and size + len(entry) > PART_BYTES):
-                await intake.put(part)
+                await intake.put(part, sent.digest())
                 part, size = [], 0
                 now = times.to_milliseconds(times.now())
             part.append(entry)
             size += len(entry)
+            sent.update(line)
     except Problem as problem:
         if part and problem.status < 500:
-            await intake.put(part)
+            await intake.put(part, sent.digest())
             await intake.settle()
         problem.extra |= {"accepted": intake.accepted}
         raise
     if part:
-        await intake.put(part)
+        await intake.put(part, sent.digest())
     await intake.settle()
 
 

@@ -94,7 +94,8 @@ async def add_logs(request: Request) -> Response:
     body = await bodies.read(request, LOGS_BYTES)
     match value := bodies.parse(body):
         case list():
-            await log_intake.take_array(intake, value, limit)
+            sent = hashlib.sha256(body).digest()
+            await log_intake.take_array(intake, value, sent, limit)
             return answer(intake.taken(), status=201)
         case {"type": "lines"}:
             message = logs.message_of(value)
