@@ -102,3 +102,7 @@ class History:
         if isinstance(note, Opened) and self.start is None:
             self.start = note.head if note.asked_for is None else note.asked_for
         self.notes.append((len(self.ids), note))
+
+    def silent_for(self, seconds: float) -> None:
+        """So long nothing came, though the reader listened."""
+        self.longest_silence = max(self.longest_silence, seconds)

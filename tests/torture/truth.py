@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from uuid import UUID
 from zlib import crc32
 
+import asyncpg
+
 from tests.torture.history import Wanted
+
+PAGE = 20_000
 
 
 class Row(NamedTuple):
@@ -106,3 +112,28 @@ class Truth:
     def lines(self, run: str) -> Lines:
         """A run's log lines."""
         return self._lines.get(run, Lines())
+
+
+async def load(connection: asyncpg.Connection, project: str) -> list[Row]:
+    """Every event that Postgres holds of a project, in order."""
+    rows: list[Row] = []
+    while True:
+        found = await connection.fetch(
+            """SELECT seq, type, run_id::text, line_number, data::text FROM events
+               WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3""",
+            UUID(project),
+            rows[-1].seq if rows else 0,
+            PAGE,
+        )
+        rows += [Row(seq, kind, run, line, data.encode()) for seq, kind, run, line, data in found]
+        if len(found) < PAGE:
+            return rows
+
+
+def serials(rows: Iterable[Row], mark: re.Pattern[bytes]) -> dict[str, list[int]]:
+    """What each writer wrote, by the marks in the log lines, in the order of the numbers."""
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        if row.line_number is not None and (match := mark.search(row.data)):
+            found.setdefault(match[1].decode(), []).append(int(match[2]))
+    return found

@@ -1,0 +1,87 @@
+"""The nemesis: every kind of fault equally often, in a seeded order, alone and several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tests.torture.faults import EXPECTED, FAULTS, Stage
+
+AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Injected:
+    """One fault that bit: when, for how long, and by what it is known."""
+
+    kind: str
+    at: float
+    seconds: float
+    evidence: str
+
+
+@dataclass
+class Nemesis:
+    """Injects faults from `FAULTS` until time is up; every one it started is healed when `run` returns."""
+
+    stage: Stage
+    chance: random.Random
+    say: Callable[[str], None]
+    kinds: Sequence[str] = tuple(FAULTS)
+    injected: list[Injected] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    _began: float = 0.0
+
+    def possible(self) -> list[str]:
+        """The kinds that there is something for: without a tailer none can be killed."""
+        absent = {"tailer killed", "tailer stopped"} if not self.stage.cluster.tailers else set()
+        absent |= set() if self.stage.files else {"disk full"}
+        return [kind for kind in FAULTS if kind not in absent]
+
+    def counts(self) -> Counter[str]:
+        return Counter(each.kind for each in self.injected)
+
+    async def run(self, seconds: float, pause: tuple[float, float], rounds: int | None) -> None:
+        """For so many seconds, or until every kind was injected `rounds` times, whichever is first.
+
+        Between the beginnings of two faults lies a random `pause`.
+        """
+        self._began = time.monotonic()
+        running: set[asyncio.Task[None]] = set()
+        order = self._order()
+        try:
+            while time.monotonic() - self._began < seconds:
+                if rounds is not None and all(self.counts()[k] >= rounds for k in self.kinds):
+                    break
+                running.add(asyncio.create_task(self._inject(next(order))))
+                await asyncio.sleep(self.chance.uniform(*pause))
+                while len(running) >= AT_ONCE:
+                    _, running = await asyncio.wait(running, return_when="FIRST_COMPLETED")
+                running = {task for task in running if not task.done()}
+        finally:
+            if running:
+                await asyncio.wait(running)
+
+    def _order(self) -> Iterator[str]:
+        """Rounds of all kinds, each shuffled; those that failed come again first."""
+        while True:
+            least = min(self.counts()[kind] for kind in self.kinds)
+            rare = [kind for kind in self.kinds if self.counts()[kind] == least]
+            self.chance.shuffle(rare)
+            yield from rare
+
+    async def _inject(self, kind: str) -> None:
+        began = time.monotonic()
+        try:
+            evidence = await FAULTS[kind](self.stage)
+        except EXPECTED as error:
+            self.failed[kind] += 1
+            self.say(f"{began - self._began:7.1f} s  {kind}: didn't bite: {error!r}")
+            return
+        seconds = time.monotonic() - began
+        self.injected.append(Injected(kind, began - self._began, seconds, evidence))
+        self.say(f"{began - self._began:7.1f} s  {kind}: {evidence}")

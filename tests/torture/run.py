@@ -1,0 +1,321 @@
+"""One torture run: start everything, write and read under faults, heal, wait for quiet, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from tests.torture import truth
+from tests.torture.checker import Account, Verdict, account, check
+from tests.torture.cluster import TAIL_PROJECT, Cluster
+from tests.torture.faults import Stage
+from tests.torture.history import History, Wanted
+from tests.torture.nemesis import Nemesis
+from tests.torture.readers import SLOW_BUFFER_BYTES, Reader
+from tests.torture.report import Report
+from tests.torture.writers import MARK, FileWriter, Http, HttpWriter, RedisWriter, Writer
+
+QUIET_SECONDS = 90.0
+"""Within so long after the last fault everything must be stored and delivered."""
+WRITERS_SECONDS = 60.0
+SUPERVISE_SECONDS = 0.5
+PROJECT = "torture"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How hard."""
+
+    seconds: float
+    seed: int
+    pause: tuple[float, float] = (0.6, 2.2)
+    rounds: int | None = None
+    rate: float = 1.0
+    """Times the usual rate of writing, which is about 450 events per second."""
+    readers: int = 24
+    """Readers of all logs, beside those of other kinds."""
+    newcomer_every: float = 4.0
+    kinds: Sequence[str] | None = None
+
+
+@dataclass
+class Run:
+    """What lives during one run."""
+
+    plan: Plan
+    cluster: Cluster
+    say: Callable[[str], None]
+    chance: random.Random
+    projects: dict[str, str] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    writers: list[Writer] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+    newcomers: list[Reader] = field(default_factory=list)
+    seen: dict[str, set[int]] = field(default_factory=dict)
+    """Serials of each writer that some reader saw."""
+    complaints: list[str] = field(default_factory=list)
+    stage: Stage = field(init=False)
+
+    # ------------------------------------------------------------------ before
+
+    async def prepare(self, http: Http) -> None:
+        """Projects, runs, and who writes and reads them."""
+        for slug in (PROJECT, TAIL_PROJECT):
+            made = await http.send("POST", "/projects", {"slug": slug, "name": slug}, key=slug)
+            self.projects[slug] = made["id"]
+        for number in range(6):
+            body = {"key": f"run-{number}", "status": "running"}
+            made = await http.send("POST", f"/projects/{PROJECT}/runs", body, key=f"run-{number}")
+            self.runs.append(made["id"])
+        self._hire(http)
+        self._invite()
+        files = [writer for writer in self.writers if isinstance(writer, FileWriter)]
+        self.stage = Stage(
+            self.cluster,
+            self.readers,
+            files,
+            random.Random(self.plan.seed + 1),
+            long_outages=self.plan.seconds >= 300,
+        )
+
+    def _hire(self, http: Http) -> None:
+        rate = self.plan.rate
+        for number, run in enumerate(self.runs[:4]):
+            self.writers.append(HttpWriter(f"http-{number}", 45 * rate, http=http, run_id=run))
+        for number, run in enumerate(self.runs[2:]):
+            self.writers.append(
+                RedisWriter(
+                    f"redis-{number}",
+                    30 * rate,
+                    url=self.cluster.redis.url,
+                    run_id=run,
+                    stored=lambda name: self.seen.get(name, set()),
+                )
+            )
+        if self.cluster.tailers:
+            for number in range(3):
+                directory = self.cluster.runs_dir / f"file-run-{number}"
+                self.writers.append(FileWriter(f"file-{number}", 50 * rate, directory=directory))
+
+    def _invite(self) -> None:
+        for number in range(self.plan.readers):
+            self._reader(f"all-{number}", Wanted("all"))
+        self.readers[0].watch = self._note_serial
+        for number, run in enumerate(self.runs[:3]):
+            self._reader(f"runs-{number}", Wanted(frozenset({run, self.runs[5]})))
+            self._reader(f"tail-{number}", Wanted(frozenset({run})), log_tail="50")
+            self._reader(f"run-{number}", Wanted(only_run=run))
+        for number in range(2):
+            self._reader(f"none-{number}", Wanted())
+            self._reader(f"files-{number}", Wanted("all"), TAIL_PROJECT)
+            slow = self._reader(f"slow-{number}", Wanted("all"))
+            slow.receive_buffer, slow.nap = SLOW_BUFFER_BYTES, (0.3, 0.7)
+        skipping = self._reader("skip-0", Wanted("all"), on_lag="skip")
+        skipping.receive_buffer, skipping.nap = SLOW_BUFFER_BYTES, (0.3, 6.0)
+
+    def _reader(
+        self, name: str, wanted: Wanted, project: str = PROJECT, **parameters: str
+    ) -> Reader:
+        reader = self._make(name, wanted, project, parameters)
+        self.readers.append(reader)
+        return reader
+
+    def _make(self, name: str, wanted: Wanted, project: str, parameters: dict[str, str]) -> Reader:
+        project_id = self.projects[project]
+        path = f"/projects/{project_id}/events"
+        if wanted.only_run is not None:
+            path = f"/runs/{wanted.only_run}/stream"
+        elif wanted.logs:
+            logs = "all" if wanted.logs == "all" else ",".join(sorted(wanted.logs))
+            parameters["subscribe_logs"] = logs
+        return Reader(
+            History(name, name.partition("-")[0], project_id, wanted),
+            path,
+            self.cluster.token,
+            lambda: [hub.port for hub in self.cluster.hubs],
+            random.Random(f"{self.plan.seed} {name}"),
+            parameters,
+        )
+
+    def _note_serial(self, block: bytes) -> None:
+        if match := MARK.search(block):
+            self.seen.setdefault(match[1].decode(), set()).add(int(match[2]))
+
+    # ------------------------------------------------------------------ during
+
+    async def torture(self, nemesis: Nemesis) -> None:
+        """Faults, with writers and readers at work; then everything is healed and stored."""
+        stop = asyncio.Event()
+        async with _background(
+            self._supervise(), self._newcomers(), *(reader.run() for reader in self.readers)
+        ):
+            for reader in self.readers:
+                async with asyncio.timeout(30):
+                    await reader.has_connected.wait()
+            writing = asyncio.gather(*(writer.run(stop) for writer in self.writers))
+            await nemesis.run(self.plan.seconds, self.plan.pause, self.plan.rounds)
+            stop.set()
+            self.say("healed; waiting for quiet")
+            try:
+                async with asyncio.timeout(WRITERS_SECONDS):
+                    await writing
+            except TimeoutError:
+                left = [w.name for w in self.writers if w.attempted > len(w.accepted)]
+                self.complaints.append(f"writers that never finished: {', '.join(left)}")
+            await self._quiet()
+
+    async def _supervise(self) -> None:
+        """Starts again what ended by itself, as an operator's supervisor would, and says so."""
+        while True:
+            await asyncio.sleep(SUPERVISE_SECONDS)
+            for each in self.cluster.services.values():
+                if not each.is_alive and not self.stage.lock(each.name).locked():
+                    code = each.child.returncode if each.child else None
+                    self.complaints.append(f"{each.name} ended by itself with {code}")
+                    each.start()
+
+    async def _newcomers(self) -> None:
+        """Every few seconds someone comes who wants the history from an earlier number."""
+        number = 0
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(self.plan.newcomer_every)
+                known = self.readers[0].position or 0
+                number += 1
+                newcomer = self._make(f"new-{number}", Wanted("all"), PROJECT, {})
+                newcomer.position = self.chance.randrange(max(1, known))
+                self.newcomers.append(newcomer)
+                group.create_task(self._visit(newcomer, self.chance.uniform(2, 12)))
+
+    async def _visit(self, newcomer: Reader, seconds: float) -> None:
+        newcomer.history.ended_early = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await newcomer.run()
+
+    async def _quiet(self) -> None:
+        """Until what is written is stored, and every reader stands at the end."""
+        began = time.monotonic()
+        waiting: list[str] = ["everything"]
+        while waiting:
+            if time.monotonic() - began > QUIET_SECONDS:
+                self.complaints.append(f"not at the end in time: {', '.join(waiting[:10])}")
+                return
+            await asyncio.sleep(0.5)
+            waiting = await self._waiting()
+        self.say(f"quiet after {time.monotonic() - began:.1f} s")
+
+    async def _waiting(self) -> list[str]:
+        connection = await self.cluster.connect()
+        try:
+            rows = await connection.fetch("SELECT project_id::text, last_seq FROM project_counters")
+            lines = await connection.fetchval(
+                "SELECT coalesce(sum(last_line_number), 0) FROM runs WHERE project_id = $1",
+                UUID(self.projects[TAIL_PROJECT]),
+            )
+        finally:
+            await connection.close()
+        heads = {row[0]: row[1] for row in rows}
+        waiting = [
+            f"{reader.history.name} at {reader.position} of {heads[reader.history.project]}"
+            for reader in self.readers
+            if (reader.position or 0) < heads[reader.history.project]
+        ]
+        written = sum(w.attempted for w in self.writers if isinstance(w, FileWriter))
+        if lines < written:
+            waiting.append(f"files: {lines} of {written} lines are stored")
+        return waiting
+
+    # ------------------------------------------------------------------ after
+
+    async def judge(self, nemesis: Nemesis, seconds: float) -> Report:
+        """Compares everything with what Postgres holds."""
+        verdicts: list[Verdict] = []
+        accounts: list[Account] = []
+        stored = 0
+        everyone = [*self.readers, *self.newcomers]
+        for project in self.projects.values():
+            connection = await self.cluster.connect()
+            try:
+                rows = await truth.load(connection, project)
+            finally:
+                await connection.close()
+            stored += len(rows)
+            held = truth.Truth(rows)
+            found = truth.serials(rows, MARK)
+            mine = [reader.history for reader in everyone if reader.history.project == project]
+            verdicts += [check(history, held) for history in mine]
+            accounts += [
+                account(w.name, w.accepted, found[w.name], in_order=w.in_order)
+                for w in self.writers
+                if w.name in found
+            ]
+        return Report(
+            self.plan.seed,
+            seconds,
+            verdicts,
+            accounts,
+            nemesis.injected,
+            stored,
+            self._silence(),
+            self._complaints(nemesis, accounts),
+        )
+
+    def _silence(self) -> tuple[str, float]:
+        listening = [reader.history for reader in self.readers if reader.nap is None]
+        worst = max(listening, key=lambda history: history.longest_silence)
+        return worst.name, worst.longest_silence
+
+    def _complaints(self, nemesis: Nemesis, accounts: Iterable[Account]) -> list[str]:
+        known = {each.writer for each in accounts}
+        complaints = [*self.complaints]
+        complaints += [f"{w.name}: nothing is stored" for w in self.writers if w.name not in known]
+        complaints += [f"{w.name}: {text}" for w in self.writers for text in w.complaints[:3]]
+        odd = {
+            (refusal.status, str(refusal))
+            for reader in (*self.readers, *self.newcomers)
+            for refusal in reader.refusals
+            if refusal.status not in (0, 503)
+        }
+        complaints += [f"a stream was refused: {text}" for _, text in sorted(odd)[:5]]
+        if self.plan.rounds is not None:
+            missing = [k for k in nemesis.kinds if nemesis.counts()[k] < self.plan.rounds]
+            complaints += [f"{kind}: injected too seldom" for kind in missing]
+        return complaints
+
+
+@contextlib.asynccontextmanager
+async def _background(*works: Awaitable[None]) -> AsyncIterator[None]:
+    """Works beside the block, cancelled at its end; one that fails fails the block."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+async def torture(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> Report:
+    """A whole run on a cluster that was started."""
+    chance = random.Random(plan.seed)
+    http = Http(cluster.token, lambda: [api.url for api in cluster.apis], chance)
+    run = Run(plan, cluster, say, chance)
+    began = time.monotonic()
+    try:
+        await run.prepare(http)
+        nemesis = Nemesis(run.stage, random.Random(plan.seed + 2), say)
+        nemesis.kinds = plan.kinds or nemesis.possible()
+        await run.torture(nemesis)
+    finally:
+        await http.close()
+    return await run.judge(nemesis, time.monotonic() - began)
