@@ -137,6 +137,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
       setSearch(NO_SEARCH);
       return undefined;
     }
+    setSearch({ ...NO_SEARCH, isDone: false });
     const abort = new AbortController();
     const timer = setTimeout(() => {
       void searchLog(client, run.id, query, abort.signal, setSearch);

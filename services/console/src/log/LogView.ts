@@ -323,11 +323,12 @@ export class LogView {
       row.remove();
       this.#rows.delete(index);
     }
-    let next: ChildNode | null = this.#block.firstChild;
+    let previous: HTMLElement | null = null;
     for (let index = first; index < last; index += 1) {
       const row = this.#rowFor(lines, index);
-      if (row === next) next = row.nextSibling;
-      else this.#block.insertBefore(row, next);
+      const here: ChildNode | null = previous ? previous.nextSibling : this.#block.firstChild;
+      if (row !== here) this.#block.insertBefore(row, here);
+      previous = row;
     }
   }
 

@@ -11,7 +11,7 @@ export function Stepper({ run }: { run: Run }) {
   const now = useNow();
   if (run.steps.length === 0) return null;
   return (
-    <ol aria-label="Steps" className="flex gap-2 overflow-x-auto pb-1">
+    <ol aria-label="Steps" className="-m-1 flex gap-2 overflow-x-auto p-1">
       {run.steps.map((step, index) => {
         const state = stateOf(run, step, index);
         const began = run.step_timestamps[step];

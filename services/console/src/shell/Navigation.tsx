@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate, useParams } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import {
   Activity,
   Box,
@@ -28,7 +28,7 @@ import { SESSION, useMe } from "../session/SessionProvider";
 import { client, signOut } from "../session/session";
 import { ConnectionBadge } from "./ConnectionState";
 import { Mark } from "./Mark";
-import { lastProject } from "./ProjectScope";
+import { useLastProject } from "./lastProject";
 import { setTheme } from "./theme";
 
 interface NavigationProps {
@@ -38,8 +38,7 @@ interface NavigationProps {
 
 export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
   const me = useMe();
-  const { project } = useParams({ strict: false });
-  const slug = project ?? lastProject();
+  const slug = useLastProject();
   return (
     <div className="flex h-full flex-col">
       <div className="flex items-center gap-2.5 px-4 pt-4 pb-3">

@@ -7,6 +7,7 @@ import { Rows } from "../design/Surface";
 import { useMe } from "../session/SessionProvider";
 import { client } from "../session/session";
 import { ReportConnection } from "./ConnectionState";
+import { rememberProject } from "./lastProject";
 
 const ProjectContext = createContext<Project | null>(null);
 
@@ -17,16 +18,6 @@ export function useProject(): Project {
 }
 
 export const projectKey = (ref: string) => ["project", ref] as const;
-const LAST = "runcast.project";
-
-/** The project that was open last, by its slug; null at first. */
-export function lastProject(): string | null {
-  try {
-    return localStorage.getItem(LAST);
-  } catch {
-    return null;
-  }
-}
 
 /** Reads a project and keeps what is inside live. */
 export function ProjectScope({ project: ref, children }: { project: string; children: ReactNode }) {
@@ -38,12 +29,7 @@ export function ProjectScope({ project: ref, children }: { project: string; chil
   });
   const slug = project.data?.slug;
   useEffect(() => {
-    if (!slug) return;
-    try {
-      localStorage.setItem(LAST, slug);
-    } catch {
-      // Storage is off: the list of projects is one click away.
-    }
+    if (slug) rememberProject(slug);
   }, [slug]);
   if (project.data) {
     return (

@@ -1,4 +1,4 @@
-import { Outlet, useNavigate, useParams, useRouterState } from "@tanstack/react-router";
+import { Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Menu as MenuIcon } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { IconButton } from "../design/Button";
@@ -6,7 +6,7 @@ import { ConnectionBadge, ConnectionStates } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { Navigation } from "./Navigation";
 import { Palette, toggleTheme } from "./Palette";
-import { lastProject } from "./ProjectScope";
+import { useLastProject } from "./lastProject";
 import { ShortcutSheet } from "./ShortcutSheet";
 import { focusSearch, useShortcuts } from "./shortcuts";
 import { cx } from "../design/classes";
@@ -64,8 +64,7 @@ export function Shell() {
 
 function useGlobalShortcuts(onPalette: () => void, onSheet: () => void): void {
   const navigate = useNavigate();
-  const { project } = useParams({ strict: false });
-  const slug = project ?? lastProject();
+  const slug = useLastProject();
   useShortcuts(
     useMemo(() => {
       const inProject = (to: "/projects/$project" | "/projects/$project/board") => () => {

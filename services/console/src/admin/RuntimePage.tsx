@@ -1,0 +1,488 @@
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { Activity, HeartPulse, RefreshCw, Zap } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { Badge, Dot, type Tone } from "../design/Badge";
+import { Button } from "../design/Button";
+import { Failure } from "../design/Failure";
+import { Input, Select } from "../design/Field";
+import { PageBody, PageHeader, useTitle } from "../design/Page";
+import { StatusBadge } from "../design/Status";
+import { Card, Empty, Rows, Section } from "../design/Surface";
+import { Ago, useNow } from "../design/Time";
+import { cx } from "../design/classes";
+import { count, fullTime, shortId } from "../design/format";
+import { client } from "../session/session";
+import { Table, type TableColumn } from "./Table";
+import type { DegradedFlag, QueueCount, RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
+import { POLL_MS, useAdminStream } from "./useAdminStream";
+
+const LAYERS = ["provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"];
+
+export interface EventFilter {
+  layer?: string;
+  reason_code?: string;
+  entity_id?: string;
+  task_id?: string;
+  worker_id?: string;
+  from?: string;
+  to?: string;
+}
+
+export function RuntimePage() {
+  useTitle("Runtime");
+  const queries = useQueryClient();
+  const isLive = useAdminStream();
+  const refetchInterval = isLive ? false : POLL_MS;
+  const status = useQuery({
+    queryKey: ["runtime", "status"],
+    queryFn: async () => (await client.http.json<RuntimeStatus>("GET", "/admin/runtime/status")).data,
+    refetchInterval,
+  });
+  return (
+    <>
+      <PageHeader
+        title="Runtime"
+        below={
+          <p className="flex items-center gap-1.5 text-sm text-muted">
+            <Dot tone={isLive ? "ok" : "warn"} /> {isLive ? "Live" : `Read every ${POLL_MS / 1000} s`}
+            {status.data?.last_event_at && (
+              <span>
+                · last event <Ago at={status.data.last_event_at} />
+              </span>
+            )}
+          </p>
+        }
+        actions={
+          <Button
+            icon={<RefreshCw />}
+            busy={status.isFetching && !status.isPending}
+            onClick={() => void queries.invalidateQueries({ queryKey: ["runtime"] })}
+          >
+            Refresh
+          </Button>
+        }
+      />
+      <PageBody>
+        {status.error && !status.data && (
+          <Failure error={status.error} onRetry={() => void status.refetch()} />
+        )}
+        {status.isPending && <Rows count={3} className="h-24" />}
+        {status.data && (
+          <>
+            <Health status={status.data} />
+            <Queue queue={status.data.queue} />
+            <Workers workers={status.data.workers} />
+            <Events refetchInterval={refetchInterval} />
+            <Tasks refetchInterval={refetchInterval} />
+          </>
+        )}
+      </PageBody>
+    </>
+  );
+}
+
+const flagName = (flag: DegradedFlag): string => (typeof flag === "string" ? flag : flag.flag);
+
+const FLAGS: Record<string, string> = {
+  breaker_open: "a circuit breaker is open",
+  worker_stale: "a worker has not been heard from",
+  task_stuck: "a task is stuck",
+};
+
+function Health({ status }: { status: RuntimeStatus }) {
+  const flags = [...new Set(status.degraded.map(flagName))];
+  const open = status.workers.filter(({ circuit_open }) => circuit_open);
+  const beats = status.workers.map(({ last_heartbeat }) => last_heartbeat).sort();
+  const isWell = flags.length === 0;
+  return (
+    <div className="grid gap-3 sm:grid-cols-3">
+      <HealthCard icon={<Activity />} title="Overall" tone={isWell ? "ok" : "bad"} value={isWell ? "Healthy" : "Degraded"}>
+        {isWell ? "Nothing stands out" : flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}
+      </HealthCard>
+      <HealthCard
+        icon={<Zap />}
+        title="Circuit breakers"
+        tone={open.length === 0 ? "ok" : "bad"}
+        value={open.length === 0 ? "All closed" : `${open.length} open`}
+      >
+        {open.map(({ worker_id, circuit_reason }) => `${worker_id}: ${circuit_reason ?? "open"}`).join(", ") ||
+          `${count(status.workers.length)} ${status.workers.length === 1 ? "worker" : "workers"}`}
+      </HealthCard>
+      <HealthCard
+        icon={<HeartPulse />}
+        title="Oldest heartbeat"
+        tone={flags.includes("worker_stale") ? "bad" : "ok"}
+        value={<Ago at={beats[0]} />}
+      >
+        {beats.length > 0 ? (
+          <>
+            newest <Ago at={beats.at(-1)} />
+          </>
+        ) : (
+          "No worker has reported yet"
+        )}
+      </HealthCard>
+    </div>
+  );
+}
+
+function HealthCard({
+  icon,
+  title,
+  tone,
+  value,
+  children,
+}: {
+  icon: ReactNode;
+  title: string;
+  tone: Tone;
+  value: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <Card className="flex flex-col gap-1 p-4">
+      <p className="flex items-center gap-1.5 text-sm text-muted [&_svg]:size-4">
+        {icon} {title}
+      </p>
+      <p className="flex items-center gap-2 text-xl font-semibold">
+        <Dot tone={tone} /> {value}
+      </p>
+      <p className="text-sm text-muted [overflow-wrap:anywhere]">{children}</p>
+    </Card>
+  );
+}
+
+const QUEUE: readonly (readonly [string, string, Tone])[] = [
+  ["PENDING", "Pending", "warn"],
+  ["BLOCKED", "Blocked", "idle"],
+  ["RUNNING", "Running", "live"],
+  ["IN_REVIEW", "In review", "plan"],
+  ["DONE", "Done", "ok"],
+  ["SKIPPED", "Skipped", "idle"],
+  ["FAILED", "Failed", "bad"],
+];
+
+function Queue({ queue }: { queue: RuntimeStatus["queue"] }) {
+  return (
+    <Section title="Queue" hint="Now, and the change within an hour">
+      <dl className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border bg-line shadow-card sm:grid-cols-4 xl:grid-cols-7">
+        {QUEUE.map(([key, word, tone]) => {
+          const { count: now, delta_1h: delta } = countOf(queue[key]);
+          return (
+            <div key={key} className="flex flex-col bg-surface px-4 py-3">
+              <dt className="flex items-center gap-1.5 text-xs text-muted">
+                <Dot tone={tone} /> {word}
+              </dt>
+              <dd className="nums flex items-baseline gap-2 text-xl font-semibold">
+                {count(now)}
+                <span className={cx("text-xs font-normal", trendTone(key, delta))}>
+                  {delta === 0 ? "±0" : delta > 0 ? `+${count(delta)}` : `−${count(-delta)}`}
+                </span>
+              </dd>
+            </div>
+          );
+        })}
+      </dl>
+    </Section>
+  );
+}
+
+function countOf(value: QueueCount | number | undefined): QueueCount {
+  if (typeof value === "number") return { count: value, delta_1h: 0 };
+  return value ?? { count: 0, delta_1h: 0 };
+}
+
+function trendTone(key: string, delta: number): string {
+  if (delta > 0 && key === "FAILED") return "text-bad";
+  if (delta > 0 && key === "DONE") return "text-ok";
+  return "text-muted";
+}
+
+const WORKER_TONES: Record<Worker["status"], Tone> = {
+  RUNNING: "live",
+  IDLE: "ok",
+  DEGRADED: "bad",
+  STOPPED: "idle",
+};
+
+function Workers({ workers }: { workers: readonly Worker[] }) {
+  return (
+    <Section title="Workers">
+      {workers.length === 0 ? (
+        <Card>
+          <Empty icon={<HeartPulse />} title="No worker has reported yet">
+            A worker that uses the SDK's <code className="font-mono">Worker</code> reports its status by
+            itself.
+          </Empty>
+        </Card>
+      ) : (
+        <ul className="grid gap-3 md:grid-cols-2 xl:grid-cols-3">
+          {workers.map((worker) => (
+            <WorkerCard key={worker.worker_id} worker={worker} />
+          ))}
+        </ul>
+      )}
+    </Section>
+  );
+}
+
+const STALE_MS = 90_000;
+
+function WorkerCard({ worker }: { worker: Worker }) {
+  const isStale = useNow() - Date.parse(worker.last_heartbeat) > STALE_MS && worker.status !== "STOPPED";
+  return (
+    <li className="flex flex-col gap-2 rounded-lg border bg-surface p-4 shadow-card">
+      <div className="flex items-center gap-2">
+        <span className="min-w-0 truncate font-mono text-sm">{worker.worker_id}</span>
+        <Badge tone={WORKER_TONES[worker.status]} className="ml-auto">
+          {worker.status}
+        </Badge>
+      </div>
+      <p className="text-xs text-muted">
+        {worker.agent_type} · heartbeat{" "}
+        <span className={isStale ? "text-bad" : undefined}>
+          <Ago at={worker.last_heartbeat} />
+        </span>
+      </p>
+      <p className="flex flex-wrap gap-1.5">
+        <Badge tone={worker.circuit_open ? "bad" : "ok"} icon={<Zap />}>
+          {worker.circuit_open ? `Open: ${worker.circuit_reason ?? "no reason given"}` : "Closed"}
+        </Badge>
+        {routeText(worker.active_route) && <Badge tone="accent">{routeText(worker.active_route)}</Badge>}
+        {worker.current_task_id && <Badge>task {shortId(worker.current_task_id)}</Badge>}
+      </p>
+    </li>
+  );
+}
+
+function routeText(route: Worker["active_route"]): string {
+  if (!route) return "";
+  if (typeof route === "string") return route;
+  return [route.provider, route.model].filter(Boolean).join(" / ");
+}
+
+function Events({ refetchInterval }: { refetchInterval: number | false }) {
+  const navigate = useNavigate();
+  const search: EventFilter = useSearch({ strict: false });
+  const [cursors, setCursors] = useState<readonly string[]>([]);
+  const cursor = cursors.at(-1);
+  const filter = pick(search);
+  const events = useQuery({
+    queryKey: ["runtime", "events", filter, cursor],
+    queryFn: async () =>
+      (
+        await client.http.json<{ events: RuntimeEvent[]; next_cursor: string | null }>(
+          "GET",
+          "/admin/runtime/events",
+          { query: { ...filter, cursor, limit: 50 } },
+        )
+      ).data,
+    refetchInterval: cursor ? false : refetchInterval,
+    placeholderData: keepPreviousData,
+  });
+  const set = (change: EventFilter): void => {
+    setCursors([]);
+    const next = Object.fromEntries(
+      Object.entries({ ...search, ...change }).filter(([, value]) => value !== ""),
+    );
+    void navigate({ to: "/admin/runtime", search: next, replace: true });
+  };
+  return (
+    <Section title="Events" hint="What the runtime's parts report">
+      <div className="flex flex-wrap gap-2">
+        <Select aria-label="Layer" className="w-auto!" value={search.layer ?? ""} onChange={({ target }) => set({ layer: target.value })}>
+          <option value="">Every layer</option>
+          {LAYERS.map((layer) => (
+            <option key={layer}>{layer}</option>
+          ))}
+        </Select>
+        <FilterInput name="reason_code" label="Reason code" filter={search} onSet={set} />
+        <FilterInput name="entity_id" label="Entity" filter={search} onSet={set} />
+        <FilterInput name="worker_id" label="Worker" filter={search} onSet={set} />
+        <FilterInput name="task_id" label="Task id" filter={search} onSet={set} />
+        <TimeInput name="from" label="From" filter={search} onSet={set} />
+        <TimeInput name="to" label="To" filter={search} onSet={set} />
+      </div>
+      {events.error && !events.data ? (
+        <Failure error={events.error} onRetry={() => void events.refetch()} />
+      ) : (
+        <Table
+          label="Runtime events"
+          columns={EVENT_COLUMNS}
+          rows={events.data?.events ?? []}
+          keyOf={({ id }) => id}
+          empty={<Empty icon={<Activity />} title={events.isPending ? "Reading…" : "No event matches"} />}
+        />
+      )}
+      <div className="flex justify-end gap-2">
+        <Button size="sm" disabled={cursors.length === 0} onClick={() => setCursors(cursors.slice(0, -1))}>
+          Newer
+        </Button>
+        <Button
+          size="sm"
+          disabled={!events.data?.next_cursor}
+          onClick={() => {
+            const next = events.data?.next_cursor;
+            if (next) setCursors([...cursors, next]);
+          }}
+        >
+          Older
+        </Button>
+      </div>
+    </Section>
+  );
+}
+
+function pick({ layer, reason_code, entity_id, task_id, worker_id, from, to }: EventFilter) {
+  const iso = (at: string | undefined): string | undefined => at && new Date(at).toISOString();
+  return { layer, reason_code, entity_id, task_id, worker_id, from: iso(from), to: iso(to) };
+}
+
+interface FilterProps {
+  name: keyof EventFilter;
+  label: string;
+  filter: EventFilter;
+  onSet: (change: EventFilter) => void;
+}
+
+function FilterInput({ name, label, filter, onSet }: FilterProps) {
+  return (
+    <Input
+      key={filter[name] ?? ""}
+      aria-label={label}
+      placeholder={label}
+      className="w-36"
+      defaultValue={filter[name] ?? ""}
+      onBlur={({ target }) => target.value !== (filter[name] ?? "") && onSet({ [name]: target.value })}
+      onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()}
+    />
+  );
+}
+
+function TimeInput({ name, label, filter, onSet }: FilterProps) {
+  return (
+    <Input
+      type="datetime-local"
+      aria-label={label}
+      className="w-48"
+      value={filter[name] ?? ""}
+      onChange={({ target }) => onSet({ [name]: target.value })}
+    />
+  );
+}
+
+const EVENT_COLUMNS: readonly TableColumn<RuntimeEvent>[] = [
+  {
+    title: "Time",
+    className: "whitespace-nowrap text-muted",
+    cell: ({ occurred_at: at }) => (
+      <span title={fullTime(at)}>
+        <Ago at={at} />
+      </span>
+    ),
+  },
+  { title: "Layer", cell: ({ layer }) => layer },
+  { title: "Operation", cell: ({ operation }) => <Badge tone={operation === "BREAKER" ? "bad" : "idle"}>{operation}</Badge> },
+  { title: "Reason", className: "font-mono text-xs", cell: ({ reason_code: code }) => code },
+  {
+    title: "Entity",
+    className: "font-mono text-xs",
+    cell: ({ entity_id: entity }) => (
+      <Link to="/admin/runtime" search={{ entity_id: entity }} className="hover:text-accent hover:underline">
+        {entity}
+      </Link>
+    ),
+  },
+  {
+    title: "Details",
+    className: "max-w-80 font-mono text-2xs text-muted",
+    cell: ({ metadata }) => (
+      <span className="line-clamp-2 break-all" title={JSON.stringify(metadata, null, 2)}>
+        {Object.keys(metadata).length > 0 && JSON.stringify(metadata)}
+      </span>
+    ),
+  },
+];
+
+const TASK_COLUMNS: readonly TableColumn<RuntimeTask>[] = [
+  {
+    title: "Subtask",
+    cell: ({ project_id, title }) => (
+      <Link to="/projects/$project/board" params={{ project: project_id }} className="font-medium hover:text-accent hover:underline">
+        {title}
+      </Link>
+    ),
+  },
+  { title: "Status", cell: ({ status }) => <StatusBadge status={status} /> },
+  { title: "Reason", className: "text-muted", cell: ({ error, skip_reason }) => error ?? skip_reason ?? "–" },
+  {
+    title: "Lease",
+    className: "text-muted",
+    cell: ({ worker_id, lease_expires_at }) =>
+      worker_id ? (
+        <>
+          {worker_id}
+          {lease_expires_at && <span title={fullTime(lease_expires_at)}> until {new Date(lease_expires_at).toLocaleTimeString()}</span>}
+        </>
+      ) : (
+        "–"
+      ),
+  },
+  {
+    title: "Latest event",
+    cell: (task) => {
+      const event = task.latest_event ?? task.latest_runtime_event;
+      return event ? (
+        <Link
+          to="/admin/runtime"
+          search={{ task_id: task.subtask_id ?? task.id }}
+          className="font-mono text-xs text-accent hover:underline"
+        >
+          {event.reason_code}
+        </Link>
+      ) : (
+        <span className="text-faint">–</span>
+      );
+    },
+  },
+  { title: "Changed", className: "whitespace-nowrap text-muted", cell: ({ updated_at }) => <Ago at={updated_at} /> },
+];
+
+function Tasks({ refetchInterval }: { refetchInterval: number | false }) {
+  const [stuck, setStuck] = useState(false);
+  const tasks = useQuery({
+    queryKey: ["runtime", "tasks", stuck],
+    queryFn: async () =>
+      (
+        await client.http.json<{ tasks: RuntimeTask[] }>("GET", "/admin/runtime/tasks", {
+          query: { stuck: stuck || undefined, limit: 50 },
+        })
+      ).data.tasks,
+    refetchInterval,
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <Section
+      title="Recent tasks"
+      actions={
+        <label className="flex items-center gap-2 text-sm text-muted">
+          <input type="checkbox" checked={stuck} onChange={({ target }) => setStuck(target.checked)} />
+          Stuck only
+        </label>
+      }
+    >
+      {tasks.error && !tasks.data ? (
+        <Failure error={tasks.error} onRetry={() => void tasks.refetch()} />
+      ) : (
+        <Table
+          label="Recent tasks"
+          columns={TASK_COLUMNS}
+          rows={tasks.data ?? []}
+          keyOf={({ id, subtask_id }) => subtask_id ?? id}
+          empty={<Empty icon={<Activity />} title={tasks.isPending ? "Reading…" : stuck ? "Nothing is stuck" : "No task yet"} />}
+        />
+      )}
+    </Section>
+  );
+}

@@ -1,0 +1,154 @@
+import type { ActiveRun, Subtask, Task } from "@runcast/client";
+import { useMemo, useState } from "react";
+import { cx } from "../design/classes";
+import { count } from "../design/format";
+import { useShortcuts } from "../shell/shortcuts";
+import type { ViewLogs } from "./BoardPage";
+import { SubtaskCard } from "./SubtaskCard";
+import { TaskHead } from "./TaskHead";
+import { COLUMNS, type Column, columnOf, neighbour } from "./moves";
+
+export interface BoardProps {
+  tasks: readonly Task[];
+  activeRuns: readonly ActiveRun[];
+  canMove: boolean;
+  onViewLogs: ViewLogs;
+  onOpen: (subtask: Subtask) => void;
+  onMove: (subtask: Subtask, column: Column) => void;
+}
+
+const GRID = "grid grid-cols-[repeat(6,minmax(13rem,1fr))] gap-3";
+
+/** Each task a lane, its subtasks in columns by status. */
+export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }: BoardProps) {
+  const subtasks = useMemo(
+    () => new Map(tasks.flatMap((task) => task.subtasks.map((subtask) => [subtask.id, subtask]))),
+    [tasks],
+  );
+  const [dragged, setDragged] = useState<Subtask | null>(null);
+  const [over, setOver] = useState<string | null>(null);
+  const [focused, setFocused] = useState<string | null>(null);
+  const related = useMemo(() => relatedTo(focused, subtasks), [focused, subtasks]);
+  useBoardKeys(subtasks, focused, canMove, onMove);
+
+  return (
+    <div className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board">
+      <div className="min-w-[82rem]">
+        <div className={cx("sticky top-0 z-10 bg-ground py-2", GRID)}>
+          {COLUMNS.map((column) => (
+            <p key={column.id} className="px-2 text-xs font-medium text-muted">
+              {column.title}{" "}
+              <span className="nums text-faint">
+                {count([...subtasks.values()].filter(({ status }) => column.statuses.includes(status)).length)}
+              </span>
+            </p>
+          ))}
+        </div>
+        {tasks.map((task) => (
+          <section key={task.id} aria-label={task.title} className="mb-5 rounded-xl border bg-sunken p-3">
+            <TaskHead task={task} activeRuns={activeRuns} canMove={canMove} onViewLogs={onViewLogs} />
+            {task.subtasks.length > 0 && (
+              <div className={cx("mt-3", GRID)}>
+                {COLUMNS.map((column) => {
+                  const cell = `${task.id} ${column.id}`;
+                  return (
+                    <ul
+                      key={column.id}
+                      aria-label={`${column.title}: ${task.title}`}
+                      data-column={column.id}
+                      onDragOver={(event) => {
+                        if (dragged?.task_id !== task.id) return;
+                        event.preventDefault();
+                        setOver(cell);
+                      }}
+                      onDragLeave={() => setOver(null)}
+                      onDrop={(event) => {
+                        event.preventDefault();
+                        if (dragged && columnOf(dragged.status) !== column) onMove(dragged, column);
+                        setOver(null);
+                        setDragged(null);
+                      }}
+                      className={cx(
+                        "flex min-h-16 flex-col gap-2 rounded-lg p-1 transition-colors",
+                        over === cell && "bg-accent-soft",
+                      )}
+                    >
+                      {task.subtasks
+                        .filter(({ status }) => column.statuses.includes(status))
+                        .map((subtask) => (
+                          <SubtaskCard
+                            key={subtask.id}
+                            subtask={subtask}
+                            subtasks={subtasks}
+                            activeRuns={activeRuns}
+                            isRelated={related.has(subtask.id)}
+                            isDraggable={canMove}
+                            onViewLogs={onViewLogs}
+                            onOpen={onOpen}
+                            onDrag={setDragged}
+                            onFocus={setFocused}
+                          />
+                        ))}
+                    </ul>
+                  );
+                })}
+              </div>
+            )}
+          </section>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** What the subtask waits for, and what waits for it. */
+function relatedTo(id: string | null, subtasks: ReadonlyMap<string, Subtask>): ReadonlySet<string> {
+  const related = new Set<string>();
+  if (id === null) return related;
+  for (const needed of subtasks.get(id)?.depends_on ?? []) related.add(needed);
+  for (const other of subtasks.values()) if (other.depends_on.includes(id)) related.add(other.id);
+  return related;
+}
+
+/** h j k l walk over the cards by where they are on the screen; [ and ] move the focused one. */
+function useBoardKeys(
+  subtasks: ReadonlyMap<string, Subtask>,
+  focused: string | null,
+  canMove: boolean,
+  onMove: (subtask: Subtask, column: Column) => void,
+): void {
+  const move = (direction: 1 | -1) => (): void => {
+    const subtask = focused === null ? undefined : subtasks.get(focused);
+    const column = subtask && canMove ? neighbour(subtask, direction) : null;
+    if (subtask && column) onMove(subtask, column);
+  };
+  useShortcuts([
+    { keys: "j", text: "Down", run: () => walk(0, 1) },
+    { keys: "k", text: "Up", run: () => walk(0, -1) },
+    { keys: "l", text: "Right", run: () => walk(1, 0) },
+    { keys: "h", text: "Left", run: () => walk(-1, 0) },
+    { keys: "[", text: "Move left", run: move(-1) },
+    { keys: "]", text: "Move right", run: move(1) },
+  ]);
+}
+
+function walk(dx: number, dy: number): void {
+  const cards = [...document.querySelectorAll<HTMLElement>("[data-subtask]")];
+  const from = cards.find((card) => card.contains(document.activeElement));
+  if (!from) {
+    cards[0]?.querySelector("button")?.focus();
+    return;
+  }
+  const here = from.getBoundingClientRect();
+  const scored = cards
+    .filter((card) => card !== from)
+    .map((card) => {
+      const box = card.getBoundingClientRect();
+      const ahead = dx !== 0 ? (box.left - here.left) * dx : (box.top - here.top) * dy;
+      const aside = dx !== 0 ? Math.abs(box.top - here.top) : Math.abs(box.left - here.left) * 4;
+      return { card, ahead, score: ahead + aside };
+    })
+    .filter(({ ahead }) => ahead > 4)
+    .sort((a, b) => a.score - b.score);
+  scored[0]?.card.querySelector("button")?.focus();
+}

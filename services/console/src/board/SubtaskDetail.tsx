@@ -1,0 +1,221 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { ActiveRun, Subtask, SubtaskMove, Task } from "@runcast/client";
+import { useAgentRuns } from "@runcast/react";
+import { GitPullRequest, ScrollText, X } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { Button, IconButton } from "../design/Button";
+import { Sheet } from "../design/Dialog";
+import { StatusBadge, wordOf } from "../design/Status";
+import { Ago } from "../design/Time";
+import { useToast } from "../design/Toasts";
+import { nameOf } from "../runs/names";
+import { client } from "../session/session";
+import type { ViewLogs } from "./BoardPage";
+import { workerOf } from "./SubtaskCard";
+import { MOVES, MOVE_WORDS } from "./moves";
+
+interface Transition {
+  id?: string | number;
+  task_id: string;
+  old_status: Subtask["status"] | null;
+  new_status: Subtask["status"];
+  reason?: string | null;
+  actor?: string | null;
+  worker_id?: string | null;
+  at: string;
+}
+
+interface SubtaskDetailProps {
+  subtask: Subtask | null;
+  tasks: readonly Task[];
+  activeRuns: readonly ActiveRun[];
+  canMove: boolean;
+  onViewLogs: ViewLogs;
+  onClose: () => void;
+}
+
+export function SubtaskDetail({ subtask, onClose, ...rest }: SubtaskDetailProps) {
+  return (
+    <Sheet open={subtask !== null} onClose={onClose} title={subtask?.title ?? "Subtask"}>
+      {subtask && <Content subtask={subtask} onClose={onClose} {...rest} />}
+    </Sheet>
+  );
+}
+
+function Content({
+  subtask,
+  tasks,
+  activeRuns,
+  canMove,
+  onViewLogs,
+  onClose,
+}: SubtaskDetailProps & { subtask: Subtask }) {
+  const task = tasks.find(({ id }) => id === subtask.task_id);
+  const run = workerOf(subtask, activeRuns);
+  const siblings = tasks.flatMap((each) => each.subtasks);
+  return (
+    <>
+      <header className="flex items-start gap-3 border-b px-5 py-4">
+        <div className="min-w-0 flex-1">
+          <p className="truncate text-xs text-muted">{task?.title}</p>
+          <h2 className="text-lg font-semibold">{subtask.title}</h2>
+        </div>
+        <IconButton label="Close" shortcut="Esc" icon={<X />} onClick={onClose} />
+      </header>
+      <div className="flex min-h-0 flex-1 flex-col gap-6 overflow-y-auto px-5 py-4">
+        <div className="flex flex-wrap items-center gap-2">
+          <StatusBadge status={subtask.status} />
+          <span className="text-xs text-muted">
+            attempt {subtask.attempt} of {subtask.max_attempts}
+            {subtask.worker_id && ` · held by ${subtask.worker_id}`}
+          </span>
+          {run && (
+            <Button
+              size="sm"
+              look="primary"
+              icon={<ScrollText />}
+              className="ml-auto"
+              onClick={() => onViewLogs(run, subtask.title)}
+            >
+              View live logs
+            </Button>
+          )}
+        </div>
+        {subtask.error && <p className="rounded-md bg-bad-soft px-3 py-2 text-sm text-bad">{subtask.error}</p>}
+        {subtask.skip_reason && <p className="text-sm text-muted">Skipped: {subtask.skip_reason}</p>}
+        {canMove && <Moves subtask={subtask} />}
+        {subtask.description && <p className="text-base whitespace-pre-wrap">{subtask.description}</p>}
+        {subtask.pr_url && (
+          <Part title="Pull request">
+            <a
+              href={subtask.pr_url}
+              target="_blank"
+              rel="noreferrer"
+              className="inline-flex items-center gap-1.5 text-sm text-accent hover:underline [&_svg]:size-4"
+            >
+              <GitPullRequest aria-hidden /> {subtask.pr_url}
+            </a>
+          </Part>
+        )}
+        {subtask.depends_on.length > 0 && (
+          <Part title="Waits for">
+            <ul className="flex flex-col gap-1.5">
+              {subtask.depends_on.map((id) => {
+                const needed = siblings.find((other) => other.id === id);
+                return (
+                  needed && (
+                    <li key={id} className="flex items-center gap-2 text-sm">
+                      <StatusBadge status={needed.status} /> {needed.title}
+                    </li>
+                  )
+                );
+              })}
+            </ul>
+          </Part>
+        )}
+        <Runs subtask={subtask} />
+        <History subtask={subtask} />
+      </div>
+    </>
+  );
+}
+
+function Moves({ subtask }: { subtask: Subtask }) {
+  const say = useToast();
+  const [busy, setBusy] = useState<SubtaskMove | null>(null);
+  const moves = Object.keys(MOVES[subtask.status]) as SubtaskMove[];
+  if (moves.length === 0) return null;
+  const move = async (step: SubtaskMove): Promise<void> => {
+    setBusy(step);
+    try {
+      await client.moveSubtask(subtask.id, step);
+    } catch (error) {
+      say((error as Error).message, "bad");
+    } finally {
+      setBusy(null);
+    }
+  };
+  return (
+    <div className="flex flex-wrap gap-2">
+      {moves.map((step) => (
+        <Button
+          key={step}
+          size="sm"
+          look={step === "fail" ? "danger" : "plain"}
+          busy={busy === step}
+          onClick={() => void move(step)}
+        >
+          {MOVE_WORDS[step]}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
+function Runs({ subtask }: { subtask: Subtask }) {
+  const runs = useAgentRuns(subtask.id);
+  const own = runs.data?.filter((run) => run.task_id === subtask.id) ?? [];
+  if (own.length === 0) return null;
+  return (
+    <Part title="Runs">
+      <ul className="flex flex-col gap-1.5">
+        {own.map((run) => (
+          <li key={run.id} className="flex items-center gap-2 text-sm">
+            <StatusBadge status={run.status} />
+            <Link to="/runs/$run" params={{ run: run.id }} className="min-w-0 truncate text-accent hover:underline">
+              {nameOf(run)}
+            </Link>
+            <span className="ml-auto text-xs text-muted">
+              <Ago at={run.created_at} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Part>
+  );
+}
+
+function History({ subtask }: { subtask: Subtask }) {
+  const history = useQuery({
+    queryKey: ["transitions", subtask.task_id, subtask.id, subtask.status],
+    queryFn: async () =>
+      (
+        await client.http.json<{ transitions: Transition[] }>(
+          "GET",
+          `/tasks/${subtask.task_id}/transitions`,
+          { query: { limit: 1000 } },
+        )
+      ).data.transitions,
+  });
+  const own = history.data?.filter(({ task_id }) => task_id === subtask.id) ?? [];
+  if (own.length === 0) return null;
+  return (
+    <Part title="History">
+      <ol className="flex flex-col gap-2 border-l pl-4">
+        {own.map((step, index) => (
+          <li key={step.id ?? index} className="flex flex-wrap items-baseline gap-x-2 text-sm">
+            <span className="font-medium">{wordOf(step.new_status)}</span>
+            {step.old_status && <span className="text-xs text-muted">from {wordOf(step.old_status)}</span>}
+            {step.reason && <span className="text-xs text-muted">· {step.reason}</span>}
+            {(step.worker_id ?? step.actor) && (
+              <span className="text-xs text-muted">· {step.worker_id ?? step.actor}</span>
+            )}
+            <span className="ml-auto text-xs text-muted">
+              <Ago at={step.at} />
+            </span>
+          </li>
+        ))}
+      </ol>
+    </Part>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section className="flex flex-col gap-2">
+      <h3 className="text-sm font-semibold">{title}</h3>
+      {children}
+    </section>
+  );
+}

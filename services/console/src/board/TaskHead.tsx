@@ -1,0 +1,64 @@
+import type { ActiveRun, Task } from "@runcast/client";
+import { Play, RotateCcw, ScrollText } from "lucide-react";
+import { Button } from "../design/Button";
+import { StatusBadge } from "../design/Status";
+import { Ago } from "../design/Time";
+import { useToast } from "../design/Toasts";
+import { client } from "../session/session";
+import type { ViewLogs } from "./BoardPage";
+
+const DONE = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
+
+export function TaskHead({
+  task,
+  activeRuns,
+  canMove,
+  onViewLogs,
+}: {
+  task: Task;
+  activeRuns: readonly ActiveRun[];
+  canMove: boolean;
+  onViewLogs: ViewLogs;
+}) {
+  const say = useToast();
+  const planner =
+    task.status === "PLANNING"
+      ? activeRuns.find((run) => run.task_id === task.id && run.agent_type === "PLANNER")
+      : undefined;
+  const done = task.subtasks.filter(({ status }) => DONE.has(status)).length;
+  const move = (step: "activate" | "retry-planning"): void => {
+    client.moveTask(task.id, step).catch((error: unknown) => say((error as Error).message, "bad"));
+  };
+  return (
+    <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-1">
+      <h2 className="min-w-0 truncate text-base font-semibold">{task.title}</h2>
+      <StatusBadge status={task.status} />
+      {task.subtasks.length > 0 && (
+        <span className="nums text-xs text-muted">
+          {done} of {task.subtasks.length} done
+        </span>
+      )}
+      <span className="text-xs text-muted">
+        <Ago at={task.created_at} />
+      </span>
+      <span className="ml-auto flex gap-2">
+        {planner && (
+          <Button size="sm" icon={<ScrollText />} onClick={() => onViewLogs(planner, task.title)}>
+            View logs
+          </Button>
+        )}
+        {canMove && task.status === "PLANNING" && (
+          <Button size="sm" icon={<Play />} onClick={() => move("activate")}>
+            Activate
+          </Button>
+        )}
+        {canMove && task.status === "PLANNING_FAILED" && (
+          <Button size="sm" icon={<RotateCcw />} onClick={() => move("retry-planning")}>
+            Plan again
+          </Button>
+        )}
+      </span>
+      {task.description && <p className="w-full max-w-3xl text-sm text-muted">{task.description}</p>}
+    </header>
+  );
+}
