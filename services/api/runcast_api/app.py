@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
-import redis
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -13,19 +11,11 @@ from runcast_api.console import Console
 from runcast_api.problems import Refusals
 from runcast_api.routes import artifacts, events, logs, projects, root, runs, tails
 from runcast_api.state import Api
-from runcast_server.errors import Problem
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
 
-_ANSWERED = (
-    Problem,
-    HTTPException,
-    RequestValidationError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    redis.RedisError,
-    OSError,
-)
+_ANSWERED = (HTTPException, RequestValidationError)
+"""What FastAPI would answer in its own way; everything else goes up to `Refusals`."""
 
 
 def create(api: Api, version: str) -> FastAPI:

@@ -83,6 +83,8 @@ class JsonRequest(Request):
     """A request whose body was read and parsed before."""
 
     def __init__(self, request: Request, body: bytes) -> None:
+        others = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+        request.scope["headers"] = [*others, (b"content-type", b"application/json")]
         super().__init__(request.scope, request.receive)
         self._body = body
         self._json = parse(body) if body.strip() else None

@@ -7,6 +7,8 @@ expected is logged with its trace and answered as a bare 500.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import asyncpg
@@ -31,6 +33,8 @@ from runcast_server.errors import (
     Unavailable,
 )
 
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 512 * 1024 * 1024
 SHOWN_ERRORS = 20
 """Invalid fields that one answer names at most."""
 
@@ -101,8 +105,6 @@ def response_to(error: Exception) -> Response:
     headers = problem.headers()
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers
-    if isinstance(problem, TooLarge):
-        headers["Connection"] = "close"
     return Response(
         orjson.dumps(problem.body()),
         status_code=problem.status,
@@ -126,18 +128,46 @@ class Refusals:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        has_begun = False
+        has_begun = is_read = False
 
         async def noted(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
             await send(message)
 
+        async def received() -> Message:
+            nonlocal is_read
+            message = await receive()
+            is_read = not message.get("more_body", False)
+            return message
+
         try:
             if b"%00" in scope["query_string"] or b"%00" in scope.get("raw_path", b""):
                 raise Invalid("the address holds a NUL character")
-            await self._app(scope, receive, noted)
+            await self._app(scope, received, noted)
         except Exception as error:
             if has_begun:
                 raise
-            await response_to(error)(scope, receive, send)
+            answer = response_to(error)
+            if isinstance(error, TooLarge) and not is_read:
+                await send_and_linger(answer, receive, send)
+            else:
+                await answer(scope, receive, send)
+
+
+async def send_and_linger(answer: Response, receive: Receive, send: Send) -> None:
+    """Answers at once, and then throws away what still comes, for a while: a connection that is closed
+    under a client that is still sending takes the answer away from it (RFC 9112, section 9.6)."""
+    headers = [*answer.raw_headers, (b"connection", b"close")]
+    start = {"status": answer.status_code, "headers": headers}
+    await send({"type": "http.response.start"} | start)
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+                left -= len(message.get("body", b""))
+    await send({"type": "http.response.body", "body": b""})
