@@ -102,10 +102,10 @@ $(NODE)/bin/npm: constraints.txt | $(BIN)/python
 	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json | $(NODE)/bin/npm
-	@$(WITH_NODE) npm ci --loglevel=error
+	@$(WITH_NODE) npm ci --loglevel=error >/dev/null
 	@touch $@
 
 $(CONSOLE): $(CONSOLE_SOURCES) node_modules/.package-lock.json
 	@echo 'Building the console …'
-	@$(WITH_NODE) npm run --silent build
+	@$(WITH_NODE) npm run --silent build >/dev/null
 	@touch $@
