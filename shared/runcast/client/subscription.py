@@ -69,7 +69,7 @@ class Subscription:
         if "epoch" in self.connected:
             params["epoch"] = self.connected["epoch"]
         heartbeat = float(self.connected.get("heartbeat_s") or HEARTBEAT_SECONDS)
-        timeout = httpx.Timeout(CONNECT_SECONDS, read=2.5 * heartbeat + 5)
+        timeout = httpx.Timeout(CONNECT_SECONDS, read=silence_seconds(heartbeat))
         return {
             "method": "GET",
             "url": self.path,
@@ -146,3 +146,8 @@ class Subscription:
             return False
         self._last_lines[run_id] = number
         return True
+
+
+def silence_seconds(heartbeat_seconds: float) -> float:
+    """How long a live connection may be silent: two heartbeats, and some more for a busy server."""
+    return 2.5 * heartbeat_seconds + 5
