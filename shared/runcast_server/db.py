@@ -37,6 +37,7 @@ CONNECTION_ERRORS = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a session that was ended while a cancelled query was awaited
 )
 """What asyncpg raises while Postgres is away, full or restarting."""
 
