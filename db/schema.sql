@@ -98,6 +98,34 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.count_queue() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO queue_counts AS q (project_id, status, number)
+        SELECT project_id, status, count(*) FROM later WHERE parent_id IS NOT NULL
+        GROUP BY project_id, status ORDER BY project_id, status
+        ON CONFLICT (project_id, status) DO UPDATE SET number = q.number + excluded.number;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO queue_counts AS q (project_id, status, number)
+        SELECT project_id, status, -count(*) FROM earlier WHERE parent_id IS NOT NULL
+        GROUP BY project_id, status ORDER BY project_id, status
+        ON CONFLICT (project_id, status) DO UPDATE SET number = q.number + excluded.number;
+    ELSE
+        INSERT INTO queue_counts AS q (project_id, status, number)
+        SELECT project_id, status, sum(change) FROM (
+            SELECT project_id, status, 1 AS change FROM later WHERE parent_id IS NOT NULL
+            UNION ALL
+            SELECT project_id, status, -1 FROM earlier WHERE parent_id IS NOT NULL) moved
+        GROUP BY project_id, status HAVING sum(change) <> 0 ORDER BY project_id, status
+        ON CONFLICT (project_id, status) DO UPDATE SET number = q.number + excluded.number;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -253,6 +281,27 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.make_late_partition(moment timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    first_day timestamptz := date_trunc('day', moment);
+    partition_name text := format('runtime_events_%s', to_char(first_day, 'YYYYMMDD'));
+BEGIN
+    IF moment > clock_timestamp() + interval '2 days' OR moment < clock_timestamp() - interval '1 year' THEN
+        RAISE EXCEPTION 'not a time for which a partition is made: %', moment;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
+    IF to_regclass(format('public.%I', partition_name)) IS NULL THEN
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.runtime_events INCLUDING ALL)', partition_name);
+        EXECUTE format('ALTER TABLE public.runtime_events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                       partition_name, first_day, first_day + interval '1 day');
+    END IF;
+END
+$$;
+
 CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -380,6 +429,13 @@ BEGIN
     UPDATE projects SET purged_at = clock_timestamp() WHERE id = project;
     RETURN 0;
 END
+$$;
+
+CREATE FUNCTION public.rename_me(wanted_name text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    UPDATE users SET name = wanted_name WHERE id = acting_user()
 $$;
 
 CREATE FUNCTION public.role_rank(role text) RETURNS integer
@@ -692,6 +748,19 @@ CREATE TABLE public.projects (
 
 COMMENT ON COLUMN public.projects.deleted_at IS 'The row stays as a tombstone: the id is never taken again.';
 
+CREATE TABLE public.queue_counts (
+    project_id uuid NOT NULL,
+    status text NOT NULL,
+    number bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.queue_samples (
+    at timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    number bigint NOT NULL
+);
+
 CREATE TABLE public.runs (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -734,6 +803,23 @@ COMMENT ON COLUMN public.runs.is_watched IS 'Liveness is judged: it sent a heart
 COMMENT ON COLUMN public.runs.heard_at IS 'When anything was last reported by or for this run.';
 
 COMMENT ON COLUMN public.runs.expected_at IS 'The time by which the worker promised to be heard again.';
+
+CREATE TABLE public.runtime_events (
+    id uuid NOT NULL,
+    layer text NOT NULL,
+    operation text NOT NULL,
+    reason_code text NOT NULL,
+    entity_id text NOT NULL,
+    task_id uuid,
+    persona_id uuid,
+    worker_id text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT runtime_events_layer_check CHECK ((layer = ANY (ARRAY['provider_runtime'::text, 'tool_runtime'::text, 'model_adapter'::text, 'execution'::text, 'dispatcher'::text, 'worker'::text]))),
+    CONSTRAINT runtime_events_operation_check CHECK ((operation = ANY (ARRAY['CALL'::text, 'FALLBACK'::text, 'RETRY'::text, 'TOOL_CALL'::text, 'TOOL_LOOP'::text, 'TASK'::text, 'HEARTBEAT'::text, 'BREAKER'::text])))
+)
+PARTITION BY RANGE (occurred_at);
 
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
@@ -787,6 +873,88 @@ CREATE TABLE public.stream_tickets (
     cookie_expires_at timestamp with time zone
 );
 
+CREATE TABLE public.task_dependencies (
+    subtask_id uuid NOT NULL,
+    depends_on_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    CONSTRAINT task_dependencies_check CHECK ((subtask_id <> depends_on_id))
+);
+
+CREATE TABLE public.task_transitions (
+    id bigint NOT NULL,
+    project_id uuid NOT NULL,
+    task_id uuid NOT NULL,
+    subtask_id uuid,
+    old_status text,
+    new_status text NOT NULL,
+    actor text NOT NULL,
+    worker_id text,
+    run_id uuid,
+    reason text,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON COLUMN public.task_transitions.actor IS 'Who: `user:<id>`, `key:<id>`, or `runcast` for what happens by itself.';
+
+ALTER TABLE public.task_transitions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.task_transitions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.tasks (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    parent_id uuid,
+    key text,
+    kind text,
+    title text NOT NULL,
+    description text,
+    input json,
+    status text NOT NULL,
+    "position" double precision NOT NULL,
+    open_subtasks integer DEFAULT 0 NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    depends_on uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    waits_for integer DEFAULT 0 NOT NULL,
+    queued_at timestamp with time zone,
+    attempt integer DEFAULT 1 NOT NULL,
+    max_attempts integer DEFAULT 3 NOT NULL,
+    worker_id text,
+    claimed_at timestamp with time zone,
+    lease_seconds double precision,
+    lease_expires_at timestamp with time zone,
+    run_id uuid,
+    error text,
+    skip_reason text,
+    pr_url text,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tasks_queued CHECK (((queued_at IS NULL) OR (status = 'PENDING'::text))),
+    CONSTRAINT tasks_status CHECK (
+CASE
+    WHEN (parent_id IS NULL) THEN (status = ANY (ARRAY['PLANNING'::text, 'ACTIVE'::text, 'DONE'::text, 'PLANNING_FAILED'::text]))
+    ELSE (status = ANY (ARRAY['BLOCKED'::text, 'PENDING'::text, 'IN_PROGRESS'::text, 'IN_REVIEW'::text, 'COMPLETED'::text, 'MERGED'::text, 'FAILED'::text, 'SKIPPED'::text]))
+END)
+)
+WITH (fillfactor='70');
+
+COMMENT ON COLUMN public.tasks.open_subtasks IS 'Of a task: its subtasks that are not COMPLETED, MERGED or SKIPPED.';
+
+COMMENT ON COLUMN public.tasks.depends_on IS 'The same as its rows in task_dependencies, in the order given.';
+
+COMMENT ON COLUMN public.tasks.waits_for IS 'How many of those are not done. Above 0: BLOCKED.';
+
+COMMENT ON COLUMN public.tasks.queued_at IS 'From when on it may be claimed: set while it is PENDING and its task ACTIVE.';
+
+COMMENT ON COLUMN public.tasks.lease_seconds IS 'By how much a heartbeat of its run extends the lease.';
+
+COMMENT ON COLUMN public.tasks.lease_expires_at IS 'Set while a worker holds it.';
+
 CREATE TABLE public.tombstones (
     id uuid NOT NULL
 );
@@ -810,6 +978,21 @@ COMMENT ON COLUMN public.users.subject IS 'Who an external token says this is: i
 COMMENT ON COLUMN public.users.email IS 'What an external token said; it proves nothing.';
 
 COMMENT ON COLUMN public.users.login IS 'The e-mail address to sign in with, in lower case.';
+
+CREATE TABLE public.worker_status (
+    worker_id text NOT NULL,
+    agent_type text NOT NULL,
+    status text NOT NULL,
+    circuit_open boolean DEFAULT false NOT NULL,
+    circuit_reason text,
+    last_heartbeat timestamp with time zone NOT NULL,
+    current_task_id uuid,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT worker_status_status_check CHECK ((status = ANY (ARRAY['RUNNING'::text, 'IDLE'::text, 'DEGRADED'::text, 'STOPPED'::text])))
+);
+
+COMMENT ON COLUMN public.worker_status.updated_at IS 'When anything but the heartbeat last changed.';
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
@@ -859,8 +1042,17 @@ ALTER TABLE ONLY public.project_members
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.queue_counts
+    ADD CONSTRAINT queue_counts_pkey PRIMARY KEY (project_id, status);
+
+ALTER TABLE ONLY public.queue_samples
+    ADD CONSTRAINT queue_samples_pkey PRIMARY KEY (at, status);
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runtime_events
+    ADD CONSTRAINT runtime_events_pkey PRIMARY KEY (id, occurred_at);
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
@@ -886,6 +1078,15 @@ ALTER TABLE ONLY public.stream_tickets
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_pkey PRIMARY KEY (token_hash);
 
+ALTER TABLE ONLY public.task_dependencies
+    ADD CONSTRAINT task_dependencies_pkey PRIMARY KEY (subtask_id, depends_on_id);
+
+ALTER TABLE ONLY public.task_transitions
+    ADD CONSTRAINT task_transitions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.tombstones
     ADD CONSTRAINT tombstones_pkey PRIMARY KEY (id);
 
@@ -897,6 +1098,9 @@ ALTER TABLE ONLY public.users
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_subject_key UNIQUE (subject);
+
+ALTER TABLE ONLY public.worker_status
+    ADD CONSTRAINT worker_status_pkey PRIMARY KEY (worker_id);
 
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
 
@@ -930,6 +1134,20 @@ CREATE INDEX runs_newest ON public.runs USING btree (project_id, created_at DESC
 
 CREATE INDEX runs_of_task ON public.runs USING btree (task_id) WHERE (task_id IS NOT NULL);
 
+CREATE INDEX runtime_events_entity ON ONLY public.runtime_events USING btree (entity_id, occurred_at DESC, id DESC);
+
+CREATE INDEX runtime_events_layer ON ONLY public.runtime_events USING btree (layer, occurred_at DESC, id DESC);
+
+CREATE INDEX runtime_events_newest ON ONLY public.runtime_events USING btree (occurred_at DESC, id DESC);
+
+CREATE INDEX runtime_events_reason ON ONLY public.runtime_events USING btree (reason_code, occurred_at DESC, id DESC);
+
+CREATE INDEX runtime_events_route ON ONLY public.runtime_events USING btree (worker_id, occurred_at DESC) WHERE (operation = ANY (ARRAY['CALL'::text, 'FALLBACK'::text]));
+
+CREATE INDEX runtime_events_task ON ONLY public.runtime_events USING btree (task_id, occurred_at DESC, id DESC) WHERE (task_id IS NOT NULL);
+
+CREATE INDEX runtime_events_worker ON ONLY public.runtime_events USING btree (worker_id, occurred_at DESC, id DESC) WHERE (worker_id IS NOT NULL);
+
 CREATE INDEX sessions_of_user ON public.sessions USING btree (user_id);
 
 CREATE INDEX share_links_of_project ON public.share_links USING btree (project_id);
@@ -938,9 +1156,45 @@ CREATE INDEX share_links_of_run ON public.share_links USING btree (run_id) WHERE
 
 CREATE INDEX stream_tickets_age ON public.stream_tickets USING btree (expires_at);
 
+CREATE INDEX task_dependencies_of ON public.task_dependencies USING btree (depends_on_id, subtask_id);
+
+CREATE INDEX task_transitions_of ON public.task_transitions USING btree (task_id, id);
+
+CREATE INDEX tasks_at_work ON public.tasks USING btree (project_id) WHERE (status = 'IN_PROGRESS'::text);
+
+CREATE INDEX tasks_board ON public.tasks USING btree (project_id, "position", id) WHERE (parent_id IS NULL);
+
+CREATE INDEX tasks_claimed ON public.tasks USING btree (project_id, claimed_at DESC) WHERE (claimed_at IS NOT NULL);
+
+CREATE UNIQUE INDEX tasks_key ON public.tasks USING btree (parent_id, key) WHERE (key IS NOT NULL);
+
+CREATE INDEX tasks_leases ON public.tasks USING btree (lease_expires_at) WHERE (lease_expires_at IS NOT NULL);
+
+CREATE INDEX tasks_of_run ON public.tasks USING btree (run_id) WHERE (run_id IS NOT NULL);
+
+CREATE INDEX tasks_of_task ON public.tasks USING btree (parent_id, "position", id) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX tasks_queue ON public.tasks USING btree (project_id, priority DESC, queued_at, "position", id) WHERE (queued_at IS NOT NULL);
+
+CREATE INDEX tasks_recent ON public.tasks USING btree (updated_at DESC, id DESC) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX tasks_recent_by_status ON public.tasks USING btree (status, updated_at DESC, id DESC) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX worker_status_by_circuit ON public.worker_status USING btree (circuit_open, updated_at DESC);
+
+CREATE INDEX worker_status_by_heartbeat ON public.worker_status USING btree (last_heartbeat DESC);
+
+CREATE INDEX worker_status_by_status ON public.worker_status USING btree (status, updated_at DESC);
+
 CREATE TRIGGER forget_sign_ins AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_sign_ins();
 
 CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE ON public.project_members FOR EACH ROW EXECUTE FUNCTION public.keep_an_owner();
+
+CREATE TRIGGER tasks_counted_in AFTER INSERT ON public.tasks REFERENCING NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
+
+CREATE TRIGGER tasks_counted_on AFTER UPDATE ON public.tasks REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
+
+CREATE TRIGGER tasks_counted_out AFTER DELETE ON public.tasks REFERENCING OLD TABLE AS earlier FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
@@ -1017,11 +1271,35 @@ ALTER TABLE ONLY public.sign_in_links
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
+ALTER TABLE ONLY public.task_dependencies
+    ADD CONSTRAINT task_dependencies_depends_on_id_fkey FOREIGN KEY (depends_on_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.task_dependencies
+    ADD CONSTRAINT task_dependencies_subtask_id_fkey FOREIGN KEY (subtask_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.task_transitions
+    ADD CONSTRAINT task_transitions_task_id_fkey FOREIGN KEY (task_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.tasks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
 CREATE POLICY admins ON public.audit_log FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
 CREATE POLICY admins ON public.ingest_rejects FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
+CREATE POLICY admins ON public.queue_samples FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins ON public.runtime_events FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
+
 CREATE POLICY admins ON public.sign_in_links FOR INSERT TO runcast_request WITH CHECK (( SELECT public.acting_is_admin() AS acting_is_admin));
+
+CREATE POLICY admins ON public.worker_status FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
 CREATE POLICY admins_add ON public.users FOR INSERT TO runcast_request WITH CHECK (( SELECT public.acting_is_admin() AS acting_is_admin));
 
@@ -1053,7 +1331,21 @@ CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) W
 
 CREATE POLICY event_log ON public.projects TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.queue_counts TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.queue_samples TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.runtime_events TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.task_dependencies TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.task_transitions TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.tasks TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.worker_status TO runcast_log USING (true) WITH CHECK (true);
 
 ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
@@ -1099,6 +1391,10 @@ ALTER TABLE public.project_members ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.queue_counts ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.queue_samples ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY readers ON public.artifacts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.events FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
@@ -1109,11 +1405,21 @@ CREATE POLICY readers ON public.project_counters FOR SELECT TO runcast_request U
 
 CREATE POLICY readers ON public.projects FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
 
+CREATE POLICY readers ON public.queue_counts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
 CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.stream_tickets FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
 
+CREATE POLICY readers ON public.task_dependencies FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
+CREATE POLICY readers ON public.task_transitions FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
+CREATE POLICY readers ON public.tasks FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.runtime_events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.sessions ENABLE ROW LEVEL SECURITY;
 
@@ -1123,7 +1429,15 @@ ALTER TABLE public.sign_in_links ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.stream_tickets ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.task_dependencies ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.task_transitions ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.tasks ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.worker_status ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_request;
@@ -1149,6 +1463,9 @@ REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.key_holder(presented bytea) TO runcast_request;
 
+REVOKE ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
 
@@ -1172,6 +1489,9 @@ GRANT ALL ON FUNCTION public.project_id_taken(project uuid) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.purge_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purge_project(project uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.rename_me(wanted_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.rename_me(wanted_name text) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.session_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.session_holder(presented bytea) TO runcast_request;
@@ -1289,8 +1609,17 @@ GRANT UPDATE(name) ON TABLE public.projects TO runcast_request;
 
 GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_request;
 
+GRANT SELECT ON TABLE public.queue_counts TO runcast_request;
+GRANT SELECT ON TABLE public.queue_counts TO runcast_log;
+
+GRANT SELECT ON TABLE public.queue_samples TO runcast_request;
+GRANT SELECT,INSERT,DELETE ON TABLE public.queue_samples TO runcast_log;
+
 GRANT SELECT ON TABLE public.runs TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
+
+GRANT SELECT ON TABLE public.runtime_events TO runcast_request;
+GRANT SELECT,INSERT ON TABLE public.runtime_events TO runcast_log;
 
 GRANT INSERT ON TABLE public.sessions TO runcast_request;
 
@@ -1336,8 +1665,17 @@ GRANT INSERT ON TABLE public.sign_in_links TO runcast_request;
 
 GRANT INSERT ON TABLE public.stream_tickets TO runcast_request;
 
+GRANT SELECT ON TABLE public.task_dependencies TO runcast_request;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.task_dependencies TO runcast_log;
+
+GRANT SELECT ON TABLE public.task_transitions TO runcast_request;
+GRANT SELECT,INSERT ON TABLE public.task_transitions TO runcast_log;
+
+GRANT SELECT ON TABLE public.tasks TO runcast_request;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tasks TO runcast_log;
+
 GRANT SELECT ON TABLE public.tombstones TO runcast_request;
-GRANT SELECT ON TABLE public.tombstones TO runcast_log;
+GRANT SELECT,INSERT ON TABLE public.tombstones TO runcast_log;
 
 GRANT INSERT ON TABLE public.users TO runcast_request;
 
@@ -1358,3 +1696,6 @@ GRANT SELECT(login) ON TABLE public.users TO runcast_request;
 GRANT SELECT(disabled_at),UPDATE(disabled_at) ON TABLE public.users TO runcast_request;
 
 GRANT SELECT(last_sign_in_at) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT ON TABLE public.worker_status TO runcast_request;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.worker_status TO runcast_log;

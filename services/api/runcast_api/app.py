@@ -9,7 +9,17 @@ from starlette.exceptions import HTTPException
 from runcast_api import openapi, problems
 from runcast_api.console import Console
 from runcast_api.problems import Refusals
-from runcast_api.routes import artifacts, events, logs, projects, root, runs, tails
+from runcast_api.routes import (
+    artifacts,
+    events,
+    logs,
+    projects,
+    root,
+    runs,
+    subtasks,
+    tails,
+    tasks,
+)
 from runcast_api.state import Api
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
@@ -34,6 +44,8 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(artifacts.router)
     app.include_router(tails.router)
     app.include_router(events.router)
+    app.include_router(tasks.router)
+    app.include_router(subtasks.router)
     app.include_router(projects.router)
     app.include_router(root.router)
     app.add_middleware(Refusals)

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from runcast_api import app, loops
 from runcast_api.artifact_store import ArtifactStore
+from runcast_api.board.whereabouts import Workplaces
 from runcast_api.ingest import start
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.liveness import Judge
@@ -42,6 +43,7 @@ def build(resources: Resources) -> Service:
         RunDirectory(database),
         store,
         handlers,
+        Workplaces(database),
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(

@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from runcast_api.artifact_store import ArtifactStore
+from runcast_api.board.turns import Turns
+from runcast_api.board.whereabouts import Workplaces
 from runcast_api.demo import Demos
 from runcast_api.ingest.applying import Handlers
 from runcast_server import access
@@ -64,7 +66,9 @@ class Api:
     runs: RunDirectory
     store: ArtifactStore
     handlers: Handlers
+    workplaces: Workplaces
     demos: Demos = field(default_factory=Demos)
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def database(self) -> Database:

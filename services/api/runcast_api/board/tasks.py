@@ -1,0 +1,256 @@
+"""Tasks: what a planner breaks down into subtasks. A task is `DONE` by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runcast.ids import uuid7
+from runcast_api import pagination
+from runcast_api.board import subtasks, transitions
+from runcast_api.board.board import Board, Json
+from runcast_api.board.subtask import Subtask, SubtaskNew
+from runcast_api.board.transitions import TASK_RULES, TaskMove, TaskStatus
+from runcast_api.fields import LongText, Name
+from runcast_server.db import Connection
+from runcast_server.errors import Conflict, Invalid, NotFound
+from runcast_server.runs import in_milliseconds
+
+COLUMNS = (
+    "t.id::text AS id, t.project_id::text AS project_id, t.title, t.description, t.kind, t.status, "
+    "t.position, t.error, t.created_at, t.updated_at"
+)
+
+_INSERT = f"""
+INSERT INTO tasks AS t (id, project_id, title, description, kind, status, position, created_by)
+SELECT $1, $2, $3, $4, $5, 'PLANNING', coalesce($6, (
+    SELECT floor(b.position) + 1 FROM tasks b WHERE b.project_id = $2 AND b.parent_id IS NULL
+    ORDER BY b.position DESC, b.id DESC LIMIT 1), 1), $7
+WHERE NOT EXISTS (SELECT FROM tombstones d WHERE d.id = $1)
+ON CONFLICT DO NOTHING RETURNING {COLUMNS}
+"""
+_PAGE = f"""
+SELECT {COLUMNS} FROM tasks t WHERE t.project_id = $1 AND t.parent_id IS NULL
+    AND ($2::text[] IS NULL OR t.status = ANY($2))
+    AND ($3::float8 IS NULL OR (t.position, t.id) > ($3, $4::uuid))
+ORDER BY t.position, t.id LIMIT $5
+"""
+_TOTAL = """
+SELECT count(*) FROM tasks t WHERE t.project_id = $1 AND t.parent_id IS NULL
+    AND ($2::text[] IS NULL OR t.status = ANY($2))
+"""
+
+
+class TaskNew(BaseModel):
+    """What a task is made of. Without a `position` it goes to the end of the board."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Name
+    id: UUID | None = None
+    description: LongText | None = None
+    kind: Name | None = None
+    position: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    subtasks: Annotated[list[SubtaskNew], Field(max_length=1000)] = []
+
+
+class TaskPatch(BaseModel):
+    """Changes to a task; what is absent stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Name | None = None
+    description: LongText | None = None
+    kind: Name | None = None
+    position: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+class TaskMoved(BaseModel):
+    """Why a task is moved."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: LongText | None = None
+
+
+class Task(BaseModel):
+    """A task with its subtasks, by position."""
+
+    id: UUID
+    project_id: UUID
+    title: str
+    description: str | None
+    kind: str | None
+    status: TaskStatus
+    position: float
+    error: str | None
+    created_at: str
+    updated_at: str
+    subtasks: list[Subtask]
+
+
+class TaskPage(BaseModel):
+    tasks: list[Task]
+    total: int
+    next_cursor: str | None
+
+
+def as_json(row: Mapping[str, Any]) -> Json:
+    """The task object of a row with `COLUMNS`, without its subtasks."""
+    shown = dict(row)
+    shown["created_at"] = in_milliseconds(shown["created_at"])
+    shown["updated_at"] = in_milliseconds(shown["updated_at"])
+    return shown
+
+
+async def create(board: Board, new: TaskNew, created_by: UUID | None) -> tuple[Json, bool]:
+    """The task, planning, and whether it is new. One with this id in this project is answered as it is.
+
+    Raises `Conflict` for an id that is or was taken elsewhere, and as `subtasks.add` does.
+    """
+    row = await board.connection.fetchrow(
+        _INSERT,
+        new.id or uuid7(),
+        board.project_id,
+        new.title,
+        new.description,
+        new.kind,
+        new.position,
+        created_by,
+    )
+    if row is None:
+        return await _existing(board, new.id), False
+    task = as_json(row)
+    board.task_moved(task, None)
+    made = await subtasks.add(board, task, new.subtasks, created_by)
+    return task | {"subtasks": made}, True
+
+
+async def _existing(board: Board, task_id: UUID | None) -> Json:
+    project_id = await board.connection.fetchval(
+        "SELECT project_id FROM tasks WHERE id = $1 AND parent_id IS NULL", task_id
+    )
+    if task_id is None or project_id != board.project_id:
+        raise Conflict("this id is taken")
+    return await show(board.connection, task_id)
+
+
+async def show(connection: Connection, task_id: UUID) -> Json:
+    """The task with its subtasks. Raises `NotFound`."""
+    row = await connection.fetchrow(
+        f"SELECT {COLUMNS} FROM tasks t WHERE t.id = $1 AND t.parent_id IS NULL", task_id
+    )
+    if row is None:
+        raise NotFound(f"no task '{task_id}'")
+    found = await subtasks.of_tasks(connection, [task_id])
+    return as_json(row) | {"subtasks": found[row["id"]]}
+
+
+async def page(
+    connection: Connection,
+    project_id: UUID,
+    statuses: Sequence[TaskStatus] | None,
+    limit: int,
+    cursor: str | None,
+) -> Json:
+    """The board's tasks with their subtasks, by position. Raises `Invalid` for a foreign cursor."""
+    query = ("tasks", project_id, statuses)
+    position, after = _place(cursor, query)
+    rows = await connection.fetch(_PAGE, project_id, statuses, position, after, limit + 1)
+    total = await connection.fetchval(_TOTAL, project_id, statuses)
+    shown = [as_json(row) for row in rows[:limit]]
+    found = await subtasks.of_tasks(connection, [UUID(task["id"]) for task in shown])
+    last = shown[-1] if len(rows) > limit else None
+    return {
+        "tasks": [task | {"subtasks": found[task["id"]]} for task in shown],
+        "total": total,
+        "next_cursor": last and pagination.encode([last["position"], last["id"]], *query),
+    }
+
+
+def _place(cursor: str | None, query: tuple[Any, ...]) -> tuple[float | None, UUID | None]:
+    if cursor is None:
+        return None, None
+    match pagination.decode(cursor, *query):
+        case [float(position), str(id)]:
+            return position, UUID(id)
+    raise pagination.refusal()
+
+
+async def lock(board: Board, task_id: UUID) -> Json:
+    """The task, locked. Raises `NotFound`."""
+    row = await board.connection.fetchrow(
+        f"""SELECT {COLUMNS} FROM tasks t WHERE t.id = $1 AND t.project_id = $2
+            AND t.parent_id IS NULL FOR NO KEY UPDATE""",
+        task_id,
+        board.project_id,
+    )
+    if row is None:
+        raise NotFound(f"no task '{task_id}'")
+    return as_json(row)
+
+
+async def patch(board: Board, task_id: UUID, changes: TaskPatch) -> Json:
+    """The task with the changes made. Raises `Invalid` for a null where there must be a value."""
+    task = await lock(board, task_id)
+    given = {name: getattr(changes, name) for name in changes.model_fields_set}
+    for name in ("title", "position"):
+        if name in given and given[name] is None:
+            raise Invalid.of(f"body.{name}", "must not be null")
+    changed = {name: value for name, value in given.items() if value != task[name]}
+    if changed:
+        await _store(board.connection, task_id, changed)
+        board.emit("task:updated", {"task_id": task["id"], "changed": changed})
+    return await show(board.connection, task_id)
+
+
+async def _store(connection: Connection, task_id: UUID, changes: Mapping[str, Any]) -> Json:
+    assignments = "".join(f"{name} = ${place}, " for place, name in enumerate(changes, 2))
+    row = await connection.fetchrow(
+        f"""UPDATE tasks t SET {assignments} updated_at = clock_timestamp() WHERE t.id = $1
+            RETURNING {COLUMNS}""",
+        task_id,
+        *changes.values(),
+    )
+    return as_json(row)
+
+
+async def move(board: Board, task_id: UUID, move: TaskMove, reason: str | None) -> Json:
+    """The task in another status. Raises `Conflict` where the move isn't legal."""
+    task = await lock(board, task_id)
+    rule = TASK_RULES[move]
+    transitions.require("task", task["status"], move, rule)
+    error = (reason or "planning failed") if rule.target == "PLANNING_FAILED" else None
+    moved = await _store(board.connection, task_id, {"status": rule.target, "error": error})
+    board.task_moved(moved, task["status"], reason)
+    if rule.target == "ACTIVE":
+        await board.connection.execute(
+            """UPDATE tasks SET queued_at = clock_timestamp()
+               WHERE parent_id = $1 AND status = 'PENDING'""",
+            task_id,
+        )
+        await finish_if_done(board, task_id)
+    return await show(board.connection, task_id)
+
+
+async def finish_if_done(board: Board, task_id: UUID) -> None:
+    """`DONE`, where the task is active and has subtasks, none of them open."""
+    row = await board.connection.fetchrow(
+        f"""UPDATE tasks t SET status = 'DONE', updated_at = clock_timestamp()
+            WHERE t.id = $1 AND t.status = 'ACTIVE' AND t.open_subtasks = 0
+              AND EXISTS (SELECT FROM tasks s WHERE s.parent_id = t.id) RETURNING {COLUMNS}""",
+        task_id,
+    )
+    if row is not None:
+        board.task_moved(as_json(row), "ACTIVE", "every subtask is done")
+
+
+async def count_done(board: Board, task_id: UUID, number: int = 1) -> None:
+    """So many subtasks of the task are open no longer."""
+    await board.connection.execute(
+        "UPDATE tasks SET open_subtasks = open_subtasks - $2 WHERE id = $1", task_id, number
+    )
+    await finish_if_done(board, task_id)

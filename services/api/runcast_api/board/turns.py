@@ -1,0 +1,59 @@
+"""Whose turn it is when a worker claims from any project."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from runcast_server.auth import Principal, Role
+from runcast_server.db import Connection
+
+_QUEUES = """
+WITH RECURSIVE queues AS (
+    (SELECT project_id FROM tasks WHERE queued_at IS NOT NULL ORDER BY project_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.project_id FROM tasks t WHERE t.queued_at IS NOT NULL AND t.project_id > q.project_id
+            ORDER BY t.project_id LIMIT 1)
+    FROM queues q WHERE q.project_id IS NOT NULL
+)
+SELECT q.project_id,
+    coalesce((SELECT number FROM queue_counts c
+              WHERE c.project_id = q.project_id AND c.status = 'IN_PROGRESS'), 0) AS at_work,
+    (SELECT extract(epoch FROM max(t.claimed_at))::float8 FROM tasks t
+     WHERE t.project_id = q.project_id AND t.claimed_at IS NOT NULL) AS last_claimed
+FROM queues q JOIN projects p ON p.id = q.project_id AND p.deleted_at IS NULL
+WHERE ($1 OR p.id = $2 OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id
+           AND m.user_id = $3 AND role_rank(m.role) >= role_rank('reporter')))
+  AND EXISTS (SELECT FROM tasks t WHERE t.project_id = p.id AND t.queued_at <= clock_timestamp())
+"""
+
+
+@dataclass(eq=False)
+class Turns:
+    """Which project's turn it is: the one with the fewest subtasks at work, of these the one that waited
+    longest for a claim. Claims on their way count as given, so that many at once spread out too."""
+
+    on_their_way: Counter[UUID] = field(default_factory=Counter)
+
+    async def projects(self, connection: Connection, caller: Principal) -> list[UUID]:
+        """The projects with something to claim in which the caller may work, the next one first."""
+        may_work = caller.role is not None and caller.role >= Role.REPORTER
+        key_project = caller.project_id if may_work else None
+        rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
+        return [row["project_id"] for row in sorted(rows, key=self._turn)]
+
+    def _turn(self, row: Any) -> tuple[int, float]:
+        return row["at_work"] + self.on_their_way[row["project_id"]], row["last_claimed"] or 0.0
+
+    @contextlib.contextmanager
+    def taken(self, project_id: UUID) -> Iterator[None]:
+        """A claim of this project is on its way."""
+        self.on_their_way[project_id] += 1
+        try:
+            yield
+        finally:
+            self.on_their_way[project_id] -= 1

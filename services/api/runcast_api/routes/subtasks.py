@@ -1,0 +1,135 @@
+"""`/subtasks`: the queue that workers claim from, and the moves of what they claimed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runcast_api.answers import Answer, answer, no_content
+from runcast_api.board import claims, deletion, leases, moves, subtasks, whereabouts
+from runcast_api.board.board import Json, changing
+from runcast_api.board.claims import Claim, Claimed, ClaimWanted, Given
+from runcast_api.board.deletion import Deleted
+from runcast_api.board.leases import LeaseWanted
+from runcast_api.board.moves import SubtaskMoved
+from runcast_api.board.subtask import Subtask, SubtaskPatch
+from runcast_api.board.transitions import SubtaskMove
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly, render
+from runcast_api.routes.tasks import DryRun
+from runcast_api.state import ApiState, Caller
+from runcast_server.auth import Principal, Role
+from runcast_server.eventlog import Transaction
+
+router = APIRouter(tags=["subtasks"], route_class=JsonRoute)
+
+_CLAIM_ANSWERS: dict[int | str, dict[str, str]] = {204: {"description": "Nothing is pending."}}
+
+
+@router.post("/projects/{project}/subtasks/claim", response_model=Claimed, responses=_CLAIM_ANSWERS)
+async def claim_in_project(
+    project: str, body: ClaimWanted, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    """The next pending subtask of the project's active tasks, by priority and age."""
+    project_id = await api.workplaces.project(caller, project)
+    given = await claims.claim(api.resources.eventlog, Claim(project_id, body, once))
+    return _render(given)
+
+
+@router.post("/subtasks/claim", response_model=Claimed, responses=_CLAIM_ANSWERS)
+async def claim_anywhere(
+    body: ClaimWanted, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    """The next pending subtask of any project in which the caller may work, fair among them."""
+    async with api.database.acting(caller) as connection:
+        projects = await api.turns.projects(connection, caller)
+    eventlog = api.resources.eventlog
+    return _render(await claims.claim_fairly(eventlog, api.turns, projects, body, once))
+
+
+def _render(given: Given | None) -> Response:
+    if given is None or given.answer is claims.NOTHING:
+        return no_content()
+    return render(given.answer, given.is_repeat, given.head)
+
+
+@router.get("/subtasks/{subtask}", response_model=Subtask)
+async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
+    async with api.database.acting(caller) as connection:
+        subtask_id, found = await whereabouts.subtask(connection, caller, subtask)
+        return answer(await subtasks.show(connection, subtask_id), head=found.head)
+
+
+@router.patch("/subtasks/{subtask}", response_model=Subtask)
+async def change_subtask(
+    subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+
+    async def change(transaction: Transaction) -> Json:
+        async with changing(transaction, found.id, caller.name) as board:
+            return await subtasks.patch(board, subtask_id, body)
+
+    shown, head = await api.resources.eventlog.commit_with_head(found.id, change)
+    return answer(shown, head=head)
+
+
+@router.delete("/subtasks/{subtask}", response_model=Deleted)
+async def delete_subtask(
+    subtask: str, api: ApiState, caller: Caller, dry_run: DryRun = False
+) -> Response:
+    """Answers what else went; with `dry_run` what would go."""
+    async with api.database.acting(caller) as connection:
+        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.EDITOR)
+        if dry_run:
+            return answer(await deletion.explain_subtask(connection, subtask_id), head=found.head)
+
+    async def change(transaction: Transaction) -> Json:
+        async with changing(transaction, found.id, caller.name) as board:
+            return await deletion.delete_subtask(board, subtask_id)
+
+    told, head = await api.resources.eventlog.commit_with_head(found.id, change)
+    return answer(told, head=head)
+
+
+@router.post("/subtasks/{subtask}/lease", response_model=Subtask)
+async def extend_lease(
+    subtask: str, body: LeaseWanted, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    """Holds a claimed subtask for longer, counted from now."""
+    async with api.database.acting(caller) as connection:
+        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await leases.extend(transaction, subtask_id, body))
+
+    return await once.commit(api.resources.eventlog, found.id, change)
+
+
+@router.post("/subtasks/{subtask}/{move}", response_model=Subtask)
+async def move_subtask(
+    subtask: str,
+    move: SubtaskMove,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    body: SubtaskMoved | None = None,
+) -> Response:
+    """Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person."""
+    async with api.database.acting(caller) as connection:
+        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+
+    async def change(transaction: Transaction) -> Answer:
+        async with changing(transaction, found.id, caller.name) as board:
+            given = body or SubtaskMoved()
+            return Answer(
+                await moves.move(board, subtask_id, move, given, is_person=_is_person(caller))
+            )
+
+    return await once.commit(api.resources.eventlog, found.id, change)
+
+
+def _is_person(caller: Principal) -> bool:
+    """A person who is signed in, or the administrator's key, which people use on their own machine."""
+    return caller.key_id is None or caller.is_admin
