@@ -68,7 +68,9 @@ def server(**settings: str) -> Iterator[Server]:
     }
     command = [str(Path(sys.executable).with_name("runcast")), "up", "--port", "0"]
     with (directory / "up.log").open("wb") as output:
-        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment, stdout=output, stderr=output
+        )
     try:
         yield _started(process, directory)
     finally:
@@ -152,8 +154,11 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(one: Server, connections: int, paths: Sequence[str]) -> Iterator[Load]:
-    """`connections` streams, taking `paths` in turn, all open when this yields."""
+def load(
+    one: Server, connections: int, paths: Sequence[str], *, settles: bool = True
+) -> Iterator[Load]:
+    """`connections` streams, taking `paths` in turn; all open and silent when this yields, unless
+    `settles` is false: then they have just begun to connect."""
     binary = _client()
     command = [binary, "127.0.0.1", str(one.port), str(connections), one.token, *paths]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -161,8 +166,9 @@ def load(one: Server, connections: int, paths: Sequence[str]) -> Iterator[Load]:
     reader = threading.Thread(target=started.read, daemon=True)
     reader.start()
     try:
-        started.until(connected=connections)
-        started.settle()
+        if settles:
+            started.until(connected=connections)
+            started.settle()
         yield started
     finally:
         assert process.stdin is not None

@@ -1,31 +1,39 @@
 """A project's recent frames, held once, bounded in events and bytes.
 
-The bytes of all rings of a process come out of one budget: a room may use its equal share, so that a
-busy project can't push the others' recent past out of memory.
+The bytes of all rings of a process come out of one budget. While there is room, a ring may hold as much
+as it likes; when the budget is used up, rings above their equal share give back what they have above it,
+so that a busy project can't push the others' recent past out of memory.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
 
 from runcast_server.frames import Block
 
 LEAST_BYTES = 64 * 1024
 
 
-@dataclass(slots=True)
 class Budget:
-    """The memory that all rings of a process share, in bytes, and how many rings there are."""
+    """The memory that all rings of a process share, in bytes."""
 
-    bytes: int
-    rings: int = 0
-    used: int = 0
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.used = 0
+        self.rings: set[Ring] = set()
 
+    @property
     def share(self) -> int:
-        """What one ring may hold."""
-        return max(LEAST_BYTES, self.bytes // max(1, self.rings))
+        """What a ring may hold in any case."""
+        return max(LEAST_BYTES, self.size // max(1, len(self.rings)))
+
+    def reclaim(self) -> None:
+        """Takes back what rings hold above their share, when more is used than there is."""
+        if self.used > self.size:
+            share = self.share
+            for ring in self.rings:
+                ring.shrink(share)
 
 
 class Ring:
@@ -36,7 +44,7 @@ class Ring:
         self._max_events = max_events
         self._blocks: deque[Block] = deque()
         self._size = 0
-        budget.rings += 1
+        budget.rings.add(self)
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -50,13 +58,17 @@ class Ring:
         """Adds the block that comes next."""
         self._blocks.append(block)
         self._grow(len(block.frames))
-        self._trim()
+        while len(self._blocks) > 1 and self._spans(self._blocks[0]):
+            self._drop_oldest()
+        self._budget.reclaim()
 
     def prepend(self, block: Block) -> bool:
         """Adds the block that comes before the first; False when there is no room for it."""
-        if self._size + len(block.frames) > self._budget.share() or (
-            self._blocks and self._blocks[-1].last - block.first >= self._max_events
-        ):
+        size = len(block.frames)
+        fits = (
+            self._budget.used + size <= self._budget.size or self._size + size <= self._budget.share
+        )
+        if not fits or self._spans(block):
             return False
         self._blocks.appendleft(block)
         self._grow(len(block.frames))
@@ -86,14 +98,19 @@ class Ring:
     def close(self) -> None:
         """Gives the ring's share back."""
         self.clear()
-        self._budget.rings -= 1
+        self._budget.rings.discard(self)
 
-    def _trim(self) -> None:
-        share = self._budget.share()
-        while len(self._blocks) > 1 and (
-            self._size > share or self._blocks[-1].last - self._blocks[0].first >= self._max_events
-        ):
-            self._grow(-len(self._blocks.popleft().frames))
+    def shrink(self, size: int) -> None:
+        """Drops the oldest blocks until no more than `size` bytes are held; the last one stays."""
+        while len(self._blocks) > 1 and self._size > size:
+            self._drop_oldest()
+
+    def _spans(self, oldest: Block) -> bool:
+        """Whether from this block on there are more events than the ring may hold."""
+        return bool(self._blocks) and self._blocks[-1].last - oldest.first >= self._max_events
+
+    def _drop_oldest(self) -> None:
+        self._grow(-len(self._blocks.popleft().frames))
 
     def _grow(self, size: int) -> None:
         self._size += size

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 from uuid import UUID
 
 from runcast_hub import metrics
@@ -82,7 +83,7 @@ class Source:
             return page
         whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))
         block = frames.cut(Block(epoch, start + 1, page.upto, [whole], page.frames), cursor)
-        return Page(block.frames, page.upto - cursor, page.upto)
+        return Page(block.frames, page.upto)
 
     async def _share(self, key: _Key, read: Callable[[], Awaitable[Page]]) -> Page:
         task = self._reading.get(key)
@@ -107,14 +108,10 @@ class Source:
         self, project_id: UUID, epoch: int, start: int, upto: int, wanted: Filter
     ) -> Page:
         async with acquire(self._pool) as connection:
-            if wanted.takes_everything:
-                block = await history.block(connection, project_id, epoch, start, upto)
-                data = block.frames if block else b""
-                last = block.last if block else upto
-                return Page(data, last - start, last)
             if wanted.only_run is not None:
-                return await history.page(
-                    connection, project_id, start, upto, logs=None, run=UUID(bytes=wanted.only_run)
-                )
-            logs = wanted.run_ids if wanted.runs else None
+                run = UUID(bytes=wanted.only_run)
+                return await history.page(connection, project_id, start, upto, logs=None, run=run)
+            logs: Sequence[UUID] | Literal["all"] | None = wanted.run_ids or None
+            if wanted.all_logs:
+                logs = "all"
             return await history.page(connection, project_id, start, upto, logs=logs)
