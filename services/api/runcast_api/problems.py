@@ -100,7 +100,9 @@ def invalid(errors: Any) -> Invalid:
 def response_to(error: Exception) -> Response:
     """The answer to an exception. Unexpected ones and outages are logged."""
     problem = problem_of(error)
-    if problem.status >= 500 and not isinstance(error, Unavailable):
+    if isinstance(problem, Unavailable):
+        log.warning("request.unavailable", error=repr(error))
+    elif problem.status >= 500:
         log.error("request.failed", error=repr(error), exc_info=error)
     headers = problem.headers()
     if isinstance(error, HTTPException) and error.headers:
