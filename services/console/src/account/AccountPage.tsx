@@ -1,1 +1,153 @@
-export function AccountPage() { return null; }
+import { useQueryClient } from "@tanstack/react-query";
+import { Laptop } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { Badge } from "../design/Badge";
+import { Button } from "../design/Button";
+import { Field, Input } from "../design/Field";
+import { ListState } from "../design/ListState";
+import { PageBody, PageHeader, useTitle } from "../design/Page";
+import { Card, Empty, Section } from "../design/Surface";
+import { Table, type TableColumn } from "../design/Table";
+import { Ago } from "../design/Time";
+import { useToast } from "../design/Toasts";
+import { client, holdsToken } from "../session/session";
+import { SESSION, useMe } from "../session/SessionProvider";
+import { useList } from "../session/useList";
+
+interface Session {
+  id: string;
+  is_current: boolean;
+  method: string;
+  client: string;
+  address: string;
+  created_at: string;
+  used_at: string;
+}
+
+export function AccountPage() {
+  useTitle("Account");
+  const me = useMe();
+  return (
+    <>
+      <PageHeader title="Account" below={<p className="text-sm text-muted">{me.email ?? me.name}</p>} />
+      <PageBody className="max-w-4xl">
+        {holdsToken() ? (
+          <Card>
+            <Empty icon={<Laptop />} title="You are signed in with an API key">
+              It belongs to no person, so there is no password and no session to manage. Closing this
+              tab forgets it.
+            </Empty>
+          </Card>
+        ) : (
+          <>
+            <Profile />
+            <Sessions />
+          </>
+        )}
+      </PageBody>
+    </>
+  );
+}
+
+function Profile() {
+  const me = useMe();
+  const say = useToast();
+  const queries = useQueryClient();
+  const [error, setError] = useState<string | null>(null);
+  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+    event.preventDefault();
+    const target = event.currentTarget;
+    const form = new FormData(target);
+    const password = form.get("password") as string;
+    const current = form.get("current_password") as string;
+    try {
+      await client.http.send("PATCH", "/auth/me", {
+        body: {
+          name: form.get("name"),
+          ...(password && { password }),
+          ...(current && { current_password: current }),
+        },
+      });
+      setError(null);
+      for (const field of target.querySelectorAll<HTMLInputElement>("[type=password]")) field.value = "";
+      await queries.invalidateQueries({ queryKey: SESSION });
+      say("Saved");
+    } catch (failure) {
+      setError((failure as Error).message);
+    }
+  };
+  return (
+    <Section title="You">
+      <Card className="p-4">
+        <form onSubmit={(event) => void submit(event)} className="flex max-w-md flex-col gap-4">
+          <Field label="Name">
+            {(ids) => <Input {...ids} name="name" required maxLength={200} defaultValue={me.name ?? ""} />}
+          </Field>
+          <Field label="Current password" hint="Only needed to change it.">
+            {(ids) => <Input {...ids} name="current_password" type="password" autoComplete="current-password" />}
+          </Field>
+          <Field label="New password" error={error}>
+            {(ids) => <Input {...ids} name="password" type="password" minLength={8} autoComplete="new-password" />}
+          </Field>
+          <Button type="submit" className="self-start">
+            Save
+          </Button>
+        </form>
+      </Card>
+    </Section>
+  );
+}
+
+function Sessions() {
+  const say = useToast();
+  const list = useList<Session>("/auth/sessions", "sessions", { limit: 100 });
+  const end = async (path: string): Promise<void> => {
+    try {
+      await client.http.send("DELETE", path);
+      await list.refetch();
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
+  };
+  const columns: readonly TableColumn<Session>[] = [
+    {
+      title: "Where",
+      cell: ({ client: browser, is_current: isCurrent }) => (
+        <span className="flex items-center gap-2">
+          <span className="line-clamp-1 max-w-80" title={browser}>
+            {browser || "unknown"}
+          </span>
+          {isCurrent && <Badge tone="ok">This one</Badge>}
+        </span>
+      ),
+    },
+    { title: "Address", className: "font-mono text-xs", cell: ({ address }) => address },
+    { title: "Used", className: "text-muted", cell: ({ used_at: at }) => <Ago at={at} /> },
+    { title: "Since", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
+    {
+      title: "",
+      className: "text-right",
+      cell: ({ id, is_current: isCurrent }) =>
+        !isCurrent && (
+          <Button size="sm" onClick={() => void end(`/auth/sessions/${id}`)}>
+            End
+          </Button>
+        ),
+    },
+  ];
+  return (
+    <Section title="Sessions" hint="Where you are signed in">
+      <ListState list={list}>
+        {({ rows }) => (
+          <Table
+            label="Sessions"
+            columns={columns}
+            rows={rows}
+            keyOf={({ id }) => id}
+            empty={<Empty icon={<Laptop />} title="No session" />}
+          />
+        )}
+      </ListState>
+    </Section>
+  );
+}

@@ -13,7 +13,7 @@ import { Ago, useNow } from "../design/Time";
 import { cx } from "../design/classes";
 import { count, fullTime, shortId } from "../design/format";
 import { client } from "../session/session";
-import { Table, type TableColumn } from "./Table";
+import { Table, type TableColumn } from "../design/Table";
 import type { DegradedFlag, QueueCount, RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
 import { POLL_MS, useAdminStream } from "./useAdminStream";
 

@@ -1,5 +1,6 @@
-export function RuntimePage() { return null; }
-export function ConnectionsPage() { return null; }
-export function RejectsPage() { return null; }
-export function UsersPage() { return null; }
-export function AuditPage() { return null; }
+/** The admin pages come as one piece: who opens one of them opens others. */
+export { AuditPage } from "./AuditPage";
+export { ConnectionsPage } from "./ConnectionsPage";
+export { RejectsPage } from "./RejectsPage";
+export { RuntimePage } from "./RuntimePage";
+export { UsersPage } from "./UsersPage";

@@ -16,8 +16,9 @@ import { workerOf } from "./SubtaskCard";
 import { MOVES, MOVE_WORDS } from "./moves";
 
 interface Transition {
-  id?: string | number;
+  id: number;
   task_id: string;
+  subtask_id: string | null;
   old_status: Subtask["status"] | null;
   new_status: Subtask["status"];
   reason?: string | null;
@@ -188,13 +189,13 @@ function History({ subtask }: { subtask: Subtask }) {
         )
       ).data.transitions,
   });
-  const own = history.data?.filter(({ task_id }) => task_id === subtask.id) ?? [];
+  const own = history.data?.filter(({ subtask_id: id }) => id === subtask.id) ?? [];
   if (own.length === 0) return null;
   return (
     <Part title="History">
       <ol className="flex flex-col gap-2 border-l pl-4">
-        {own.map((step, index) => (
-          <li key={step.id ?? index} className="flex flex-wrap items-baseline gap-x-2 text-sm">
+        {own.map((step) => (
+          <li key={step.id} className="flex flex-wrap items-baseline gap-x-2 text-sm">
             <span className="font-medium">{wordOf(step.new_status)}</span>
             {step.old_status && <span className="text-xs text-muted">from {wordOf(step.old_status)}</span>}
             {step.reason && <span className="text-xs text-muted">· {step.reason}</span>}

@@ -20,8 +20,8 @@ export const COLUMNS: readonly Column[] = [
 export const MOVES: Record<SubtaskStatus, Partial<Record<SubtaskMove, SubtaskStatus>>> = {
   BLOCKED: { skip: "SKIPPED" },
   PENDING: { start: "IN_PROGRESS", skip: "SKIPPED" },
-  IN_PROGRESS: { review: "IN_REVIEW", complete: "COMPLETED", fail: "FAILED" },
-  IN_REVIEW: { complete: "COMPLETED", fail: "FAILED" },
+  IN_PROGRESS: { review: "IN_REVIEW", complete: "COMPLETED", fail: "FAILED", skip: "SKIPPED" },
+  IN_REVIEW: { complete: "COMPLETED", fail: "FAILED", skip: "SKIPPED" },
   COMPLETED: { merge: "MERGED" },
   MERGED: {},
   FAILED: { retry: "PENDING", skip: "SKIPPED" },

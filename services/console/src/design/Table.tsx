@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
-import { Card } from "../design/Surface";
-import { cx } from "../design/classes";
+import { Card } from "./Surface";
+import { cx } from "./classes";
 
 export interface TableColumn<T> {
   title: string;

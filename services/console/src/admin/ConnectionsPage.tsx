@@ -1,0 +1,93 @@
+import { Cable, Unplug } from "lucide-react";
+import { Badge } from "../design/Badge";
+import { Button } from "../design/Button";
+import { Confirm } from "../design/Confirm";
+import { ListState } from "../design/ListState";
+import { PageBody, PageHeader, useTitle } from "../design/Page";
+import { Empty } from "../design/Surface";
+import { Table, type TableColumn } from "../design/Table";
+import { bytes, count, duration, shortId } from "../design/format";
+import { client } from "../session/session";
+import { useList } from "../session/useList";
+
+interface Connection {
+  connection_id: string;
+  user: string;
+  project_id: string;
+  run_id: string | null;
+  subscribe_logs: string | null;
+  lag: number;
+  bytes: number;
+  age_s: number;
+  hub: string;
+}
+
+const READ_MS = 5_000;
+
+export function ConnectionsPage() {
+  useTitle("Connections");
+  const list = useList<Connection>("/admin/connections", "connections", {}, { refetchInterval: READ_MS });
+  const columns: readonly TableColumn<Connection>[] = [
+    { title: "Who", className: "font-mono text-xs break-all", cell: ({ user }) => user },
+    { title: "Project", className: "font-mono text-xs", cell: ({ project_id: id }) => shortId(id) },
+    { title: "Lines", cell: filterText },
+    {
+      title: "Behind",
+      className: "nums",
+      cell: ({ lag }) => (lag > 0 ? <Badge tone="warn">{count(lag)} events</Badge> : "–"),
+    },
+    { title: "Sent", className: "nums whitespace-nowrap", cell: ({ bytes: sent }) => bytes(sent) },
+    { title: "Age", className: "nums whitespace-nowrap", cell: ({ age_s: age }) => duration(age * 1000) },
+    { title: "Hub", className: "font-mono text-xs", cell: ({ hub }) => hub.slice(0, 8) },
+    {
+      title: "",
+      className: "text-right",
+      cell: ({ connection_id: id, user }) => (
+        <Confirm
+          title="End this connection?"
+          text={`The stream of ${user} ends; its client may come back.`}
+          action="End it"
+          onConfirm={async () => {
+            await client.http.send("DELETE", `/connections/${id}`);
+            await list.refetch();
+          }}
+        >
+          {(ask) => (
+            <Button size="sm" icon={<Unplug />} onClick={ask}>
+              End
+            </Button>
+          )}
+        </Confirm>
+      ),
+    },
+  ];
+  return (
+    <>
+      <PageHeader
+        title="Connections"
+        below={<p className="text-sm text-muted">Open streams on all hubs, read every 5 s</p>}
+      />
+      <PageBody>
+        <ListState list={list}>
+          {({ rows }) => (
+            <Table
+              label="Connections"
+              columns={columns}
+              rows={rows}
+              keyOf={({ connection_id: id }) => id}
+              empty={<Empty icon={<Cable />} title="No stream is open" />}
+            />
+          )}
+        </ListState>
+      </PageBody>
+    </>
+  );
+}
+
+function filterText({ run_id: run, subscribe_logs: logs }: Connection): string {
+  if (run) return `run ${shortId(run)}`;
+  if (!logs) return "none";
+  if (logs === "all") return "all runs";
+  const runs = logs.split(",").length;
+  return `${runs} ${runs === 1 ? "run" : "runs"}`;
+}

@@ -1,0 +1,48 @@
+import { type ReactElement, useState } from "react";
+import { Button } from "./Button";
+import { Dialog } from "./Dialog";
+import { useToast } from "./Toasts";
+
+/** Asks before something that can't be taken back. */
+export function Confirm({
+  title,
+  text,
+  action,
+  onConfirm,
+  children,
+}: {
+  title: string;
+  text: string;
+  /** What the button says: the deed itself, not "OK". */
+  action: string;
+  onConfirm: () => Promise<unknown>;
+  children: (ask: () => void) => ReactElement;
+}) {
+  const say = useToast();
+  const [open, setOpen] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const confirm = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await onConfirm();
+      setOpen(false);
+    } catch (error) {
+      say((error as Error).message, "bad");
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      {children(() => setOpen(true))}
+      <Dialog open={open} onClose={() => setOpen(false)} title={title} description={text}>
+        <div className="flex justify-end gap-2 pt-2">
+          <Button onClick={() => setOpen(false)}>Keep it</Button>
+          <Button look="danger" busy={busy} onClick={() => void confirm()}>
+            {action}
+          </Button>
+        </div>
+      </Dialog>
+    </>
+  );
+}

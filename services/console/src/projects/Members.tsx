@@ -1,0 +1,169 @@
+import type { Role } from "@runcast/client";
+import { UserPlus, Users } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { Button } from "../design/Button";
+import { Confirm } from "../design/Confirm";
+import { Dialog } from "../design/Dialog";
+import { Field, Input, Select } from "../design/Field";
+import { ListState } from "../design/ListState";
+import { Secret } from "../design/Secret";
+import { Empty, Section } from "../design/Surface";
+import { Table, type TableColumn } from "../design/Table";
+import { useToast } from "../design/Toasts";
+import { client } from "../session/session";
+import { useList } from "../session/useList";
+import { useProject } from "../shell/ProjectScope";
+import { ROLES } from "./ProjectSettingsPage";
+
+interface Member {
+  user_id: string;
+  name: string;
+  email: string | null;
+  role: Role;
+}
+
+export function Members({ canChange }: { canChange: boolean }) {
+  const project = useProject();
+  const say = useToast();
+  const [inviting, setInviting] = useState(false);
+  const path = `/projects/${project.id}/members`;
+  const list = useList<Member>(path, "members", { limit: 500 });
+  const setRole = (member: Member, role: Role): void => {
+    client.http
+      .send("PUT", `${path}/${member.user_id}`, { body: { role } })
+      .then(() => list.refetch())
+      .catch((error: unknown) => say((error as Error).message, "bad"));
+  };
+  const columns: readonly TableColumn<Member>[] = [
+    {
+      title: "Name",
+      cell: ({ name, email }) => (
+        <>
+          <p className="font-medium">{name}</p>
+          <p className="text-xs text-muted">{email}</p>
+        </>
+      ),
+    },
+    {
+      title: "Role",
+      cell: (member) =>
+        canChange ? (
+          <Select
+            size="sm"
+            aria-label={`Role of ${member.name}`}
+            className="w-auto!"
+            value={member.role}
+            onChange={({ target }) => setRole(member, target.value as Role)}
+          >
+            {ROLES.map(([role, text]) => (
+              <option key={role} value={role}>
+                {text}
+              </option>
+            ))}
+          </Select>
+        ) : (
+          member.role
+        ),
+    },
+    {
+      title: "",
+      className: "text-right",
+      cell: (member) =>
+        canChange && (
+          <Confirm
+            title={`Remove ${member.name}?`}
+            text="They lose sight of this project at once; their open streams of it end."
+            action="Remove"
+            onConfirm={async () => {
+              await client.http.send("DELETE", `${path}/${member.user_id}`);
+              await list.refetch();
+            }}
+          >
+            {(ask) => (
+              <Button size="sm" onClick={ask}>
+                Remove
+              </Button>
+            )}
+          </Confirm>
+        ),
+    },
+  ];
+  return (
+    <Section
+      title="Members"
+      actions={
+        canChange && (
+          <Button icon={<UserPlus />} onClick={() => setInviting(true)}>
+            Invite
+          </Button>
+        )
+      }
+    >
+      <ListState list={list}>
+        {({ rows }) => (
+          <Table
+            label="Members"
+            columns={columns}
+            rows={rows}
+            keyOf={({ user_id: id }) => id}
+            empty={<Empty icon={<Users />} title="Nobody but administrators sees this project" />}
+          />
+        )}
+      </ListState>
+      <Invite open={inviting} onClose={() => setInviting(false)} />
+    </Section>
+  );
+}
+
+function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const project = useProject();
+  const [error, setError] = useState<string | null>(null);
+  const [url, setUrl] = useState<string | null>(null);
+  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    try {
+      const { data } = await client.http.json<{ url: string }>("POST", "/invitations", {
+        body: { email: form.get("email"), project: project.id, role: form.get("role") },
+      });
+      setUrl(data.url);
+    } catch (failure) {
+      setError((failure as Error).message);
+    }
+  };
+  const close = (): void => {
+    setUrl(null);
+    setError(null);
+    onClose();
+  };
+  return (
+    <Dialog open={open} onClose={close} title={`Invite someone to ${project.name}`}>
+      {url ? (
+        <Secret label="Give this link to whom you invite." value={url} />
+      ) : (
+        <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+          <Field label="Email" error={error}>
+            {(ids) => <Input {...ids} name="email" type="email" required autoFocus />}
+          </Field>
+          <Field label="Role">
+            {(ids) => (
+              <Select {...ids} name="role" defaultValue="viewer">
+                {ROLES.map(([role, text]) => (
+                  <option key={role} value={role}>
+                    {text}
+                  </option>
+                ))}
+              </Select>
+            )}
+          </Field>
+          <div className="flex justify-end gap-2">
+            <Button onClick={close}>Cancel</Button>
+            <Button look="primary" type="submit">
+              Make a link
+            </Button>
+          </div>
+        </form>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,104 @@
+import { Link2, Plus } from "lucide-react";
+import { useState } from "react";
+import { Button } from "../design/Button";
+import { Confirm } from "../design/Confirm";
+import { ListState } from "../design/ListState";
+import { Secret } from "../design/Secret";
+import { Empty, Section } from "../design/Surface";
+import { Table, type TableColumn } from "../design/Table";
+import { Ago } from "../design/Time";
+import { useToast } from "../design/Toasts";
+import { shortId } from "../design/format";
+import { client } from "../session/session";
+import { useList } from "../session/useList";
+import { useProject } from "../shell/ProjectScope";
+
+interface ShareLink {
+  id: string;
+  run_id: string | null;
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+}
+
+export function ShareLinks({ canChange }: { canChange: boolean }) {
+  const project = useProject();
+  const say = useToast();
+  const [made, setMade] = useState<string | null>(null);
+  const list = useList<ShareLink>(
+    `/projects/${project.id}/share-links`,
+    "share_links",
+    { limit: 500 },
+    { enabled: canChange },
+  );
+  if (!canChange) return null;
+  const create = async (): Promise<void> => {
+    try {
+      const path = `/projects/${project.id}/share-links`;
+      const { data } = await client.http.json<{ url: string }>("POST", path, { body: {} });
+      setMade(data.url);
+      await list.refetch();
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
+  };
+  const columns: readonly TableColumn<ShareLink>[] = [
+    {
+      title: "Shows",
+      className: "font-medium",
+      cell: ({ run_id: run }) => (run ? `Run ${shortId(run)}` : "The whole project"),
+    },
+    { title: "Made", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
+    { title: "Opened", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
+    {
+      title: "Expires",
+      className: "text-muted",
+      cell: ({ expires_at: at }) => (at ? new Date(at).toLocaleDateString() : "never"),
+    },
+    {
+      title: "",
+      className: "text-right",
+      cell: ({ id }) => (
+        <Confirm
+          title="Take this link back?"
+          text="Whoever has it sees nothing any more."
+          action="Take it back"
+          onConfirm={async () => {
+            await client.http.send("DELETE", `/share-links/${id}`);
+            await list.refetch();
+          }}
+        >
+          {(ask) => (
+            <Button size="sm" look="danger" onClick={ask}>
+              Revoke
+            </Button>
+          )}
+        </Confirm>
+      ),
+    },
+  ];
+  return (
+    <Section
+      title="Share links"
+      hint="Reading only, without an account"
+      actions={
+        <Button icon={<Plus />} onClick={() => void create()}>
+          New link
+        </Button>
+      }
+    >
+      {made && <Secret label="Whoever has this link sees the project." value={made} />}
+      <ListState list={list}>
+        {({ rows }) => (
+          <Table
+            label="Share links"
+            columns={columns}
+            rows={rows}
+            keyOf={({ id }) => id}
+            empty={<Empty icon={<Link2 />} title="Nothing is shared" />}
+          />
+        )}
+      </ListState>
+    </Section>
+  );
+}
