@@ -7,7 +7,8 @@ line. Only the beginning is looked at; the line itself is stored as it was writt
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,6 +31,9 @@ LEVELS = {
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far a time of day may lie after the file's time and still mean the same day."""
+
+REMEMBERED_TIMES = 4_096
+"""Times that were read lately: the lines of a second share theirs."""
 
 _START = re.compile(
     r"\s*(?:\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)\]?"
@@ -72,7 +76,7 @@ def read(text: str, at: datetime) -> Said:
     name = bracketed or bare
     level = LEVELS.get(name.lower()) if name else None
     if iso:
-        return Said(_moment(iso, at), level)
+        return Said(_moment(iso, at.tzinfo), level)
     if clock:
         return Said(_time_of_day(clock, at), level)
     return Said(None, level) if level else NOTHING
@@ -86,7 +90,8 @@ def _of_object(text: str, at: datetime) -> Said:
     ts = _first_text(members, _TIME_MEMBERS)
     level = _first_text(members, _LEVEL_MEMBERS)
     return Said(
-        _moment(ts, at) if ts else None, LEVELS.get(level.lower()) if level is not None else None
+        _moment(ts, at.tzinfo) if ts else None,
+        LEVELS.get(level.lower()) if level is not None else None,
     )
 
 
@@ -94,14 +99,16 @@ def _first_text(members: dict[str, Any], names: tuple[str, ...]) -> str | None:
     return next((members[name] for name in names if isinstance(members.get(name), str)), None)
 
 
-def _moment(text: str, at: datetime) -> str | None:
+@lru_cache(maxsize=REMEMBERED_TIMES)
+def _moment(text: str, zone: tzinfo | None) -> str | None:
     try:
         moment = datetime.fromisoformat(text.replace(",", "."))
-        return times.to_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=at.tzinfo))
+        return times.to_milliseconds(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return None
 
 
+@lru_cache(maxsize=REMEMBERED_TIMES)
 def _time_of_day(text: str, at: datetime) -> str | None:
     try:
         moment = datetime.combine(at.date(), time.fromisoformat(text), at.tzinfo)

@@ -69,6 +69,12 @@ class Closing(BaseModel):
     """The end of a log, as its sender saw it."""
 
     reason: Annotated[str, Field(pattern="^(sentinel|status|stopped|abandoned)$")]
+    lines: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    bytes: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+
+    def size(self) -> tuple[int, int] | None:
+        """How much the log held, in lines and bytes, as far as its writer says."""
+        return None if self.lines is None or self.bytes is None else (self.lines, self.bytes)
 
 
 class LinesMessage(BaseModel):
@@ -116,6 +122,7 @@ class LinesMessage(BaseModel):
             self.closed.reason if self.closed else None,
             self.bytes_after_end,
             {place: entry.beside_line() for place, entry in enumerate(self.entries) if entry},
+            self.closed.size() if self.closed else None,
         )
 
 

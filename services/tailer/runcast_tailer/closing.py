@@ -15,10 +15,10 @@ ABANDONED_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known of the run whose log it is. `expected_bytes` is what status.json says of the log."""
+    """What is known of the run whose log it is. `size`: lines and bytes, as status.json says."""
 
     has_ended: bool
-    expected_bytes: int | None = None
+    size: tuple[int, int] | None = None
 
 
 def reason(
@@ -38,8 +38,6 @@ def reason(
     if follower.holds_sentinel:
         return "sentinel"
     if ending.has_ended:
-        is_short = (
-            ending.expected_bytes is not None and follower.cursor.offset < ending.expected_bytes
-        )
+        is_short = ending.size is not None and follower.cursor.offset < ending.size[1]
         return None if is_short and quiet_seconds < MISSING_SECONDS else "status"
     return "abandoned" if silent_seconds > abandoned_seconds else None

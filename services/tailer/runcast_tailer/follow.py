@@ -53,6 +53,7 @@ class Batch:
     modified: float
     closed: str | None = None
     bytes_after_end: int = 0
+    closed_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class Follower:
 
     def _read(self, descriptor: int, status: os.stat_result, budget: int) -> list[Batch]:
         self.modified = status.st_mtime
-        size = max(budget, self.limits.line_bytes + 2)
+        size = max(min(budget, self.limits.read_bytes), self.limits.line_bytes + 2)
         before = min(CHECKED_BYTES, self.cursor.offset)
         data = os.pread(descriptor, before + size, self.cursor.offset - before)
         check = fingerprint(data[:before])
@@ -288,8 +289,9 @@ class Follower:
 
     # Ends and new beginnings
 
-    def finish(self, reason: str) -> list[Batch]:
-        """Closes the log: its unfinished last line, if any, and the closing.
+    def finish(self, reason: str, size: tuple[int, int] | None = None) -> list[Batch]:
+        """Closes the log: its unfinished last line, if any, and the closing, with the lines and bytes
+        that its writer counted.
 
         Empty when there turns out to be more to read first. Raises `OSError`.
         """
@@ -299,7 +301,7 @@ class Follower:
             if not self.exhausted:
                 return []
         self.closed = reason
-        return [replace(batch or self._nothing(), closed=reason)]
+        return [replace(batch or self._nothing(), closed=reason, closed_size=size)]
 
     def _nothing(self) -> Batch:
         return Batch(

@@ -102,13 +102,13 @@ class Followed:
         return now >= self.shared_until
 
     def _close(self, now: float) -> bool:
-        reason = closing.reason(
-            self.tail.follower, self._ending(), now, silent_seconds=now - self.active_at
-        )
+        ending = self._ending()
+        silent_seconds = now - self.active_at
+        reason = closing.reason(self.tail.follower, ending, now, silent_seconds=silent_seconds)
         if reason is None:
             return False
         try:
-            return self.tail.finish(reason, now)
+            return self.tail.finish(reason, now, ending.size if reason == "status" else None)
         except OSError as error:
             self.tail.follower.trouble = error
             return False
@@ -118,7 +118,7 @@ class Followed:
         if self.source == SPOOL or state is None:
             return Ending(self.has_ended)
         is_log = self.source == "logs.txt"
-        return Ending(self.has_ended or state.is_terminal, state.log_bytes if is_log else None)
+        return Ending(self.has_ended or state.is_terminal, state.log_size if is_log else None)
 
     def interval(self, now: float, poll_seconds: float, wait_seconds: float) -> float:
         """Seconds until the next look: soon for a file that moves, rarely for one that sleeps."""

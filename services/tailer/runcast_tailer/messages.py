@@ -48,6 +48,9 @@ class Sender:
             message["flags"] = {str(number): flags for number, flags in batch.flags.items()}
         if batch.closed:
             message["closed"] = {"reason": batch.closed}
+            if batch.closed_size:
+                lines, size = batch.closed_size
+                message["closed"] |= {"lines": lines, "bytes": size}
         if batch.bytes_after_end:
             message["bytes_after_end"] = batch.bytes_after_end
         return orjson.dumps(message)

@@ -62,7 +62,8 @@ class RunState:
 
     status: str
     error: str | None = None
-    log_bytes: int | None = None
+    log_size: tuple[int, int] | None = None
+    """Lines and bytes of logs.txt, as its writer left them."""
 
     @property
     def is_terminal(self) -> bool:
@@ -123,13 +124,11 @@ class RunDirectory:
         content = self._read("status.json")
         if content is None:
             return False
-        end = content.get("log")
-        size = end.get("bytes") if isinstance(end, dict) else None
         error = content.get("error")
         self.state = RunState(
             content["status"],
             error if isinstance(error, str) else None,
-            size if isinstance(size, int) else None,
+            _size(content.get("log")),
         )
         return True
 
@@ -147,6 +146,13 @@ class RunDirectory:
         if reason not in self._warned:
             self._warned.add(reason)
             log.warning("tailer.left_alone", path=str(self.path), reason=reason)
+
+
+def _size(log: Any) -> tuple[int, int] | None:
+    if not isinstance(log, dict):
+        return None
+    lines, size = log.get("lines"), log.get("bytes")
+    return (lines, size) if isinstance(lines, int) and isinstance(size, int) else None
 
 
 def _as_uuid(text: str) -> UUID | None:

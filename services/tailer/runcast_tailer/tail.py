@@ -26,9 +26,9 @@ class Tail:
             return False
         return self._take(self.follower.step(budget, settled=not self.window), now)
 
-    def finish(self, reason: str, now: float) -> bool:
+    def finish(self, reason: str, now: float, size: tuple[int, int] | None = None) -> bool:
         """Closes the log, unless there is more to read first. Raises `OSError`."""
-        return self._take(self.follower.finish(reason), now)
+        return self._take(self.follower.finish(reason, size), now)
 
     def _take(self, batches: list[Batch], now: float) -> bool:
         for batch in batches:
