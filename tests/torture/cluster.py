@@ -78,7 +78,7 @@ class Cluster:
         for command, count in self._counts.items():
             for number in range(1, count + 1):
                 name = f"{command}-{number}"
-                self.services[name] = service(name, self.root, self._environment(**environment))
+                self.services[name] = service(name, self.root, self.environment(**environment))
         for each in self.services.values():
             each.start()
         for each in self.services.values():
@@ -97,7 +97,8 @@ class Cluster:
             "UPDATE shifted.clock SET shift = make_interval(secs => $1)", hours * 3600
         )
 
-    def _environment(self, **more: str) -> dict[str, str]:
+    def environment(self, **more: str) -> dict[str, str]:
+        """What the services are started with."""
         kept = {name: "" for name in os.environ if name.startswith("RUNCAST_")}
         return {
             **kept,
@@ -109,6 +110,7 @@ class Cluster:
             "RUNCAST_TAIL_PROJECT": TAIL_PROJECT,
             "RUNCAST_SSE_HEARTBEAT_INTERVAL_S": str(HEARTBEAT_SECONDS),
             "RUNCAST_SSE_MAX_CONNECTIONS_PER_KEY": "0",
+            "RUNCAST_EVENT_CHANNEL_BUFFER": "1000",
             "RUNCAST_LOG_FORMAT": "json",
             **more,
         }

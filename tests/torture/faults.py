@@ -341,20 +341,19 @@ async def postgres_full(stage: Stage) -> str:
 
 async def _take_all(stage: Stage, held: list[asyncpg.Connection]) -> str:
     """Takes what is free, ends what the services have, and takes that too."""
+    refused = ""
     for _ in range(3):
-        with contextlib.suppress(asyncpg.PostgresError, OSError, TimeoutError):
+        try:
             while True:
                 held.append(await stage.cluster.connect())
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+            refused = str(error)
         if held:
             await held[0].execute(
                 """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE application_name LIKE 'runcast%' AND pid <> pg_backend_pid()"""
             )
-    try:
-        held.append(await stage.cluster.connect())
-    except asyncpg.TooManyConnectionsError as error:
-        return str(error)
-    return ""
+    return refused if "too many clients" in refused else ""
 
 
 @fault("clock jumped")

@@ -7,6 +7,7 @@ millions of them. Everything else is a note that remembers how many frames came 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 from zlib import crc32
@@ -103,6 +104,20 @@ class History:
             self.start = note.head if note.asked_for is None else note.asked_for
         self.notes.append((len(self.ids), note))
 
+    def refiltered(self, change: Refiltered) -> None:
+        """A change of the filter, of which the reader learnt when more had come already."""
+        place = bisect_right(self.ids, change.after)
+        later = next(
+            (n for n, (at, note) in enumerate(self.notes) if _is_behind(at, note, place, change)),
+            len(self.notes),
+        )
+        self.notes.insert(later, (place, change))
+
     def silent_for(self, seconds: float) -> None:
         """So long nothing came, though the reader listened."""
         self.longest_silence = max(self.longest_silence, seconds)
+
+
+def _is_behind(at: int, note: Note, place: int, change: Refiltered) -> bool:
+    """Whether a note belongs behind the change: it stands behind it, or says something later."""
+    return at > place or (at == place and isinstance(note, Moved) and note.to > change.after)

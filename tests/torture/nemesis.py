@@ -51,6 +51,9 @@ class Nemesis:
         Between the beginnings of two faults lies a random `pause`.
         """
         self._began = time.monotonic()
+        if not self.kinds:
+            await asyncio.sleep(seconds)
+            return
         running: set[asyncio.Task[None]] = set()
         order = self._order()
         try:

@@ -224,10 +224,11 @@ class RedisNode:
             "repl-diskless-sync-delay": "0",
             **self.settings,
         }
+        lines = [f"{name} {_quoted(value)}\n" for name, value in chosen.items()]
         if replica_of is not None:
-            chosen["replicaof"] = f"127.0.0.1 {replica_of}"
+            lines.append(f"replicaof 127.0.0.1 {replica_of}\n")
         configuration = self.directory / "valkey.conf"
-        configuration.write_text("".join(f"{name} {value}\n" for name, value in chosen.items()))
+        configuration.write_text("".join(lines))
         with (self.directory / "log").open("ab") as output:
             self.child = subprocess.Popen(
                 [valkey.binary(), configuration],
@@ -328,3 +329,7 @@ class RedisPair:
     def end(self) -> None:
         for node in (self.primary, self.replica):
             node.end()
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if " " in value else value

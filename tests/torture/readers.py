@@ -48,6 +48,9 @@ class Reader:
     """Is shown every numbered frame."""
     _backfilled: dict[str, list[int]] = field(default_factory=dict)
     _heard_at: float | None = None
+    _asked_for: int | None = None
+    _turn: int = 0
+    """What comes by a stream that was opened in an earlier turn doesn't count."""
 
     async def run(self) -> None:
         """Until cancelled, or until a run's stream says that it is complete."""
@@ -66,9 +69,16 @@ class Reader:
         if self.position is not None:
             headers["Last-Event-ID"] = str(self.position)
         self._backfilled.clear()
+        self._asked_for = self.position
+        turn = self._turn
+
+        def on_block(block: bytes) -> None:
+            if turn == self._turn:
+                self._block(block)
+
         try:
             stream = self.stream = await open_stream(
-                port, self.path + query, headers, self._block, receive_buffer=self.receive_buffer
+                port, self.path + query, headers, on_block, receive_buffer=self.receive_buffer
             )
         except Refused as refusal:
             self.refusals.append(refusal)
@@ -161,12 +171,12 @@ class Reader:
         history = self.history
         if self._heard_at is not None:
             history.silent_for(asyncio.get_running_loop().time() - self._heard_at)
-        if self.position is None:
+        if self._asked_for is None:
             history.start = None
             history.notes.clear()
         self.connected = data
         history.connections += 1
-        history.note(Opened(data["head"], data["resumed_from"], self.position))
+        history.note(Opened(data["head"], data["resumed_from"], self._asked_for))
         self.has_connected.set()
 
     def _backfill(self, data: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from tests.torture import truth
+from tests.torture.changing import ChangingReader
 from tests.torture.checker import Account, Verdict, account, check
 from tests.torture.cluster import TAIL_PROJECT, Cluster
 from tests.torture.faults import Stage
@@ -21,11 +22,9 @@ from tests.torture.readers import SLOW_BUFFER_BYTES, Reader
 from tests.torture.report import Report
 from tests.torture.writers import MARK, FileWriter, Http, HttpWriter, RedisWriter, Writer
 
-QUIET_SECONDS = 90.0
-"""Within so long after the last fault everything must be stored and delivered."""
-WRITERS_SECONDS = 60.0
 SUPERVISE_SECONDS = 0.5
-PROJECT = "torture"
+
+SomeReader = TypeVar("SomeReader", bound=Reader)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,11 @@ class Plan:
     readers: int = 24
     """Readers of all logs, beside those of other kinds."""
     newcomer_every: float = 4.0
+    patience: float = 60.0
+    """Within so long after the last fault everything must be stored, and then delivered."""
     kinds: Sequence[str] | None = None
+    """Of faults; by default all that there is something for."""
+    project: str = "torture"
 
 
 @dataclass
@@ -66,12 +69,18 @@ class Run:
 
     async def prepare(self, http: Http) -> None:
         """Projects, runs, and who writes and reads them."""
-        for slug in (PROJECT, TAIL_PROJECT):
-            made = await http.send("POST", "/projects", {"slug": slug, "name": slug}, key=slug)
-            self.projects[slug] = made["id"]
+        for slug in (self.plan.project, TAIL_PROJECT):
+            with contextlib.suppress(RuntimeError):  # The tailer's project is there already.
+                await http.send("POST", "/projects", {"slug": slug, "name": slug})
+            self.projects[slug] = (await http.send("GET", f"/projects/{slug}"))["id"]
         for number in range(6):
             body = {"key": f"run-{number}", "status": "running"}
-            made = await http.send("POST", f"/projects/{PROJECT}/runs", body, key=f"run-{number}")
+            made = await http.send(
+                "POST",
+                f"/projects/{self.plan.project}/runs",
+                body,
+                key=f"{self.plan.project}-{number}",
+            )
             self.runs.append(made["id"])
         self._hire(http)
         self._invite()
@@ -116,17 +125,27 @@ class Run:
             self._reader(f"files-{number}", Wanted("all"), TAIL_PROJECT)
             slow = self._reader(f"slow-{number}", Wanted("all"))
             slow.receive_buffer, slow.nap = SLOW_BUFFER_BYTES, (0.3, 0.7)
+        changing = self._make(
+            "changing-0", Wanted(frozenset({self.runs[0]})), self.plan.project, {}, ChangingReader
+        )
+        changing.runs = self.runs[:4]
+        self.readers.append(changing)
         skipping = self._reader("skip-0", Wanted("all"), on_lag="skip")
         skipping.receive_buffer, skipping.nap = SLOW_BUFFER_BYTES, (0.3, 6.0)
 
-    def _reader(
-        self, name: str, wanted: Wanted, project: str = PROJECT, **parameters: str
-    ) -> Reader:
-        reader = self._make(name, wanted, project, parameters)
+    def _reader(self, name: str, wanted: Wanted, project: str = "", **parameters: str) -> Reader:
+        reader = self._make(name, wanted, project or self.plan.project, parameters)
         self.readers.append(reader)
         return reader
 
-    def _make(self, name: str, wanted: Wanted, project: str, parameters: dict[str, str]) -> Reader:
+    def _make(
+        self,
+        name: str,
+        wanted: Wanted,
+        project: str,
+        parameters: dict[str, str],
+        kind: type[SomeReader] = Reader,  # type: ignore[assignment]
+    ) -> SomeReader:
         project_id = self.projects[project]
         path = f"/projects/{project_id}/events"
         if wanted.only_run is not None:
@@ -134,7 +153,7 @@ class Run:
         elif wanted.logs:
             logs = "all" if wanted.logs == "all" else ",".join(sorted(wanted.logs))
             parameters["subscribe_logs"] = logs
-        return Reader(
+        return kind(
             History(name, name.partition("-")[0], project_id, wanted),
             path,
             self.cluster.token,
@@ -163,7 +182,7 @@ class Run:
             stop.set()
             self.say("healed; waiting for quiet")
             try:
-                async with asyncio.timeout(WRITERS_SECONDS):
+                async with asyncio.timeout(self.plan.patience):
                     await writing
             except TimeoutError:
                 left = [w.name for w in self.writers if w.attempted > len(w.accepted)]
@@ -188,7 +207,7 @@ class Run:
                 await asyncio.sleep(self.plan.newcomer_every)
                 known = self.readers[0].position or 0
                 number += 1
-                newcomer = self._make(f"new-{number}", Wanted("all"), PROJECT, {})
+                newcomer = self._make(f"new-{number}", Wanted("all"), self.plan.project, {})
                 newcomer.position = self.chance.randrange(max(1, known))
                 self.newcomers.append(newcomer)
                 group.create_task(self._visit(newcomer, self.chance.uniform(2, 12)))
@@ -204,7 +223,7 @@ class Run:
         began = time.monotonic()
         waiting: list[str] = ["everything"]
         while waiting:
-            if time.monotonic() - began > QUIET_SECONDS:
+            if time.monotonic() - began > self.plan.patience:
                 self.complaints.append(f"not at the end in time: {', '.join(waiting[:10])}")
                 return
             await asyncio.sleep(0.5)
@@ -314,7 +333,7 @@ async def torture(plan: Plan, cluster: Cluster, say: Callable[[str], None]) -> R
     try:
         await run.prepare(http)
         nemesis = Nemesis(run.stage, random.Random(plan.seed + 2), say)
-        nemesis.kinds = plan.kinds or nemesis.possible()
+        nemesis.kinds = nemesis.possible() if plan.kinds is None else plan.kinds
         await run.torture(nemesis)
     finally:
         await http.close()
