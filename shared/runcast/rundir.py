@@ -1,7 +1,7 @@
 """Where the files of runs lie, and the two indexes over them.
 
 `<runs_dir>/index.json` lists the runs, `<run>/artifacts/index.json` a run's artifacts. Both are
-replaced whole, under a lock on the folder that they lie in; one that can't be believed is named in
+replaced whole, under a lock beside them; one that can't be believed is named in
 a warning and left as it is.
 """
 
@@ -98,14 +98,18 @@ def is_run(path: Path) -> bool:
 
 
 def index_run(root: Path, run: dict[str, Any]) -> None:
-    """Puts the run's entry into `root/index.json`, in its place."""
+    """Puts the run's entry into `root/index.json`, in its place. The run itself does not depend on
+    that: where it can't be done there is a warning."""
     entry = {name: run.get(name) for name in RUNS_INDEX_FIELDS}
 
     def changed(index: dict[str, Any]) -> dict[str, Any]:
         others = [each for each in index.get("runs", []) if each["id"] != entry["id"]]
         return runs_index([entry, *others])
 
-    _change_index(root / "index.json", "runs/index.json", changed)
+    try:
+        _change_index(root / "index.json", "runs/index.json", changed)
+    except OSError as error:  # TimeoutError among them
+        logger.warning("%s can't be brought up to date: %s", root / "index.json", error)
 
 
 def runs_index(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def index_artifact(directory: RunDirectory, entry: dict[str, Any]) -> None:
 def _change_index(
     path: Path, kind: str, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    with _folder_locked(path.parent):
+    with _index_locked(path.parent):
         try:
             content = formats.read(path, kind)
         except FileNotFoundError:
@@ -139,8 +143,9 @@ def _change_index(
 
 
 @contextmanager
-def _folder_locked(folder: Path) -> Iterator[None]:
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def _index_locked(folder: Path) -> Iterator[None]:
+    """A file of its own: the folder's lock tells tailers apart, the index itself is replaced."""
+    fd = os.open(folder / ".index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         with locks.locked(fd, INDEX_LOCK_SECONDS):
             yield
