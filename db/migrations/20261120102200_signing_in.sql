@@ -142,6 +142,11 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION rename_me(wanted_name text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    UPDATE users SET name = wanted_name WHERE id = acting_user()
+$$;
+
 CREATE FUNCTION note_sign_in(signed_in uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
     UPDATE users SET last_sign_in_at = now() WHERE id = signed_in;
@@ -203,14 +208,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
 $$;
 
 REVOKE ALL ON FUNCTION key_holder, session_holder, share_link_holder, subject_holder, openid_holder,
-    password_of, use_sign_in_link, open_invitation, accept_invitation, note_sign_in, use_stream_ticket,
+    password_of, use_sign_in_link, open_invitation, accept_invitation, rename_me, note_sign_in, use_stream_ticket,
     stream_cookie_holder, shut_out FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION key_holder, session_holder, share_link_holder, subject_holder, openid_holder,
-    password_of, use_sign_in_link, open_invitation, accept_invitation, note_sign_in, use_stream_ticket,
+    password_of, use_sign_in_link, open_invitation, accept_invitation, rename_me, note_sign_in, use_stream_ticket,
     stream_cookie_holder TO runcast_request;
 GRANT EXECUTE ON FUNCTION shut_out TO runcast_log;
 
 -- migrate:down
-DROP FUNCTION shut_out, stream_cookie_holder, use_stream_ticket, note_sign_in, accept_invitation,
+DROP FUNCTION shut_out, stream_cookie_holder, use_stream_ticket, note_sign_in, rename_me, accept_invitation,
     open_invitation, use_sign_in_link, password_of, openid_holder, subject_holder, share_link_holder,
     session_holder, key_holder;

@@ -10,12 +10,18 @@ from runcast_api import openapi, problems
 from runcast_api.console import Console
 from runcast_api.problems import Refusals
 from runcast_api.routes import (
+    admin,
     artifacts,
+    auth,
     events,
+    invitations,
+    keys,
     logs,
+    members,
     projects,
     root,
     runs,
+    share_links,
     subtasks,
     tails,
     tasks,
@@ -47,6 +53,12 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(projects.router)
+    app.include_router(members.router)
+    app.include_router(keys.router)
+    app.include_router(share_links.router)
+    app.include_router(invitations.router)
+    app.include_router(auth.router)
+    app.include_router(admin.router)
     app.include_router(root.router)
     app.add_middleware(Refusals)
     openapi.complete(app)

@@ -18,6 +18,7 @@ from runcast_api.ingest import start
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.liveness import Judge
 from runcast_api.loops import Loop
+from runcast_api.people.parts import People
 from runcast_api.state import Api, RunDirectory
 from runcast_api.sweeper import PARTITIONED, Sweeper
 from runcast_server import tokens
@@ -44,6 +45,7 @@ def build(resources: Resources) -> Service:
         store,
         handlers,
         Workplaces(database),
+        People.build(resources),
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(
@@ -60,6 +62,7 @@ def build(resources: Resources) -> Service:
                 yield
             finally:
                 await api.demos.stop()
+                await api.people.requests.close()
                 await publisher.close()
 
     async def drain(_: float) -> None:

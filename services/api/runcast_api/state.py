@@ -15,8 +15,9 @@ from runcast_api.board.turns import Turns
 from runcast_api.board.whereabouts import Workplaces
 from runcast_api.demo import Demos
 from runcast_api.ingest.applying import Handlers
+from runcast_api.people.parts import People
 from runcast_server import access
-from runcast_server.auth import Authenticator, Principal, Role, bearer
+from runcast_server.auth import Authenticator, Principal, Role, presented
 from runcast_server.db import Database
 from runcast_server.service import Resources
 
@@ -67,12 +68,20 @@ class Api:
     store: ArtifactStore
     handlers: Handlers
     workplaces: Workplaces
+    people: People
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)
 
     @property
     def database(self) -> Database:
         return self.resources.database
+
+    async def caller(self, request: Request) -> Principal:
+        """Who calls. Raises `Unauthenticated`, and `LimitReached` for who calls too often."""
+        token = presented(request.headers, request.url.query)
+        caller = await self.authenticator.principal(token)
+        self.people.requests.count(caller)
+        return caller
 
 
 _scheme = HTTPBearer(auto_error=False, description="An API key (`rc_…`) or a JSON Web Token.")
@@ -87,9 +96,9 @@ async def signed_in(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
 ) -> Principal:
-    """Who calls. Raises `Unauthenticated`."""
+    """Who calls. Raises `Unauthenticated`, `LimitReached`."""
     api: Api = request.app.state.api
-    return await api.authenticator.principal(bearer(request.headers))
+    return await api.caller(request)
 
 
 ApiState = Annotated[Api, Depends(_api)]

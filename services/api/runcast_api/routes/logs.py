@@ -24,7 +24,7 @@ from runcast_api.logs import Append, LinesCursor, LinesMessage, LogEntry, LogEnt
 from runcast_api.pagination import CursorText
 from runcast_api.state import Api, ApiState, Caller
 from runcast_server import access
-from runcast_server.auth import Principal, bearer
+from runcast_server.auth import Principal
 from runcast_server.db import acquire
 from runcast_server.errors import Invalid, Problem
 from runcast_server.eventlog import Transaction
@@ -81,7 +81,7 @@ BODY_MODELS: tuple[type[BaseModel], ...] = (LogEntry, LinesMessage)
 async def add_logs(request: Request) -> Response:
     """Takes one entry, an array, NDJSON, or a `lines` message."""
     api: Api = request.app.state.api
-    caller = await api.authenticator.principal(bearer(request.headers))
+    caller = await api.caller(request)
     run_id, project_id = await api.runs.reportable(
         caller, request.path_params["run"], request.query_params.get("project")
     )

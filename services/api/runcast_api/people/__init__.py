@@ -1,0 +1,1 @@
+"""People and what they hold: sessions, invitations, memberships, keys, share links, and an audit log."""

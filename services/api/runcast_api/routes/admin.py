@@ -1,0 +1,106 @@
+"""`/admin`: people, the audit log, and messages that could not be taken in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from runcast_api.answers import answer
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.people import audit, rejects, signing_in, users
+from runcast_api.people.audit import AuditPage
+from runcast_api.people.once import Secrets, once_with_secrets
+from runcast_api.people.rejects import RejectPage
+from runcast_api.people.users import SignInLink, UserMade, UserNew, UserPage, UserPatch, UserShown
+from runcast_api.state import ApiState, Caller
+from runcast_server.auth import Principal
+from runcast_server.errors import Forbidden
+
+router = APIRouter(tags=["admin"], route_class=JsonRoute)
+
+
+@router.get("/admin/users", response_model=UserPage)
+async def list_users(
+    api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    _admins_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await users.page(connection, limit, cursor))
+
+
+@router.post("/admin/users", status_code=201, response_model=UserMade)
+async def create_user(
+    body: UserNew, api: ApiState, caller: Caller, once: OnceOnly, request: Request
+) -> Response:
+    """An account with a password, or with a link by which its owner signs in once."""
+    _admins_only(caller)
+    hashed = await api.people.passwords.hash(body.password) if body.password else None
+    async with api.database.changing(caller) as connection:
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made = await users.create(connection, caller, body)
+            if hashed is not None:
+                await signing_in.set_password(connection, UUID(made["id"]), hashed)
+                return made | {"sign_in_link": None}, {}
+            link = await users.sign_in_link(
+                connection, caller, UUID(made["id"]), api.people.url(request)
+            )
+            return made, {"sign_in_link": link}
+
+        return await once_with_secrets(once, connection, change)
+
+
+@router.patch("/admin/users/{user}", response_model=UserShown)
+async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller) -> Response:
+    """Makes somebody an administrator or not, or shuts an account; its streams end within seconds."""
+    _admins_only(caller)
+    async with api.database.changing(caller) as connection:
+        changed = await users.change(connection, caller, user, body)
+    api.authenticator.forget()
+    return answer(changed)
+
+
+@router.post("/admin/users/{user}/sign-in-link", status_code=201, response_model=SignInLink)
+async def create_sign_in_link(
+    user: UUID, api: ApiState, caller: Caller, request: Request
+) -> Response:
+    """A link that signs this person in, once, within a day: for who has forgotten the password."""
+    _admins_only(caller)
+    async with api.database.changing(caller) as connection:
+        link = await users.sign_in_link(connection, caller, user, api.people.url(request))
+    return answer(link, status=201)
+
+
+@router.get("/admin/audit", response_model=AuditPage)
+async def list_audit(
+    api: ApiState,
+    caller: Caller,
+    action: Annotated[str | None, Query(max_length=100)] = None,
+    project_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    """Who signed in, and who changed keys, members and people; newest first."""
+    _admins_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await audit.page(connection, action, project_id, limit, cursor))
+
+
+@router.get("/admin/ingest/rejects", response_model=RejectPage)
+async def list_rejects(
+    api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    """Messages of workers that could not be accepted, with the reason; newest first."""
+    _admins_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await rejects.page(connection, limit, cursor))
+
+
+def _admins_only(caller: Principal) -> None:
+    if not caller.is_admin:
+        raise Forbidden("only for administrators")

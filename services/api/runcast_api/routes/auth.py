@@ -1,0 +1,237 @@
+"""`/auth`: signing in and out, one's sessions, OpenID Connect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import RedirectResponse, Response
+
+from runcast_api.answers import answer, no_content
+from runcast_api.bodies import JsonRoute
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.people import oidc, parts, sessions, signing_in
+from runcast_api.people.oidc import Journey, OpenId
+from runcast_api.people.sessions import Session, SessionPage, SignedIn
+from runcast_api.people.shown import moment, text
+from runcast_api.people.signing_in import Login, LoginLink, PasswordChange
+from runcast_api.state import Api, ApiState, Caller
+from runcast_server import auth
+from runcast_server.auth import Principal
+from runcast_server.errors import Forbidden, NotFound
+
+router = APIRouter(tags=["sign-in"], route_class=JsonRoute)
+
+PUBLIC_PATHS = frozenset(
+    {
+        "/auth/login",
+        "/auth/login-link",
+        "/auth/methods",
+        "/auth/oidc/login",
+        "/auth/oidc/callback",
+    }
+)
+"""Routes that answer without a token."""
+
+
+class Me(BaseModel):
+    """Who a token stands for: a person, a key, or the holder of a share link (`kind`)."""
+
+    kind: str
+    id: UUID | None
+    name: str | None
+    email: str | None
+    is_admin: bool
+    project_id: UUID | None
+    run_id: UUID | None
+    role: str | None
+    scopes: list[str]
+    expires_at: str | None
+
+
+class Methods(BaseModel):
+    """The ways to sign in here. `oidc` is the provider's issuer."""
+
+    password: bool
+    oidc: str | None
+
+
+@router.post("/auth/login", response_model=SignedIn)
+async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
+    """Signs in with e-mail address and password."""
+    people, visitor = api.people, parts.visitor(request)
+    user_id = await signing_in.by_password(
+        api.database, people.passwords, people.sign_ins, body.email, body.password, visitor
+    )
+    session = await sessions.open_session(
+        api.database, user_id, "password", visitor, people.session_hours
+    )
+    return signed_in(api, request, session, with_cookie=body.cookie)
+
+
+@router.post("/auth/login-link", response_model=SignedIn)
+async def sign_in_by_link(body: LoginLink, api: ApiState, request: Request) -> Response:
+    """Signs in with a one-time link's token, which is used up."""
+    people, visitor = api.people, parts.visitor(request)
+    user_id = await signing_in.by_link(api.database, people.sign_ins, body.token, visitor)
+    session = await sessions.open_session(
+        api.database, user_id, "link", visitor, people.session_hours
+    )
+    return signed_in(api, request, session, with_cookie=body.cookie)
+
+
+def signed_in(
+    api: Api, request: Request, session: Session, *, with_cookie: bool, status: int = 200
+) -> Response:
+    """The session in the answer, or in a cookie."""
+    response = answer(session.as_json(with_token=not with_cookie), status=status)
+    if with_cookie:
+        parts.set_session_cookie(api.people, request, response, session)
+    return response
+
+
+@router.post("/auth/logout", status_code=204)
+async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
+    """Ends the session that asks."""
+    if caller.session_id is not None:
+        async with api.database.changing(caller) as connection:
+            await sessions.end(connection, caller, caller.session_id)
+        api.authenticator.forget()
+    response = no_content()
+    parts.drop_session_cookie(api.people, request, response)
+    return response
+
+
+@router.post("/auth/refresh", response_model=SignedIn)
+async def refresh(api: ApiState, caller: Caller, request: Request) -> Response:
+    """The same session with a new token, good for longer; the old token ends within seconds."""
+    async with api.database.changing(caller) as connection:
+        session = await sessions.renew(connection, caller, api.people.session_hours)
+    api.authenticator.forget()
+    by_cookie = auth.bearer(request.headers) is None
+    return signed_in(api, request, session, with_cookie=by_cookie)
+
+
+@router.get("/auth/me", response_model=Me)
+async def show_me(api: ApiState, caller: Caller) -> Response:
+    return answer(await _me(api, caller))
+
+
+async def _me(api: Api, caller: Principal) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "kind": "share" if caller.share_id else "key" if caller.key_id else "user",
+        "id": text(caller.share_id or caller.key_id or caller.user_id),
+        "name": None,
+        "email": None,
+        "is_admin": caller.is_admin,
+        "project_id": text(caller.project_id),
+        "run_id": text(caller.run_id),
+        "role": caller.role.name.lower() if caller.role else None,
+        "scopes": sorted(caller.scopes),
+        "expires_at": moment(caller.expires_at),
+    }
+    if caller.user_id is not None:
+        async with api.database.acting(caller) as connection:
+            user = await sessions.user(connection, caller.user_id)
+        shown |= {"name": user["name"], "email": user["email"]}
+    return shown
+
+
+@router.patch("/auth/me", response_model=Me)
+async def change_me(
+    body: PasswordChange, api: ApiState, caller: Caller, request: Request
+) -> Response:
+    """Changes one's name, or one's password, for which the present one is asked."""
+    people = api.people
+    await signing_in.change_own(
+        api.database, people.passwords, people.sign_ins, caller, body, parts.visitor(request)
+    )
+    return answer(await _me(api, caller))
+
+
+@router.get("/auth/sessions", response_model=SessionPage)
+async def list_sessions(
+    api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    _people_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await sessions.page(connection, caller, limit, cursor))
+
+
+@router.delete("/auth/sessions", status_code=204)
+async def end_other_sessions(api: ApiState, caller: Caller) -> Response:
+    """Ends all of one's sessions but the one that asks."""
+    _people_only(caller)
+    async with api.database.changing(caller) as connection:
+        await sessions.end_others(connection, caller)
+    api.authenticator.forget()
+    return no_content()
+
+
+@router.delete("/auth/sessions/{session}", status_code=204)
+async def end_session(session: UUID, api: ApiState, caller: Caller) -> Response:
+    _people_only(caller)
+    async with api.database.changing(caller) as connection:
+        await sessions.end(connection, caller, session)
+    api.authenticator.forget()
+    return no_content()
+
+
+@router.get("/auth/methods", response_model=Methods)
+async def list_methods(api: ApiState) -> Response:
+    openid = api.people.openid
+    return answer({"password": True, "oidc": openid.issuer if openid else None})
+
+
+@router.get("/auth/oidc/login", status_code=303, response_class=RedirectResponse)
+async def leave_for_provider(
+    api: ApiState,
+    request: Request,
+    return_to: Annotated[str, Query(max_length=500)] = "/ui/",
+) -> Response:
+    """Sends the browser to the provider; it comes back to the callback."""
+    openid = _openid(api)
+    journey = Journey.begin(return_to)
+    url = await openid.leave(journey, api.people.url(request))
+    response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+    response.set_cookie(
+        oidc.COOKIE,
+        journey.pack(),
+        max_age=oidc.COOKIE_SECONDS,
+        path=oidc.COOKIE_PATH,
+        secure=parts.is_secure(api.people, request),
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+@router.get("/auth/oidc/callback", status_code=303, response_class=RedirectResponse)
+async def come_back(api: ApiState, request: Request) -> Response:
+    """Where the provider sends the browser: opens a session and goes on to the console."""
+    openid, people, visitor = _openid(api), api.people, parts.visitor(request)
+    journey = Journey.unpack(auth.cookie(request.headers, oidc.COOKIE))
+    claims = await openid.arrive(journey, dict(request.query_params), people.url(request))
+    user_id = await oidc.person_of(api.database, openid.issuer, claims)
+    session = await sessions.open_session(
+        api.database, user_id, "oidc", visitor, people.session_hours
+    )
+    response = RedirectResponse(
+        journey.return_to, status_code=303, headers={"Cache-Control": "no-store"}
+    )
+    response.delete_cookie(oidc.COOKIE, path=oidc.COOKIE_PATH)
+    parts.set_session_cookie(people, request, response, session)
+    return response
+
+
+def _openid(api: Api) -> OpenId:
+    if api.people.openid is None:
+        raise NotFound("sign-in with OpenID Connect is not set up here")
+    return api.people.openid
+
+
+def _people_only(caller: Principal) -> None:
+    if caller.user_id is None:
+        raise Forbidden("only people have sessions")

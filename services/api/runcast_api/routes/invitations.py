@@ -1,0 +1,143 @@
+"""`/invitations`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from runcast_api.answers import answer, no_content
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.people import invitations, parts, sessions, signing_in
+from runcast_api.people.invitations import (
+    Acceptance,
+    InvitationMade,
+    InvitationNew,
+    InvitationOpened,
+    InvitationPage,
+)
+from runcast_api.people.once import Secrets, once_with_secrets
+from runcast_api.people.sessions import SignedIn
+from runcast_api.routes.auth import signed_in
+from runcast_api.state import Api, ApiState, Caller
+from runcast_server import access, auth
+from runcast_server.auth import ANONYMOUS, Principal, Role
+from runcast_server.db import Connection, acquire, act_as
+from runcast_server.errors import Forbidden, Invalid, Unauthenticated
+
+router = APIRouter(tags=["people"], route_class=JsonRoute)
+
+PUBLIC_PATHS = frozenset({"/invitations/{token}", "/invitations/{token}/accept"})
+"""Routes that answer to the holder of the invitation's secret, without another token."""
+
+Secret = Annotated[str, Path(max_length=200)]
+
+
+@router.post("/invitations", status_code=201, response_model=InvitationMade)
+async def invite(
+    body: InvitationNew, api: ApiState, caller: Caller, once: OnceOnly, request: Request
+) -> Response:
+    """Invites an address to a project, which its owners do, or to the server (administrators)."""
+    async with api.database.changing(caller) as connection:
+        project_id = await _place(connection, caller, body.project)
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made, token = await invitations.create(connection, caller, body, project_id)
+            url = f"{api.people.url(request)}/ui/invitations/{token}"
+            return made, {"token": token, "url": url}
+
+        return await once_with_secrets(once, connection, change)
+
+
+async def _place(connection: Connection, caller: Principal, project: str | None) -> UUID | None:
+    if project is not None:
+        return (await access.project(connection, caller, project, Role.OWNER)).id
+    if not caller.is_admin:
+        raise Forbidden("only administrators invite to the server; name a project")
+    return None
+
+
+@router.get("/invitations", response_model=InvitationPage)
+async def list_invitations(
+    api: ApiState,
+    caller: Caller,
+    project: Annotated[str | None, Query(max_length=100)] = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    """Invitations that were not taken back: of a project for its owners, all for administrators."""
+    async with api.database.acting(caller) as connection:
+        project_id = await _place(connection, caller, project)
+        return answer(await invitations.page(connection, project_id, limit, cursor))
+
+
+@router.delete("/invitations/{invitation}", status_code=204)
+async def revoke_invitation(invitation: UUID, api: ApiState, caller: Caller) -> Response:
+    async with api.database.changing(caller) as connection:
+        await invitations.revoke(connection, caller, invitation)
+    return no_content()
+
+
+@router.get("/invitations/{token}", response_model=InvitationOpened)
+async def open_invitation(token: Secret, api: ApiState) -> Response:
+    """What the holder of the secret is invited to."""
+    return answer((await invitations.look(api.database, token)).as_json())
+
+
+@router.post("/invitations/{token}/accept", status_code=201, response_model=SignedIn)
+async def accept_invitation(
+    token: Secret, body: Acceptance, api: ApiState, request: Request
+) -> Response:
+    """Joins and signs in. An address that has an account proves it with its password."""
+    opened = await invitations.look(api.database, token)
+    user_id = await _join(api, request, token, body, opened)
+    session = await sessions.open_session(
+        api.database, user_id, "invitation", parts.visitor(request), api.people.session_hours
+    )
+    api.runs.forget()
+    return signed_in(api, request, session, with_cookie=body.cookie, status=201)
+
+
+async def _join(
+    api: Api, request: Request, token: str, body: Acceptance, opened: invitations.Open
+) -> UUID:
+    people, visitor = api.people, parts.visitor(request)
+    if opened.user_id is not None:
+        user_id = await _account(api, request, body, opened)
+        async with acquire(api.database.requests) as connection, connection.transaction():
+            await act_as(connection, sessions.person(user_id))
+            return await invitations.accept(connection, token, user_id, None)
+    if body.name is None:
+        raise Invalid.of("body.name", "a new account needs a name")
+    await people.sign_ins.attempt(visitor.address, opened.email)
+    hashed = await people.passwords.hash(body.password)
+    async with acquire(api.database.requests) as connection, connection.transaction():
+        await act_as(connection, ANONYMOUS)
+        user_id = await invitations.accept(connection, token, None, body.name)
+        await act_as(connection, sessions.person(user_id))
+        await signing_in.set_password(connection, user_id, hashed)
+    return user_id
+
+
+async def _account(api: Api, request: Request, body: Acceptance, opened: invitations.Open) -> UUID:
+    """The account of the invited address, proven by a session of it or by its password."""
+    shown = auth.presented(request.headers)
+    if shown is not None:
+        caller = await api.authenticator.principal(shown)
+        if caller.user_id is not None and caller.user_id == opened.user_id:
+            return caller.user_id
+    user_id = await signing_in.by_password(
+        api.database,
+        api.people.passwords,
+        api.people.sign_ins,
+        opened.email,
+        body.password,
+        parts.visitor(request),
+    )
+    if user_id != opened.user_id:
+        raise Unauthenticated(signing_in.WRONG)
+    return user_id

@@ -1,0 +1,115 @@
+"""`/projects/{project}/keys` and `/keys`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from runcast_api.answers import answer, no_content
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.people import keys
+from runcast_api.people.keys import AdminKeyNew, KeyMade, KeyNew, KeyPage, Rotation
+from runcast_api.people.once import Secrets, once_with_secrets
+from runcast_api.state import ApiState, Caller
+from runcast_server import access
+from runcast_server.auth import Principal, Role
+from runcast_server.db import Connection
+from runcast_server.errors import Forbidden, NotFound
+
+router = APIRouter(tags=["keys"], route_class=JsonRoute)
+
+
+@router.post("/projects/{project}/keys", status_code=201, response_model=KeyMade)
+async def create_key(
+    project: str, body: KeyNew, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    async with api.database.changing(caller) as connection:
+        found = await access.project(connection, caller, project, Role.OWNER)
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made, token = await keys.create(connection, caller, body, found.id)
+            return made, {"token": token}
+
+        return await once_with_secrets(once, connection, change, found.head)
+
+
+@router.get("/projects/{project}/keys", response_model=KeyPage)
+async def list_keys(
+    project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project, Role.OWNER)
+        page = await keys.page(connection, found.id, limit, cursor)
+    return answer(page, head=found.head)
+
+
+@router.post("/keys", status_code=201, response_model=KeyMade)
+async def create_admin_key(
+    body: AdminKeyNew, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    """Makes an administrator's key."""
+    _admins_only(caller)
+    async with api.database.changing(caller) as connection:
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made, token = await keys.create(connection, caller, body, None)
+            return made, {"token": token}
+
+        return await once_with_secrets(once, connection, change)
+
+
+@router.get("/keys", response_model=KeyPage)
+async def list_all_keys(
+    api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    """All keys of the server, for administrators."""
+    _admins_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await keys.page(connection, None, limit, cursor))
+
+
+@router.delete("/keys/{key}", status_code=204)
+async def revoke_key(key: UUID, api: ApiState, caller: Caller) -> Response:
+    """Ends a key at once; its streams end within seconds."""
+    async with api.database.changing(caller) as connection:
+        await _manageable(connection, caller, key)
+        await keys.revoke(connection, caller, key)
+    api.authenticator.forget()
+    return no_content()
+
+
+@router.post("/keys/{key}/rotate", status_code=201, response_model=KeyMade)
+async def rotate_key(
+    key: UUID, api: ApiState, caller: Caller, once: OnceOnly, body: Rotation | None = None
+) -> Response:
+    """A new key like this one, which works on for `overlap_s` seconds."""
+    overlap = (body or Rotation()).overlap_s
+    async with api.database.changing(caller) as connection:
+        await _manageable(connection, caller, key)
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made, token = await keys.rotate(connection, caller, key, overlap)
+            return made, {"token": token}
+
+        response = await once_with_secrets(once, connection, change)
+    api.authenticator.forget()
+    return response
+
+
+async def _manageable(connection: Connection, caller: Principal, key: UUID) -> None:
+    """Raises `NotFound` or `Forbidden` unless the caller owns the key's project, or is an administrator."""
+    project_id = (await keys.show(connection, key))["project_id"]
+    if project_id is not None:
+        await access.inside(connection, caller, UUID(project_id), "no such key", Role.OWNER)
+    elif not caller.is_admin:
+        raise NotFound("no such key")
+
+
+def _admins_only(caller: Principal) -> None:
+    if not caller.is_admin:
+        raise Forbidden("only for administrators")

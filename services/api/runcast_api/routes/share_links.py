@@ -1,0 +1,85 @@
+"""`/projects/{project}/share-links` and stream tickets: ways in for those who can't send a header."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from runcast_api.answers import answer, no_content
+from runcast_api.bodies import JsonRoute
+from runcast_api.idempotency import OnceOnly
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.people import share_links
+from runcast_api.people.once import Secrets, once_with_secrets
+from runcast_api.people.share_links import ShareLinkMade, ShareLinkNew, ShareLinkPage
+from runcast_api.people.shown import moment
+from runcast_api.state import ApiState, Caller
+from runcast_server import access, tickets
+from runcast_server.auth import Role
+from runcast_server.errors import Forbidden
+
+router = APIRouter(tags=["people"], route_class=JsonRoute)
+
+
+class Ticket(BaseModel):
+    """Opens one stream of the project (`?ticket=`), once, until `expires_at`."""
+
+    ticket: str
+    expires_at: str
+
+
+@router.post("/projects/{project}/share-links", status_code=201, response_model=ShareLinkMade)
+async def create_share_link(
+    project: str,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    request: Request,
+    body: ShareLinkNew | None = None,
+) -> Response:
+    """Shares a run, or the project, with whoever gets the link. Editors do it."""
+    async with api.database.changing(caller) as connection:
+        found = await access.project(connection, caller, project, Role.EDITOR)
+
+        async def change() -> tuple[dict[str, Any], Secrets]:
+            made, token = await share_links.create(
+                connection, caller, found.id, body or ShareLinkNew()
+            )
+            return made, {"token": token, "url": f"{api.people.url(request)}/ui/share/{token}"}
+
+        return await once_with_secrets(once, connection, change, found.head)
+
+
+@router.get("/projects/{project}/share-links", response_model=ShareLinkPage)
+async def list_share_links(
+    project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
+) -> Response:
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project, Role.EDITOR)
+        page = await share_links.page(connection, found.id, limit, cursor)
+    return answer(page, head=found.head)
+
+
+@router.delete("/share-links/{link}", status_code=204)
+async def revoke_share_link(link: UUID, api: ApiState, caller: Caller) -> Response:
+    """Ends a link at once; its streams end within seconds."""
+    async with api.database.changing(caller) as connection:
+        await share_links.revoke(connection, caller, link)
+    api.authenticator.forget()
+    return no_content()
+
+
+@router.post("/projects/{project}/stream-tickets", status_code=201, response_model=Ticket)
+async def create_stream_ticket(project: str, api: ApiState, caller: Caller) -> Response:
+    """A ticket for an `EventSource`, which can't send a header."""
+    async with api.database.changing(caller) as connection:
+        found = await access.project(connection, caller, project)
+        if caller.share_id is not None:
+            raise Forbidden("a share link opens streams by itself: ?share=")
+        ticket, expires_at = await tickets.issue(connection, caller, found.id)
+    made = {"ticket": ticket, "expires_at": moment(expires_at)}
+    return answer(made, status=201, head=found.head)
