@@ -7,15 +7,18 @@ workers, and the process that serves. The database knows only the key's hash.
 import json
 import os
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 
 from runcast.ids import uuid7
-from runcast_server.auth import hash_token, new_token
+from runcast_server.auth import LINK_PREFIX, hash_token, new_token
 
 FILE = "credentials.json"
 KEY_NAME = "local administrator"
+ADMIN_LOGIN = "admin@localhost"
+LINK_TIME = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,35 @@ async def admin_token(database_url: str, known: str | None) -> str:
         return token
     finally:
         await connection.close()
+
+
+async def sign_in_link(database_url: str, url: str) -> str:
+    """An address that signs its first visitor in as the local administrator, within a day.
+
+    Links of earlier starts that nobody used are void from now on.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                """INSERT INTO users (id, login, email, name, is_admin)
+                   VALUES ($1, $2, $2, 'Administrator', true) ON CONFLICT (login) DO NOTHING""",
+                uuid7(),
+                ADMIN_LOGIN,
+            )
+            user_id = await connection.fetchval(
+                "SELECT id FROM users WHERE login = $1", ADMIN_LOGIN
+            )
+            await connection.execute(
+                "DELETE FROM sign_in_links WHERE user_id = $1 AND used_at IS NULL", user_id
+            )
+            token = new_token(LINK_PREFIX)
+            await connection.execute(
+                "INSERT INTO sign_in_links (token_hash, user_id, expires_at) VALUES ($1, $2, $3)",
+                hash_token(token),
+                user_id,
+                datetime.now(UTC) + LINK_TIME,
+            )
+    finally:
+        await connection.close()
+    return f"{url}/ui/sign-in#token={token}"

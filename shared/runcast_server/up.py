@@ -105,12 +105,13 @@ async def _serve(
             backed_by.database_url, known.token if known else None
         )
         url = process.url_of(settings.process, listener)
+        link = await credentials.sign_in_link(backed_by.database_url, url)
         written = credentials.Credentials(url, token, backed_by.worker_redis_url, os.getpid())
         watch = asyncio.create_task(_keep_running(backed_by.servers, stop))
 
         def started() -> None:
             credentials.write(data, written)
-            say(_welcome(settings, url))
+            say(_welcome(settings, url, link))
 
         async with process.opened(_with_urls(settings, backed_by)) as resources:
             await process.serve(resources, build, listener, stop, started)
@@ -140,11 +141,12 @@ async def _keep_running(servers: Sequence[Server], stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
 
 
-def _welcome(settings: ServerSettings, url: str) -> str:
+def _welcome(settings: ServerSettings, url: str, link: str) -> str:
     return (
         f"Runcast is running: {url}/ui/\n"
-        f"  data  {settings.process.data}\n"
-        f"  runs  {settings.tailer.runs_dir}\n"
+        f"  sign in  {link}  (once, within a day)\n"
+        f"  data     {settings.process.data}\n"
+        f"  runs     {settings.tailer.runs_dir}\n"
         "Ctrl-C stops it."
     )
 

@@ -132,6 +132,16 @@ def test_the_local_key_is_an_administrators_and_private(up: Up) -> None:
     assert httpx.get(f"{up.url}/metrics", headers=up.headers).status_code == 200
 
 
+def test_the_link_that_it_prints_signs_in_once(up: Up) -> None:
+    up.start_ready()
+    token = up.said.partition(f"{up.url}/ui/sign-in#token=")[2].split()[0]
+    with httpx.Client(base_url=up.url) as browser:
+        first = browser.post("/auth/login-link", json={"token": token})
+        assert first.status_code == 200, first.text
+        assert browser.get("/auth/me").status_code == 200
+        assert httpx.post(f"{up.url}/auth/login-link", json={"token": token}).status_code == 401
+
+
 def test_an_embedded_server_that_dies_is_started_again(up: Up) -> None:
     up.start_ready()
     with redis.Redis.from_url(up.credentials["redis_url"]) as client:
