@@ -25,9 +25,10 @@ from runcast_hub import backfill, filters, metrics
 from runcast_hub.connections import MAX_BODY_BYTES, Connections
 from runcast_hub.hub import Hub
 from runcast_hub.opening import Opening, Start, parse_query
+from runcast_hub.permits import Permits
 from runcast_hub.snapshot import Snapshot, Snapshots
 from runcast_hub.subscriber import Gone, Subscriber, gap
-from runcast_server import access, frames
+from runcast_server import frames
 from runcast_server.auth import Authenticator, Principal, bearer
 from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import (
@@ -64,6 +65,7 @@ class App:
         self._hub = hub
         self._authenticator = authenticator
         self._connections = Connections(hub)
+        self._permits = Permits(hub.database)
         self._snapshots = Snapshots(hub.database.log)
 
     def handles(self, scope: Scope) -> bool:
@@ -97,14 +99,14 @@ class App:
         query = parse_query(dict(pairs), headers.get("last-event-id"))
         if self._hub.is_draining:
             raise Unavailable("this hub is shutting down; connect again")
-        async with self._hub.database.acting(principal) as connection:
-            if match := _EVENTS.fullmatch(scope["path"]):
-                found = await access.project(connection, principal, match[1])
-                return Opening(principal, found.id, filters.parse(query.subscribe_logs), query)
-            match = _RUN.fullmatch(scope["path"])
-            assert match is not None
-            run_id, found = await access.run_id(connection, principal, match[1], query.project)
-            return Opening(principal, found.id, filters.of_run(run_id), query, run_id)
+        if match := _EVENTS.fullmatch(scope["path"]):
+            target = await self._permits.project(principal, match[1])
+            return Opening(principal, target.project_id, filters.parse(query.subscribe_logs), query)
+        match = _RUN.fullmatch(scope["path"])
+        assert match is not None
+        target = await self._permits.run(principal, match[1], query.project)
+        assert target.run_id is not None
+        return Opening(principal, target.project_id, filters.of_run(target.run_id), query)
 
     async def _take_slot(self, opening: Opening) -> None:
         """A place among the caller's streams, counted over all hubs."""

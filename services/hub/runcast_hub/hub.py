@@ -25,7 +25,7 @@ from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.source import Source
 from runcast_hub.subscriber import Subscriber, Timing
-from runcast_hub.wheel import Wheel, jittered
+from runcast_hub.wheel import Wheel
 from runcast_server import bus as buses
 from runcast_server import history
 from runcast_server.bus import Bus
@@ -121,10 +121,9 @@ class Hub:
         if room is None:
             return
         message = buses.parse_live(data)
-        if message is None:
+        # What isn't understood, and news of another history: Postgres tells what is true.
+        if message is None or not room.receive(message):
             self._compare_soon()
-        else:
-            room.receive(message)
 
     # ------------------------------------------------------------------ streams
 
@@ -132,7 +131,7 @@ class Hub:
         """Starts the timers of a new stream."""
         self.subscribers[subscriber.connection_id] = subscriber
         metrics.CONNECTIONS.set(len(self.subscribers))
-        self.timing.wheel.after(jittered(self._first_beat_seconds()), subscriber)
+        subscriber.start_timing()
         if self.is_draining:
             subscriber.end("shutdown")
 
@@ -142,9 +141,6 @@ class Hub:
         if self.is_draining and not self.subscribers:
             self._all_gone.set()
         metrics.CONNECTIONS.set(len(self.subscribers))
-
-    def _first_beat_seconds(self) -> float:
-        return min(self.timing.heartbeat_seconds, self.timing.lifetime_seconds)
 
     # ------------------------------------------------------------------ comparing with Postgres
 

@@ -47,7 +47,6 @@ class Opening:
     project_id: UUID
     filter: Filter
     query: Query
-    run_id: UUID | None = None
 
     def start(self, snapshot: Snapshot) -> Start:
         """Resumes after the client's position, where this history has it; else live from the head."""

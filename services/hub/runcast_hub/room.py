@@ -125,23 +125,27 @@ class Room:
         for subscriber in self.subscribers:
             subscriber.wake()
 
-    def receive(self, message: Block | Jump | Deleted) -> None:
-        """Takes a live message: appends what comes next, and fetches what it can't."""
+    def receive(self, message: Block | Jump | Deleted) -> bool:
+        """Takes a live message: appends what comes next, and fetches what it can't.
+
+        False for a message of another history, late or new.
+        """
         match message:
             case Deleted():
                 self.end("deleted")
             case _ if message.epoch != self.epoch:
-                return  # A late publish of another history, or news of one: Postgres will tell.
+                return False
             case Jump(seq=seq):
                 self._reach(seq)
             case Block() if message.last <= self.head:
-                return
+                pass
             case Block() if message.first <= self.head + 1 and message.frames:
                 self._append(message)
             case Block():
                 if message.first > self.head + 1 and self.target <= self.head:
                     metrics.HOLES.labels("seen").inc()
                 self._reach(message.last)
+        return True
 
     def _append(self, block: Block) -> None:
         for piece in frames.split(frames.cut(block, self.head), CHUNK_BYTES):

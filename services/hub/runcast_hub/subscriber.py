@@ -23,7 +23,7 @@ from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.stepping import Suspended, step
-from runcast_hub.wheel import Wheel
+from runcast_hub.wheel import Wheel, jittered
 from runcast_server import frames
 from runcast_server.auth import Principal
 from runcast_server.db import CONNECTION_ERRORS, Pool
@@ -146,12 +146,26 @@ class Subscriber:
             if not self.is_gone and self.ending is None:
                 self.timing.wheel.after(1.0, self)  # Its first bytes are still under way.
             return
-        remaining = self.connected_at + self.timing.lifetime_seconds - time.monotonic()
+        remaining, reason = self._remaining()
         if remaining <= 0:
-            self.end("timeout")
+            self.end(reason)
             return
         self._beat()
         self.timing.wheel.after(min(self.timing.heartbeat_seconds, remaining), self)
+
+    def start_timing(self) -> None:
+        """Sets the first time on the wheel; at random, so that clients that came together don't beat
+        together."""
+        remaining, _ = self._remaining()
+        self.timing.wheel.after(jittered(min(self.timing.heartbeat_seconds, remaining)), self)
+
+    def _remaining(self) -> tuple[float, str]:
+        """Seconds until the stream's time is up, and what ends it then."""
+        lifetime = self.connected_at + self.timing.lifetime_seconds - time.monotonic()
+        expires = self.principal.expires_at
+        if expires is not None and (left := expires.timestamp() - time.time()) < lifetime:
+            return left, "token_expired"
+        return lifetime, "timeout"
 
     def _beat(self) -> None:
         """Sends a live subscriber its heartbeat; one that is being written to needs none."""

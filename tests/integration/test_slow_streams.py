@@ -1,0 +1,121 @@
+"""Clients that don't read: they cost the others nothing, lose nothing, and are let go in the end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit
+
+import pytest
+from prometheus_client import REGISTRY
+
+from runcast_hub import subscriber
+from tests.integration import streams
+from tests.integration.streams import Served, stream
+
+pytestmark = pytest.mark.anyio
+
+EVENT_BYTES = 20_000
+EVENTS_PER_COMMIT = 50
+
+
+@contextlib.asynccontextmanager
+async def stalled(served: Served, path: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A stream whose client reads nothing until the test does."""
+    address = urlsplit(served.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=4096)
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.admin_key}\r\n\r\n"
+    writer.write(request.encode())
+    assert b"200" in await reader.readline()
+    try:
+        yield reader
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def numbers_of(reader: asyncio.StreamReader, upto: int) -> list[int]:
+    """Reads on until the event `upto`; the numbers of all events on the way."""
+    found: list[int] = []
+    buffer = b""
+    async with asyncio.timeout(30):
+        while not found or found[-1] < upto:
+            piece = await reader.read(1 << 16)
+            assert piece, "the stream ended"
+            buffer += piece
+            *lines, buffer = buffer.split(b"\n")
+            for line, after in zip(lines, [*lines[1:], b""], strict=True):
+                if line.startswith(b"id: ") and after.startswith(b"event: x:"):
+                    found.append(int(line[4:]))
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def counted(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
+async def test_a_stalled_client_loses_nothing_and_holds_nobody_up(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url, hub_memory_mb=2) as served:
+        project_id = await served.project()
+        path = f"/projects/{project_id}/events"
+        slow_before = counted("runcast_hub_slow_total")
+        async with stalled(served, path) as sleeper, stream(served, path) as healthy:
+            await healthy.until(lambda r: len(r.frames) >= 2)
+            for _ in range(20):
+                await served.emit(project_id, EVENTS_PER_COMMIT, size=EVENT_BYTES)
+            total = 20 * EVENTS_PER_COMMIT
+            await healthy.until(lambda r: r.ids == list(range(1, total + 1)))
+            assert counted("runcast_hub_slow_total") > slow_before
+            assert await numbers_of(sleeper, total) == list(range(1, total + 1))
+            await served.emit(project_id)
+            assert await numbers_of(sleeper, total + 1) == [total + 1]
+
+
+async def test_a_client_may_jump_to_the_present_instead(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url, event_channel_buffer=100) as served:
+        project_id = await served.project()
+        await served.emit(project_id, 500)
+        path = f"/projects/{project_id}/events?last_event_id=1&on_lag=skip"
+        async with stream(served, path) as reader:
+            await reader.until(lambda r: len(r.of("gap")) == 1)
+            [gap] = reader.of("gap")
+            assert (gap.id, gap.data["from"], gap.data["to"]) == (500, 2, 500)
+            assert gap.data["reason"] == "lag"
+            await served.emit(project_id)
+            await reader.until(lambda r: r.ids == [501])
+
+
+async def test_a_client_that_takes_nothing_for_too_long_is_let_go(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriber, "WRITE_SECONDS", 0.5)
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        path = f"/projects/{project_id}/events"
+        async with stalled(served, path), stream(served, path) as healthy:
+            await healthy.until(lambda r: len(r.frames) >= 2)
+            for _ in range(10):
+                await served.emit(project_id, EVENTS_PER_COMMIT, size=EVENT_BYTES)
+            await healthy.until(lambda r: r.ids[-1:] == [10 * EVENTS_PER_COMMIT])
+            await until(lambda: counted("runcast_hub_connections") == 1)
+            await served.emit(project_id)
+            await healthy.until(lambda r: r.ids[-1:] == [10 * EVENTS_PER_COMMIT + 1])
+
+
+async def test_a_token_s_end_is_the_stream_s_end(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        token = served.token("ada", role="admin", exp=int(time.time()) + 2)
+        async with stream(served, f"/projects/{project_id}/events", token=token) as reader:
+            await reader.ended()
+            assert reader.frames[-1].data == {"reason": "token_expired"}
