@@ -1,3 +1,4 @@
+import { useQuery } from "@tanstack/react-query";
 import { Problem } from "@runcast/client";
 import { KeyRound } from "lucide-react";
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
@@ -5,7 +6,14 @@ import { Button } from "../design/Button";
 import { Field, Input } from "../design/Field";
 import { useTitle } from "../design/Page";
 import { Mark } from "../shell/Mark";
-import { setToken, signInWithCode, signInWithPassword, whoAmI } from "./session";
+import {
+  type Methods,
+  client,
+  setToken,
+  signInWithCode,
+  signInWithPassword,
+  whoAmI,
+} from "./session";
 
 /** By password, by the one-time link that the server printed, or with an API key. */
 export function SignIn({ onDone }: { onDone: () => void }) {
@@ -13,6 +21,11 @@ export function SignIn({ onDone }: { onDone: () => void }) {
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [withKey, setWithKey] = useState(false);
+  const methods = useQuery({
+    queryKey: ["sign-in methods"],
+    queryFn: async () => (await client.http.json<Methods>("GET", "/auth/methods")).data,
+    staleTime: Infinity,
+  });
 
   const attempt = async (action: () => Promise<void>): Promise<void> => {
     setBusy(true);
@@ -77,6 +90,14 @@ export function SignIn({ onDone }: { onDone: () => void }) {
           {withKey ? "Use email and password" : "Use an API key"}
         </Button>
       </form>
+      {methods.data?.oidc && (
+        <a
+          href={`/auth/oidc/login?${new URLSearchParams({ return_to: location.pathname }).toString()}`}
+          className="inline-flex h-8 items-center justify-center rounded-md border border-edge text-sm font-medium hover:bg-hover"
+        >
+          Sign in with {new URL(methods.data.oidc).host}
+        </a>
+      )}
       <p className="text-center text-xs text-muted">
         On your own machine, <code className="font-mono">runcast up</code> prints a link that signs you
         in.

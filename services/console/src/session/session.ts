@@ -2,14 +2,22 @@
  * Who is signed in. The console's identity is an HttpOnly cookie that no script can read; a
  * pasted token is kept for this tab only.
  */
-import { Problem, RuncastClient } from "@runcast/client";
+import { type components, Problem, RuncastClient } from "@runcast/client";
 
 export interface Me {
+  kind: MeAnswer["kind"];
   id: string;
   name: string | null;
   email: string | null;
   isAdmin: boolean;
+  /** Where all that this identity may see is one project, or one run of it. */
+  projectId: string | null;
+  runId: string | null;
 }
+
+type MeAnswer = components["schemas"]["Me"];
+export type Methods = components["schemas"]["Methods"];
+
 
 const KEY = "runcast.token";
 
@@ -38,33 +46,14 @@ export function setToken(next: string | null): void {
 
 export const holdsToken = (): boolean => token !== null;
 
-interface MeAnswer {
-  id?: string | null;
-  user_id?: string | null;
-  name?: string | null;
-  email?: string | null;
-  is_admin?: boolean;
-  user?: MeAnswer | null;
-}
-
 /** Null when nobody is signed in. */
 export async function whoAmI(): Promise<Me | null> {
   try {
     const { data } = await client.http.json<MeAnswer>("GET", "/auth/me");
-    const user = { ...data, ...data.user };
-    return {
-      id: user.id ?? user.user_id ?? "key",
-      name: user.name ?? null,
-      email: user.email ?? null,
-      isAdmin: user.is_admin ?? false,
-    };
+    const { kind, id, name, email, is_admin: isAdmin, project_id, run_id } = data;
+    return { kind, id: id ?? "key", name, email, isAdmin, projectId: project_id, runId: run_id };
   } catch (error) {
     if (error instanceof Problem && error.status === 401) return null;
-    if (error instanceof Problem && error.status === 404 && token) {
-      await client.projects({ limit: 1 });
-      return { id: "key", name: "Admin key", email: null, isAdmin: true };
-    }
-    if (error instanceof Problem && error.status === 404) return null;
     throw error;
   }
 }
@@ -75,7 +64,7 @@ export async function signInWithPassword(email: string, password: string): Promi
 
 /** Exchanges the one-time code of the link that `runcast up` printed. */
 export async function signInWithCode(code: string): Promise<void> {
-  await client.http.send("POST", "/auth/login-link", { body: { token: code } });
+  await client.http.send("POST", "/auth/login-link", { body: { token: code, cookie: true } });
 }
 
 export async function signOut(): Promise<void> {

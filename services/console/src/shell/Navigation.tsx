@@ -59,9 +59,13 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
         </button>
       </div>
       <nav aria-label="Main" className="min-h-0 flex-1 overflow-y-auto px-3 py-1">
-        <Item to="/watch" icon={<Tv />} text="Watch" />
-        <Item to="/projects" icon={<Box />} text="Projects" exact />
-        {slug && <ProjectItems slug={slug} />}
+        {me.runId === null && (
+          <>
+            <Item to="/watch" icon={<Tv />} text="Watch" />
+            <Item to="/projects" icon={<Box />} text="Projects" exact />
+          </>
+        )}
+        {slug && me.runId === null && <ProjectItems slug={slug} />}
         {me.isAdmin && <AdminItems />}
       </nav>
       <div className="flex flex-col gap-1 border-t px-3 py-2">
@@ -81,6 +85,7 @@ function ProjectItems({ slug }: { slug: string }) {
     staleTime: 30_000,
   });
   const navigate = useNavigate();
+  const me = useMe();
   const project = projects.data?.find((each) => each.slug === slug || each.id === slug);
   if (projects.data && !project) return null;
   return (
@@ -116,12 +121,9 @@ function ProjectItems({ slug }: { slug: string }) {
     >
       <Item to="/projects/$project" params={{ project: slug }} icon={<ListTree />} text="Runs" exact />
       <Item to="/projects/$project/board" params={{ project: slug }} icon={<SquareKanban />} text="Board" />
-      <Item
-        to="/projects/$project/settings"
-        params={{ project: slug }}
-        icon={<Settings />}
-        text="Settings"
-      />
+      {me.kind !== "share" && (
+        <Item to="/projects/$project/settings" params={{ project: slug }} icon={<Settings />} text="Settings" />
+      )}
     </Group>
   );
 }
@@ -177,7 +179,7 @@ function Footer({ onShortcuts }: { onShortcuts: () => void }) {
   const me = useMe();
   const queries = useQueryClient();
   const navigate = useNavigate();
-  const name = me.name ?? me.email ?? "API key";
+  const name = me.name ?? me.email ?? (me.kind === "share" ? "Shared link" : "API key");
   const leave = async (): Promise<void> => {
     await signOut();
     await navigate({ to: "/" });

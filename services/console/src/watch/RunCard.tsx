@@ -105,7 +105,7 @@ function useLatest(run: Run, latest: LatestLines): Latest | null {
   useEffect(() => {
     if (!entry) return;
     const { line_number: lineNumber, message, level } = entry;
-    latest.put(run.id, { lineNumber, text: withoutEscapes(message).slice(0, 200), level });
+    latest.put(run.id, { lineNumber, text: withoutEscapes(message).slice(0, 200), level: level ?? null });
   }, [entry, latest, run.id]);
   return line;
 }

@@ -2,6 +2,8 @@ export { Backoff } from "./backoff.js";
 export * from "./client.js";
 export * from "./connection.js";
 export * from "./events.js";
+export type { EventCatalogue, EventName } from "./generated/events.js";
+export type { components, paths } from "./generated/openapi.js";
 export * from "./http.js";
 export { ndjson } from "./ndjson.js";
 export * from "./pool.js";

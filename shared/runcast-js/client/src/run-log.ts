@@ -219,9 +219,9 @@ export function lineOf(entry: LogEntry): LogLine {
     lineNumber: entry.line_number,
     content: entry.message,
     timestamp: entry.ts,
-    level: entry.level,
-    agentName: entry.agent_name,
-    eventType: entry.event_type,
+    level: entry.level ?? null,
+    agentName: entry.agent_name ?? null,
+    eventType: entry.event_type ?? null,
     source: entry.source,
     payload: entry.payload,
   };

@@ -9,7 +9,7 @@ function entry(n: number, message = `line ${n}`): LogEntry {
     id: n,
     run_id: "r",
     line_number: n,
-    ts: null,
+    ts: "2026-01-31T10:00:00.000Z",
     level: "info",
     agent_name: null,
     event_type: null,
