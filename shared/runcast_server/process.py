@@ -35,6 +35,9 @@ GROUP = "runcast.services"
 BACKLOG = 4096
 # What the kernel may hold for one connection: without it, 4 MB of events for each stalled client.
 SEND_BUFFER_BYTES = 128 * 1024
+# How long a peer may leave bytes unacknowledged: one that stalled or vanished is then gone, and what the
+# kernel holds for it. The accepted sockets inherit it.
+UNACKNOWLEDGED_MS = 90_000
 # Longer than gateways keep idle connections to us (Caddy: 2 min), so that they end them, not we.
 KEEP_ALIVE_SECONDS = 150
 SAME_SIGNAL_SECONDS = 0.5
@@ -57,6 +60,8 @@ def listen(settings: ProcessSettings) -> socket.socket:
         raise StartError(f"can't listen on {host}: {error.strerror}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
     try:
         listener.bind(address)
         listener.listen(BACKLOG)
