@@ -6,15 +6,24 @@ migrations nor sees what another one wrote. `redis_url` is the session's Redis, 
 
 import asyncio
 import itertools
+import os
 from collections.abc import Iterator
 
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
 from runcast_server import migrate
 from tests import browser, servers
 from tests.urls import in_database
+
+# The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.load_profile(
+    "explore" if os.environ.get("RUNCAST_TEST_EXPLORE") else "repeatable"
+)
 
 NOTES = pytest.StashKey[list[str]]()
 
