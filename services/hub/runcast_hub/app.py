@@ -7,7 +7,6 @@ problem details; from then on the stream speaks for itself.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import secrets
@@ -22,6 +21,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from runcast_hub import backfill, filters, metrics
+from runcast_hub.arrivals import Arrivals, added_headers
 from runcast_hub.connections import MAX_BODY_BYTES, Connections
 from runcast_hub.hub import Hub
 from runcast_hub.opening import Opening, Start, parse_query
@@ -29,7 +29,7 @@ from runcast_hub.permits import Permits
 from runcast_hub.snapshot import Snapshot, Snapshots
 from runcast_hub.subscriber import Gone, Subscriber, gap
 from runcast_server import frames
-from runcast_server.auth import Authenticator, Principal, bearer
+from runcast_server.auth import Authenticator, Principal
 from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -63,7 +63,8 @@ class App:
 
     def __init__(self, hub: Hub, authenticator: Authenticator) -> None:
         self._hub = hub
-        self._authenticator = authenticator
+        timeout_seconds = hub.settings.sse_connection_timeout_m * 60
+        self._arrivals = Arrivals(hub.database, authenticator, timeout_seconds)
         self._connections = Connections(hub)
         self._permits = Permits(hub.database)
         self._snapshots = Snapshots(hub.database.log)
@@ -82,9 +83,9 @@ class App:
                 return
             subscriber = await self._open(scope, receive, send)
         except Problem as problem:
-            return await _refuse(send, problem)
+            return await _refuse(scope, send, problem)
         except (OSError, TimeoutError, *CONNECTION_ERRORS):
-            return await _refuse(send, Unavailable("a backing service can't be reached"))
+            return await _refuse(scope, send, Unavailable("a backing service can't be reached"))
         try:
             await subscriber.serve()
         finally:
@@ -94,19 +95,23 @@ class App:
 
     async def _authorize(self, scope: Scope) -> Opening:
         headers = Headers(scope=scope)
-        principal = await self._authenticator.principal(bearer(headers))
+        arrival = await self._arrivals.of_stream(scope)
+        principal = arrival.principal
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         query = parse_query(dict(pairs), headers.get("last-event-id"))
         if self._hub.is_draining:
             raise Unavailable("this hub is shutting down; connect again")
         if match := _EVENTS.fullmatch(scope["path"]):
             target = await self._permits.project(principal, match[1])
-            return Opening(principal, target.project_id, filters.parse(query.subscribe_logs), query)
-        match = _RUN.fullmatch(scope["path"])
-        assert match is not None
-        target = await self._permits.run(principal, match[1], query.project)
-        assert target.run_id is not None
-        return Opening(principal, target.project_id, filters.of_run(target.run_id), query)
+            wanted = filters.parse(query.subscribe_logs)
+        else:
+            match = _RUN.fullmatch(scope["path"])
+            assert match is not None
+            target = await self._permits.run(principal, match[1], query.project)
+            assert target.run_id is not None
+            wanted = filters.of_run(target.run_id)
+        arrival.check(target.project_id)
+        return Opening(principal, target.project_id, wanted, query, arrival.headers)
 
     async def _take_slot(self, opening: Opening) -> None:
         """A place among the caller's streams, counted over all hubs."""
@@ -120,25 +125,28 @@ class App:
         settings = self._hub.settings
         if principal.key_id is not None:
             return settings.sse_max_connections_per_key
+        if principal.share_id is not None:
+            return settings.sse_max_connections_per_share_link
         return settings.sse_max_connections_per_user
 
     # ------------------------------------------------------------------ open streams
 
     async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = await self._authenticator.principal(bearer(Headers(scope=scope)))
+        principal = await self._arrivals.caller(scope)
         path = scope["path"]
         if path in _LISTS:
             if path.startswith("/admin") and not principal.is_admin:
                 raise Forbidden("only an administrator sees everyone's connections")
             found = await self._connections.list(principal, everyone=principal.is_admin)
-            return await _answer(send, 200, found)
+            return await _answer(scope, send, 200, found)
         match = _CONNECTION.fullmatch(path)
         assert match is not None
         if scope["method"] == "DELETE":
             await self._connections.end(principal, match[1])
-            return await _answer(send, 204, None)
+            return await _answer(scope, send, 204, None)
         body = await _body(receive)
-        await _answer(send, 200, await self._connections.change_filter(principal, match[1], body))
+        changed = await self._connections.change_filter(principal, match[1], body)
+        await _answer(scope, send, 200, changed)
 
     # ------------------------------------------------------------------ the stream
 
@@ -152,9 +160,8 @@ class App:
             snapshot = await self._snapshots.take(opening.project_id)
             start = opening.start(snapshot)
             await receive()
-            await send(
-                {"type": "http.response.start", "status": 200, "headers": _headers(snapshot)}
-            )
+            headers = [*_headers(snapshot), *opening.headers]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
         except BaseException:
             await self._hub.leases.give_back(opening.principal.limit_name)
             raise
@@ -184,7 +191,7 @@ class App:
     async def _close(self, subscriber: Subscriber) -> None:
         """The last words, and everything given back."""
         self._hub.remove(subscriber)
-        await asyncio.shield(self._hub.leases.give_back(subscriber.principal.limit_name))
+        await self._hub.leases.give_back(subscriber.principal.limit_name)
         reason = subscriber.ending or "shutdown"
         await subscriber.say_bye(
             reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
@@ -201,7 +208,7 @@ class App:
             "epoch": str(snapshot.epoch),
             "head": snapshot.head,
             "resumed_from": start.resumed_from,
-            "active_runs": snapshot.active_runs,
+            "active_runs": opening.visible_runs(snapshot),
             "heartbeat_s": settings.sse_heartbeat_interval_s,
             "timeout_m": settings.sse_connection_timeout_m,
         }
@@ -243,7 +250,11 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _answer(
-    send: Send, status: int, body: Any, headers: Mapping[str, str] = MappingProxyType({})
+    scope: Scope,
+    send: Send,
+    status: int,
+    body: Any,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     encoded = b"" if body is None else orjson.dumps(body)
     given = {
@@ -253,10 +264,11 @@ async def _answer(
         **headers,
     }
     raw = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    raw += added_headers(scope)
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": encoded})
 
 
-async def _refuse(send: Send, problem: Problem) -> None:
+async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     headers = {"content-type": PROBLEM_MEDIA_TYPE, **problem.headers()}
-    await _answer(send, problem.status, problem.body(), headers)
+    await _answer(scope, send, problem.status, problem.body(), headers)

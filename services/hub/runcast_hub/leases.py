@@ -84,14 +84,14 @@ class Leases:
         return cast(Awaitable[int], taking)
 
     async def give_back(self, name: str) -> None:
-        """Counts one stream less."""
+        """Counts one stream less, also when the caller is being cancelled."""
         self._mine[name] -= 1
         limit = self._limits.get(name, 0)
         if self._mine[name] <= 0:
             del self._mine[name]
             self._limits.pop(name, None)
         if limit:
-            await self._write([name])
+            await asyncio.shield(self._write([name]))
 
     async def run(self) -> None:
         """Keeps the counts of this hub valid, until cancelled."""
