@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import json
+import os
+import time
 import zipfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +17,7 @@ import pytest
 
 from runcast.ids import uuid7
 from runcast_server.bus import INGEST_STREAM
+from runcast_server.db import acquire
 from runcast_tailer.server import Server
 from runcast_tailer.shipping import Shipper
 from runcast_tailer.split import SENTINEL
@@ -68,7 +71,9 @@ class Tailing:
             assert await self.lines(key) == expected
 
     async def _has(self, expected: list[str], key: str) -> bool:
-        return await self.lines(key) == expected
+        run_id = await self.run_id(key)
+        rows = await self.ingest.rows("SELECT last_line_number FROM runs WHERE id = $1", run_id)
+        return bool(rows) and rows[0][0] == len(expected) and await self.lines(key) == expected
 
     async def until_event(self, kind: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
@@ -137,10 +142,10 @@ async def test_a_killed_tailer_goes_on_from_the_committed_cursor(tailing: Tailin
 
 
 async def test_redis_emptied_with_lines_in_flight_loses_nothing(tailing: Tailing) -> None:
-    texts = [f"line {n}" for n in range(40_000)]
+    texts = [f"line {n}" for n in range(20_000)]
     async with tailing.tailer():
-        for start in range(0, 40_000, 4_000):
-            tailing.write("logs.txt", "".join(f"{t}\n" for t in texts[start : start + 4_000]))
+        for start in range(0, 20_000, 2_000):
+            tailing.write("logs.txt", "".join(f"{t}\n" for t in texts[start : start + 2_000]))
             await asyncio.sleep(0.05)
             await tailing.ingest.bus.client.flushall()
         await tailing.has_lines(texts)
@@ -276,6 +281,52 @@ async def test_a_path_outside_the_roots_is_not_read(tailing: Tailing, tmp_path: 
     assert await tailing.lines(str(run_id)) == []
 
 
+async def test_5000_idle_files_cost_next_to_nothing_and_delay_nobody(tailing: Tailing) -> None:
+    """Files that were quiet for ten minutes: less than 5 % of a core, and a new line still comes soon."""
+    ids = [uuid7() for _ in range(5_000)]
+    long_ago = time.time() - 1_200
+    for run_id in ids:
+        path = tailing.write("logs.txt", "", run=str(run_id))
+        os.utime(path, (long_ago, long_ago))
+    values = [(run_id, tailing.project_id, "phase1", [], "running") for run_id in ids]
+    async with acquire(tailing.ingest.database.log) as connection:
+        await connection.executemany(
+            "INSERT INTO runs (id, project_id, phase, steps, status) VALUES ($1, $2, $3, $4, $5)",
+            values,
+        )
+    options = replace(tailing.options, poll_seconds=0.1)
+    async with replace(tailing, options=options).tailer() as supervisor:
+        await until(lambda: _follows(supervisor, 5_000))
+        await asyncio.sleep(3.0)
+        begin, cpu = time.monotonic(), time.process_time()
+        await asyncio.sleep(5.0)
+        share = (time.process_time() - cpu) / (time.monotonic() - begin)
+        tailing.write("logs.txt", "one\n", run=str(ids[2_500]))
+        await tailing.has_lines(["one"], str(ids[2_500]))
+        tailing.write("logs.txt", "new\n", run="new-run")
+        await tailing.has_lines(["new"], "new-run")
+    assert share < 0.05
+
+
+async def _follows(supervisor: Supervisor, number: int) -> bool:
+    return supervisor.number_of_files == number
+
+
+async def test_a_trickle_beside_a_flood_is_not_starved(tailing: Tailing) -> None:
+    async with tailing.tailer():
+        flood = "".join(f"{n:07d} {'x' * 80}\n" for n in range(60_000))
+        tailing.write("logs.txt", "begin\n", run="trickle")
+        await tailing.has_lines(["begin"], "trickle")
+        tailing.write("logs.txt", flood, run="flood")
+        for number in range(10):
+            tailing.write("logs.txt", f"{number}\n", run="trickle")
+            await asyncio.sleep(0.05)
+        await tailing.has_lines(["begin", *map(str, range(10))], "trickle")
+        flooded = len(await tailing.lines("flood"))
+        await tailing.has_lines(flood.splitlines(), "flood")
+    assert flooded < 60_000
+
+
 async def test_two_tailers_one_works_the_other_waits(tailing: Tailing) -> None:
     async with tailing.tailer() as one:
         tailing.write("logs.txt", "one\n")
@@ -318,11 +369,11 @@ async def test_while_nobody_ingests_redis_holds_a_window_and_no_more(
     async with ingesting.opened(database_url, redis_url) as ingest:
         options = TailerOptions(tmp_path, (tmp_path,), "default", poll_seconds=0.02)
         tailing = Tailing(ingest, tmp_path, await ingest.project("default"), options)
-        texts = [f"{n:06d} " + "x" * 90 for n in range(100_000)]
+        texts = [f"{n:06d} " + "x" * 200 for n in range(30_000)]
         tailing.write("logs.txt", "".join(f"{text}\n" for text in texts))
         async with tailing.tailer():
             await until(lambda: ingest.bus.client.xlen(INGEST_STREAM))
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(1.0)
             size = await ingest.bus.client.memory_usage(INGEST_STREAM)
             assert size < 3_000_000
             async with ingest.running():

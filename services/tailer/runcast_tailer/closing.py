@@ -21,6 +21,9 @@ class Ending:
     size: tuple[int, int] | None = None
 
 
+GOING_ON, OVER = Ending(False), Ending(True)
+
+
 def reason(
     follower: Follower,
     ending: Ending,

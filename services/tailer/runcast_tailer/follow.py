@@ -37,7 +37,12 @@ DRAIN_SECONDS = 0.5
 """A file that was moved away counts as drained when it was quiet for so long."""
 SETTLED_NS = 50_000_000
 """A time stamp younger than this may cover another write in the same clock tick."""
-_NOTHING_SEEN = (-1, -1)
+_NOTHING_SEEN = (-1, -1, -1, -1)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What stays the same while nothing happens to a file."""
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Follower:
     _held: bytes = b""
     _scanned: int = 0
     _reached: int = 0
-    _seen: tuple[int, int] = _NOTHING_SEEN
+    _seen: tuple[int, int, int, int] = _NOTHING_SEEN
     _moved: bool = False
     _is_lost: bool = False
 
@@ -153,10 +158,10 @@ class Follower:
         status = self._look()
         if self.turning:
             return self._turn(status, budget) if settled else []
+        if status is not None and _stamp(status) == self._seen:
+            return []
         if status is not None and self._is_ours(status):
             self._moved = self._is_lost = False
-            if (status.st_size, status.st_mtime_ns) == self._seen:
-                return []
             if status.st_size < max(self.cursor.offset, self._scanned):
                 return self._give_up_generation()
             return self._read(self._descriptor(), status, budget)
@@ -220,7 +225,7 @@ class Follower:
         self.quiet_since = self.clock()
         self.exhausted = is_end
         is_old = time.time_ns() - status.st_mtime_ns > SETTLED_NS
-        self._seen = (status.st_size, status.st_mtime_ns) if is_end and is_old else _NOTHING_SEEN
+        self._seen = _stamp(status) if is_end and is_old else _NOTHING_SEEN
 
     def _batches(self, data: bytes, before: int, end: int) -> list[Batch]:
         batches: list[Batch] = []
@@ -363,7 +368,7 @@ class Follower:
         status = os.fstat(descriptor)
         if status.st_size < max(self.cursor.offset, self._scanned):
             return self._give_up_generation()
-        if (status.st_size, status.st_mtime_ns) != self._seen:
+        if _stamp(status) != self._seen:
             quiet_since = self.quiet_since
             batches = self._read(descriptor, status, budget)
             if not batches and self.exhausted:

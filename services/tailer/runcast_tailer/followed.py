@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from runcast_tailer import closing
-from runcast_tailer.closing import Ending
+from runcast_tailer.closing import GOING_ON, OVER, Ending
 from runcast_tailer.run_directory import SPOOL, RunDirectory, RunName
 from runcast_tailer.server import KnownRun
 from runcast_tailer.tail import Tail
@@ -32,8 +32,6 @@ class WatchedRun:
     known: KnownRun
     tails: dict[str, Followed] = field(default_factory=dict)
     due: float = 0.0
-    has_news: bool = True
-    """Its status or its artifacts may not be on the server yet."""
     news_due: float = 0.0
     news_tries: int = 0
 
@@ -72,6 +70,10 @@ class Followed:
     def is_drained(self) -> bool:
         return self.tail.follower.exhausted and not self.tail.window
 
+    def is_lively(self, now: float) -> bool:
+        """Whether it moved lately."""
+        return now - self.active_at < HOT_SECONDS
+
     def step(self, now: float) -> bool:
         """Looks at the file; True if there is something new to send."""
         if self.is_shared and not self._may_read_shared(now):
@@ -102,6 +104,8 @@ class Followed:
         return now >= self.shared_until
 
     def _close(self, now: float) -> bool:
+        if self.tail.follower.closed is not None:
+            return False
         ending = self._ending()
         silent_seconds = now - self.active_at
         reason = closing.reason(self.tail.follower, ending, now, silent_seconds=silent_seconds)
@@ -116,7 +120,7 @@ class Followed:
     def _ending(self) -> Ending:
         state = self.watched.directory.state if self.watched else None
         if self.source == SPOOL or state is None:
-            return Ending(self.has_ended)
+            return OVER if self.has_ended else GOING_ON
         is_log = self.source == "logs.txt"
         return Ending(self.has_ended or state.is_terminal, state.log_size if is_log else None)
 

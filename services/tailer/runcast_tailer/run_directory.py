@@ -113,6 +113,8 @@ class RunDirectory:
         )
 
     def _read_status(self) -> bool:
+        if "status.json" not in self.listing.names:
+            return False
         try:
             found = os.stat(self.path / "status.json")
         except OSError:

@@ -9,6 +9,7 @@ Committed cursors are asked for every second, and as often as `BUSY_SECONDS` whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import time
 from collections.abc import Callable, Iterable
@@ -43,13 +44,16 @@ from runcast_tailer.takeover import Takeover
 from runcast_tailer.window import Budget, Window
 
 SCAN_SECONDS = 0.5
+SLEEPING_SCAN_SECONDS = 3.0
 BUSY_SECONDS = 0.03
 CURSOR_SECONDS = 1.0
-ALL_CURSORS_SECONDS = 10.0
 ENDED_SECONDS = 2.0
+REVIEW_SECONDS = 60.0
+"""Within this time each source is compared with its committed cursor, whether or not it moved."""
 HOMELESS_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 MANY_RUNS = 1_000
+NEWS_AT_ONCE = 20
 STORAGE_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, OSError, *BUS_ERRORS)
 
 log = structlog.get_logger(__name__)
@@ -92,11 +96,19 @@ class Supervisor:
         self._asked: set[Asked] = set()
         self._schedule: list[Followed] = []
         self._waiting: set[Followed] = set()
+        self._spools: set[Followed] = set()
+        self._to_review: list[Followed] = []
+        self._news: set[WatchedRun] = set()
         self._new_directories: list[Path] = []
         self._homeless: list[tuple[Path, str]] = []
         """Directories whose project isn't there, or not yet."""
         self._due: dict[str, float] = {}
         self.trouble: str | None = None
+
+    @property
+    def number_of_files(self) -> int:
+        """Files that are followed."""
+        return len(self._followed)
 
     # The loop
 
@@ -191,6 +203,7 @@ class Supervisor:
                 continue
             self._watched[directory.path] = WatchedRun(directory, name, run, due=now)
             opened.append(self._watched[directory.path])
+            self._expect_news(self._watched[directory.path], now)
         await self._open_sources(opened)
 
     async def _open_sources(self, watched: Iterable[WatchedRun]) -> None:
@@ -265,7 +278,9 @@ class Supervisor:
         tail = Tail(follower, Window(self._budget), sender)
         followed = Followed(tail, sender.source, run_id, path, watched)
         followed.due = self._clock()
-        followed.is_shared = sender.source == SPOOL
+        if sender.source == SPOOL:
+            followed.is_shared = True
+            self._spools.add(followed)
         self._followed[run_id, sender.source, path] = followed
         heapq.heappush(self._schedule, followed)
         return followed
@@ -275,6 +290,7 @@ class Supervisor:
         followed.tail.window.clear()
         self._descriptors.close(followed.tail.follower)
         self._waiting.discard(followed)
+        self._spools.discard(followed)
         self._followed.pop((followed.run_id, followed.source, followed.path), None)
 
     # Reading and sending
@@ -326,10 +342,10 @@ class Supervisor:
             await self._rewind(now)
         if self._is_time("shared", now, BUSY_SECONDS * 3):
             await self._ask_shared(now)
-        if self._is_time("all", now, ALL_CURSORS_SECONDS):
-            await self._ask_cursors(list(self._followed.values()), now)
         if self._is_time("ended", now, ENDED_SECONDS):
-            await self._ask_ended()
+            await self._ask_ended([f for f in self._followed.values() if f.is_lively(now)])
+        if self._is_time("review", now, 1.0):
+            await self._review(now)
         if self._is_time("directories", now, SCAN_SECONDS):
             await self._look_at_directories(now)
         self.trouble = None
@@ -380,7 +396,7 @@ class Supervisor:
 
     async def _ask_shared(self, now: float) -> None:
         """Spools that their writers may be bringing themselves: how far are they?"""
-        shared = [f for f in self._followed.values() if f.shared_until is not None]
+        shared = [each for each in self._spools if each.shared_until is not None]
         if shared:
             await self._ask_cursors(shared, now)
         for followed in shared:
@@ -391,18 +407,22 @@ class Supervisor:
         if shared:
             heapq.heapify(self._schedule)
 
-    async def _ask_ended(self) -> None:
-        open_runs = {
-            followed.run_id
-            for followed in self._followed.values()
-            if followed.tail.follower.closed is None and followed.run_id is not None
-        }
-        if not open_runs:
-            return
-        ended = await self._server.ended(open_runs)
-        for followed in self._followed.values():
-            if followed.run_id in ended:
-                followed.has_ended = True
+    async def _review(self, now: float) -> None:
+        """A few of the sources that sleep: has the database gone back, has the run ended?"""
+        if not self._to_review:
+            self._to_review = list(self._followed.values())
+        count = int(len(self._followed) / REVIEW_SECONDS) + 1
+        part = [each for each in self._to_review[-count:] if not each.is_gone]
+        del self._to_review[-count:]
+        await self._ask_cursors(part, now)
+        await self._ask_ended(part)
+
+    async def _ask_ended(self, some: list[Followed]) -> None:
+        still_open = [each for each in some if each.tail.follower.closed is None and each.run_id]
+        if still_open:
+            ended = await self._server.ended({each.run_id for each in still_open if each.run_id})
+            for each in still_open:
+                each.has_ended = each.run_id in ended
 
     async def _rewind(self, now: float) -> None:
         """Sends again what stands still and is no longer in the stream: it was lost or discarded."""
@@ -424,17 +444,23 @@ class Supervisor:
         changed = await asyncio.to_thread(self._refresh, due, now)
         await self._open_sources(changed)
         for run in changed:
-            run.has_news, run.news_due, run.news_tries = True, now, 0
-        for run in [run for run in self._watched.values() if run.has_news and run.news_due <= now]:
+            self._expect_news(run, now)
+        for run in [run for run in self._news if run.news_due <= now][:NEWS_AT_ONCE]:
             await self._bring_news(run, now)
+
+    def _expect_news(self, run: WatchedRun, now: float) -> None:
+        """Its status or its artifacts may not be on the server yet."""
+        if run.directory.state is not None or run.directory.listing.names & {"artifacts"}:
+            run.news_due, run.news_tries = now, 0
+            self._news.add(run)
 
     def _refresh(self, runs: list[WatchedRun], now: float) -> list[WatchedRun]:
         changed: list[WatchedRun] = []
         for run in runs:
             if run.directory.refresh(now):
                 changed.append(run)
-            silent = min((now - tail.active_at for tail in run.tails.values()), default=0.0)
-            run.due = now + (SCAN_SECONDS if silent < 60 else 4 * SCAN_SECONDS)
+            is_lively = any(tail.is_lively(now) for tail in run.tails.values())
+            run.due = now + (SCAN_SECONDS if is_lively or not run.tails else SLEEPING_SCAN_SECONDS)
             if run.directory.listing.is_missing and run.is_drained:
                 self._forget(run)
         return changed
@@ -443,16 +469,16 @@ class Supervisor:
         for followed in run.tails.values():
             self._drop(followed)
         self._watched.pop(run.directory.path, None)
+        self._news.discard(run)
 
     async def _bring_news(self, run: WatchedRun, now: float) -> None:
-        try:
-            run.has_news = not await self._takeover.bring(run)
-        except FileNotFoundError:
-            run.has_news = True
+        with contextlib.suppress(FileNotFoundError):
+            if await self._takeover.bring(run):
+                self._news.discard(run)
         run.news_tries += 1
         run.news_due = now + min(2.0**run.news_tries, LAST_REWIND_SECONDS)
 
     def _measure(self) -> None:
-        metrics.FOLLOWED.set(len(self._followed))
+        metrics.FOLLOWED.set(self.number_of_files)
         metrics.OPEN.set(len(self._descriptors))
         metrics.UNACKNOWLEDGED.set(self._budget.used)
