@@ -1134,7 +1134,7 @@ CREATE INDEX runs_newest ON public.runs USING btree (project_id, created_at DESC
 
 CREATE INDEX runs_of_task ON public.runs USING btree (task_id) WHERE (task_id IS NOT NULL);
 
-CREATE INDEX runtime_events_arrived ON ONLY public.runtime_events USING brin (created_at) WITH (pages_per_range='16', autosummarize='on');
+CREATE INDEX runtime_events_arrived ON ONLY public.runtime_events USING brin (created_at) WITH (pages_per_range='64', autosummarize='on');
 
 COMMENT ON INDEX public.runtime_events_arrived IS 'For who watches live: what has arrived since the last look.';
 

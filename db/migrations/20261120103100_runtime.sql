@@ -28,6 +28,9 @@ CREATE INDEX runtime_events_worker ON runtime_events (worker_id, occurred_at DES
     WHERE worker_id IS NOT NULL;
 CREATE INDEX runtime_events_route ON runtime_events (worker_id, occurred_at DESC)
     WHERE operation IN ('CALL', 'FALLBACK');
+CREATE INDEX runtime_events_arrived ON runtime_events USING brin (created_at)
+    WITH (pages_per_range = 64, autosummarize = on);
+COMMENT ON INDEX runtime_events_arrived IS 'For who watches live: what has arrived since the last look.';
 
 CREATE TABLE worker_status (
     worker_id text PRIMARY KEY,

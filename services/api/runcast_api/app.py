@@ -21,11 +21,13 @@ from runcast_api.routes import (
     projects,
     root,
     runs,
+    runtime,
     share_links,
     subtasks,
     tails,
     tasks,
 )
+from runcast_api.sealing import Sealing, docs_policy
 from runcast_api.state import Api
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
@@ -52,6 +54,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(events.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
+    app.include_router(runtime.router)
     app.include_router(projects.router)
     app.include_router(members.router)
     app.include_router(keys.router)
@@ -61,5 +64,6 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(admin.router)
     app.include_router(root.router)
     app.add_middleware(Refusals)
+    app.add_middleware(Sealing, docs_policy=docs_policy("/openapi.json", app.title))
     openapi.complete(app)
     return app

@@ -19,8 +19,12 @@ from runcast_api.ingest.ingester import Ingester
 from runcast_api.liveness import Judge
 from runcast_api.loops import Loop
 from runcast_api.people.parts import People
+from runcast_api.runtime import reporting
+from runcast_api.runtime.feed import RuntimeFeed
+from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.state import Api, RunDirectory
 from runcast_api.sweeper import PARTITIONED, Sweeper
+from runcast_api.upkeep import Upkeep
 from runcast_server import tokens
 from runcast_server.bus import BUS_ERRORS
 from runcast_server.db import CONNECTION_ERRORS, acquire
@@ -35,7 +39,8 @@ JUDGE_SECONDS = 1.0
 def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
     settings, database = resources.settings, resources.database
-    handlers = start.build_handlers(resources)
+    sink = RuntimeSink(database.log)
+    handlers = start.build_handlers(resources, reporting.handlers(sink))
     ingester = start.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
     api = Api(
@@ -45,6 +50,8 @@ def build(resources: Resources) -> Service:
         store,
         handlers,
         Workplaces(database),
+        sink,
+        RuntimeFeed(database.log, settings.api.run_heartbeat_s),
         People.build(resources),
     )
     publisher = Publisher(resources.bus, database.log)
@@ -53,20 +60,26 @@ def build(resources: Resources) -> Service:
     )
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, datetime.now(UTC))
-    all_loops = [*sweeper.loops(), Loop("liveness", judge.judge, JUDGE_SECONDS)]
+    all_loops = [
+        *sweeper.loops(),
+        Loop("liveness", judge.judge, JUDGE_SECONDS),
+        *Upkeep(database.log, resources.eventlog, sink).loops(),
+    ]
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with _ingesting(ingester), loops.running(all_loops):
+        async with sink.running(), _ingesting(ingester), loops.running(all_loops):
             try:
                 yield
             finally:
                 await api.demos.stop()
+                await api.feed.stop()
                 await api.people.requests.close()
                 await publisher.close()
 
     async def drain(_: float) -> None:
         await api.demos.stop()
+        await api.feed.stop()
 
     async def ready() -> Readiness:
         return await _readiness(resources, ingester, all_loops)

@@ -16,6 +16,8 @@ from runcast_api.board.whereabouts import Workplaces
 from runcast_api.demo import Demos
 from runcast_api.ingest.applying import Handlers
 from runcast_api.people.parts import People
+from runcast_api.runtime.feed import RuntimeFeed
+from runcast_api.runtime.sink import RuntimeSink
 from runcast_server import access
 from runcast_server.auth import Authenticator, Principal, Role, presented
 from runcast_server.db import Database
@@ -68,6 +70,8 @@ class Api:
     store: ArtifactStore
     handlers: Handlers
     workplaces: Workplaces
+    sink: RuntimeSink
+    feed: RuntimeFeed
     people: People
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)

@@ -29,7 +29,7 @@ from runcast_server.db import Pool, acquire
 from runcast_server.history import Position
 from runcast_server.publisher import Publisher
 
-PARTITIONED = ("events",)
+PARTITIONED = ("events", "runtime_events")
 """Tables with daily partitions."""
 DAYS_AHEAD = 7
 SWEEP_SECONDS = 0.5

@@ -33,7 +33,7 @@ from runcast_server.eventlog import EventLog, Transaction
 
 _NEXT = """
 SELECT id, run_id FROM tasks
-WHERE project_id = $1 AND queued_at IS NOT NULL AND queued_at <= clock_timestamp()
+WHERE project_id = $1 AND queued_at IS NOT NULL AND queued_at <= statement_timestamp()
 ORDER BY priority DESC, queued_at, position, id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 _TAKE = f"""

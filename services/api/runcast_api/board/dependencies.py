@@ -36,7 +36,7 @@ UPDATE tasks t SET
     waits_for = t.waits_for - f.number,
     status = CASE WHEN t.status = 'BLOCKED' AND t.waits_for = f.number THEN 'PENDING' ELSE t.status END,
     queued_at = CASE WHEN t.status = 'BLOCKED' AND t.waits_for = f.number AND p.status = 'ACTIVE'
-        THEN clock_timestamp() ELSE t.queued_at END,
+        THEN statement_timestamp() ELSE t.queued_at END,
     updated_at = CASE WHEN t.status = 'BLOCKED' AND t.waits_for = f.number
         THEN clock_timestamp() ELSE t.updated_at END
 FROM freed f, tasks p WHERE t.id = f.subtask_id AND p.id = t.parent_id

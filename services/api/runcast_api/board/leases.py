@@ -40,7 +40,7 @@ UPDATE tasks SET lease_expires_at = clock_timestamp() + make_interval(secs => le
 WHERE run_id = $1 AND status = 'IN_PROGRESS' AND lease_expires_at > clock_timestamp()
 """
 _EXPIRED = """
-SELECT project_id, id FROM tasks WHERE lease_expires_at <= clock_timestamp()
+SELECT project_id, id FROM tasks WHERE lease_expires_at <= statement_timestamp()
 ORDER BY lease_expires_at LIMIT $1
 """
 

@@ -75,7 +75,7 @@ async def move(
 
 async def _queue(board: Board, subtask_id: UUID) -> None:
     await board.connection.execute(
-        "UPDATE tasks SET queued_at = clock_timestamp() WHERE id = $1", subtask_id
+        "UPDATE tasks SET queued_at = statement_timestamp() WHERE id = $1", subtask_id
     )
 
 

@@ -228,7 +228,7 @@ async def move(board: Board, task_id: UUID, move: TaskMove, reason: str | None) 
     board.task_moved(moved, task["status"], reason)
     if rule.target == "ACTIVE":
         await board.connection.execute(
-            """UPDATE tasks SET queued_at = clock_timestamp()
+            """UPDATE tasks SET queued_at = statement_timestamp()
                WHERE parent_id = $1 AND status = 'PENDING'""",
             task_id,
         )

@@ -28,7 +28,7 @@ SELECT q.project_id,
 FROM queues q JOIN projects p ON p.id = q.project_id AND p.deleted_at IS NULL
 WHERE ($1 OR p.id = $2 OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id
            AND m.user_id = $3 AND role_rank(m.role) >= role_rank('reporter')))
-  AND EXISTS (SELECT FROM tasks t WHERE t.project_id = p.id AND t.queued_at <= clock_timestamp())
+  AND EXISTS (SELECT FROM tasks t WHERE t.project_id = p.id AND t.queued_at <= statement_timestamp())
 """
 
 

@@ -95,9 +95,12 @@ class Applier:
         async with self._eventlog.transaction() as transaction:
             after = await _swap(transaction, position, batch[-1].id)
             messages = [read.item for read in batch]
-            await apply(transaction, messages, self._handlers, self._secret, is_careful=is_careful)
+            scope = await apply(
+                transaction, messages, self._handlers, self._secret, is_careful=is_careful
+            )
             refused = [(read.id, item) for read in batch for item in read.item.refused()]
             await keep_rejects(transaction.connection, refused)
+        scope.committed()
         return after
 
     async def _commit_alone(self, position: Position, read: Read) -> Position:

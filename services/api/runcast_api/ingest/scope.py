@@ -8,7 +8,7 @@ the two, messages are applied one after another against what is held here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -54,6 +54,16 @@ class Scope:
         """Each message has a savepoint of its own: slow, for batches that failed without."""
         self.runs: dict[UUID, Run] = {}
         self.sources: dict[SourceKey, Source] = {}
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Does something once the batch is committed, and not at all if it isn't."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """The batch is committed."""
+        for action in self._after_commit:
+            action()
 
     @property
     def connection(self) -> Connection:

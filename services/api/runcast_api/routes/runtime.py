@@ -1,0 +1,139 @@
+"""Reported by workers: `/workers`, `/runtime`; seen by administrators: `/admin/runtime`, `/admin/stream`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, Field
+from sse_starlette import EventSourceResponse
+from starlette.responses import Response
+
+from runcast_api.answers import answer
+from runcast_api.board.transitions import SubtaskStatus
+from runcast_api.bodies import JsonRoute
+from runcast_api.fields import NoNul
+from runcast_api.pagination import CursorText, Limit
+from runcast_api.runtime import events, status, workers
+from runcast_api.runtime.events import Layer, RuntimeEventNew, RuntimeEventPage, Wanted
+from runcast_api.runtime.status import RuntimeStatus, RuntimeTaskPage, TasksWanted
+from runcast_api.runtime.workers import WorkerStatus, WorkerStatusNew
+from runcast_api.state import ApiState, Caller
+from runcast_server.auth import Principal
+from runcast_server.db import acquire
+from runcast_server.errors import Forbidden
+
+WORKER_SCOPE = "worker"
+
+router = APIRouter(tags=["runtime"], route_class=JsonRoute)
+
+WorkerId = Annotated[str, Path(min_length=1, max_length=200), NoNul]
+Text = Annotated[str | None, Query(max_length=200)]
+Moment = Annotated[datetime | None, Query(description="ISO-8601; without an offset: UTC.")]
+
+
+class Accepted(BaseModel):
+    """How many events were taken, and how many of them were stored by the time of this answer."""
+
+    accepted: int
+    stored: int
+
+
+async def _reporter(caller: Caller) -> Principal:
+    if not (caller.is_admin or WORKER_SCOPE in caller.scopes):
+        raise Forbidden("this needs a key with the scope 'worker'")
+    return caller
+
+
+async def _administrator(caller: Caller) -> Principal:
+    if not caller.is_admin:
+        raise Forbidden("only administrators see this")
+    return caller
+
+
+Reporter = Annotated[Principal, Depends(_reporter)]
+Administrator = Annotated[Principal, Depends(_administrator)]
+
+
+@router.put("/workers/{worker_id}/status", response_model=WorkerStatus)
+async def put_worker_status(
+    worker_id: WorkerId, body: WorkerStatusNew, api: ApiState, _: Reporter
+) -> Response:
+    """A worker's heartbeat, and what it is doing."""
+    async with acquire(api.database.log) as connection:
+        stored, flip = await workers.put(connection, worker_id, body)
+    if flip is not None:
+        api.sink.add(flip)
+    return answer(stored)
+
+
+@router.post("/runtime/events", status_code=202, response_model=Accepted)
+async def add_runtime_events(
+    body: RuntimeEventNew | Annotated[list[RuntimeEventNew], Field(max_length=1000)],
+    api: ApiState,
+    _: Reporter,
+) -> Response:
+    """Best effort: what can't be stored is counted and given up, and nobody waits for it."""
+    new = body if isinstance(body, list) else [body]
+    stored = await api.sink.store(new)
+    return answer({"accepted": len(new), "stored": stored}, status=202)
+
+
+@router.get("/admin/runtime/status", response_model=RuntimeStatus)
+async def show_runtime_status(api: ApiState, caller: Administrator) -> Response:
+    """Workers, queue counts, what is wrong."""
+    heartbeat_seconds = api.resources.settings.api.run_heartbeat_s
+    async with api.database.acting(caller) as connection:
+        return answer(await status.glance(connection, heartbeat_seconds))
+
+
+@router.get("/admin/runtime/events", response_model=RuntimeEventPage)
+async def list_runtime_events(
+    api: ApiState,
+    caller: Administrator,
+    layer: Layer | None = None,
+    reason_code: Text = None,
+    entity_id: Text = None,
+    task_id: UUID | None = None,
+    worker_id: Text = None,
+    since: Annotated[Moment, Query(alias="from")] = None,
+    until: Annotated[Moment, Query(alias="to")] = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    """Newest first."""
+    wanted = Wanted(
+        layer,
+        reason_code,
+        entity_id,
+        task_id,
+        worker_id,
+        events.in_utc(since),
+        events.in_utc(until),
+    )
+    async with api.database.acting(caller) as connection:
+        return answer(await events.page(connection, wanted, limit, cursor))
+
+
+@router.get("/admin/runtime/tasks", response_model=RuntimeTaskPage)
+async def list_runtime_tasks(
+    api: ApiState,
+    caller: Administrator,
+    status_is: Annotated[SubtaskStatus | None, Query(alias="status")] = None,
+    stuck: bool | None = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    """Subtasks of all projects, those that changed last first."""
+    async with api.database.acting(caller) as connection:
+        page = await status.tasks(connection, TasksWanted(status_is, stuck), limit, cursor)
+    return answer(page)
+
+
+@router.get("/admin/stream", response_class=EventSourceResponse)
+async def stream_runtime(api: ApiState, _: Administrator) -> Response:
+    """A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen."""
+    ping_seconds = api.resources.settings.hub.sse_heartbeat_interval_s
+    return EventSourceResponse(api.feed.watch(), ping=ping_seconds, sep="\n")

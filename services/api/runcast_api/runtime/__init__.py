@@ -1,0 +1,1 @@
+"""Runtime observability: events and status that workers report, and what administrators see of them."""
