@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import jwt
+import structlog
 import uvicorn
 
 from runcast_api import service
@@ -71,6 +72,7 @@ async def serving(
         database_pool_size=5,
         **given,
     )
+    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
     token = await credentials.admin_token(database_url, None)
     async with process.opened(read) as resources, contextlib.AsyncExitStack() as stack:
         built = service.build(resources)

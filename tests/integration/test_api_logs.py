@@ -163,9 +163,14 @@ async def test_lines_messages_move_a_cursor(rest: Rest, run: str) -> None:
     assert await lines(rest, run) == ["a", "bb", "c", "again"]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+async def test_windows_and_filters(rest: Rest, run: str) -> None:
+    entries: list[dict[str, Any]] = [{"message": f"l{n}"} for n in range(1, 11)]
+    entries[1]["level"] = entries[3]["level"] = "warning"
+    entries[4]["payload"] = {"level": "warning", "agent_name": "a%"}
+    entries[6]["agent_name"] = "a%"
+    entries[7]["agent_name"] = "ab"
+    await rest.admin.post(f"/runs/{run}/logs", json=entries)
+    cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"after_line": 2, "before_line": 5}, ["l3", "l4"]),
         ({"before_line": 4, "limit": 2}, ["l2", "l3"]),
         ({"tail": 2}, ["l9", "l10"]),
@@ -175,18 +180,9 @@ async def test_lines_messages_move_a_cursor(rest: Rest, run: str) -> None:
         ({"level": "WARN"}, ["l2", "l4"]),
         ({"agent_name": "a%"}, ["l7"]),
         ({"q": "nowhere"}, []),
-    ],
-)
-async def test_windows_and_filters(
-    rest: Rest, run: str, query: dict[str, Any], expected: list[str]
-) -> None:
-    entries: list[dict[str, Any]] = [{"message": f"l{n}"} for n in range(1, 11)]
-    entries[1]["level"] = entries[3]["level"] = "warning"
-    entries[4]["payload"] = {"level": "warning", "agent_name": "a%"}
-    entries[6]["agent_name"] = "a%"
-    entries[7]["agent_name"] = "ab"
-    await rest.admin.post(f"/runs/{run}/logs", json=entries)
-    assert await lines(rest, run, **query) == expected
+    ]
+    for query, expected in cases:
+        assert await lines(rest, run, **query) == expected, query
 
 
 async def test_pages_by_cursor_reach_every_line(rest: Rest, run: str) -> None:

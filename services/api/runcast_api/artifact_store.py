@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import obstore
@@ -14,12 +15,21 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
 from runcast.ids import uuid7
 from runcast_server.errors import Unavailable
 
 INLINE_BYTES = 1024 * 1024
 """Content up to this size lives in its row."""
 PART_BYTES = 5 * 1024 * 1024
+CLIENT: ClientConfig = {
+    "timeout": "30 seconds",
+    "connect_timeout": "5 seconds",
+    "allow_http": True,
+}
+RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 STORE_ERRORS = (BaseError, OSError, ValueError)
 
 log = structlog.get_logger()
@@ -40,7 +50,9 @@ class ArtifactStore:
 
     def __init__(self, url: str) -> None:
         self._store: ObjectStore = (
-            from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+            from_url(url, mkdir=True)
+            if url.startswith("file:")
+            else from_url(url, client_options=CLIENT, retry_config=RETRIES)
         )
 
     def intake(self, project_id: UUID) -> Intake:
@@ -57,6 +69,11 @@ class ArtifactStore:
         """Removes an object; one that isn't there is fine."""
         with _translated(), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
+
+    async def discard(self, key: str) -> None:
+        """Removes an object that nothing names. Never raises: this follows another failure."""
+        with contextlib.suppress(Unavailable):
+            await self.delete(key)
 
 
 async def _pieces(found: Any) -> AsyncIterator[bytes]:

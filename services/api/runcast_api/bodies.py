@@ -52,25 +52,26 @@ def refuse_deep(value: Any) -> None:
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises `TooLarge` as soon as it is known to be longer than `limit`."""
+    """The body as it comes. Raises `TooLarge` as soon as it is known to be longer than `limit`, and
+    `BadRequest` where the client went away in the middle."""
     announced = request.headers.get("content-length", "")
     refusal = TooLarge(f"the body is larger than {limit:,} bytes")
     if announced.isdigit() and int(announced) > limit:
         raise refusal
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise refusal
-        yield chunk
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise refusal
+            yield chunk
+    except ClientDisconnect:
+        raise BadRequest("the body ended early") from None
 
 
 async def read(request: Request, limit: int = JSON_BYTES) -> bytes:
-    """The whole body. Raises `TooLarge`, or `BadRequest` where the client went away in the middle."""
-    try:
-        return b"".join([chunk async for chunk in chunks(request, limit)])
-    except ClientDisconnect:
-        raise BadRequest("the body ended early") from None
+    """The whole body. Raises as `chunks` does."""
+    return b"".join([chunk async for chunk in chunks(request, limit)])
 
 
 def raw(request: Request) -> bytes:

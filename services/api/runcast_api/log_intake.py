@@ -42,6 +42,11 @@ class Intake:
         self.first_line: int | None = None
         self.last_line: int | None = None
 
+    @property
+    def is_once(self) -> bool:
+        """Whether parts have keys: then only whole ones are stored, so that they are cut alike again."""
+        return self._once.key is not None
+
     async def put(self, entries: Sequence[bytes], sent: bytes) -> None:
         """Stores the next part, once the one before is stored.
 
@@ -146,9 +151,9 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
             size += len(entry)
             sent.update(line)
     except Problem as problem:
-        if part and problem.status < 500:
+        if part and problem.status < 500 and not intake.is_once:
             await intake.put(part, sent.digest())
-            await intake.settle()
+        await intake.settle()
         problem.extra |= {"accepted": intake.accepted}
         raise
     if part:

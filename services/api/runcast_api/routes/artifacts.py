@@ -77,7 +77,7 @@ async def create_artifact(
         return await hashed.commit(api.resources.eventlog, project_id, change)
     finally:
         if not used and upload.stored.object_key:
-            await api.store.delete(upload.stored.object_key)
+            await api.store.discard(upload.stored.object_key)
 
 
 async def _receive(request: Request, api: Api, project_id: UUID, caller: Principal) -> Upload:
