@@ -199,7 +199,9 @@ async def stream(
     served: Served, path: str, *, token: str | None = None, last_event_id: str | None = None
 ) -> AsyncIterator[Reader]:
     """An open stream. The answer must be 200."""
-    headers = {"Authorization": f"Bearer {token or served.admin_key}"}
+    headers = {"Authorization": f"Bearer {served.admin_key if token is None else token}"}
+    if token == "":
+        headers = {}
     if last_event_id is not None:
         headers["Last-Event-ID"] = last_event_id
     async with (

@@ -195,12 +195,8 @@ async def test_a_key_is_shown_once_and_works_beside_its_successor(
         await api.project("demo")
         asked = {"name": "ci", "role": "reporter"}
         once = {"Idempotency-Key": "k1"}
-        made = await ok(
-            await api.admin.post("/projects/demo/keys", json=asked, headers=once), 201
-        )
-        again = await ok(
-            await api.admin.post("/projects/demo/keys", json=asked, headers=once), 201
-        )
+        made = await ok(await api.admin.post("/projects/demo/keys", json=asked, headers=once), 201)
+        again = await ok(await api.admin.post("/projects/demo/keys", json=asked, headers=once), 201)
         assert made["token"].startswith("rc_")
         assert again == made | {"token": None}
         client = anonymous(api)
@@ -324,9 +320,7 @@ async def test_the_audit_log_tells_who_did_what(
         assert (await client.get("/admin/audit", headers=anns)).status_code == 403
 
 
-async def test_what_is_not_there_is_404(
-    database_url: str, redis_url: str, tmp_path: Path
-) -> None:
+async def test_what_is_not_there_is_404(database_url: str, redis_url: str, tmp_path: Path) -> None:
     async with rest.serving(database_url, redis_url, tmp_path) as api:
         await api.project("demo")
         nobody = uuid4()

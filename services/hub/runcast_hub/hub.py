@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from runcast_hub import completion, metrics
+from runcast_hub import completion, metrics, watch
 from runcast_hub.control import Control
 from runcast_hub.leases import Leases
 from runcast_hub.link import Link
@@ -218,6 +218,7 @@ class Hub:
             self.link.run(),
             self._keep_comparing(),
             self._keep_completing(),
+            watch.run(self),
             self.leases.run(),
             self.control.run(),
             self.timing.wheel.run(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from runcast_hub.filters import Filter
@@ -47,6 +48,8 @@ class Opening:
     project_id: UUID
     filter: Filter
     query: Query
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What the answer carries besides the stream's own headers."""
 
     def start(self, snapshot: Snapshot) -> Start:
         """Resumes after the client's position, where this history has it; else live from the head."""
@@ -58,6 +61,11 @@ class Opening:
         if position > snapshot.head:
             return Start(snapshot.head, gap_reason="ahead_of_head")
         return Start(position, resumed_from=position)
+
+    def visible_runs(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """The active runs that this caller may see: whoever holds a run's share link sees that run."""
+        only = self.principal.run_id
+        return [run for run in snapshot.active_runs if only is None or run["id"] == str(only)]
 
     def tailed_runs(self, snapshot: Snapshot) -> list[UUID]:
         """The runs of which `log_tail` shows the last lines; of `all` those that are active."""

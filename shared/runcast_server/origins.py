@@ -1,0 +1,139 @@
+"""Which pages may make browsers call us, and what our answers tell browsers.
+
+A browser adds cookies to requests that any page makes, and says whose page it was (`Origin`, RFC 6454;
+`Sec-Fetch-Site`). Ours may do everything. Pages of `RUNCAST_CORS_ORIGINS` may call with a token, never with
+a session's cookie. Those of everybody else change nothing, and their requests lose their cookies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from runcast_server.errors import Forbidden
+
+HEADERS_SCOPE = "runcast.headers"
+"""Where in the scope stands what each answer must carry, unless it says otherwise itself."""
+CORS_SCOPE = "runcast.cors"
+"""In the scope of requests that an allowed page of another origin makes: that origin."""
+STREAM_COOKIES = b"runcast_stream_"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+PREFLIGHT_SECONDS = 600
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+SECURITY: RawHeaders = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+HSTS = (b"strict-transport-security", b"max-age=31536000")
+EXPOSED = b"Runcast-Head, Retry-After, Idempotency-Replayed, Content-Disposition"
+
+class ForeignPage(Forbidden):
+    """A page of another site asked for a change."""
+
+    type = "foreign-page"
+    title = "Not from this page"
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """The rules of one process."""
+
+    allowed: frozenset[str]
+    public: str | None
+
+    @classmethod
+    def of(cls, allowed: Sequence[str], public_url: str | None) -> Origins:
+        """Origins as browsers write them: scheme, host and port, without a slash."""
+        public = origin_of(public_url) if public_url else None
+        return cls(frozenset(one.rstrip("/").lower() for one in allowed if one), public)
+
+    def admit(self, scope: Scope) -> None:
+        """Prepares the scope: takes away cookies, notes headers. Raises `ForeignPage`."""
+        headers = {name: value for name, value in scope["headers"] if name in _ASKED}
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        added = SECURITY if not self._is_https(scope) else (*SECURITY, HSTS)
+        if origin in self.allowed:
+            _keep_cookies(scope, STREAM_COOKIES)
+            scope[CORS_SCOPE] = origin
+            added += _cors(origin)
+        elif not self._is_own(origin, headers):
+            if origin and scope["method"] not in SAFE_METHODS:
+                raise ForeignPage(f"pages of {origin[:100]} may not call this server")
+            _keep_cookies(scope, None)
+        scope[HEADERS_SCOPE] = added
+
+    def _is_own(self, origin: str, headers: dict[bytes, bytes]) -> bool:
+        if origin:
+            host = headers.get(b"host", b"").decode("latin-1").lower()
+            return origin == self.public or urlsplit(origin).netloc == host != ""
+        site = headers.get(b"sec-fetch-site", b"none")
+        # Following a link here is a navigation; SameSite says which cookies come with it.
+        return site in (b"none", b"same-origin") or headers.get(b"sec-fetch-mode") == b"navigate"
+
+    def _is_https(self, scope: Scope) -> bool:
+        return scope.get("scheme") == "https" or (self.public or "").startswith("https:")
+
+
+_ASKED = frozenset({b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode"})
+
+
+def origin_of(url: str) -> str:
+    """A URL's origin."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks beforehand what an allowed page may do (Fetch, CORS-preflight)."""
+    return scope["method"] == "OPTIONS" and CORS_SCOPE in scope
+
+
+def preflight_headers(scope: Scope) -> RawHeaders:
+    """What it is answered: everything that the API knows."""
+    return (
+        *scope[HEADERS_SCOPE],
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (
+            b"access-control-allow-headers",
+            b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key",
+        ),
+        (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
+    )
+
+
+def with_added(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers, and those of the scope that it doesn't set itself."""
+    own = {name.lower() for name, _ in headers}
+    added: Any = scope.get(HEADERS_SCOPE, ())
+    return headers + [pair for pair in added if pair[0] not in own]
+
+
+def _cors(origin: str) -> RawHeaders:
+    return (
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", EXPOSED),
+        (b"vary", b"Origin"),
+    )
+
+
+def _keep_cookies(scope: Scope, prefix: bytes | None) -> None:
+    """Leaves only the cookies whose names begin so; none without a prefix."""
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            parts = [part.strip() for part in value.split(b";")]
+            value = b"; ".join(p for p in parts if prefix is not None and p.startswith(prefix))
+            if not value:
+                continue
+        kept.append((name, value))
+    scope["headers"] = kept
