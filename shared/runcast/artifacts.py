@@ -57,7 +57,7 @@ def store(directory: RunDirectory, step_name: str, version: int, source: Source)
         "version": version,
         "media_type": media_type,
         "size": target.stat().st_size,
-        "sha256": _digest(target),
+        "sha256": digest(target),
         "path": target.relative_to(directory.path).as_posix(),
     }
 
@@ -96,7 +96,7 @@ def _write(target: Path, source: Source) -> None:
     os.replace(draft, target)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

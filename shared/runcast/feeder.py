@@ -8,6 +8,7 @@ until that one is gone.
 Nothing is noted about how far it got: the server says so.
 """
 
+import encodings.idna  # noqa: F401 — see below
 import functools
 import logging
 import os
@@ -16,12 +17,18 @@ import time
 import weakref
 from collections.abc import Callable
 
+import certifi  # noqa: F401 — see below
+import httpcore  # noqa: F401 — see below
+
 from runcast import errors, locks
 from runcast.backoff import Backoff
 from runcast.client.clients import Client
 from runcast.rundir import RunDirectory
 from runcast.spool import SpoolReader
 from runcast.uplink import SPOOL, Stopped, Uplink
+
+# encodings.idna, certifi and httpcore are imported by socket and httpx when they are first used,
+# which is in our thread. A host that forks in that moment would leave its child half a module.
 
 logger = logging.getLogger("runcast")
 
@@ -62,6 +69,9 @@ class Feeder:
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def start(self) -> None:
+        """Raises `OSError` if the run's directory is gone."""
+        # Opened before the thread runs: a fork then finds it here, and the child lets go of it.
+        self._lock = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
         self._thread.start()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=functools.partial(_let_go, weakref.ref(self)))
@@ -95,14 +105,14 @@ class Feeder:
             logger.warning("%s is not fed any more", self._directory.path, exc_info=True)
 
     def _feed(self) -> None:
-        with self._connect() as client:
-            self._lock = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
+        assert self._lock is not None
+        try:
+            with self._connect() as client:
                 if self._wait_for(self._lock):
                     self._feed_to(client)
-            finally:
-                os.close(self._lock)
-                self._lock = None
+        finally:
+            lock, self._lock = self._lock, None
+            os.close(lock)
 
     def _wait_for(self, lock: int) -> bool:
         """Waits while another process feeds this run; False if it still does when we close."""

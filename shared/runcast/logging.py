@@ -29,6 +29,8 @@ class RuncastHandler(logging.Handler):
         super().__init__(level)
         self._owns_run = tracker is None
         self.tracker = tracker or RunTracker(**fields)
+        if self._owns_run:
+            self.tracker.otherwise = ("completed", None)
 
     def emit(self, record: logging.LogRecord) -> None:
         # What the SDK itself causes is left out: each such record would cause the next.

@@ -5,11 +5,13 @@ A directory with a spool is fed from it. One without (another program's) is fed 
 """
 
 import os
+import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runcast import errors, locks
+from runcast import artifacts, errors, locks
 from runcast.client.clients import Client
 from runcast.events import TERMINAL_STATUSES
 from runcast.opening import DEFAULT_PROJECT, as_key
@@ -62,7 +64,7 @@ def _send(client: Client, directory: RunDirectory, project: str | None, report: 
         if path.exists():
             report.sent_bytes += _feed(uplink, path, is_over)
     if not is_ours:
-        for artifact in directory.read_artifacts():
+        for artifact in [*directory.read_artifacts(), *_output(directory, run, is_over)]:
             uplink.upload(artifact)
         if status is not None and is_over:
             uplink.end(status["status"], status.get("error"))
@@ -90,6 +92,23 @@ def _status(directory: RunDirectory) -> dict[str, Any] | None:
         return directory.read_status()
     except FileNotFoundError:
         return None
+
+
+def _output(
+    directory: RunDirectory, run: dict[str, Any], is_over: bool
+) -> Iterator[dict[str, Any]]:
+    """output.zip of a run that is over; its id is made of its content, so it is known again."""
+    path = directory.output
+    if not is_over or not path.is_file():
+        return
+    digest = artifacts.digest(path)
+    own_id = as_uuid(run.get("id", ""))
+    yield {
+        "artifact_id": str(uuid.uuid5(own_id or uuid.NAMESPACE_URL, f"{path.name} {digest}")),
+        "step_name": "output",
+        "media_type": "application/zip",
+        "path": path.name,
+    }
 
 
 def _named(directory: RunDirectory, project: str | None) -> dict[str, Any]:

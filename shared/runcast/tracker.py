@@ -83,6 +83,10 @@ class Calls(Guarded, Generic[R]):
         """
         super().__init__()
         self.flush_seconds = flush_seconds
+        self.otherwise: tuple[str, str | None] = (
+            "failed",
+            "the program ended without finishing the run",
+        )
         self.heartbeat_seconds = heartbeat_seconds
         self._run_id = run_id
         self._project = project
@@ -281,7 +285,7 @@ class Calls(Guarded, Generic[R]):
 
     def _abandon(self) -> None:
         """The interpreter ends and nobody said how the run did."""
-        self._end("failed", "the program ended without finishing the run")
+        self._end(*self.otherwise)
 
     def _result(self) -> R:
         raise NotImplementedError

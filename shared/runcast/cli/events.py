@@ -9,6 +9,9 @@ from runcast.cli import output
 from runcast.cli.context import Context, connect, project_or_default
 from runcast.terminal import harmless
 
+LAST_EVENT = 2**53 - 1
+"""Above every event's number."""
+
 
 def register(app: typer.Typer) -> None:
     app.command("events", rich_help_panel="Runs")(events)
@@ -47,7 +50,10 @@ def events(
                 if not wanted or event.type in wanted or event.type == catalogue.GAP:
                     _print({"id": event.id, "type": event.type, "data": event.data}, as_json)
             return
-        page = client.event_history(where, after=after, types=types or None, limit=limit)
+        before = LAST_EVENT if after is None else None
+        page = client.event_history(
+            where, after=after, before=before, types=types or None, limit=limit
+        )
     for each in page["events"]:
         _print(each, as_json)
 

@@ -193,6 +193,15 @@ class Stream(Generic[P]):
         return follow
 
 
+def following(call: Call[Json], page: Json) -> Call[Json] | None:
+    """The call for the next page; None behind the last. Events are paged by their numbers."""
+    if page.get("next_cursor"):
+        return call.with_params(cursor=page["next_cursor"])
+    if page.get("next_after") is not None and entries(page):
+        return call.with_params(after=page["next_after"])
+    return None
+
+
 def entries(page: Json) -> list[Json]:
     """A page's entries, whatever they are called: the answer's one list."""
     return next((value for value in page.values() if isinstance(value, list)), [])

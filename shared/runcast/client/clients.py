@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from runcast import connection
-from runcast.client.calls import Call, Json, entries
+from runcast.client.calls import Call, Json, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure
 from runcast.client.subscription import Subscription
@@ -77,12 +77,11 @@ class Client(_Settings, Endpoints):
 
     def pages(self, call: Call[Json]) -> Iterator[Json]:
         """All entries of a list, page after page."""
-        while True:
-            page = self.send(call)
+        coming: Call[Json] | None = call
+        while coming is not None:
+            page = self.send(coming)
             yield from entries(page)
-            if not page.get("next_cursor"):
-                return
-            call = call.with_params(cursor=page["next_cursor"])
+            coming = following(coming, page)
 
     def follow(self, subscription: Subscription) -> Iterator[Event]:
         while not subscription.is_over:
@@ -152,13 +151,12 @@ class AsyncClient(_Settings, Endpoints):
 
     async def pages(self, call: Call[Json]) -> AsyncIterator[Json]:
         """All entries of a list, page after page."""
-        while True:
-            page = await self.send(call)
+        coming: Call[Json] | None = call
+        while coming is not None:
+            page = await self.send(coming)
             for entry in entries(page):
                 yield entry
-            if not page.get("next_cursor"):
-                return
-            call = call.with_params(cursor=page["next_cursor"])
+            coming = following(coming, page)
 
     async def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         while not subscription.is_over:

@@ -250,15 +250,8 @@ def event_history(
     types: Sequence[str] | None = None,
     run_id: str | None = None,
     limit: int | None = None,
-    cursor: str | None = None,
 ) -> Call[Json]:
-    """A project's events as JSON, paged by the numbers that the stream carries."""
-    params = {
-        "after": after,
-        "before": before,
-        "types": types,
-        "run_id": run_id,
-        "limit": limit,
-        "cursor": cursor,
-    }
+    """A project's events as JSON, oldest first, paged by the numbers that the stream carries;
+    with `before` alone the last ones below it."""
+    params = {"after": after, "before": before, "types": types, "run_id": run_id, "limit": limit}
     return Call("GET", path("/projects/{}/events/history", project), params)
