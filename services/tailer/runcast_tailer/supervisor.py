@@ -117,9 +117,15 @@ class Supervisor:
         lock = DirectoryLock(self._options.runs_dir)
         try:
             while True:
-                if await self._may_work(lock):
+                if not await self._may_work(lock):
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                try:
                     await self._round()
-                else:
+                except Exception as error:
+                    # The outermost place: a fault of ours must not end the following for good.
+                    self._stumble(error)
+                    log.exception("tailer.failed")
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._descriptors.close_all()

@@ -84,6 +84,10 @@ class Ingester:
             except STORAGE_ERRORS as error:
                 self.trouble = str(error) or type(error).__name__
                 log.warning("ingest.waits", error=self.trouble)
+            except Exception as error:
+                # The outermost place: a fault of ours must not end the ingest for good.
+                self.trouble = repr(error)
+                log.exception("ingest.failed")
             await asyncio.sleep(RETRY_SECONDS)
 
     @contextlib.asynccontextmanager
