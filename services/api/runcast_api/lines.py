@@ -78,7 +78,7 @@ def read(text: str, at: datetime) -> Said:
     if iso:
         return Said(_moment(iso, at.tzinfo), level)
     if clock:
-        return Said(_time_of_day(clock, at), level)
+        return Said(_time_of_day(clock, at, at.tzinfo), level)
     return Said(None, level) if level else NOTHING
 
 
@@ -109,9 +109,10 @@ def _moment(text: str, zone: tzinfo | None) -> str | None:
 
 
 @lru_cache(maxsize=REMEMBERED_TIMES)
-def _time_of_day(text: str, at: datetime) -> str | None:
+def _time_of_day(text: str, at: datetime, zone: tzinfo | None) -> str | None:
+    # The zone is named for the cache: equal moments of two zones have two dates.
     try:
-        moment = datetime.combine(at.date(), time.fromisoformat(text), at.tzinfo)
+        moment = datetime.combine(at.date(), time.fromisoformat(text), zone)
     except ValueError:
         return None
     return times.to_milliseconds(

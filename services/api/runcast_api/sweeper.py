@@ -65,6 +65,7 @@ class Sweeper:
     seen: dict[UUID, int] = field(default_factory=dict)
     """Each project's newest number at the last look: what Redis lacks of it is late, not on its way."""
     all_at: float = 0.0
+    has_looked: bool = False
 
     def loops(self) -> list[Loop]:
         """The sweeper's work as loops."""
@@ -84,17 +85,22 @@ class Sweeper:
         ids = [row["project_id"] for row in rows]
         seen: dict[UUID, int] = {}
         for start in range(0, len(ids), CHUNK):
-            seen |= await self._compare(ids[start : start + CHUNK])
-        self.seen = seen
+            seen |= await self._compare(ids[start : start + CHUNK], is_full=is_full)
         if is_full:
-            self.all_at = time.monotonic() + ALL_EVERY_SECONDS
+            # What is behind is known at the second look, so the first one is followed at once.
+            self.all_at = time.monotonic() + (ALL_EVERY_SECONDS if self.has_looked else 0.0)
+            self.has_looked = True
+            self.seen = seen
+        else:
+            self.seen |= seen
 
-    async def _compare(self, project_ids: Sequence[UUID]) -> dict[UUID, int]:
+    async def _compare(self, project_ids: Sequence[UUID], *, is_full: bool) -> dict[UUID, int]:
         heads = await self.bus.heads(project_ids)
         async with acquire(self.pool) as connection:
             positions = await history.positions(connection, project_ids)
         for project_id, head in zip(project_ids, heads, strict=True):
-            if position := positions.get(project_id):
+            position = positions.get(project_id)
+            if position is not None and not (head is None and is_full):
                 await self._mend(project_id, head, position)
         return {id: position.last_seq for id, position in positions.items()}
 
