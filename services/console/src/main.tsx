@@ -21,7 +21,7 @@ const queries = new QueryClient({
 
 // A session that ended anywhere leads to the sign-in page; what was open is there afterwards.
 queries.getQueryCache().subscribe(({ query }) => {
-  const { error } = query.state;
+  const error: unknown = query.state.error;
   if (error instanceof Problem && error.status === 401) queries.setQueryData(SESSION, null);
 });
 

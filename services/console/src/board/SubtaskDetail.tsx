@@ -9,6 +9,7 @@ import { Sheet } from "../design/Dialog";
 import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
+import { shortId } from "../design/format";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
 import type { ViewLogs } from "./BoardPage";
@@ -22,7 +23,7 @@ interface Transition {
   old_status: Subtask["status"] | null;
   new_status: Subtask["status"];
   reason?: string | null;
-  actor?: string | null;
+  actor: string;
   worker_id?: string | null;
   at: string;
 }
@@ -177,6 +178,12 @@ function Runs({ subtask }: { subtask: Subtask }) {
   );
 }
 
+/** A principal as people say it: `user:…`, `key:…`, or the server's own doing. */
+function actorText(actor: string): string {
+  if (actor.startsWith("key:")) return `API key ${shortId(actor)}`;
+  return actor.startsWith("user:") ? "a person" : actor;
+}
+
 function History({ subtask }: { subtask: Subtask }) {
   const history = useQuery({
     queryKey: ["transitions", subtask.task_id, subtask.id, subtask.status],
@@ -199,9 +206,7 @@ function History({ subtask }: { subtask: Subtask }) {
             <span className="font-medium">{wordOf(step.new_status)}</span>
             {step.old_status && <span className="text-xs text-muted">from {wordOf(step.old_status)}</span>}
             {step.reason && <span className="text-xs text-muted">· {step.reason}</span>}
-            {(step.worker_id ?? step.actor) && (
-              <span className="text-xs text-muted">· {step.worker_id ?? step.actor}</span>
-            )}
+            <span className="text-xs text-muted">· {step.worker_id ?? actorText(step.actor)}</span>
             <span className="ml-auto text-xs text-muted">
               <Ago at={step.at} />
             </span>

@@ -58,7 +58,7 @@ export function TaskHead({
           </Button>
         )}
       </span>
-      {task.description && <p className="w-full max-w-3xl text-sm text-muted">{task.description}</p>}
+      {task.description && <p className="basis-full text-sm text-muted">{task.description}</p>}
     </header>
   );
 }

@@ -39,7 +39,7 @@ export const MOVE_WORDS: Record<SubtaskMove, string> = {
 };
 
 export const columnOf = (status: SubtaskStatus): Column =>
-  COLUMNS.find(({ statuses }) => statuses.includes(status)) ?? (COLUMNS[0] as Column);
+  COLUMNS.find(({ statuses }) => statuses.includes(status)) ?? (COLUMNS[0]!);
 
 /** The move that leads into a column, or null. */
 export function moveInto(subtask: Subtask, column: Column): SubtaskMove | null {

@@ -15,6 +15,13 @@ interface DialogProps {
 
 const VEIL = "fixed inset-0 z-40 animate-fade bg-[light-dark(rgb(20_24_35/0.32),rgb(0_0_0/0.6))]";
 
+/** Not its first button, whose tooltip would open: the log in it, or the panel as a whole. */
+function focusItself(event: Event): void {
+  event.preventDefault();
+  const panel = event.currentTarget as HTMLElement;
+  (panel.querySelector<HTMLElement>(".log") ?? panel).focus();
+}
+
 export function Dialog({ open, onClose, title, description, wide = false, children }: DialogProps) {
   return (
     <Radix.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
@@ -22,8 +29,9 @@ export function Dialog({ open, onClose, title, description, wide = false, childr
         <Radix.Overlay className={VEIL} />
         <Radix.Content
           {...(description ? {} : { "aria-describedby": undefined })}
+          onOpenAutoFocus={focusItself}
           className={cx(
-            "fixed top-[12vh] left-1/2 z-40 flex max-h-[80vh] w-[calc(100vw-2rem)] -translate-x-1/2 animate-rise flex-col rounded-xl bg-raised shadow-pop",
+            "outline-none fixed top-[12vh] left-1/2 z-40 flex max-h-[80vh] w-[calc(100vw-2rem)] -translate-x-1/2 animate-rise flex-col rounded-xl bg-raised shadow-pop",
             wide ? "max-w-3xl" : "max-w-md",
           )}
         >
@@ -61,7 +69,8 @@ export function Sheet({
         <Radix.Overlay className={VEIL} />
         <Radix.Content
           aria-describedby={undefined}
-          className="fixed inset-y-0 right-0 z-40 flex w-full max-w-[min(56rem,100vw)] animate-slide-in flex-col bg-surface shadow-pop"
+          onOpenAutoFocus={focusItself}
+          className="outline-none fixed inset-y-0 right-0 z-40 flex w-full max-w-[min(56rem,100vw)] animate-slide-in flex-col bg-surface shadow-pop"
         >
           <Radix.Title className="sr-only">{title}</Radix.Title>
           {children}

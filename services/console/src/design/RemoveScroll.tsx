@@ -23,9 +23,9 @@ export function RemoveScroll({
 }: RemoveScrollProps) {
   useEffect(() => {
     if (!enabled) return undefined;
-    document.body.dataset["scrollLocked"] = "";
+    document.body.dataset.scrollLocked = "";
     return () => {
-      delete document.body.dataset["scrollLocked"];
+      delete document.body.dataset.scrollLocked;
     };
   }, [enabled]);
   return <Slot {...rest}>{children}</Slot>;

@@ -43,7 +43,7 @@ export function Empty({
   action?: ReactNode;
 }) {
   return (
-    <div className="flex flex-col items-center justify-center gap-2 px-6 py-14 text-center">
+    <div className="flex flex-col items-center justify-center gap-2 px-6 py-10 text-center">
       {icon && (
         <div className="mb-1 flex size-10 items-center justify-center rounded-xl bg-sunken text-faint [&_svg]:size-5">
           {icon}

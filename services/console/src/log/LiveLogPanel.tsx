@@ -12,7 +12,8 @@ import { StreamBadge } from "./StreamBadge";
 export interface LiveLogPanelProps {
   runId: string | null;
   title: string;
-  agentType: "PLANNER" | "WORKER" | string | null;
+  /** PLANNER, WORKER, or a free one. */
+  agentType: string | null;
   open: boolean;
   onClose: () => void;
 }

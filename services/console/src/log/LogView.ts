@@ -264,10 +264,10 @@ export class LogView {
 
   readonly #onClick = (event: MouseEvent): void => {
     const target = event.target as HTMLElement;
-    const line = Number(target.closest<HTMLElement>(".log-row")?.dataset["line"] ?? NaN);
+    const line = Number(target.closest<HTMLElement>(".log-row")?.dataset.line ?? NaN);
     if (Number.isNaN(line)) return;
-    if (target.dataset["more"] !== undefined) this.#showWhole(line);
-    else if (target.dataset["context"] !== undefined) this.events.onContext(line);
+    if (target.dataset.more !== undefined) this.#showWhole(line);
+    else if (target.dataset.context !== undefined) this.events.onContext(line);
     else if (target.classList.contains("log-number") && !event.metaKey && !event.ctrlKey) {
       event.preventDefault();
       this.events.onPick(line, event.shiftKey);
@@ -414,7 +414,7 @@ export class LogView {
   }
 
   #markSelected(row: HTMLElement): void {
-    const line = Number(row.dataset["line"] ?? NaN);
+    const line = Number(row.dataset.line ?? NaN);
     const [from, to] = this.#selected ?? [0, -1];
     row.classList.toggle("log-selected", line >= from && line <= to);
   }

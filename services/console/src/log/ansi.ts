@@ -31,7 +31,7 @@ const PLAIN: Style = {
 };
 
 // CSI … final byte; OSC … BEL or ST; two-character escapes.
-// eslint-disable-next-line no-control-regex
+ 
 const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g;
 
 /** What a terminal would show of a line in which a carriage return starts over. */
@@ -63,22 +63,18 @@ function spanOf(text: string, style: Style): Span {
   const { colour, background } = style.inverse
     ? { colour: style.background ?? "ground", background: style.colour ?? "fg" }
     : style;
-  const names = [
-    style.bold && "ansi-bold",
-    style.faint && "ansi-faint",
-    style.italic && "ansi-italic",
-    style.underline && "ansi-underline",
-    style.strike && "ansi-strike",
-    isNamed(colour) && `ansi-${colour}`,
-    isNamed(background) && `ansi-on-${background}`,
-  ];
+  const names: string[] = MARKS.filter((mark) => style[mark]).map((mark) => `ansi-${mark}`);
+  if (isNamed(colour)) names.push(`ansi-${colour}`);
+  if (isNamed(background)) names.push(`ansi-on-${background}`);
   return {
     text,
-    className: names.filter(Boolean).join(" "),
+    className: names.join(" "),
     colour: isNamed(colour) ? null : colour,
     background: isNamed(background) ? null : background,
   };
 }
+
+const MARKS = ["bold", "faint", "italic", "underline", "strike"] as const;
 
 const isNamed = (colour: string | null): boolean => colour !== null && !colour.startsWith("rgb");
 

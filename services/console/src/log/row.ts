@@ -27,11 +27,12 @@ const TIME_PREFIX = /^\[?\d{2}:\d{2}:\d{2}(?:[.,]\d+)?\]?|^\d{4}-\d{2}-\d{2}[T ]
 
 export function rowOf(line: LogLine, options: RowOptions, whole = false): HTMLElement {
   const row = element("div", `log-row${levelClass(line.level)}`);
-  row.dataset["line"] = String(line.lineNumber);
+  row.dataset.line = String(line.lineNumber);
   row.append(numberOf(line.lineNumber, options));
   const tag = options.tagOf?.(line);
   if (tag) row.append(tagOf(tag));
   if (options.format === "text" && options.time !== "hidden") row.append(timeOf(line, options));
+  if (options.format === "text" && line.agentName) row.append(agentOf(line.agentName));
   row.append(textOf(line, options, whole));
   if (options.offersContext) row.append(contextButton());
   return row;
@@ -49,7 +50,7 @@ function numberOf(lineNumber: number, options: RowOptions): HTMLElement {
   number.setAttribute("aria-label", `Line ${lineNumber}`);
   number.tabIndex = -1;
   number.style.setProperty("--digits", String(options.digits));
-  number.dataset["n"] = String(lineNumber);
+  number.dataset.n = String(lineNumber);
   return number;
 }
 
@@ -57,6 +58,12 @@ function tagOf({ text, hue }: { text: string; hue: number }): HTMLElement {
   const tag = element("span", `log-tag log-hue-${hue}`);
   tag.textContent = text;
   return tag;
+}
+
+function agentOf(name: string): HTMLElement {
+  const agent = element("span", "log-agent");
+  agent.textContent = name;
+  return agent;
 }
 
 function timeOf(line: LogLine, options: RowOptions): HTMLElement {
@@ -84,11 +91,6 @@ function elapsedText(milliseconds: number): string {
 function textOf(line: LogLine, options: RowOptions, whole: boolean): HTMLElement {
   const text = element("span", "log-text");
   text.dir = "auto";
-  if (options.format === "text" && line.agentName) {
-    const agent = element("span", "log-agent");
-    agent.textContent = line.agentName;
-    text.append(agent, " ");
-  }
   const content = contentOf(line, options.format);
   const shown = whole ? content : content.slice(0, SHOWN_CHARACTERS);
   const spans = options.format === "text" ? parseAnsi(shown) : plain(shown);
@@ -114,7 +116,7 @@ function asJson(line: LogLine): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value != null));
 }
 
-// eslint-disable-next-line no-control-regex
+ 
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 function visibleEscapes(text: string): string {
@@ -183,14 +185,14 @@ function marked(text: string, offset: number, marks: [number, number][]): Node[]
 function moreButton(characters: number): HTMLElement {
   const button = element("button", "log-more");
   button.textContent = `… ${characters.toLocaleString("en-US")} more characters`;
-  button.dataset["more"] = "";
+  button.dataset.more = "";
   return button;
 }
 
 function contextButton(): HTMLElement {
   const button = element("button", "log-context");
   button.textContent = "Show in context";
-  button.dataset["context"] = "";
+  button.dataset.context = "";
   return button;
 }
 

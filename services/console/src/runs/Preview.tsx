@@ -50,10 +50,16 @@ function Text({ artifact }: { artifact: Artifact }) {
 }
 
 function JsonText({ text }: { text: string }) {
+  const value = parsed(text);
+  if (value !== undefined) return <Json value={value} />;
+  return <pre className="font-mono text-xs leading-5 whitespace-pre-wrap">{text}</pre>;
+}
+
+function parsed(text: string): unknown {
   try {
-    return <Json value={JSON.parse(text)} />;
+    return JSON.parse(text) as unknown;
   } catch {
-    return <pre className="font-mono text-xs leading-5 whitespace-pre-wrap">{text}</pre>;
+    return undefined;
   }
 }
 

@@ -24,7 +24,7 @@ export function ProgressBar({ run, className }: { run: Run; className?: string }
       aria-valuemin={0}
       aria-valuemax={100}
       {...(share === null ? {} : { "aria-valuenow": percent })}
-      className={cx("h-1 overflow-hidden rounded-full bg-sunken", className)}
+      className={cx("h-1 overflow-hidden rounded-full bg-line", className)}
     >
       <div
         className={cx("h-full rounded-full transition-[width] duration-300", FILLS[toneOf(run.status)])}

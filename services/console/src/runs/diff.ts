@@ -28,8 +28,7 @@ function furthest(a: string[], b: string[]): Map<number, number>[] | null {
   for (let changes = 0; changes <= Math.min(a.length + b.length, MAX_CHANGES); changes += 1) {
     trace.push(new Map(reach));
     for (let k = -changes; k <= changes; k += 2) {
-      const down = k === -changes || (k !== changes && at(reach, k - 1) < at(reach, k + 1));
-      let x = down ? at(reach, k + 1) : at(reach, k - 1) + 1;
+      let x = comesFromAbove(reach, k, changes) ? at(reach, k + 1) : at(reach, k - 1) + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
       reach.set(k, x);
       if (x >= a.length && x - k >= b.length) return trace;
@@ -44,19 +43,23 @@ function backtrack(a: string[], b: string[], trace: Map<number, number>[]): Diff
   let y = b.length;
   for (let changes = trace.length - 1; changes >= 0; changes -= 1) {
     const reach = trace[changes] ?? new Map<number, number>();
-    const k = x - y;
-    const down = k === -changes || (k !== changes && at(reach, k - 1) < at(reach, k + 1));
-    const fromX = at(reach, down ? k + 1 : k - 1);
-    const fromY = fromX - (down ? k + 1 : k - 1);
-    while (x > fromX && y > fromY && x > 0 && y > 0) {
+    const isAdded = comesFromAbove(reach, x - y, changes);
+    const fromX = changes === 0 ? 0 : at(reach, isAdded ? x - y + 1 : x - y - 1);
+    const same = x - fromX - (isAdded || changes === 0 ? 0 : 1);
+    for (let i = 0; i < same; i += 1) {
       lines.push({ kind: "same", text: a[(x -= 1)] ?? "" });
       y -= 1;
     }
     if (changes === 0) break;
-    if (down) lines.push({ kind: "added", text: b[(y -= 1)] ?? "" });
+    if (isAdded) lines.push({ kind: "added", text: b[(y -= 1)] ?? "" });
     else lines.push({ kind: "removed", text: a[(x -= 1)] ?? "" });
   }
   return lines.reverse();
+}
+
+/** Whether a diagonal is reached best by adding a line rather than by removing one. */
+function comesFromAbove(reach: Map<number, number>, k: number, changes: number): boolean {
+  return k === -changes || (k !== changes && at(reach, k - 1) < at(reach, k + 1));
 }
 
 const at = (reach: Map<number, number>, k: number): number => reach.get(k) ?? -1;

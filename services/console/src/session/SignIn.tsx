@@ -44,7 +44,7 @@ export function SignIn({ onDone }: { onDone: () => void }) {
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    const text = (name: string): string => String(form.get(name) ?? "");
+    const text = (name: string): string => (form.get(name) as string | null) ?? "";
     void attempt(() =>
       withKey ? takeKey(text("key")) : signInWithPassword(text("email"), text("password")),
     );

@@ -9,8 +9,8 @@ export function currentTheme(): Theme {
 
 export function setTheme(theme: Theme): void {
   const { dataset } = document.documentElement;
-  if (theme === "system") delete dataset["theme"];
-  else dataset["theme"] = theme;
+  if (theme === "system") delete dataset.theme;
+  else dataset.theme = theme;
   try {
     if (theme === "system") localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, theme);
