@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
-from runcast import errors
+from runcast import errors, events
 from runcast.cli import logs, output
 from runcast.cli.context import Context, connect
+from runcast.client.clients import Client
+
+LINES, ARTIFACTS = 12, 3
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +37,22 @@ def demo(
             client.create_project(project, slug=project)
         run = client.create_run(project, name="Demo", agent_type="PLANNER")
         client.start_demo(run["id"], interval_s=interval_s)
-        url = client.url
-    if as_json:
-        output.print_json(run)
-    else:
-        output.say(f"runcast: {url}/ui/runs/{run['id']}")
-    if follows:
-        logs.follow_runs(ctx, [run["id"]], logs.Shown(as_json=as_json))
+        if as_json:
+            output.print_json_line(run)
+        else:
+            output.say(f"runcast: {client.url}/ui/runs/{run['id']}")
+        if follows:
+            _show(client, run["id"], logs.Shown(as_json=as_json))
+
+
+def _show(client: Client, run_id: str, shown: logs.Shown) -> None:
+    """Prints the demonstration from its first event on; it leaves the run awaiting feedback, so
+    its end is known by what it is made of."""
+    lines = artifacts = 0
+    for event in client.stream_run(run_id, after=0):
+        if event.type == events.AGENT_LOG:
+            shown.print(logs.entry_of(event))
+            lines += 1
+        artifacts += event.type == events.ARTIFACT_CREATED
+        if lines >= LINES and artifacts >= ARTIFACTS:
+            return

@@ -162,7 +162,7 @@ async def _follow_one(client: AsyncClient, run_id: str, shown: Shown, tail: int 
     stream = client.stream_run(run_id, after=position, log_tail=backfill)
     async for event in stream:
         if event.type == events.AGENT_LOG and event.data["line_number"] > last_line:
-            shown.print(_entry(event))
+            shown.print(entry_of(event))
         elif event.type == events.GAP:
             reason = event.data["reason"]
             output.say(f"runcast: events up to {event.data['to']} are left out ({reason})")
@@ -186,7 +186,7 @@ async def _stored(
         yield entry
 
 
-def _entry(event: events.Event) -> Json:
+def entry_of(event: events.Event) -> Json:
     """A live line as the stored entry that it is."""
     return {"id": event.id, **event.data, "message": event.data.get("line", "")}
 

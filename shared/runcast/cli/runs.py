@@ -1,13 +1,14 @@
 """`runcast runs`: lists, shows, cancels, retries and exports runs."""
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from runcast import artifacts as artifact_files
-from runcast import encoding, rundir
+from runcast import encoding, errors, rundir
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect, project_of, server_of
 from runcast.client.clients import Client
@@ -124,13 +125,16 @@ def export(
     with connect(ctx) as client:
         found = client.get_run(run, project=project_of(run, project))
         target = target or Path(found.get("key") or found["id"])
-        as_zip = target.suffix == ".zip"
-        folder = target.with_suffix("") if as_zip else target
-        folder.mkdir(parents=True)
-        _export(client, found, folder)
-    if as_zip:
-        shutil.make_archive(str(folder), "zip", folder)
-        shutil.rmtree(folder)
+        if target.exists():
+            raise errors.RuncastError(f"{target} is there already")
+        with tempfile.TemporaryDirectory(dir=target.absolute().parent) as draft:
+            folder = Path(draft) / "run"
+            folder.mkdir()
+            _export(client, found, folder)
+            if target.suffix == ".zip":
+                shutil.make_archive(str(target.with_suffix("")), "zip", folder)
+            else:
+                folder.rename(target)
     typer.echo(str(target))
 
 

@@ -1,0 +1,314 @@
+"""The commands that look at runs, with a server and without one."""
+
+import json
+import os
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.commands import RUNCAST, Ran, environment, on_terminal, runcast
+from tests.processes import Up, wait_for
+
+from runcast import Client
+from runcast.ids import uuid7
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, server_environ: dict[str, str]) -> Run:
+    return lambda *arguments: runcast(tmp_path, *arguments, environ=server_environ)
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Run:
+    return lambda *arguments: runcast(tmp_path, *arguments)
+
+
+@pytest.fixture
+def project(client: Client) -> str:
+    slug = f"cli-{str(uuid7())[-12:]}"
+    client.create_project(slug, slug=slug)
+    return slug
+
+
+def made(client: Client, project: str, key: str, *messages: str, **fields: Any) -> str:
+    """A run with these log entries."""
+    made = client.create_run(project, key=key, status="running", **fields)
+    if messages:
+        client.add_logs(made["id"], [{"message": message} for message in messages])
+    return str(made["id"])
+
+
+def test_a_person_finds_every_command_and_its_example(offline: Run) -> None:
+    shown = offline("--help").text
+    for name in ("exec", "logs", "events", "runs", "artifacts", "wait", "sync", "demo", "token"):
+        assert f" {name} " in shown
+        described = offline(name, "--help").text
+        assert "Usage:" in described
+    for name in ("exec", "logs", "events", "wait", "sync", "demo", "token", "doctor"):
+        assert "Example" in offline(name, "--help").text
+
+
+def test_servers_commands_are_there(offline: Run) -> None:
+    shown = offline("--help").text
+    assert all(f" {name} " in shown for name in ("up", "api", "hub", "tailer", "migrate"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nonsense",), 2),
+        (("logs",), 2),
+        (("logs", "x", "--level", "loud"), 2),
+        (("logs", "x", "--grep", "("), 2),
+        (("wait", "x", "--timeout", "soon"), 2),
+        (("logs", "missing"), 5),
+        (("runs", "show", str(uuid7())), 5),
+        (("runs", "ls", "-p", "no-such-project"), 5),
+    ],
+)
+def test_exit_codes_tell_failures_apart(run: Run, arguments: tuple[str, ...], code: int) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (code, b""), ran
+    assert b"Traceback" not in ran.err
+
+
+def test_an_unreachable_server_and_a_wrong_token(tmp_path: Path, local_server: Up) -> None:
+    away = {"RUNCAST_URL": "http://127.0.0.1:9"}
+    ran = subprocess.run(
+        [RUNCAST, "runs", "ls"],
+        cwd=tmp_path,
+        env=environment(away),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, b"127.0.0.1:9" in ran.stderr) == (3, True)
+    wrong = {"RUNCAST_URL": local_server.url, "RUNCAST_TOKEN": "rc_wrong"}
+    assert runcast(tmp_path, "runs", "ls", environ=wrong).code == 4
+
+
+def test_flags_before_the_command_name_the_server(tmp_path: Path, local_server: Up) -> None:
+    token = local_server.credentials["token"]
+    ran = runcast(tmp_path, "--url", local_server.url, "--token", token, "token")
+    assert ran.text == f"{token}\n"
+
+
+def test_token_reads_the_local_credentials(local_server: Up) -> None:
+    ran = runcast(local_server.directory, "token", "--json")
+    assert json.loads(ran.out)["token"] == local_server.credentials["token"]
+
+
+def test_logs_prints_tails_and_filters(run: Run, client: Client, project: str) -> None:
+    run_id = made(client, project, "r", *(f"line {n}" for n in range(1_500)))
+    client.add_log(run_id, message="careful", level="warning", agent_name="Idea")
+    assert len(run("logs", "r", "-p", project).text.splitlines()) == 1_501
+    assert run("logs", run_id, "-n", "2").text == "line 1499\n[Idea] careful\n"
+    assert len(run("logs", run_id, "-n", "1200").text.splitlines()) == 1_200
+    assert run("logs", run_id, "--level", "warning").text == "[Idea] careful\n"
+    assert run("logs", run_id, "--grep", "^line 7$").text == "line 7\n"
+    assert run("logs", run_id, "--since", "2999-01-01").text == ""
+    [entry] = [
+        json.loads(line) for line in run("logs", run_id, "-n", "1", "--json").out.splitlines()
+    ]
+    assert (entry["message"], entry["line_number"], entry["level"]) == ("careful", 1_501, "warning")
+
+
+def test_following_shows_what_was_and_what_comes_and_ends_with_the_runs(
+    tmp_path: Path, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    first = made(client, project, "first", "a1")
+    second = made(client, project, "second", "b1")
+    with subprocess.Popen(
+        [RUNCAST, "logs", "-f", "first", "second", "-p", project],
+        cwd=tmp_path,
+        env=environment(server_environ),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        shown = {process.stdout.readline(), process.stdout.readline()}
+        assert shown == {"first  | a1\n", "second | b1\n"}
+        client.add_log(first, message="a2")
+        assert process.stdout.readline() == "first  | a2\n"
+        client.add_log(second, message="b2")
+        assert process.stdout.readline() == "second | b2\n"
+        client.update_run(first, status="completed")
+        client.update_run(second, status="failed")
+        assert process.stdout.read() == ""
+        assert process.wait(20) == 0
+
+
+def test_following_a_run_without_lines_misses_none(
+    tmp_path: Path, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    run_id = made(client, project, "quiet")
+    with subprocess.Popen(
+        [RUNCAST, "logs", "-f", run_id],
+        cwd=tmp_path,
+        env=environment(server_environ),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        client.add_logs(run_id, [{"message": str(n)} for n in range(100)])
+        client.update_run(run_id, status="completed")
+        assert process.stdout.read().splitlines() == [str(n) for n in range(100)]
+
+
+def test_foreign_text_can_not_command_a_terminal(
+    tmp_path: Path, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    run_id = made(
+        client, project, "evil", "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[6n", name="\x1b[2Jx"
+    )
+    shown = on_terminal(tmp_path, "logs", run_id, environ=server_environ).out
+    assert shown == b"\x1b[31mred\x1b[0m\r\n"
+    listed = on_terminal(tmp_path, "runs", "show", run_id, environ=server_environ).out
+    assert b"\x1b[2J" not in listed
+
+
+def test_runs_are_listed_shown_cancelled_and_retried(
+    run: Run, client: Client, project: str
+) -> None:
+    run_id = made(client, project, "r", name="A name")
+    assert "A name" in run("runs", "ls", "-p", project).text
+    page = json.loads(run("runs", "ls", "-p", project, "--json").out)
+    assert ([each["key"] for each in page["runs"]], page["total"]) == (["r"], 1)
+    assert json.loads(run("runs", "show", "r", "-p", project, "--json").out)["id"] == run_id
+    assert run("runs", "cancel", "r", "-p", project).text == "r cancelled\n"
+    again = json.loads(run("runs", "retry", "r", "-p", project, "--json").out)
+    assert (again["attempt"], again["retry_of"]) == (2, run_id)
+
+
+def test_a_run_is_exported_whole(tmp_path: Path, run: Run, client: Client, project: str) -> None:
+    run_id = made(client, project, "r", "one", "two")
+    client.create_artifact(run_id, "outline", {"a": 1})
+    client.create_artifact(run_id, "outline", {"a": 2})
+    assert run("runs", "export", "r", "-p", project, "-o", "out").text == "out\n"
+    assert (tmp_path / "out" / "logs.txt").read_text() == "one\ntwo\n"
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["id"] == run_id
+    assert len((tmp_path / "out" / "logs.ndjson").read_bytes().splitlines()) == 2
+    kept = tmp_path / "out" / "artifacts" / "outline"
+    assert [json.loads((kept / f"v{n}.json").read_bytes()) for n in (1, 2)] == [{"a": 1}, {"a": 2}]
+    assert run("runs", "export", "r", "-p", project, "-o", "out.zip").code == 0
+    assert (tmp_path / "out.zip").read_bytes()[:2] == b"PK"
+
+
+def test_artifacts_are_kept_listed_and_fetched(
+    tmp_path: Path, run: Run, client: Client, project: str
+) -> None:
+    made(client, project, "r")
+    (tmp_path / "notes.md").write_text("# notes\n")
+    assert run("artifacts", "put", "r", "notes", "notes.md", "-p", project).code == 0
+    [kept] = json.loads(run("artifacts", "ls", "r", "-p", project, "--json").out)["artifacts"]
+    assert (kept["step_name"], kept["version"]) == ("notes", 1)
+    assert run("artifacts", "get", kept["id"]).out == b"# notes\n"
+
+
+def test_events_are_listed_and_followed(
+    tmp_path: Path, run: Run, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    run_id = made(client, project, "r", "line")
+    listed = [json.loads(line) for line in run("events", project, "--json").out.splitlines()]
+    assert [each["id"] for each in listed] == list(range(1, len(listed) + 1))
+    with subprocess.Popen(
+        [RUNCAST, "events", "-f", project, "--after", "0", "--logs", "all", "--json"],
+        cwd=tmp_path,
+        env=environment(server_environ),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        seen = [json.loads(process.stdout.readline()) for _ in listed]
+        assert [(each["id"], each["type"]) for each in seen] == [
+            (each["id"], each["type"]) for each in listed
+        ]
+        client.add_log(run_id, message="live")
+        assert json.loads(process.stdout.readline())["data"]["line"] == "live"
+        process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ({"status": "completed"}, 0),
+        ({"status": "failed", "error": "no"}, 1),
+        ({"status": "cancelled"}, 130),
+        ({"status": "failed", "result": {"exit_code": 7}}, 7),
+    ],
+)
+def test_wait_exits_as_the_run_did(
+    tmp_path: Path,
+    run: Run,
+    client: Client,
+    project: str,
+    server_environ: dict[str, str],
+    end: dict[str, Any],
+    code: int,
+) -> None:
+    run_id = made(client, project, "r")
+    with subprocess.Popen(
+        [RUNCAST, "wait", "r", "-p", project], cwd=tmp_path, env=environment(server_environ)
+    ) as process:
+        time.sleep(0.5)
+        assert process.poll() is None
+        client.update_run(run_id, **end)
+        assert process.wait(20) == code
+    assert run("wait", "r", "-p", project).code == code
+
+
+def test_wait_gives_up(run: Run, client: Client, project: str) -> None:
+    made(client, project, "r")
+    assert run("wait", "r", "-p", project, "--timeout", "300ms").code == 124
+
+
+def test_the_demo_plays_to_its_end(run: Run, client: Client) -> None:
+    ran = run("demo", "--interval", "0.02")
+    assert (ran.code, len(ran.text.splitlines())) == (0, 12), ran
+    newest = client.list_runs("demo", limit=1)["runs"][0]
+    assert newest["status"] == "completed"
+    kept = {each["step_name"] for each in client.get_run(newest["id"])["artifacts"]}
+    assert kept == {"idea", "topic_critic", "outline"}
+
+
+def test_directories_are_enough(tmp_path: Path, offline: Run) -> None:
+    assert offline("exec", "--run", "one", "--", "sh", "-c", "echo a; echo b; exit 2").code == 2
+    assert "failed" in offline("runs", "ls").text
+    shown = json.loads(offline("runs", "show", "one", "--json").out)
+    assert (shown["status"], shown["result"]) == ("failed", {"exit_code": 2})
+    assert offline("logs", "one", "-n", "3").text.splitlines()[:2] == ["a", "b"]
+    assert offline("logs", "-f", "one").text.startswith("a\nb\n")
+    assert json.loads(offline("runs", "ls", "--json").out)["total"] == 1
+
+
+def test_following_a_directory_shows_it_grow(tmp_path: Path, offline: Run) -> None:
+    command = [RUNCAST, "exec", "--run", "grows", "--", "sh", "-c", "echo a; sleep 1; echo b"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL):
+        status = tmp_path / "runs" / "grows" / "status.json"
+        wait_for(status.exists, "the run's directory")
+        assert offline("logs", "-f", "grows").text.splitlines()[:2] == ["a", "b"]
+
+
+def test_the_doctor_names_what_is_wrong(
+    tmp_path: Path, run: Run, local_server: Up, server_environ: dict[str, str]
+) -> None:
+    assert run("doctor").code == 0
+    (tmp_path / "runs" / "bad").mkdir(parents=True)
+    (tmp_path / "runs" / "bad" / "run.json").write_text("{}")
+    (tmp_path / ".runcast").mkdir()
+    credentials = tmp_path / ".runcast" / "credentials.json"
+    credentials.write_text(json.dumps(local_server.credentials))
+    os.chmod(credentials, stat.S_IRUSR | stat.S_IWUSR | stat.S_IROTH)
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    findings = json.loads(ran.out)["findings"]
+    texts = [each["text"] for each in findings if each["state"] != "ok"]
+    assert any("bad/run.json: id is missing" in text for text in texts)
+    assert any("others may read" in text for text in texts)
+    away = runcast(tmp_path, "doctor", environ={"RUNCAST_URL": "http://127.0.0.1:9"})
+    assert (away.code, "runcast up" in away.text) == (1, True)
