@@ -1,7 +1,8 @@
 /* A load client for event streams: opens many connections, reads as fast as it can, counts frames.
  *
- *   client HOST PORT N TOKEN PATH [PATH ...]
+ *   client [-s] HOST PORT N TOKEN PATH [PATH ...]
  *
+ * With -s every connection stalls: it reads the head of its answer and then nothing more.
  * The connections take the paths in turn. Every 50 ms one JSON line on standard output:
  *   {"connected": n, "closed": n, "frames": n, "bytes": n}
  * A frame is counted where two line feeds meet, which happens once in each. Reading stops at the end of
@@ -33,7 +34,7 @@ struct connection {
 };
 
 static uint64_t frames, bytes;
-static int connected, closed_count;
+static int connected, closed_count, stalls;
 static char buffer[BUFFER + 1];
 
 static double now(void) {
@@ -84,6 +85,7 @@ static int drain(struct connection *c) {
                 connected++;
             }
             count(c, buffer, length);
+            if (stalls && c->is_open) return 1;
             if (length < BUFFER) return 0;
         } else if (length < 0 && errno == EAGAIN) {
             return 0;
@@ -104,8 +106,9 @@ static int turn(int epoll, int timeout_ms) {
     int ready = epoll_wait(epoll, events, MAX_EVENTS, timeout_ms);
     for (int i = 0; i < ready; i++) {
         struct connection *c = events[i].data.ptr;
-        if (drain(c) < 0) {
-            epoll_ctl(epoll, EPOLL_CTL_DEL, c->fd, NULL);
+        int outcome = drain(c);
+        if (outcome != 0) epoll_ctl(epoll, EPOLL_CTL_DEL, c->fd, NULL);
+        if (outcome < 0) {
             close(c->fd);
             closed_count++;
         }
@@ -114,8 +117,13 @@ static int turn(int epoll, int timeout_ms) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "-s") == 0) {
+        stalls = 1;
+        argc--;
+        argv++;
+    }
     if (argc < 6) {
-        fprintf(stderr, "usage: client HOST PORT N TOKEN PATH [PATH ...]\n");
+        fprintf(stderr, "usage: client [-s] HOST PORT N TOKEN PATH [PATH ...]\n");
         return 2;
     }
     struct rlimit files = {1 << 20, 1 << 20};

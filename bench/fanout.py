@@ -21,7 +21,9 @@ LINE = "x" * 91
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--connections", type=int, default=500)
     parser.add_argument("--idle", type=int, default=5000)
     options = parser.parse_args()
@@ -93,7 +95,9 @@ def burst(one: Server, clients: Load, run_id: str, connections: int) -> str:
     seconds = time.monotonic() - begin
     micros = (one.cpu_seconds() - cpu) / deliveries * 1e6
     rate = deliveries / seconds
-    return f"burst   {rate:12,.0f} deliveries/s, {micros:.2f} us of server CPU each ({seconds:.1f} s)"
+    return (
+        f"burst   {rate:12,.0f} deliveries/s, {micros:.2f} us of server CPU each ({seconds:.1f} s)"
+    )
 
 
 def idle(one: Server, connections: int) -> str:

@@ -155,12 +155,18 @@ class Load:
 
 @contextlib.contextmanager
 def load(
-    one: Server, connections: int, paths: Sequence[str], *, settles: bool = True
+    one: Server,
+    connections: int,
+    paths: Sequence[str],
+    *,
+    settles: bool = True,
+    stalls: bool = False,
 ) -> Iterator[Load]:
     """`connections` streams, taking `paths` in turn; all open and silent when this yields, unless
-    `settles` is false: then they have just begun to connect."""
+    `settles` is false: then they have just begun to connect. With `stalls` they read nothing."""
     binary = _client()
-    command = [binary, "127.0.0.1", str(one.port), str(connections), one.token, *paths]
+    flags = ["-s"] if stalls else []
+    command = [binary, *flags, "127.0.0.1", str(one.port), str(connections), one.token, *paths]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     started = Load(process)
     reader = threading.Thread(target=started.read, daemon=True)
