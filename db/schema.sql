@@ -417,6 +417,14 @@ BEGIN
         SELECT s.run_id, s.source FROM log_sources s WHERE s.project_id = project LIMIT batch);
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone > 0 THEN RETURN gone; END IF;
+    WITH chosen AS (
+        DELETE FROM tasks WHERE id IN (
+            SELECT t.id FROM tasks t WHERE t.project_id = project ORDER BY t.parent_id NULLS LAST
+            LIMIT batch) RETURNING id)
+    INSERT INTO tombstones SELECT id FROM chosen ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF gone > 0 THEN RETURN gone; END IF;
+    DELETE FROM queue_counts WHERE project_id = project;
     UPDATE runs SET retry_of = NULL WHERE project_id = project AND retry_of IS NOT NULL;
     WITH chosen AS (
         DELETE FROM runs WHERE id IN (

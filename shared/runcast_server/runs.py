@@ -21,6 +21,9 @@ COLUMNS = (
 
 MEMBERS = tuple(COLUMNS.split(", "))
 
+PLANNER = "PLANNER"
+"""The type of agents that work on tasks; all others work on subtasks."""
+
 IS_ACTIVE = "(status = 'running' OR (status = 'awaiting_feedback' AND started_at IS NOT NULL))"
 """SQL: running, or waiting for a person in the middle of its work."""
 
@@ -33,6 +36,14 @@ def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("created_at", "started_at", "finished_at", "updated_at"):
         run[name] = in_milliseconds(run[name])
     return run
+
+
+def work_ids(run: Mapping[str, Any]) -> dict[str, str]:
+    """What a run works on, as its events say it: a planner's on a task, every other's on a subtask."""
+    if run["task_id"] is None:
+        return {}
+    name = "task_id" if run["agent_type"] == PLANNER else "subtask_id"
+    return {name: str(run["task_id"])}
 
 
 def in_milliseconds(moment: datetime | None) -> str | None:

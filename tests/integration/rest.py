@@ -86,6 +86,7 @@ async def serving(
                 headers={"Authorization": f"Bearer {token}"},
             )
         )
+        stack.push_async_callback(built.app.state.api.people.requests.close)
         yield Rest(client, built, resources)
 
 

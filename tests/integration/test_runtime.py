@@ -197,9 +197,7 @@ async def test_only_workers_report_and_only_administrators_look(rest: Rest) -> N
     )
     assert made.status_code == 201, made.text
     plain = await rest.admin.post("/projects/demo/keys", json={"name": "p", "role": "owner"})
-    worker, key = (
-        {"Authorization": f"Bearer {each.json()['token']}"} for each in (made, plain)
-    )
+    worker, key = ({"Authorization": f"Bearer {each.json()['token']}"} for each in (made, plain))
     person = rest.person("somebody")
     status = {"agent_type": "runner", "status": "IDLE"}
     for headers, expected in ((worker, (202, 200)), (key, (403, 403)), (person, (403, 403))):
@@ -228,9 +226,10 @@ async def test_a_breaker_that_opens_and_closes_is_told_once_each(rest: Rest) -> 
     assert page["events"][0]["metadata"] == {"circuit_reason": "5 failures"}
     glance = await get(rest, "/admin/runtime/status")
     assert glance["degraded"] == ["breaker_open"]
-    assert glance["degraded_by"][0] | {"worker_id": "w1", "reason": "5 failures"} == glance[
-        "degraded_by"
-    ][0]
+    assert (
+        glance["degraded_by"][0] | {"worker_id": "w1", "reason": "5 failures"}
+        == glance["degraded_by"][0]
+    )
 
 
 async def test_the_status_names_routes_stale_workers_and_counts(rest: Rest) -> None:
@@ -356,7 +355,9 @@ async def test_unwritable_runtime_events_leave_everything_else_working(
     """Reported over HTTP and in the middle of an ingest batch, with a table that takes nothing."""
     rest, board = running, Board(running)
     await asyncio.to_thread(
-        run_sql, database_url, "ALTER TABLE runtime_events ADD CONSTRAINT shut CHECK (false) NOT VALID"
+        run_sql,
+        database_url,
+        "ALTER TABLE runtime_events ADD CONSTRAINT shut CHECK (false) NOT VALID",
     )
     failed = counted("runcast_runtime_write_failures_total")
     dropped = counted("runcast_runtime_events_dropped_total")
@@ -383,7 +384,9 @@ async def test_unwritable_runtime_events_leave_everything_else_working(
     assert counted("runcast_runtime_write_failures_total") >= failed + 2
     rejects = await get(rest, "/admin/ingest/rejects")
     assert rejects["rejects"] == []
-    await asyncio.to_thread(run_sql, database_url, "ALTER TABLE runtime_events DROP CONSTRAINT shut")
+    await asyncio.to_thread(
+        run_sql, database_url, "ALTER TABLE runtime_events DROP CONSTRAINT shut"
+    )
     await report(rest, event(reason_code="AGAIN"))
     page = await get(rest, "/admin/runtime/events")
     assert [each["reason_code"] for each in page["events"]] == ["AGAIN"]
@@ -427,29 +430,32 @@ async def test_the_stream_shows_a_snapshot_and_then_what_changes(running: Rest) 
     rest = running
     await put_status(rest, "w1")
     headers = dict(rest.admin.headers)
-    async with listening(rest) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
-        async with aconnect_sse(client, "GET", "/admin/stream", timeout=30) as source:
-            assert source.response.headers["content-type"].startswith("text/event-stream")
-            assert source.response.headers["x-accel-buffering"] == "no"
-            frames = source.aiter_sse()
-            first = await anext(frames)
-            assert first.event == "snapshot"
-            assert first.json()["workers"][0]["worker_id"] == "w1"
-            assert first.id == ""
-            wanted = {"runtime:event", "worker:status_changed", "queue:counts"}
-            await put_status(rest, "w1", status="DEGRADED", circuit_open=True)
-            await report(rest, event(reason_code="LIVE"))
-            await Board(rest).task({"title": "a"})
-            seen: dict[str, list[Any]] = {}
-            async with asyncio.timeout(20):
-                while not (wanted <= seen.keys() and len(seen["runtime:event"]) == 2):
-                    frame = await anext(frames)
-                    seen.setdefault(frame.event, []).append(frame.json())
-            told = [each["reason_code"] for each in seen["runtime:event"]]
-            assert sorted(told) == ["BREAKER_OPENED", "LIVE"]
-            assert seen["worker:status_changed"][-1]["circuit_open"] is True
-            assert seen["queue:counts"][-1]["queue"]["PENDING"]["count"] == 1
-            await rest.service.drain(1.0)
-            async with asyncio.timeout(20):
-                rest_of_it = [frame async for frame in frames]
-            assert (rest_of_it[-1].event, rest_of_it[-1].json()) == ("bye", {"reason": "shutdown"})
+    async with (
+        listening(rest) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as client,
+        aconnect_sse(client, "GET", "/admin/stream", timeout=30) as source,
+    ):
+        assert source.response.headers["content-type"].startswith("text/event-stream")
+        assert source.response.headers["x-accel-buffering"] == "no"
+        frames = source.aiter_sse()
+        first = await anext(frames)
+        assert first.event == "snapshot"
+        assert first.json()["workers"][0]["worker_id"] == "w1"
+        assert first.id == ""
+        wanted = {"runtime:event", "worker:status_changed", "queue:counts"}
+        await put_status(rest, "w1", status="DEGRADED", circuit_open=True)
+        await report(rest, event(reason_code="LIVE"))
+        await Board(rest).task({"title": "a"})
+        seen: dict[str, list[Any]] = {}
+        async with asyncio.timeout(20):
+            while not (wanted <= seen.keys() and len(seen["runtime:event"]) == 2):
+                frame = await anext(frames)
+                seen.setdefault(frame.event, []).append(frame.json())
+        told = [each["reason_code"] for each in seen["runtime:event"]]
+        assert sorted(told) == ["BREAKER_OPENED", "LIVE"]
+        assert seen["worker:status_changed"][-1]["circuit_open"] is True
+        assert seen["queue:counts"][-1]["queue"]["PENDING"]["count"] == 1
+        await rest.service.drain(1.0)
+        async with asyncio.timeout(20):
+            rest_of_it = [frame async for frame in frames]
+        assert (rest_of_it[-1].event, rest_of_it[-1].json()) == ("bye", {"reason": "shutdown"})

@@ -189,9 +189,7 @@ async def test_a_circle_through_ten_tasks_is_refused(board: Board) -> None:
         body = {"depends_on": [ids[place - 1]]}
         changed = await board.send("PATCH", f"/subtasks/{ids[place]}", 200, json=body)
         assert changed["status"] == "BLOCKED"
-    refused = await board.send(
-        "PATCH", f"/subtasks/{ids[0]}", 422, json={"depends_on": [ids[9]]}
-    )
+    refused = await board.send("PATCH", f"/subtasks/{ids[0]}", 422, json={"depends_on": [ids[9]]})
     assert "circle" in refused["detail"]
     assert (await board.send("GET", f"/subtasks/{ids[0]}", 200))["status"] == "PENDING"
 

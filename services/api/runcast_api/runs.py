@@ -43,6 +43,13 @@ WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
 
+# By as much as it was taken for, or up to the next promised heartbeat. Too late is too late.
+_EXTEND_LEASE = """
+UPDATE tasks SET lease_expires_at =
+    clock_timestamp() + make_interval(secs => greatest(lease_seconds, $2 * 1.5))
+WHERE run_id = $1 AND status = 'IN_PROGRESS' AND lease_expires_at > clock_timestamp()
+"""
+
 
 class RunNew(BaseModel):
     """What a run is made of; every member has a default."""
@@ -186,7 +193,7 @@ async def create(
     if row is None:
         return await _existing(transaction.connection, project_id, new), False
     run = runs.as_json(row)
-    created = {"run": run, "at": in_milliseconds(now)}
+    created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
     transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
     _tell_agent(transaction, run)
     return run, True
@@ -303,9 +310,10 @@ def _tell(
     at: str | None,
 ) -> None:
     project_id, run_id = UUID(new["project_id"]), UUID(new["id"])
+    ids = runs.work_ids(new)
 
     def emit(type: str, data: dict[str, Any]) -> None:
-        transaction.emit(project_id, frames.event(type, data | {"at": at}, run_id=run_id))
+        transaction.emit(project_id, frames.event(type, ids | data | {"at": at}, run_id=run_id))
 
     if "current_step" in changed:
         steps = {"old_step": old["current_step"], "new_step": new["current_step"]}
@@ -325,7 +333,7 @@ def _tell(
 def _tell_agent(transaction: Transaction, run: dict[str, Any]) -> None:
     if run["status"] in _AGENT_EVENTS:
         type, members = _AGENT_EVENTS[run["status"]]
-        data = {"run": run} | {name: run[name] for name in members}
+        data = runs.work_ids(run) | {"run": run} | {name: run[name] for name in members}
         run_id = UUID(run["id"])
         transaction.emit(UUID(run["project_id"]), frames.event(type, data, run_id=run_id))
 
@@ -356,17 +364,20 @@ async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None)
 
 
 async def heartbeat(transaction: Transaction, run_id: UUID, beat: Heartbeat) -> dict[str, Any]:
-    """Notes a sign of life; answers whether the worker should stop."""
-    status = await transaction.connection.fetchval(
+    """Notes a sign of life, and extends the lease of the subtask that the run works on; answers whether
+    the worker should stop."""
+    row = await transaction.connection.fetchrow(
         """UPDATE runs SET heard_at = clock_timestamp(), is_watched = true,
                expected_at = clock_timestamp() + make_interval(secs => $2)
-           WHERE id = $1 RETURNING status""",
+           WHERE id = $1 RETURNING status, task_id""",
         run_id,
         beat.expect_next_in_s,
     )
-    if status is None:
+    if row is None:
         raise NotFound(f"no run '{run_id}'")
-    return {"status": status, "cancelled": status == "cancelled"}
+    if row["task_id"] is not None and row["status"] not in TERMINAL_STATUSES:
+        await transaction.connection.execute(_EXTEND_LEASE, run_id, beat.expect_next_in_s)
+    return {"status": row["status"], "cancelled": row["status"] == "cancelled"}
 
 
 async def show(connection: Connection, run_id: UUID) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from runcast_api.board import subtask as subtask_object
 from runcast_api.board.board import RUNCAST, Json, changing
 from runcast_api.board.leases import DEFAULT_LEASE_SECONDS, LeaseSeconds
 from runcast_api.board.subtask import Subtask
-from runcast_api.board.turns import Turns
+from runcast_api.board.turns import Queue, Turns
 from runcast_api.fields import Name
 from runcast_api.idempotency import Once
 from runcast_api.runs import Run
@@ -172,7 +172,7 @@ async def _take(
 def _tell_run(transaction: Transaction, project_id: UUID, run: Json) -> None:
     """The events of a run that starts as it is made (`runs.create` tells the same of one)."""
     ids = {"run_id": UUID(run["id"])}
-    about = {"subtask_id": run["task_id"]}
+    about = runs.work_ids(run)
     transaction.emit(
         project_id,
         frames.event("run:created", about | {"run": run, "at": run["created_at"]}, **ids),
@@ -181,11 +181,11 @@ def _tell_run(transaction: Transaction, project_id: UUID, run: Json) -> None:
 
 
 async def claim_fairly(
-    eventlog: EventLog, turns: Turns, projects: Sequence[UUID], wanted: ClaimWanted, once: Once
+    eventlog: EventLog, turns: Turns, queues: Sequence[Queue], wanted: ClaimWanted, once: Once
 ) -> Given | None:
-    """The next subtask of the first of these projects that has one; None where there is none to ask."""
+    """The next subtask of the project whose turn it is; None where there is none to ask."""
     given = None
-    for project_id in projects:
+    for project_id in turns.in_order(queues):
         with turns.taken(project_id):
             given = await claim(eventlog, Claim(project_id, wanted, once))
         if given.answer is not NOTHING:

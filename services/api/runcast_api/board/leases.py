@@ -18,7 +18,7 @@ from runcast_api.board import subtasks
 from runcast_api.board.board import RUNCAST, Board, Json, changing
 from runcast_api.board.subtask import COLUMNS, as_json
 from runcast_api.fields import Name
-from runcast_server.db import Connection, Pool, acquire
+from runcast_server.db import Pool, acquire
 from runcast_server.errors import Conflict
 from runcast_server.eventlog import EventLog, Transaction
 
@@ -34,10 +34,6 @@ UPDATE tasks t SET lease_seconds = $3, lease_expires_at = clock_timestamp() + ma
 WHERE t.id = $1 AND t.worker_id = $2 AND t.status = 'IN_PROGRESS'
   AND (t.lease_expires_at IS NULL OR t.lease_expires_at > clock_timestamp())
 RETURNING {COLUMNS}
-"""
-_EXTEND_BY_RUN = """
-UPDATE tasks SET lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
-WHERE run_id = $1 AND status = 'IN_PROGRESS' AND lease_expires_at > clock_timestamp()
 """
 _EXPIRED = """
 SELECT project_id, id FROM tasks WHERE lease_expires_at <= statement_timestamp()
@@ -82,11 +78,6 @@ async def extend(transaction: Transaction, subtask_id: UUID, wanted: LeaseWanted
     if subtask["worker_id"] != wanted.worker_id:
         raise Conflict(f"the subtask is with the worker {subtask['worker_id']!r}")
     raise Conflict(f"the lease ended at {subtask['lease_expires_at']}")
-
-
-async def extend_by_run(connection: Connection, run_id: UUID) -> None:
-    """A run was heard of: the lease under which it works counts from now. Too late is too late."""
-    await connection.execute(_EXTEND_BY_RUN, run_id)
 
 
 def delay_seconds(attempt: int) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from runcast_server.auth import Principal, Role
@@ -23,13 +23,30 @@ WITH RECURSIVE queues AS (
 SELECT q.project_id,
     coalesce((SELECT number FROM queue_counts c
               WHERE c.project_id = q.project_id AND c.status = 'IN_PROGRESS'), 0) AS at_work,
-    (SELECT extract(epoch FROM max(t.claimed_at))::float8 FROM tasks t
-     WHERE t.project_id = q.project_id AND t.claimed_at IS NOT NULL) AS last_claimed
+    coalesce((SELECT extract(epoch FROM max(t.claimed_at))::float8 FROM tasks t
+              WHERE t.project_id = q.project_id AND t.claimed_at IS NOT NULL), 0) AS last_claimed
 FROM queues q JOIN projects p ON p.id = q.project_id AND p.deleted_at IS NULL
 WHERE ($1 OR p.id = $2 OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id
            AND m.user_id = $3 AND role_rank(m.role) >= role_rank('reporter')))
   AND EXISTS (SELECT FROM tasks t WHERE t.project_id = p.id AND t.queued_at <= statement_timestamp())
 """
+
+
+class Queue(NamedTuple):
+    """A project with something to claim: how many of its subtasks are at work, and when it was last asked
+    (Unix time; 0: never)."""
+
+    project_id: UUID
+    at_work: int
+    last_claimed: float
+
+
+async def queues(connection: Connection, caller: Principal) -> list[Queue]:
+    """The projects with something to claim in which the caller may work."""
+    may_work = caller.role is not None and caller.role >= Role.REPORTER
+    key_project = caller.project_id if may_work else None
+    rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
+    return [Queue(*row) for row in rows]
 
 
 @dataclass(eq=False)
@@ -39,15 +56,12 @@ class Turns:
 
     on_their_way: Counter[UUID] = field(default_factory=Counter)
 
-    async def projects(self, connection: Connection, caller: Principal) -> list[UUID]:
-        """The projects with something to claim in which the caller may work, the next one first."""
-        may_work = caller.role is not None and caller.role >= Role.REPORTER
-        key_project = caller.project_id if may_work else None
-        rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
-        return [row["project_id"] for row in sorted(rows, key=self._turn)]
+    def in_order(self, queues: Sequence[Queue]) -> list[UUID]:
+        """The projects, the one whose turn it is first."""
+        return [queue.project_id for queue in sorted(queues, key=self._turn)]
 
-    def _turn(self, row: Any) -> tuple[int, float]:
-        return row["at_work"] + self.on_their_way[row["project_id"]], row["last_claimed"] or 0.0
+    def _turn(self, queue: Queue) -> tuple[int, float]:
+        return queue.at_work + self.on_their_way[queue.project_id], queue.last_claimed
 
     @contextlib.contextmanager
     def taken(self, project_id: UUID) -> Iterator[None]:

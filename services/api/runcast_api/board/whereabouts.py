@@ -9,7 +9,8 @@ from runcast_server import access
 from runcast_server.access import ProjectAccess, as_uuid
 from runcast_server.auth import Principal, Role
 from runcast_server.db import Connection, Database
-from runcast_server.errors import NotFound
+from runcast_server.errors import Invalid, NotFound
+from runcast_server.runs import PLANNER
 
 REMEMBERED_SECONDS = 3.0
 REMEMBERED_PROJECTS = 10_000
@@ -47,6 +48,22 @@ async def _find(
     if id is None or project_id is None:
         raise NotFound(absent)
     return id, await access.inside(connection, caller, project_id, absent, needs)
+
+
+async def require_work(
+    connection: Connection, project_id: UUID, agent_type: str | None, task_id: UUID | None
+) -> None:
+    """Raises `Invalid` unless a run of this type may work on that: a planner on a task of the project,
+    every other agent on a subtask."""
+    if task_id is None:
+        return
+    is_planner = agent_type == PLANNER
+    is_task = await connection.fetchval(
+        "SELECT parent_id IS NULL FROM tasks WHERE id = $1 AND project_id = $2", task_id, project_id
+    )
+    if is_task is None or is_task != is_planner:
+        what = "task" if is_planner else "subtask"
+        raise Invalid.of("body.task_id", f"no {what} '{task_id}' in this project")
 
 
 class Workplaces:

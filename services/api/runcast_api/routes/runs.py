@@ -12,6 +12,7 @@ from starlette.responses import Response
 from runcast_api import artifacts, demo, progress, run_lists, runs
 from runcast_api.answers import Answer, answer
 from runcast_api.artifacts import Artifact
+from runcast_api.board import whereabouts
 from runcast_api.bodies import JsonRoute
 from runcast_api.idempotency import OnceOnly, render
 from runcast_api.pagination import CursorText, Limit
@@ -51,10 +52,12 @@ async def create_run(
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, Role.REPORTER)
 
+    new = body or RunNew()
+
     async def change(transaction: Transaction) -> Answer:
-        run, is_new = await runs.create(
-            transaction, found.id, body or RunNew(), created_by=caller.user_id
-        )
+        connection = transaction.connection
+        await whereabouts.require_work(connection, found.id, new.agent_type, new.task_id)
+        run, is_new = await runs.create(transaction, found.id, new, created_by=caller.user_id)
         return Answer(run, 201 if is_new else 200)
 
     return await once.commit(api.resources.eventlog, found.id, change)
