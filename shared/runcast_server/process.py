@@ -26,6 +26,7 @@ from runcast_server.db import open_database
 from runcast_server.eventlog import EventLog
 from runcast_server.explained import ExplainedError
 from runcast_server.front import Front
+from runcast_server.protocol import Protocol
 from runcast_server.publisher import Publisher
 from runcast_server.service import Build, Resources, Service
 from runcast_server.settings import ProcessSettings, ServerSettings
@@ -218,7 +219,7 @@ def _config(front: Front, grace_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         front,
         loop="none",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,
