@@ -9,7 +9,8 @@ export interface Worker {
   last_heartbeat: string;
   current_task_id: string | null;
   metadata: Record<string, unknown>;
-  active_route?: { provider?: string | null; model?: string | null } | string | null;
+  is_stale: boolean;
+  active_route: { provider: string | null; model: string | null } | null;
   updated_at: string;
 }
 
@@ -20,14 +21,11 @@ export interface QueueCount {
 
 export interface RuntimeStatus {
   workers: Worker[];
-  queue: Record<string, QueueCount | number>;
-  degraded: DegradedFlag[];
+  queue: Record<string, QueueCount>;
+  /** `breaker_open`, `worker_stale`, `task_stuck`. */
+  degraded: string[];
   last_event_at: string | null;
 }
-
-export type DegradedFlag =
-  | string
-  | { flag: string; worker_id?: string | null; subtask_id?: string | null; reason?: string | null };
 
 export interface RuntimeEvent {
   id: string;
@@ -43,9 +41,9 @@ export interface RuntimeEvent {
 
 export interface RuntimeTask {
   id: string;
-  subtask_id?: string;
   task_id: string;
-  project_id: string;
+  /** The project's short name. */
+  project: string;
   title: string;
   status: SubtaskStatus;
   error: string | null;
@@ -53,6 +51,8 @@ export interface RuntimeTask {
   worker_id: string | null;
   lease_expires_at: string | null;
   updated_at: string;
-  latest_event?: RuntimeEvent | null;
-  latest_runtime_event?: RuntimeEvent | null;
+  run_id: string | null;
+  /** Why it counts as stuck, or null. */
+  stuck: string | null;
+  latest_event: RuntimeEvent | null;
 }

@@ -1,9 +1,9 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, createContext, useContext } from "react";
+import { type ReactNode, createContext, useContext, useState } from "react";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { SignIn } from "./SignIn";
-import { type Me, whoAmI } from "./session";
+import { type Me, redeemCode, whoAmI } from "./session";
 
 const SessionContext = createContext<Me | null>(null);
 
@@ -18,15 +18,19 @@ export const SESSION = ["session"] as const;
 /** Shows the page to whoever is signed in, and the way in to everybody else. */
 export function SessionProvider({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
+  const [refused, setRefused] = useState<string | null>(null);
   const session = useQuery({
     queryKey: SESSION,
-    queryFn: whoAmI,
+    queryFn: async () => {
+      await redeemCode().catch((error: unknown) => setRefused((error as Error).message));
+      return whoAmI();
+    },
     staleTime: Infinity,
     retry: (failures) => failures < 20,
     retryDelay: 1_500,
   });
   if (session.data === null) {
-    return <SignIn onDone={() => void queries.invalidateQueries({ queryKey: SESSION })} />;
+    return <SignIn refused={refused} onDone={() => void queries.invalidateQueries({ queryKey: SESSION })} />;
   }
   if (session.error && !session.data) {
     return (

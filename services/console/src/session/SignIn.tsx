@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Problem } from "@runcast/client";
 import { KeyRound } from "lucide-react";
-import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { Button } from "../design/Button";
 import { Field, Input } from "../design/Field";
 import { useTitle } from "../design/Page";
@@ -10,15 +10,14 @@ import {
   type Methods,
   client,
   setToken,
-  signInWithCode,
   signInWithPassword,
   whoAmI,
 } from "./session";
 
 /** By password, by the one-time link that the server printed, or with an API key. */
-export function SignIn({ onDone }: { onDone: () => void }) {
+export function SignIn({ refused, onDone }: { refused: string | null; onDone: () => void }) {
   useTitle("Sign in");
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState(refused);
   const [busy, setBusy] = useState(false);
   const [withKey, setWithKey] = useState(false);
   const methods = useQuery({
@@ -39,7 +38,6 @@ export function SignIn({ onDone }: { onDone: () => void }) {
       setBusy(false);
     }
   };
-  useCodeOfAddress((code) => void attempt(() => signInWithCode(code)));
 
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
@@ -125,17 +123,6 @@ async function takeKey(key: string): Promise<void> {
   if ((await whoAmI()) !== null) return;
   setToken(null);
   throw new Problem(401, "This key isn't valid, or it has expired");
-}
-
-/** `/ui/sign-in#token=…`: the fragment never reaches a server's log, and is taken off at once. */
-function useCodeOfAddress(use: (code: string) => void): void {
-  const once = useRef(use);
-  useEffect(() => {
-    const code = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (!code) return;
-    history.replaceState(history.state, "", "/ui/");
-    once.current(code);
-  }, []);
 }
 
 function wordsFor(error: Error): string {

@@ -62,9 +62,26 @@ export async function signInWithPassword(email: string, password: string): Promi
   await client.http.send("POST", "/auth/login", { body: { email, password, cookie: true } });
 }
 
-/** Exchanges the one-time code of the link that `runcast up` printed. */
-export async function signInWithCode(code: string): Promise<void> {
-  await client.http.send("POST", "/auth/login-link", { body: { token: code, cookie: true } });
+/**
+ * `/ui/sign-in#token=…`: the one-time code of the link that `runcast up` printed. The fragment
+ * never reaches a server's log, and is taken off the address before anything else looks at it.
+ */
+let code = takeCode();
+
+function takeCode(): string | null {
+  if (!location.pathname.endsWith("/sign-in")) return null;
+  const found = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (found) history.replaceState(null, "", "/ui/");
+  return found;
+}
+
+/** Exchanges the code that the address held for a session; a second call does nothing. */
+export async function redeemCode(): Promise<void> {
+  if (code === null) return;
+  const body = { token: code, cookie: true };
+  code = null;
+  setToken(null);
+  await client.http.send("POST", "/auth/login-link", { body });
 }
 
 export async function signOut(): Promise<void> {
