@@ -84,6 +84,7 @@ async def test_an_array_is_taken_whole_or_not_at_all(rest: Rest, run: str) -> No
     refused = await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "a"}, {"message": 1}])
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "body.1.message"
+    assert taken.headers["Runcast-Head"] == "2501"
     assert await lines(rest, run, tail=2) == ["2498", "2499"]
 
 

@@ -28,6 +28,7 @@ from runcast_api.routes import (
     tasks,
 )
 from runcast_api.sealing import Sealing, docs_policy
+from runcast_api.shortcut import Shortcut
 from runcast_api.state import Api
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
@@ -63,6 +64,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(auth.router)
     app.include_router(admin.router)
     app.include_router(root.router)
+    app.add_middleware(Shortcut, handler=logs.add_logs)
     app.add_middleware(Refusals)
     app.add_middleware(Sealing, docs_policy=docs_policy("/openapi.json", app.title))
     openapi.complete(app)

@@ -37,7 +37,8 @@ class Intake:
         self._project_id = project_id
         self._run_id = run_id
         self._parts = 0
-        self._commit: asyncio.Task[dict[str, Any]] | None = None
+        self._commit: asyncio.Task[tuple[dict[str, Any], int]] | None = None
+        self.head: int | None = None
         self.accepted = 0
         self.first_line: int | None = None
         self.last_line: int | None = None
@@ -62,7 +63,7 @@ class Intake:
         if self._commit is None:
             return
         commit, self._commit = self._commit, None
-        stored = await commit
+        stored, self.head = await commit
         self.accepted += stored["accepted"]
         self.first_line = self.first_line or stored["first_line_number"]
         self.last_line = stored["last_line_number"]
@@ -75,10 +76,13 @@ class Intake:
             "last_line_number": self.last_line,
         }
 
-    async def _store(self, entries: Sequence[bytes], part: int, sent: bytes) -> dict[str, Any]:
+    async def _store(
+        self, entries: Sequence[bytes], part: int, sent: bytes
+    ) -> tuple[dict[str, Any], int]:
         append = Append(self._project_id, self._run_id, entries)
         if self._once.key is None:
-            return _taken(await logs.append(self._eventlog, append))
+            appended = await logs.append(self._eventlog, append)
+            return _taken(appended), appended.last_id
         once = self._once.of_body(sent, part)
 
         async def store(transaction: Transaction) -> Answer:
@@ -92,7 +96,7 @@ class Intake:
             content: dict[str, Any] = given.content
             return content
 
-        return await self._eventlog.commit(self._project_id, change)
+        return await self._eventlog.commit_with_head(self._project_id, change)
 
 
 def _taken(appended: logs.Appended) -> dict[str, Any]:

@@ -7,7 +7,9 @@ else together. Its forms are described for the OpenAPI document by hand.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
@@ -27,7 +29,7 @@ from runcast_server import access
 from runcast_server.auth import Principal
 from runcast_server.db import acquire
 from runcast_server.errors import Invalid, Problem
-from runcast_server.eventlog import Transaction
+from runcast_server.eventlog import EventLog, Transaction
 
 LOGS_BYTES = 16 * 1024 * 1024
 """A body that isn't streamed at most."""
@@ -85,36 +87,78 @@ async def add_logs(request: Request) -> Response:
     run_id, project_id = await api.runs.reportable(
         caller, request.path_params["run"], request.query_params.get("project")
     )
-    once = _once(request, caller)
-    limit = api.resources.settings.tailer.max_line_bytes
-    intake = Intake(api.resources.eventlog, once, project_id, run_id)
+    call = _Call(api, _once(request, caller), project_id, run_id)
     if request.headers.get("content-type", "").startswith(NDJSON):
-        await log_intake.take_stream(intake, bodies.chunks(request, STREAM_BYTES), limit)
-        return answer(intake.taken(), status=201)
+        return await _add_stream(call, request)
     body = await bodies.read(request, LOGS_BYTES)
     match value := bodies.parse(body):
         case list():
-            sent = hashlib.sha256(body).digest()
-            await log_intake.take_array(intake, value, sent, limit)
-            return answer(intake.taken(), status=201)
+            return await _add_array(call, value, body)
         case {"type": "lines"}:
-            message = logs.message_of(value)
-
-            async def change(transaction: Transaction) -> Answer:
-                return Answer(
-                    await take_lines(transaction, project_id, run_id, message, api.handlers)
-                )
-
-            whole = once.of_body(hashlib.sha256(body).digest())
-            return await whole.commit(api.resources.eventlog, project_id, change)
+            return await _add_lines(call, value, body)
         case dict():
-            entry = logs.encode(logs.entry_of(value), times.to_milliseconds(times.now()), limit)
-            item = Append(project_id, run_id, [entry])
-            if once.key is not None:
-                return await _add_once(api, once.of_body(hashlib.sha256(body).digest()), item)
-            appended = await logs.append(api.resources.eventlog, item)
-            return answer(appended.first(appended.id), status=201, head=appended.id)
+            return await _add_one(call, value, body)
     raise Invalid.of("body", "must be an object or an array of objects")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One POST: who adds to which run, and whether only once."""
+
+    api: Api
+    once: Once
+    project_id: UUID
+    run_id: UUID
+
+    @property
+    def limit(self) -> int:
+        return self.api.resources.settings.tailer.max_line_bytes
+
+    @property
+    def eventlog(self) -> EventLog:
+        return self.api.resources.eventlog
+
+    def intake(self) -> Intake:
+        return Intake(self.eventlog, self.once, self.project_id, self.run_id)
+
+    def once_whole(self, body: bytes) -> Once:
+        """The key over a body that is taken in one part."""
+        return self.once.of_body(hashlib.sha256(body).digest(), 1)
+
+
+async def _add_stream(call: _Call, request: Request) -> Response:
+    intake = call.intake()
+    await log_intake.take_stream(intake, bodies.chunks(request, STREAM_BYTES), call.limit)
+    return answer(intake.taken(), status=201, head=intake.head)
+
+
+async def _add_array(call: _Call, values: list[Any], body: bytes) -> Response:
+    intake = call.intake()
+    await log_intake.take_array(intake, values, hashlib.sha256(body).digest(), call.limit)
+    return answer(intake.taken(), status=201, head=intake.head)
+
+
+async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Response:
+    message = logs.message_of(value)
+
+    async def change(transaction: Transaction) -> Answer:
+        cursor = await take_lines(
+            transaction, call.project_id, call.run_id, message, call.api.handlers
+        )
+        return Answer(cursor)
+
+    return await call.once_whole(body).commit(call.eventlog, call.project_id, change)
+
+
+async def _add_one(call: _Call, value: dict[str, Any], body: bytes) -> Response:
+    now = times.to_milliseconds(times.now())
+    item = Append(
+        call.project_id, call.run_id, [logs.encode(logs.entry_of(value), now, call.limit)]
+    )
+    if call.once.key is not None:
+        return await _add_once(call.api, call.once_whole(body), item)
+    appended = await logs.append(call.eventlog, item)
+    return answer(appended.first(appended.id), status=201, head=appended.id)
 
 
 async def _add_once(api: Api, once: Once, item: Append) -> Response:
