@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from runcast_server import tasks
 from runcast_server.service import Readiness
 
 log = structlog.get_logger()
@@ -60,10 +61,7 @@ async def running(loops: list[Loop]) -> AsyncIterator[None]:
     """Runs the loops for as long as the block lasts."""
     for loop in loops:
         loop.task = asyncio.create_task(loop.run(), name=loop.name)
-    tasks = [loop.task for loop in loops if loop.task is not None]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(*[loop.task for loop in loops if loop.task is not None])

@@ -25,7 +25,7 @@ from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.state import Api, RunDirectory
 from runcast_api.sweeper import PARTITIONED, Sweeper
 from runcast_api.upkeep import Upkeep
-from runcast_server import tokens
+from runcast_server import tasks, tokens
 from runcast_server.bus import BUS_ERRORS
 from runcast_server.db import CONNECTION_ERRORS, acquire
 from runcast_server.errors import Unavailable
@@ -94,8 +94,7 @@ async def _ingesting(ingester: Ingester) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await tasks.end(task)
 
 
 def _handles(scope: Scope) -> bool:

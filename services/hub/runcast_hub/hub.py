@@ -27,7 +27,7 @@ from runcast_hub.source import Source
 from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.wheel import Wheel
 from runcast_server import bus as buses
-from runcast_server import history
+from runcast_server import history, tasks
 from runcast_server.bus import Bus
 from runcast_server.db import CONNECTION_ERRORS, Database, acquire
 from runcast_server.errors import NotFound, Unavailable
@@ -224,14 +224,11 @@ class Hub:
             self.timing.wheel.run(),
             self._keep_closing(),
         ]
-        tasks = [asyncio.create_task(loop) for loop in loops]
-        self._tasks += tasks
+        self._tasks += [asyncio.create_task(loop) for loop in loops]
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await tasks.end(*self._tasks)
             await self.leases.close()
 
     def dead_loops(self) -> list[str]:

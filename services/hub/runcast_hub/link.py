@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from runcast_hub import metrics
+from runcast_server import tasks
 from runcast_server.bus import BUS_ERRORS, Bus, Keys
 
 PROBE_SECONDS = 1.0
@@ -106,21 +107,20 @@ class Link:
             await pubsub.ssubscribe(self._probe, self._control, *self._channels)
             self._pubsub = pubsub
             self._heard_at = time.monotonic()
-            async with asyncio.TaskGroup() as group:
-                prober = group.create_task(self._keep_probing())
-                try:
-                    await self._listen(pubsub)
-                finally:
-                    prober.cancel()
-        except* BUS_ERRORS as errors:
-            raise errors.exceptions[0] from None
+            prober = asyncio.create_task(self._keep_probing())
+            try:
+                await self._listen(pubsub, prober)
+            finally:
+                await tasks.end(prober)
         finally:
             with contextlib.suppress(*BUS_ERRORS):
                 await pubsub.aclose()
                 await client.aclose()
 
-    async def _listen(self, pubsub: Any) -> None:
+    async def _listen(self, pubsub: Any, prober: asyncio.Task[None]) -> None:
         while time.monotonic() - self._heard_at < ECHO_SECONDS:
+            if prober.done():
+                prober.result()
             message = await pubsub.get_message(timeout=PROBE_SECONDS)
             if message is None:
                 continue

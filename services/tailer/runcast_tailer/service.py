@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from runcast_server import tasks
 from runcast_server.service import Readiness, Resources, Service
 from runcast_tailer.follow import FollowLimits
 from runcast_tailer.server import Server
@@ -24,9 +25,7 @@ def build(resources: Resources) -> Service:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await tasks.end(task)
 
     async def drain(_: float) -> None:
         pass

@@ -20,6 +20,7 @@ from sse_starlette import ServerSentEvent
 
 from runcast import times
 from runcast_api.runtime import events, status
+from runcast_server import tasks
 from runcast_server.db import Pool, acquire
 
 LOOK_SECONDS = 1.0
@@ -102,8 +103,7 @@ class RuntimeFeed:
                 watcher.frames.get_nowait()
             watcher.frames.put_nowait(None)
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await tasks.end(self._task)
 
     async def _glance(self) -> dict[str, Any]:
         async with acquire(self._pool) as connection:

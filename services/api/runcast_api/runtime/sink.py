@@ -20,6 +20,7 @@ import structlog
 from runcast_api.runtime import events, metrics, workers
 from runcast_api.runtime.events import RuntimeEventNew
 from runcast_api.runtime.workers import WorkerStatusNew
+from runcast_server import tasks
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
 from runcast_server.errors import Unavailable
 
@@ -87,8 +88,7 @@ class RuntimeSink:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await tasks.end(task)
             with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._flush()
