@@ -11,6 +11,7 @@ import httpx
 
 from tests.torture.history import Backfilled, Refiltered, Wanted
 from tests.torture.readers import Reader
+from tests.torture.stream import Stream
 
 BACKFILL_LINES = 20
 BACKFILL_SECONDS = 10.0
@@ -63,13 +64,14 @@ class ChangingReader(Reader):
         after = answer.json()["effective_after"]
         self.parameters["subscribe_logs"] = run
         history.refiltered(Refiltered(after, Wanted(frozenset({run}))))
-        await self._wait_for_backfill(stream)
+        if stream is not None:
+            await self._wait_for_backfill(stream)
         for told in self._backfills:
             first, last = told["from_line"] or 1, told["to_line"] or 0
             sums = self._sums.pop(told["run_id"], ())
             history.note(Backfilled(told["run_id"], first, last, after, sums))
 
-    async def _wait_for_backfill(self, stream: Any) -> None:
+    async def _wait_for_backfill(self, stream: Stream) -> None:
         for _ in range(int(BACKFILL_SECONDS / 0.05)):
             if self._backfills or stream is not self.stream or stream.ended.is_set():
                 return
@@ -81,6 +83,11 @@ class ChangingReader(Reader):
         history = self.history
         del history.ids[frames:], history.sums[frames:], history.notes[notes:]
         self.position = position
+
+    def _connected(self, data: dict[str, Any]) -> None:
+        """A stream that begins before the last change has the filter of its URL, the new one, at once."""
+        self.history.begins_at(self._asked_for)
+        super()._connected(data)
 
     def _backfill(self, data: dict[str, Any]) -> None:
         self._backfills.append(data)

@@ -113,6 +113,20 @@ class History:
         )
         self.notes.insert(later, (place, change))
 
+    def begins_at(self, position: int | None) -> None:
+        """A new stream has the newest filter: what was changed after its position counts from there."""
+        early = [
+            (at, note)
+            for at, note in self.notes
+            if isinstance(note, Refiltered) and position is not None and note.after > position
+        ]
+        for each in early:
+            self.notes.remove(each)
+        if early and position is not None:
+            newest = early[-1][1]
+            assert isinstance(newest, Refiltered)
+            self.note(Refiltered(position, newest.wanted))
+
     def silent_for(self, seconds: float) -> None:
         """So long nothing came, though the reader listened."""
         self.longest_silence = max(self.longest_silence, seconds)

@@ -297,7 +297,7 @@ class RedisPair:
     def is_in_step(self) -> bool:
         """Whether the replica has the primary's data."""
         with self.replica.client() as client:
-            return client.info("replication").get("master_link_status") == "up"
+            return bool(client.info("replication").get("master_link_status") == "up")
 
     def fail_over(self, lag_seconds: float) -> tuple[int, int]:
         """Kills the primary; the replica, cut off `lag_seconds` before that, takes its place.

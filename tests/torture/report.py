@@ -49,7 +49,8 @@ class Report:
         )
 
     def lines(self) -> list[str]:
-        wrong = [str(each) for each in (*self.verdicts, *self.accounts) if not each.is_clean]
+        wrong = [str(verdict) for verdict in self.verdicts if not verdict.is_clean]
+        wrong += [str(account) for account in self.accounts if not account.is_clean]
         kinds = [f"    {kind:20} {count:4}" for kind, count in sorted(self.by_kind.items())]
         who, seconds = self.silence
         numbers = {

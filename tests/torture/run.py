@@ -134,7 +134,7 @@ class Run:
         skipping.receive_buffer, skipping.nap = SLOW_BUFFER_BYTES, (0.3, 6.0)
 
     def _reader(self, name: str, wanted: Wanted, project: str = "", **parameters: str) -> Reader:
-        reader = self._make(name, wanted, project or self.plan.project, parameters)
+        reader = self._make(name, wanted, project or self.plan.project, parameters, Reader)
         self.readers.append(reader)
         return reader
 
@@ -144,7 +144,7 @@ class Run:
         wanted: Wanted,
         project: str,
         parameters: dict[str, str],
-        kind: type[SomeReader] = Reader,  # type: ignore[assignment]
+        kind: type[SomeReader],
     ) -> SomeReader:
         project_id = self.projects[project]
         path = f"/projects/{project_id}/events"
@@ -207,7 +207,7 @@ class Run:
                 await asyncio.sleep(self.plan.newcomer_every)
                 known = self.readers[0].position or 0
                 number += 1
-                newcomer = self._make(f"new-{number}", Wanted("all"), self.plan.project, {})
+                newcomer = self._make(f"new-{number}", Wanted("all"), self.plan.project, {}, Reader)
                 newcomer.position = self.chance.randrange(max(1, known))
                 self.newcomers.append(newcomer)
                 group.create_task(self._visit(newcomer, self.chance.uniform(2, 12)))
