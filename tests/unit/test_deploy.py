@@ -1,0 +1,66 @@
+"""Containers: what compose and the gateway say about settings and paths is what the servers know."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from runcast_server import settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+CADDYFILE = (ROOT / "deploy" / "Caddyfile").read_text()
+
+# Fixed inside the containers, by the image or by the secrets.
+FIXED = {
+    f"RUNCAST_{name}"
+    for name in (
+        "HOST",
+        "PORT",
+        "DATA",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "RUNS_DIR",
+        "TAIL_ROOTS",
+        "SECRETS_DIR",
+    )
+}
+# Read by compose and the gateway alone.
+COMPOSED = {"RUNCAST_IMAGE", "RUNCAST_BIND", "RUNCAST_SITE", "RUNCAST_PORT"}
+
+
+@pytest.mark.parametrize("name", sorted(settings.names() - FIXED))
+def test_every_setting_reaches_the_containers(name: str) -> None:
+    assert re.search(rf"^    {name}:", COMPOSE, re.MULTILINE)
+
+
+def test_compose_names_no_setting_that_nothing_reads() -> None:
+    assert set(re.findall(r"RUNCAST_[A-Z_]+", COMPOSE)) <= settings.names() | COMPOSED
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSED))
+def test_what_compose_reads_is_documented(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "operations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_stream"),
+    [
+        ("/projects/default/events", True),
+        ("/runs/01a1f96d-8ec3-7466-abca-9823af903d2d/stream", True),
+        ("/projects/default/events/history", False),
+        ("/projects/default/runs", False),
+        ("/runs/x/logs", False),
+    ],
+)
+def test_the_gateway_sends_streams_to_the_hub(path: str, is_stream: bool) -> None:
+    patterns = re.findall(r"path_regexp (\S+)", CADDYFILE)
+    assert len(patterns) == 2
+    assert all(bool(re.search(pattern, path)) == is_stream for pattern in patterns)
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    last_stage = dockerfile[dockerfile.rindex("\nFROM ") :]
+    assert "\nUSER runcast\n" in last_stage
+    assert not re.search(r"\b(apt-get|gcc|build-essential)\b", dockerfile)
