@@ -52,20 +52,25 @@ class SignInLimits:
     def __init__(self, counters: Storage) -> None:
         self._shared = FixedWindowRateLimiter(counters)
         self._own = FixedWindowRateLimiter(MemoryStorage())
-        self._rules = (
-            (RateLimitItemPerMinute(10, 5, "sign-in-pair"), True, True),
-            (RateLimitItemPerMinute(100, 60, "sign-in-account"), False, True),
-            (RateLimitItemPerMinute(60, 5, "sign-in-address"), True, False),
-        )
+        self._of_both = RateLimitItemPerMinute(10, 5, "sign-in-pair")
+        self._of_account = RateLimitItemPerMinute(1000, 60, "sign-in-account")
+        self._of_address = RateLimitItemPerMinute(60, 5, "sign-in-address")
 
     async def attempt(self, address: str, account: str) -> None:
         """Counts one attempt. Raises `LimitReached`; whether the account exists makes no difference."""
-        for rule, of_address, of_account in self._rules:
-            names = [address] * of_address + [account] * of_account
-            if not await self._hit(rule, *names):
-                raise LimitReached(
-                    "too many attempts; wait a few minutes", retry_after_seconds=rule.get_expiry()
-                )
+        await self.attempt_from(address)
+        await self._count(self._of_both, address, account)
+        await self._count(self._of_account, account)
+
+    async def attempt_from(self, address: str) -> None:
+        """Counts one attempt at no account in particular. Raises `LimitReached`."""
+        await self._count(self._of_address, address)
+
+    async def _count(self, rule: RateLimitItem, *names: str) -> None:
+        if not await self._hit(rule, *names):
+            raise LimitReached(
+                "too many attempts; wait a few minutes", retry_after_seconds=rule.get_expiry()
+            )
 
     async def _hit(self, rule: RateLimitItem, *names: str) -> bool:
         try:

@@ -13,7 +13,7 @@ from runcast_api.people.passwords import Password, Passwords
 from runcast_api.people.sessions import Visitor, person
 from runcast_server.auth import ANONYMOUS, Principal, hash_token
 from runcast_server.db import Connection, Database, acquire
-from runcast_server.errors import Invalid, Unauthenticated
+from runcast_server.errors import Forbidden, Invalid, Unauthenticated
 from runcast_server.limits import SignInLimits
 
 WRONG = "the e-mail address or the password is wrong"
@@ -89,7 +89,7 @@ async def by_password(
 
 async def by_link(database: Database, limits: SignInLimits, token: str, visitor: Visitor) -> UUID:
     """Whom a one-time link signs in; it is used up. Raises `Unauthenticated`, `LimitReached`."""
-    await limits.attempt(visitor.address, "link")
+    await limits.attempt_from(visitor.address)
     async with acquire(database.requests) as connection:
         user_id: UUID | None = await connection.fetchval(
             "SELECT use_sign_in_link($1)", hash_token(token)
@@ -126,9 +126,9 @@ async def change_own(
     visitor: Visitor,
 ) -> None:
     """Changes name and password of the caller. The present password is asked for, so that a session
-    left open can't be made one's own. Raises `Unauthenticated`, `Invalid`."""
+    left open can't be made one's own. Raises `Forbidden`, `Invalid`."""
     if caller.user_id is None:
-        raise Unauthenticated("only people have a password")
+        raise Forbidden("only people have a name and a password")
     hashed = None
     if change.password is not None:
         await _prove(database, passwords, limits, caller.user_id, change, visitor)
