@@ -184,6 +184,18 @@ def test_a_process_number_that_was_given_to_another_program_is_not_adopted(
     other.wait()
 
 
+def test_a_directory_that_was_moved_under_its_server_gets_no_second_one(data: Path) -> None:
+    there, here = data / "there", data / "here"
+    there.mkdir()
+    server = Postgres(there, extra=FAST_POSTGRES)
+    server.start()
+    there.rename(here)
+    with pytest.raises(EmbeddedError, match="may still be using"):
+        Postgres(here, extra=FAST_POSTGRES).start()
+    assert server.alive()
+    server.stop(5)
+
+
 def test_a_path_that_is_too_long_for_sockets_will_do(data: Path) -> None:
     deep = data / ("x" * 60) / ("y" * 60)
     deep.mkdir(parents=True)

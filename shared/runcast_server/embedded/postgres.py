@@ -20,6 +20,7 @@ from runcast_server.embedded.program import (
     EmbeddedError,
     Program,
     package,
+    runs,
     socket_directory,
     spawn,
     wait,
@@ -114,7 +115,7 @@ class Postgres:
         account = _account()
         if account is not None:
             os.chown(fresh, account.pw_uid, account.pw_gid)
-            _let_through(fresh, binary("postgres"))
+            self._let_in(account)
         child = spawn([binary("initdb"), "-D", fresh, *INITDB], self._log, account)
         if child.wait() != 0:
             raise EmbeddedError(why("Postgres could not create its data directory", self._log))
@@ -141,7 +142,13 @@ class Postgres:
         if account is not None:
             os.chown(conf, account.pw_uid, account.pw_gid)
             os.chown(self.sockets, account.pw_uid, account.pw_gid)
-            _let_through(self.home, self.sockets, binary("postgres"))
+            self._let_in(account)
+
+    def _let_in(self, account: pwd.struct_passwd) -> None:
+        """Let the account, and nobody else, pass the data directory; and whoever, what is above it."""
+        os.chown(self.data, -1, account.pw_gid)
+        self.data.chmod(0o710)
+        _let_through(self.data, self.sockets, binary("postgres"))
 
     def _adopt(self) -> bool:
         """Take over a server that an earlier start left; clear away what is no such server."""
@@ -150,13 +157,24 @@ class Postgres:
             return False
         self._program = Program(pid, str(self.home))
         if not self.alive():
-            (self.home / "postmaster.pid").unlink(missing_ok=True)
+            self._clear(pid)
             return False
         if status == "stopping":
             wait(lambda: not self.alive(), START_SECONDS)
             return False
         self._await_ready()
         return True
+
+    def _clear(self, pid: int) -> None:
+        """Remove what a server that is gone wrote down. A directory that was moved under a running
+        server must not get a second one."""
+        if runs(pid, "postgres"):
+            self._program = None
+            raise EmbeddedError(
+                f"process {pid}, a Postgres, may still be using {self.home}: end it and start again, "
+                f"or remove {self.home / 'postmaster.pid'} if it is another one"
+            )
+        (self.home / "postmaster.pid").unlink(missing_ok=True)
 
     def _postmaster(self) -> tuple[int | None, str]:
         """The process id and status (`starting`, `ready`, `stopping`) that Postgres wrote down."""
