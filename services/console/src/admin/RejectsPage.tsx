@@ -35,7 +35,7 @@ const COLUMNS: readonly TableColumn<Reject>[] = [
 
 export function RejectsPage() {
   useTitle("Ingest rejects");
-  const list = useList<Reject>("/admin/ingest/rejects", "rejects", { limit: 200 });
+  const list = useList<Reject>("/admin/ingest/rejects", "rejects", { limit: 50 });
   return (
     <>
       <PageHeader

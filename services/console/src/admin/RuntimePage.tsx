@@ -9,12 +9,12 @@ import { Input, Select } from "../design/Field";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { StatusBadge } from "../design/Status";
 import { Card, Empty, Rows, Section } from "../design/Surface";
-import { Ago, useNow } from "../design/Time";
+import { Ago } from "../design/Time";
 import { cx } from "../design/classes";
 import { count, fullTime, shortId } from "../design/format";
 import { client } from "../session/session";
 import { Table, type TableColumn } from "../design/Table";
-import type { DegradedFlag, QueueCount, RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
+import type { RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
 import { POLL_MS, useAdminStream } from "./useAdminStream";
 
 const LAYERS = ["provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"];
@@ -82,8 +82,6 @@ export function RuntimePage() {
   );
 }
 
-const flagName = (flag: DegradedFlag): string => (typeof flag === "string" ? flag : flag.flag);
-
 const FLAGS: Record<string, string> = {
   breaker_open: "a circuit breaker is open",
   worker_stale: "a worker has not been heard from",
@@ -91,7 +89,7 @@ const FLAGS: Record<string, string> = {
 };
 
 function Health({ status }: { status: RuntimeStatus }) {
-  const flags = [...new Set(status.degraded.map(flagName))];
+  const flags = status.degraded;
   const open = status.workers.filter(({ circuit_open }) => circuit_open);
   const beats = status.workers.map(({ last_heartbeat }) => last_heartbeat).sort();
   const isWell = flags.length === 0;
@@ -168,7 +166,7 @@ function Queue({ queue }: { queue: RuntimeStatus["queue"] }) {
     <Section title="Queue" hint="Now, and the change within an hour">
       <dl className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border bg-line shadow-card sm:grid-cols-4 xl:grid-cols-7">
         {QUEUE.map(([key, word, tone]) => {
-          const { count: now, delta_1h: delta } = countOf(queue[key]);
+          const { count: now, delta_1h: delta } = queue[key] ?? { count: 0, delta_1h: 0 };
           return (
             <div key={key} className="flex flex-col bg-surface px-4 py-3">
               <dt className="flex items-center gap-1.5 text-xs text-muted">
@@ -186,11 +184,6 @@ function Queue({ queue }: { queue: RuntimeStatus["queue"] }) {
       </dl>
     </Section>
   );
-}
-
-function countOf(value: QueueCount | number | undefined): QueueCount {
-  if (typeof value === "number") return { count: value, delta_1h: 0 };
-  return value ?? { count: 0, delta_1h: 0 };
 }
 
 function trendTone(key: string, delta: number): string {
@@ -227,10 +220,8 @@ function Workers({ workers }: { workers: readonly Worker[] }) {
   );
 }
 
-const STALE_MS = 90_000;
-
 function WorkerCard({ worker }: { worker: Worker }) {
-  const isStale = useNow() - Date.parse(worker.last_heartbeat) > STALE_MS && worker.status !== "STOPPED";
+  const route = routeText(worker.active_route);
   return (
     <li className="flex flex-col gap-2 rounded-lg border bg-surface p-4 shadow-card">
       <div className="flex items-center gap-2">
@@ -241,7 +232,7 @@ function WorkerCard({ worker }: { worker: Worker }) {
       </div>
       <p className="text-xs text-muted">
         {worker.agent_type} · heartbeat{" "}
-        <span className={isStale ? "text-bad" : undefined}>
+        <span className={worker.is_stale ? "text-bad" : undefined}>
           <Ago at={worker.last_heartbeat} />
         </span>
       </p>
@@ -249,18 +240,15 @@ function WorkerCard({ worker }: { worker: Worker }) {
         <Badge tone={worker.circuit_open ? "bad" : "ok"} icon={<Zap />}>
           {worker.circuit_open ? `Open: ${worker.circuit_reason ?? "no reason given"}` : "Closed"}
         </Badge>
-        {routeText(worker.active_route) && <Badge tone="accent">{routeText(worker.active_route)}</Badge>}
+        {route && <Badge tone="accent">{route}</Badge>}
         {worker.current_task_id && <Badge>task {shortId(worker.current_task_id)}</Badge>}
       </p>
     </li>
   );
 }
 
-function routeText(route: Worker["active_route"]): string {
-  if (!route) return "";
-  if (typeof route === "string") return route;
-  return [route.provider, route.model].filter(Boolean).join(" / ");
-}
+const routeText = (route: Worker["active_route"]): string =>
+  [route?.provider, route?.model].filter(Boolean).join(" / ");
 
 function Events({ refetchInterval }: { refetchInterval: number | false }) {
   const navigate = useNavigate();
@@ -408,14 +396,14 @@ const EVENT_COLUMNS: readonly TableColumn<RuntimeEvent>[] = [
 const TASK_COLUMNS: readonly TableColumn<RuntimeTask>[] = [
   {
     title: "Subtask",
-    cell: ({ project_id, title }) => (
-      <Link to="/projects/$project/board" params={{ project: project_id }} className="font-medium hover:text-accent hover:underline">
+    cell: ({ project, title }) => (
+      <Link to="/projects/$project/board" params={{ project }} className="font-medium hover:text-accent hover:underline">
         {title}
       </Link>
     ),
   },
   { title: "Status", cell: ({ status }) => <StatusBadge status={status} /> },
-  { title: "Reason", className: "text-muted", cell: ({ error, skip_reason }) => error ?? skip_reason ?? "–" },
+  { title: "Reason", className: "text-muted", cell: ({ stuck, error, skip_reason: skipped }) => stuck ?? error ?? skipped ?? "–" },
   {
     title: "Lease",
     className: "text-muted",
@@ -431,20 +419,18 @@ const TASK_COLUMNS: readonly TableColumn<RuntimeTask>[] = [
   },
   {
     title: "Latest event",
-    cell: (task) => {
-      const event = task.latest_event ?? task.latest_runtime_event;
-      return event ? (
+    cell: ({ id, latest_event: event }) =>
+      event ? (
         <Link
           to="/admin/runtime"
-          search={{ task_id: task.subtask_id ?? task.id }}
+          search={{ task_id: id }}
           className="font-mono text-xs text-accent hover:underline"
         >
           {event.reason_code}
         </Link>
       ) : (
         <span className="text-faint">–</span>
-      );
-    },
+      ),
   },
   { title: "Changed", className: "whitespace-nowrap text-muted", cell: ({ updated_at }) => <Ago at={updated_at} /> },
 ];
@@ -479,7 +465,7 @@ function Tasks({ refetchInterval }: { refetchInterval: number | false }) {
           label="Recent tasks"
           columns={TASK_COLUMNS}
           rows={tasks.data ?? []}
-          keyOf={({ id, subtask_id }) => subtask_id ?? id}
+          keyOf={({ id }) => id}
           empty={<Empty icon={<Activity />} title={tasks.isPending ? "Reading…" : stuck ? "Nothing is stuck" : "No task yet"} />}
         />
       )}

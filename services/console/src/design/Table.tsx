@@ -32,7 +32,7 @@ export function Table<T>({
               <th
                 key={title}
                 scope="col"
-                className={cx("border-b px-3 py-2 text-left text-xs font-medium text-muted first:pl-4 last:pr-4", className)}
+                className={cx("border-b px-3 py-2 text-left font-sans! text-xs! font-medium text-muted! first:pl-4 last:pr-4", className)}
               >
                 {title}
               </th>
