@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runcast.reasons import Reason
 from runcast_api.board import leases
 from runcast_api.loops import Loop
-from runcast_api.runtime import metrics, queue, reasons
+from runcast_api.runtime import metrics, queue
 from runcast_api.runtime.events import OLDEST, RuntimeEventNew
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_server.db import Pool, acquire
@@ -41,7 +42,7 @@ class Upkeep:
                     layer="dispatcher",
                     operation="RETRY" if lost.will_retry else "TASK",
                     reason_code=(
-                        reasons.LEASE_EXPIRED if lost.will_retry else reasons.ATTEMPTS_EXHAUSTED
+                        Reason.LEASE_EXPIRED if lost.will_retry else Reason.ATTEMPTS_EXHAUSTED
                     ),
                     entity_id=str(lost.subtask_id),
                     task_id=lost.subtask_id,

@@ -1,4 +1,4 @@
-"""Sign-in, members, keys and what administrators see (`docs/protocol.md`, people and runtime)."""
+"""Sign-in, members, keys, links and users (`docs/people.md`)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +14,15 @@ def logout() -> Call[None]:
     return Call("POST", "/auth/logout")
 
 
+def use_login_link(token: str) -> Call[Json]:
+    """Signs in by the link that `runcast up` or an administrator printed."""
+    return Call("POST", "/auth/login-link", json={"token": token})
+
+
+def login_methods() -> Call[Json]:
+    return Call("GET", "/auth/methods")
+
+
 def refresh_session() -> Call[Json]:
     return Call("POST", "/auth/refresh")
 
@@ -21,6 +30,11 @@ def refresh_session() -> Call[Json]:
 def me() -> Call[Json]:
     """Who the token stands for."""
     return Call("GET", "/auth/me")
+
+
+def update_me(**fields: Any) -> Call[Json]:
+    """Takes name, password with current_password."""
+    return Call("PATCH", "/auth/me", json=fields)
 
 
 def list_sessions() -> Call[Json]:
@@ -31,8 +45,26 @@ def end_sessions() -> Call[None]:
     return Call("DELETE", "/auth/sessions")
 
 
+def end_session(session: str) -> Call[None]:
+    return Call("DELETE", path("/auth/sessions/{}", session))
+
+
 def invite(email: str, *, project: str | None = None, role: str | None = None) -> Call[Json]:
     return Call("POST", "/invitations", json=given(email=email, project=project, role=role))
+
+
+def list_invitations(
+    *, project: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Call[Json]:
+    return Call("GET", "/invitations", {"project": project, "limit": limit, "cursor": cursor})
+
+
+def get_invitation(token: str) -> Call[Json]:
+    return Call("GET", path("/invitations/{}", token))
+
+
+def delete_invitation(invitation: str) -> Call[None]:
+    return Call("DELETE", path("/invitations/{}", invitation))
 
 
 def accept_invitation(token: str, name: str, password: str) -> Call[Json]:
@@ -42,6 +74,10 @@ def accept_invitation(token: str, name: str, password: str) -> Call[Json]:
 
 def list_members(project: str) -> Call[Json]:
     return Call("GET", path("/projects/{}/members", project))
+
+
+def get_member(project: str, user: str) -> Call[Json]:
+    return Call("GET", path("/projects/{}/members/{}", project, user))
 
 
 def set_member(project: str, user: str, role: str) -> Call[Json]:
@@ -66,12 +102,26 @@ def create_key(
     return Call("POST", path("/projects/{}/keys", project), json=body)
 
 
+def list_admin_keys(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
+    return Call("GET", "/keys", {"limit": limit, "cursor": cursor})
+
+
 def list_keys(project: str) -> Call[Json]:
     return Call("GET", path("/projects/{}/keys", project))
 
 
 def delete_key(key: str) -> Call[None]:
     return Call("DELETE", path("/keys/{}", key))
+
+
+def create_admin_key(name: str, *, expires_at: str | None = None) -> Call[Json]:
+    """An administrator's key: it may do everything. The answer holds the token, once."""
+    return Call("POST", "/keys", json={"name": name, **given(expires_at=expires_at)})
+
+
+def list_all_keys(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
+    """All keys of the server, for administrators."""
+    return Call("GET", "/keys", {"limit": limit, "cursor": cursor})
 
 
 def rotate_key(key: str, *, overlap_s: float | None = None) -> Call[Json]:
@@ -116,77 +166,29 @@ def end_connection(connection_id: str) -> Call[None]:
     return Call("DELETE", path("/connections/{}", connection_id))
 
 
-def put_worker_status(worker_id: str, agent_type: str, status: str, **fields: Any) -> Call[Json]:
-    """`status`: RUNNING, IDLE, DEGRADED, STOPPED. Takes circuit_open, circuit_reason,
-    current_task_id, metadata."""
-    body = {"agent_type": agent_type, "status": status, **fields}
-    return Call("PUT", path("/workers/{}/status", worker_id), json=body)
-
-
-def add_runtime_events(events: Sequence[Json]) -> Call[Json]:
-    return Call("POST", "/runtime/events", json=list(events))
-
-
-def runtime_status() -> Call[Json]:
-    """Workers, queue counts, degraded flags, the last event's time."""
-    return Call("GET", "/admin/runtime/status")
-
-
-def runtime_events(
-    *,
-    layer: str | None = None,
-    reason_code: str | None = None,
-    entity_id: str | None = None,
-    task_id: str | None = None,
-    worker_id: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    limit: int | None = None,
-    cursor: str | None = None,
-) -> Call[Json]:
-    params = {
-        "layer": layer,
-        "reason_code": reason_code,
-        "entity_id": entity_id,
-        "task_id": task_id,
-        "worker_id": worker_id,
-        "from": since,
-        "to": until,
-        "limit": limit,
-        "cursor": cursor,
-    }
-    return Call("GET", "/admin/runtime/events", params)
-
-
-def runtime_tasks(*, status: str | None = None, stuck: bool | None = None) -> Call[Json]:
-    return Call("GET", "/admin/runtime/tasks", {"status": status, "stuck": stuck})
-
-
 def list_users(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
     return Call("GET", "/admin/users", {"limit": limit, "cursor": cursor})
 
 
-def audit(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
-    return Call("GET", "/admin/audit", {"limit": limit, "cursor": cursor})
+def create_user(
+    email: str, name: str, *, password: str | None = None, is_admin: bool = False
+) -> Call[Json]:
+    """Without a password the answer holds a one-time `sign_in_link`."""
+    body = {"email": email, "name": name, "is_admin": is_admin, **given(password=password)}
+    return Call("POST", "/admin/users", json=body)
 
 
-def ingest_rejects(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
-    """Messages that could not be accepted, with the reason."""
-    return Call("GET", "/admin/ingest/rejects", {"limit": limit, "cursor": cursor})
+def update_user(
+    user: str,
+    *,
+    name: str | None = None,
+    is_admin: bool | None = None,
+    is_disabled: bool | None = None,
+) -> Call[Json]:
+    body = given(name=name, is_admin=is_admin, is_disabled=is_disabled)
+    return Call("PATCH", path("/admin/users/{}", user), json=body)
 
 
-def admin_connections() -> Call[Json]:
-    return Call("GET", "/admin/connections")
-
-
-def server() -> Call[Json]:
-    """The server's name, version and links."""
-    return Call("GET", "/", headers={"Accept": "application/json"})
-
-
-def health() -> Call[Any]:
-    return Call("GET", "/health")
-
-
-def ready() -> Call[Any]:
-    return Call("GET", "/ready")
+def create_sign_in_link(user: str) -> Call[Json]:
+    """`{token, url, expires_at}`: signs this person in, once."""
+    return Call("POST", path("/admin/users/{}/sign-in-link", user))

@@ -34,8 +34,9 @@ def update_task(task: str, **fields: Any) -> Call[Json]:
     return Call("PATCH", path("/tasks/{}", task), json=fields)
 
 
-def delete_task(task: str) -> Call[None]:
-    return Call("DELETE", path("/tasks/{}", task))
+def delete_task(task: str, *, dry_run: bool | None = None) -> Call[Json]:
+    """Answers what else went; with `dry_run` what would go."""
+    return Call("DELETE", path("/tasks/{}", task), {"dry_run": dry_run})
 
 
 def move_task(task: str, action: str, **fields: Any) -> Call[Json]:
@@ -43,8 +44,12 @@ def move_task(task: str, action: str, **fields: Any) -> Call[Json]:
     return Call("POST", path("/tasks/{}/{}", task, action), json=fields)
 
 
-def task_transitions(task: str) -> Call[Json]:
-    return Call("GET", path("/tasks/{}/transitions", task))
+def task_transitions(
+    task: str, *, limit: int | None = None, cursor: str | None = None
+) -> Call[Json]:
+    """Every change of a status of the task and its subtasks, newest first."""
+    params = {"limit": limit, "cursor": cursor}
+    return Call("GET", path("/tasks/{}/transitions", task), params)
 
 
 def create_subtask(task: str, title: str, **fields: Any) -> Call[Json]:
@@ -59,8 +64,9 @@ def update_subtask(subtask: str, **fields: Any) -> Call[Json]:
     return Call("PATCH", path("/subtasks/{}", subtask), json=fields)
 
 
-def delete_subtask(subtask: str) -> Call[None]:
-    return Call("DELETE", path("/subtasks/{}", subtask))
+def delete_subtask(subtask: str, *, dry_run: bool | None = None) -> Call[Json]:
+    """Answers what else went; with `dry_run` what would go."""
+    return Call("DELETE", path("/subtasks/{}", subtask), {"dry_run": dry_run})
 
 
 def move_subtask(subtask: str, action: str, **fields: Any) -> Call[Json]:

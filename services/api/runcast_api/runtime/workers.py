@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from runcast.reasons import Reason
 from runcast_api.fields import LongText, Name
-from runcast_api.runtime import reasons
 from runcast_api.runtime.events import Metadata, RuntimeEventNew
 from runcast_server.db import Connection
 from runcast_server.runs import in_milliseconds
@@ -91,7 +91,7 @@ def _breaker_event(worker_id: str, new: WorkerStatusNew) -> RuntimeEventNew:
     return RuntimeEventNew(
         layer="execution",
         operation="BREAKER",
-        reason_code=reasons.BREAKER_OPENED if new.circuit_open else reasons.BREAKER_CLOSED,
+        reason_code=Reason.BREAKER_OPENED if new.circuit_open else Reason.BREAKER_CLOSED,
         entity_id=worker_id,
         worker_id=worker_id,
         task_id=new.current_task_id,
