@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from runcast import times
 from runcast.background import Background, Kept
-from runcast.client import people
+from runcast.client import admin
 from runcast.client.calls import Call
 from runcast.client.clients import Client
 from runcast.guard import Guarded, harmless
@@ -104,7 +104,7 @@ class RuntimeEventSink(Guarded):
 
     def _next_call(self) -> Call[Any] | None:
         self._sending = self._kept.take(BATCH)
-        return people.add_runtime_events(self._sending) if self._sending else None
+        return admin.add_runtime_events(self._sending) if self._sending else None
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runcast.background import Background
-from runcast.client import people
+from runcast.client import admin
 from runcast.client.calls import Call
 from runcast.client.clients import Client
 from runcast.guard import Guarded, harmless
@@ -115,7 +115,7 @@ class Worker(Guarded):
     def _call(self) -> Call[Any]:
         breaker = self._snapshot()
         is_degraded = breaker.is_open and self._status != "STOPPED"
-        return people.put_worker_status(
+        return admin.put_worker_status(
             self.worker_id,
             self.agent_type,
             "DEGRADED" if is_degraded else str(self._status),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import httpx
+import orjson
 
 from runcast import encoding
 from runcast.client.subscription import Subscription
@@ -26,6 +27,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 def read_json(response: httpx.Response) -> Any:
     return response.json() if response.content else None
+
+
+def read_ndjson(response: httpx.Response) -> list[Json]:
+    return [orjson.loads(line) for line in response.content.splitlines() if line]
 
 
 def read_text(response: httpx.Response) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runcast import encoding
-from runcast.client.calls import Call, Json, Upload, given, path, read_bytes, read_text
+from runcast.client.calls import Call, Json, Upload, given, path, read_bytes, read_ndjson, read_text
 
 Entry = Json
 
@@ -210,6 +210,20 @@ def log_text(run: str, *, project: str | None = None) -> Call[str]:
     return Call(
         "GET", where, {"project": project}, headers={"Accept": "text/plain"}, read=read_text
     )
+
+
+def search_logs(
+    run: str,
+    q: str,
+    *,
+    project: str | None = None,
+    regex: bool | None = None,
+    level: str | None = None,
+    from_line: int | None = None,
+) -> Call[list[Json]]:
+    """Entries that match, and how far the search has come (`{searched_to_line, matches}`)."""
+    params = {"q": q, "regex": regex, "level": level, "from_line": from_line, "project": project}
+    return Call("GET", path("/runs/{}/logs/search", run), params, read=read_ndjson)
 
 
 def raw_line(run: str, line_number: int, *, project: str | None = None) -> Call[bytes]:

@@ -56,3 +56,9 @@ def stream_run(
         with_control=with_control,
         reconnects=reconnects,
     )
+
+
+def runtime(*, reconnects: bool = True) -> Subscription:
+    """Workers, runtime events and queue counts, live, for administrators: first a snapshot. They
+    carry no numbers, so each connection begins with another snapshot."""
+    return Subscription("/admin/stream", {}, reconnects=reconnects)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from runcast import errors
-from runcast.client import people, runs
+from runcast.client import admin, people, runs
 from runcast.client.calls import Call
 from runcast.client.exchange import Outcome, Patience, exchange
 
@@ -125,7 +125,7 @@ def test_parts_of_a_path_are_one_segment_each() -> None:
 def test_lists_and_truth_become_text() -> None:
     call = runs.event_history("demo", after=5, types=["a", "b"])
     assert play(call, answer())[1][0].url.query == b"after=5&types=a%2Cb"
-    assert play(people.runtime_tasks(stuck=True), answer())[1][0].url.query == b"stuck=true"
+    assert play(admin.runtime_tasks(stuck=True), answer())[1][0].url.query == b"stuck=true"
 
 
 def test_null_stays_in_a_body_where_it_means_something() -> None:
