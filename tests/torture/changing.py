@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.torture.history import Backfilled, Refiltered, Wanted
+from tests.torture.history import Backfilled, Note, Refiltered, Wanted
 from tests.torture.readers import Reader
 from tests.torture.stream import Stream
 
@@ -48,7 +48,7 @@ class ChangingReader(Reader):
     async def _change(self, client: httpx.AsyncClient, run: str) -> None:
         stream, history = self.stream, self.history
         connection_id = self.connected.get("connection_id")
-        before = (len(history.ids), len(history.notes), self.position)
+        before = (len(history.ids), list(history.notes), self.position)
         self._backfills.clear()
         body = {"subscribe_logs": [run], "backfill_lines": BACKFILL_LINES}
         url = f"http://127.0.0.1:{self.chance.choice(self.hubs())}/connections/{connection_id}"
@@ -77,11 +77,12 @@ class ChangingReader(Reader):
                 return
             await asyncio.sleep(0.05)
 
-    def _forget(self, frames: int, notes: int, position: int | None) -> None:
+    def _forget(self, frames: int, notes: list[tuple[int, Note]], position: int | None) -> None:
         self._turn += 1
         self.cut()
         history = self.history
-        del history.ids[frames:], history.sums[frames:], history.notes[notes:]
+        del history.ids[frames:], history.sums[frames:]
+        history.notes[:] = notes
         self.position = position
 
     def _connected(self, data: dict[str, Any]) -> None:

@@ -238,15 +238,16 @@ async def redis_cut_the_link(stage: Stage) -> str:
         pid = hub.pid
         hub.signal(signal.SIGSTOP)
         try:
-            cut = await asyncio.to_thread(_overflow, stage)
+            cut = await asyncio.to_thread(overflow, stage.cluster)
         finally:
             hub.signal(signal.SIGCONT)
         must(cut, "no client was ended for its output buffer")
         return f"{cut} clients of {node.pid} ended, {hub.name} {pid} among them"
 
 
-def _overflow(stage: Stage) -> int:
-    with stage.cluster.redis.primary.client() as client:
+def overflow(cluster: Cluster) -> int:
+    """Publishes until Valkey ends a subscriber for its output buffer; answers how many it ended."""
+    with cluster.redis.primary.client() as client:
         before = client.info("stats")["client_output_buffer_limit_disconnections"]
         client.config_set("client-output-buffer-limit", f"pubsub {OUTPUT_LIMIT} {OUTPUT_LIMIT} 1")
         script = "for i = 1, 50 do redis.call('SPUBLISH', KEYS[1], ARGV[1]) end"
