@@ -24,6 +24,10 @@ ARTIFACT_CREATED = "artifact:created"
 TASK_STATUS_CHANGED = "task:status_changed"
 SUBTASK_STATUS_CHANGED = "subtask:status_changed"
 SUBTASK_UNBLOCKED = "subtask:unblocked"
+TASK_UPDATED = "task:updated"
+SUBTASK_UPDATED = "subtask:updated"
+TASK_DELETED = "task:deleted"
+SUBTASK_DELETED = "subtask:deleted"
 CUSTOM_PREFIX = "x:"
 
 CONNECTED = "connected"
@@ -147,15 +151,44 @@ class TaskStatusChanged(TypedDict):
     new_status: str
 
 
-class SubtaskStatusChanged(TypedDict):
+class TaskUpdated(TypedDict):
+    """`changed`: fields but the status, with their new values."""
+
+    task_id: str
+    changed: dict[str, Any]
+
+
+class TaskDeleted(TypedDict):
+    task_id: str
+    subtask_ids: list[str]
+
+
+class SubtaskRef(TypedDict):
     subtask_id: str
+    task_id: str
+
+
+class SubtaskStatusChanged(SubtaskRef):
+    """`subtask`: the whole subtask but its `input`."""
+
     subtask: dict[str, Any]
     old_status: str | None
 
 
-class SubtaskUnblocked(TypedDict):
-    subtask_id: str
+class SubtaskUnblocked(SubtaskRef):
+    """Right after its `subtask:status_changed` to `PENDING`."""
+
     unblocked_by_id: str
+
+
+class SubtaskUpdated(SubtaskRef):
+    """`changed`: fields but the status, with their new values."""
+
+    changed: dict[str, Any]
+
+
+class SubtaskDeleted(SubtaskRef):
+    pass
 
 
 class Connected(TypedDict):
@@ -212,6 +245,10 @@ DATA: dict[str, type] = {
     TASK_STATUS_CHANGED: TaskStatusChanged,
     SUBTASK_STATUS_CHANGED: SubtaskStatusChanged,
     SUBTASK_UNBLOCKED: SubtaskUnblocked,
+    TASK_UPDATED: TaskUpdated,
+    SUBTASK_UPDATED: SubtaskUpdated,
+    TASK_DELETED: TaskDeleted,
+    SUBTASK_DELETED: SubtaskDeleted,
     CONNECTED: Connected,
     GAP: Gap,
     BACKFILL: Backfill,

@@ -20,10 +20,14 @@ from runcast.cli import (
     events,
     exec,
     exits,
+    keys,
     logs,
     runs,
     sync,
+    tasks,
     token,
+    users,
+    verify,
     wait,
 )
 from runcast.cli.context import Context, Options
@@ -36,10 +40,14 @@ REGISTERED: tuple[Register, ...] = (
     events.register,
     runs.register,
     artifacts.register,
+    tasks.register,
+    verify.register,
     wait.register,
     sync.register,
     demo.register,
     token.register,
+    users.register,
+    keys.register,
     doctor.register,
 )
 SERVER_COMMANDS = ("up", "api", "hub", "tailer", "migrate")

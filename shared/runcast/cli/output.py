@@ -32,6 +32,17 @@ STATUS_COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
     "awaiting_feedback": "magenta",
+    "IN_PROGRESS": "cyan",
+    "RUNNING": "cyan",
+    "IN_REVIEW": "magenta",
+    "COMPLETED": "green",
+    "MERGED": "green",
+    "DONE": "green",
+    "FAILED": "red",
+    "PLANNING_FAILED": "red",
+    "DEGRADED": "red",
+    "SKIPPED": "yellow",
+    "BLOCKED": "yellow",
 }
 LEVEL_COLOURS = {
     "trace": "bright_black",
