@@ -119,3 +119,18 @@ async def test_a_token_s_end_is_the_stream_s_end(database_url: str, redis_url: s
         async with stream(served, f"/projects/{project_id}/events", token=token) as reader:
             await reader.ended()
             assert reader.frames[-1].data == {"reason": "token_expired"}
+
+
+async def test_a_delivery_to_a_reading_client_never_suspends(
+    database_url: str, redis_url: str
+) -> None:
+    """Whatever wraps `send` between the server and the hub would make every delivery suspend."""
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            before = counted("runcast_hub_slow_total")
+            for number in range(1, 31):
+                await served.emit(project_id)
+                await reader.until(lambda r, n=number: r.ids[-1:] == [n])
+            assert counted("runcast_hub_slow_total") == before
