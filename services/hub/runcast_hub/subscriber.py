@@ -341,11 +341,17 @@ class Subscriber:
         if not change.effective_after.done():
             change.effective_after.set_result(self.cursor)
         new = [run_id for run_id in change.wanted.run_ids if run_id.bytes not in had.runs]
-        if change.backfill_lines and not had.all_logs:
+        if not change.backfill_lines or had.all_logs:
+            return
+        try:
             async for chunk in backfill.lines(
                 change.pool, self.room.project_id, new, change.backfill_lines, self.cursor
             ):
                 await self.write(chunk)
+        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+            # Going on would leave out lines that were promised; a new stream asks for them again.
+            log.warning("stream.given_up", connection=self.connection_id, error=str(error))
+            self.end("shutdown")
 
     async def _announce_reset(self) -> None:
         self.history_number = self.room.history_number
