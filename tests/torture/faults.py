@@ -331,7 +331,7 @@ async def postgres_full(stage: Stage) -> str:
     async with stage.lock("postgres"):
         held: list[asyncpg.Connection] = []
         try:
-            refused = await _take_all(stage, held)
+            refused = await take_all(stage.cluster, held)
             await asyncio.sleep(stage.chance.uniform(0.5, 3))
         finally:
             for connection in held:
@@ -340,21 +340,26 @@ async def postgres_full(stage: Stage) -> str:
         return f"{len(held)} connections held, then: {refused}"
 
 
-async def _take_all(stage: Stage, held: list[asyncpg.Connection]) -> str:
-    """Takes what is free, ends what the services have, and takes that too."""
-    refused = ""
+async def take_all(cluster: Cluster, held: list[asyncpg.Connection]) -> str:
+    """Takes every connection that is free, and those of the services too, which it ends.
+
+    Answers how the next one was refused. The caller ends what it holds.
+    """
     for _ in range(3):
-        try:
-            while True:
-                held.append(await stage.cluster.connect())
-        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
-            refused = str(error)
-        if held:
-            await held[0].execute(
-                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE application_name LIKE 'runcast%' AND pid <> pg_backend_pid()"""
-            )
-    return refused if "too many clients" in refused else ""
+        await _take_free(cluster, held)
+        await held[0].execute(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name LIKE 'runcast%' AND pid <> pg_backend_pid()"""
+        )
+    return await _take_free(cluster, held)
+
+
+async def _take_free(cluster: Cluster, held: list[asyncpg.Connection]) -> str:
+    try:
+        while True:
+            held.append(await cluster.connect())
+    except asyncpg.TooManyConnectionsError as error:
+        return str(error)
 
 
 @fault("clock jumped")

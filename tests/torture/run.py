@@ -180,6 +180,8 @@ class Run:
             writing = asyncio.gather(*(writer.run(stop) for writer in self.writers))
             await nemesis.run(self.plan.seconds, self.plan.pause, self.plan.rounds)
             stop.set()
+            for reader in self.readers:
+                reader.nap = None  # At last everyone listens.
             self.say("healed; waiting for quiet")
             try:
                 async with asyncio.timeout(self.plan.patience):
