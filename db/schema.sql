@@ -419,11 +419,14 @@ BEGIN
     IF gone > 0 THEN RETURN gone; END IF;
     WITH chosen AS (
         DELETE FROM tasks WHERE id IN (
-            SELECT t.id FROM tasks t WHERE t.project_id = project ORDER BY t.parent_id NULLS LAST
-            LIMIT batch) RETURNING id)
+            SELECT t.id FROM tasks t WHERE t.project_id = project
+            ORDER BY t.parent_id NULLS LAST LIMIT batch) RETURNING id)
     INSERT INTO tombstones SELECT id FROM chosen ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone > 0 THEN RETURN gone; END IF;
+    DELETE FROM share_links WHERE project_id = project;
+    DELETE FROM stream_tickets WHERE project_id = project;
+    DELETE FROM invitations WHERE project_id = project;
     DELETE FROM queue_counts WHERE project_id = project;
     UPDATE runs SET retry_of = NULL WHERE project_id = project AND retry_of IS NOT NULL;
     WITH chosen AS (
@@ -1126,6 +1129,8 @@ CREATE INDEX ingest_rejects_newest ON public.ingest_rejects USING btree (at);
 
 CREATE INDEX invitations_of_project ON public.invitations USING btree (project_id);
 
+CREATE INDEX log_sources_open ON public.log_sources USING btree (run_id) WHERE (closed_reason IS NULL);
+
 CREATE INDEX log_sources_tailed ON public.log_sources USING btree (run_id) WHERE is_active;
 
 CREATE INDEX project_members_of_user ON public.project_members USING btree (user_id);
@@ -1139,6 +1144,8 @@ CREATE INDEX runs_active ON public.runs USING btree (project_id) WHERE (status =
 CREATE UNIQUE INDEX runs_key ON public.runs USING btree (project_id, key) WHERE (key IS NOT NULL);
 
 CREATE INDEX runs_newest ON public.runs USING btree (project_id, created_at DESC, id DESC);
+
+CREATE INDEX runs_newest_of_all ON public.runs USING btree (created_at DESC, id DESC);
 
 CREATE INDEX runs_of_task ON public.runs USING btree (task_id) WHERE (task_id IS NOT NULL);
 

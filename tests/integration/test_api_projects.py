@@ -83,6 +83,10 @@ async def test_a_deleted_project_is_gone_and_its_ids_stay_taken(
         await rest.admin.post("/projects", json={"name": "x", "slug": "x", "id": project})
         await rest.run("x", id=run)
         await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "m"}] * 20)
+        await rest.admin.post(f"/runs/{run}/tail", json={"path": "x.log"})
+        await rest.admin.post(f"/runs/{run}/retry")
+        task = {"title": "t", "subtasks": [{"title": "a", "key": "a"}, {"title": "b"}]}
+        assert (await rest.admin.post("/projects/x/tasks", json=task)).status_code == 201
         big = b"x" * 2_000_000
         await rest.admin.post(
             f"/runs/{run}/artifacts", data={"step_name": "s"}, files={"file": ("f", big)}
@@ -109,7 +113,7 @@ async def test_a_deleted_project_is_gone_and_its_ids_stay_taken(
         assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
         await sweeper.keep_house()
         async with acquire(rest.resources.database.log) as connection:
-            for table in ("events", "runs", "artifacts", "log_sources"):
+            for table in ("events", "runs", "artifacts", "log_sources", "tasks"):
                 assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
         assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
         again = await rest.admin.post("/projects", json={"name": "x", "id": project})

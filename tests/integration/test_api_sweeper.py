@@ -11,6 +11,7 @@ import pytest
 
 from runcast_api.artifact_store import ArtifactStore
 from runcast_api.liveness import Judge
+from runcast_api.log_closing import Closer
 from runcast_api.sweeper import Sweeper
 from runcast_server import frames
 from runcast_server.bus import Head
@@ -194,6 +195,31 @@ async def test_liveness_follows_what_is_heard(rest: Rest) -> None:
         ("ok", "stalled"),
         ("stalled", "ok"),
     ]
+
+
+async def test_a_log_that_nobody_will_end_is_closed(rest: Rest) -> None:
+    await rest.project()
+    run, going = await rest.run(status="running"), await rest.run(status="running")
+    message = {"type": "lines", "source": "s", "first_line": 1, "first_offset": 0, "lines": ["a"]}
+    for each in (run, going):
+        await rest.admin.post(f"/runs/{each}/logs", json=message)
+    await rest.admin.post(f"/runs/{run}/cancel")
+    pool, eventlog = rest.resources.database.log, rest.resources.eventlog
+    await Closer(pool, eventlog).close()
+    assert await rest.events(types="log:closed") == []
+    for _ in range(2):
+        await Closer(pool, eventlog, silent=timedelta(0)).close()
+    [closed] = await rest.events(types="log:closed")
+    assert closed["data"] == {
+        "run_id": run,
+        "source": "s",
+        "lines": 1,
+        "bytes": 2,
+        "reason": "abandoned",
+    }
+    more = message | {"first_line": 2, "first_offset": 2}
+    await rest.admin.post(f"/runs/{run}/logs", json=more)
+    assert len(await rest.events(types="log:reopened")) == 1
 
 
 async def test_a_server_that_was_down_blames_nobody(rest: Rest) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
+from runcast_server.frames import LOG_TYPE
 from runcast_server.runs import in_milliseconds
 
 LAST = 2**63 - 1
@@ -21,10 +22,12 @@ TYPES = 50
 _PAGE = """
 SELECT seq, at, type, data::text AS data FROM events
 WHERE project_id = $1 AND seq > $2 AND seq < $3
-  AND ($4::text[] IS NULL OR type = ANY($4)) {run}
+  AND ($4::text[] IS NULL OR type = ANY($4)) {run} {kind}
 ORDER BY seq {order} LIMIT $5
 """
 _OF_RUN = "AND run_id = $6"
+_NO_LINES = "AND line_number IS NULL"
+"""With it a partial index serves readers who don't want log lines."""
 
 
 class EventShown(BaseModel):
@@ -72,7 +75,12 @@ def types_of(text: str | None) -> list[str] | None:
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
     """One page of events."""
     from_end = wanted.before is not None and wanted.after is None
-    query = _PAGE.format(run=_OF_RUN if wanted.run_id else "", order="DESC" if from_end else "ASC")
+    without_lines = wanted.types is not None and LOG_TYPE not in wanted.types
+    query = _PAGE.format(
+        run=_OF_RUN if wanted.run_id else "",
+        kind=_NO_LINES if without_lines else "",
+        order="DESC" if from_end else "ASC",
+    )
     extra = [wanted.run_id] if wanted.run_id else []
     floor = await connection.fetchval(
         "SELECT floor_seq FROM project_counters WHERE project_id = $1", wanted.project_id

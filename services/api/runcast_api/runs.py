@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from runcast import times
 from runcast.events import TERMINAL_STATUSES
 from runcast.ids import uuid7
 from runcast_api.fields import Key, LongText, Name
-from runcast_server import frames, runs
+from runcast_server import access, frames, runs
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid, NotFound
 from runcast_server.eventlog import Transaction
@@ -70,6 +70,13 @@ class RunNew(BaseModel):
     )
     input: Any = Field(default=None, description="Any JSON: prompt, requirements.")
     metadata: dict[str, Any] = {}
+
+    @field_validator("key")
+    @classmethod
+    def not_like_an_id(cls, key: str | None) -> str | None:
+        if key is not None and access.as_uuid(key):
+            raise ValueError("must not look like an id")
+        return key
 
     @model_validator(mode="after")
     def step_is_known(self) -> RunNew:

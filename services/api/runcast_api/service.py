@@ -17,6 +17,7 @@ from runcast_api.board.whereabouts import Workplaces
 from runcast_api.ingest import start
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.liveness import Judge
+from runcast_api.log_closing import Closer
 from runcast_api.loops import Loop
 from runcast_api.people.parts import People
 from runcast_api.runtime import reporting
@@ -34,6 +35,7 @@ from runcast_server.service import Readiness, Resources, Service
 
 PROBE_SECONDS = 2.0
 JUDGE_SECONDS = 1.0
+CLOSE_SECONDS = 30.0
 
 
 def build(resources: Resources) -> Service:
@@ -63,6 +65,7 @@ def build(resources: Resources) -> Service:
     all_loops = [
         *sweeper.loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
+        Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
         *Upkeep(database.log, resources.eventlog, sink).loops(),
     ]
 
