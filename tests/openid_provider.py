@@ -1,7 +1,8 @@
 """A small OpenID Connect provider on loopback: `python -m tests.openid_provider PORT`.
 
-It signs in whomever `POST /claims` named last, without asking, and holds to the rest of the protocol: codes work once, for their redirect address, with their PKCE
-verifier and the client's secret. Signing keys change at `POST /rotate`.
+It signs in whomever `POST /claims` named last, without asking, and holds to the rest of the protocol: codes
+work once, for their redirect address, with their PKCE verifier and the client's secret. Signing keys change
+at `POST /rotate`.
 """
 
 from __future__ import annotations

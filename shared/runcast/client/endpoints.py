@@ -88,8 +88,6 @@ class Endpoints:
     remove_member = Endpoint(people.remove_member)
     create_key = Endpoint(people.create_key)
     create_admin_key = Endpoint(people.create_admin_key)
-    list_admin_keys = Endpoint(people.list_admin_keys)
-    iter_admin_keys = Listing(people.list_admin_keys)
     list_keys = Endpoint(people.list_keys)
     list_all_keys = Endpoint(people.list_all_keys)
     iter_all_keys = Listing(people.list_all_keys)

@@ -102,10 +102,6 @@ def create_key(
     return Call("POST", path("/projects/{}/keys", project), json=body)
 
 
-def list_admin_keys(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
-    return Call("GET", "/keys", {"limit": limit, "cursor": cursor})
-
-
 def list_keys(project: str) -> Call[Json]:
     return Call("GET", path("/projects/{}/keys", project))
 
