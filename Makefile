@@ -25,13 +25,13 @@ help: ## Show this
 		| while IFS=$$'\t' read -r name text; do printf '  make %-17s %s\n' "$$name" "$$text"; done
 
 up: ## Install what is missing, build the console, start Runcast (ARGS='--port 9000' …)
-	@$(MAKE) --no-print-directory -j2 $(VENV)/.runtime $(CONSOLE)
+	@$(MAKE) --no-print-directory --silent -j2 $(VENV)/.runtime $(CONSOLE)
 	@exec $(BIN)/runcast up $(ARGS)
 
 test: ## Everything, from nothing: checks, all tests, the console's too
-	@$(MAKE) --no-print-directory -j2 $(VENV)/.dev $(CONSOLE)
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory console-test
+	@$(MAKE) --no-print-directory --silent -j2 $(VENV)/.dev $(CONSOLE)
+	@$(MAKE) --no-print-directory --silent lint
+	@$(MAKE) --no-print-directory --silent console-test
 	$(BIN)/python -m pytest -q -m 'not containers' $(ARGS)
 
 check: lint ## Format, lint, types, import rules, unit tests: under a minute
