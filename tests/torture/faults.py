@@ -141,7 +141,7 @@ async def ingester_stopped(stage: Stage) -> str:
 
 
 async def _is_leading(stage: Stage, api: Service) -> bool:
-    return await metric(stage, api, "runcast_ingest_leading") == 1.0
+    return await metric(stage.cluster, api, "runcast_ingest_leading") == 1.0
 
 
 async def _stopped(stage: Stage, target: Service, seconds: float) -> str:
@@ -166,9 +166,9 @@ async def _listens(target: Service) -> None:
             await asyncio.sleep(0.05)
 
 
-async def metric(stage: Stage, target: Service, name: str) -> float | None:
+async def metric(cluster: Cluster, target: Service, name: str) -> float | None:
     """A metric of a process, summed over its labels; None where it can't be read."""
-    headers = {"Authorization": f"Bearer {stage.cluster.token}"}
+    headers = {"Authorization": f"Bearer {cluster.token}"}
     try:
         async with httpx.AsyncClient(timeout=2.0) as client:
             answer = await client.get(f"{target.url}/metrics", headers=headers)

@@ -1,0 +1,259 @@
+"""API, ingester, hub and tailer killed and stopped: others go on, and who wakes up late is fenced."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.torture.cluster import Cluster
+from tests.torture.faults import metric
+from tests.torture.programs import Service, service, wait
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running(apis=2, hubs=2, tailers=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def here(cluster: Cluster) -> AsyncIterator[Stage]:
+    async with stage(cluster) as made:
+        yield made
+
+
+async def test_what_a_killed_api_committed_is_published_by_another(here: Stage) -> None:
+    """Redis stands still while it commits, so it dies between commit and publish."""
+    doomed, other = here.cluster.apis
+    redis = here.cluster.redis.primary
+    reader = here.reader()
+    async with reading(reader):
+        await here.write(1)
+        assert redis.child is not None
+        redis.child.send_signal(signal.SIGSTOP)
+        try:
+            await here.write(10, api=doomed)
+            assert doomed.kill() == -signal.SIGKILL
+        finally:
+            redis.child.send_signal(signal.SIGCONT)
+        assert await here.delivered() < 5
+        with redis.client() as client:
+            head = await here.head()
+            await eventually(
+                lambda: client.hget(f"runcast:{{{here.project}}}:head", "seq") == b"%d" % head,
+                "Redis has what the killed one committed",
+            )
+        await here.write(5, api=other)
+        await here.is_whole()
+    assert reader.history.connections == 1
+    await _restart(doomed)
+
+
+async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for_long(
+    here: Stage,
+) -> None:
+    stopped, other = here.cluster.apis
+    reader = here.reader()
+    async with reading(reader):
+        writing = [asyncio.create_task(here.post(20, api=stopped)) for _ in range(30)]
+        await asyncio.sleep(0.02)
+        stopped.signal(signal.SIGSTOP)
+        try:
+            took = await eventually(lambda: _can_write(here, other), "others can write")
+        finally:
+            stopped.signal(signal.SIGCONT)
+        assert took < 20
+        answers = await asyncio.gather(*writing)
+        assert {answer.status_code for answer in answers} <= {201, 503}
+        here.written -= 20 * sum(answer.status_code != 201 for answer in answers)
+        await here.delivered()
+        [verdict] = await here.judge()
+    assert verdict.is_clean, verdict
+    assert verdict.checked >= here.written
+
+
+async def _can_write(here: Stage, api: Service) -> bool:
+    answer = await here.post(1, api=api)
+    if answer.status_code != 201:
+        here.written -= 1
+    return answer.status_code == 201
+
+
+async def test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice(here: Stage) -> None:
+    leader = await _leader(here)
+    [other] = [api for api in here.cluster.apis if api is not leader]
+    reader = here.reader()
+    async with reading(reader):
+        _tell(here, 1, 500)
+        leader.signal(signal.SIGSTOP)
+        try:
+            _tell(here, 501, 1000)
+            await eventually(lambda: _leads(here, other), "another ingester takes over")
+            _tell(here, 1001, 1500)
+            await eventually(lambda: _stored(here, 1500), "everything is stored")
+        finally:
+            leader.signal(signal.SIGCONT)
+        _tell(here, 1501, 2000)
+        await eventually(lambda: _stored(here, 2000), "everything is stored")
+        await eventually(lambda: _one_leads(here), "one of the two leads")
+        here.written = 2000
+        await here.is_whole()
+
+
+def _tell(here: Stage, first: int, last: int) -> None:
+    """Messages without ids on the ingest stream: nothing but the cursor keeps them from being doubled."""
+    with here.cluster.redis.primary.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(first, last + 1):
+            data = {"message": f"~redis-0:{number}~"}
+            message = {"type": "agent:log", "run_id": here.run, "data": data}
+            pipeline.xadd("runcast:ingest", {"m": json.dumps(message)})
+        pipeline.execute()
+
+
+async def _leads(here: Stage, api: Service) -> bool:
+    return await metric(here.cluster, api, "runcast_ingest_leading") == 1
+
+
+async def _one_leads(here: Stage) -> bool:
+    return [await _leads(here, api) for api in here.cluster.apis].count(True) == 1
+
+
+async def _leader(here: Stage) -> Service:
+    await eventually(lambda: _one_leads(here), "one of the two leads")
+    for api in here.cluster.apis:
+        if await _leads(here, api):
+            return api
+    raise AssertionError("nobody leads")
+
+
+async def _stored(here: Stage, number: int) -> bool:
+    answer = await here.http.get(f"{here.cluster.apis[0].url}/runs/{here.run}")
+    if answer.status_code != 200:
+        answer = await here.http.get(f"{here.cluster.apis[1].url}/runs/{here.run}")
+    return bool(answer.json()["last_line_number"] >= number)
+
+
+async def test_readers_of_a_killed_hub_go_on_at_another(here: Stage) -> None:
+    doomed = here.cluster.hubs[0]
+    readers = [here.reader(f"reader-{number}") for number in range(6)]
+    async with reading(*readers):
+        await here.write(50)
+        doomed.kill()
+        await here.write(50)
+        took = await here.delivered()
+        await here.is_whole()
+    assert took < 5
+    await _restart(doomed)
+
+
+async def test_a_hub_that_was_stopped_sends_what_its_clients_missed(here: Stage) -> None:
+    hub = here.cluster.hubs[0]
+    reader = here.reader(hubs=[hub])
+    async with reading(reader):
+        await here.write(50)
+        hub.signal(signal.SIGSTOP)
+        try:
+            await here.write(50)
+            await asyncio.sleep(2)
+        finally:
+            hub.signal(signal.SIGCONT)
+        await here.write(50)
+        await here.is_whole()
+
+
+async def test_a_tailer_killed_again_and_again_stores_each_line_once(here: Stage) -> None:
+    tailer = here.cluster.tailers[0]
+    log = _log(here, "killed")
+    for number in range(1, 6):
+        _append(log, number * 200 - 199, number * 200)
+        await asyncio.sleep(0.1)
+        tailer.kill()
+        _append(log, 1000 + number * 10 - 9, 1000 + number * 10)
+        tailer.start()
+        await eventually(tailer.listens, "the tailer is back")
+    expected = log.read_text().splitlines()
+    await eventually(lambda: _lines(here, "killed", len(expected)), "all lines are stored")
+    assert await _lines(here, "killed") == expected
+
+
+async def test_a_tailer_that_was_stopped_while_another_took_over_doubles_nothing(
+    here: Stage,
+) -> None:
+    tailer = here.cluster.tailers[0]
+    log = _log(here, "stopped")
+    _append(log, 1, 100)
+    await eventually(lambda: _lines(here, "stopped", 100), "the first lines are stored")
+    second = service("tailer-2", here.cluster.root, here.cluster.environment())
+    tailer.signal(signal.SIGSTOP)
+    try:
+        second.start()
+        _append(log, 101, 300)
+        wait(second.listens, "the second tailer")
+    finally:
+        tailer.signal(signal.SIGCONT)
+    try:
+        _append(log, 301, 500)
+        await eventually(lambda: _lines(here, "stopped", 500), "all lines are stored")
+    finally:
+        second.end()
+    _append(log, 501, 600)
+    await eventually(lambda: _lines(here, "stopped", 600), "all lines are stored")
+    assert await _lines(here, "stopped") == log.read_text().splitlines()
+
+
+def _log(here: Stage, name: str) -> Path:
+    directory = here.cluster.runs_dir / name
+    directory.mkdir(parents=True)
+    return directory / "logs.txt"
+
+
+def _append(log: Path, first: int, last: int) -> None:
+    with log.open("a") as file:
+        for number in range(first, last + 1):
+            file.write(f"line {number}\n")
+            if number % 50 == 0:
+                file.flush()
+                os.fsync(file.fileno())
+
+
+async def _lines(here: Stage, key: str, at_least: int = 0) -> list[str]:
+    """The stored lines of a file run in order; none while there are fewer than so many."""
+    connection = await here.cluster.connect()
+    try:
+        rows = await connection.fetch(
+            """SELECT e.data->>'line' AS line FROM events e JOIN runs r ON r.id = e.run_id
+               WHERE r.key = $1 AND e.line_number IS NOT NULL ORDER BY e.line_number""",
+            key,
+        )
+    finally:
+        await connection.close()
+    return [row["line"] for row in rows] if len(rows) >= at_least else []
+
+
+async def _restart(target: Service) -> None:
+    target.start()
+    await eventually(target.listens, f"{target.name} is back")
+
+
+async def test_everything_at_once_is_whole(here: Stage) -> None:
+    """One of each service killed in the same moment."""
+    readers = [here.reader(f"reader-{number}") for number in range(4)]
+    victims = [here.cluster.apis[1], here.cluster.hubs[1], here.cluster.tailers[0]]
+    async with reading(*readers):
+        await here.write(50)
+        for victim in victims:
+            victim.kill()
+        await here.write(50)
+        for victim in victims:
+            await _restart(victim)
+        await here.write(50)
+        await here.is_whole()
