@@ -16,6 +16,7 @@ from runcast_api.routes import (
     events,
     invitations,
     keys,
+    log_reads,
     logs,
     members,
     projects,
@@ -49,6 +50,8 @@ def create(api: Api, version: str) -> FastAPI:
     app.state.api = api
     app.state.console = Console.built_in()
     app.include_router(logs.router)
+    app.include_router(subtasks.claim_router)
+    app.include_router(log_reads.router)
     app.include_router(runs.router)
     app.include_router(artifacts.router)
     app.include_router(tails.router)

@@ -20,12 +20,14 @@ from starlette.responses import Response
 from runcast_api import bodies
 from runcast_api.answers import Answer, answer
 from runcast_api.state import ApiState, Caller
+from runcast_server.auth import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.eventlog import Change, EventLog, Transaction
 
 KEPT_HOURS = 24
 HEADER = "Idempotency-Key"
+MAX_KEY = 255
 
 _CLAIM = f"""
 INSERT INTO idempotency_keys (principal, route, key, body_hash) VALUES ($1, $2, $3, $4)
@@ -101,13 +103,24 @@ def render(given: Answer, is_repeat: bool, head: int | None) -> Response:
     return answer(given.content, status=given.status, head=head)
 
 
+def of_request(request: Request, caller: Principal, body: bytes) -> Once:
+    """A request's claim, for handlers that read their parameters themselves. Raises `Invalid`."""
+    route = f"{request.method} {request.url.path}?{request.url.query}"
+    key = request.headers.get(HEADER)
+    if key is not None and len(key) > MAX_KEY:
+        raise Invalid.of(f"header.{HEADER}", f"longer than {MAX_KEY} characters")
+    return Once(caller.name, route, key, hashlib.sha256(body).digest())
+
+
 async def _once(
     request: Request,
     caller: Caller,
     _: ApiState,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=255, description="The same key and body: done once, within 24 hours."),
+        Header(
+            max_length=MAX_KEY, description="The same key and body: done once, within 24 hours."
+        ),
     ] = None,
 ) -> Once:
     return Once(

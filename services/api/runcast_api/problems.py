@@ -87,10 +87,11 @@ def problem_of(error: Exception) -> Problem:
     return Problem()
 
 
-def invalid(errors: Any) -> Invalid:
-    """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`."""
+def invalid(errors: Any, *place: str) -> Invalid:
+    """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`. `place` is where it
+    looked, if it doesn't say so itself."""
     fields = tuple(
-        FieldError(".".join(str(part) for part in error["loc"]), error["msg"])
+        FieldError(".".join(str(part) for part in (*place, *error["loc"])), error["msg"])
         for error in errors[:SHOWN_ERRORS]
     )
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
+from runcast_api import bodies, idempotency, problems
 from runcast_api.answers import Answer, answer, no_content
 from runcast_api.board import claims, deletion, leases, moves, subtasks, turns, whereabouts
 from runcast_api.board.board import Json, changing
@@ -15,25 +17,55 @@ from runcast_api.board.moves import SubtaskMoved
 from runcast_api.board.subtask import Subtask, SubtaskPatch
 from runcast_api.board.transitions import SubtaskMove
 from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly, render
+from runcast_api.idempotency import HEADER, OnceOnly, render
 from runcast_api.routes.tasks import DryRun
-from runcast_api.state import ApiState, Caller
+from runcast_api.state import Api, ApiState, Caller
 from runcast_server.auth import Principal, Role
 from runcast_server.eventlog import Transaction
 
 router = APIRouter(tags=["subtasks"], route_class=JsonRoute)
 
+claim_router = APIRouter(tags=["subtasks"])
+"""Asked by every worker again and again: a plain handler, without FastAPI's look at its parameters."""
+
 _CLAIM_ANSWERS: dict[int | str, dict[str, str]] = {204: {"description": "Nothing is pending."}}
 
 
-@router.post("/projects/{project}/subtasks/claim", response_model=Claimed, responses=_CLAIM_ANSWERS)
-async def claim_in_project(
-    project: str, body: ClaimWanted, api: ApiState, caller: Caller, once: OnceOnly
-) -> Response:
+_CLAIM_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ClaimWanted"}}},
+    },
+    "parameters": [
+        {"name": "project", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": HEADER, "in": "header", "required": False, "schema": {"type": "string"}},
+    ],
+}
+
+
+@claim_router.post(
+    "/projects/{project}/subtasks/claim",
+    response_model=Claimed,
+    responses=_CLAIM_ANSWERS,
+    openapi_extra=_CLAIM_BODY,
+)
+async def claim_in_project(request: Request) -> Response:
     """The next pending subtask of the project's active tasks, by priority and age."""
-    project_id = await api.workplaces.project(caller, project)
-    given = await claims.claim(api.resources.eventlog, Claim(project_id, body, once))
+    api: Api = request.app.state.api
+    caller = await api.caller(request)
+    project_id = await api.workplaces.project(caller, request.path_params["project"])
+    body = await bodies.read(request)
+    wanted = _claim_wanted(body)
+    once = idempotency.of_request(request, caller, body)
+    given = await claims.claim(api.resources.eventlog, Claim(project_id, wanted, once))
     return _render(given)
+
+
+def _claim_wanted(body: bytes) -> ClaimWanted:
+    try:
+        return ClaimWanted.model_validate(bodies.parse(body) if body else None)
+    except ValidationError as error:
+        raise problems.invalid(error.errors(), "body") from None
 
 
 @router.post("/subtasks/claim", response_model=Claimed, responses=_CLAIM_ANSWERS)
