@@ -34,6 +34,7 @@ RUN groupadd --system --gid 10001 runcast \
     && install -d -o runcast -g runcast /data /secrets /runs
 COPY --from=build /opt/runcast /opt/runcast
 COPY deploy/secrets.sh /usr/local/bin/runcast-secrets
+COPY deploy/redis-users.acl /usr/local/share/runcast/redis-users.acl
 ENV PATH=/opt/runcast/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RUNCAST_HOST=0.0.0.0 \

@@ -1,18 +1,39 @@
 #!/bin/sh
 # Makes the passwords of Postgres and Redis at the first start and keeps them in a volume.
-# POSTGRES_PASSWORD and REDIS_PASSWORD, from .env, are taken instead if they are there.
-# The files named runcast_… are settings, which the servers read from RUNCAST_SECRETS_DIR.
+# POSTGRES_PASSWORD, and REDIS_PASSWORD for workers, from .env, are taken instead if they are there.
+# The files named runcast_… are settings, which each server reads from its own RUNCAST_SECRETS_DIR:
+# api, hub and tailer log in to Postgres as one that owns nothing, and to Redis as users that may do
+# what their work needs (redis-users.acl). Only `migrate` logs in as the database's owner.
 set -eu
+users=${RUNCAST_REDIS_USERS:-/usr/local/share/runcast/redis-users.acl}
 cd "${1:-/secrets}"
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+password() { test -s "$1" || printf '%s' "${2:-$(random)}" >"$1"; }
+hash() { printf '%s' "$(cat "$1")" | sha256sum | cut -d' ' -f1; }
 
-test -s postgres_password || printf '%s' "${POSTGRES_PASSWORD:-$(random)}" >postgres_password
-test -s redis.conf || printf 'requirepass %s\n' "${REDIS_PASSWORD:-$(random)}" >redis.conf
+mkdir -p passwords redis api hub tailer migrate
+password postgres_password "${POSTGRES_PASSWORD:-}"
+password passwords/server
+password passwords/worker "${REDIS_PASSWORD:-}"
+for user in api hub tailer health; do password "passwords/$user"; done
 
-printf 'postgresql://runcast:%s@postgres:5432/runcast' "$(cat postgres_password)" >runcast_database_url
-printf 'redis://:%s@redis:6379/0' "$(sed -n 's/^requirepass //p' redis.conf)" >runcast_redis_url
+database() { printf 'postgresql://%s:%s@postgres:5432/runcast' "$1" "$(cat "$2")"; }
+redis() { printf 'redis://%s:%s@redis:6379/0' "$1" "$(cat "passwords/$1")"; }
 
-# Redis reads its file as a user of its own; nothing but our containers mounts this volume.
-chmod 644 redis.conf
-chmod 600 postgres_password
+for server in api hub tailer; do
+	database runcast_server passwords/server >"$server/runcast_database_url"
+	redis "$server" >"$server/runcast_redis_url"
+done
+database runcast postgres_password >migrate/runcast_database_url
+database runcast_server passwords/server >migrate/runcast_database_service_url
+redis worker >migrate/runcast_redis_url
+
+sed $(for user in api hub tailer worker health; do
+	printf -- '-e s/{%s}/%s/ ' "$user" "$(hash "passwords/$user")"
+done) "$users" >redis/users.acl
+cp passwords/health redis/health
+
+# Redis reads its files as a user of its own; nothing but our containers mounts this volume.
+chmod 644 redis/users.acl redis/health
+chmod 600 postgres_password passwords/*

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 
 import structlog
 
-from runcast_server import alone, backing, credentials, logs, migrate, process, settings, up
+from runcast_server import (
+    alone,
+    backing,
+    credentials,
+    logins,
+    logs,
+    migrate,
+    process,
+    settings,
+    up,
+)
 from runcast_server.explained import ExplainedError
 from runcast_server.settings import ServerSettings
 
@@ -52,6 +62,8 @@ async def _migrate(read: ServerSettings) -> None:
     for name in applied:
         _say(f"applied {name}")
     _say(f"the schema is that of this version ({len(applied)} migrations applied)")
+    if read.postgres.database_service_url is not None:
+        await logins.ensure(url, read.postgres.database_service_url)
     data = read.process.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = credentials.read(data)

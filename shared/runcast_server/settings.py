@@ -107,6 +107,7 @@ class PostgresSettings(_Settings):
     """The database. `runcast up` fills the URL in for its embedded server."""
 
     database_url: PostgresUrl | None = Field(default=None, repr=False)
+    database_service_url: PostgresUrl | None = Field(default=None, repr=False)
     database_pool_size: int = Field(default=10, ge=2)
 
 

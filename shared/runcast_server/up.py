@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from runcast_server import backing, credentials, datadir, embedded, migrate, process
+from runcast_server import backing, credentials, datadir, embedded, logins, migrate, process
 from runcast_server.service import Build
 from runcast_server.settings import ServerSettings
 
@@ -33,6 +33,7 @@ class Backing:
     """Where Postgres and Redis are, and those of them that are ours to run."""
 
     database_url: str
+    service_url: str
     redis_url: str
     worker_redis_url: str
     servers: Sequence[Server]
@@ -53,6 +54,7 @@ def up(settings: ServerSettings, say: Say) -> None:
         build = _start([server for server in (postgres, valkey) if server])
         backed_by = Backing(
             postgres.url if postgres else str(settings.postgres.database_url),
+            logins.as_service(postgres.url) if postgres else str(settings.postgres.database_url),
             valkey.url if valkey else str(settings.redis.redis_url),
             valkey.worker_url if valkey else str(settings.redis.redis_url),
             [server for server in (postgres, valkey) if server],
@@ -124,6 +126,8 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     await backing.wait_for_postgres(backed_by.database_url, seconds, say)
     if applied := await asyncio.to_thread(migrate.up, backed_by.database_url):
         log.info("schema.migrated", migrations=len(applied), last=applied[-1])
+    if backed_by.service_url != backed_by.database_url:
+        await logins.ensure(backed_by.database_url, backed_by.service_url)
     await backing.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
@@ -154,7 +158,7 @@ def _welcome(settings: ServerSettings, url: str, link: str) -> str:
 def _with_urls(settings: ServerSettings, backed_by: Backing) -> ServerSettings:
     return dataclasses.replace(
         settings,
-        postgres=settings.postgres.model_copy(update={"database_url": backed_by.database_url}),
+        postgres=settings.postgres.model_copy(update={"database_url": backed_by.service_url}),
         redis=settings.redis.model_copy(update={"redis_url": backed_by.redis_url}),
     )
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from runcast.ids import uuid7
-from runcast_server import access
+from runcast_server import access, logins
 from runcast_server.auth import Principal, Role
 from runcast_server.db import LOG_ROLE, REQUEST_ROLE, Database, acquire, open_database
 from tests.integration import rest, rows
@@ -345,3 +345,26 @@ async def test_without_the_apis_own_checks_the_database_still_refuses(
             UUID(viewer),
         )
         assert tuple(state[0]) == ("demo", None, "viewer", 0, 0, 0)
+
+
+async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_url: str) -> None:
+    service_url = logins.as_service(database_url)
+    for _ in range(2):
+        await logins.ensure(database_url, service_url)
+    [login] = await superuser(
+        database_url,
+        "SELECT * FROM pg_roles WHERE rolname = $1",
+        logins.SERVICE_LOGIN,
+    )
+    assert login["rolcanlogin"]
+    for might in ("rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolbypassrls"):
+        assert not login[might], might
+    async with opened(service_url) as database:
+        project_id = await rows.project(database)
+        for pool in (database.requests, database.log):
+            async with acquire(pool) as connection, connection.transaction():
+                await connection.execute("RESET ROLE; SET LOCAL ROLE NONE")
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.fetch("SELECT * FROM projects")
+        async with database.acting(rows.ADMIN) as connection:
+            assert await connection.fetchval("SELECT id FROM projects") == project_id

@@ -1,6 +1,8 @@
 """Containers: what compose and the gateway say about settings and paths is what the servers know."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ FIXED = {
         "PORT",
         "DATA",
         "DATABASE_URL",
+        "DATABASE_SERVICE_URL",
         "REDIS_URL",
         "RUNS_DIR",
         "TAIL_ROOTS",
@@ -35,7 +38,8 @@ def test_every_setting_reaches_the_containers(name: str) -> None:
 
 
 def test_compose_names_no_setting_that_nothing_reads() -> None:
-    assert set(re.findall(r"RUNCAST_[A-Z_]+", COMPOSE)) <= settings.names() | COMPOSED
+    known = settings.names() | COMPOSED | {settings.SECRETS_DIR}
+    assert set(re.findall(r"RUNCAST_[A-Z_]+", COMPOSE)) <= known
 
 
 @pytest.mark.parametrize("name", sorted(COMPOSED))
@@ -57,6 +61,26 @@ def test_the_gateway_sends_streams_to_the_hub(path: str, is_stream: bool) -> Non
     patterns = re.findall(r"path_regexp (\S+)", CADDYFILE)
     assert len(patterns) == 2
     assert all(bool(re.search(pattern, path)) == is_stream for pattern in patterns)
+
+
+def test_each_server_has_passwords_of_its_own(tmp_path: Path) -> None:
+    """Two starts, the second of which changes nothing."""
+    environ = os.environ | {"RUNCAST_REDIS_USERS": str(ROOT / "deploy" / "redis-users.acl")}
+    made = []
+    for _ in range(2):
+        script = str(ROOT / "deploy" / "secrets.sh")
+        subprocess.run(["sh", script, str(tmp_path)], env=environ, check=True)
+        files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+        made.append({path.relative_to(tmp_path).as_posix(): path.read_text() for path in files})
+    assert made[0] == made[1]
+    urls = [
+        made[0][f"{server}/runcast_redis_url"] for server in ("api", "hub", "tailer", "migrate")
+    ]
+    assert len(set(urls)) == 4
+    for server in ("api", "hub", "tailer"):
+        assert "//runcast_server:" in made[0][f"{server}/runcast_database_url"]
+    assert "{" not in made[0]["redis/users.acl"].replace("{*}", "").replace("{hub:*}", "")
+    assert made[0]["passwords/api"] not in made[0]["redis/users.acl"]
 
 
 def test_the_image_runs_as_nobody_special() -> None:

@@ -1,0 +1,142 @@
+"""The Redis users of `deploy/redis-users.acl`: each does its work, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import redis
+import redis.asyncio
+
+from runcast.ids import uuid7
+from runcast_server.bus import INGEST_STREAM
+from runcast_tailer import service as tailer_service
+from tests.integration import rest, streams
+
+pytestmark = pytest.mark.anyio
+
+FILE = Path(__file__).parents[2] / "deploy" / "redis-users.acl"
+USERS = {line.split()[1]: line.split()[2:] for line in FILE.read_text().splitlines()}
+SERVERS = ("api", "hub", "tailer", "worker")
+
+
+@pytest.fixture
+def users(redis_url: str) -> Iterator[redis.Redis]:
+    """The users, with their names as passwords; every command that one of them is denied is counted."""
+    with redis.Redis.from_url(redis_url) as admin:
+        for name, rules in USERS.items():
+            if name != "default":
+                rules = [rule.replace(f"#{{{name}}}", f">{name}") for rule in rules]
+                admin.execute_command("ACL SETUSER", name, "reset", *rules)
+        admin.acl_log_reset()
+        yield admin
+        for name in USERS:
+            if name != "default":
+                admin.acl_deluser(name)
+
+
+def url_of(redis_url: str, user: str) -> str:
+    parts = urlsplit(redis_url)
+    return urlunsplit(parts._replace(netloc=f"{user}:{user}@{parts.hostname}:{parts.port}"))
+
+
+@contextlib.asynccontextmanager
+async def as_user(redis_url: str, user: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(url_of(redis_url, user)) as client:
+        yield client
+
+
+def test_the_default_user_is_shut_out() -> None:
+    assert USERS["default"] == ["off"]
+
+
+async def test_the_services_need_no_more_than_their_users_may(
+    database_url: str, redis_url: str, users: redis.Redis, tmp_path: Path
+) -> None:
+    async with (
+        rest.serving(database_url, url_of(redis_url, "api"), tmp_path, is_running=True) as api,
+        streams.hub(database_url, url_of(redis_url, "hub")) as served,
+        rest.serving(
+            database_url, url_of(redis_url, "tailer"), tmp_path, tail_project="demo"
+        ) as beside,
+    ):
+        project = await api.project("demo")
+        run = await api.run("demo", key="followed", status="running")
+        path = f"/projects/{project}/events?subscribe_logs=all"
+        async with streams.stream(served, path) as reader:
+            await api.admin.post(f"/runs/{run}/logs", json={"message": "over HTTP"})
+            async with as_user(redis_url, "worker") as worker:
+                data = {"message": "from a worker"}
+                message = {"type": "agent:log", "run_id": run, "data": data}
+                await worker.xadd(INGEST_STREAM, {"m": json.dumps(message)})
+            folder = tmp_path / "runs" / "followed"
+            folder.mkdir(parents=True)
+            (folder / "logs.txt").write_text("from a file\n")
+            async with tailer_service.build(beside.resources).running():
+                await reader.until(lambda r: len(r.of("agent:log")) >= 3)
+            await api.admin.delete(f"/projects/{project}")
+            await reader.ended()
+        lines = {frame.data["line"] for frame in reader.of("agent:log")}
+    assert lines == {"over HTTP", "from a worker", "from a file"}
+    denied = [(entry["username"], entry["object"]) for entry in users.acl_log()]
+    assert denied == []
+
+
+DENIED_TO_ALL = (
+    ("FLUSHALL",),
+    ("CONFIG", "GET", "*"),
+    ("ACL", "LIST"),
+    ("KEYS", "*"),
+    ("SHUTDOWN",),
+    ("MONITOR",),
+    ("SET", "something", "else"),
+    ("CLIENT", "LIST"),
+)
+DENIED = {
+    "worker": (
+        ("XRANGE", INGEST_STREAM, "-", "+"),
+        ("XDEL", INGEST_STREAM, "1-1"),
+        ("DEL", INGEST_STREAM),
+        ("XADD", "runcast:{p}:stream", "*", "a", "b"),
+        ("SPUBLISH", "runcast:{p}:live", "d"),
+        ("SSUBSCRIBE", "runcast:{p}:live"),
+        ("SUBSCRIBE", "x"),
+        ("EVAL", "return 1", "0"),
+        ("GET", "runcast:limit:x"),
+    ),
+    "tailer": (
+        ("XDEL", INGEST_STREAM, "1-1"),
+        ("XADD", "runcast:{p}:stream", "*", "a", "b"),
+        ("SPUBLISH", "runcast:{p}:live", "d"),
+        ("EVAL", "return 1", "0"),
+    ),
+    "hub": (
+        ("XADD", INGEST_STREAM, "*", "m", "{}"),
+        ("XRANGE", INGEST_STREAM, "-", "+"),
+        ("HSET", "runcast:{p}:head", "seq", "1"),
+        ("DEL", "runcast:{p}:stream"),
+        ("EVAL", "return redis.call('HSET', KEYS[1], 'a', 'b')", "1", "runcast:{p}:head"),
+    ),
+    "api": (("HGETALL", "runcast:lease:x"), ("SSUBSCRIBE", "runcast:{p}:live")),
+}
+
+
+@pytest.mark.parametrize("user", SERVERS)
+async def test_nobody_may_more_than_his_work_needs(
+    redis_url: str, users: redis.Redis, user: str
+) -> None:
+    async with as_user(redis_url, user) as client:
+        assert await client.ping()
+        for command in (*DENIED_TO_ALL, *DENIED[user]):
+            with pytest.raises(redis.exceptions.ResponseError, match=r"NOPERM|permissions|ACL"):
+                await client.execute_command(*command)
+            assert users.acl_log()[0]["username"] == user, command
+
+
+async def test_a_worker_adds_to_the_ingest_stream(redis_url: str, users: redis.Redis) -> None:
+    async with as_user(redis_url, "worker") as client:
+        assert await client.xadd(INGEST_STREAM, {"m": json.dumps({"id": str(uuid7())})})
