@@ -98,15 +98,16 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
     if from_end:
         rows.reverse()
     return {
-        "events": [
-            {
-                "id": row["seq"],
-                "at": in_milliseconds(row["at"]),
-                "type": row["type"],
-                "data": orjson.Fragment(row["data"].encode()),
-            }
-            for row in rows
-        ],
+        "events": [_as_json(row) for row in rows],
         "floor": floor,
         "next_after": rows[-1]["seq"] if is_full and not from_end else None,
+    }
+
+
+def _as_json(row: Any) -> dict[str, Any]:
+    return {
+        "id": row["seq"],
+        "at": in_milliseconds(row["at"]),
+        "type": row["type"],
+        "data": orjson.Fragment(row["data"].encode()),
     }

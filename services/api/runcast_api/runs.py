@@ -34,11 +34,11 @@ _AGENT_EVENTS = {
 }
 
 _INSERT = f"""
-INSERT INTO runs (id, project_id, key, name, phase, current_step, steps, status, agent_type, agent_name,
-                  task_id, attempt, retry_of, input, metadata, step_timestamps, is_watched, created_by,
-                  created_at, heard_at, updated_at, started_at, finished_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $19,
-       $20, $21
+INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
+                  input, metadata, step_timestamps, created_at, heard_at, updated_at, started_at,
+                  finished_at, project_id, attempt, retry_of, is_watched, created_by)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
+       $21
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
@@ -171,11 +171,24 @@ async def create(
     Raises `Conflict` for an id that is or was taken elsewhere, and for a key that is taken.
     """
     now = moment()
-    stamps = {} if new.current_step is None else {new.current_step: in_milliseconds(now)}
+    row = await transaction.connection.fetchrow(
+        _INSERT, *_first_state(new, now), project_id, attempt, retry_of, is_watched, created_by
+    )
+    if row is None:
+        return await _existing(transaction.connection, project_id, new), False
+    run = runs.as_json(row)
+    created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
+    transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
+    _tell_agent(transaction, run)
+    return run, True
+
+
+def _first_state(new: RunNew, now: datetime) -> tuple[Any, ...]:
+    """The columns of a run that begins now, in the order of `_INSERT`."""
     has_ended = new.status in TERMINAL_STATUSES
-    values = (
+    has_started = has_ended or new.status == "running"
+    return (
         new.id or uuid7(),
-        project_id,
         new.key,
         new.name,
         new.phase,
@@ -185,25 +198,13 @@ async def create(
         new.agent_type,
         new.agent_name,
         new.task_id,
-        attempt,
-        retry_of,
         new.input,
         new.metadata,
-        stamps,
-        is_watched,
-        created_by,
+        {} if new.current_step is None else {new.current_step: in_milliseconds(now)},
         now,
-        now if has_ended or new.status == "running" else None,
+        now if has_started else None,
         now if has_ended else None,
     )
-    row = await transaction.connection.fetchrow(_INSERT, *values)
-    if row is None:
-        return await _existing(transaction.connection, project_id, new), False
-    run = runs.as_json(row)
-    created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
-    transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
-    _tell_agent(transaction, run)
-    return run, True
 
 
 async def _existing(connection: Connection, project_id: UUID, new: RunNew) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""`/runs/{run}/logs`: written by agents, many times a second, and read as windows or whole.
+"""`POST /runs/{run}/logs`: what agents write, many times a second.
 
-The POST is a plain handler, without FastAPI's look at its parameters: agents call it more than everything
+It is a plain handler, without FastAPI's look at its parameters: agents call it more than everything
 else together. Its forms are described for the OpenAPI document by hand.
 """
 
@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from runcast import times
-from runcast_api import bodies, log_intake, log_reading, log_search, logs, pagination, raw_lines
-from runcast_api.answers import HEAD, Answer, answer
+from runcast_api import bodies, log_intake, log_reading, logs
+from runcast_api.answers import Answer, answer
 from runcast_api.idempotency import HEADER, Once, render
 from runcast_api.ingest.requests import take_lines
 from runcast_api.log_intake import Intake
-from runcast_api.log_reading import LAST_LINE, Filter, Window
 from runcast_api.logs import Append, LinesCursor, LinesMessage, LogEntry, LogEntryShown, Taken
-from runcast_api.pagination import CursorText
-from runcast_api.state import Api, ApiState, Caller
-from runcast_server import access
+from runcast_api.state import Api
 from runcast_server.auth import Principal
 from runcast_server.db import acquire
 from runcast_server.errors import Invalid, Problem
@@ -37,16 +34,6 @@ STREAM_BYTES = 16 * 1024 * 1024 * 1024
 NDJSON = "application/x-ndjson"
 
 router = APIRouter(tags=["logs"])
-
-Line = Annotated[int | None, Query(ge=0, le=LAST_LINE - 1)]
-
-
-class LogPage(BaseModel):
-    """Lines, oldest first. With a filter there may be fewer than asked for and more to come."""
-
-    logs: list[LogEntryShown]
-    next_cursor: str | None
-
 
 _BODY = {
     "requestBody": {
@@ -184,131 +171,3 @@ def _once(request: Request, caller: Principal) -> Once:
     if key is not None and len(key) > 255:
         raise Invalid.of(f"header.{HEADER}", "longer than 255 characters")
     return Once(caller.name, route, key, b"")
-
-
-@router.get("/runs/{run}/logs", response_model=LogPage)
-async def read_logs(
-    request: Request,
-    run: str,
-    api: ApiState,
-    caller: Caller,
-    project: str | None = None,
-    after_line: Line = None,
-    before_line: Line = None,
-    tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
-    q: Annotated[str | None, Query(max_length=1000)] = None,
-    level: Annotated[str | None, Query(max_length=32)] = None,
-    agent_name: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
-    cursor: CursorText = None,
-) -> Response:
-    """Oldest first. `tail` gives the last lines, `before_line` alone the last ones before that line.
-
-    `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
-    """
-    wanted = Filter(q, level, agent_name)
-    window = _window(after_line, before_line, tail)
-    query = ("logs", run, project, after_line, before_line, tail, wanted)
-    if cursor is not None:
-        window = _window_of(cursor, query)
-    shape = _shape(request.headers.get("accept", ""))
-    async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project)
-        log = await log_reading.find(connection, run_id)
-        if shape is None or limit is not None or tail is not None:
-            page = await log_reading.read(connection, log, window, wanted, limit or tail or 50)
-    headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
-    if shape is None:
-        return answer(_page(page, query), head=found.head)
-    media_type, show = shape
-    if limit is not None or tail is not None:
-        text = b"".join([show(seq, members) for seq, members in page.lines])
-        return Response(text, media_type=media_type, headers=headers)
-    pieces = log_reading.whole(api.database, caller, log, window, wanted, show)
-    return StreamingResponse(pieces, media_type=media_type, headers=headers)
-
-
-def _shape(accept: str) -> Any:
-    for part in accept.split(","):
-        match part.partition(";")[0].strip():
-            case "text/plain":
-                return "text/plain; charset=utf-8", log_reading.as_text
-            case "application/x-ndjson":
-                return NDJSON, log_reading.as_ndjson
-            case "application/json" | "*/*":
-                return None
-    return None
-
-
-def _window(after_line: int | None, before_line: int | None, tail: int | None) -> Window:
-    from_end = tail is not None or (before_line is not None and after_line is None)
-    before = LAST_LINE if before_line is None else before_line
-    return Window(after_line or 0, before, from_end)
-
-
-def _window_of(cursor: str, query: tuple[Any, ...]) -> Window:
-    match pagination.decode(cursor, *query):
-        case [int(after), int(before), bool(from_end)]:
-            return Window(after, before, from_end)
-    raise pagination.refusal()
-
-
-def _page(page: log_reading.Found, query: tuple[Any, ...]) -> dict[str, Any]:
-    place = page.next
-    return {
-        "logs": [logs.shown(seq, members) for seq, members in page.lines],
-        "next_cursor": place
-        and pagination.encode([place.after, place.before, place.from_end], *query),
-    }
-
-
-@router.get(
-    "/runs/{run}/logs/search",
-    response_class=Response,
-    responses={200: {"content": {NDJSON: {}}, "description": "Matches, and how far it has come."}},
-)
-async def search_logs(
-    run: str,
-    api: ApiState,
-    caller: Caller,
-    q: Annotated[str, Query(min_length=1, max_length=1000)],
-    regex: bool = False,
-    level: Annotated[str | None, Query(max_length=32)] = None,
-    from_line: Annotated[int, Query(ge=1, le=LAST_LINE)] = 1,
-    project: str | None = None,
-) -> Response:
-    """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
-    the end with `done`. `regex` is in Postgres's syntax."""
-    search = log_search.Search(q, regex, level, from_line)
-    async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project)
-        await log_search.check(connection, search)
-        log = await log_reading.find(connection, run_id)
-    pieces = log_search.results(api.database, caller, log, search)
-    return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
-
-
-@router.get(
-    "/runs/{run}/logs/{line_number}/raw",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "The line's bytes."}},
-)
-async def read_raw_line(
-    run: str,
-    line_number: Annotated[int, Path(ge=1, le=LAST_LINE)],
-    api: ApiState,
-    caller: Caller,
-    project: str | None = None,
-) -> Response:
-    """The whole line where it was cut and its file is still there."""
-    settings = api.resources.settings.tailer
-    async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project)
-        line = await raw_lines.find(connection, run_id, line_number, settings.runs_dir)
-    headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
-    media_type = "text/plain; charset=utf-8"
-    if line.text is not None:
-        return Response(line.text, media_type=media_type, headers=headers)
-    pieces = await raw_lines.opened(line, (settings.runs_dir, *settings.roots))
-    headers["Content-Length"] = str(line.length)
-    return StreamingResponse(pieces, media_type=media_type, headers=headers)
