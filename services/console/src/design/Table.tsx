@@ -30,7 +30,7 @@ export function Table<T>({
           <tr>
             {columns.map(({ title, className }) => (
               <th
-                key={title}
+                key={title || <span className="sr-only">Actions</span>}
                 scope="col"
                 className={cx("border-b px-3 py-2 text-left font-sans! text-xs! font-medium text-muted! first:pl-4 last:pr-4", className)}
               >

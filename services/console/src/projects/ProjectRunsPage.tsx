@@ -39,7 +39,9 @@ export function ProjectRunsPage() {
   const [starting, setStarting] = useState(false);
   const [busy, setBusy] = useState(false);
   const pages = useRunPages(search.status);
-  const text = useDeferredValue(search.q ?? "");
+  // What is typed is held here: the address follows it, but may be a keystroke late.
+  const [typed, setTyped] = useState(search.q ?? "");
+  const text = useDeferredValue(typed);
   const runs = useMemo(() => matching(pages.runs, text), [pages.runs, text]);
 
   const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
@@ -91,8 +93,11 @@ export function ProjectRunsPage() {
           data-shortcut="search"
           icon={<Search />}
           className="w-full sm:w-80"
-          value={search.q ?? ""}
-          onChange={(event) => set({ q: event.target.value || undefined })}
+          value={typed}
+          onChange={(event) => {
+            setTyped(event.target.value);
+            set({ q: event.target.value || undefined });
+          }}
         />
         <Select
           aria-label="Status"

@@ -41,7 +41,7 @@ export function ProjectsPage() {
         )}
         <ul className="grid gap-3 sm:grid-cols-2 xl:grid-cols-3">
           {projects.data?.map((project) => (
-            <li key={project.id}>
+            <li key={project.id} className="min-w-0">
               <Link
                 to="/projects/$project"
                 params={{ project: project.slug }}

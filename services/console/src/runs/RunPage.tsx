@@ -15,7 +15,8 @@ import { useToast } from "../design/Toasts";
 import { cx } from "../design/classes";
 import { LogPanel } from "../log/LogPanel";
 import { client } from "../session/session";
-import { ProjectScope, useProject } from "../shell/ProjectScope";
+import { useMe } from "../session/SessionProvider";
+import { ProjectScope, RunScope, useProject } from "../shell/ProjectScope";
 import { useShortcuts } from "../shell/shortcuts";
 import { Artifacts } from "./Artifacts";
 import { Details } from "./Details";
@@ -26,11 +27,19 @@ import { nameOf } from "./names";
 /** A run is addressed without its project, which has to be known to follow it live. */
 export function RunPage() {
   const { run: id } = useParams({ from: "/runs/$run" });
+  const me = useMe();
   const run = useQuery({
     queryKey: ["project of run", id],
     queryFn: async () => (await client.run(id)).data,
     staleTime: Infinity,
   });
+  if (run.data && me.runId !== null) {
+    return (
+      <RunScope run={run.data}>
+        <Loaded key={id} id={run.data.id} />
+      </RunScope>
+    );
+  }
   if (run.data) {
     return (
       <ProjectScope key={run.data.project_id} project={run.data.project_id}>
@@ -115,14 +124,19 @@ function TabButton({
 
 function Head({ run }: { run: Run }) {
   const project = useProject();
+  const me = useMe();
   return (
     <header className="flex flex-col gap-3 px-4 pt-4 pb-3 sm:px-6">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
         <div className="min-w-0 flex-1 basis-64">
           <p className="flex items-center gap-1 text-xs text-muted">
-            <Link to="/projects/$project" params={{ project: project.slug }} className="truncate hover:text-fg">
-              {project.name}
-            </Link>
+            {me.runId === null ? (
+              <Link to="/projects/$project" params={{ project: project.slug }} className="truncate hover:text-fg">
+                {project.name}
+              </Link>
+            ) : (
+              project.name
+            )}
             <ChevronRight aria-hidden className="size-3 shrink-0" />
             <span className="truncate font-mono">{run.key ?? run.id}</span>
           </p>
@@ -267,7 +281,8 @@ function Actions({ run }: { run: Run }) {
 /** `[` and `]` walk through the project's runs. */
 function useNeighbours(id: string): void {
   const navigate = useNavigate();
-  const runs = useRuns({ limit: 200 });
+  const { runId: onlyRun } = useMe();
+  const runs = useRuns({ limit: 200 }, { enabled: onlyRun === null });
   const go = (by: number) => (): void => {
     const list = runs.data?.runs ?? [];
     const at = list.findIndex((run) => run.id === id);

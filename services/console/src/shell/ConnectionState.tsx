@@ -58,14 +58,21 @@ export function ConnectionBadge() {
 function Words({ state }: { state: ConnectionState }) {
   if (state.status === "live") return <Mark tone="ok" text="Live" />;
   if (state.status === "connecting") return <Mark tone="idle" text="Connecting…" />;
-  if (state.status === "closed") return <Mark tone="bad" text={closedText(state)} />;
+  if (state.status === "closed") {
+    return <Mark tone={state.reason === "complete" ? "ok" : "bad"} text={closedText(state)} />;
+  }
   if (state.attempt > 3) return <Mark tone="bad" text="Offline: polling" />;
   return <Countdown until={state.retryAt} />;
 }
 
 function closedText(state: ConnectionState & { status: "closed" }): string {
   const texts: Record<number, string> = { 401: "Signed out", 403: "No access", 404: "Not here" };
-  return texts[state.problem?.status ?? 0] ?? (state.reason === "deleted" ? "Deleted" : "Closed");
+  const reasons: Record<string, string> = {
+    complete: "Complete",
+    deleted: "Deleted",
+    revoked: "Access ended",
+  };
+  return texts[state.problem?.status ?? 0] ?? reasons[state.reason] ?? "Closed";
 }
 
 function Countdown({ until }: { until: number }) {

@@ -40,7 +40,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
   const me = useMe();
   const slug = useLastProject();
   return (
-    <div className="flex h-full flex-col">
+    <header className="flex h-full flex-col">
       <div className="flex items-center gap-2.5 px-4 pt-4 pb-3">
         <Mark className="size-6" />
         <span className="text-base font-semibold tracking-tight">Runcast</span>
@@ -74,7 +74,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
         </div>
         <Footer onShortcuts={onShortcuts} />
       </div>
-    </div>
+    </header>
   );
 }
 
@@ -183,8 +183,8 @@ function Footer({ onShortcuts }: { onShortcuts: () => void }) {
   const leave = async (): Promise<void> => {
     await signOut();
     await navigate({ to: "/" });
-    queries.clear();
     queries.setQueryData(SESSION, null);
+    queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
   };
   return (
     <div className="flex items-center gap-1">

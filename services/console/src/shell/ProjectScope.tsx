@@ -1,6 +1,6 @@
 import { ProjectEventsProvider } from "@runcast/react";
 import { useQuery } from "@tanstack/react-query";
-import type { Project } from "@runcast/client";
+import type { Project, Run } from "@runcast/client";
 import { type ReactNode, createContext, useContext, useEffect } from "react";
 import { Failure } from "../design/Failure";
 import { Rows } from "../design/Surface";
@@ -18,6 +18,26 @@ export function useProject(): Project {
 }
 
 export const projectKey = (ref: string) => ["project", ref] as const;
+
+/** For who may see one run of a project and nothing else of it. */
+export function RunScope({ run, children }: { run: Run; children: ReactNode }) {
+  const project: Project = {
+    id: run.project_id,
+    slug: run.project_id,
+    name: "Shared run",
+    role: "viewer",
+    created_at: run.created_at,
+    updated_at: run.created_at,
+  };
+  return (
+    <ProjectContext.Provider value={project}>
+      <ProjectEventsProvider projectId={run.project_id} client={client} onlyRun={run.id}>
+        <ReportConnection />
+        {children}
+      </ProjectEventsProvider>
+    </ProjectContext.Provider>
+  );
+}
 
 /** Reads a project and keeps what is inside live. */
 export function ProjectScope({ project: ref, children }: { project: string; children: ReactNode }) {

@@ -28,14 +28,14 @@ export function Shell() {
         Skip to the content
       </a>
       <div className="flex h-full flex-col md:flex-row">
-        <div className="flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3 md:hidden">
+        <header className="flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3 md:hidden">
           <IconButton label="Menu" icon={<MenuIcon />} onClick={() => setMenu(true)} />
           <Mark className="size-6" />
           <span className="font-semibold">Runcast</span>
           <span className="ml-auto">
             <ConnectionBadge />
           </span>
-        </div>
+        </header>
         {menu && (
           <button
             type="button"

@@ -40,6 +40,8 @@ export interface LiveConnection {
 }
 
 export interface ConnectionOptions {
+  /** Only this run, its events and all of its lines: for who may see no more of the project. */
+  onlyRun?: string;
   logs?: LogFilter;
   /** First the last so many lines of each subscribed run. */
   logTail?: number;
@@ -157,10 +159,14 @@ export class ProjectConnection implements LiveConnection {
   #open(filter: LogFilter): Promise<Response> {
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (this.position !== null) headers["Last-Event-ID"] = String(this.position);
-    return this.http.send("GET", `/projects/${encodeURIComponent(this.projectId)}/events`, {
+    const { onlyRun } = this.options;
+    const path = onlyRun
+      ? `/runs/${encodeURIComponent(onlyRun)}/stream`
+      : `/projects/${encodeURIComponent(this.projectId)}/events`;
+    return this.http.send("GET", path, {
       headers,
       query: {
-        subscribe_logs: filterText(filter),
+        subscribe_logs: onlyRun ? undefined : filterText(filter),
         log_tail: this.position === null ? this.options.logTail : undefined,
         epoch: this.position === null ? undefined : this.epoch,
         on_lag: this.options.onLag,
@@ -235,6 +241,7 @@ export class ProjectConnection implements LiveConnection {
   /** Sends the wanted filter to the open connection, one request at a time. */
   async #patch(): Promise<void> {
     if (this.#patching || this.state.status !== "live" || this.#sentLogs === null) return;
+    if (this.options.onlyRun) return;
     if (filterText(this.#logs) === filterText(this.#sentLogs)) return;
     this.#patching = true;
     const wanted = this.#logs;

@@ -217,6 +217,20 @@ describe("ProjectConnection", () => {
     expect(server.count(EVENTS)).toBe(2);
   });
 
+  it("follows a single run where the project isn't seen", async () => {
+    const { server, connection } = open({ onlyRun: "r" });
+    await settle();
+    server.last("/runs/r/stream").stream(connected() + log(11, "r", 1));
+    await settle();
+    connection.setLogs(["r"]);
+    await settle();
+    expect(connection.position).toBe(11);
+    expect(server.exchanges).toHaveLength(1);
+    server.last("/runs/r/stream").push(frame(null, "bye", { reason: "complete" }));
+    await settle();
+    expect(connection.state).toMatchObject({ status: "closed", reason: "complete" });
+  });
+
   it("ends its request and its timers when closed", async () => {
     const { server, connection } = open();
     await settle();

@@ -35,6 +35,8 @@ export interface ProjectEventsProviderProps {
   client: RuncastClient;
   /** Who is signed in; tabs share a connection only with tabs of the same person. */
   identity?: string;
+  /** Only this run: for who may see no more of the project, such as a share link's holder. */
+  onlyRun?: string;
   /** One connection for all tabs (the default), or one of this tab's own. */
   share?: boolean;
   children: ReactNode;
@@ -58,6 +60,7 @@ export function ProjectEventsProvider({
   projectId,
   client,
   identity = "me",
+  onlyRun,
   share = true,
   children,
 }: ProjectEventsProviderProps) {
@@ -69,7 +72,10 @@ export function ProjectEventsProvider({
   );
 
   useEffect(() => {
-    const connection = share ? client.share(projectId, identity) : client.connect(projectId);
+    const connection =
+      share && !onlyRun
+        ? client.share(projectId, identity)
+        : client.connect(projectId, onlyRun ? { onlyRun } : {});
     const close = session.attach(connection, setState);
     const online = (): void => connection.retryNow();
     globalThis.addEventListener?.("online", online);
@@ -77,7 +83,7 @@ export function ProjectEventsProvider({
       globalThis.removeEventListener?.("online", online);
       close();
     };
-  }, [client, session, projectId, identity, share]);
+  }, [client, session, projectId, identity, onlyRun, share]);
 
   const value = useMemo<ProjectEvents>(
     () => ({
