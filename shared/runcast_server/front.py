@@ -86,7 +86,10 @@ class Front:
 
     def _check(self, scope: Scope) -> None:
         """Raises what a request is refused for, whatever it asks for."""
-        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
+        if (
+            len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+            > MAX_ADDRESS_BYTES
+        ):
             raise AddressTooLong(f"at most {MAX_ADDRESS_BYTES:,} bytes")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(f"at most {MAX_HEADER_BYTES:,} bytes")

@@ -36,6 +36,7 @@ SECURITY: RawHeaders = (
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 EXPOSED = b"Runcast-Head, Retry-After, Idempotency-Replayed, Content-Disposition"
 
+
 class ForeignPage(Forbidden):
     """A page of another site asked for a change."""
 

@@ -119,7 +119,9 @@ TABLE: dict[str, Line] = {
     "GET /invitations/{token}": Line(N.NOTHING),
     "POST /invitations/{token}/accept": Line(N.NOTHING, {"password": "x" * 12}, status=422),
     # signing in
-    "POST /auth/login": Line(N.NOTHING, {"email": "{fresh}@example.org", "password": "p"}, status=401),
+    "POST /auth/login": Line(
+        N.NOTHING, {"email": "{fresh}@example.org", "password": "p"}, status=401
+    ),
     "POST /auth/login-link": Line(N.NOTHING, {"token": "unknown"}, status=401),
     "POST /auth/logout": Line(N.A_TOKEN),
     "POST /auth/refresh": Line(N.A_PERSON),
