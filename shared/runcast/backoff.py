@@ -1,7 +1,8 @@
 """How long to wait before trying again: 1 to 30 s, doubled each time, jittered.
 
 The jitter keeps a thousand clients, cut off in the same moment by a restart, from coming back in
-the same moment.
+the same moment. (stamina would do the waiting, but it reports each try through whatever logging the
+host program has set up, which may be its stdout.)
 """
 
 import random

@@ -78,7 +78,10 @@ class LineFile:
             yield from lines
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Further writes raise `OSError`: the number may be another file's by then."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _write_all(fd: int, content: bytes) -> None:

@@ -19,6 +19,7 @@ class Guarded:
         self.failures: dict[str, int] = {}
 
     def told(self, doing: str, error: Exception) -> None:
+        """Takes note of a failure; warns of the first of its kind."""
         kind = f"{doing}: {type(error).__name__}"
         self.failures[kind] = self.failures.get(kind, 0) + 1
         if self.failures[kind] == 1:

@@ -12,8 +12,10 @@ its parent's locks otherwise.
 Nothing is forced to the disk's platter: what a call wrote survives the process, not a power cut.
 """
 
+import functools
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ STATUS_EVENTS = 1_000
 LOCK_SECONDS = 2.0
 INLINE_ARTIFACT_BYTES = 64 * 1024
 LINE_BYTES = 64 * 1024
+MESSAGE_LINES = 100
 PAYLOAD_BYTES = 128 * 1024
 
 Json = dict[str, Any]
@@ -49,7 +52,13 @@ class Recorder:
         self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
         self._sources: dict[str, tuple[int, int]] = {}
         self._error: str | None = None
-        self._open()
+        self._lock = threading.RLock()
+        self._is_open = False
+        self._is_closed = False
+        with self._lock:
+            self._open()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=functools.partial(_renew, weakref.ref(self)))
 
     @property
     def run_id(self) -> str:
@@ -103,7 +112,8 @@ class Recorder:
         """Lines of a program's output, as they are; without their ends."""
         with self._writing():
             texts = [encoding.printable(text) for text in texts]
-            self._keep(self._numbered(source, texts))
+            for first in range(0, len(texts), MESSAGE_LINES):
+                self._keep(self._numbered(source, texts[first : first + MESSAGE_LINES]))
             self._logs.append("".join(f"{text}\n" for text in texts).encode())
             if self._structured:
                 stamp = _now()
@@ -134,14 +144,21 @@ class Recorder:
             self._write_status()
 
     def update(self, **changed: Any) -> None:
-        """Other fields of the run: `status` (not a terminal one), `current_step`, `metadata`."""
+        """Other fields of the run: `status` (not a terminal one), `current_step`, `metadata`.
+
+        Raises `ValueError` for a step that is none of the run's.
+        """
         with self._writing():
-            self._keep(messages.updated(self.run_id, **changed))
-            if step := changed.pop("current_step", None):
-                self._reach(step)
+            step = changed.get("current_step")
+            if step is not None and step not in self.run["steps"]:
+                raise ValueError(f"{step!r} is not one of the run's steps {self.run['steps']}")
             if "metadata" in changed:
-                changed["metadata"] = {**self.run["metadata"], **changed["metadata"]}
+                merged = {**self.run["metadata"], **changed["metadata"]}
+            self._keep(messages.updated(self.run_id, **changed))
+            if "metadata" in changed:
+                changed["metadata"] = merged
             self.run.update(changed)
+            self._reach(step)
             self._write_run()
             self._write_status()
 
@@ -184,19 +201,20 @@ class Recorder:
         index_run(self.directory.path.parent, self.run)
 
     def close(self) -> None:
-        """Closes the files. A recorder that is closed can't be used again."""
-        for each in self._files():
-            each.close()
+        """Closes the files. A recorder that is closed raises `ValueError` when it is used."""
+        with self._lock:
+            self._is_closed = True
+            for each in self._files():
+                each.close()
 
     def _open(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.RLock()
         self._spool = files.LineFile(self.directory.spool)
         self._logs = files.LineFile(self.directory.logs)
         self._events_file = files.LineFile(self.directory.events)
         self._structured = files.LineFile(self.directory.json_logs) if self._json_logs else None
         with locks.locked(self._spool.fileno(), LOCK_SECONDS):
             self._adopt()
+        self._is_open = True
 
     def _files(self) -> list[files.LineFile]:
         always = [self._spool, self._logs, self._events_file]
@@ -204,13 +222,22 @@ class Recorder:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        if os.getpid() != self._process:
-            for each in self._files():
-                each.close()
-            self._open()
-        with self._lock, locks.locked(self._spool.fileno(), LOCK_SECONDS):
-            self._adopt()
-            yield
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("the run's record is closed")
+            if not self._is_open:
+                self._open()
+            with locks.locked(self._spool.fileno(), LOCK_SECONDS):
+                self._adopt()
+                yield
+
+    def _renew_in_child(self) -> None:
+        """In a forked child: the files are opened anew when they are needed, with a lock that no
+        thread of the parent's holds."""
+        self._lock = threading.RLock()
+        self._is_open = False
+        for each in self._files():
+            each.close()
 
     def _adopt(self) -> None:
         """Takes over what is in the spool that this recorder didn't write."""
@@ -367,3 +394,9 @@ def _parsed(line: bytes) -> Json:
 
 def _now() -> str:
     return times.to_seconds(times.now())
+
+
+def _renew(recorder: "weakref.ref[Recorder]") -> None:
+    there = recorder()
+    if there is not None:
+        there._renew_in_child()

@@ -27,6 +27,7 @@ from runcast.artifacts import Source
 from runcast.capture import Capture
 from runcast.client.clients import Client
 from runcast.connection import Connection, find
+from runcast.events import TERMINAL_STATUSES
 from runcast.feeder import HEARTBEAT_SECONDS, Feeder
 from runcast.guard import Guarded, harmless
 from runcast.opening import open_run
@@ -131,16 +132,14 @@ class Calls(Guarded, Generic[R]):
         self,
         stage: str,
         message: str,
-        percent: int | None = None,
+        percent: float | None = None,
         step: int | None = None,
         total_steps: int | None = None,
     ) -> R:
         """Progress. A stage that is one of the run's steps also makes it the current one."""
-        self._record(
-            lambda recorder: recorder.progress(
-                str(stage), str(message), percent=percent, step=step, total_steps=total_steps
-            )
-        )
+        numbers = {"percent": percent, "step": step, "total_steps": total_steps}
+        whole = {name: _whole(value) for name, value in numbers.items()}
+        self._record(lambda recorder: recorder.progress(str(stage), str(message), **whole))
         return self._result()
 
     def log(
@@ -191,7 +190,11 @@ class Calls(Guarded, Generic[R]):
 
     def update(self, **fields: Any) -> R:
         """Other fields of the run: `status` (`running`, `awaiting_feedback`), `metadata`,
-        `pr_url`, `result`."""
+        `pr_url`, `result`. A terminal status ends the run."""
+        if fields.get("status") in TERMINAL_STATUSES:
+            ends = {name: fields[name] for name in ("result", "pr_url") if name in fields}
+            self._end(fields["status"], fields.get("error"), **ends)
+            return self._result()
         self._record(lambda recorder: recorder.update(**fields))
         return self._result()
 
@@ -377,6 +380,14 @@ def outcome(error: BaseException | None) -> tuple[str, str | None]:
             with contextlib.suppress(Exception):  # a host's own __str__ may raise anything
                 text = str(error)
             return "failed", text or type(error).__name__
+
+
+def _whole(number: float | None) -> int | None:
+    """Percents and steps are whole numbers; what is none is left out."""
+    try:
+        return None if number is None else round(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _server(url: str | None, token: str | None) -> Connection | None:

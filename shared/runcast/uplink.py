@@ -28,6 +28,7 @@ SPOOL = "spool.jsonl"
 _ARTIFACT = b'"type":"artifact:created"'
 _CONTENT = (b'"content":', b'"content_base64":')
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
+_BULKY = {"input", "metadata"}
 _CREATION_FIELDS = (
     "id",
     "key",
@@ -141,6 +142,11 @@ class Uplink:
             raise
         except errors.Conflict as error:
             self._create_beside(project, fields, error)
+        except errors.TooLarge:
+            if not fields.keys() & _BULKY:
+                raise
+            logger.warning("the run's input and metadata are too large for the server")
+            self._create(project, {k: v for k, v in fields.items() if k not in _BULKY})
         except errors.ApiError as error:
             raise _judged(error) from error
 

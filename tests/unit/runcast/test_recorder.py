@@ -253,3 +253,31 @@ def test_a_stopped_holder_of_the_lock_does_not_stop_us_for_ever(
     with other._writing(), pytest.raises(TimeoutError):
         recorder.log("x")
     recorder.log("y")
+
+
+def test_a_step_that_is_none_of_the_runs_is_refused(recorder: Recorder) -> None:
+    with pytest.raises(ValueError, match="not one of the run's steps"):
+        recorder.update(current_step="elsewhere")
+    assert [message["type"] for message in spool(recorder)] == ["agent:started"]
+
+
+def test_a_closed_record_touches_no_file_that_took_its_place(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    recorder.close()
+    with (tmp_path / "another").open("wb") as other:
+        with pytest.raises(ValueError, match="closed"):
+            recorder.log("x")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            recorder._spool.append(b"x\n")
+        assert other.tell() == 0
+    assert (tmp_path / "another").read_bytes() == b""
+
+
+def test_very_many_lines_are_several_messages(recorder: Recorder) -> None:
+    recorder.lines("stdout", [str(number) for number in range(1_050)])
+    messages = spool(recorder)[1:]
+    assert max(len(message["lines"]) for message in messages) == 100
+    assert [line for message in messages for line in message["lines"]] == [
+        str(number) for number in range(1_050)
+    ]

@@ -161,3 +161,17 @@ def test_a_cancelled_task_ends_its_run(tmp_path: Path) -> None:
 
     asyncio.run(cancel())
     assert status(tmp_path)["status"] == "cancelled"
+
+
+def test_a_terminal_status_ends_the_run(tmp_path: Path) -> None:
+    with tracker(tmp_path) as run:
+        run.update(status="failed", error="by hand")
+    assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("failed", "by hand")
+
+
+def test_percents_become_whole_numbers(tmp_path: Path) -> None:
+    calls: Any
+    with tracker(tmp_path) as calls:
+        calls.emit("s", "m", percent=33.4)
+        calls.emit("s", "m", percent="a lot")
+    assert [event.get("percent") for event in status(tmp_path)["events"]] == [33, None]
