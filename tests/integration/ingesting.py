@@ -17,6 +17,7 @@ from runcast.ids import uuid7
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
+from runcast_server import tasks
 from runcast_server.bus import INGEST_STREAM, Bus
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog import EventLog
@@ -42,9 +43,7 @@ class Ingest:
         try:
             yield ingester
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await tasks.end(task)
 
     async def project(self, slug: str = "demo") -> UUID:
         return await rows.project(self.database, slug)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ import asyncpg
 import pytest
 
 from runcast.ids import uuid7
+from runcast_api.ingest.ingester import Ingester
+from runcast_server import tasks
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
 from runcast_tailer.server import Server
@@ -45,9 +48,7 @@ class Tailing:
         try:
             yield supervisor
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await tasks.end(task)
 
     def write(self, name: str, data: str, *, run: str = "my-run") -> Path:
         path = self.runs_dir / run / name
@@ -378,3 +379,48 @@ async def test_while_nobody_ingests_redis_holds_a_window_and_no_more(
             assert size < 3_000_000
             async with ingest.running():
                 await tailing.has_lines(texts)
+
+
+async def test_killed_at_any_moment_again_and_again(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Tailer and ingester lose their connections and their tasks at a random await, 25 times, while the
+    file grows and is rotated: at the end everything is there once."""
+    dice = random.Random(4)
+    options = TailerOptions(tmp_path, (tmp_path,), "default", poll_seconds=0.01)
+    expected: list[str] = []
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        project_id = await ingest.project("default")
+        tailing = Tailing(ingest, tmp_path, project_id, options)
+        path = tailing.write("logs.txt", "")
+        for number in range(25):
+            texts = [
+                f"{number}/{n} {'x' * dice.randrange(200)}" for n in range(dice.randrange(2_000))
+            ]
+            expected += texts
+            tailing.write("logs.txt", "".join(f"{text}\n" for text in texts))
+            if number == 12:
+                await _rotate_when_known(tailing, path)
+            await _live_for(dice.random() * 0.3, database_url, redis_url, options)
+        async with ingest.running(), tailing.tailer():
+            await tailing.has_lines(expected)
+
+
+async def _rotate_when_known(tailing: Tailing, path: Path) -> None:
+    """Moves the file away once its first lines are stored: before that nobody could know it."""
+    async with tailing.ingest.running(), tailing.tailer():
+        await until(lambda: tailing.lines())
+    os.rename(path, f"{path}.1")
+
+
+async def _live_for(
+    seconds: float, database_url: str, redis_url: str, options: TailerOptions
+) -> None:
+    """A process that does its work for so long and is gone without a word."""
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        supervisor = Supervisor(options, Server(ingest.database.log), Shipper(ingest.bus.client))
+        ingester = Ingester(ingest.bus, ingest.database.log, ingest.applier)
+        working = [asyncio.create_task(supervisor.run()), asyncio.create_task(ingester.run())]
+        await asyncio.sleep(seconds)
+        ingest.database.log.terminate()
+        await tasks.end(*working)

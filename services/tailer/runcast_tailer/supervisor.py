@@ -74,7 +74,7 @@ class TailerOptions:
 
 
 class Supervisor:
-    """`run` works until it's cancelled. `trouble` says why it can't, for `/ready`."""
+    """`run` works until it's cancelled (by `tasks.end`). `trouble` says why it can't, for `/ready`."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Supervisor:
                 except Exception as error:
                     # The outermost place: a fault of ours must not end the following for good.
                     self._stumble(error)
-                    log.exception("tailer.failed")
+                    log.error("tailer.failed", exc_info=error)
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._descriptors.close_all()
@@ -160,6 +160,10 @@ class Supervisor:
         await asyncio.sleep(0 if has_new and has_sent else self._pause(now))
 
     def _stumble(self, error: Exception) -> None:
+        """Notes what must be waited for, unless this is to end and the error only stands in its place."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
         trouble = str(error) or type(error).__name__
         if trouble != self.trouble:
             log.warning("tailer.waits", error=trouble)

@@ -19,7 +19,7 @@ import structlog
 
 from runcast_api.ingest import batches, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read
-from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
+from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
 from runcast_server.bus import BUS_ERRORS, INGEST_STREAM, Bus
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
 from runcast_server.errors import Unavailable
@@ -27,7 +27,7 @@ from runcast_server.errors import Unavailable
 LEADER_LOCK = 0x72756E63  # "runc"
 BLOCK_MS = 1_000
 READ_ENTRIES = 64
-BUFFERED_EVENTS = 4_000
+BATCHES_AHEAD = 4
 HINT_SECONDS = 1.0
 STILL_SECONDS = 5.0
 RETRY_SECONDS = 0.5
@@ -71,24 +71,32 @@ class Ingester:
         """Why nothing can be ingested at present; for `/ready`."""
 
     async def run(self) -> None:
-        """Until it's cancelled. Whatever fails is tried again."""
+        """Until it's cancelled (by `tasks.end`). Whatever fails is tried again."""
         while True:
             try:
                 async with self._leading() as leads:
                     if leads:
                         await self._lead()
                 self.trouble = None
-            except Fenced:
-                metrics.FENCED.inc()
-                log.warning("ingest.fenced")
-            except STORAGE_ERRORS as error:
-                self.trouble = str(error) or type(error).__name__
-                log.warning("ingest.waits", error=self.trouble)
             except Exception as error:
-                # The outermost place: a fault of ours must not end the ingest for good.
-                self.trouble = repr(error)
-                log.exception("ingest.failed")
+                self._stumble(error)
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _stumble(self, error: Exception) -> None:
+        """Notes why the work stopped; it's taken up again whatever it was, unless this is to end: a
+        connection that breaks while it's cancelled raises its own error in place of the cancellation."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
+        if isinstance(error, Fenced):
+            metrics.FENCED.inc()
+            log.warning("ingest.fenced")
+            return
+        self.trouble = str(error) or type(error).__name__
+        if isinstance(error, STORAGE_ERRORS):
+            log.warning("ingest.waits", error=self.trouble)
+        else:
+            log.error("ingest.failed", exc_info=error)
 
     @contextlib.asynccontextmanager
     async def _leading(self) -> AsyncIterator[bool]:
@@ -149,31 +157,53 @@ class Ingester:
 
     async def _follow(self, stream: IngestStream, position: Position) -> None:
         """Reads ahead of what is being committed, by a bounded number of events."""
-        waiting: deque[list[Read]] = deque()
-        read_upto = position.last_id
+        ahead = ReadAhead(stream, position.last_id)
         while True:
-            if not waiting:
-                entries = await stream.read(read_upto, count=READ_ENTRIES, block_ms=BLOCK_MS)
-                if not entries:
-                    self.trouble = None
-                    position = await self._position(stream)
-                    read_upto = position.last_id
-                    continue
-                read_upto = entries[-1].id
-                waiting.extend(batches.cut(batches.understand(entries)))
-            batch = waiting.popleft()
+            batch = await ahead.next()
+            if batch is None:
+                self.trouble = None
+                position = await self._position(stream)
+                ahead = ReadAhead(stream, position.last_id)
+                continue
             commit = asyncio.create_task(self._applier.commit(position, batch))
             try:
-                if sum(len(each) for each in waiting) < READ_ENTRIES:
-                    await asyncio.sleep(0)
-                    entries = await stream.read(read_upto, count=READ_ENTRIES)
-                    if entries:
-                        read_upto = entries[-1].id
-                        waiting.extend(batches.cut(batches.understand(entries)))
-            finally:
-                position = await commit
+                await asyncio.sleep(
+                    0
+                )  # the commit's first statement goes out before more is parsed
+                await ahead.fill()
+            except BaseException:
+                # What is being committed is let end, and says nothing against why this ends.
+                await asyncio.wait([commit])
+                commit.cancelled() or commit.exception()
+                raise
+            position = await commit
             await stream.delete([read.id for read in batch])
             _count(batch)
+
+
+class ReadAhead:
+    """Batches of the stream in order, the next ones parsed while one is committed."""
+
+    def __init__(self, stream: IngestStream, after: str) -> None:
+        self._stream = stream
+        self._after = after
+        self._batches: deque[list[Read]] = deque()
+
+    async def next(self) -> list[Read] | None:
+        """The next batch; waits for one, and answers None where none came for a while."""
+        if not self._batches:
+            self._take(await self._stream.read(self._after, count=READ_ENTRIES, block_ms=BLOCK_MS))
+        return self._batches.popleft() if self._batches else None
+
+    async def fill(self) -> None:
+        """Reads on without waiting, unless enough is here."""
+        if len(self._batches) < BATCHES_AHEAD:
+            self._take(await self._stream.read(self._after, count=READ_ENTRIES))
+
+    def _take(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self._after = entries[-1].id
+            self._batches.extend(batches.cut(batches.understand(entries)))
 
 
 def _count(batch: Sequence[Read]) -> None:
