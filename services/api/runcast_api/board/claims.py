@@ -186,8 +186,9 @@ async def claim_fairly(
     """The next subtask of the project whose turn it is; None where there is none to ask."""
     given = None
     for project_id in turns.in_order(queues):
-        with turns.taken(project_id):
+        with turns.taken(project_id) as withdraw:
             given = await claim(eventlog, Claim(project_id, wanted, once))
-        if given.answer is not NOTHING:
-            return given
+            if given.answer is not NOTHING:
+                return given
+            withdraw()
     return given

@@ -97,7 +97,7 @@ async def delete_subtask(board: Board, subtask_id: UUID) -> Json:
     await _remove(board, [subtask_id])
     board.emit("subtask:deleted", {"subtask_id": subtask["id"], "task_id": subtask["task_id"]})
     is_open = subtask["status"] not in DONE
-    await tasks.count_done(board, UUID(subtask["task_id"]), int(is_open))
+    await tasks.finish_if_done(board, UUID(subtask["task_id"]), int(is_open))
     return told | {"deleted": True}
 
 

@@ -122,4 +122,4 @@ async def _follow(board: Board, old: Json, moved: Json) -> None:
     if moved["status"] in DONE and old["status"] not in DONE:
         reason = f"{moved['title']!r} is {moved['status']}"
         await dependencies.release(board, [UUID(moved["id"])], reason)
-        await tasks.count_done(board, UUID(moved["task_id"]))
+        await tasks.finish_if_done(board, UUID(moved["task_id"]), 1)

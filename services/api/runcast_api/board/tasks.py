@@ -236,21 +236,20 @@ async def move(board: Board, task_id: UUID, move: TaskMove, reason: str | None) 
     return await show(board.connection, task_id)
 
 
-async def finish_if_done(board: Board, task_id: UUID) -> None:
-    """`DONE`, where the task is active and has subtasks, none of them open."""
+async def finish_if_done(board: Board, task_id: UUID, number: int = 0) -> None:
+    """So many of the task's subtasks are open no longer: `DONE`, where it is active and has subtasks, none
+    of them open."""
     row = await board.connection.fetchrow(
-        f"""UPDATE tasks t SET status = 'DONE', updated_at = clock_timestamp()
-            WHERE t.id = $1 AND t.status = 'ACTIVE' AND t.open_subtasks = 0
-              AND EXISTS (SELECT FROM tasks s WHERE s.parent_id = t.id) RETURNING {COLUMNS}""",
+        f"""UPDATE tasks t SET open_subtasks = t.open_subtasks - $2,
+                status = CASE WHEN is_done THEN 'DONE' ELSE t.status END,
+                updated_at = CASE WHEN is_done THEN clock_timestamp() ELSE t.updated_at END
+            FROM (SELECT status = 'ACTIVE' AND open_subtasks = $2
+                     AND EXISTS (SELECT FROM tasks s WHERE s.parent_id = $1) AS is_done
+                  FROM tasks WHERE id = $1) now
+            WHERE t.id = $1 RETURNING {COLUMNS}, is_done""",
         task_id,
+        number,
     )
-    if row is not None:
-        board.task_moved(as_json(row), "ACTIVE", "every subtask is done")
-
-
-async def count_done(board: Board, task_id: UUID, number: int = 1) -> None:
-    """So many subtasks of the task are open no longer."""
-    await board.connection.execute(
-        "UPDATE tasks SET open_subtasks = open_subtasks - $2 WHERE id = $1", task_id, number
-    )
-    await finish_if_done(board, task_id)
+    members = dict(row)
+    if members.pop("is_done"):
+        board.task_moved(as_json(members), "ACTIVE", "every subtask is done")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
@@ -41,33 +41,53 @@ class Queue(NamedTuple):
     last_claimed: float
 
 
-async def queues(connection: Connection, caller: Principal) -> list[Queue]:
-    """The projects with something to claim in which the caller may work."""
-    may_work = caller.role is not None and caller.role >= Role.REPORTER
-    key_project = caller.project_id if may_work else None
-    rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
-    return [Queue(*row) for row in rows]
-
-
 @dataclass(eq=False)
 class Turns:
-    """Which project's turn it is: the one with the fewest subtasks at work, of these the one that waited
-    longest for a claim. Claims on their way count as given, so that many at once spread out too."""
+    """Whose turn it is: the project with the fewest subtasks at work, of these the one that waited
+    longest for a claim.
 
-    on_their_way: Counter[UUID] = field(default_factory=Counter)
+    Claims of this process that are on their way, or came back since somebody looked, count as given, so
+    that many at once spread out too.
+    """
+
+    asked: Counter[UUID] = field(default_factory=Counter)
+    """Claims of each project that were begun and not found empty."""
+    settled: Counter[UUID] = field(default_factory=Counter)
+    """Those of them that are committed: a look that begins now sees them."""
+
+    async def look(self, connection: Connection, caller: Principal) -> list[Queue]:
+        """The projects with something to claim in which the caller may work. What was settled before the
+        look is in `at_work`; it is taken out here, to be added again when the turn is decided."""
+        settled = self.settled.copy()
+        may_work = caller.role is not None and caller.role >= Role.REPORTER
+        key_project = caller.project_id if may_work else None
+        rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
+        return [Queue(id, at_work - settled[id], last) for id, at_work, last in rows]
 
     def in_order(self, queues: Sequence[Queue]) -> list[UUID]:
         """The projects, the one whose turn it is first."""
         return [queue.project_id for queue in sorted(queues, key=self._turn)]
 
     def _turn(self, queue: Queue) -> tuple[int, float]:
-        return queue.at_work + self.on_their_way[queue.project_id], queue.last_claimed
+        return queue.at_work + self.asked[queue.project_id], queue.last_claimed
 
     @contextlib.contextmanager
-    def taken(self, project_id: UUID) -> Iterator[None]:
-        """A claim of this project is on its way."""
-        self.on_their_way[project_id] += 1
+    def taken(self, project_id: UUID) -> Iterator[Callable[[], None]]:
+        """A claim of this project is on its way; call what this gives when nothing came of it."""
+        self.asked[project_id] += 1
+        is_given = True
+
+        def withdraw() -> None:
+            nonlocal is_given
+            is_given = False
+
         try:
-            yield
+            yield withdraw
+        except BaseException:
+            is_given = False
+            raise
         finally:
-            self.on_their_way[project_id] -= 1
+            if is_given:
+                self.settled[project_id] += 1
+            else:
+                self.asked[project_id] -= 1

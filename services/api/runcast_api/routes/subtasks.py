@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from runcast_api import bodies, idempotency, problems
 from runcast_api.answers import Answer, answer, no_content
-from runcast_api.board import claims, deletion, leases, moves, subtasks, turns, whereabouts
+from runcast_api.board import claims, deletion, leases, moves, subtasks, whereabouts
 from runcast_api.board.board import Json, changing
 from runcast_api.board.claims import Claim, Claimed, ClaimWanted, Given
 from runcast_api.board.deletion import Deleted
@@ -74,7 +74,7 @@ async def claim_anywhere(
 ) -> Response:
     """The next pending subtask of any project in which the caller may work, fair among them."""
     async with api.database.acting(caller) as connection:
-        queues = await turns.queues(connection, caller)
+        queues = await api.turns.look(connection, caller)
     eventlog = api.resources.eventlog
     return _render(await claims.claim_fairly(eventlog, api.turns, queues, body, once))
 
