@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from runcast import artifacts, encoding, files, locks, messages, times
+from runcast import artifacts, encoding, files, formats, locks, messages, times
 from runcast.events import TERMINAL_STATUSES
 from runcast.rundir import RunDirectory, index_artifact, index_run
 
@@ -76,7 +76,7 @@ class Recorder:
             self.run["started_at"] = self.run["started_at"] or _now()
             self._reach(self.run["current_step"])
             if is_new:
-                fields = {name: self.run[name] for name in _CREATION_FIELDS}
+                fields = {name: self.run[name] for name in formats.MADE_OF}
                 self._keep(messages.started(self.run_id, project=self.run["project"], **fields))
             self._write_run()
             self._write_status()
@@ -325,18 +325,6 @@ class Recorder:
         files.replace(self.directory.status, content)
 
 
-_CREATION_FIELDS = (
-    "key",
-    "name",
-    "phase",
-    "current_step",
-    "steps",
-    "agent_type",
-    "agent_name",
-    "task_id",
-    "input",
-    "metadata",
-)
 _LAST_WORDS = {
     "completed": ("Run completed successfully.", "info"),
     "failed": ("Run failed: {error}", "error"),

@@ -5,7 +5,6 @@ sink.record("provider_runtime", "CALL", "OK", entity_id="openai/gpt", metadata={
 """
 
 import atexit
-from types import TracebackType
 from typing import Any, Self
 
 from runcast import times
@@ -109,10 +108,5 @@ class RuntimeEventSink(Guarded):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from runcast import errors
@@ -317,12 +316,7 @@ class RunTracker(Calls[None]):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._end(*outcome(error))
 
     def _result(self) -> None:
@@ -352,12 +346,7 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
     async def __aenter__(self) -> Self:
         return await self.start()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         # A cancelled task still ends its run, and is cancelled then.
         await asyncio.shield(asyncio.to_thread(self._end, *outcome(error)))
 

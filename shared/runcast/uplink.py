@@ -16,6 +16,7 @@ from runcast.client import runs as rest
 from runcast.client.calls import given
 from runcast.client.clients import Client
 from runcast.client.exchange import ONCE
+from runcast.formats import MADE_OF
 from runcast.messages import lines as lines_message
 from runcast.rundir import RunDirectory
 from runcast.spool import Portion
@@ -29,19 +30,6 @@ _ARTIFACT = b'"type":"artifact:created"'
 _CONTENT = (b'"content":', b'"content_base64":')
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
 _BULKY = {"input", "metadata"}
-_CREATION_FIELDS = (
-    "id",
-    "key",
-    "name",
-    "phase",
-    "current_step",
-    "steps",
-    "agent_type",
-    "agent_name",
-    "task_id",
-    "input",
-    "metadata",
-)
 
 
 class Stopped(errors.RuncastError):
@@ -62,7 +50,7 @@ class Uplink:
 
     def open(self) -> None:
         """Makes the run known, and its project where that is missing. One that is there is taken."""
-        fields = {name: self._run.get(name) for name in _CREATION_FIELDS}
+        fields = {name: self._run.get(name) for name in ("id", *MADE_OF)}
         known = {**given(**fields), "status": "queued"}
         project = self._run["project"]
         try:
