@@ -1,11 +1,24 @@
-"""Log lines of the servers, ours and those of libraries, in one form on standard error."""
+"""Log lines of the servers, ours and those of libraries, in one form on standard error.
+
+Texts of others (keys of runs, messages of errors) may stand in a line, so it is made harmless: tokens and
+passwords are left out of it, and what could command a terminal.
+"""
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+
+from runcast.terminal import harmless
+
+_SECRETS = re.compile(
+    r"\b(?P<token>r[cslito]_)[\w-]{20,}"
+    r"|\b(?P<jwt>eyJ)[\w-]+\.[\w-]+\.[\w-]*"
+    r"|(?P<url>\b[a-z][a-z+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
+)
 
 
 def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
@@ -32,11 +45,12 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    tidy = (structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_commands)
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            processors=[*tidy, *last, _without_secrets],
         )
     )
     root = logging.getLogger()
@@ -44,3 +58,21 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
     root.setLevel(logging.WARNING)
     for name in ("runcast", "runcast_server", "runcast_api", "runcast_hub", "runcast_tailer"):
         logging.getLogger(name).setLevel(level.upper())
+
+
+def redacted(text: str) -> str:
+    """A text with its tokens, and the passwords of its URLs, cut to what they begin with."""
+    return _SECRETS.sub(lambda found: f"{next(filter(None, found.groups()))}…", text)
+
+
+def _without_secrets(_: object, __: str, line: Any) -> str:
+    return redacted(line)
+
+
+def _without_commands(
+    _: object, __: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    return {
+        name: harmless(value, colours=False) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
