@@ -8,12 +8,12 @@ costs the process about one chunk: 145 KiB fell to 97 KiB for each of 2,000 stal
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from runcast_server.heads import BoundedHeads
 
 UNSENT_BYTES = 16 * 1024
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(BoundedHeads):
     """Sets the high-water mark of each connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

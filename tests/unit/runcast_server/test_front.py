@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runcast_server.auth import Authenticator, Principal
 from runcast_server.front import Front
+from runcast_server.origins import with_added
 from runcast_server.service import Readiness, Service
 from runcast_server.settings import ProcessSettings
 
@@ -154,3 +155,87 @@ async def test_behind_a_gateway_any_name_is_answered_unless_there_is_a_list() ->
     async with client(host="0.0.0.0", allowed_hosts=("here",)) as http:
         assert (await http.get("/health", headers={"Host": "anything"})).status_code == 421
         assert (await http.get("/health", headers={"Host": "here"})).status_code == 200
+
+
+def everything() -> Service:
+    """A service that answers with what it was sent, and gets no more than the front lets through."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sent = dict(scope["headers"])
+        headers = with_added(scope, [(b"x-cookie", sent.get(b"cookie", b"none"))])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return service("api", "/", app=app)
+
+
+OWN = {"Origin": "http://127.0.0.1:8000"}
+FOREIGN = {"Origin": "http://evil.test"}
+OTHER_PORT = {"Origin": "http://127.0.0.1:3000"}
+DASHBOARD = {"Origin": "https://dash.test"}
+COOKIES = {"Cookie": "runcast_session=s; runcast_stream_ab=t"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "cookie"),
+    [
+        ({}, "runcast_session=s; runcast_stream_ab=t"),
+        (OWN, "runcast_session=s; runcast_stream_ab=t"),
+        (FOREIGN, "none"),
+        (OTHER_PORT, "none"),
+        ({"Origin": "null"}, "none"),
+        ({"Sec-Fetch-Site": "same-origin"}, "runcast_session=s; runcast_stream_ab=t"),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, "none"),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, "none"),
+        (
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+            "runcast_session=s; runcast_stream_ab=t",
+        ),
+        (DASHBOARD, "runcast_stream_ab=t"),
+    ],
+)
+async def test_cookies_come_from_our_own_pages_only(headers: dict[str, str], cookie: str) -> None:
+    async with client(everything(), cors_origins=("https://dash.test",)) as http:
+        answer = await http.get("/x", headers=headers | COOKIES)
+    assert answer.headers["x-cookie"] == cookie
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_pages_of_others_change_nothing(method: str) -> None:
+    async with client(everything()) as http:
+        for headers in (FOREIGN, OTHER_PORT, {"Origin": "null"}):
+            answer = await http.request(method, "/x", headers=headers)
+            assert answer.status_code == 403
+            assert answer.json()["type"] == "urn:runcast:problem:foreign-page"
+        assert (await http.request(method, "/x", headers=OWN)).status_code == 200
+        assert (await http.request(method, "/x")).status_code == 200
+
+
+async def test_no_page_but_those_that_are_named_may_read_our_answers() -> None:
+    async with client(everything(), cors_origins=("https://dash.test",)) as http:
+        assert "access-control-allow-origin" not in (await http.get("/x", headers=FOREIGN)).headers
+        assert "access-control-allow-origin" not in (await http.get("/x", headers=OWN)).headers
+        allowed = await http.get("/x", headers=DASHBOARD)
+        assert allowed.headers["access-control-allow-origin"] == "https://dash.test"
+        assert allowed.headers["vary"] == "Origin"
+        asked = DASHBOARD | {"Access-Control-Request-Method": "DELETE"}
+        preflight = await http.options("/x", headers=asked)
+        assert preflight.status_code == 204
+        assert "DELETE" in preflight.headers["access-control-allow-methods"]
+        assert "Last-Event-ID" in preflight.headers["access-control-allow-headers"]
+
+
+async def test_answers_carry_what_browsers_need_to_be_told() -> None:
+    async with client(everything(), public_url="https://runs.test") as http:
+        for path in ("/x", "/health"):
+            headers = (await http.get(path)).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["content-security-policy"].startswith("default-src 'none'")
+            assert headers["referrer-policy"] == "no-referrer"
+            assert "strict-transport-security" in headers
+
+
+async def test_heads_have_a_limit() -> None:
+    async with client(everything()) as http:
+        assert (await http.get("/x", headers={"X-Long": "a" * 40_000})).status_code == 431
+        assert (await http.get("/x?" + "a" * 20_000)).status_code == 414

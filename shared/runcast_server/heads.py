@@ -1,0 +1,62 @@
+"""uvicorn's HTTP protocol with bounds on what a client may send before it has asked for anything.
+
+The parser collects a head of any length, for any time; a few connections could take all memory, and idle
+ones all file descriptors. Beyond the bounds a connection is answered 400 or closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Request line and headers; the front refuses less than this in words."""
+HEAD_SECONDS = 30.0
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """Counts the bytes of each request's head, and the time until it is complete."""
+
+    _head_bytes = 0
+    _is_in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._deadline is None:
+                self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        super().data_received(data)
+        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._stop_waiting()
+            self.send_400_response("The request's head is too large.")
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._is_in_head = True
+        super().on_message_complete()
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if self._is_in_head:
+            self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
