@@ -1,6 +1,6 @@
 """The catalogue of events: every name that a stream may carry, and what its data holds.
 
-Names as in `docs/protocol.md`. Each event about a run also carries `run_id`; about a task
+Names as in `docs/events.md`. Each event about a run also carries `run_id`; about a task
 `task_id` or `subtask_id`. Times are ISO-8601 in UTC. A worker's own events are named
 `x:<name>` and carry any JSON up to 64 KiB.
 """
@@ -205,13 +205,10 @@ class Connected(TypedDict):
     timeout_m: float
 
 
-class Gap(TypedDict):
-    """Events `from` … `to` will not be sent; `refetch` lists the URLs of the state instead.
-    `reason`: `retention`, `lag`, `ahead_of_head` or `reset`."""
-
-    to: int
-    reason: str
-    refetch: list[str]
+# `from` is a word of Python's.
+Gap = TypedDict("Gap", {"from": int, "to": int, "reason": str, "refetch": list[str]})
+Gap.__doc__ = """Events `from` … `to` will not be sent; `refetch` lists the URLs of the state instead.
+`reason`: `retention`, `lag`, `ahead_of_head` or `reset`."""
 
 
 class Backfill(RunRef):

@@ -1,6 +1,6 @@
 """The JSON files of a run's directory: what each must hold to be believed.
 
-Formats as in `docs/protocol.md`, files. Unknown fields are kept and ignored.
+Formats as in `docs/files.md`. Unknown fields are kept and ignored.
 """
 
 from collections.abc import Mapping

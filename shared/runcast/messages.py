@@ -1,4 +1,4 @@
-"""What a worker reports, as messages (`docs/protocol.md`, workers): pure functions to dicts.
+"""What a worker reports, as messages (`docs/ingest.md`): pure functions to dicts.
 
 The same messages go to Redis, into a run's `spool.jsonl` and, as requests, to the API.
 """

@@ -34,7 +34,7 @@ class Messages(Generic[R]):
         }
 
     def publish(self, message: Message) -> R:
-        """Any message of `docs/protocol.md`, workers."""
+        """Any message of `docs/ingest.md`."""
         return self._send(encoding.encode({**self._named, **message}))
 
     def started(self, run_id: str, **fields: Any) -> R:

@@ -313,6 +313,15 @@ def test_following_a_directory_shows_it_grow(tmp_path: Path, offline: Run) -> No
         status = tmp_path / "runs" / "grows" / "status.json"
         wait_for(status.exists, "the run's directory")
         assert offline("logs", "-f", "grows").text.splitlines()[:2] == ["a", "b"]
+    assert offline("wait", "grows").code == 0
+
+
+def test_waiting_for_a_directory(tmp_path: Path, offline: Run) -> None:
+    command = [RUNCAST, *EXEC, "slow", "--", "sh", "-c", "sleep 2; exit 3"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment()):
+        wait_for((tmp_path / "runs" / "slow" / "run.json").exists, "the run's directory")
+        assert offline("wait", "slow", "--timeout", "100ms").code == 124
+        assert offline("wait", "slow").code == 3
 
 
 def test_the_doctor_names_what_is_wrong(

@@ -1,7 +1,7 @@
 """The files of a run, byte for byte: other programs read them.
 
 `tests/contract/run/` holds what a run with a fixed clock and fixed ids writes. A difference is a
-change of the format, to be made on purpose: `docs/protocol.md` describes it.
+change of the format, to be made on purpose: `docs/files.md` describes it.
 """
 
 import itertools

@@ -1,13 +1,17 @@
 """`runcast wait`: until a run is over."""
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 import typer
 
-from runcast import events, times
-from runcast.cli import exits, output
-from runcast.cli.context import Context, connect_async, project_of
+from runcast import events, rundir, times
+from runcast.cli import exits, offline, output
+from runcast.cli.context import Context, connect_async, project_of, server_of
+from runcast.rundir import RunDirectory
+
+POLL_SECONDS = 0.2
 
 STATUS_EXITS = {"completed": exits.OK, "failed": exits.FAILED, "cancelled": exits.INTERRUPTED}
 
@@ -23,6 +27,7 @@ def wait(
     timeout: Annotated[
         str | None, typer.Option(help="Give up after this long (90s, 5m) with exit code 124.")
     ] = None,
+    directory: output.RunsDir = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Wait until a run is over, and exit as it did.
@@ -36,7 +41,10 @@ def wait(
         seconds = None if timeout is None else times.duration_seconds(timeout)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    found = asyncio.run(_ended(ctx, run, project_of(run, project), seconds))
+    if directory is None and server_of(ctx) is not None:
+        found = asyncio.run(_ended(ctx, run, project_of(run, project), seconds))
+    else:
+        found = _ended_offline(offline.find(rundir.runs_dir(directory), run), seconds)
     if as_json:
         output.print_json(found)
     if found["status"] not in events.TERMINAL_STATUSES:
@@ -61,6 +69,17 @@ async def _ended(
         except TimeoutError:
             pass
         return await client.get_run(found["id"])
+
+
+def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, Any]:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    found = directory.read_run()
+    while found["status"] not in events.TERMINAL_STATUSES:
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+        found = directory.read_run()
+    return found
 
 
 def _code(run: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Workers, runtime events, and what administrators see (`docs/protocol.md`, runtime)."""
+"""Workers, runtime events, and what administrators see."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Projects, runs, artifacts and logs (`docs/protocol.md`, projects and runs).
+"""Projects, runs, artifacts and logs (`docs/api.md`).
 
 `run` is an id, or a key with its `project`. Lists answer one page: `{"runs": [...], "total": n,
 "next_cursor": ...}`; the clients' `iter_…` methods walk all pages.

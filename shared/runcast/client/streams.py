@@ -1,4 +1,4 @@
-"""The streams (`docs/protocol.md`, events): for as long as one iterates, over reconnections.
+"""The streams (`docs/protocol.md`): for as long as one iterates, over reconnections.
 
 Both go on where they were after a break. Events that can't be delivered any more are told by an
 event `gap`. `with_control` also yields `connected`, `backfill` and `bye`. They raise `ApiError` for

@@ -1,4 +1,4 @@
-"""Tasks, subtasks and their claims (`docs/protocol.md`, tasks)."""
+"""Tasks, subtasks and their claims."""
 
 from collections.abc import Sequence
 from typing import Any
