@@ -98,9 +98,10 @@ class Reader:
             except TimeoutError:
                 if not self.is_away and loop.time() - stream.heard_at > SILENCE_SECONDS:
                     return
-            if self.nap and loop.time() > awake_until:
-                await self.stall(self.nap[1])
-                awake_until = loop.time() + self.nap[0]
+            nap = self.nap
+            if nap is not None and loop.time() > awake_until:
+                await self.stall(nap[1])
+                awake_until = loop.time() + nap[0]
 
     async def stall(self, seconds: float) -> None:
         """Doesn't read for a while."""

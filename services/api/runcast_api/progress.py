@@ -64,17 +64,20 @@ async def report(transaction: Transaction, run_id: UUID, new: ProgressNew) -> di
     run = await runs.lock(transaction, run_id)
     if run["status"] in TERMINAL_STATUSES:
         raise Conflict(f"the run is {run['status']}")
+    now = runs.moment()
+    at = in_milliseconds(now)
     progress = {
-        "ts": _time(new.ts) if new.ts else in_milliseconds(runs.moment()),
+        "ts": _time(new.ts) if new.ts else at,
         "stage": new.stage,
         "message": new.message,
         "percent": new.percent,
         "step": new.step,
         "total_steps": new.total_steps,
     }
-    transaction.emit(UUID(run["project_id"]), frames.event("run:progress", progress, run_id=run_id))
+    told = frames.event("run:progress", progress | {"at": at}, run_id=run_id)
+    transaction.emit(UUID(run["project_id"]), told)
     step = {"current_step": new.stage} if new.stage in run["steps"] else {}
-    await runs.change(transaction, run, {"progress": progress} | step)
+    await runs.change(transaction, run, {"progress": progress} | step, now)
     return progress
 
 
@@ -92,6 +95,7 @@ async def status(connection: Connection, run_id: UUID, last: int) -> dict[str, A
     events = [orjson.loads(row["data"]) for row in reversed(rows)]
     for event in events:
         del event["run_id"]
+        event.pop("at", None)
     shown = {
         "run_id": run["id"],
         "status": run["status"],

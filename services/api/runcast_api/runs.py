@@ -249,18 +249,22 @@ async def patch(transaction: Transaction, run_id: UUID, changes: RunPatch) -> di
 
 
 async def change(
-    transaction: Transaction, run: dict[str, Any], given: dict[str, Any]
+    transaction: Transaction,
+    run: dict[str, Any],
+    given: dict[str, Any],
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Changes members of a locked run to the values given, and tells what really changed.
 
-    The order of the events: step, other fields, status, and the agent's own after its status.
+    The order of the events: step, other fields, status, and the agent's own after its status. With `now`
+    something was told of the run at that moment: then it is updated, whether or not a value differs.
     """
     _guard(run, given)
     changed = {name: value for name, value in given.items() if value != run[name]}
-    if not changed:
+    if not changed and now is None:
         await _hear(transaction.connection, UUID(run["id"]))
         return run
-    now = moment()
+    now = now or moment()
     at = in_milliseconds(now)
     new = run | changed | {"updated_at": at}
     if "current_step" in changed:

@@ -29,9 +29,9 @@ export function applyToRun(run: Run, event: RuncastEvent): Run {
     case "run:liveness_changed":
       return { ...run, liveness: data.new_liveness as Run["liveness"] };
     case "run:updated":
-      return { ...run, ...(data.changed as Partial<Run>) };
+      return { ...run, ...(data.changed as Partial<Run>), updated_at: timeOf(event) };
     case "run:progress":
-      return { ...run, progress: progressOf(data) };
+      return { ...run, progress: progressOf(data), updated_at: timeOf(event) };
     case "agent:started":
     case "agent:completed":
     case "agent:failed":
