@@ -30,11 +30,11 @@ export function Table<T>({
           <tr>
             {columns.map(({ title, className }) => (
               <th
-                key={title || <span className="sr-only">Actions</span>}
+                key={title}
                 scope="col"
                 className={cx("border-b px-3 py-2 text-left font-sans! text-xs! font-medium text-muted! first:pl-4 last:pr-4", className)}
               >
-                {title}
+                {title || <span className="sr-only">Actions</span>}
               </th>
             ))}
           </tr>

@@ -44,10 +44,12 @@ function stateOf({ run, isConnected, error }: LogFooterProps): {
   text: string;
   detail?: string;
 } {
-  if (error) return { tone: "bad", text: "Error", detail: error.message };
+  const isOver = TERMINAL.has(run.status);
+  // While the connection is away requests fail too: it is the reason, and says so.
+  if (error && (isConnected || isOver)) return { tone: "bad", text: "Error", detail: error.message };
   if (run.status === "failed") return { tone: "bad", text: "Failed", ...(run.error ? { detail: run.error } : {}) };
   if (run.status === "cancelled") return { tone: "idle", text: "Cancelled" };
-  if (TERMINAL.has(run.status)) return { tone: "ok", text: "Complete" };
+  if (isOver) return { tone: "ok", text: "Complete" };
   if (!isConnected) return { tone: "warn", text: "Reconnecting…" };
   return { tone: "live", text: "Streaming" };
 }
