@@ -33,10 +33,15 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Frames of the events that a filter wants, and the number up to which they were looked for."""
+    """Frames of the events that a filter wants, and the number up to which they were looked for.
+
+    Where `floor` lies above the number after which the page begins, retention took events of it while
+    it was read, or before: it says nothing about them.
+    """
 
     frames: bytes
     upto: int
+    floor: int = 0
 
 
 _POSITIONS = """
@@ -58,7 +63,8 @@ _WHERE = {
 }
 _PAGES = {
     name: f"""
-SELECT count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
+SELECT (SELECT floor_seq FROM project_counters WHERE project_id = $1) AS floor,
+    count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
     'id: ' || seq || E'\\nevent: ' || type || E'\\ndata: ' || data::text || E'\\n\\n', '' ORDER BY seq
 ), ''), 'UTF8') AS frames
 FROM (SELECT seq, type, data FROM events
@@ -114,8 +120,8 @@ async def page(
     """The frames of the events above `after`: all of them, without log lines (None), or with those of
     the runs `logs`; of `run` alone where one is named.
 
-    Passes at most `FILTERED_SPAN` numbers where unwanted log lines must be stepped over. Raises `Broken`
-    where all events are asked for and one is missing.
+    Passes at most `FILTERED_SPAN` numbers where unwanted log lines must be stepped over. `upto` must
+    exist. Raises `Broken` where all events are asked for and one above the floor is missing.
     """
     if run is not None:
         name, runs = "of_run", [run]
@@ -126,6 +132,8 @@ async def page(
     end = min(upto, after + FILTERED_SPAN) if runs else upto
     extra = [runs] if runs else []
     row = await connection.fetchrow(_PAGES[name], project_id, after, end, PAGE_EVENTS, *extra)
-    if name == "all" and (row["last"] or after) != after + row["count"]:
-        raise Broken(f"events of {project_id} after {after}: {row['count']} up to {row['last']}")
-    return Page(row["frames"], row["last"] if row["count"] == PAGE_EVENTS else end)
+    floor, count, last = row["floor"] or 0, row["count"], row["last"]
+    whole = (min(end - after, PAGE_EVENTS), min(end, after + PAGE_EVENTS))
+    if name == "all" and floor <= after < end and (count, last) != whole:
+        raise Broken(f"events of {project_id} after {after}: {count} up to {last}, not {whole}")
+    return Page(row["frames"], last if count == PAGE_EVENTS else end, floor)

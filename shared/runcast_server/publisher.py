@@ -95,8 +95,11 @@ class Publisher:
             await self._seed(project_id, epoch)
             return
         while head < upto:
-            async with acquire(self._pool) as connection:
-                block = await history.block(connection, project_id, epoch, head, upto)
+            try:
+                async with acquire(self._pool) as connection:
+                    block = await history.block(connection, project_id, epoch, head, upto)
+            except history.Broken:
+                block = None  # Retention passed Redis's head: nothing before Postgres's can be published.
             if block is None:
                 await self._seed(project_id, epoch)
                 return

@@ -272,6 +272,9 @@ class Room:
         page = await self._source.page(
             self.project_id, self.epoch, cursor, self.delivered, self.floor, wanted
         )
+        if page.floor > cursor:
+            self.floor = max(self.floor, page.floor)
+            return Chunk(b"", page.floor, lost_upto=page.floor)
         return Chunk(page.frames, page.upto)
 
     def _has(self, cursor: int) -> bool:

@@ -66,7 +66,8 @@ class Source:
     ) -> Page:
         """A page of what `wanted` asks for above `cursor`, read once for all who ask for it.
 
-        Pages of all events are aligned, so that cursors that lie close together share them.
+        Pages of all events are aligned, so that cursors that lie close together share them. A page whose
+        `floor` is above `cursor` holds nothing: retention has passed it.
         """
         if wanted.takes_everything:
             start = max(floor, cursor - cursor % history.PAGE_EVENTS)
@@ -79,6 +80,10 @@ class Source:
             page = await self._share(
                 key, lambda: self._read(project_id, epoch, start, upto, wanted)
             )
+        if page.floor > cursor:
+            return Page(b"", cursor, page.floor)
+        if page.floor > start:
+            return await self.page(project_id, epoch, cursor, upto, page.floor, wanted)
         if start == cursor:
             return page
         whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))

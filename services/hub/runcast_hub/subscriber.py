@@ -24,7 +24,7 @@ from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.stepping import Suspended, step
 from runcast_hub.wheel import Wheel, jittered
-from runcast_server import frames
+from runcast_server import frames, history
 from runcast_server.auth import Principal
 from runcast_server.db import CONNECTION_ERRORS, Pool
 from runcast_server.errors import Unavailable
@@ -306,6 +306,10 @@ class Subscriber:
             chunk = await self.room.read(self.cursor, self.filter)
         except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
             await asyncio.sleep(RETRY_READ_SECONDS)
+            return
+        except history.Broken as error:
+            log.error("history.broken", connection=self.connection_id, error=str(error))
+            self.end("shutdown")
             return
         if self.history_number != self.room.history_number:
             return
