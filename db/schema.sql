@@ -929,7 +929,7 @@ CREATE TABLE public.tasks (
     "position" double precision NOT NULL,
     open_subtasks integer DEFAULT 0 NOT NULL,
     priority integer DEFAULT 0 NOT NULL,
-    depends_on uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    depends_on text[] DEFAULT '{}'::text[] NOT NULL,
     waits_for integer DEFAULT 0 NOT NULL,
     queued_at timestamp with time zone,
     attempt integer DEFAULT 1 NOT NULL,
@@ -956,7 +956,7 @@ WITH (fillfactor='70');
 
 COMMENT ON COLUMN public.tasks.open_subtasks IS 'Of a task: its subtasks that are not COMPLETED, MERGED or SKIPPED.';
 
-COMMENT ON COLUMN public.tasks.depends_on IS 'The same as its rows in task_dependencies, in the order given.';
+COMMENT ON COLUMN public.tasks.depends_on IS 'The same as its rows in task_dependencies, in the order given; as text, so that boards list fast.';
 
 COMMENT ON COLUMN public.tasks.waits_for IS 'How many of those are not done. Above 0: BLOCKED.';
 

@@ -16,7 +16,7 @@ CREATE TABLE tasks (
     position double precision NOT NULL,
     open_subtasks integer NOT NULL DEFAULT 0,
     priority integer NOT NULL DEFAULT 0,
-    depends_on uuid[] NOT NULL DEFAULT '{}',
+    depends_on text[] NOT NULL DEFAULT '{}',
     waits_for integer NOT NULL DEFAULT 0,
     queued_at timestamptz,
     attempt integer NOT NULL DEFAULT 1,
@@ -39,7 +39,8 @@ CREATE TABLE tasks (
     CONSTRAINT tasks_queued CHECK (queued_at IS NULL OR status = 'PENDING')
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN tasks.open_subtasks IS 'Of a task: its subtasks that are not COMPLETED, MERGED or SKIPPED.';
-COMMENT ON COLUMN tasks.depends_on IS 'The same as its rows in task_dependencies, in the order given.';
+COMMENT ON COLUMN tasks.depends_on IS
+    'The same as its rows in task_dependencies, in the order given; as text, so that boards list fast.';
 COMMENT ON COLUMN tasks.waits_for IS 'How many of those are not done. Above 0: BLOCKED.';
 COMMENT ON COLUMN tasks.queued_at IS
     'From when on it may be claimed: set while it is PENDING and its task ACTIVE.';

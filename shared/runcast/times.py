@@ -18,7 +18,9 @@ def to_seconds(moment: datetime) -> str:
 
 def to_milliseconds(moment: datetime) -> str:
     """`2024-01-15T10:00:05.123Z`: the form of every time in messages and events."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
 def parse(text: str) -> datetime:

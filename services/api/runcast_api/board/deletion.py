@@ -34,10 +34,10 @@ SELECT
 _FORGET = """
 UPDATE tasks SET updated_at = clock_timestamp(), depends_on = ARRAY(
     SELECT id FROM unnest(depends_on) WITH ORDINALITY AS d (id, place)
-    WHERE id <> ALL($1::uuid[]) ORDER BY place)
+    WHERE id <> ALL($1::uuid[]::text[]) ORDER BY place)
 WHERE id IN (SELECT subtask_id FROM task_dependencies
              WHERE depends_on_id = ANY($1::uuid[]) AND subtask_id <> ALL($1::uuid[]))
-RETURNING id::text AS id, parent_id::text AS task_id, depends_on::text[] AS depends_on
+RETURNING id::text AS id, parent_id::text AS task_id, depends_on
 """
 
 

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runcast import times
 from runcast_api.board.board import Json
 from runcast_api.board.transitions import DONE, SubtaskStatus
 from runcast_api.fields import Key, LongText, Name
-from runcast_server.runs import in_milliseconds
 
 COLUMNS = (
     "t.id::text AS id, t.parent_id::text AS task_id, t.project_id::text AS project_id, "
-    "t.run_id::text AS run_id, t.depends_on::text[] AS depends_on, t.key, t.title, t.description, "
+    "t.run_id::text AS run_id, t.depends_on, t.key, t.title, t.description, "
     "t.status, t.priority, t.attempt, t.max_attempts, t.position, t.worker_id, t.lease_expires_at, "
     "t.error, t.skip_reason, t.pr_url, t.input, t.created_at, t.updated_at"
 )
@@ -83,7 +83,8 @@ class Subtask(BaseModel):
 def as_json(row: Mapping[str, Any]) -> Json:
     """The subtask object of a row with exactly `COLUMNS`."""
     shown = dict(row)
-    shown["created_at"] = in_milliseconds(shown["created_at"])
-    shown["updated_at"] = in_milliseconds(shown["updated_at"])
-    shown["lease_expires_at"] = in_milliseconds(shown["lease_expires_at"])
+    shown["created_at"] = times.to_milliseconds(shown["created_at"])
+    shown["updated_at"] = times.to_milliseconds(shown["updated_at"])
+    if shown["lease_expires_at"] is not None:
+        shown["lease_expires_at"] = times.to_milliseconds(shown["lease_expires_at"])
     return shown

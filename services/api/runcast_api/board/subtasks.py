@@ -19,7 +19,7 @@ _INSERT = f"""
 INSERT INTO tasks AS t (id, project_id, parent_id, key, title, description, input, status, position,
                         priority, depends_on, waits_for, queued_at, max_attempts, created_by)
 SELECT n.id, $1, $2, n.key, n.title, n.description, n.input::json, n.status, $3 + n.place,
-       n.priority, n.depends_on::uuid[], n.waits_for,
+       n.priority, n.depends_on::text[], n.waits_for,
        CASE WHEN $4 AND n.status = 'PENDING' THEN statement_timestamp() END, n.max_attempts, $5
 FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[],
             $13::text[], $14::integer[], $15::integer[])
@@ -34,6 +34,12 @@ SELECT {COLUMNS}, t.waits_for, t.lease_seconds, p.status AS task_status,
 FROM tasks t JOIN tasks p ON p.id = t.parent_id
 WHERE t.id = $1 AND t.project_id = $2 FOR NO KEY UPDATE OF t
 """
+# By the index, task by task: sorting thousands of rows would go to disk. What is the same for many rows
+# isn't converted for each.
+_OF_TASKS = f"""
+SELECT s.* FROM unnest($1::uuid[], $2::text[]) AS w (id, name), LATERAL (
+    SELECT {COLUMNS} FROM tasks t WHERE t.parent_id = w.id ORDER BY t.position, t.id) s
+""".replace("t.parent_id::text AS", "w.name AS").replace("t.project_id::text AS", "$3::text AS")
 _BESIDES = ("waits_for", "lease_seconds", "task_status", "has_expired")
 
 
@@ -47,16 +53,19 @@ async def show(connection: Connection, subtask_id: UUID) -> Json:
     return as_json(row)
 
 
-async def of_tasks(connection: Connection, task_ids: Sequence[UUID]) -> dict[str, list[Json]]:
-    """The subtasks of tasks, each list by position."""
+async def of_tasks(
+    connection: Connection, project_id: UUID, task_ids: Sequence[str]
+) -> dict[str, list[Json]]:
+    """The subtasks of tasks of a project, each list by position."""
     rows = await connection.fetch(
-        f"""SELECT {COLUMNS} FROM tasks t WHERE t.parent_id = ANY($1::uuid[])
-            ORDER BY t.parent_id, t.position, t.id""",
-        task_ids,
+        _OF_TASKS, [UUID(id) for id in task_ids], task_ids, str(project_id)
     )
-    found: dict[str, list[Json]] = {str(task_id): [] for task_id in task_ids}
+    found: dict[str, list[Json]] = {task_id: [] for task_id in task_ids}
+    names = tuple(rows[0].keys()) if rows else ()
     for row in rows:
-        found[row["task_id"]].append(as_json(row))
+        # A third of the time that asking the row for each name takes.
+        members = dict(zip(names, row, strict=True))
+        found[members["task_id"]].append(as_json(members))
     return found
 
 
@@ -201,7 +210,7 @@ async def _settle(
                 updated_at = clock_timestamp()
             WHERE t.id = $1 RETURNING {COLUMNS}""",
         UUID(subtask["id"]),
-        list(depends_on),
+        [str(each) for each in depends_on],
         open_ones,
         status,
         task_status == "ACTIVE",

@@ -145,8 +145,9 @@ async def show(connection: Connection, task_id: UUID) -> Json:
     )
     if row is None:
         raise NotFound(f"no task '{task_id}'")
-    found = await subtasks.of_tasks(connection, [task_id])
-    return as_json(row) | {"subtasks": found[row["id"]]}
+    task = as_json(row)
+    found = await subtasks.of_tasks(connection, UUID(task["project_id"]), [task["id"]])
+    return task | {"subtasks": found[task["id"]]}
 
 
 async def page(
@@ -162,7 +163,7 @@ async def page(
     rows = await connection.fetch(_PAGE, project_id, statuses, position, after, limit + 1)
     total = await connection.fetchval(_TOTAL, project_id, statuses)
     shown = [as_json(row) for row in rows[:limit]]
-    found = await subtasks.of_tasks(connection, [UUID(task["id"]) for task in shown])
+    found = await subtasks.of_tasks(connection, project_id, [task["id"] for task in shown])
     last = shown[-1] if len(rows) > limit else None
     return {
         "tasks": [task | {"subtasks": found[task["id"]]} for task in shown],
