@@ -1,6 +1,7 @@
 """Trackers in real host programs, beside a real server: up, away, silent, or come back."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -223,14 +224,26 @@ def test_a_forked_child_that_outlives_its_parent_still_reports(
         "from runcast import RunTracker\n"
         "run = RunTracker('orphan', project='sdk').start()\n"
         "run.log('parent')\n"
+        "parent = os.getpid()\n"
         "if os.fork(): time.sleep(0.5); os._exit(0)\n"
-        "time.sleep(1.5)\n"
+        "while os.getppid() == parent: time.sleep(0.05)\n"
         "run.log('child')\n"
-        "time.sleep(3)\n"
-        "os._exit(0)\n"
+        "time.sleep(60)\n"
     )
-    program(tmp_path, text, server_environ)
-    wait_for(lambda: "child" in texts(client, "orphan", "sdk"), "the child's line", seconds=20)
+    with subprocess.Popen(
+        [sys.executable, "-c", text],
+        cwd=tmp_path,
+        env=environment(server_environ),
+        start_new_session=True,
+    ) as parent:
+        try:
+            assert parent.wait(30) == 0
+            wait_for(
+                lambda: is_there(client, "orphan") and "child" in texts(client, "orphan", "sdk"),
+                "the child's line",
+            )
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 def test_sigterm_ends_the_host_at_once_and_nothing_is_lost(

@@ -50,7 +50,6 @@ REGISTERED: tuple[Register, ...] = (
     keys.register,
     doctor.register,
 )
-SERVER_COMMANDS = ("up", "api", "hub", "tailer", "migrate")
 
 
 def main() -> None:
@@ -62,6 +61,16 @@ def main() -> None:
         for each in getattr(error, "errors", []):
             typer.secho(f"  {each.get('field', '')}: {each.get('message', each)}", err=True)
         sys.exit(exits.of(error))
+    except ModuleNotFoundError as error:
+        # The servers' commands load their libraries when they run.
+        if (error.name or "").startswith("runcast"):
+            raise
+        typer.secho(
+            f"runcast: {error.name} is not installed; for servers: pip install 'runcast[embedded]'",
+            err=True,
+            fg="red",
+        )
+        sys.exit(exits.USAGE)
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -127,24 +136,8 @@ def _asked(arguments: Sequence[str]) -> str | None:
 
 
 def _load(app: typer.Typer, entry: EntryPoint) -> None:
-    """Adds a package's commands; where its libraries are missing, commands that say so."""
+    """Adds a package's commands; one whose libraries are missing is left out."""
     try:
         entry.load()(app)
     except ModuleNotFoundError as error:
-        if entry.name == "server":
-            for name in SERVER_COMMANDS:
-                app.command(name, rich_help_panel="Servers")(_missing(error.name))
-
-
-def _missing(module: str | None) -> Callable[[], None]:
-    def explain() -> None:
-        """Needs the servers' libraries: pip install 'runcast[embedded]'."""
-        typer.secho(
-            f"runcast: the servers' libraries are not installed ({module} is missing):"
-            " pip install 'runcast[embedded]'",
-            err=True,
-            fg="red",
-        )
-        raise typer.Exit(exits.USAGE)
-
-    return explain
+        typer.secho(f"runcast: commands of {entry.name} are left out: {error}", err=True, dim=True)

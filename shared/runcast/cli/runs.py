@@ -117,6 +117,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="Directory to write, or a .zip.")
     ] = None,
     project: output.Project = None,
+    as_json: output.AsJson = False,
 ) -> None:
     """Write a run's record, log, events and artifacts to a directory or a zip.
 
@@ -135,7 +136,10 @@ def export(
                 shutil.make_archive(str(target.with_suffix("")), "zip", folder)
             else:
                 folder.rename(target)
-    typer.echo(str(target))
+    if as_json:
+        output.print_json({"run_id": found["id"], "path": str(target)})
+    else:
+        typer.echo(str(target))
 
 
 def _export(client: Client, run: dict[str, Any], folder: Path) -> None:

@@ -1,0 +1,60 @@
+"""The program's outermost line: errors are a sentence and a code."""
+
+from typing import NoReturn
+
+import pytest
+
+from runcast import cli, errors
+from runcast.cli import exits, main
+
+
+def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    def fail() -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(cli, "build", lambda _: fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def problem(status: int) -> errors.ApiError:
+    return errors.from_problem(status, {"title": "No", "errors": [{"field": "a"}]}, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotConfigured("no server"), exits.UNREACHABLE),
+        (errors.Unreachable("refused"), exits.UNREACHABLE),
+        (problem(503), exits.UNREACHABLE),
+        (problem(401), exits.DENIED),
+        (problem(403), exits.DENIED),
+        (errors.StreamEnded("revoked"), exits.DENIED),
+        (problem(404), exits.NOT_FOUND),
+        (problem(409), exits.REFUSED),
+        (problem(422), exits.REFUSED),
+        (problem(429), exits.REFUSED),
+        (errors.InvalidFile("f", "odd"), exits.FAILED),
+        (ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn"), exits.USAGE),
+    ],
+)
+def test_an_error_is_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    assert fails_with(monkeypatch, error) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("runcast: ")
+
+
+def test_missing_libraries_are_said_how_to_get(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(monkeypatch, ModuleNotFoundError("x", name="uvicorn"))
+    assert "pip install 'runcast[embedded]'" in capsys.readouterr().err
+
+
+def test_a_module_of_ours_that_is_missing_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        fails_with(monkeypatch, ModuleNotFoundError("x", name="runcast_api"))
