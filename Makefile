@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test check fix bench torture docs screenshots test-containers console schema clean
+.PHONY: help up test check fix bench fuzz audit torture docs screenshots test-containers console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -54,6 +54,14 @@ fix: $(VENV)/.dev ## Let ruff format and mend what it can
 bench: $(VENV)/.dev ## Measure fan-out and ingest on this machine
 	$(BIN)/python -m bench.fanout
 	$(BIN)/python -m bench.ingest
+
+fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time
+	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-22000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
+
+audit: $(VENV)/.dev node_modules/.package-lock.json ## Known vulnerabilities of what we depend on; bandit over our own code
+	$(BIN)/python -m bandit -q -c pyproject.toml -r shared services/api services/hub services/tailer
+	$(BIN)/python -m pip_audit -r constraints.txt --no-deps --disable-pip
+	$(WITH_NODE) npm audit
 
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
 	$(BIN)/python -m tests.torture $(ARGS)

@@ -146,7 +146,7 @@ async def show_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Respon
 @router.get(
     "/artifacts/{artifact}/content",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}}},
+    responses={200: {"content": {"*/*": {}}}},
 )
 async def read_content(artifact: UUID, api: ApiState, caller: Caller) -> Response:
     """The content as an attachment that no browser runs."""

@@ -1,0 +1,104 @@
+"""Generated requests against every operation of the OpenAPI document: no 5xx, no undocumented answer.
+
+`make test` runs a short part that is the same each time; `make fuzz` at least 20,000 cases, other ones each
+time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from runcast_api import app as api_app
+from runcast_api.state import Api
+from tests.conftest import run_sql
+from tests.fuzz import world as worlds
+from tests.fuzz.world import World
+from tests.urls import in_database
+
+CASES = int(os.environ.get("RUNCAST_FUZZ_CASES", "600"))
+IS_SHORT = "RUNCAST_FUZZ_CASES" not in os.environ
+SECONDS = 20.0
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+ENDLESS = "/admin/stream"
+KEPT = {("DELETE", "/projects/{project}"), ("DELETE", "/keys/{key}")}
+"""Asked about things that aren't there, so that there is something left for the others."""
+
+document = api_app.create(cast(Api, None), "0").openapi()
+del document["paths"][ENDLESS]
+schema = schemathesis.openapi.from_dict(document)
+schema.config.generation.modes = list(GenerationMode)
+OPERATIONS = sum(len(operations) for operations in document["paths"].values())
+
+
+@pytest.fixture(scope="module")
+def world(
+    postgres_url: str,
+    template_database: str,
+    redis_server_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    from_template = copied(postgres_url, template_database)
+    with worlds.serving(from_template, redis_server_url, tmp_path_factory.mktemp("fuzz")) as made:
+        yield made
+
+
+def copied(postgres_url: str, template: str) -> str:
+    """A database of this module's own."""
+    run_sql(postgres_url, f"CREATE DATABASE runcast_fuzz TEMPLATE {template}")
+    return in_database(postgres_url, "runcast_fuzz")
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+@schema.parametrize()
+@settings(
+    max_examples=max(1, CASES // OPERATIONS),
+    derandomize=IS_SHORT,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate] if IS_SHORT else [Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_one_that_the_document_names(
+    case: Case, world: World, session: requests.Session
+) -> None:
+    caller = prepare(case, world)
+    response = case.call(world.url, session, headers=caller, timeout=SECONDS)
+    case.validate_response(response, checks=CHECKS)
+    if response.status_code >= 400:
+        assert response.headers["content-type"] == ["application/problem+json"]
+        assert response.json()["status"] == response.status_code
+
+
+def prepare(case: Case, world: World) -> dict[str, str]:
+    """Gives most cases ids of things that are there; answers who asks."""
+    choice = random.Random(zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode()))
+    if (case.method, case.path) not in KEPT and choice.random() < 0.8:
+        for name in case.path_parameters or {}:
+            case.path_parameters[name] = world.things.get(name, case.path_parameters[name])
+    return choice.choices([world.admin, world.owner, {}], [60, 30, 10])[0]
