@@ -53,6 +53,20 @@ WITH taken AS (
 SELECT $1 AS project_id, epoch, base FROM taken
 """
 
+_TAKE_NUMBERS_OF_LINES = """
+WITH taken AS (
+    UPDATE project_counters
+    SET last_seq = last_seq + $2, last_at = greatest(clock_timestamp(), last_at)
+    WHERE project_id = $1
+    RETURNING epoch, last_seq - $2 AS base, last_at
+), inserted AS (
+    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
+    SELECT $1, taken.base + e.position, taken.last_at, 'agent:log', $3, $4 + e.position, e.data::json
+    FROM taken, unnest($5::text[]) WITH ORDINALITY AS e (data, position)
+)
+SELECT $1 AS project_id, epoch, base FROM taken
+"""
+
 _TAKE_NUMBERS_OF_MANY = """
 WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS w (project_id, number)
@@ -93,19 +107,18 @@ class Transaction:
         self.events: dict[UUID, list[Event]] = {}
         self.bases: dict[UUID, int] = {}
         """The number before each project's first event here; known once `number` ran."""
+        self._epochs: dict[UUID, int] = {}
 
     def emit(self, project_id: UUID, *events: Event) -> None:
         """Adds events, in this order, to those that the transaction will number and store."""
         self.events.setdefault(project_id, []).extend(events)
 
-    async def number(self) -> list[tuple[UUID, Block]]:
+    async def number(self) -> None:
         """Takes the numbers and inserts the events: the last statement before the commit."""
         emitted = {project_id: events for project_id, events in self.events.items() if events}
         if len(emitted) == 1:
             [(project_id, events)] = emitted.items()
-            rows = await self.connection.fetch(
-                _TAKE_NUMBERS, project_id, len(events), *_columns(events)
-            )
+            rows = await self._number_one(project_id, events)
         elif emitted:
             rows = await self.connection.fetch(_TAKE_NUMBERS_OF_MANY, *_columns_of_many(emitted))
         else:
@@ -113,13 +126,45 @@ class Transaction:
         if len(rows) != len(emitted):
             raise NotFound("the project was deleted")
         self.bases = {row["project_id"]: row["base"] for row in rows}
-        return [
-            (
-                row["project_id"],
-                frames.build(row["epoch"], row["base"] + 1, emitted[row["project_id"]]),
+        self._epochs = {row["project_id"]: row["epoch"] for row in rows}
+
+    async def _number_one(self, project_id: UUID, events: Sequence[Event]) -> Sequence[Any]:
+        columns: tuple[Any, ...]
+        if _are_lines_of_one_run(events):
+            first, datas = events[0], _texts(events)
+            assert first.line_number is not None
+            statement, columns = (
+                _TAKE_NUMBERS_OF_LINES,
+                (first.run_id, first.line_number - 1, datas),
             )
-            for row in rows
+        else:
+            statement, columns = _TAKE_NUMBERS, _columns(events)
+        rows: Sequence[Any] = await self.connection.fetch(
+            statement, project_id, len(events), *columns
+        )
+        return rows
+
+    def blocks(self) -> list[tuple[UUID, Block]]:
+        """What was numbered, as it is published."""
+        return [
+            (project_id, frames.build(self._epochs[project_id], base + 1, self.events[project_id]))
+            for project_id, base in self.bases.items()
         ]
+
+
+def _are_lines_of_one_run(events: Sequence[Event]) -> bool:
+    """Whether these are log lines of one run and nothing else, which is the most frequent batch by far:
+    one array goes to Postgres then, not four. A run's lines are consecutive within a transaction, so
+    anything else among them would leave the numbers of the first and the last too close together."""
+    first, last = events[0], events[-1]
+    if first.line_number is None or last.line_number is None or first.run_id != last.run_id:
+        return False
+    return first.run_id is not None and last.line_number - first.line_number == len(events) - 1
+
+
+def _texts(events: Sequence[Event]) -> list[str]:
+    """The events' data as text, in one conversion: data is one line each."""
+    return b"\n".join([event.data for event in events]).decode().split("\n")
 
 
 def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
@@ -127,7 +172,7 @@ def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
         [e.type for e in events],
         [e.run_id for e in events],
         [e.line_number for e in events],
-        [e.data.decode() for e in events],
+        _texts(events),
     )
 
 
@@ -210,8 +255,8 @@ class EventLog:
         async with acquire(self._pool) as connection, connection.transaction():
             transaction = Transaction(connection)
             yield transaction
-            blocks = await transaction.number()
-        for project_id, block in blocks:
+            await transaction.number()
+        for project_id, block in transaction.blocks():
             self._publisher.add(project_id, block)
 
     async def make_room(self) -> None:

@@ -38,7 +38,7 @@ SELECT s.run_id, s.source, s.project_id, generation, next_line, next_offset, lin
 FROM log_sources s JOIN unnest($1::uuid[], $2::text[]) AS wanted (run_id, source) USING (run_id, source)
 ORDER BY s.run_id, s.source FOR UPDATE OF s
 """
-_SAVE = """
+SAVE = """
 UPDATE log_sources s
 SET generation = n.generation, next_line = n.next_line, next_offset = n.next_offset, lines = n.lines,
     bytes = n.bytes, bytes_after_end = n.bytes_after_end, file = n.file::json,
@@ -195,20 +195,23 @@ async def lock(
 async def save(connection: Connection, sources: Iterable[Source]) -> None:
     """Stores the sources that moved, in one statement."""
     moved = [source for source in sources if source.has_changed]
-    if not moved:
-        return
-    await connection.execute(
-        _SAVE,
-        [source.key.run_id for source in moved],
-        [source.key.source for source in moved],
-        [source.generation for source in moved],
-        [source.next_line for source in moved],
-        [source.next_offset for source in moved],
-        [source.lines for source in moved],
-        [source.bytes for source in moved],
-        [source.bytes_after_end for source in moved],
-        [None if source.file is None else orjson.dumps(source.file).decode() for source in moved],
-        [source.closed_reason for source in moved],
+    if moved:
+        await connection.execute(SAVE, *columns(moved))
+
+
+def columns(sources: Sequence[Source]) -> tuple[list[Any], ...]:
+    """The sources as the parameters of `SAVE`."""
+    return (
+        [source.key.run_id for source in sources],
+        [source.key.source for source in sources],
+        [source.generation for source in sources],
+        [source.next_line for source in sources],
+        [source.next_offset for source in sources],
+        [source.lines for source in sources],
+        [source.bytes for source in sources],
+        [source.bytes_after_end for source in sources],
+        [None if source.file is None else orjson.dumps(source.file).decode() for source in sources],
+        [source.closed_reason for source in sources],
     )
 
 

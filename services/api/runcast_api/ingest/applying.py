@@ -17,18 +17,20 @@ from pydantic import SecretStr
 
 from runcast_api import log_sources
 from runcast_api.ingest import items
-from runcast_api.ingest.addressing import Directory
+from runcast_api.ingest.addressing import Address, Directory
 from runcast_api.ingest.creating import create_run
-from runcast_api.ingest.items import Item
+from runcast_api.ingest.items import Item, Rendered
 from runcast_api.ingest.messages import LINES, Message, Refused
 from runcast_api.ingest.scope import Run, Scope
-from runcast_api.log_sources import SourceKey
+from runcast_api.log_sources import Accepted, SourceKey
 from runcast_server.eventlog import Transaction
 
 Handler = Callable[[Scope, Run, Message], Awaitable[None]]
 """Applies one message to its run. Raises `Refused` or a `Problem` before it writes."""
 RunlessHandler = Callable[[Scope, Message], Awaitable[None]]
 """The same for a message that is about no run."""
+
+KNOWN_RUNS = 10_000
 
 DATA_ERRORS = (
     asyncpg.DataError,
@@ -71,20 +73,51 @@ class Handlers:
         raise Refused(f"the type {message.type!r} is not known")
 
 
+class Known:
+    """Runs that were met lately, by id. A run never moves to another project; one that is gone is found
+    out when it's locked."""
+
+    def __init__(self) -> None:
+        self._addresses: dict[UUID, Address] = {}
+
+    def find(self, message: Message) -> Address | None:
+        if message.run_id is None or message.project is not None:
+            return None
+        return self._addresses.get(message.run_id)
+
+    def address(self, batch: Sequence[Item]) -> None:
+        for item in batch:
+            if item.is_open and item.message is not None and item.address is None:
+                item.address = self.find(item.message)
+
+    def note(self, batch: Sequence[Item]) -> None:
+        if len(self._addresses) > KNOWN_RUNS:
+            self._addresses.clear()
+        for item in batch:
+            if item.address is not None:
+                self._addresses[item.address.run_id] = item.address
+
+
 async def apply(
     transaction: Transaction,
     batch: Sequence[Item],
     handlers: Handlers,
     secret: SecretStr | None = None,
     *,
+    known: Known | None = None,
     is_careful: bool = False,
 ) -> Scope:
     """Applies the items that are open, and notes why others are refused.
 
+    `known` spares looking up runs that were met lately.
     `is_careful`: an item whose content Postgres doesn't take is refused too, instead of failing all.
     """
     scope = Scope(transaction, is_careful=is_careful)
+    if known is not None and secret is None:
+        known.address(batch)
     await _address(scope, batch, secret)
+    if known is not None:
+        known.note(batch)
     for item in batch:
         items.open_feed(item)
     await _see_ids(scope, batch)
@@ -95,10 +128,32 @@ async def apply(
     return scope
 
 
+def render_ahead(batch: Sequence[Item], scope: Scope, known: Known) -> None:
+    """Makes the events of the next batch's lines while the last one, which left `scope`, commits.
+
+    They are right if nobody else adds lines to the run in between; `apply` sees whether they are.
+    """
+    bases = {run.id: run.last_line_number for run in scope.runs.values()}
+    for item in batch:
+        lines = item.message.lines if item.message else None
+        address = known.find(item.message) if item.message else None
+        if lines is None or address is None or address.run_id not in bases:
+            continue
+        if items.is_feed(lines.source):
+            del bases[address.run_id]
+            continue
+        base, key = bases[address.run_id], SourceKey(address.run_id, lines.source)
+        events = log_sources.events_of(key, lines.batch(), Accepted(0), base)
+        item.rendered = Rendered(base, events)
+        bases[address.run_id] += len(events)
+
+
 async def _address(scope: Scope, batch: Sequence[Item], secret: SecretStr | None) -> None:
     """Finds each message's run, or makes it, for those who may say so."""
-    directory = Directory()
     unaddressed = [item for item in batch if item.is_open and item.address is None]
+    if not unaddressed:
+        return
+    directory = Directory()
     await directory.look_up(
         scope.connection, [item.message for item in unaddressed if item.message]
     )
@@ -185,5 +240,9 @@ async def _take_lines(scope: Scope, run: Run, item: Item, handlers: Handlers) ->
             await _apply(scope, inner, handlers)
     elif not items.is_feed(source.key.source):
         base = run.take_line_numbers(len(batch.texts) - accepted.start)
-        scope.emit(run, *log_sources.events_of(source.key, batch, accepted, base))
+        rendered = item.rendered
+        if rendered is not None and rendered.base == base and accepted.start == 0:
+            scope.emit(run, *rendered.events)
+        else:
+            scope.emit(run, *log_sources.events_of(source.key, batch, accepted, base))
     scope.emit(run, *after)

@@ -7,15 +7,16 @@ changes nothing and is tried again by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from runcast_api.ingest import items
-from runcast_api.ingest.applying import DATA_ERRORS, Handlers, apply
+from runcast_api.ingest.applying import DATA_ERRORS, Handlers, Known, apply, render_ahead
 from runcast_api.ingest.items import Item
+from runcast_api.ingest.scope import Scope
 from runcast_api.ingest.stream import Entry, Position
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import Connection
@@ -73,12 +74,19 @@ class Applier:
         self._eventlog = eventlog
         self._handlers = handlers
         self._secret = secret
+        self._known = Known()
 
-    async def commit(self, position: Position, batch: Sequence[Read]) -> Position:
+    async def commit(
+        self,
+        position: Position,
+        batch: Sequence[Read],
+        meanwhile: Callable[[Scope], None] | None = None,
+    ) -> Position:
         """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
-        no message is to blame."""
+        no message is to blame. `meanwhile` is called while Postgres inserts, with the state after it.
+        """
         try:
-            return await self._commit(position, batch)
+            return await self._commit(position, batch, meanwhile)
         except DATA_ERRORS as error:
             if "no partition" in str(error):
                 await self._eventlog.make_room()
@@ -89,8 +97,17 @@ class Applier:
         position = await self.commit(position, fresh[:middle])
         return await self.commit(position, fresh[middle:]) if fresh[middle:] else position
 
+    def render_ahead(self, batch: Sequence[Read], scope: Scope) -> None:
+        """Does what can be done of the next batch while the last one commits."""
+        render_ahead([read.item for read in batch], scope, self._known)
+
     async def _commit(
-        self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
+        self,
+        position: Position,
+        batch: Sequence[Read],
+        meanwhile: Callable[[Scope], None] | None = None,
+        *,
+        is_careful: bool = False,
     ) -> Position:
         async with self._eventlog.transaction() as transaction:
             after = await _swap(transaction, position, batch[-1].id)

@@ -19,6 +19,7 @@ import structlog
 
 from runcast_api.ingest import batches, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read
+from runcast_api.ingest.scope import Scope
 from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
 from runcast_server.bus import BUS_ERRORS, INGEST_STREAM, Bus
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
@@ -156,20 +157,28 @@ class Ingester:
         return Position(position.epoch + 1, START)
 
     async def _follow(self, stream: IngestStream, position: Position) -> None:
-        """Reads ahead of what is being committed, by a bounded number of events."""
+        """Reads, parses and renders ahead while the batch before is committed; removes what is done."""
         ahead = ReadAhead(stream, position.last_id)
+        done: list[str] = []
+
+        def render_next(scope: Scope) -> None:
+            if (batch := ahead.peek()) is not None:
+                self._applier.render_ahead(batch, scope)
+
         while True:
+            if ahead.is_empty:
+                await stream.delete(done)
+                done = []
             batch = await ahead.next()
             if batch is None:
                 self.trouble = None
                 position = await self._position(stream)
                 ahead = ReadAhead(stream, position.last_id)
                 continue
-            commit = asyncio.create_task(self._applier.commit(position, batch))
+            commit = asyncio.create_task(self._applier.commit(position, batch, render_next))
             try:
-                await asyncio.sleep(
-                    0
-                )  # the commit's first statement goes out before more is parsed
+                await asyncio.sleep(0)  # the commit's first statement goes out before all else
+                await stream.delete(done)
                 await ahead.fill()
             except BaseException:
                 # What is being committed is let end, and says nothing against why this ends.
@@ -177,7 +186,7 @@ class Ingester:
                 commit.cancelled() or commit.exception()
                 raise
             position = await commit
-            await stream.delete([read.id for read in batch])
+            done = [read.id for read in batch]
             _count(batch)
 
 
@@ -188,6 +197,14 @@ class ReadAhead:
         self._stream = stream
         self._after = after
         self._batches: deque[list[Read]] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._batches
+
+    def peek(self) -> list[Read] | None:
+        """The batch that comes next, if it's here already."""
+        return self._batches[0] if self._batches else None
 
     async def next(self) -> list[Read] | None:
         """The next batch; waits for one, and answers None where none came for a while."""
