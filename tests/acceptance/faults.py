@@ -31,12 +31,12 @@ DEADLINE_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running(**counts: int) -> Iterator[Cluster]:
+def running(*, apis: int, hubs: int, tailers: int, **environment: str) -> Iterator[Cluster]:
     """A cluster in a directory with a short path, as sockets need it; ended whatever happens."""
     root = Path(tempfile.mkdtemp(prefix="runcast-faults-"))
-    cluster = Cluster(root, **counts)
+    cluster = Cluster(root, apis=apis, hubs=hubs, tailers=tailers)
     try:
-        cluster.start()
+        cluster.start(**environment)
         yield cluster
     finally:
         cluster.stop()
