@@ -1,0 +1,165 @@
+"""A disk that is full for a while: under an agent's log, and under the SDK's spool.
+
+`RLIMIT_FSIZE` of the writing process stands for the disk: writes fail, or are cut short, exactly as
+they are when the last block is taken. The tailer itself writes nothing: its position lies in Postgres.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.acceptance.faults import running
+from tests.torture.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(120)
+
+DEADLINE_SECONDS = 40.0
+TRACKED = """
+import sys, time
+from runcast import RunTracker
+
+with RunTracker(project="files", run_id="spooled", runs_dir=sys.argv[1]) as run:
+    for number in range(1, 100_000):
+        run.log(f"line {number}")
+        print(number, flush=True)
+        if sys.stdin.readline() != "on\\n":
+            break
+print("done", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running(apis=1, hubs=0, tailers=1) as cluster:
+        yield cluster
+
+
+def lines_of(cluster: Cluster, key: str) -> list[str]:
+    """The run's lines as they are stored; none before the run is known."""
+    headers = {"Authorization": f"Bearer {cluster.token}", "Accept": "text/plain"}
+    url = f"{cluster.apis[0].url}/runs/{key}/logs?project=files"
+    answer = httpx.get(url, headers=headers, timeout=20)
+    return answer.text.splitlines() if answer.status_code == 200 else []
+
+
+def until(cluster: Cluster, key: str, last: str) -> list[str]:
+    """The stored lines, once the line `last` is among them."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        stored = lines_of(cluster, key)
+        if last in stored[-3:]:
+            return stored
+        assert time.monotonic() < deadline, f"{last!r} isn't stored; the last are {stored[-3:]}"
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def full_disk(pid: int, size: int) -> Iterator[None]:
+    """No file of the process may grow beyond `size`."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_a_log_whose_disk_was_full_goes_on_where_it_stopped(cluster: Cluster) -> None:
+    directory = cluster.runs_dir / "plain"
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "tests.torture.file_agent", str(directory), "file-0", "400"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        log = directory / "logs.txt"
+        for room in (77, 500, 3):
+            grown(log, 2_000)
+            limit = log.stat().st_size + room
+            with full_disk(agent.pid, limit):
+                stuck(log, limit)
+        agent.terminate()
+        told = json.loads(agent.communicate(timeout=30)[0])
+    finally:
+        agent.kill()
+    assert told["failures"] > 0
+    stored = until(cluster, "plain", log.read_text().splitlines()[-1])
+    assert len(stored) == told["lines"]
+    assert [int(line.split(":")[1].split("~")[0]) for line in stored] == list(
+        range(1, told["lines"] + 1)
+    )
+
+
+def grown(file: Path, by: int) -> None:
+    """Waits until the file has grown by so many bytes."""
+    start = file.stat().st_size if file.exists() else 0
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not file.exists() or file.stat().st_size < start + by:
+        assert time.monotonic() < deadline, "the agent doesn't write"
+        time.sleep(0.02)
+
+
+def stuck(file: Path, size: int) -> None:
+    """Waits until the file has this size, and sees that it stays so."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while file.stat().st_size < size:
+        assert time.monotonic() < deadline, "the agent doesn't write"
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert file.stat().st_size == size
+
+
+def test_a_spool_whose_disk_was_full_harms_nobody_and_loses_only_what_it_could_not_take(
+    cluster: Cluster,
+) -> None:
+    """The program goes on; what was recorded before and after is stored once, in order."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", TRACKED, str(cluster.runs_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    spool = cluster.runs_dir / "spooled" / "spool.jsonl"
+    number = 0
+
+    def go_on(lines: int) -> None:
+        nonlocal number
+        for _ in range(lines):
+            number = int(program.stdout.readline())  # type: ignore[union-attr]
+            program.stdin.write("on\n")  # type: ignore[union-attr]
+            program.stdin.flush()  # type: ignore[union-attr]
+
+    try:
+        go_on(200)
+        for room in (50, 1, 400):
+            last_before = number
+            with full_disk(program.pid, spool.stat().st_size + room):
+                go_on(20)
+            assert number == last_before + 20
+            go_on(50)
+        program.stdout.readline()
+        program.stdin.write("enough\n")
+        said, complaints = program.communicate(timeout=30)
+    finally:
+        program.kill()
+    assert program.returncode == 0, complaints
+    assert said.splitlines()[-1] == "done"
+    stored = [line for line in until(cluster, "spooled", f"line {number + 1}") if "line" in line]
+    numbers = [int(line.split()[-1]) for line in stored]
+    assert numbers == sorted(set(numbers)), "once and in order"
+    lost = set(range(1, number + 1)) - set(numbers)
+    during = {n for first in (201, 271, 341) for n in range(first - 1, first + 22)}
+    assert lost <= during
+    assert len(lost) < 70
