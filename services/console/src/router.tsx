@@ -150,7 +150,6 @@ export const router = createRouter({
   defaultPreload: "intent",
   defaultPendingComponent: () => <Rows count={6} />,
   defaultErrorComponent: ({ error, reset }) => <Failure error={error as Error} onRetry={reset} />,
-  scrollRestoration: true,
   routeTree: root.addChildren([
     home,
     signIn,

@@ -17,7 +17,7 @@ export interface BoardProps {
   onMove: (subtask: Subtask, column: Column) => void;
 }
 
-const GRID = "grid grid-cols-[repeat(6,minmax(10.5rem,1fr))] gap-3";
+const GRID = "grid grid-cols-[repeat(6,minmax(9.25rem,1fr))] gap-3";
 
 /** Each task a lane, its subtasks in columns by status. */
 export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }: BoardProps) {
@@ -33,7 +33,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }
 
   return (
     <div className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board">
-      <div className="min-w-[71rem]">
+      <div className="min-w-[61rem]">
         <div className={cx("sticky top-0 z-10 bg-ground py-2", GRID)}>
           {COLUMNS.map((column) => (
             <p key={column.id} className="px-2 text-xs font-medium text-muted">
