@@ -146,10 +146,12 @@ class Transaction:
 
     def blocks(self) -> list[tuple[UUID, Block]]:
         """What was numbered, as it is published."""
-        return [
-            (project_id, frames.build(self._epochs[project_id], base + 1, self.events[project_id]))
-            for project_id, base in self.bases.items()
-        ]
+        blocks: list[tuple[UUID, Block]] = []
+        for project_id, base in self.bases.items():
+            events = self.events[project_id]
+            build = frames.build_lines if _are_lines_of_one_run(events) else frames.build
+            blocks.append((project_id, build(self._epochs[project_id], base + 1, events)))
+        return blocks
 
 
 def _are_lines_of_one_run(events: Sequence[Event]) -> bool:
