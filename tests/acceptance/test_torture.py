@@ -42,7 +42,9 @@ def told(report: Report) -> str:
 def test_every_kind_of_fault_leaves_every_history_whole(root: Path) -> None:
     cluster = Cluster(root)
     said: list[str] = []
-    plan = Plan(120, seed=random.randrange(10_000), pause=(0.8, 1.8), rounds=1, readers=8)
+    plan = Plan(
+        120, seed=random.randrange(10_000), pause=(0.8, 1.8), at_least=1, at_most=1, readers=8
+    )
     try:
         cluster.start()
         report = uvloop.run(torture(plan, cluster, said.append))

@@ -33,6 +33,7 @@ def main() -> int:
         asked.seed,
         readers=asked.readers,
         rate=asked.rate,
+        at_least=int(asked.minutes * 1.5),
         kinds=asked.only.split(",") if asked.only else None,
     )
     try:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from tests.torture.faults import EXPECTED, FAULTS, Stage
 
-AT_ONCE = 3
+AT_ONCE = 4
+LONGER = 1.5
+"""By so much a run may be longer than asked for, until every kind came often enough."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class Nemesis:
     def counts(self) -> Counter[str]:
         return Counter(each.kind for each in self.injected)
 
-    async def run(self, seconds: float, pause: tuple[float, float], rounds: int | None) -> None:
-        """For so many seconds, or until every kind was injected `rounds` times, whichever is first.
+    async def run(
+        self, seconds: float, pause: tuple[float, float], at_least: int, at_most: int | None
+    ) -> None:
+        """For so many seconds, and somewhat longer until every kind was injected `at_least` times; no
+        longer than until every kind was `at_most` times.
 
         Between the beginnings of two faults lies a random `pause`.
         """
@@ -57,8 +62,9 @@ class Nemesis:
         running: set[asyncio.Task[None]] = set()
         order = self._order()
         try:
-            while time.monotonic() - self._began < seconds:
-                if rounds is not None and all(self.counts()[k] >= rounds for k in self.kinds):
+            while (passed := time.monotonic() - self._began) < seconds * LONGER:
+                least = min(self.counts()[kind] for kind in self.kinds)
+                if least == at_most or (passed > seconds and least >= at_least):
                     break
                 running.add(asyncio.create_task(self._inject(next(order))))
                 await asyncio.sleep(self.chance.uniform(*pause))
