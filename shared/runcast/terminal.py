@@ -9,15 +9,19 @@ _CONTROL = re.compile(
     r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]|\x1b",
     re.DOTALL,
 )
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Bidi controls: they let a text look like another one (Unicode TR 36, "Trojan Source")."""
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 
 
 def harmless(text: str, *, colours: bool) -> str:
     """Text that can only be read: without what moves the cursor, sets the title, or makes the
-    terminal answer. With `colours` those stay, and end with the text."""
+    terminal answer. What turns the direction of writing is shown by its number. With `colours` those
+    stay, and end with the text."""
     if text.isprintable():
         return text
+    text = _DIRECTION.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
     kept = _CONTROL.sub(lambda found: _kept(found.group(), colours), text)
     return kept + _RESET if colours and "\x1b[" in kept else kept
 
