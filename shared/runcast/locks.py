@@ -1,33 +1,19 @@
 """Locks between processes, held on an open file and gone with the process that held them."""
 
-import sys
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-if sys.platform == "win32":
 
-    def try_lock(fd: int) -> bool:
-        """Windows has no flock: there, one process per run's directory."""
-        return True
-
-    def unlock(fd: int) -> None:
-        pass
-
-else:
-    import fcntl
-
-    def try_lock(fd: int) -> bool:
-        """Takes the lock if nobody holds it. It belongs to the open file: a forked child shares
-        it with its parent, and has to open the file anew to have one of its own."""
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def unlock(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+def try_lock(fd: int) -> bool:
+    """Takes the lock if nobody holds it. It belongs to the open file: a forked child shares it with
+    its parent, and has to open the file anew to have one of its own."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -47,4 +33,4 @@ def locked(fd: int, timeout_seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        unlock(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)
