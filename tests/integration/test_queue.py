@@ -223,6 +223,10 @@ async def test_an_expired_lease_gives_back_until_the_attempts_are_used_up(
     await until(is_given_again)
     assert second["subtask"]["id"] == subtask["id"]
     assert (second["run"]["attempt"], second["run"]["retry_of"]) == (2, first["run"]["id"])
+    params = {"task_id": subtask["id"]}
+    of_subtask = await board.send("GET", "/projects/demo/runs", 200, params=params)
+    assert [run["attempt"] for run in of_subtask["runs"]] == [2, 1]
+    assert of_subtask["total"] == 2
     mine = {"worker_id": "w1", "run_id": first["run"]["id"]}
     await board.move(subtask, "complete", 409, **mine)
     await expire(board, subtask)

@@ -27,10 +27,11 @@ FROM runs r WHERE
             OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = $6))))
 """
 
-_PAGE = f"""
-SELECT {_COLUMNS} {_WANTED}
-    AND ($7::timestamptz IS NULL OR (r.created_at, r.id) < ($7, $8::uuid))
-ORDER BY r.created_at DESC, r.id DESC LIMIT $9
+_OF_TASK = "AND r.task_id = $7"
+_OF_ANY = "AND $7::uuid IS NULL"
+_AFTER = """
+    AND ($8::timestamptz IS NULL OR (r.created_at, r.id) < ($8, $9::uuid))
+ORDER BY r.created_at DESC, r.id DESC LIMIT $10
 """
 
 
@@ -42,18 +43,26 @@ class RunPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which runs: of a project (None: all that the caller may see), in these states, with this key."""
+    """Which runs: of a project (None: all that the caller may see), in these states, with this key, at
+    work on this task or subtask."""
 
     project_id: UUID | None
     statuses: list[Status] | None = None
     key: str | None = None
+    task_id: UUID | None = None
+
+    @property
+    def condition(self) -> str:
+        """The statement's condition. What is rare enough for an index of its own stands in it only when
+        asked for: no plan must do for both."""
+        return _WANTED + (_OF_ANY if self.task_id is None else _OF_TASK)
 
 
 async def page(
     connection: Connection, caller: Principal, wanted: Wanted, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
-    query = ("runs", caller.name, wanted.project_id, wanted.statuses, wanted.key)
+    query = ("runs", caller.name, wanted.project_id, wanted.statuses, wanted.key, wanted.task_id)
     place = pagination.read(cursor, *query)
     filters = (
         wanted.project_id,
@@ -62,11 +71,13 @@ async def page(
         caller.is_admin,
         caller.project_id,
         caller.user_id,
+        wanted.task_id,
     )
+    statement = f"SELECT {_COLUMNS} {wanted.condition} {_AFTER}"
     rows = await connection.fetch(
-        _PAGE, *filters, place and place.at, place and place.id, limit + 1
+        statement, *filters, place and place.at, place and place.id, limit + 1
     )
-    total = await connection.fetchval(f"SELECT count(*) {_WANTED}", *filters)
+    total = await connection.fetchval(f"SELECT count(*) {wanted.condition}", *filters)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 from uuid import UUID
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -70,12 +71,13 @@ async def list_runs_of_project(
     caller: Caller,
     status: Statuses = None,
     key: str | None = None,
+    task_id: Annotated[UUID | None, Query(description="Of this task or subtask.")] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        wanted = Wanted(found.id, status, key)
+        wanted = Wanted(found.id, status, key, task_id)
         page = await run_lists.page(connection, caller, wanted, limit, cursor)
     return answer(page, head=found.head)
 

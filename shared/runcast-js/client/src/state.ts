@@ -106,6 +106,10 @@ export function applyToTasks(
   event: RuncastEvent,
 ): readonly Task[] | null {
   if (event.type === "task:status_changed") return withTaskStatus(tasks, event);
+  if (event.type === "task:updated") {
+    return byPosition(tasks.map((task) => updated(task, event, task.id === event.data.task_id)));
+  }
+  if (event.type === "task:deleted") return tasks.filter((task) => task.id !== event.data.task_id);
   if (!event.type.startsWith("subtask:")) return tasks;
   const id = subtaskIdOf(event);
   const at = tasks.findIndex((task) => task.subtasks.some((subtask) => subtask.id === id));
@@ -124,9 +128,20 @@ export function applyToSubtasks(
   const subtask = subtasks[at];
   if (!subtask) return subtasks;
   if (event.type === "subtask:unblocked") return subtasks.with(at, { ...subtask, status: "PENDING" });
+  if (event.type === "subtask:updated") return byPosition(subtasks.with(at, updated(subtask, event)));
+  if (event.type === "subtask:deleted") return subtasks.filter(({ id }) => id !== subtask.id);
   if (event.type !== "subtask:status_changed") return subtasks;
   const changed = event.data.subtask as Partial<Subtask>;
   return subtasks.with(at, { ...subtask, ...changed });
+}
+
+/** With the fields that an event says have changed. */
+function updated<T>(held: T, { data }: RuncastEvent, isMeant = true): T {
+  return isMeant ? { ...held, ...(data.changed as Partial<T>) } : held;
+}
+
+function byPosition<T extends { position: number }>(held: readonly T[]): readonly T[] {
+  return held.toSorted((one, other) => one.position - other.position);
 }
 
 function withTaskStatus(tasks: readonly Task[], event: RuncastEvent): readonly Task[] | null {

@@ -3,9 +3,12 @@ import {
   type Run,
   type RunList,
   type RuncastEvent,
+  type Subtask,
+  type Task,
   applyToActiveRuns,
   applyToRun,
   applyToRunList,
+  applyToTasks,
 } from "../src/index.js";
 
 const AT = "2026-01-31T10:00:00.000Z";
@@ -120,6 +123,31 @@ describe("applyToRunList", () => {
   it("does not put new runs on a later page", () => {
     const later = list({ cursor: "c" });
     expect(applyToRunList(later, event("run:created", { run: run() }))).toBe(later);
+  });
+});
+
+describe("applyToTasks", () => {
+  const subtask = (id: string, position: number): Subtask =>
+    ({ id, task_id: "t1", title: id, position, status: "PENDING" }) as Subtask;
+  const task = (id: string, position: number, subtasks: Subtask[] = []): Task =>
+    ({ id, title: id, position, status: "ACTIVE", subtasks }) as Task;
+  const held = [task("t1", 1, [subtask("a", 1), subtask("b", 2)]), task("t2", 2)];
+
+  it("moves what gets another position, and changes its other fields", () => {
+    const changed = { changed: { position: 3, title: "T" } };
+    const next = applyToTasks(held, event("task:updated", { task_id: "t1", ...changed }));
+    expect(next?.map(({ title }) => title)).toEqual(["t2", "T"]);
+    const ids = { task_id: "t1", subtask_id: "a" };
+    const [first] = applyToTasks(held, event("subtask:updated", { ...ids, ...changed })) ?? [];
+    expect(first?.subtasks.map(({ title }) => title)).toEqual(["b", "T"]);
+  });
+
+  it("lets go what was deleted", () => {
+    const next = applyToTasks(held, event("task:deleted", { task_id: "t2", subtask_ids: [] }));
+    expect(next?.map(({ id }) => id)).toEqual(["t1"]);
+    const ids = { task_id: "t1", subtask_id: "a" };
+    const [first] = applyToTasks(held, event("subtask:deleted", ids)) ?? [];
+    expect(first?.subtasks.map(({ id }) => id)).toEqual(["b"]);
   });
 });
 
