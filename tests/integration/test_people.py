@@ -340,3 +340,20 @@ async def test_what_is_not_there_is_404(database_url: str, redis_url: str, tmp_p
         put = {"role": "viewer"}
         made = await api.admin.put(f"/projects/demo/members/{nobody}", json=put)
         assert made.status_code == 404
+
+
+async def test_the_runtime_stream_ends_with_its_administrator(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with rest.serving(database_url, redis_url, tmp_path, is_running=True) as api:
+        made = await ok(await api.admin.post("/keys", json={"name": "watcher"}), 201)
+        async with (
+            rest.listening(api) as url,
+            httpx.AsyncClient(base_url=url, headers=bearer(made["token"])) as client,
+            client.stream("GET", "/admin/stream", timeout=30) as stream,
+        ):
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "event: snapshot"
+            await ok(await api.admin.delete(f"/keys/{made['id']}"), 204)
+            told = [line async for line in lines]
+    assert told[-3:-1] == ["event: bye", 'data: {"reason":"revoked"}']

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
@@ -21,9 +21,9 @@ from runcast_api.runtime.events import Layer, RuntimeEventNew, RuntimeEventPage,
 from runcast_api.runtime.status import RuntimeStatus, RuntimeTaskPage, TasksWanted
 from runcast_api.runtime.workers import WorkerStatus, WorkerStatusNew
 from runcast_api.state import ApiState, Caller
-from runcast_server.auth import Principal
+from runcast_server.auth import Principal, presented
 from runcast_server.db import acquire
-from runcast_server.errors import Forbidden
+from runcast_server.errors import Forbidden, Unauthenticated
 
 WORKER_SCOPE = "worker"
 
@@ -133,7 +133,15 @@ async def list_runtime_tasks(
 
 
 @router.get("/admin/stream", response_class=EventSourceResponse)
-async def stream_runtime(api: ApiState, _: Administrator) -> Response:
+async def stream_runtime(api: ApiState, caller: Administrator, request: Request) -> Response:
     """A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen."""
+
+    async def ending() -> str | None:
+        try:
+            still = await api.authenticator.principal(presented(request.headers))
+        except Unauthenticated:
+            return "token_expired" if caller.has_expired() else "revoked"
+        return None if still.is_admin else "revoked"
+
     ping_seconds = api.resources.settings.hub.sse_heartbeat_interval_s
-    return EventSourceResponse(api.feed.watch(), ping=ping_seconds, sep="\n")
+    return EventSourceResponse(api.feed.watch(ending), ping=ping_seconds, sep="\n")

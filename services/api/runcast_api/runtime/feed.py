@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -50,8 +50,13 @@ class Frame(NamedTuple):
         return ServerSentEvent(orjson.dumps(self.data).decode(), event=self.type, sep="\n")
 
 
+Ending = Callable[[], Awaitable[str | None]]
+"""Says why a watcher may look on no longer, if that is so."""
+
+
 @dataclass(eq=False)
 class _Watcher:
+    ending: Ending
     frames: asyncio.Queue[Frame | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_SIZE))
     has_missed: bool = False
 
@@ -74,9 +79,10 @@ class RuntimeFeed:
         self._since = times.now()
         self._seen: dict[str, datetime] = {}
 
-    async def watch(self) -> AsyncIterator[ServerSentEvent]:
-        """A snapshot, then what changes, until the process drains (`bye`) or an hour has passed."""
-        watcher = _Watcher()
+    async def watch(self, ending: Ending) -> AsyncIterator[ServerSentEvent]:
+        """A snapshot, then what changes, until the process drains (`bye`), an hour has passed, or
+        `ending`, which is asked every few seconds, gives a reason."""
+        watcher = _Watcher(ending)
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
             self._since, self._shown = times.now(), {}
@@ -90,6 +96,8 @@ class RuntimeFeed:
                             watcher.has_missed = False
                             frame = Frame("snapshot", await self._glance())
                         yield frame.as_sse()
+                        if frame.type == "bye":
+                            return
                     yield Frame("bye", {"reason": "shutdown"}).as_sse()
                     return
             yield Frame("bye", {"reason": "timeout"}).as_sse()
@@ -117,6 +125,7 @@ class RuntimeFeed:
             try:
                 if look % GLANCE_EVERY == 0:
                     await self._tell_status()
+                    await self._end_watchers()
                 await self._tell_events()
             except Exception as error:
                 log.warning("runtime_feed.failed", error=repr(error))
@@ -147,6 +156,11 @@ class RuntimeFeed:
             self._since = max(self._since, rows[-1]["created_at"])
         edge = self._since - 2 * OVERLAP
         self._seen = {id: at for id, at in self._seen.items() if at > edge}
+
+    async def _end_watchers(self) -> None:
+        for watcher in list(self._watchers):
+            if reason := await watcher.ending():
+                watcher.put(Frame("bye", {"reason": reason}))
 
     def _tell(self, type: str, data: Any) -> None:
         for watcher in self._watchers:
