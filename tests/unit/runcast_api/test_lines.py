@@ -53,3 +53,33 @@ def test_no_text_is_too_odd(text: str) -> None:
     lines.read(text, AT)
     lines.read("[12:00:00] " + text, AT)
     lines.read("{" + text + "}", AT)
+
+
+_BEGINNINGS = st.tuples(
+    st.sampled_from(
+        [
+            "[23:59:58]",
+            "[99:00:00]",
+            "2024-01-15T10:00:05+00:00",
+            "2024-01-15T10:00:05,123456+0100",
+            "2024-13-15T10:00:05",
+            "2024-01-15 10:00:05",
+            "[2024-01-15T10:00:05Z]",
+            "",
+        ]
+    ),
+    st.sampled_from([" ", "  ", "", ":", "\t"]),
+    st.sampled_from(["[INFO]", "[warn]", "[constraints]", "[ERROR", "INFO", "Info", "[]", "1", ""]),
+    st.sampled_from(["", " ", " and more", "] x"]),
+)
+
+
+@given(_BEGINNINGS)
+def test_the_quick_look_says_what_the_thorough_one_says(parts: tuple[str, ...]) -> None:
+    text = "".join(parts)
+    at = datetime(2026, 1, 31, 0, 0, 3, tzinfo=timezone(timedelta(hours=1)))
+    quick = lines._usual(text, at)
+    found = lines._START.match(text)
+    assert found is not None
+    with_time = found["iso"] or found["clock"]
+    assert quick is None or (with_time and quick == lines._of_match(found, at))
