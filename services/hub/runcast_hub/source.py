@@ -23,6 +23,10 @@ from runcast_server.history import Page
 READS_AT_ONCE = 4
 KEPT_BYTES = 16 * 1024 * 1024
 BACK_BYTES = 8 * 1024 * 1024
+STREAM_SECONDS = 1.0
+"""How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
+AVOID_SECONDS = 5.0
+"""How long Redis isn't asked again after a read that failed."""
 
 _Key = tuple[UUID, int, int, int, Filter]
 
@@ -37,14 +41,24 @@ class Source:
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
         self._kept: OrderedDict[_Key, Page] = OrderedDict()
         self._kept_bytes = 0
+        self._avoid_until = 0.0
+
+    async def _from_stream(self, read: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
+        """What Redis has; nothing while it fails, is slow, or did so a moment ago."""
+        clock = asyncio.get_running_loop().time
+        if clock() < self._avoid_until:
+            return []
+        try:
+            async with asyncio.timeout(STREAM_SECONDS):
+                return await read()
+        except (*BUS_ERRORS, ValueError):
+            self._avoid_until = clock() + AVOID_SECONDS
+            return []
 
     async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
         """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
         stream nor Postgres can give them now."""
-        try:
-            blocks = await self._bus.read(project_id, after)
-        except (*BUS_ERRORS, ValueError):
-            blocks = []
+        blocks = await self._from_stream(lambda: self._bus.read(project_id, after))
         if blocks and all(block.epoch == epoch for block in blocks):
             metrics.HOLES.labels("stream").inc()
             return blocks
@@ -55,10 +69,7 @@ class Source:
 
     async def blocks_before(self, project_id: UUID, epoch: int, first: int) -> list[Block]:
         """What the stream holds right before `first`, newest first."""
-        try:
-            blocks = await self._bus.read_back(project_id, first, BACK_BYTES)
-        except (*BUS_ERRORS, ValueError):
-            return []
+        blocks = await self._from_stream(lambda: self._bus.read_back(project_id, first, BACK_BYTES))
         return blocks if all(block.epoch == epoch for block in blocks) else []
 
     async def page(
