@@ -22,7 +22,7 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(200):
+    for number in range(40):
         files.replace(path, contents[number % 2])
     done.set()
     reader.join()
