@@ -67,6 +67,8 @@ class Background:
         try:
             with self._connect() as client:
                 self._send_all(client)
+        except errors.NotConfigured as error:
+            logger.info("%s is not reported: %s", self._name, error)
         except errors.RuncastError as error:
             logger.warning("%s is not reported: %s", self._name, error)
         except Exception:  # the thread's outermost loop: the host program must not notice

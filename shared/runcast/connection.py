@@ -59,7 +59,11 @@ def credentials_path(
 
 
 def _local(path: Path) -> Connection | None:
+    """The server that a file names. Another user's file is nobody's: a directory that one happens
+    to stand in must not say where one's output goes."""
     try:
+        if path.stat().st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+            return None
         found = json.loads(path.read_bytes())
         return Connection(
             str(found["url"]).rstrip("/"), str(found["token"]), found.get("redis_url"), str(path)

@@ -1,6 +1,7 @@
 """Which server is meant, and whose token goes there."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,4 +51,16 @@ def test_the_data_directory_may_be_elsewhere(directory: Path, tmp_path: Path) ->
 def test_without_any_server_it_says_so(directory: Path, content: str) -> None:
     (directory / ".runcast" / "credentials.json").write_text(content)
     with pytest.raises(NotConfigured, match="runcast up"):
+        connection.find(environ={}, directory=directory)
+
+
+def test_another_users_file_says_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = (directory / ".runcast" / "credentials.json").stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: owner)
+    assert connection.find(environ={}, directory=directory).token == "rc_local"
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    monkeypatch.setattr(
+        Path, "stat", lambda _: os.stat_result((0o600, 0, 0, 1, 4_711, 0, 0, 0, 0, 0))
+    )
+    with pytest.raises(NotConfigured):
         connection.find(environ={}, directory=directory)
