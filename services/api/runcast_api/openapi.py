@@ -32,6 +32,7 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = None
 
 
+_THERE = "It was there already, under the id that the request chose."
 _ANSWER = {
     "description": "A refusal; `type` says which.",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
@@ -62,6 +63,17 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for operations in document["paths"].values():
         for operation in operations.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = _ANSWER
+            responses = operation["responses"]
+            responses.pop("422", None)
+            responses["default"] = _ANSWER
+            if "201" in responses and _takes_an_id(operation, schemas):
+                responses.setdefault("200", responses["201"] | {"description": _THERE})
     return document
+
+
+def _takes_an_id(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether a client may choose the id of what it makes, and so may make it twice."""
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    schema = body.get("schema", {})
+    models = [one.get("$ref", "").rpartition("/")[2] for one in [schema, *schema.get("anyOf", ())]]
+    return any("id" in schemas.get(model, {}).get("properties", {}) for model in models)

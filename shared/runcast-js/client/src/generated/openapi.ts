@@ -41,6 +41,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/runtime/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Runtime Events
+         * @description Newest first.
+         */
+        get: operations["list_runtime_events_admin_runtime_events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/runtime/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Runtime Status
+         * @description Workers, queue counts, what is wrong.
+         */
+        get: operations["show_runtime_status_admin_runtime_status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/runtime/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Runtime Tasks
+         * @description Subtasks of all projects, those that changed last first.
+         */
+        get: operations["list_runtime_tasks_admin_runtime_tasks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Runtime
+         * @description A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen.
+         */
+        get: operations["stream_runtime_admin_stream_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/users": {
         parameters: {
             query?: never;
@@ -967,6 +1047,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runtime/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Runtime Events
+         * @description Best effort: what can't be stored is counted and given up, and nobody waits for it.
+         */
+        post: operations["add_runtime_events_runtime_events_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/share-links/{link}": {
         parameters: {
             query?: never;
@@ -1148,6 +1248,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/workers/{worker_id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Worker Status
+         * @description A worker's heartbeat, and what it is doing.
+         */
+        put: operations["put_worker_status_workers__worker_id__status_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1169,6 +1289,16 @@ export interface components {
              * Format: password
              */
             password: string;
+        };
+        /**
+         * Accepted
+         * @description How many events were taken, and how many of them were stored by the time of this answer.
+         */
+        Accepted: {
+            /** Accepted */
+            accepted: number;
+            /** Stored */
+            stored: number;
         };
         /** ActiveRuns */
         ActiveRuns: {
@@ -1312,6 +1442,33 @@ export interface components {
             lines: number | null;
             /** Reason */
             reason: string;
+        };
+        /**
+         * Count
+         * @description How many, and how many more than an hour ago.
+         */
+        Count: {
+            /** Count */
+            count: number;
+            /** Delta 1H */
+            delta_1h: number;
+        };
+        /**
+         * Degradation
+         * @description Why a flag is up.
+         */
+        Degradation: {
+            /**
+             * Flag
+             * @enum {string}
+             */
+            flag: "breaker_open" | "worker_stale" | "task_stuck";
+            /** Reason */
+            reason: string;
+            /** Subtask Id */
+            subtask_id?: string | null;
+            /** Worker Id */
+            worker_id?: string | null;
         };
         /**
          * Deleted
@@ -2021,6 +2178,20 @@ export interface components {
             overlap_s: number;
         };
         /**
+         * Route
+         * @description Which provider and model a worker last called, or fell back to.
+         */
+        Route: {
+            /** Model */
+            model: string | null;
+            /** Occurred At */
+            occurred_at: string;
+            /** Operation */
+            operation: string;
+            /** Provider */
+            provider: string | null;
+        };
+        /**
          * Run
          * @description A run: one attempt of an agent at something.
          */
@@ -2208,6 +2379,172 @@ export interface components {
             status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
             /** Updated At */
             updated_at: string;
+        };
+        /** RuntimeEvent */
+        RuntimeEvent: {
+            /** Created At */
+            created_at: string;
+            /** Entity Id */
+            entity_id: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Layer
+             * @enum {string}
+             */
+            layer: "provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker";
+            /** Metadata */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /** Occurred At */
+            occurred_at: string;
+            /**
+             * Operation
+             * @enum {string}
+             */
+            operation: "CALL" | "FALLBACK" | "RETRY" | "TOOL_CALL" | "TOOL_LOOP" | "TASK" | "HEARTBEAT" | "BREAKER";
+            /** Persona Id */
+            persona_id: string | null;
+            /** Reason Code */
+            reason_code: string;
+            /** Task Id */
+            task_id: string | null;
+            /** Worker Id */
+            worker_id: string | null;
+        };
+        /**
+         * RuntimeEventNew
+         * @description One event. With an `id` it may be sent again.
+         */
+        RuntimeEventNew: {
+            /**
+             * Entity Id
+             * @description What it is about: a model, a tool, a task, a worker.
+             */
+            entity_id: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id?: string;
+            /**
+             * Layer
+             * @enum {string}
+             */
+            layer: "provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker";
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Occurred At
+             * Format: date-time
+             */
+            occurred_at?: string;
+            /**
+             * Operation
+             * @enum {string}
+             */
+            operation: "CALL" | "FALLBACK" | "RETRY" | "TOOL_CALL" | "TOOL_LOOP" | "TASK" | "HEARTBEAT" | "BREAKER";
+            /** Persona Id */
+            persona_id?: string | null;
+            /** Reason Code */
+            reason_code: string;
+            /** Task Id */
+            task_id?: string | null;
+            /** Worker Id */
+            worker_id?: string | null;
+        };
+        /** RuntimeEventPage */
+        RuntimeEventPage: {
+            /** Events */
+            events: components["schemas"]["RuntimeEvent"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** RuntimeStatus */
+        RuntimeStatus: {
+            /** Degraded */
+            degraded: ("breaker_open" | "worker_stale" | "task_stuck")[];
+            /** Degraded By */
+            degraded_by: components["schemas"]["Degradation"][];
+            /** Last Event At */
+            last_event_at: string | null;
+            /** Queue */
+            queue: {
+                [key: string]: components["schemas"]["Count"];
+            };
+            /** Workers */
+            workers: components["schemas"]["WorkerShown"][];
+        };
+        /**
+         * RuntimeTask
+         * @description A subtask as an operator sees it. `stuck` says why nothing moves.
+         */
+        RuntimeTask: {
+            /** Attempt */
+            attempt: number;
+            /** Claimed At */
+            claimed_at: string | null;
+            /** Error */
+            error: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            latest_event: components["schemas"]["RuntimeEvent"] | null;
+            /** Lease Expires At */
+            lease_expires_at: string | null;
+            /** Liveness */
+            liveness: string | null;
+            /** Max Attempts */
+            max_attempts: number;
+            /** Project */
+            project: string;
+            /**
+             * Project Id
+             * Format: uuid
+             */
+            project_id: string;
+            /** Run Id */
+            run_id: string | null;
+            /** Skip Reason */
+            skip_reason: string | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED";
+            /** Stuck */
+            stuck: string | null;
+            /**
+             * Task Id
+             * Format: uuid
+             */
+            task_id: string;
+            /** Title */
+            title: string;
+            /** Updated At */
+            updated_at: string;
+            /** Worker Id */
+            worker_id: string | null;
+        };
+        /** RuntimeTaskPage */
+        RuntimeTaskPage: {
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** Tasks */
+            tasks: components["schemas"]["RuntimeTask"][];
+            /** Total */
+            total: number;
         };
         /** RunWithArtifacts */
         RunWithArtifacts: {
@@ -2810,6 +3147,90 @@ export interface components {
             /** Subject */
             subject: string | null;
         };
+        /** WorkerShown */
+        WorkerShown: {
+            active_route: components["schemas"]["Route"] | null;
+            /** Agent Type */
+            agent_type: string;
+            /** Circuit Open */
+            circuit_open: boolean;
+            /** Circuit Reason */
+            circuit_reason: string | null;
+            /** Current Task Id */
+            current_task_id: string | null;
+            /** Is Stale */
+            is_stale: boolean;
+            /** Last Heartbeat */
+            last_heartbeat: string;
+            /** Metadata */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
+            /** Updated At */
+            updated_at: string;
+            /** Worker Id */
+            worker_id: string;
+        };
+        /** WorkerStatus */
+        WorkerStatus: {
+            /** Agent Type */
+            agent_type: string;
+            /** Circuit Open */
+            circuit_open: boolean;
+            /** Circuit Reason */
+            circuit_reason: string | null;
+            /** Current Task Id */
+            current_task_id: string | null;
+            /** Last Heartbeat */
+            last_heartbeat: string;
+            /** Metadata */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
+            /** Updated At */
+            updated_at: string;
+            /** Worker Id */
+            worker_id: string;
+        };
+        /**
+         * WorkerStatusNew
+         * @description What a worker says of itself. `metadata.expect_next_in_s` promises when it will speak again.
+         */
+        WorkerStatusNew: {
+            /** Agent Type */
+            agent_type: string;
+            /**
+             * Circuit Open
+             * @default false
+             */
+            circuit_open: boolean;
+            /** Circuit Reason */
+            circuit_reason?: string | null;
+            /** Current Task Id */
+            current_task_id?: string | null;
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
+        };
     };
     responses: never;
     parameters: never;
@@ -2877,6 +3298,141 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RejectPage"];
                 };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runtime_events_admin_runtime_events_get: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                entity_id?: string | null;
+                /** @description ISO-8601; without an offset: UTC. */
+                from?: string | null;
+                layer?: ("provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker") | null;
+                /** @description How many at most. */
+                limit?: number;
+                reason_code?: string | null;
+                task_id?: string | null;
+                /** @description ISO-8601; without an offset: UTC. */
+                to?: string | null;
+                worker_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuntimeEventPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_runtime_status_admin_runtime_status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuntimeStatus"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_runtime_tasks_admin_runtime_tasks_get: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                status?: ("BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED") | null;
+                stuck?: boolean | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuntimeTaskPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_runtime_admin_stream_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A refusal; `type` says which. */
             default: {
@@ -3799,6 +4355,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -4203,6 +4768,8 @@ export interface operations {
                 limit?: number;
                 /** @description One or several. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
+                /** @description Of this task or subtask. */
+                task_id?: string | null;
             };
             header?: never;
             path: {
@@ -4250,6 +4817,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -4379,8 +4955,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same key and body: done once, within 24 hours. */
-                "idempotency-key"?: string | null;
+                "Idempotency-Key"?: string;
             };
             path: {
                 project: string;
@@ -4476,6 +5051,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -4668,6 +5252,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Artifact"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -5176,6 +5769,39 @@ export interface operations {
             };
         };
     };
+    add_runtime_events_runtime_events_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuntimeEventNew"] | components["schemas"]["RuntimeEventNew"][];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     revoke_share_link_share_links__link__delete: {
         parameters: {
             query?: never;
@@ -5582,6 +6208,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subtask"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -5625,6 +6260,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TransitionPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_worker_status_workers__worker_id__status_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                worker_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkerStatusNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerStatus"];
                 };
             };
             /** @description A refusal; `type` says which. */
