@@ -21,10 +21,11 @@ from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
+from runcast_tailer.options import TailerOptions
 from runcast_tailer.server import Server
 from runcast_tailer.shipping import Shipper
 from runcast_tailer.split import SENTINEL
-from runcast_tailer.supervisor import Supervisor, TailerOptions
+from runcast_tailer.supervisor import Supervisor
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest, until
 

@@ -53,7 +53,7 @@ class Batch:
     after: Cursor
     texts: list[str]
     flags: dict[int, split.Flags]
-    file: FileIdentity
+    file: FileIdentity | None
     fingerprint: str
     modified: float
     closed: str | None = None
@@ -166,6 +166,7 @@ class Follower:
                 return self._give_up_generation()
             return self._read(self._descriptor(), status, budget)
         if self.file is None:
+            self.exhausted = True  # there's nothing to read, and perhaps never will be
             return []
         return self._drain(budget)
 
@@ -310,7 +311,7 @@ class Follower:
 
     def _nothing(self) -> Batch:
         return Batch(
-            self.cursor, self.cursor, [], {}, self.file or FileIdentity(0, 0), self._check or "",
+            self.cursor, self.cursor, [], {}, self.file, self._check or "",
             self.modified, self.closed, self.bytes_after_end,
         )  # fmt: skip
 

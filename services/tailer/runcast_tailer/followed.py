@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from runcast_tailer import closing
@@ -20,7 +21,7 @@ COLD_INTERVAL = 2.0
 SHARED_SECONDS = 0.5
 """How long a spool waits for whoever writes it to bring its lines himself."""
 FIRST_REWIND_SECONDS = 2.0
-LAST_REWIND_SECONDS = 60.0
+LAST_REWIND_SECONDS = 300.0
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +31,8 @@ class WatchedRun:
     directory: RunDirectory
     name: RunName
     known: KnownRun
+    project: str
+    """The project of directories that name none."""
     tails: dict[str, Followed] = field(default_factory=dict)
     due: float = 0.0
     news_due: float = 0.0
@@ -38,6 +41,16 @@ class WatchedRun:
     @property
     def run_id(self) -> UUID | None:
         return self.known.run_id or self.name.run_id
+
+    def address(self) -> dict[str, Any]:
+        """What messages carry so that the run is found, or made if it isn't known yet."""
+        if self.known.run_id is not None:
+            return {"run_id": str(self.known.run_id)}
+        return self.name.address()
+
+    def name_again(self) -> None:
+        """Looks once more whose run it is: run.json may have come after the first look."""
+        self.name = self.directory.run_name(self.project) or self.name
 
     @property
     def is_drained(self) -> bool:
@@ -79,12 +92,25 @@ class Followed:
         if self.is_shared and not self._may_read_shared(now):
             return False
         is_first = not self.active_at
+        self._address()
         has_new = self.tail.step(now)
         if has_new or self.tail.follower.turning:
             self.active_at = now
         elif is_first:
             self.active_at = now - max(time.time() - self.tail.follower.modified, 0.0)
         return has_new or self._close(now)
+
+    def _address(self) -> None:
+        """Before its first line is sent, a run that the server doesn't know is named once more."""
+        watched = self.watched
+        if (
+            watched is not None
+            and watched.known.run_id is None
+            and self.tail.follower.cursor.line == 1
+            and not self.tail.window
+        ):
+            watched.name_again()
+            self.run_id, self.tail.sender.run = watched.run_id, watched.address()
 
     def _may_read_shared(self, now: float) -> bool:
         """A spool that its writer feeds himself is read only if he doesn't for a moment.
@@ -125,10 +151,14 @@ class Followed:
         return Ending(self.has_ended or state.is_terminal, state.log_size if is_log else None)
 
     def interval(self, now: float, poll_seconds: float, wait_seconds: float) -> float:
-        """Seconds until the next look: soon for a file that moves, rarely for one that sleeps."""
+        """Seconds until the next look: none while there is more, few for a file that moves, more for
+        one that sleeps."""
+        follower = self.tail.follower
         silent = now - self.active_at
-        if self.tail.follower.missing and self.tail.follower.cursor.offset == 0:
+        if follower.missing and follower.cursor.offset == 0:
             return poll_seconds if silent < wait_seconds else WARM_INTERVAL
+        if not follower.exhausted and follower.trouble is None and self.tail.window:
+            return poll_seconds if follower.turning or follower.missing else 0.0
         if silent < HOT_SECONDS or self.tail.window:
             return poll_seconds
         return WARM_INTERVAL if silent < WARM_SECONDS else COLD_INTERVAL

@@ -34,14 +34,15 @@ class Sender:
             "first_offset": batch.first.offset,
             "next_offset": batch.after.offset,
             "at": _local_time(batch.modified),
-            "file": {
+            "lines": batch.texts,
+        }
+        if batch.file is not None:
+            message["file"] = {
                 "device": batch.file.device,
                 "inode": batch.file.inode,
                 "fingerprint": batch.fingerprint,
                 "offset": batch.after.offset,
-            },
-            "lines": batch.texts,
-        }
+            }
         if self.auth is not None:
             message["auth"] = self.auth
         if batch.flags:

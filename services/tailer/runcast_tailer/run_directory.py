@@ -44,10 +44,8 @@ class RunName:
     key: str | None
     made_of: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
-    def address(self, *, is_known: bool) -> dict[str, Any]:
-        """What messages carry so that the run is found, or made if it isn't known yet."""
-        if is_known:
-            return {"run_id": str(self.run_id)}
+    def address(self) -> dict[str, Any]:
+        """What messages carry so that the run is made where it isn't known yet."""
         given: dict[str, Any] = {"project": self.project}
         if self.run_id is not None:
             given["run_id"] = str(self.run_id)

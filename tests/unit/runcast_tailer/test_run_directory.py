@@ -45,8 +45,9 @@ def test_run_json_names_project_id_and_key(folder: Path) -> None:
     name = RunDirectory(folder).run_name("default")
     assert name is not None
     assert (name.project, name.run_id, name.key) == ("demo", RUN_ID, "my-run")
-    assert name.address(is_known=True) == {"run_id": str(RUN_ID)}
-    assert name.address(is_known=False)["run"] == {"name": "N", "steps": ["a"]}
+    assert name.address() == {
+        "project": "demo", "run_id": str(RUN_ID), "key": "my-run", "run": {"name": "N", "steps": ["a"]},
+    }  # fmt: skip
 
 
 def test_a_name_that_no_run_can_have_is_left_alone(tmp_path: Path) -> None:

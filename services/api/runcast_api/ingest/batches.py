@@ -23,7 +23,7 @@ from runcast_server.db import Connection
 from runcast_server.eventlog import EventLog, Transaction
 
 MAX_EVENTS = 1_000
-MAX_REJECT_BYTES = 64 * 1024
+MAX_REJECT_BYTES = 8 * 1024
 
 _SWAP = """
 UPDATE ingest_cursor SET last_id = $4, updated_at = clock_timestamp()

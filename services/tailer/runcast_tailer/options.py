@@ -1,0 +1,36 @@
+"""What a tailer follows, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runcast_tailer.follow import FollowLimits
+
+
+@dataclass(frozen=True)
+class TailerOptions:
+    """`roots`: beneath which paths that were asked for, and symlinked directories, may lie."""
+
+    runs_dir: Path
+    roots: tuple[Path, ...]
+    project: str
+    poll_seconds: float = 0.1
+    wait_seconds: float = 5.0
+    limits: FollowLimits = field(default_factory=FollowLimits)
+    auth: str | None = None
+    artifacts_url: str = "memory:///"
+
+
+class Beats:
+    """Says when it's time for what is done now and then."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+
+    def is_time(self, what: str, now: float, seconds: float) -> bool:
+        """True at most once in so many seconds."""
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + seconds
+        return True
