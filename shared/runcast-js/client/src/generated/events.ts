@@ -95,12 +95,31 @@ export interface EventCatalogue {
   };
   "subtask:status_changed": {
     subtask_id: string;
+    task_id: string;
     subtask: Record<string, unknown>;
     old_status: string | null;
   };
   "subtask:unblocked": {
     subtask_id: string;
+    task_id: string;
     unblocked_by_id: string;
+  };
+  "task:updated": {
+    task_id: string;
+    changed: Record<string, unknown>;
+  };
+  "subtask:updated": {
+    subtask_id: string;
+    task_id: string;
+    changed: Record<string, unknown>;
+  };
+  "task:deleted": {
+    task_id: string;
+    subtask_ids: string[];
+  };
+  "subtask:deleted": {
+    subtask_id: string;
+    task_id: string;
   };
   "connected": {
     connection_id: string;
@@ -113,6 +132,7 @@ export interface EventCatalogue {
     timeout_m: number;
   };
   "gap": {
+    from: number;
     to: number;
     reason: string;
     refetch: string[];
