@@ -27,8 +27,10 @@ import structlog
 from runcast_hub import metrics
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.ring import Budget, Ring
-from runcast_server import frames
+from runcast_server import frames, history
 from runcast_server.bus import Deleted, Jump
+from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.errors import Unavailable
 from runcast_server.frames import Block
 from runcast_server.history import Position
 
@@ -181,6 +183,10 @@ class Room:
                         self._append(block)
                 if self.head == before:
                     break
+        except history.Broken as error:
+            log.error("history.broken", project=str(self.project_id), error=str(error))
+        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+            log.debug("room.not_filled", project=str(self.project_id), error=str(error))
         finally:
             self._filling = None
             # Otherwise a target that can't be reached now would look like work in progress for ever.
