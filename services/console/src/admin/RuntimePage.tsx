@@ -168,7 +168,7 @@ function Queue({ queue }: { queue: RuntimeStatus["queue"] }) {
         {QUEUE.map(([key, word, tone]) => {
           const { count: now, delta_1h: delta } = queue[key] ?? { count: 0, delta_1h: 0 };
           return (
-            <div key={key} className="flex flex-col bg-surface px-4 py-3">
+            <div key={key} className="flex flex-col bg-surface px-4 py-3 last:col-span-2 xl:last:col-span-1">
               <dt className="flex items-center gap-1.5 text-xs text-muted">
                 <Dot tone={tone} /> {word}
               </dt>

@@ -30,7 +30,7 @@ export function TaskHead({
     client.moveTask(task.id, step).catch((error: unknown) => say((error as Error).message, "bad"));
   };
   return (
-    <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-1">
+    <header className="sticky left-3 flex max-w-[calc(100vw-4rem)] flex-wrap items-center gap-x-3 gap-y-1 px-1 md:max-w-none">
       <h2 className="min-w-0 truncate text-base font-semibold">{task.title}</h2>
       <StatusBadge status={task.status} />
       {task.subtasks.length > 0 && (

@@ -3,6 +3,7 @@ import { useProjectEvents, useRunLog } from "@runcast/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useToast } from "../design/Toasts";
 import { count } from "../design/format";
+import { holdsToken } from "../session/session";
 import { LogFooter } from "./LogFooter";
 import { LogState } from "./LogState";
 import { LogToolbar } from "./LogToolbar";
@@ -75,8 +76,9 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
       highlight: highlightOf(query.q, query.regex),
       offersContext: filtered !== null,
       tagOf: null,
+      rawHref: (line) => (holdsToken() ? null : `/runs/${run.id}/logs/${line}/raw`),
     }),
-    [preferences, digits, run.started_at, run.created_at, query, filtered],
+    [preferences, digits, run.id, run.started_at, run.created_at, query, filtered],
   );
   const firstOptions = useRef(options);
 

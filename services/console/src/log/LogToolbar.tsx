@@ -232,6 +232,9 @@ function searchText(search: SearchState, match: number | null, lastLine: number)
     match === null
       ? `${count(search.matches)} ${search.matches === 1 ? "match" : "matches"}`
       : `${count(match + 1)} of ${count(search.matches)}`;
+  if (search.isDone && search.searchedTo < lastLine && search.matches > 0) {
+    return `${found} up to line ${count(search.searchedTo)}`;
+  }
   if (search.isDone) return search.matches === 0 ? "No matches" : found;
   if (search.searchedTo === 0) return search.matches > 0 ? found : "Searching…";
   const share = lastLine > 0 ? Math.floor((100 * search.searchedTo) / lastLine) : 0;

@@ -16,6 +16,8 @@ export interface RowOptions {
   offersContext: boolean;
   /** Width of the number column, in characters. */
   digits: number;
+  /** Where the whole of a cut line is, or null where that can't be opened by a link. */
+  rawHref: (lineNumber: number) => string | null;
   /** A merged stream's rows name their run. */
   tagOf: ((line: LogLine) => { text: string; hue: number } | null) | null;
 }
@@ -96,6 +98,7 @@ function textOf(line: LogLine, options: RowOptions, whole: boolean): HTMLElement
   const spans = options.format === "text" ? parseAnsi(shown) : plain(shown);
   text.append(...nodesOf(options.format === "text" ? withTimePrefix(spans) : spans, options.highlight));
   if (shown.length < content.length) text.append(moreButton(content.length - shown.length));
+  else if (line.cutBytes > 0) text.append(cutLink(line, options.rawHref(line.lineNumber)));
   return text;
 }
 
@@ -106,7 +109,9 @@ export function contentOf(line: LogLine, format: Format): string {
 }
 
 export function copyTextOf(line: LogLine, format: Format): string {
-  return format === "json" ? contentOf(line, format) : withoutEscapes(line.content);
+  if (format === "json") return contentOf(line, format);
+  const rest = line.cutBytes > 0 ? ` … [+${line.cutBytes} bytes]` : "";
+  return withoutEscapes(line.content) + rest;
 }
 
 function asJson(line: LogLine): object {
@@ -187,6 +192,15 @@ function moreButton(characters: number): HTMLElement {
   button.textContent = `… ${characters.toLocaleString("en-US")} more characters`;
   button.dataset.more = "";
   return button;
+}
+
+/** The rest of a line that was too long to be stored stands in its file, perhaps. */
+function cutLink({ cutBytes }: LogLine, href: string | null): HTMLElement {
+  const link = element("a", "log-more");
+  link.textContent = ` … [+${cutBytes} bytes]`;
+  if (href) link.setAttribute("href", href);
+  link.setAttribute("target", "_blank");
+  return link;
 }
 
 function contextButton(): HTMLElement {

@@ -18,6 +18,7 @@ export const NO_SEARCH: SearchState = {
   error: null,
 };
 
+/** More matches than this are a number, not a list to walk through. */
 const MAX_KEPT = 50_000;
 const REPORT_MS = 80;
 
@@ -41,17 +42,24 @@ export async function searchLog(
     error,
   });
   try {
-    const asked = query.regex ? { q: query.q, regex: true } : { q: query.q };
-    for await (const item of client.searchLogs(runId, asked, signal)) {
-      if (isProgress(item)) {
-        matches = item.matches;
-        searchedTo = item.searched_to_line;
-      } else if (lines.length < MAX_KEPT) lines.push(item.line_number);
-      const now = performance.now();
-      if (now - reportedAt > REPORT_MS) {
-        reportedAt = now;
-        report(state(false));
+    // The server ends a search after so many matches; it goes on from there.
+    for (let isWhole = false; !isWhole && lines.length < MAX_KEPT; ) {
+      const before = lines.length;
+      const asked = { q: query.q, from_line: searchedTo + 1, ...(query.regex && { regex: true }) };
+      isWhole = true;
+      for await (const item of client.searchLogs(runId, asked, signal)) {
+        if (isProgress(item)) {
+          matches = before + item.matches;
+          searchedTo = item.searched_to_line;
+          isWhole = item.done !== false;
+        } else lines.push(item.line_number);
+        const now = performance.now();
+        if (now - reportedAt > REPORT_MS) {
+          reportedAt = now;
+          report(state(false));
+        }
       }
+      if (lines.length === before) isWhole = true;
     }
     report(state(true));
   } catch (error) {

@@ -47,6 +47,7 @@ export function MergedStream({
       time: preferences.time === "elapsed" ? "local" : preferences.time,
       highlight: null,
       offersContext: false,
+      rawHref: () => null,
       tagOf: (line) => hues.current.get((line as MergedLine).runId) ?? null,
     }),
     [preferences],

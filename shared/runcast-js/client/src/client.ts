@@ -39,6 +39,8 @@ export interface SearchQuery {
 export interface SearchProgress {
   searched_to_line: number;
   matches: number;
+  /** At the end: whether it was searched to its end, or cut short. */
+  done?: boolean;
 }
 
 export type SearchItem = LogEntry | SearchProgress;
@@ -153,6 +155,11 @@ export class RuncastClient {
   logText(run: string, query: LogQuery = {}): Promise<Response> {
     const headers = { Accept: "text/plain" };
     return this.http.send("GET", `/runs/${segment(run)}/logs`, { headers, query: { ...query } });
+  }
+  /** The whole of a line that was cut, while its file is still there. */
+  rawLine(run: string, lineNumber: number): Promise<Response> {
+    const headers = { Accept: "text/plain" };
+    return this.http.send("GET", `/runs/${segment(run)}/logs/${lineNumber}/raw`, { headers });
   }
   /** Matches as the server finds them, and how far it has read. */
   async *searchLogs(

@@ -1,4 +1,4 @@
-import type { Backfill, Bye, Connected, Gap } from "./types.js";
+import type { Backfill, Bye, Connected, Cut, Gap } from "./types.js";
 
 /** An event of a project: `id` is its number, null for control frames and backfilled lines. */
 export interface RuncastEvent<T = EventData> {
@@ -26,6 +26,7 @@ export interface LogData {
   event_type?: string | null;
   payload?: unknown;
   source?: string | null;
+  cut?: Cut;
 }
 
 export const isConnected = (event: RuncastEvent<unknown>): event is RuncastEvent<Connected> =>

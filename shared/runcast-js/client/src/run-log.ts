@@ -10,7 +10,7 @@
 import type { RuncastEvent } from "./events.js";
 import { isLog, type LogData } from "./events.js";
 import type { Http } from "./http.js";
-import type { LogEntry, LogLine } from "./types.js";
+import type { Cut, LogEntry, LogLine } from "./types.js";
 
 export const CHUNK_LINES = 500;
 const BUDGET_BYTES = 24 * 1024 * 1024;
@@ -217,7 +217,8 @@ const chunkOf = (lineNumber: number): number => Math.floor((lineNumber - 1) / CH
 export function lineOf(entry: LogEntry): LogLine {
   return {
     lineNumber: entry.line_number,
-    content: entry.message,
+    content: shownText(entry.message),
+    cutBytes: cutBytes(entry.message, entry.cut),
     timestamp: entry.ts,
     level: entry.level ?? null,
     agentName: entry.agent_name ?? null,
@@ -227,10 +228,18 @@ export function lineOf(entry: LogEntry): LogLine {
   };
 }
 
+/** NUL has no shape of its own: it is shown as its symbol, as in the log's plain text. */
+const shownText = (text: string): string => text.replaceAll("\0", "\u2400");
+
+function cutBytes(text: string, cut: Cut | undefined): number {
+  return cut ? Math.max(0, cut.length - new TextEncoder().encode(text).length) : 0;
+}
+
 export function lineOfEvent(data: LogData): LogLine {
   return {
     lineNumber: data.line_number,
-    content: data.line,
+    content: shownText(data.line),
+    cutBytes: cutBytes(data.line, data.cut),
     timestamp: data.ts,
     level: data.level ?? null,
     agentName: data.agent_name ?? null,

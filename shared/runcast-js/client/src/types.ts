@@ -33,7 +33,12 @@ export type Project = Schemas["Project"];
 export type Role = Schemas["MemberRole"]["role"];
 
 /** A line as `GET /runs/{run}/logs` gives it. */
-export type LogEntry = Schemas["LogEntryShown"];
+export type LogEntry = Schemas["LogEntryShown"] & { cut?: Cut };
+
+/** Where a line that was too long stands in its file, and how long it is there, in bytes. */
+export interface Cut {
+  length: number;
+}
 
 /** A line as people see it. */
 export interface LogLine {
@@ -45,6 +50,8 @@ export interface LogLine {
   eventType: string | null;
   source: string | null;
   payload: unknown;
+  /** Bytes that were cut off its end because it was too long; `…/logs/{n}/raw` may have them. */
+  cutBytes: number;
 }
 
 export type Task = Schemas["Task"];
