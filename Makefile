@@ -32,7 +32,8 @@ test: ## Everything, from nothing: checks, all tests, the console's too
 	@$(MAKE) --no-print-directory --silent -j2 $(VENV)/.dev $(CONSOLE)
 	@$(MAKE) --no-print-directory --silent lint
 	@$(MAKE) --no-print-directory --silent console-test
-	$(BIN)/python -m pytest -q -m 'not containers' $(ARGS)
+	# Two at a time: most tests wait for processes. A file's tests stay together.
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not containers' $(ARGS)
 
 check: lint ## Format, lint, types, import rules, unit tests: under a minute
 	$(BIN)/python -m pytest -q tests/unit
