@@ -25,29 +25,19 @@ hypothesis.settings.load_profile(
     "explore" if os.environ.get("RUNCAST_TEST_EXPLORE") else "repeatable"
 )
 
-NOTES = pytest.StashKey[list[str]]()
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the browser tests out where there is no Chromium, and say so."""
+    """Leave the browser tests out where there is no Chromium."""
     if browser.chromium() is not None:
         return
     left_out = [item for item in items if item.get_closest_marker("browser")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-        config.stash[NOTES].append(f"no Chromium here: {len(left_out)} browser tests were left out")
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[NOTES] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    for note in config.stash[NOTES]:
-        terminalreporter.write_line(note, yellow=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if browser.chromium() is None:
+        terminalreporter.write_line("no Chromium here: browser tests were left out", yellow=True)
 
 
 @pytest.fixture
