@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from bench.ingest import spread
 from bench.server import Server, machine, server
 
 TASK_SIZE = 1000
@@ -87,13 +88,17 @@ def main() -> None:
     options = parser.parse_args()
     print(machine())
     with server(RUNCAST_REQUESTS_PER_MINUTE="0") as one:
-        for name, work, has_keys in (
-            ("claim", Worker.only_claim, False),
-            ("claim with idempotency keys", Worker.only_claim, True),
-            ("claim and complete", Worker.claim_and_complete, False),
+        spread(one)
+        for name, work, has_keys, share in (
+            ("claim", Worker.only_claim, False, 1),
+            ("claim with idempotency keys", Worker.only_claim, True, 1),
+            ("claim and complete", Worker.claim_and_complete, False, 5),
         ):
-            fill(one, options.subtasks)
-            print(asyncio.run(drain(one, options.workers, options.subtasks, name, work, has_keys)))
+            number = options.subtasks // share
+            fill(one, number)
+            print(
+                asyncio.run(drain(one, options.workers, number, name, work, has_keys)), flush=True
+            )
 
 
 def fill(one: Server, number: int) -> None:
