@@ -135,6 +135,13 @@ class Follower:
         """Whether the sentinel was read: what follows it is only counted."""
         return self.closed == "sentinel"
 
+    def is_unchanged(self) -> bool:
+        """Whether the file is as it was when it was read to its end: one `lstat`, for files that sleep."""
+        try:
+            return _stamp(os.lstat(self.path)) == self._seen
+        except OSError:
+            return False
+
     def step(self, budget: int, *, settled: bool) -> list[Batch]:
         """What's new, up to about `budget` bytes (a line may exceed it up to its limit).
 

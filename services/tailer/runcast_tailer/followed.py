@@ -89,6 +89,8 @@ class Followed:
 
     def step(self, now: float) -> bool:
         """Looks at the file; True if there is something new to send."""
+        if self._sleeps(now):
+            return False
         if self.is_shared and not self._may_read_shared(now):
             return False
         is_first = not self.active_at
@@ -99,6 +101,22 @@ class Followed:
         elif is_first:
             self.active_at = now - max(time.time() - self.tail.follower.modified, 0.0)
         return has_new or self._close(now)
+
+    def _sleeps(self, now: float) -> bool:
+        """Nothing is under way, nothing is to be closed, and the file is as it was."""
+        follower = self.tail.follower
+        if self.tail.window or not follower.exhausted or follower.turning:
+            return False
+        if follower.closed is None and (
+            self.has_ended or follower.holds_sentinel or not self._is_young(now)
+        ):
+            return False
+        return not self.is_shared and follower.is_unchanged()
+
+    def _is_young(self, now: float) -> bool:
+        """Not abandoned yet, and its directory says nothing of an end."""
+        state = self.watched.directory.state if self.watched else None
+        return state is None and now - self.active_at < closing.ABANDONED_SECONDS
 
     def _address(self) -> None:
         """Before its first line is sent, a run that the server doesn't know is named once more."""
