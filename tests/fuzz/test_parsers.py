@@ -31,7 +31,7 @@ from runcast_server.errors import Problem
 from runcast_tailer import split
 
 MANY = settings(
-    max_examples=int(os.environ.get("RUNCAST_FUZZ_CASES", "1500")) // 10,
+    max_examples=int(os.environ.get("RUNCAST_FUZZ_CASES", "600")) // 10,
     derandomize="RUNCAST_FUZZ_CASES" not in os.environ,
     database=None,
     deadline=None,
