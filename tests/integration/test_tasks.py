@@ -374,3 +374,34 @@ async def test_who_may_not_read_finds_nothing_and_readers_change_nothing(
         if path in (f"/tasks/{subtask}", f"/subtasks/{task['id']}"):
             answer = await rest.admin.request(method, path)
         assert answer.status_code == 404, (path, answer.text)
+
+
+async def test_a_board_shown_before_is_shown_as_it_is_now(rest: Rest, board: Board) -> None:
+    """Lists keep what they showed: whatever changes a subtask must change the list too."""
+    task = await board.task(*chain(4))
+    first, second, third, last = task["subtasks"]
+
+    async def listed() -> list[dict[str, Any]]:
+        page = await board.send("GET", "/projects/demo/tasks", 200)
+        [shown] = page["tasks"]
+        one_by_one = [
+            await board.send("GET", f"/subtasks/{each['id']}", 200) for each in shown["subtasks"]
+        ]
+        assert shown["subtasks"] == one_by_one
+        assert await board.task_now(task) == shown
+        return one_by_one
+
+    assert await listed() == await listed()
+    claimed = await board.claim("w1", lease_s=30)
+    assert (await listed())[0]["worker_id"] == "w1"
+    await board.post(f"/subtasks/{first['id']}/lease", 200, worker_id="w1", lease_s=900)
+    assert (await listed())[0]["lease_expires_at"] > claimed["subtask"]["lease_expires_at"]
+    await board.move(first, "complete", worker_id="w1")
+    assert [each["status"] for each in await listed()][:2] == ["COMPLETED", "PENDING"]
+    await board.send("PATCH", f"/subtasks/{last['id']}", 200, json={"position": 0, "title": "up"})
+    assert [each["title"] for each in await listed()] == ["up", "s0", "s1", "s2"]
+    await board.send("DELETE", f"/subtasks/{third['id']}", 200)
+    assert len(await listed()) == 3
+    stranger = await rest.admin.get("/projects/demo/tasks", headers=rest.person("stranger"))
+    assert stranger.status_code == 404
+    assert second["status"] == "BLOCKED"

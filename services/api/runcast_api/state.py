@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from runcast_api.artifact_store import ArtifactStore
+from runcast_api.board.rendered import Rendered
 from runcast_api.board.turns import Turns
 from runcast_api.board.whereabouts import Workplaces
 from runcast_api.demo import Demos
@@ -75,6 +76,7 @@ class Api:
     people: People
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)
+    rendered: Rendered = field(default_factory=Rendered)
 
     @property
     def database(self) -> Database:

@@ -34,12 +34,6 @@ SELECT {COLUMNS}, t.waits_for, t.lease_seconds, p.status AS task_status,
 FROM tasks t JOIN tasks p ON p.id = t.parent_id
 WHERE t.id = $1 AND t.project_id = $2 FOR NO KEY UPDATE OF t
 """
-# By the index, task by task: sorting thousands of rows would go to disk. What is the same for many rows
-# isn't converted for each.
-_OF_TASKS = f"""
-SELECT s.* FROM unnest($1::uuid[], $2::text[]) AS w (id, name), LATERAL (
-    SELECT {COLUMNS} FROM tasks t WHERE t.parent_id = w.id ORDER BY t.position, t.id) s
-""".replace("t.parent_id::text AS", "w.name AS").replace("t.project_id::text AS", "$3::text AS")
 _BESIDES = ("waits_for", "lease_seconds", "task_status", "has_expired")
 
 
@@ -53,20 +47,12 @@ async def show(connection: Connection, subtask_id: UUID) -> Json:
     return as_json(row)
 
 
-async def of_tasks(
-    connection: Connection, project_id: UUID, task_ids: Sequence[str]
-) -> dict[str, list[Json]]:
-    """The subtasks of tasks of a project, each list by position."""
+async def of_task(connection: Connection, task_id: UUID) -> list[Json]:
+    """The subtasks of a task, by position."""
     rows = await connection.fetch(
-        _OF_TASKS, [UUID(id) for id in task_ids], task_ids, str(project_id)
+        f"SELECT {COLUMNS} FROM tasks t WHERE t.parent_id = $1 ORDER BY t.position, t.id", task_id
     )
-    found: dict[str, list[Json]] = {task_id: [] for task_id in task_ids}
-    names = tuple(rows[0].keys()) if rows else ()
-    for row in rows:
-        # A third of the time that asking the row for each name takes.
-        members = dict(zip(names, row, strict=True))
-        found[members["task_id"]].append(as_json(members))
-    return found
+    return [as_json(row) for row in rows]
 
 
 async def lock(board: Board, subtask_id: UUID) -> tuple[Json, Json]:

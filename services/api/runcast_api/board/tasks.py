@@ -12,6 +12,7 @@ from runcast.ids import uuid7
 from runcast_api import pagination
 from runcast_api.board import subtasks, transitions
 from runcast_api.board.board import Board, Json
+from runcast_api.board.rendered import Rendered
 from runcast_api.board.subtask import Subtask, SubtaskNew
 from runcast_api.board.transitions import TASK_RULES, TaskMove, TaskStatus
 from runcast_api.fields import LongText, Name
@@ -138,20 +139,22 @@ async def _existing(board: Board, task_id: UUID | None) -> Json:
     return await show(board.connection, task_id)
 
 
-async def show(connection: Connection, task_id: UUID) -> Json:
-    """The task with its subtasks. Raises `NotFound`."""
+async def show(connection: Connection, task_id: UUID, rendered: Rendered | None = None) -> Json:
+    """The task with its subtasks; those as `rendered` where that may be used. Raises `NotFound`."""
     row = await connection.fetchrow(
         f"SELECT {COLUMNS} FROM tasks t WHERE t.id = $1 AND t.parent_id IS NULL", task_id
     )
     if row is None:
         raise NotFound(f"no task '{task_id}'")
-    task = as_json(row)
-    found = await subtasks.of_tasks(connection, UUID(task["project_id"]), [task["id"]])
-    return task | {"subtasks": found[task["id"]]}
+    if rendered is not None:
+        found = await rendered.of_tasks(connection, [row["id"]])
+        return as_json(row) | {"subtasks": found[row["id"]]}
+    return as_json(row) | {"subtasks": await subtasks.of_task(connection, task_id)}
 
 
 async def page(
     connection: Connection,
+    rendered: Rendered,
     project_id: UUID,
     statuses: Sequence[TaskStatus] | None,
     limit: int,
@@ -163,7 +166,7 @@ async def page(
     rows = await connection.fetch(_PAGE, project_id, statuses, position, after, limit + 1)
     total = await connection.fetchval(_TOTAL, project_id, statuses)
     shown = [as_json(row) for row in rows[:limit]]
-    found = await subtasks.of_tasks(connection, project_id, [task["id"] for task in shown])
+    found = await rendered.of_tasks(connection, [task["id"] for task in shown])
     last = shown[-1] if len(rows) > limit else None
     return {
         "tasks": [task | {"subtasks": found[task["id"]]} for task in shown],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 from uuid import UUID
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel

@@ -56,7 +56,7 @@ async def list_tasks(
     """The board: tasks by position, each with its subtasks."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        page = await tasks.page(connection, found.id, status, limit, cursor)
+        page = await tasks.page(connection, api.rendered, found.id, status, limit, cursor)
     return answer(page, head=found.head)
 
 
@@ -64,7 +64,8 @@ async def list_tasks(
 async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
         task_id, found = await whereabouts.task(connection, caller, task)
-        return answer(await tasks.show(connection, task_id), head=found.head)
+        shown = await tasks.show(connection, task_id, api.rendered)
+    return answer(shown, head=found.head)
 
 
 @router.patch("/tasks/{task}", response_model=Task)
