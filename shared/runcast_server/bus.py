@@ -35,8 +35,9 @@ CONNECT_SECONDS = 3.0
 
 Verdict = Literal["published", "done", "behind", "unknown", "epoch"]
 
-BUS_ERRORS = (redis.RedisError, OSError, TimeoutError)
-"""What a call raises while Redis is away, full, restarting or failing over."""
+BUS_ERRORS = (redis.RedisError, OSError, TimeoutError, RuntimeError)
+"""What a call raises while Redis is away, full, restarting or failing over. A RuntimeError is uvloop's
+word for a connection that was closed under redis-py's hands ("the handler is closed")."""
 
 
 class Outcome(NamedTuple):

@@ -27,7 +27,7 @@ from tests.torture.history import History, Wanted
 from tests.torture.programs import Service
 from tests.torture.readers import Reader
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 @contextlib.contextmanager

@@ -111,6 +111,7 @@ class Cluster:
             "RUNCAST_SSE_HEARTBEAT_INTERVAL_S": str(HEARTBEAT_SECONDS),
             "RUNCAST_SSE_MAX_CONNECTIONS_PER_KEY": "0",
             "RUNCAST_EVENT_CHANNEL_BUFFER": "1000",
+            "RUNCAST_START_WAIT_S": "120",
             "RUNCAST_LOG_FORMAT": "json",
             **more,
         }

@@ -8,7 +8,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -40,12 +40,40 @@ class Stage:
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     long_outages: bool = False
     """Whether some outages of Redis last half a minute."""
+    recovering: set[asyncio.Task[None]] = field(default_factory=set)
+    """Services that were started again and don't listen yet; nobody else breaks them meanwhile."""
 
     def lock(self, name: str) -> asyncio.Lock:
         return self.locks.setdefault(name, asyncio.Lock())
 
     def any_of(self, services: Sequence[Service]) -> Service:
-        return self.chance.choice(services)
+        """One of them, rather one that nobody is breaking."""
+        free = [each for each in services if not self.lock(each.name).locked()]
+        return self.chance.choice(free or services)
+
+    @contextlib.asynccontextmanager
+    async def restarting(self, target: Service) -> AsyncIterator[None]:
+        """Holds the service for the block, which ends and starts it, and until it listens again."""
+        lock = self.lock(target.name)
+        await lock.acquire()
+        try:
+            yield
+        except BaseException:
+            lock.release()
+            raise
+        task = asyncio.create_task(self._recover(target, lock))
+        self.recovering.add(task)
+        task.add_done_callback(self.recovering.discard)
+
+    async def _recover(self, target: Service, lock: asyncio.Lock) -> None:
+        """A process waits for its backing services before it listens; they may be away just now."""
+        try:
+            while not await asyncio.to_thread(target.listens):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+        except RuntimeError:
+            return  # It ended: whoever supervises it says so, and starts it again.
+        finally:
+            lock.release()
 
 
 Fault = Callable[[Stage], Awaitable[str]]
@@ -86,13 +114,12 @@ async def tailer_killed(stage: Stage) -> str:
 
 
 async def _killed(stage: Stage, target: Service) -> str:
-    async with stage.lock(target.name):
+    async with stage.restarting(target):
         before = target.pid
         code = target.kill()
         await asyncio.sleep(stage.chance.uniform(0, 1))
         target.start()
         must(code == -signal.SIGKILL and target.pid != before, f"{target.name} ended by itself")
-        await _listens(target)
         return f"{target.name} {before}, exit {code}, now {target.pid}"
 
 
@@ -107,13 +134,12 @@ async def api_drained(stage: Stage) -> str:
 
 
 async def _drained(stage: Stage, target: Service) -> str:
-    async with stage.lock(target.name):
+    async with stage.restarting(target):
         began = time.monotonic()
         code = await asyncio.to_thread(target.terminate, 30.0)
         seconds = time.monotonic() - began
         target.start()
         must(code == 0, f"{target.name} ended with {code} upon SIGTERM")
-        await _listens(target)
         return f"{target.name} exit 0 after {seconds:.1f} s"
 
 
@@ -155,15 +181,6 @@ async def _stopped(stage: Stage, target: Service, seconds: float) -> str:
             target.signal(signal.SIGCONT)
         must(state == "T", f"{target.name} was in state {state!r}")
         return f"{target.name} {pid} in state T for {seconds:.1f} s"
-
-
-async def _listens(target: Service) -> None:
-    """A process waits for its backing services before it listens; they may be away just now."""
-    async with asyncio.timeout(RESTART_SECONDS):
-        while True:
-            if await asyncio.to_thread(target.listens):
-                return
-            await asyncio.sleep(0.05)
 
 
 async def metric(cluster: Cluster, target: Service, name: str) -> float | None:

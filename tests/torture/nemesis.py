@@ -72,8 +72,9 @@ class Nemesis:
                     _, running = await asyncio.wait(running, return_when="FIRST_COMPLETED")
                 running = {task for task in running if not task.done()}
         finally:
-            if running:
-                await asyncio.wait(running)
+            for started in (running, self.stage.recovering):
+                if started:
+                    await asyncio.wait(set(started))
 
     def _order(self) -> Iterator[str]:
         """Rounds of all kinds, each shuffled; those that failed come again first."""

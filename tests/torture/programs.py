@@ -19,7 +19,7 @@ import redis
 from runcast_server import embedded
 from runcast_server.embedded import valkey
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

@@ -180,7 +180,7 @@ class RedisWriter(Writer):
             for serial in [*late, *serials]:
                 pipeline.xadd(INGEST_STREAM, {"m": self._message(serial)})
             await pipeline.execute()
-        except (redis.RedisError, OSError):
+        except (redis.RedisError, OSError, RuntimeError):  # The last is uvloop's, for a closed one.
             return
         self._sent_at.update(dict.fromkeys([*late, *serials], now))
 
