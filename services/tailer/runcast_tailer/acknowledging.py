@@ -20,6 +20,7 @@ BUSY_SECONDS = 0.03
 EACH_SECONDS = 0.0005
 """Added to the pace for each source that is asked for, so that thousands don't ask all the time."""
 CURSOR_SECONDS = 1.0
+PACE_SECONDS = 0.5
 SHARED_SECONDS = 0.1
 ENDED_SECONDS = 2.0
 REVIEW_SECONDS = 60.0
@@ -47,6 +48,8 @@ class Acknowledging:
         if waiting and self._beats.is_time("cursors", now, pace):
             await self._ask_cursors(list(waiting), now)
             await self._rewind(now)
+        if self._beats.is_time("pace", now, PACE_SECONDS):
+            self._tails.budget.pace(now)
         if self._beats.is_time("shared", now, SHARED_SECONDS):
             await self._ask_shared(now)
         if self._beats.is_time("ended", now, ENDED_SECONDS):

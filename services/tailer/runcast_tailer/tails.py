@@ -106,7 +106,7 @@ class Tails:
     @property
     def is_busy(self) -> bool:
         """Whether something waits for an acknowledgement to go on."""
-        return self.budget.used > self.budget.one // 4 or any(
+        return self.budget.used > self.budget.least or any(
             followed.tail.follower.turning for followed in self.waiting
         )
 

@@ -25,14 +25,34 @@ class Sent:
     entry: str | None = None
 
 
+HOLD_SECONDS = 0.15
+LEAST_WINDOW = 1024 * 1024
+MOST_WINDOW = 2 * 1024 * 1024
+
+
 @dataclass(slots=True)
 class Budget:
-    """Bytes that all windows together may hold, and one of them."""
+    """Bytes that all windows together may hold, and one of them.
 
-    total: int = 4 * 1024 * 1024
-    one: int = 1024 * 1024
+    What is under way is what everybody else waits behind, so a window holds about as much as is committed
+    in `HOLD_SECONDS`, as `pace` finds it: enough to keep the ingester busy, little enough that a line of
+    another file comes soon.
+    """
+
+    total: int = 2 * MOST_WINDOW
+    one: int = LEAST_WINDOW
     least: int = 64 * 1024
     used: int = 0
+    acknowledged: int = 0
+    paced_at: float = 0.0
+
+    def pace(self, now: float) -> None:
+        """Fits the windows to how fast they were emptied since the last time."""
+        seconds = now - self.paced_at
+        if seconds > 0:
+            held = self.acknowledged / seconds * HOLD_SECONDS
+            self.one = int(min(max(held, LEAST_WINDOW), MOST_WINDOW))
+        self.acknowledged, self.paced_at = 0, now
 
     def left_for(self, window: Window) -> int:
         """What a window may still take. A quiet file always gets a little, however full the others are."""
@@ -62,7 +82,9 @@ class Window:
     def acknowledge(self, committed: Committed, now: float) -> None:
         """Lets go of what the committed cursor has passed."""
         while self.sent and _covers(committed, self.sent[0]):
-            self._grow(-len(self.sent.popleft().payload))
+            size = len(self.sent.popleft().payload)
+            self.budget.acknowledged += size
+            self._grow(-size)
             self.still_since = now
 
     def is_behind(self, committed: Cursor) -> bool:

@@ -1,7 +1,7 @@
 """The bytes under way: counted, let go, sent again."""
 
 from runcast_tailer.identity import Committed, Cursor
-from runcast_tailer.window import Budget, Sent, Window
+from runcast_tailer.window import LEAST_WINDOW, MOST_WINDOW, Budget, Sent, Window
 
 
 def sent(first: int, after: int, size: int = 10, generation: int = 1, closes: bool = False) -> Sent:
@@ -67,3 +67,15 @@ def test_a_cursor_before_everything_kept_means_that_the_database_went_back() -> 
     next_generation = Window(Budget())
     next_generation.add(sent(1, 5, generation=2), 0.0)
     assert not next_generation.is_behind(Cursor(1, 40, 400))
+
+
+def test_windows_are_as_large_as_what_is_committed_in_a_moment() -> None:
+    budget = Budget()
+    window = Window(budget)
+    sizes = []
+    for second, committed in enumerate([0, 10_000_000, 40_000_000, 1_000], 1):
+        window.add(sent(1, 2, size=committed), 0.0)
+        window.acknowledge(at(2), 0.0)
+        budget.pace(float(second))
+        sizes.append(budget.one)
+    assert sizes == [LEAST_WINDOW, 1_500_000, MOST_WINDOW, LEAST_WINDOW]
