@@ -1,15 +1,18 @@
 import { useSyncExternalStore } from "react";
+import { serverNow } from "./clock";
 import { duration, fullTime, relativeTime } from "./format";
 
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
-let now = Date.now();
+let now = serverNow();
+let localNow = Date.now();
 
 /** One beat a second for everything on the page that shows an age. */
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= setInterval(() => {
-    now = Date.now();
+    now = serverNow();
+    localNow = Date.now();
     for (const each of listeners) each();
   }, 1_000);
   return () => {
@@ -20,6 +23,10 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** This computer's clock, for what it has timed itself. */
+export const useLocalNow = (): number => useSyncExternalStore(subscribe, () => localNow);
+
+/** The server's clock, for what the server has timed. */
 export const useNow = (): number => useSyncExternalStore(subscribe, () => now);
 
 /** How long ago, as people say it; the exact time on hovering. */

@@ -3,6 +3,7 @@
  * pasted token is kept for this tab only.
  */
 import { type components, Problem, RuncastClient } from "@runcast/client";
+import { noteServerTime } from "../design/clock";
 
 export interface Me {
   kind: MeAnswer["kind"];
@@ -31,7 +32,14 @@ const readToken = (): string | null => {
 
 let token = readToken();
 
-export const client = new RuncastClient({ token: () => token });
+export const client = new RuncastClient({
+  token: () => token,
+  fetch: async (input, init) => {
+    const response = await fetch(input, init);
+    noteServerTime(response.headers.get("date"));
+    return response;
+  },
+});
 
 /** Uses a pasted token for the rest of this tab's life; null forgets it. */
 export function setToken(next: string | null): void {

@@ -1,14 +1,18 @@
 import type { ConnectionState } from "@runcast/client";
+import { useQueryClient } from "@tanstack/react-query";
 import { type ProjectEvents, useMaybeProjectEvents } from "@runcast/react";
 import { type ReactNode, createContext, useContext, useEffect, useState } from "react";
 import { Dot, type Tone } from "../design/Badge";
-import { useNow } from "../design/Time";
+import { useLocalNow } from "../design/Time";
+import { SESSION } from "../session/SessionProvider";
 
 interface Shown {
   state: ConnectionState | null;
   retryNow: () => void;
 }
 
+/** Streams that ended because what they showed did. */
+const OVER: ReadonlySet<string> = new Set(["complete", "deleted"]);
 const NOTHING: Shown = { state: null, retryNow: () => undefined };
 const StateContext = createContext<Shown>(NOTHING);
 const ReportContext = createContext<(shown: Shown) => void>(() => undefined);
@@ -37,6 +41,12 @@ function Report({ events }: { events: ProjectEvents | null }) {
     report(retryNow ? { state, retryNow } : NOTHING);
   }, [report, state, retryNow]);
   useEffect(() => () => report(NOTHING), [report]);
+  // A stream that is refused or revoked may mean that the session is over: that is asked anew.
+  const queries = useQueryClient();
+  const isRefused = state?.status === "closed" && !OVER.has(state.reason);
+  useEffect(() => {
+    if (isRefused) void queries.invalidateQueries({ queryKey: SESSION });
+  }, [isRefused, queries]);
   return null;
 }
 
@@ -76,7 +86,7 @@ function closedText(state: ConnectionState & { status: "closed" }): string {
 }
 
 function Countdown({ until }: { until: number }) {
-  const left = Math.max(0, Math.ceil((until - useNow()) / 1000));
+  const left = Math.max(0, Math.ceil((until - useLocalNow()) / 1000));
   return <Mark tone="warn" text={left > 0 ? `Reconnecting in ${left} s` : "Reconnecting…"} />;
 }
 
