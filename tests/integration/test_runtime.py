@@ -177,6 +177,8 @@ async def test_bad_reports_and_bad_filters_are_refused(rest: Rest) -> None:
     for params in (
         {"from": "soon"},
         {"to": "2026-13-01"},
+        {"from": "0001-01-01T00:00:00+14:00"},
+        {"to": "9999-12-31T23:59:59-12:00"},
         {"layer": "nowhere"},
         {"task_id": "7"},
         {"limit": 0},

@@ -254,7 +254,16 @@ async def test_subtasks_are_added_later_and_change(rest: Rest, board: Board) -> 
     assert [each["key"] for each in (await board.task_now(task))["subtasks"]] == ["b", "a"]
     [event] = await rest.events(types="subtask:updated")
     assert event["data"]["changed"] == changes
-    for bad in ({"title": None}, {"priority": 2**40}, {"position": "x"}, {"status": "DONE"}):
+    await board.send("PATCH", f"/subtasks/{added['id']}", 200, json={"position": 7.25})
+    third = await board.post(f"/tasks/{task['id']}/subtasks", 201, title="c")
+    assert third["position"] == 8.25
+    for bad in (
+        {"title": None},
+        {"priority": 2**40},
+        {"position": "x"},
+        {"position": 1e300},
+        {"status": "DONE"},
+    ):
         await board.send("PATCH", f"/subtasks/{added['id']}", 422, json=bad)
 
 

@@ -25,6 +25,10 @@ IS_DONE = f"status IN {DONE}"
 """SQL: nobody waits for this subtask any more."""
 
 
+Position = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""Between two neighbours there is room for some fifty more, and after all of them for many."""
+
+
 class SubtaskNew(BaseModel):
     """What a subtask is made of. `depends_on` lists ids, or keys given in the same request."""
 
@@ -47,7 +51,7 @@ class SubtaskPatch(BaseModel):
 
     title: Name | None = None
     description: LongText | None = None
-    position: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    position: Position | None = None
     input: Any = None
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
     max_attempts: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -18,7 +18,7 @@ from runcast_server.errors import Conflict, Invalid, NotFound
 _INSERT = f"""
 INSERT INTO tasks AS t (id, project_id, parent_id, key, title, description, input, status, position,
                         priority, depends_on, waits_for, queued_at, max_attempts, created_by)
-SELECT n.id, $1, $2, n.key, n.title, n.description, n.input::json, n.status, $3 + n.place,
+SELECT n.id, $1, $2, n.key, n.title, n.description, n.input::json, n.status, $3::float8 + n.place,
        n.priority, n.depends_on::text[], n.waits_for,
        CASE WHEN $4 AND n.status = 'PENDING' THEN statement_timestamp() END, n.max_attempts, $5
 FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[],

@@ -13,7 +13,7 @@ from runcast_api import pagination
 from runcast_api.board import subtasks, transitions
 from runcast_api.board.board import Board, Json
 from runcast_api.board.rendered import Rendered
-from runcast_api.board.subtask import Subtask, SubtaskNew
+from runcast_api.board.subtask import Position, Subtask, SubtaskNew
 from runcast_api.board.transitions import TASK_RULES, TaskMove, TaskStatus
 from runcast_api.fields import LongText, Name
 from runcast_server.db import Connection
@@ -54,7 +54,7 @@ class TaskNew(BaseModel):
     id: UUID | None = None
     description: LongText | None = None
     kind: Name | None = None
-    position: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    position: Position | None = None
     subtasks: Annotated[list[SubtaskNew], Field(max_length=1000)] = []
 
 
@@ -66,7 +66,7 @@ class TaskPatch(BaseModel):
     title: Name | None = None
     description: LongText | None = None
     kind: Name | None = None
-    position: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    position: Position | None = None
 
 
 class TaskMoved(BaseModel):

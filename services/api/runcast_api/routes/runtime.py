@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
@@ -27,11 +27,13 @@ from runcast_server.errors import Forbidden, Unauthenticated
 
 WORKER_SCOPE = "worker"
 
+_IN_UTC = "ISO-8601; without an offset: UTC."
+
 router = APIRouter(tags=["runtime"], route_class=JsonRoute)
 
 WorkerId = Annotated[str, Path(min_length=1, max_length=200), NoNul]
 Text = Annotated[str | None, Query(max_length=200)]
-Moment = Annotated[datetime | None, Query(description="ISO-8601; without an offset: UTC.")]
+Moment = Annotated[datetime, AfterValidator(events.in_utc)]
 
 
 class Accepted(BaseModel):
@@ -57,7 +59,7 @@ Reporter = Annotated[Principal, Depends(_reporter)]
 Administrator = Annotated[Principal, Depends(_administrator)]
 
 
-@router.put("/workers/{worker_id}/status", response_model=WorkerStatus)
+@router.put("/workers/{worker_id:path}/status", response_model=WorkerStatus)
 async def put_worker_status(
     worker_id: WorkerId, body: WorkerStatusNew, api: ApiState, _: Reporter
 ) -> Response:
@@ -98,21 +100,13 @@ async def list_runtime_events(
     entity_id: Text = None,
     task_id: UUID | None = None,
     worker_id: Text = None,
-    since: Annotated[Moment, Query(alias="from")] = None,
-    until: Annotated[Moment, Query(alias="to")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description=_IN_UTC)] = None,
+    until: Annotated[Moment | None, Query(alias="to", description=_IN_UTC)] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
     """Newest first."""
-    wanted = Wanted(
-        layer,
-        reason_code,
-        entity_id,
-        task_id,
-        worker_id,
-        events.in_utc(since),
-        events.in_utc(until),
-    )
+    wanted = Wanted(layer, reason_code, entity_id, task_id, worker_id, since, until)
     async with api.database.acting(caller) as connection:
         return answer(await events.page(connection, wanted, limit, cursor))
 

@@ -56,13 +56,18 @@ def bounded(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def in_utc(moment: datetime | None) -> datetime | None:
-    """A time without an offset is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+def in_utc(moment: datetime) -> datetime:
+    """A time in UTC; one without an offset is taken as that. Raises `ValueError` beyond the calendar."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
 
 
 def _timely(moment: datetime) -> datetime:
-    moment = in_utc(moment) or moment
+    moment = in_utc(moment)
     now = times.now()
     if not now - OLDEST < moment < now + NEWEST:
         raise ValueError(f"not within the last {OLDEST.days} days")
