@@ -7,6 +7,9 @@ export interface Shortcut {
   run: () => void;
 }
 
+/** Two keys after each other within this time belong together. */
+const PAIR_MS = 1_500;
+
 const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
@@ -29,7 +32,7 @@ export function useShortcuts(shortcuts: readonly Shortcut[], enabled = true): vo
       const mod = event.metaKey || event.ctrlKey;
       if (!mod && (isTyping(event.target) || document.querySelector("[role=dialog]"))) return;
       const key = mod ? `mod+${event.key.toLowerCase()}` : event.key;
-      const pair = performance.now() - beforeAt < 900 ? `${before} ${key}` : key;
+      const pair = performance.now() - beforeAt < PAIR_MS ? `${before} ${key}` : key;
       before = key;
       beforeAt = performance.now();
       const hit =
