@@ -81,6 +81,9 @@ class World:
         answer = await self.rest.admin.request(method, path, json=body)
         assert answer.status_code < 500, answer.text
         assert answer.status_code not in (400, 401, 403), answer.text
+        if method == "PATCH" and path.startswith("/runs/") and answer.status_code == 200:
+            head = int(answer.headers["Runcast-Head"])
+            self.seen.append(((f"PATCH {path}", State.show_run), answer.json(), head))
         return answer.json() if answer.status_code < 300 and answer.content else None
 
     def run_of(self, number: int) -> str:
@@ -266,6 +269,8 @@ def check(view: View, body: Json, head: int, events: list[Json], end: State) -> 
         state.tasks, state.subtasks = {}, {}
         now.runs = {id: run for id, run in end.runs.items() if id in run_ids}
         now.artifacts = {k: v for k, v in end.artifacts.items() if k[0] in run_ids}
+        if view[0].startswith("PATCH"):
+            state.artifacts = now.artifacts = {}
     wrong = compared(state, now)
     assert not wrong, f"{view[0]} at {head}: {wrong}; {[e for e in events if e['id'] <= head + 5]}"
 
