@@ -284,13 +284,32 @@ async def test_the_password_changes_only_with_the_present_one(
     async with rest.serving(database_url, redis_url, tmp_path) as api:
         _, anns = await account(api, "ann@example.org")
         client = anonymous(api)
+        login = {"email": "ann@example.org", "password": PASSWORD}
+        elsewhere = bearer((await ok(await client.post("/auth/login", json=login)))["token"])
         change = {"password": "a new and longer one", "current_password": "a guess"}
         assert (await client.patch("/auth/me", json=change, headers=anns)).status_code == 422
         change["current_password"] = PASSWORD
         await ok(await client.patch("/auth/me", json=change | {"name": "Ann"}, headers=anns))
+        assert (await client.get("/auth/me", headers=elsewhere)).status_code == 401
+        assert (await client.get("/auth/me", headers=anns)).status_code == 200
         login = {"email": "ann@example.org", "password": change["password"]}
         session = await ok(await client.post("/auth/login", json=login))
         assert session["user"]["name"] == "Ann"
+
+
+async def test_who_has_forgotten_the_password_sets_another_by_a_link(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with rest.serving(database_url, redis_url, tmp_path) as api:
+        ann, _ = await account(api, "ann@example.org")
+        link = await ok(await api.admin.post(f"/admin/users/{ann}/sign-in-link"), 201)
+        client = anonymous(api)
+        body = {"token": link["token"], "cookie": False}
+        session = await ok(await client.post("/auth/login-link", json=body))
+        change = {"password": "a new and longer one"}
+        await ok(await client.patch("/auth/me", json=change, headers=bearer(session["token"])))
+        login = {"email": "ann@example.org"} | change
+        await ok(await client.post("/auth/login", json=login))
 
 
 async def test_the_audit_log_tells_who_did_what(

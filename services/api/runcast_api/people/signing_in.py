@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, StringConstraints
 
 from runcast_api.fields import NoNul
-from runcast_api.people import audit
+from runcast_api.people import audit, sessions
 from runcast_api.people.passwords import Password, Passwords
-from runcast_api.people.sessions import Visitor, person
+from runcast_api.people.sessions import Visitor
 from runcast_server.auth import ANONYMOUS, Principal, hash_token
 from runcast_server.db import Connection, Database, acquire
 from runcast_server.errors import Forbidden, Invalid, Unauthenticated
@@ -126,42 +126,53 @@ async def change_own(
     visitor: Visitor,
 ) -> None:
     """Changes name and password of the caller. The present password is asked for, so that a session
-    left open can't be made one's own. Raises `Forbidden`, `Invalid`."""
+    left open can't be made one's own; a new one ends all other sessions. Raises `Forbidden`, `Invalid`."""
     if caller.user_id is None:
         raise Forbidden("only people have a name and a password")
     hashed = None
     if change.password is not None:
-        await _prove(database, passwords, limits, caller.user_id, change, visitor)
+        await _prove(database, passwords, limits, caller, change, visitor)
         hashed = await passwords.hash(change.password)
-    async with database.changing(person(caller.user_id)) as connection:
+    async with database.changing(caller) as connection:
         if change.name is not None:
             await connection.execute("SELECT rename_me($1)", change.name)
         if hashed is not None:
             await set_password(connection, caller.user_id, hashed)
             await audit.note(
                 connection,
-                person(caller.user_id),
+                caller,
                 "password_changed",
                 subject=caller.user_id,
                 address=visitor.address,
             )
+            await sessions.end_others(connection, caller)
+
+
+_SIGNS_IN_AS = """
+SELECT u.login, EXISTS (
+    SELECT FROM sessions s WHERE s.id = $2 AND s.method = 'link' AND s.created_at > now() - interval '1 hour'
+) AS came_by_link FROM users u WHERE u.id = $1
+"""
 
 
 async def _prove(
     database: Database,
     passwords: Passwords,
     limits: SignInLimits,
-    user_id: UUID,
+    caller: Principal,
     change: PasswordChange,
     visitor: Visitor,
 ) -> None:
-    async with database.acting(person(user_id)) as connection:
-        login = await connection.fetchval("SELECT login FROM users WHERE id = $1", user_id)
+    """Raises `Invalid` unless the present password was given, there is none, or an administrator's link
+    was used within the hour, as by somebody who has forgotten it."""
+    async with database.acting(caller) as connection:
+        who = await connection.fetchrow(_SIGNS_IN_AS, caller.user_id, caller.session_id)
+    login: str | None = who["login"]
     if login is None:
         raise Invalid.of("body.password", "this account has no e-mail address to sign in with")
     async with acquire(database.requests) as connection:
         row = await connection.fetchrow("SELECT * FROM password_of($1)", login)
-    if row is None:
+    if row is None or who["came_by_link"]:
         return
     await limits.attempt(visitor.address, login)
     given = change.current_password

@@ -143,11 +143,14 @@ async def _me(api: Api, caller: Principal) -> dict[str, Any]:
 async def change_me(
     body: PasswordChange, api: ApiState, caller: Caller, request: Request
 ) -> Response:
-    """Changes one's name, or one's password, for which the present one is asked."""
+    """Changes one's name, or one's password, for which the present one is asked unless one came by a
+    sign-in link; a new password ends all other sessions."""
     people = api.people
     await signing_in.change_own(
         api.database, people.passwords, people.sign_ins, caller, body, parts.visitor(request)
     )
+    if body.password is not None:
+        api.authenticator.forget()
     return answer(await _me(api, caller))
 
 
@@ -193,6 +196,7 @@ async def leave_for_provider(
 ) -> Response:
     """Sends the browser to the provider; it comes back to the callback."""
     openid = _openid(api)
+    await api.people.sign_ins.attempt_from(parts.visitor(request).address)
     journey = Journey.begin(return_to)
     url = await openid.leave(journey, api.people.url(request))
     response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
@@ -212,6 +216,7 @@ async def leave_for_provider(
 async def come_back(api: ApiState, request: Request) -> Response:
     """Where the provider sends the browser: opens a session and goes on to the console."""
     openid, people, visitor = _openid(api), api.people, parts.visitor(request)
+    await people.sign_ins.attempt_from(visitor.address)
     journey = Journey.unpack(auth.cookie(request.headers, oidc.COOKIE))
     claims = await openid.arrive(journey, dict(request.query_params), people.url(request))
     user_id = await oidc.person_of(api.database, openid.issuer, claims)
