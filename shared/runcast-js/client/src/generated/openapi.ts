@@ -295,7 +295,8 @@ export interface paths {
         head?: never;
         /**
          * Change Me
-         * @description Changes one's name, or one's password, for which the present one is asked.
+         * @description Changes one's name, or one's password, for which the present one is asked unless one came by a
+         *     sign-in link; a new password ends all other sessions.
          */
         patch: operations["change_me_auth_me_patch"];
         trace?: never;
