@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from runcast.ids import uuid7
+from runcast_api import logs
 from runcast_api.ingest import batches
 from runcast_api.ingest.stream import IngestStream, Position
+from runcast_api.logs import Append
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
 from tests.integration import ingesting
@@ -368,3 +370,28 @@ async def _lead(ingest: Ingest, position: Position) -> None:
         position = await ingest.applier.commit(
             position, batches.understand(entries[start : start + 10])
         )
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+async def test_lines_rendered_ahead_are_right_even_when_somebody_else_was_first(
+    database_url: str, redis_url: str, is_overtaken: bool
+) -> None:
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        project_id = await ingest.project()
+        run_id = await ingest.run(project_id)
+        await ingest.send(lines(run_id, ["one"]), lines(run_id, ["two"], first=2, offset=4))
+        position = await _position(ingest)
+        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=2)
+        first, second = ([read] for read in batches.understand(entries))
+        position = await ingest.applier.commit(
+            position, first, lambda scope: ingest.applier.render_ahead(second, scope)
+        )
+        assert second[0].item.rendered is not None
+        if is_overtaken:
+            entry = logs.encode(
+                logs.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
+            )
+            await logs.append(ingest.log, Append(project_id, run_id, [entry]))
+        await ingest.applier.commit(position, second)
+        between = ["between"] if is_overtaken else []
+        assert await ingest.lines(run_id) == ["one", *between, "two"]

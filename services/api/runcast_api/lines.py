@@ -43,6 +43,7 @@ _START = re.compile(
 )
 STARTS = frozenset("[{0123456789 \tTDINWECF")
 """Characters with which a line begins if it says anything about itself."""
+_DIGITS = frozenset("0123456789")
 _TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
 _LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
 
@@ -71,6 +72,8 @@ def read(text: str, at: datetime) -> Said:
         return _of_object(text, at)
     if (said := _usual(text, at)) is not None:
         return said
+    if text[0] in _DIGITS and text[4:5] != "-":
+        return NOTHING
     found = _START.match(text)
     return NOTHING if found is None or found.end() == 0 else _of_match(found, at)
 

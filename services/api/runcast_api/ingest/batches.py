@@ -7,6 +7,7 @@ changes nothing and is tried again by the caller.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -113,10 +114,18 @@ class Applier:
             after = await _swap(transaction, position, batch[-1].id)
             messages = [read.item for read in batch]
             scope = await apply(
-                transaction, messages, self._handlers, self._secret, is_careful=is_careful
+                transaction,
+                messages,
+                self._handlers,
+                self._secret,
+                known=None if is_careful else self._known,
+                is_careful=is_careful,
             )
             refused = [(read.id, item) for read in batch for item in read.item.refused()]
             await keep_rejects(transaction.connection, refused)
+            if meanwhile is not None:
+                # It runs when the statement that inserts has gone out.
+                asyncio.get_running_loop().call_soon(meanwhile, scope)
         scope.committed()
         return after
 
