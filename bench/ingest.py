@@ -22,7 +22,6 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
-
 from bench.server import Load, Server, load, machine, server
 
 LINE = b"%09d the agent reads one file after another and says what it finds in each of them, at length\n"
@@ -40,7 +39,9 @@ SELECT $1, n, $2, 'agent:log', $3, n, d::json FROM unnest($4::bigint[], $5::text
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--subscribers", type=int, default=5)
     options = parser.parse_args()
@@ -136,7 +137,10 @@ def delay(one: Server, path: Path) -> str:
     reader.join(30)
     ordered = sorted(delays)
     p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
-    return f"delay   {p50:10.0f} ms median, {p99:.0f} ms p99 from write to frame at {DELAY_PER_SECOND:,} lines/s"
+    return (
+        f"delay   {p50:10.0f} ms median, {p99:.0f} ms p99 from write to frame "
+        f"at {DELAY_PER_SECOND:,} lines/s"
+    )
 
 
 def database_url(one: Server) -> str:
@@ -161,7 +165,9 @@ async def insert_bare(one: Server) -> dict[str, float]:
         for way in ("COPY", "unnest"):
             seconds = 0.0
             for first in range(0, BARE_ROWS, ROWS_PER_TRANSACTION):
-                numbers = [first + n + (way == "COPY") * BARE_ROWS for n in range(ROWS_PER_TRANSACTION)]
+                numbers = [
+                    first + n + (way == "COPY") * BARE_ROWS for n in range(ROWS_PER_TRANSACTION)
+                ]
                 datas = [data % (run_id, number, text, number) for number in numbers]
                 begin = time.monotonic()
                 async with connection.transaction():
