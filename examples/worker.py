@@ -168,12 +168,11 @@ class Agent:
             errors="replace",
         ) as agent:
             assert agent.stdout is not None
+            threading.Thread(target=stop_if_cancelled, args=(agent, tracker), daemon=True).start()
             lines = 0
             for line in agent.stdout:
                 lines += 1
                 tracker.lines("stdout", [line.rstrip("\n")])
-                if tracker.cancelled:
-                    agent.terminate()
             code = agent.wait()
         reason = Reason.EXIT_ZERO if code == 0 else Reason.EXIT_NONZERO
         self.tell("tool_runtime", "TOOL_CALL", reason, command[0], task_id, code=code)
@@ -214,6 +213,14 @@ class Agent:
         self.sink.record(
             layer, operation, str(reason), entity_id, task_id=task_id, metadata=metadata
         )
+
+
+def stop_if_cancelled(agent: subprocess.Popen[str], tracker: RunTracker) -> None:
+    """Ends the command when its run is cancelled; the heartbeat learns that."""
+    while agent.poll() is None:
+        if tracker.cancelled:
+            agent.terminate()
+        time.sleep(0.1)
 
 
 def read_arguments() -> argparse.Namespace:

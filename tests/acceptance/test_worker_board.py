@@ -163,3 +163,23 @@ def test_a_worker_reports_every_layer_and_operation(
     breaker = [each["reason_code"] for each in reported() if each["operation"] == "BREAKER"]
     assert breaker[::-1] == ["BREAKER_OPENED", "BREAKER_HALF_OPEN", "BREAKER_CLOSED"]
     assert status()["status"] == "STOPPED"
+
+
+def test_a_cancelled_run_stops_its_worker_within_a_heartbeat(
+    client: Client, start_worker: Start
+) -> None:
+    project = client.create_project("cancelled", slug="cancelled")["slug"]
+    forever = {"command": ["sleep", "600"]}
+    task = client.create_task(project, "For ever", subtasks=[{"title": "x", "input": forever}])
+    client.move_task(task["id"], "activate")
+    start_worker("cancelled-1", "--project", project, "--lease", "3")
+
+    def subtask() -> Json:
+        found: Json = client.get_task(task["id"])["subtasks"][0]
+        return found
+
+    wait_for(lambda: subtask()["status"] == "IN_PROGRESS", "the command to run")
+    client.cancel_run(subtask()["run_id"])
+    wait_for(lambda: subtask()["status"] == "FAILED", "the worker to give up")
+    assert subtask()["error"] == "TASK_CANCELLED"
+    assert client.get_run(subtask()["run_id"])["status"] == "cancelled"
