@@ -132,7 +132,7 @@ class AuthSettings(_Settings):
     password_breach_url: HttpUrl | None = None
     session_hours: float = Field(default=168, gt=0)
     project_creation: Literal["anyone", "admin"] = "anyone"
-    requests_per_minute: int = Field(default=60_000, ge=0)
+    requests_per_minute: int = Field(default=300_000, ge=0)
     share_requests_per_minute: int = Field(default=600, ge=0)
 
 
