@@ -208,6 +208,11 @@ export class RuncastClient {
 
   // Streams
 
+  /** A ticket for one stream of this project, good for 30 s: for `EventSource`, or another host. */
+  async streamTicket(project: string): Promise<string> {
+    const path = `/projects/${segment(project)}/stream-tickets`;
+    return (await this.#post<{ ticket: string }>(path)).data.ticket;
+  }
   /** A connection of this page's own. */
   connect(project: string, options: ConnectionOptions = {}): ProjectConnection {
     return new ProjectConnection(this.http, project, options);

@@ -43,6 +43,11 @@ export interface ConnectionOptions {
   /** Only this run, its events and all of its lines: for who may see no more of the project. */
   onlyRun?: string;
   logs?: LogFilter;
+  /**
+   * Gives a one-use stream ticket for each attempt, where the stream's address is one that the
+   * token must not be sent to; see `RuncastClient.streamTicket`.
+   */
+  ticket?: () => Promise<string>;
   /** First the last so many lines of each subscribed run. */
   logTail?: number;
   /** Resume after this number (0: from the first kept event). */
@@ -156,10 +161,11 @@ export class ProjectConnection implements LiveConnection {
     }
   }
 
-  #open(filter: LogFilter): Promise<Response> {
+  async #open(filter: LogFilter): Promise<Response> {
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (this.position !== null) headers["Last-Event-ID"] = String(this.position);
     const { onlyRun } = this.options;
+    const ticket = await this.options.ticket?.();
     const path = onlyRun
       ? `/runs/${encodeURIComponent(onlyRun)}/stream`
       : `/projects/${encodeURIComponent(this.projectId)}/events`;
@@ -170,7 +176,9 @@ export class ProjectConnection implements LiveConnection {
         log_tail: this.position === null ? this.options.logTail : undefined,
         epoch: this.position === null ? undefined : this.epoch,
         on_lag: this.options.onLag,
+        ticket,
       },
+      anonymous: ticket !== undefined,
       signal: this.#abort.signal,
     });
   }

@@ -16,6 +16,8 @@ export interface RequestOptions {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
+  /** Without the token: the address itself says who is calling. */
+  anonymous?: boolean;
 }
 
 /** An answer and the position that its state includes (`Runcast-Head`), where it has one. */
@@ -48,7 +50,7 @@ export class Http {
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-    if (token) headers.Authorization = `Bearer ${token}`;
+    if (token && !options.anonymous) headers.Authorization = `Bearer ${token}`;
     const init: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
     if (options.signal) init.signal = options.signal;
     if (options.body instanceof FormData) init.body = options.body;

@@ -217,6 +217,18 @@ describe("ProjectConnection", () => {
     expect(server.count(EVENTS)).toBe(2);
   });
 
+  it("takes a new ticket for each attempt, and then sends no token", async () => {
+    let made = 0;
+    const { server } = open({ ticket: () => Promise.resolve(`t${(made += 1)}`) });
+    await settle();
+    expect(server.last(EVENTS).url.searchParams.get("ticket")).toBe("t1");
+    expect(server.last(EVENTS).headers.Authorization).toBeUndefined();
+    server.last(EVENTS).fail("refused");
+    await settle();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(server.last(EVENTS).url.searchParams.get("ticket")).toBe("t2");
+  });
+
   it("follows a single run where the project isn't seen", async () => {
     const { server, connection } = open({ onlyRun: "r" });
     await settle();
