@@ -117,7 +117,8 @@ export function useAgentRuns(subtaskId: string | null): UseQueryResult<Run[]> {
     queryKey: keys.agentRuns(subtaskId ?? ""),
     queryFn: async () => {
       const query = { task_id: subtaskId ?? "", limit: 100 };
-      return (await client.projectRuns(projectId, query)).data.runs;
+      const { runs } = (await client.projectRuns(projectId, query)).data;
+      return runs.filter((run) => run.task_id === subtaskId);
     },
     enabled: subtaskId !== null,
     ...freshness(isConnected),
