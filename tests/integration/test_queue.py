@@ -264,6 +264,22 @@ async def test_a_lease_of_a_second_ends_by_itself(running: Board) -> None:
     await until(is_back)
 
 
+async def test_a_deleted_project_keeps_no_other_ones_leases(running: Board) -> None:
+    board, gone = running, Board(running.rest, "gone")
+    await running.rest.project("gone")
+    for each in (board, gone):
+        await each.task({"title": each.project})
+    claimed = [await each.claim("w1") for each in (board, gone)]
+    await board.send("DELETE", "/projects/gone", 204)
+    await expire(board, claimed[1]["subtask"])
+    await expire(board, claimed[0]["subtask"])
+
+    async def is_back() -> bool:
+        return (await show(board, claimed[0]["subtask"]))["attempt"] == 2
+
+    await until(is_back)
+
+
 async def test_a_claim_over_all_projects_is_fair(rest: Rest) -> None:
     boards = [Board(rest, "demo"), Board(rest, "small"), Board(rest, "mid")]
     for board in boards[1:]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from runcast.events import TERMINAL_STATUSES
@@ -19,13 +20,15 @@ from runcast_api.board.board import RUNCAST, Board, Json, changing
 from runcast_api.board.subtask import COLUMNS, as_json
 from runcast_api.fields import Name
 from runcast_server.db import Pool, acquire
-from runcast_server.errors import Conflict
+from runcast_server.errors import Conflict, Problem
 from runcast_server.eventlog import EventLog, Transaction
 
 DEFAULT_LEASE_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 300.0
 BATCH = 500
+
+log = structlog.get_logger()
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
@@ -104,7 +107,11 @@ async def give_back_expired(pool: Pool, eventlog: EventLog) -> list[Lost]:
         by_project.setdefault(row["project_id"], []).append(row["id"])
     lost: list[Lost] = []
     for project_id, ids in by_project.items():
-        lost += await eventlog.commit(project_id, _giving_back(project_id, sorted(ids)))
+        try:
+            lost += await eventlog.commit(project_id, _giving_back(project_id, sorted(ids)))
+        except Problem as problem:
+            # A project that was just deleted keeps no other one waiting.
+            log.warning("leases.kept", project=str(project_id), reason=problem.detail)
     return lost
 
 
