@@ -148,10 +148,11 @@ async def open_database(url: str, *, requests: int = 10, log: int = 10) -> Datab
 
 
 async def open_pool(url: str, *, role: str, size: int) -> Pool:
-    """A pool whose connections act as `role`."""
+    """A pool whose connections act as `role`; the first one is made when it is needed, so a Postgres
+    that is away at this moment stops nobody from starting."""
     pool = await asyncpg.create_pool(
         url,
-        min_size=1,
+        min_size=0,
         max_size=size,
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,

@@ -27,6 +27,8 @@ class ChangingReader(Reader):
 
     runs: Sequence[str] = ()
     changes: int = 0
+    _pending: Refiltered | None = None
+    """A change in force whose place in the history isn't reached yet."""
     _backfills: list[dict[str, Any]] = field(default_factory=list)
     _sums: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -63,9 +65,10 @@ class ChangingReader(Reader):
         self.changes += 1
         after = answer.json()["effective_after"]
         self.parameters["subscribe_logs"] = run
-        history.refiltered(Refiltered(after, Wanted(frozenset({run}))))
+        self._pending = Refiltered(after, Wanted(frozenset({run})))
         if stream is not None:
             await self._wait_for_backfill(stream)
+        await self._wait_for_position(after)
         for told in self._backfills:
             first, last = told["from_line"] or 1, told["to_line"] or 0
             sums = self._sums.pop(told["run_id"], ())
@@ -77,6 +80,18 @@ class ChangingReader(Reader):
                 return
             await asyncio.sleep(0.05)
 
+    async def _wait_for_position(self, after: int) -> None:
+        """The answer may overtake what was sent on the stream before it."""
+        while self._pending is not None:
+            if (self.position or 0) >= after:
+                self._take_effect()
+            await asyncio.sleep(0.05)
+
+    def _take_effect(self) -> None:
+        if self._pending is not None:
+            self.history.refiltered(self._pending)
+            self._pending = None
+
     def _forget(self, frames: int, notes: list[tuple[int, Note]], position: int | None) -> None:
         self._turn += 1
         self.cut()
@@ -87,6 +102,7 @@ class ChangingReader(Reader):
 
     def _connected(self, data: dict[str, Any]) -> None:
         """A stream that begins before the last change has the filter of its URL, the new one, at once."""
+        self._take_effect()
         self.history.begins_at(self._asked_for)
         super()._connected(data)
 
