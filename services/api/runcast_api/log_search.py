@@ -15,12 +15,14 @@ import asyncpg
 import orjson
 
 from runcast_api import log_reading, logs
-from runcast_api.log_reading import LAST_LINE, Filter, Log, Window
+from runcast_api.log_reading import Filter, Log, Window
 from runcast_server.auth import Principal
 from runcast_server.db import Connection, Database
 from runcast_server.errors import Invalid
 
 PROGRESS_SECONDS = 0.25
+REACH_LINES = 20_000
+"""Lines that one statement looks through."""
 MOST_MATCHES = 10_000
 """Matches after which a search ends; `searched_to_line` says where to go on."""
 EXPRESSION_SECONDS = 3.0
@@ -62,12 +64,13 @@ async def results(
 ) -> AsyncIterator[bytes]:
     """Lines of JSON: each match as a log entry, and `searched_to_line` with `matches` now and then, at
     the end with `done`: false where the search was cut short."""
-    place: Window | None = Window(after=search.from_line - 1, before=LAST_LINE)
-    matches, searched_to, told = 0, search.from_line - 1, time.monotonic()
-    while place is not None and matches < MOST_MATCHES:
+    searched_to, matches, told = search.from_line - 1, 0, time.monotonic()
+    while searched_to < log.last_line and matches < MOST_MATCHES:
+        # A bounded reach: the search for a rare text says how far it has come, and holds no snapshot long.
+        reach = Window(after=searched_to, before=min(searched_to + REACH_LINES, log.last_line) + 1)
         async with database.acting(actor) as connection:
             rows, place = await log_reading.page(
-                connection, log, place, search.filter, log_reading.PAGE_LINES
+                connection, log, reach, search.filter, log_reading.PAGE_LINES
             )
             try:
                 found = await _matching(connection, search, rows)
@@ -76,11 +79,11 @@ async def results(
         for seq, members in found:
             yield orjson.dumps(logs.shown(seq, members)) + b"\n"
         matches += len(found)
-        searched_to = place.after if place else log.last_line
+        searched_to = place.after if place else reach.before - 1
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
             yield _progress(searched_to, matches, log, is_done=None)
-    yield _progress(searched_to, matches, log, is_done=place is None)
+    yield _progress(searched_to, matches, log, is_done=searched_to >= log.last_line)
 
 
 def _progress(searched_to: int, matches: int, log: Log, *, is_done: bool | None) -> bytes:
