@@ -362,6 +362,8 @@ async def test_a_filter_changes_on_a_live_connection_whichever_hub_is_asked(
                 assert answer.json()["subscribe_logs"] == wanted
                 assert answer.json()["effective_after"] == 5 + 2 * number
                 await holder.lines(project_id, run_id, 2)
+                # A change counts from what this connection has, so it must have it first.
+                await reader.until(lambda r: r.ids == [6, 7])
             await holder.lines(project_id, late, 1)
             await reader.until(lambda r: r.ids == [6, 7, 10])
             shown = [
