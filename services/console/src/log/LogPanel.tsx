@@ -16,7 +16,7 @@ import { saveAs } from "./save";
 import { NO_SEARCH, type SearchState, highlightOf, searchLog } from "./search";
 import { useChanges } from "./useChanges";
 
-const TYPING_MS = 180;
+const TYPING_MS = 100;
 /** More lines than this are for a file, not for a clipboard. */
 const MAX_COPIED_LINES = 50_000;
 const NO_FILTER: LogFilterValue = { q: "", level: "", agent: "" };
