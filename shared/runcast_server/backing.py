@@ -17,6 +17,14 @@ CONNECT_SECONDS = 3.0
 
 Say = Callable[[str], None]
 
+_UNUSABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 
 class BackingServiceError(ExplainedError):
     """A backing service is absent or unusable. The message names it, where, and why."""
@@ -91,16 +99,21 @@ async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection | None]:
     """A connection, or None where the server is there and the database isn't."""
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
+        )
     except asyncpg.InvalidCatalogNameError:
         yield None
         return
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except _UNUSABLE as error:
         raise BackingServiceError(_reason(error)) from error
     try:
         yield connection
+        await connection.close(timeout=CONNECT_SECONDS)
+    except _UNUSABLE as error:  # It went away again while it was asked.
+        raise BackingServiceError(_reason(error)) from error
     finally:
-        await connection.close()
+        connection.terminate()
 
 
 async def _missing(connection: asyncpg.Connection) -> list[str]:

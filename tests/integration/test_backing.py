@@ -104,3 +104,24 @@ async def test_the_administrators_key_is_kept_while_the_database_knows_it(
     finally:
         await connection.close()
     assert await credentials.admin_token(database_url, first) != first
+
+
+async def test_a_postgres_that_goes_away_while_it_is_asked_is_awaited(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    """Between the first answer and the question for the schema, as in the middle of a restart."""
+    asked: list[asyncpg.Connection] = []
+    missing = backing._missing
+
+    async def ended(connection: asyncpg.Connection) -> list[str]:
+        asked.append(connection)
+        if len(asked) == 1:
+            connection.terminate()
+        return await missing(connection)
+
+    monkeypatch.setattr(backing, "_missing", ended)
+    monkeypatch.setattr(backing, "RETRY_SECONDS", 0.01)
+    said: list[str] = []
+    await backing.wait_for_schema(database_url, 10, said.append)
+    assert len(asked) == 2
+    assert len(said) == 1
