@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test check fix bench fuzz audit torture docs screenshots test-containers console schema clean
+.PHONY: help up test again check fix bench fuzz audit torture docs screenshots test-containers console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -32,11 +32,20 @@ test: ## Everything, from nothing: checks, all tests, the console's too
 	@$(MAKE) --no-print-directory --silent -j2 $(VENV)/.dev $(CONSOLE)
 	@$(MAKE) --no-print-directory --silent lint
 	@$(MAKE) --no-print-directory --silent console-test
-	# Two at a time: most tests wait for processes. A file's tests stay together.
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not containers' $(ARGS)
+	@# Two at a time: most tests wait for processes. A file's tests stay together. Those in a browser come
+	@# apart from the others: its driver keeps an event loop running in its process.
+	@status=0; \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not containers and not browser' $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -q -m browser $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	exit $$status
 
 check: lint ## Format, lint, types, import rules, unit tests: under a minute
 	$(BIN)/python -m pytest -q tests/unit
+
+again: $(VENV)/.dev ## The tests that failed last time once more, one at a time
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m 'not containers and not browser' \
+		|| [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m browser || [ $$? -eq 5 ]
 
 .PHONY: lint console-test
 lint: $(VENV)/.dev
