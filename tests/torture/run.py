@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from tests.torture import truth
 from tests.torture.changing import ChangingReader
 from tests.torture.checker import Account, Verdict, account, check
@@ -232,7 +234,10 @@ class Run:
                 self.complaints.append(f"not at the end in time: {', '.join(waiting[:10])}")
                 return
             await asyncio.sleep(0.5)
-            waiting = await self._waiting()
+            try:
+                waiting = await self._waiting()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                waiting = [f"Postgres: {error}"]  # The last fault may have been a restart of it.
         self.say(f"quiet after {time.monotonic() - began:.1f} s")
 
     async def _waiting(self) -> list[str]:
