@@ -13,7 +13,7 @@ from typing import Any
 from runcast import errors
 from runcast.backoff import Backoff
 from runcast.client.calls import Call
-from runcast.client.clients import Client
+from runcast.client.clients import Client, tls
 from runcast.client.exchange import ONCE
 
 logger = logging.getLogger("runcast")
@@ -51,6 +51,7 @@ class Background:
         self._thread = threading.Thread(target=self._run, name=f"runcast-{name}", daemon=True)
 
     def start(self) -> None:
+        tls()
         self._thread.start()
 
     def wake(self) -> None:

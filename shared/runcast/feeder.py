@@ -22,7 +22,7 @@ import httpcore  # noqa: F401 — see below
 
 from runcast import errors, locks
 from runcast.backoff import Backoff
-from runcast.client.clients import Client
+from runcast.client.clients import Client, tls
 from runcast.rundir import RunDirectory
 from runcast.spool import SpoolReader
 from runcast.uplink import SPOOL, Stopped, Uplink
@@ -72,6 +72,7 @@ class Feeder:
         """Raises `OSError` if the run's directory is gone."""
         # Opened before the thread runs: a fork then finds it here, and the child lets go of it.
         self._lock = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
+        tls()
         self._thread.start()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=functools.partial(_let_go, weakref.ref(self)))

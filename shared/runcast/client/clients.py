@@ -1,6 +1,8 @@
 """`Client` and `AsyncClient`: the few lines that do I/O for endpoints, pages and streams."""
 
 import asyncio
+import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self, TypeVar
@@ -15,6 +17,16 @@ from runcast.client.subscription import Subscription
 from runcast.events import Event
 
 T = TypeVar("T")
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """The TLS settings of all clients of this process, made once.
+
+    Whoever starts a thread that talks to a server calls this first: a child that is forked while another
+    thread makes one would wait for OpenSSL's lock for ever.
+    """
+    return httpx.create_ssl_context()
 
 
 class _Settings:
@@ -38,6 +50,7 @@ class _Settings:
             "headers": headers,
             "timeout": httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
             "follow_redirects": True,
+            "verify": tls(),
         }
 
     @property
