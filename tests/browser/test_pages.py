@@ -293,7 +293,7 @@ def test_the_printed_link_signs_in_once(server: Up, chromium: Browser) -> None:
     assert link
     page = chromium.new_context().new_page()
     page.goto(link[0])
-    expect(page.get_by_role("heading", name="Watch")).to_be_visible()
+    expect(page.get_by_role("heading", name="Watch", exact=True)).to_be_visible()
     assert "token" not in page.url
     stored = page.evaluate(
         "JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie"
@@ -322,7 +322,7 @@ def test_a_share_link_shows_its_run_and_nothing_else(
 
 def test_everything_is_reached_by_keys(shown: Scene, open_page: OpenPage) -> None:
     page = open_page("/watch").page
-    expect(page.get_by_role("heading", name="Watch")).to_be_visible()
+    expect(page.get_by_role("heading", name="Watch", exact=True)).to_be_visible()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
