@@ -19,11 +19,14 @@ HEAD_SECONDS = 30.0
 class BoundedHeads(HttpToolsProtocol):
     """Counts the bytes of each request's head, and the time until it is complete."""
 
-    _head_bytes = 0
-    _is_in_head = True
-    _deadline: asyncio.TimerHandle | None = None
+    # Slots: a few more attributes in uvicorn's own dictionary would cost each connection a kilobyte, since
+    # one of more than 30 keys is no longer shared among instances.
+    __slots__ = ("_deadline", "_head_bytes", "_is_in_head")
 
     def connection_made(self, transport: Any) -> None:
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._deadline: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
 

@@ -16,6 +16,8 @@ UNSENT_BYTES = 16 * 1024
 class Protocol(BoundedHeads):
     """Sets the high-water mark of each connection."""
 
+    __slots__ = ()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
