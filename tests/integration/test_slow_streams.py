@@ -38,16 +38,18 @@ async def stalled(served: Served, path: str) -> AsyncIterator[asyncio.StreamRead
 async def numbers_of(reader: asyncio.StreamReader, upto: int) -> list[int]:
     """Reads on until the event `upto`; the numbers of all events on the way."""
     found: list[int] = []
-    buffer = b""
+    buffer = before = b""
     async with asyncio.timeout(30):
         while not found or found[-1] < upto:
             piece = await reader.read(1 << 16)
             assert piece, "the stream ended"
             buffer += piece
             *lines, buffer = buffer.split(b"\n")
-            for line, after in zip(lines, [*lines[1:], b""], strict=True):
-                if line.startswith(b"id: ") and after.startswith(b"event: x:"):
-                    found.append(int(line[4:]))
+            for line in lines:
+                # A read may end between the two lines of one frame.
+                if before.startswith(b"id: ") and line.startswith(b"event: x:"):
+                    found.append(int(before[4:]))
+                before = line
     return found
 
 

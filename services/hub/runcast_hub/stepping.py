@@ -9,8 +9,8 @@ than its system call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import Any, cast
 
 
 class Suspended:
@@ -44,8 +44,10 @@ class Suspended:
         self._coroutine.close()
 
 
-def step(coroutine: Coroutine[Any, Any, Any]) -> Suspended | None:
-    """Runs `coroutine` until it ends (None) or suspends. Raises what it raises."""
+def step(awaitable: Awaitable[Any]) -> Suspended | None:
+    """Runs a coroutine, as an ASGI `send` or `receive` returns it, until it ends (None) or suspends.
+    Raises what it raises."""
+    coroutine = cast("Coroutine[Any, Any, Any]", awaitable)
     try:
         return Suspended(coroutine, coroutine.send(None))
     except StopIteration:

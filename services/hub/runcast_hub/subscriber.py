@@ -202,7 +202,7 @@ class Subscriber:
     def attach(self, send: Send, receive: Receive) -> None:
         """Takes the connection over: from now on a disconnect ends the stream."""
         self._send = send
-        self._receive = step(receive())  # type: ignore[arg-type]
+        self._receive = step(receive())
         if self._receive is None:
             self.is_gone = True
             return
@@ -372,7 +372,7 @@ class Subscriber:
         self.bytes_sent += len(data)
         message = {"type": "http.response.body", "body": data, "more_body": True}
         try:
-            suspended = step(self._send(message))  # type: ignore[arg-type]
+            suspended = step(self._send(message))
         except (OSError, RuntimeError) as error:
             raise Gone from error
         if suspended is not None:
