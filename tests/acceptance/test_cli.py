@@ -197,6 +197,8 @@ def test_runs_are_listed_shown_cancelled_and_retried(
 ) -> None:
     run_id = made(client, project, "r", name="A name")
     assert "A name" in run("runs", "ls", "-p", project).text
+    assert "A name" in run("runs", "ls", "-p", project, "--search", "NAME a").text
+    assert "A name" not in run("runs", "ls", "-p", project, "-s", "another").text
     page = json.loads(run("runs", "ls", "-p", project, "--json").out)
     assert ([each["key"] for each in page["runs"]], page["total"]) == (["r"], 1)
     assert json.loads(run("runs", "show", "r", "-p", project, "--json").out)["id"] == run_id
@@ -305,6 +307,9 @@ def test_directories_are_enough(tmp_path: Path, offline: Run) -> None:
     assert offline("logs", "one", "-n", "3").text.splitlines()[:2] == ["a", "b"]
     assert offline("logs", "-f", "one").text.startswith("a\nb\n")
     assert json.loads(offline("runs", "ls", "--json").out)["total"] == 1
+    key = json.loads(offline("runs", "ls", "--json").out)["runs"][0]["key"]
+    assert json.loads(offline("runs", "ls", "--json", "-s", key.upper()).out)["total"] == 1
+    assert json.loads(offline("runs", "ls", "--json", "-s", "nothing").out)["total"] == 0
 
 
 def test_following_a_directory_shows_it_grow(tmp_path: Path, offline: Run) -> None:

@@ -167,6 +167,7 @@ async def test_fields_are_named(rest: Rest, run: str) -> None:
         ("GET", "/runs?limit=0", None, "query.limit"),
         ("GET", "/runs?limit=1001", None, "query.limit"),
         ("GET", "/runs?status=x", None, "query.status.0"),
+        ("GET", f"/projects/demo/runs?q={'x' * 201}", None, "query.q"),
         ("GET", "/runs?cursor=x", None, "query.cursor"),
         ("GET", "/projects?cursor=e30", None, "query.cursor"),
         ("GET", f"/runs/{run}/logs?tail=-1", None, "query.tail"),
@@ -204,6 +205,7 @@ async def test_nul_is_kept_where_json_is_and_refused_where_text_is(rest: Rest) -
         f"/runs/{run}%00",
         "/projects/a%00",
         "/runs?status=%00",
+        "/runs?q=%00",
         f"/runs/{run}/logs?q=%00",
     ):
         refused(await rest.admin.get(path), 422)

@@ -205,6 +205,52 @@ async def test_lists_go_on_by_cursor_of_their_own_query(rest: Rest) -> None:
     assert everywhere["total"] == 5
 
 
+async def test_runs_are_searched_by_words(rest: Rest) -> None:
+    painter = await rest.run(name="Sprite Painter", agent_name="Coder", key="nightly-7")
+    tuner = await rest.run(name="Physics 100% tuner", agent_name="Coder")
+    odd = await rest.run(name=r"a_b\c")
+
+    async def found(q: str, path: str = "/projects/demo/runs", **query: str) -> list[str]:
+        answer = await rest.admin.get(path, params={"q": q} | query)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert page["total"] == len(page["runs"])
+        return [run["id"] for run in page["runs"]]
+
+    assert await found("PAINT") == [painter]
+    assert await found("coder  sprite") == [painter]
+    assert await found("coder", status="queued") == []
+    assert await found("coder") == [tuner, painter]
+    assert await found("nightly") == [painter]
+    assert await found(tuner[:18]) == [
+        run for run in (odd, tuner, painter) if run[:18] == tuner[:18]
+    ]
+    assert await found("coder", path="/runs") == [tuner, painter]
+    # What means something in a pattern means itself here.
+    assert await found("100%") == [tuner]
+    assert await found("%t%") == []
+    assert await found("a_b") == [odd]
+    assert await found("t_r") == []
+    assert await found("b\\c") == [odd]
+    assert await found("  ") == [odd, tuner, painter]
+
+
+async def test_a_search_is_paged(rest: Rest) -> None:
+    made = [await rest.run(name=f"Batch {n}" if n % 2 else "Other") for n in range(10)]
+    query = {"q": "batch", "limit": 2}
+    seen: list[str] = []
+    while True:
+        page = (await rest.admin.get("/projects/demo/runs", params=query)).json()
+        seen += [run["id"] for run in page["runs"]]
+        assert page["total"] == 5
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert seen == made[::-2]
+    other = await rest.admin.get("/projects/demo/runs", params=query | {"q": "other"})
+    assert other.status_code == 422
+
+
 async def test_what_is_shown_is_the_state_at_its_head(rest: Rest) -> None:
     """Under load, each answer's `last_line_number` is the number of lines up to its head."""
     run = await rest.run()

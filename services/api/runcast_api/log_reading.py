@@ -7,7 +7,6 @@ NUL, and agents print those.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast_api import logs
+from runcast_api import logs, patterns
 from runcast_api.lines import level_of
 from runcast_server.auth import Principal
 from runcast_server.db import Connection, Database
@@ -55,7 +54,7 @@ class Filter:
         """For Postgres: what the stored text of a wanted line holds at least."""
         level = _member("level", level_of(self.level)) if self.level else None
         agent = _member("agent_name", self.agent_name) if self.agent_name else None
-        text = self.q and _like(orjson.dumps(self.q).decode()[1:-1])
+        text = self.q and patterns.containing(orjson.dumps(self.q).decode()[1:-1])
         return level, agent, text if text and text.isascii() else None
 
     def wants(self, members: dict[str, Any]) -> bool:
@@ -68,11 +67,7 @@ class Filter:
 
 
 def _member(name: str, value: str) -> str:
-    return _like(f'"{name}":{orjson.dumps(value).decode()}')
-
-
-def _like(text: str) -> str:
-    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    return patterns.containing(f'"{name}":{orjson.dumps(value).decode()}')
 
 
 @dataclass(frozen=True, slots=True)

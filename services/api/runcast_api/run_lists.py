@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from runcast_api import pagination
+from runcast_api import pagination, patterns
 from runcast_api.pagination import Place
 from runcast_api.runs import Run, Status
 from runcast_server import runs
@@ -29,9 +29,13 @@ FROM runs r WHERE
 
 _OF_TASK = "AND r.task_id = $7"
 _OF_ANY = "AND $7::uuid IS NULL"
+_WITH_WORDS = """
+    AND concat_ws(' ', r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step) ILIKE ALL ($8::text[])
+"""
+_WITH_ANYTHING = "AND $8::text[] IS NULL"
 _AFTER = """
-    AND ($8::timestamptz IS NULL OR (r.created_at, r.id) < ($8, $9::uuid))
-ORDER BY r.created_at DESC, r.id DESC LIMIT $10
+    AND ($9::timestamptz IS NULL OR (r.created_at, r.id) < ($9, $10::uuid))
+ORDER BY r.created_at DESC, r.id DESC LIMIT $11
 """
 
 
@@ -44,25 +48,33 @@ class RunPage(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which runs: of a project (None: all that the caller may see), in these states, with this key, at
-    work on this task or subtask."""
+    work on this task or subtask, with each word of `q` in id, key, name, agent or step, in any case."""
 
     project_id: UUID | None
     statuses: list[Status] | None = None
     key: str | None = None
     task_id: UUID | None = None
+    q: str | None = None
 
     @property
     def condition(self) -> str:
-        """The statement's condition. What is rare enough for an index of its own stands in it only when
-        asked for: no plan must do for both."""
-        return _WANTED + (_OF_ANY if self.task_id is None else _OF_TASK)
+        """The statement's condition. What is rare enough for an index of its own, or costs every row
+        something, stands in it only when asked for: no plan must do for both."""
+        of_task = _OF_ANY if self.task_id is None else _OF_TASK
+        with_words = _WITH_ANYTHING if self.patterns is None else _WITH_WORDS
+        return f"{_WANTED} {of_task} {with_words}"
+
+    @property
+    def patterns(self) -> list[str] | None:
+        """What `q` asks for, a pattern for each word; None where it asks for nothing."""
+        return [patterns.containing(word) for word in (self.q or "").split()] or None
 
 
 async def page(
     connection: Connection, caller: Principal, wanted: Wanted, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
-    query = ("runs", caller.name, wanted.project_id, wanted.statuses, wanted.key, wanted.task_id)
+    query = ("runs", caller.name, wanted)
     place = pagination.read(cursor, *query)
     filters = (
         wanted.project_id,
@@ -72,6 +84,7 @@ async def page(
         caller.project_id,
         caller.user_id,
         wanted.task_id,
+        wanted.patterns,
     )
     statement = f"SELECT {_COLUMNS} {wanted.condition} {_AFTER}"
     rows = await connection.fetch(

@@ -13,8 +13,11 @@ from runcast.rundir import RunDirectory, as_uuid, directories
 Json = dict[str, Any]
 
 
-def list_runs(root: Path, status: str | None, limit: int) -> Json:
-    """As the API lists them; a run whose files can't be believed is named on stderr."""
+SEARCHED = ("id", "key", "name", "agent_name", "agent_type", "current_step")
+
+
+def list_runs(root: Path, status: str | None, search: str | None, limit: int) -> Json:
+    """As the API lists and searches them; a run whose files can't be believed is named on stderr."""
     found = []
     for directory in directories(root):
         try:
@@ -23,9 +26,14 @@ def list_runs(root: Path, status: str | None, limit: int) -> Json:
             say(f"runcast: {error}")
         except FileNotFoundError:
             say(f"runcast: {directory.path} has no run.json")
-    runs = [run for run in found if status in (None, run["status"])]
+    runs = [run for run in found if status in (None, run["status"]) and _has(run, search)]
     runs.sort(key=lambda run: (run["created_at"], run["id"]), reverse=True)
     return {"runs": runs[:limit], "total": len(runs), "next_cursor": None}
+
+
+def _has(run: Json, search: str | None) -> bool:
+    text = " ".join(run.get(member) or "" for member in SEARCHED).lower()
+    return all(word in text for word in (search or "").lower().split())
 
 
 def show_run(root: Path, run: str) -> Json:

@@ -27,6 +27,9 @@ def ls(
     ctx: Context,
     project: output.Project = None,
     status: Annotated[str | None, typer.Option(help="Only runs of this status.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", "-s", help="Words in id, key, name, agent or step.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 20,
     directory: output.RunsDir = None,
     as_json: output.AsJson = False,
@@ -35,13 +38,13 @@ def ls(
 
     Without a server, those of the local directory of runs.
 
-    Examples:  runcast runs ls  |  runcast runs ls -p demo --status running --json
+    Examples:  runcast runs ls -s "nightly coder"  |  runcast runs ls -p demo --status running --json
     """
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
-            page = client.list_runs(project, status=status, limit=limit)
+            page = client.list_runs(project, status=status, q=search, limit=limit)
     else:
-        page = offline.list_runs(rundir.runs_dir(directory), status, limit)
+        page = offline.list_runs(rundir.runs_dir(directory), status, search, limit)
     if as_json:
         output.print_json(page)
         return

@@ -46,12 +46,15 @@ def list_runs(
     *,
     status: str | None = None,
     key: str | None = None,
+    q: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[Json]:
-    """Runs of a project, or of all that the caller may see; newest first."""
+    """Runs of a project, or of all that the caller may see, newest first; with `q` those that have each
+    of its words in id, key, name, agent or step, in any case."""
     where = "/runs" if project is None else path("/projects/{}/runs", project)
-    return Call("GET", where, {"status": status, "key": key, "limit": limit, "cursor": cursor})
+    query = {"status": status, "key": key, "q": q, "limit": limit, "cursor": cursor}
+    return Call("GET", where, query)
 
 
 def active_runs(project: str) -> Call[Json]:

@@ -14,6 +14,7 @@ from runcast_api.answers import Answer, answer
 from runcast_api.artifacts import Artifact
 from runcast_api.board import whereabouts
 from runcast_api.bodies import JsonRoute
+from runcast_api.fields import NoNul
 from runcast_api.idempotency import OnceOnly, render
 from runcast_api.pagination import CursorText, Limit
 from runcast_api.progress import ProgressNew, ProgressShown, RunStatus
@@ -30,6 +31,13 @@ OfProject = Annotated[
     str | None, Query(description="The run's project, where the run is named by its key.")
 ]
 Statuses = Annotated[list[Status] | None, Query(description="One or several.")]
+Words = Annotated[
+    Annotated[str, NoNul] | None,
+    Query(
+        max_length=200,
+        description="Only those with each of these words in id, key, name, agent or step, in any case.",
+    ),
+]
 
 
 class RunWithArtifacts(Run):
@@ -71,12 +79,13 @@ async def list_runs_of_project(
     status: Statuses = None,
     key: str | None = None,
     task_id: Annotated[UUID | None, Query(description="Of this task or subtask.")] = None,
+    q: Words = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        wanted = Wanted(found.id, status, key, task_id)
+        wanted = Wanted(found.id, status, key, task_id, q)
         page = await run_lists.page(connection, caller, wanted, limit, cursor)
     return answer(page, head=found.head)
 
@@ -93,11 +102,13 @@ async def list_runs(
     api: ApiState,
     caller: Caller,
     status: Statuses = None,
+    q: Words = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        page = await run_lists.page(connection, caller, Wanted(None, status), limit, cursor)
+        wanted = Wanted(None, status, q=q)
+        page = await run_lists.page(connection, caller, wanted, limit, cursor)
     return answer(page)
 
 

@@ -4767,6 +4767,8 @@ export interface operations {
                 key?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
+                q?: string | null;
                 /** @description One or several. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
                 /** @description Of this task or subtask. */
@@ -5088,6 +5090,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
+                q?: string | null;
                 /** @description One or several. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
             };
