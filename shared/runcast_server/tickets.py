@@ -7,7 +7,7 @@ speaks for it, for as long as a connection may last.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,16 +22,21 @@ COOKIE = "runcast_stream"
 async def issue(
     connection: Connection, caller: Principal, project_id: UUID
 ) -> tuple[str, datetime]:
-    """A ticket by which this caller reads streams of this project, and its end."""
+    """A ticket by which this caller reads streams of this project, and its end.
+
+    Postgres says when that is, by the clock that it will look at when the ticket is used: half a minute
+    is less than clocks of two machines may differ by.
+    """
     ticket = new_token(TICKET_PREFIX)
-    expires_at = datetime.now(UTC) + timedelta(seconds=TICKET_SECONDS)
-    await connection.execute(
-        """INSERT INTO stream_tickets (token_hash, project_id, principal, expires_at)
-           VALUES ($1, $2, $3, $4)""",
+    expires_at: datetime = await connection.fetchval(
+        """WITH issued AS (SELECT now() + $4 AS expires_at), stored AS (
+               INSERT INTO stream_tickets (token_hash, project_id, principal, expires_at)
+               SELECT $1, $2, $3, expires_at FROM issued)
+           SELECT expires_at FROM issued""",
         hash_token(ticket),
         project_id,
         _packed(caller),
-        expires_at,
+        timedelta(seconds=TICKET_SECONDS),
     )
     return ticket, expires_at
 

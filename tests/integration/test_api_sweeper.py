@@ -1,6 +1,7 @@
 """What a crash left behind is published, a history that went back is noticed, silence is judged."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,9 +158,8 @@ async def test_liveness_follows_what_is_heard(rest: Rest) -> None:
     await rest.project()
     run = await rest.run(status="running")
     silent = await rest.run(status="running")
-    long_ago = datetime.now(UTC) - timedelta(hours=1)
     pool = rest.resources.database.log
-    judge = Judge(pool, rest.resources.eventlog, 30.0, long_ago)
+    judge = Judge(pool, rest.resources.eventlog, 30.0, time.monotonic() - 3600)
 
     async def liveness(*, heard_s: float, promised_s: float | None = None) -> str:
         async with acquire(pool) as connection:
@@ -229,9 +229,34 @@ async def test_a_server_that_was_down_blames_nobody(rest: Rest) -> None:
     pool = rest.resources.database.log
     async with acquire(pool) as connection:
         await connection.execute("UPDATE runs SET heard_at = now() - interval '1 hour'")
-    judge = Judge(pool, rest.resources.eventlog, 30.0, datetime.now(UTC))
+    judge = Judge(pool, rest.resources.eventlog, 30.0, time.monotonic())
     await judge.judge()
     assert (await rest.admin.get(f"/runs/{run}")).json()["liveness"] == "ok"
+
+
+async def test_a_clock_that_was_set_blames_nobody(rest: Rest) -> None:
+    """What Postgres's clock says of silence counts only while it goes as fast as ours."""
+    await rest.project()
+    run = await rest.run(status="running")
+    await rest.admin.post(f"/runs/{run}/heartbeat")
+    pool, ahead = rest.resources.database.log, 0.0
+    judge = Judge(
+        pool,
+        rest.resources.eventlog,
+        30.0,
+        time.monotonic() - 3600,
+        clock=lambda: time.monotonic() + ahead,
+    )
+    await judge.judge()
+    async with acquire(pool) as connection:
+        await connection.execute("UPDATE runs SET heard_at = now() - interval '1 hour'")
+    ahead = -3600.0  # as if ours had stood still while an hour passed for Postgres
+    for _ in range(3):
+        await judge.judge()
+    assert await rest.events(types="run:liveness_changed") == []
+    judge.listens_since -= 3600
+    await judge.judge()
+    assert (await rest.admin.get(f"/runs/{run}")).json()["liveness"] == "lost"
 
 
 async def test_a_running_service_is_ready_and_heals_by_itself(

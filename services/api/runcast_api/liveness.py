@@ -8,9 +8,12 @@ while the server was down, nobody could report.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
+
+import structlog
 
 from runcast_api.runs import moment
 from runcast_server import frames, runs
@@ -23,13 +26,16 @@ STALLED_HEARTBEATS = 2
 LOST_HEARTBEATS = 10
 BATCH = 500
 
+log = structlog.get_logger()
+
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _JUDGED = f"""
 WITH heard AS (
     SELECT id, project_id, array_position(ARRAY['ok', 'stalled', 'lost'], liveness) - 1 AS now_is,
            extract(epoch FROM clock_timestamp() - heard_at) AS silent_s,
            extract(epoch FROM clock_timestamp() - expected_at) AS overdue_s,
            expected_at > heard_at AS is_promised,
-           extract(epoch FROM clock_timestamp() - $1::timestamptz) AS up_s
+           $1::float8 AS up_s
     FROM runs WHERE is_watched AND {runs.IS_ACTIVE} AND ($3::uuid[] IS NULL OR id = ANY($3))
 ), late AS (
     SELECT *, CASE WHEN is_promised THEN overdue_s
@@ -58,20 +64,38 @@ class Judge:
     pool: Pool
     eventlog: EventLog
     heartbeat_seconds: float
-    since: datetime
-    """When this process began to listen."""
+    listens_since: float
+    """When this process began to listen, by `clock`: one that no administrator and no NTP sets, and that
+    Postgres's need not agree with."""
+    clock: Callable[[], float] = time.monotonic
+    _ahead: float | None = None
+    """By how much Postgres's clock was ahead of ours at the last look."""
 
     async def judge(self) -> None:
         """One look."""
         async with acquire(self.pool) as connection:
+            self._compare_clocks(await connection.fetchval(_CLOCK))
             rows = await connection.fetch(
-                f"{_JUDGED} LIMIT {BATCH}", self.since, self.heartbeat_seconds, None
+                f"{_JUDGED} LIMIT {BATCH}", self._up_seconds, self.heartbeat_seconds, None
             )
         by_project: dict[UUID, list[UUID]] = {}
         for row in rows:
             by_project.setdefault(row["project_id"], []).append(row["id"])
         for project_id, run_ids in by_project.items():
             await self._tell(project_id, run_ids)
+
+    def _compare_clocks(self, postgres_seconds: float) -> None:
+        """When Postgres's clock was set, all that was heard before seems older or newer than it is: then
+        judging begins anew, as after a start."""
+        ahead = postgres_seconds - self.clock()
+        if self._ahead is not None and abs(ahead - self._ahead) > self.heartbeat_seconds / 2:
+            log.warning("liveness.clock_was_set", by_seconds=round(ahead - self._ahead, 1))
+            self.listens_since = self.clock()
+        self._ahead = ahead
+
+    @property
+    def _up_seconds(self) -> float:
+        return self.clock() - self.listens_since
 
     async def _tell(self, project_id: UUID, run_ids: list[UUID]) -> None:
         async def change(transaction: Transaction) -> None:
@@ -80,7 +104,9 @@ class Judge:
                 "SELECT FROM runs WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", run_ids
             )
             now = moment()
-            for row in await connection.fetch(_JUDGED, self.since, self.heartbeat_seconds, run_ids):
+            for row in await connection.fetch(
+                _JUDGED, self._up_seconds, self.heartbeat_seconds, run_ids
+            ):
                 await connection.execute(
                     "UPDATE runs SET liveness = $2, updated_at = $3 WHERE id = $1",
                     row["id"],

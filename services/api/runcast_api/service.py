@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import asyncpg
@@ -61,7 +61,7 @@ def build(resources: Resources) -> Service:
         database.log, resources.bus, publisher, store, settings.api.log_retention_days
     )
     heartbeat_seconds = settings.api.run_heartbeat_s
-    judge = Judge(database.log, resources.eventlog, heartbeat_seconds, datetime.now(UTC))
+    judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
     all_loops = [
         *sweeper.loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
@@ -122,7 +122,6 @@ async def _readiness(
 
 
 async def _postgres_trouble(resources: Resources) -> str | None:
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
     try:
         async with (
             asyncio.timeout(PROBE_SECONDS),
@@ -130,7 +129,7 @@ async def _postgres_trouble(resources: Resources) -> str | None:
         ):
             for table in PARTITIONED:
                 has_room = await connection.fetchval(
-                    "SELECT has_partition($1::text::regclass, $2)", table, tomorrow
+                    "SELECT has_partition($1::text::regclass, now() + interval '1 day')", table
                 )
                 if not has_room:
                     return f"{table} has no partition for tomorrow"

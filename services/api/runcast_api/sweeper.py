@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -49,6 +49,11 @@ _ROTATE = """
 UPDATE project_counters SET epoch = $2 WHERE project_id = $1 AND epoch = $3 AND last_seq < $4
 RETURNING last_seq
 """
+_DROP = """
+SELECT drop_partitions(
+    $1::text::regclass, make_interval(days => $2) + greatest(now() - $3::timestamptz, interval '0'))
+"""
+"""Drops what is old by Postgres's clock and by our own: one clock that was set ahead takes nothing away."""
 
 log = structlog.get_logger()
 
@@ -168,8 +173,4 @@ class Sweeper:
                     "SELECT make_partitions($1::text::regclass, $2)", table, DAYS_AHEAD
                 )
                 if self.keep_days is not None:
-                    await connection.execute(
-                        "SELECT drop_partitions($1::text::regclass, make_interval(days => $2))",
-                        table,
-                        self.keep_days,
-                    )
+                    await connection.execute(_DROP, table, self.keep_days, datetime.now(UTC))

@@ -1,7 +1,8 @@
 """Hubs asking each other: a request on the other's control channel, the answer on one's own.
 
 A connection's id begins with the id of the hub that holds it, so a request for it goes straight there.
-The hubs that live are listed in one sorted set, each with the time until which it counts.
+The hubs that live are listed in one sorted set, each with the time until which it counts, by Redis's clock;
+one that would count for longer than registrations last is left over from before that clock went back.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Control:
     async def _living(self) -> set[str]:
         try:
             seconds, _ = await self._bus.client.time()
-            names = await self._bus.client.zrangebyscore(REGISTRY, seconds, "+inf")
+            names = await self._bus.client.zrangebyscore(
+                REGISTRY, seconds, seconds + REGISTERED_SECONDS
+            )
         except BUS_ERRORS as error:
             raise Unavailable("the other hubs can't be asked without Redis") from error
         return {name.decode() for name in names}
@@ -117,6 +120,7 @@ class Control:
                 pipeline = self._bus.client.pipeline(transaction=False)
                 pipeline.zadd(REGISTRY, {self._hub_id: seconds + REGISTERED_SECONDS})
                 pipeline.zremrangebyscore(REGISTRY, "-inf", seconds - 1)
+                pipeline.zremrangebyscore(REGISTRY, seconds + REGISTERED_SECONDS + 1, "+inf")
                 await pipeline.execute()
             except BUS_ERRORS as error:
                 log.warning("control.not_registered", error=str(error))

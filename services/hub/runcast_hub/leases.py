@@ -2,7 +2,8 @@
 
 Each hub keeps, per caller, its own number of open streams in one Redis hash, valid until a time that
 it moves forward while it lives. A hub that dies stops moving it, and its streams stop counting within
-`LEASE_SECONDS`. Without Redis each hub counts for itself.
+`LEASE_SECONDS`. The time is Redis's, one for all hubs; an entry that would count for longer than a lease
+lasts was written before that clock went back, and counts no more. Without Redis each hub counts for itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ local others = 0
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
     local count, expires = string.match(entries[i + 1], '(%d+):(%d+)')
-    if tonumber(expires) < now then
+    local left = tonumber(expires) - now
+    if left < 0 or left > tonumber(ARGV[4]) then
         redis.call('HDEL', KEYS[1], entries[i])
     elseif entries[i] ~= ARGV[1] then
         others = others + tonumber(count)

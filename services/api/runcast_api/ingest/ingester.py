@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -31,6 +32,8 @@ READ_ENTRIES = 64
 BATCHES_AHEAD = 4
 HINT_SECONDS = 1.0
 STILL_SECONDS = 5.0
+"""How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
+Postgres whose clock is set neither hides a leader that stands still nor invents one."""
 RETRY_SECONDS = 0.5
 STORAGE_ERRORS = (
     *CONNECTION_ERRORS,
@@ -41,10 +44,6 @@ STORAGE_ERRORS = (
 """What passes: Postgres or Redis away, full, slow, or a deadlock."""
 
 _CURSOR = "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1"
-_STANDS_STILL = """
-SELECT updated_at < clock_timestamp() - make_interval(secs => $2), last_id FROM ingest_cursor
-WHERE stream = $1
-"""
 _NEW_EPOCH = """
 UPDATE ingest_cursor SET stream_epoch = $2 + 1, last_id = '0-0', updated_at = clock_timestamp()
 WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
@@ -68,6 +67,8 @@ class Ingester:
         self._applier = applier
         self._prepare = prepare
         self.is_leading = False
+        self._seen: Position | None = None
+        self._seen_since = 0.0
         self.trouble: str | None = None
         """Why nothing can be ingested at present; for `/ready`."""
 
@@ -114,11 +115,13 @@ class Ingester:
     async def _is_orphaned(self) -> bool:
         """Whether messages wait and whoever leads doesn't move."""
         async with acquire(self._pool) as connection:
-            row = await connection.fetchrow(_STANDS_STILL, INGEST_STREAM, STILL_SECONDS)
-        if row is None or not row[0]:
+            position = Position(*await connection.fetchrow(_CURSOR, INGEST_STREAM))
+        if position != self._seen:
+            self._seen, self._seen_since = position, time.monotonic()
+        if time.monotonic() - self._seen_since < STILL_SECONDS:
             return False
         async with self._stream() as stream:
-            return bool(await stream.read(row[1], count=1))
+            return bool(await stream.read(position.last_id, count=1))
 
     @contextlib.asynccontextmanager
     async def _stream(self) -> AsyncIterator[IngestStream]:

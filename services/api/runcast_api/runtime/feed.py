@@ -18,7 +18,6 @@ import orjson
 import structlog
 from sse_starlette import ServerSentEvent
 
-from runcast import times
 from runcast_api.runtime import events, status
 from runcast_server import tasks
 from runcast_server.db import Pool, acquire
@@ -76,7 +75,7 @@ class RuntimeFeed:
         self._watchers: set[_Watcher] = set()
         self._task: asyncio.Task[None] | None = None
         self._shown: dict[str, Any] = {}
-        self._since = times.now()
+        self._since: datetime | None = None
         self._seen: dict[str, datetime] = {}
 
     async def watch(self, ending: Ending) -> AsyncIterator[ServerSentEvent]:
@@ -85,7 +84,7 @@ class RuntimeFeed:
         watcher = _Watcher(ending)
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
-            self._since, self._shown = times.now(), {}
+            self._since, self._shown = None, {}
             self._task = asyncio.create_task(self._look_on(), name="runtime feed")
         try:
             yield Frame("snapshot", await self._glance()).as_sse()
@@ -146,14 +145,16 @@ class RuntimeFeed:
 
     async def _tell_events(self) -> None:
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(_ARRIVED, self._since - OVERLAP, MAX_EVENTS)
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+            # Postgres's clock gave the events their times; it may have been set back since the last look.
+            since = now if self._since is None else min(self._since, now)
+            rows = await connection.fetch(_ARRIVED, since - OVERLAP, MAX_EVENTS)
         for row in rows:
             shown = events.as_json(row)
-            if shown["id"] not in self._seen and row["created_at"] > self._since - OVERLAP:
+            if shown["id"] not in self._seen and row["created_at"] > since - OVERLAP:
                 self._seen[shown["id"]] = row["created_at"]
                 self._tell("runtime:event", shown)
-        if rows:
-            self._since = max(self._since, rows[-1]["created_at"])
+        self._since = max(since, rows[-1]["created_at"]) if rows else since
         edge = self._since - 2 * OVERLAP
         self._seen = {id: at for id, at in self._seen.items() if at > edge}
 
