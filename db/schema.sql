@@ -182,9 +182,9 @@ BEGIN
         SELECT child.relname
         FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
         WHERE inhparent = parent
-          AND to_date(right(child.relname, 8), 'YYYYMMDD') + 1 <= clock_timestamp() - keep
         ORDER BY child.relname
     LOOP
+        CONTINUE WHEN to_date(right(partition_name, 8), 'YYYYMMDD') + 1 > clock_timestamp() - keep;
         IF parent::text = 'events' THEN
             EXECUTE format(
                 'UPDATE project_counters c SET floor_seq = dropped.seq
