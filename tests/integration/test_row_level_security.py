@@ -348,17 +348,14 @@ async def test_without_the_apis_own_checks_the_database_still_refuses(
 
 
 async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_url: str) -> None:
-    service_url = logins.as_service(database_url)
+    login, with_password = logins.SERVICE_LOGIN, f"{logins.SERVICE_LOGIN}:a-password"
+    service_url = logins.as_service(database_url).replace(login, with_password, 1)
     for _ in range(2):
         await logins.ensure(database_url, service_url)
-    [login] = await superuser(
-        database_url,
-        "SELECT * FROM pg_roles WHERE rolname = $1",
-        logins.SERVICE_LOGIN,
-    )
-    assert login["rolcanlogin"]
+    [role] = await superuser(database_url, "SELECT * FROM pg_roles WHERE rolname = $1", login)
+    assert role["rolcanlogin"]
     for might in ("rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolbypassrls"):
-        assert not login[might], might
+        assert not role[might], might
     async with opened(service_url) as database:
         project_id = await rows.project(database)
         for pool in (database.requests, database.log):
