@@ -18,7 +18,8 @@ from runcast_server import migrate
 from tests import browser, servers
 from tests.urls import in_database
 
-# The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones.
+# The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
+# (RUNCAST_TEST_EXPLORE=5000: for so many where a test is a model).
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile(

@@ -26,6 +26,7 @@ from runcast_tailer import split
 from runcast_tailer.descriptors import Descriptors, NotRegular
 from runcast_tailer.identity import (
     CHECKED_BYTES,
+    GONE,
     Committed,
     Cursor,
     FileIdentity,
@@ -98,6 +99,7 @@ class Follower:
     turning: bool = False
     _check: str | None = None
     _held: bytes = b""
+    _before: bytes = b""
     _scanned: int = 0
     _reached: int = 0
     _seen: tuple[int, int, int, int] = _NOTHING_SEEN
@@ -116,13 +118,15 @@ class Follower:
         self.turning = False
         self._place(committed.cursor, committed.fingerprint)
 
-    def advance(self, cursor: Cursor) -> None:
-        """Skips what somebody else has brought of the same generation."""
-        self._place(cursor, None)
+    def advance(self, committed: Committed) -> None:
+        """Skips what somebody else has brought of the same generation, to its end if that came too."""
+        self.closed = committed.closed_reason
+        self.bytes_after_end = committed.bytes_after_end
+        self._place(committed.cursor, committed.fingerprint)
 
     def _place(self, cursor: Cursor, check: str | None) -> None:
         self.cursor, self._check = cursor, check
-        self._held, self._scanned, self._seen = b"", 0, _NOTHING_SEEN
+        self._held, self._before, self._scanned, self._seen = b"", b"", 0, _NOTHING_SEEN
         self._moved = self._is_lost = self.exhausted = False
 
     @property
@@ -222,11 +226,16 @@ class Follower:
             return self._count_after_end(status)
         end = data.rfind(b"\n", before) + 1
         if end == 0:
-            return self._unfinished(descriptor, status, data[before:])
+            return self._unfinished(descriptor, status, data, before)
         batches = self._batches(data, before, end)
         if not self.is_ended:
-            self._held = data[end:][: self.limits.line_bytes + 1]
+            self._hold(data, end)
         return batches
+
+    def _hold(self, data: bytes, end: int) -> None:
+        """Keeps the unfinished line behind `end`, up to its limit, and what proves its place."""
+        self._held = data[end : end + self.limits.line_bytes + 1]
+        self._before = data[max(end - CHECKED_BYTES, 0) : end] if self._held else b""
 
     def _see(self, status: os.stat_result, *, is_end: bool) -> None:
         """Remembers the state that was read to its end, unless its time stamp is too young to trust."""
@@ -249,17 +258,17 @@ class Follower:
             batches.append(self._batch(lines, check))
         return batches
 
-    def _batch(self, lines: split.Lines, check: str | None) -> Batch:
+    def _batch(self, lines: split.Lines, check: str) -> Batch:
         first = self.cursor
         self.cursor = first.after(len(lines.texts), lines.size)
         self._check = check
-        self._held, self._scanned = b"", 0
+        self._held, self._before, self._scanned = b"", b"", 0
         self.closed = "sentinel" if lines.is_end else None
         if lines.is_end:
             self._seen = _NOTHING_SEEN
         assert self.file is not None
         return Batch(
-            first, self.cursor, lines.texts, lines.flags, self.file, check or "", self.modified,
+            first, self.cursor, lines.texts, lines.flags, self.file, check, self.modified,
             self.closed,
         )  # fmt: skip
 
@@ -271,12 +280,15 @@ class Follower:
         self.bytes_after_end = after
         return [self._nothing()]
 
-    def _unfinished(self, descriptor: int, status: os.stat_result, data: bytes) -> list[Batch]:
+    def _unfinished(
+        self, descriptor: int, status: os.stat_result, data: bytes, before: int
+    ) -> list[Batch]:
         """No line ends in what was read: hold it, or look further for the end of a long line."""
-        self._held = data[: self.limits.line_bytes + 1]
-        if len(data) <= self.limits.line_bytes + 1:
+        self._hold(data, before)
+        size = len(data) - before
+        if size <= self.limits.line_bytes + 1:
             return []
-        start = max(self._scanned, self.cursor.offset + len(data))
+        start = max(self._scanned, self.cursor.offset + size)
         found = os.pread(descriptor, self.limits.read_bytes, start)
         end = found.find(b"\n")
         if end < 0:
@@ -346,12 +358,15 @@ class Follower:
         start, line = self.cursor.offset, self._held
         length = max(len(line), self._scanned - start)
         text, flags = split.one(line, offset=start, length=length, limit=self.limits.line_bytes)
-        return self._batch(split.Lines([text], length, {0: flags} if flags else {}), None)
+        check = fingerprint(self._before + line) if length == len(line) else GONE
+        return self._batch(split.Lines([text], length, {0: flags} if flags else {}), check)
 
     def _give_up_generation(self) -> list[Batch]:
         """The content at the cursor is gone: what's known of it is told, and a new generation waits."""
         lost = self._reached - self.cursor.offset
-        last = self._lost(lost) if lost > 0 else self._held_line()
+        last = None
+        if not self.is_ended:
+            last = self._lost(lost) if lost > 0 else self._held_line()
         self.turning, self.exhausted = True, False
         self.descriptors.close(self)
         return [last] if last else []
@@ -359,7 +374,7 @@ class Follower:
     def _lost(self, size: int) -> Batch:
         flags: split.Flags = {"lost": {"offset": self.cursor.offset, "length": size}}
         text = f"… {size} bytes lost: they left the file before they could be stored"
-        return self._batch(split.Lines([text], size, {0: flags}), None)
+        return self._batch(split.Lines([text], size, {0: flags}), GONE)
 
     def _drain(self, budget: int) -> list[Batch]:
         """The rest of a file that no longer lies at its path, as far as it can still be reached."""

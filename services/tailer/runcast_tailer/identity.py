@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 CHECKED_BYTES = 1_024
 """Bytes before a cursor that are hashed."""
+GONE = "gone"
+"""Stands for a hash where the bytes before a cursor are known to be nowhere: no file has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -82,7 +82,7 @@ class Server:
     async def cursors(self, run_ids: Iterable[UUID]) -> dict[Key, Committed]:
         """The committed cursors of all sources of these runs."""
         rows = await self._fetch(_CURSORS, list(run_ids))
-        return {(row["run_id"], row["source"]): _committed(row) for row in rows}
+        return {(row["run_id"], row["source"]): committed_of(row) for row in rows}
 
     async def asked(self) -> list[Asked]:
         return [Asked(*row) for row in await self._fetch(_ASKED)]
@@ -99,7 +99,8 @@ class Server:
             return list(await connection.fetch(query, *values))
 
 
-def _committed(row: Any) -> Committed:
+def committed_of(row: Mapping[str, Any]) -> Committed:
+    """A source's committed cursor, from its row of `log_sources`."""
     cursor = Cursor(row["generation"], row["next_line"], row["next_offset"])
     file = row["file"] or {}
     identity, check = None, None

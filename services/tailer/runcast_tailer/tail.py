@@ -44,19 +44,26 @@ class Tail:
         """Takes note of what Postgres holds of this source.
 
         Further than was read here: somebody else has brought it, and reading goes on from there. Back
-        before what's kept here (the database was restored): the file is read again from there.
+        before what's kept here (the database was restored): the file is read again from there. Ended
+        before what's kept here: no more of it will ever be taken.
         """
         self.window.acknowledge(committed, now)
         here, there = self.follower.cursor, committed.cursor
-        if _place(there) > _place(here):
+        is_same = there.generation == here.generation
+        if is_same and committed.closed_reason == "sentinel" and not self.follower.is_ended:
+            self._go_back(committed)
+        elif _place(there) > _place(here):
             self.window.clear()
-            if there.generation == here.generation:
-                self.follower.advance(there)
+            if is_same:
+                self.follower.advance(committed)
             else:
                 self.follower.resume(committed)
         elif self.window.is_behind(there) or (not self.window and _went_back(here, there)):
-            self.window.clear()
-            self.follower.resume(committed)
+            self._go_back(committed)
+
+    def _go_back(self, committed: Committed) -> None:
+        self.window.clear()
+        self.follower.resume(committed)
 
 
 def _place(cursor: Cursor) -> tuple[int, int]:

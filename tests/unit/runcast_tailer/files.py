@@ -1,73 +1,74 @@
-"""A tailer's core on real files, with an ingester made of dictionaries.
+"""A tailer's core on real files, with an ingester in memory.
 
-`Sink` keeps the promises of the ingester in a few lines: a `lines` message is compared with the cursor
-of its source, what is there is dropped, what begins too far on is discarded, and cursor and lines move
-together. A `World` ties one followed file to it: what survives a crash is the file and the sink.
+`Sink` is the ingester's own rule (`log_sources.accept`) without a database: a `lines` message is compared
+with the cursor of its source, what is there is dropped, what begins too far on is discarded, and cursor
+and lines move together. A `World` ties one followed file to it: what survives a crash is the file and the
+sink.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-import orjson
-
+from runcast_api.ingest import messages
+from runcast_api.log_sources import Source, SourceKey, accept
 from runcast_tailer.descriptors import Descriptors
 from runcast_tailer.follow import Follower, FollowLimits
-from runcast_tailer.identity import Committed, Cursor, FileIdentity
+from runcast_tailer.identity import Committed
 from runcast_tailer.messages import Sender
+from runcast_tailer.server import committed_of
 from runcast_tailer.tail import Tail
 from runcast_tailer.window import Budget, Window
 
+RUN = UUID(int=1)
+MOST_ROUNDS = 5_000
+"""Rounds within which everything settles; more would never end."""
 
-@dataclass
+
 class Sink:
     """The committed state: the cursor of the one source, and its lines by generation."""
 
-    committed: Committed = field(default_factory=Committed)
-    generations: dict[int, list[str]] = field(default_factory=dict)
-    flags: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
-    bytes_after_end: int = 0
-    discarded: int = 0
+    def __init__(self) -> None:
+        self.source = Source(SourceKey(RUN, "logs.txt"), RUN, 1, 1, 0, 0, 0, 0, None, None)
+        self.generations: dict[int, list[str]] = {}
+        self.flags: dict[tuple[int, int], dict[str, Any]] = {}
+        self.discarded = 0
 
     def accept(self, payload: bytes) -> None:
-        message = orjson.loads(payload)
-        cursor, generation = self.committed.cursor, message["generation"]
-        first, lines = message["first_line"], message["lines"]
-        if generation > cursor.generation and first == 1:
-            cursor = Cursor(generation)
-        if generation != cursor.generation or first > cursor.line:
+        message = messages.parse(payload).lines
+        assert message is not None
+        accepted = accept(self.source, message.batch())
+        if accepted is None:
             self.discarded += 1
             return
-        drop = cursor.line - first
-        if drop > len(lines):
-            return
+        generation, first = message.generation, message.first_line
         stored = self.generations.setdefault(generation, [])
-        for number, flags in message.get("flags", {}).items():
-            if int(number) >= drop:
-                self.flags[generation, first + int(number)] = flags
-        stored.extend(lines[drop:])
-        assert len(stored) == first + len(lines) - 1
-        self.bytes_after_end = message.get("bytes_after_end", 0)
-        self._move(cursor, message, len(lines) - drop)
+        stored.extend(message.lines[accepted.start :])
+        assert len(stored) == first + len(message.lines) - 1
+        for place, flags in message.flags.items():
+            if place >= accepted.start:
+                self.flags[generation, first + place] = flags
 
-    def _move(self, cursor: Cursor, message: dict[str, Any], new: int) -> None:
-        file, closed = message["file"], message.get("closed")
-        after = Cursor(cursor.generation, cursor.line + new, message["next_offset"])
-        reason = closed["reason"] if closed else None
-        if not new and not closed:
-            reason = self.committed.closed_reason
-        self.committed = Committed(
-            after, FileIdentity(file["device"], file["inode"]), file["fingerprint"], reason,
-            bytes_after_end=self.bytes_after_end,
-        )  # fmt: skip
+    @property
+    def committed(self) -> Committed:
+        return committed_of(dataclasses.asdict(self.source))
 
     @property
     def lines(self) -> list[str]:
         return [line for _, lines in sorted(self.generations.items()) for line in lines]
+
+    def copy(self) -> Sink:
+        """As a backup of the database."""
+        other = Sink()
+        other.source = dataclasses.replace(self.source)
+        other.generations = {each: list(lines) for each, lines in self.generations.items()}
+        other.flags = dict(self.flags)
+        return other
 
 
 class World:
@@ -92,7 +93,7 @@ class World:
         )
         follower.resume(self.sink.committed)
         window = Window(Budget(self.window_bytes, self.window_bytes, least=1))
-        return Tail(follower, window, Sender({"run_id": "r"}, self.path.name))
+        return Tail(follower, window, Sender({"run_id": str(RUN)}, self.path.name))
 
     # What happens to the file
 
@@ -131,8 +132,10 @@ class World:
 
     def settle(self) -> None:
         """Reads and commits until both stand still."""
-        quiet = 0
+        quiet, rounds = 0, 0
         while quiet < 8:
+            rounds += 1
+            assert rounds < MOST_ROUNDS, "something is sent again and again, and never stored"
             before = self.sink.committed
             self.now += 0.1
             moved = self.tail.step(self.now)

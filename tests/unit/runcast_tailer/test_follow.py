@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
-from tests.unit.runcast_tailer.files import World
+from tests.unit.runcast_tailer.files import RUN, World
 
 from runcast_tailer.split import SENTINEL
 
@@ -89,11 +91,11 @@ def test_bytes_after_the_sentinel_are_counted_and_not_published(world: World) ->
     world.write(f"one\n{SENTINEL}\nm\nor".encode())
     world.settle()
     assert world.sink.lines == ["one", SENTINEL]
-    assert world.sink.bytes_after_end == 4
+    assert world.sink.committed.bytes_after_end == 4
     world.write(b"and more")
     world.settle()
     assert world.sink.lines == ["one", SENTINEL]
-    assert world.sink.bytes_after_end == 12
+    assert world.sink.committed.bytes_after_end == 12
 
 
 def test_a_sentinel_without_its_line_end_is_known(world: World) -> None:
@@ -104,6 +106,19 @@ def test_a_sentinel_without_its_line_end_is_known(world: World) -> None:
     world.settle()
     assert world.sink.lines == ["one", SENTINEL]
     assert world.sink.committed.closed_reason == "sentinel"
+
+
+def test_a_log_whose_sentinel_was_still_under_way_at_a_kill_stays_closed(world: World) -> None:
+    """The new process has read nothing yet when it learns that the old one's message was stored."""
+    world.write(f"one\n{SENTINEL}\n".encode())
+    world.read()
+    world.kill()
+    world.ingest()
+    world.write(b"more\n")
+    world.settle()
+    assert world.sink.lines == ["one", SENTINEL]
+    assert world.sink.committed.closed_reason == "sentinel"
+    assert world.sink.committed.bytes_after_end == 5
 
 
 def test_invalid_utf8_is_flagged_and_the_offset_is_exact(world: World) -> None:
@@ -181,6 +196,18 @@ def test_truncation_before_the_first_line_was_finished(world: World) -> None:
     world.rewrite(b"whole lines\nhere\n")
     world.settle()
     assert world.sink.generations == {1: ["half a li"], 2: ["whole lines", "here"]}
+
+
+def test_an_unfinished_line_of_content_that_is_gone_is_known_at_a_new_start(world: World) -> None:
+    """Its bytes are nowhere any more; other bytes in their place must not be taken for it."""
+    world.write(b"half a line")
+    world.settle()
+    world.rewrite(b"h")
+    world.settle()
+    world.kill()
+    world.write(b"alf as long, and on\n")
+    world.settle()
+    assert world.sink.generations == {1: ["half a line"], 2: ["half as long, and on"]}
 
 
 def test_copytruncate(world: World) -> None:
@@ -377,10 +404,10 @@ def test_a_rewind_sends_what_is_no_longer_in_the_file(world: World) -> None:
 def test_a_database_that_went_back_is_fed_from_the_file(world: World) -> None:
     world.write(b"one\ntwo\n")
     world.settle()
-    before, lines = world.sink.committed, ["one", "two"]
+    backup = world.sink.copy()
     world.write(b"three\n")
     world.settle()
-    world.sink.committed, world.sink.generations = before, {1: lines}
+    world.sink = backup
     world.settle()
     assert world.sink.lines == ["one", "two", "three"]
 
@@ -388,10 +415,10 @@ def test_a_database_that_went_back_is_fed_from_the_file(world: World) -> None:
 def test_bytes_that_left_the_file_before_a_rewind_are_told(world: World) -> None:
     world.write(b"one\n")
     world.settle()
-    before = world.sink.committed
+    backup = world.sink.copy()
     world.write(b"two\n")
     world.settle()
-    world.sink.committed, world.sink.generations = before, {1: ["one"]}
+    world.sink = backup
     world.rewrite(b"three is here\n")
     world.settle()
     assert world.sink.flags == {(1, 2): {"lost": {"offset": 4, "length": 4}}}
@@ -400,15 +427,28 @@ def test_bytes_that_left_the_file_before_a_rewind_are_told(world: World) -> None
 
 def test_what_others_brought_is_not_sent_again(world: World) -> None:
     world.write(b"one\ntwo\n")
-    world.sink.accept(
-        b'{"generation":1,"first_line":1,"first_offset":0,"next_offset":8,"lines":["one","two"],'
-        b'"file":{"device":0,"inode":0,"fingerprint":""}}'
-    )
+    world.sink.accept(brought(["one", "two"]))
     world.ingest()
     world.write(b"three\n")
     world.settle()
     assert world.sink.lines == ["one", "two", "three"]
     assert world.sink.discarded == 0
+
+
+def test_a_log_that_others_ended_is_not_read_on(world: World) -> None:
+    """Whether they did it ahead of what was read here, or behind it."""
+    world.write(b"one\ntwo\n")
+    world.sink.accept(brought(["one", "two"], closed={"reason": "sentinel"}))
+    world.write(b"three\n")
+    world.settle()
+    assert world.sink.lines == ["one", "two"]
+    assert world.sink.committed.bytes_after_end == 6
+
+
+def brought(texts: list[str], **more: Any) -> bytes:
+    """Lines from the beginning, by somebody who doesn't know the file."""
+    message = {"type": "lines", "run_id": str(RUN), "source": "logs.txt", "lines": texts}
+    return orjson.dumps(message | {"first_line": 1, "first_offset": 0} | more)
 
 
 def test_a_full_window_stops_reading(tmp_path: Path) -> None:

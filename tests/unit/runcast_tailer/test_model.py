@@ -9,6 +9,7 @@ that is rotated away before its first line was stored while nobody looked.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ class Content:
         lines = [line.decode(errors="replace") for line in whole]
         return lines[: lines.index(SENTINEL) + 1] if SENTINEL in lines else lines
 
+    def bytes_after_end(self) -> int:
+        offset = 0
+        for line in self.written.splitlines(keepends=True):
+            offset += len(line)
+            if line in (SENTINEL.encode() + b"\n", SENTINEL.encode() + b"\r\n"):
+                return len(self.written) - offset
+        return 0
+
 
 class Tailing(RuleBasedStateMachine):
     @initialize()
@@ -86,11 +95,8 @@ class Tailing(RuleBasedStateMachine):
         self.put(b"")
 
     def put(self, data: bytes) -> None:
-        assert self.writer
         self.serial += 1
-        data = b"%d:" % self.serial + data
-        self.writer.write(data)
-        self.contents[-1].written += data
+        self.write(b"%d:" % self.serial + data)
 
     @rule(fragments=st.lists(FRAGMENTS, max_size=6))
     def write_partly(self, fragments: list[bytes]) -> None:
@@ -100,13 +106,33 @@ class Tailing(RuleBasedStateMachine):
     def write_lines(self, count: int) -> None:
         self.put(b"".join(b"%d/%d\n" % (self.serial, n) for n in range(count)))
 
-    @rule(end=st.sampled_from([b"\n", b"\r\n"]))
-    def write_sentinel(self, end: bytes) -> None:
+    @rule(
+        end=st.sampled_from([b"\n", b"\r\n"]),
+        parts=st.lists(st.integers(0, len(SENTINEL) + 2), max_size=3),
+        data=st.data(),
+    )
+    def write_sentinel(self, end: bytes, parts: list[int], data: st.DataObject) -> None:
+        """Perhaps in parts, between which it's read or the tailer is killed."""
         self.put(b"\n")
-        data = SENTINEL.encode() + end
+        line, written = SENTINEL.encode() + end, 0
+        for part in [*sorted(parts), len(line)]:
+            self.write(line[written:part])
+            written = max(written, part)
+            if written < len(line):
+                self.meanwhile(data.draw(st.sampled_from(["read", "settle", "kill"])))
+
+    def write(self, data: bytes) -> None:
         assert self.writer
         self.writer.write(data)
         self.contents[-1].written += data
+
+    def meanwhile(self, what: str) -> None:
+        if what == "kill" and not self.at_risk():
+            self.world.kill()
+        elif what == "read":
+            self.world.read()
+        else:
+            self.world.settle()
 
     # What happens to the file
 
@@ -163,6 +189,16 @@ class Tailing(RuleBasedStateMachine):
     def settle(self) -> None:
         self.world.settle()
 
+    @rule(seconds=st.floats(0.01, 30))
+    def pause(self, seconds: float) -> None:
+        self.world.now += seconds
+
+    @rule()
+    def send_again(self) -> None:
+        """Nothing was lost, only slow: what is in the stream comes twice."""
+        self.world.tail.window.rewind(self.world.now)
+        self.world.send()
+
     @rule()
     def lose_stream(self) -> None:
         self.world.lose_stream()
@@ -191,7 +227,11 @@ class Tailing(RuleBasedStateMachine):
         for generation, content in enumerate(self.contents, 1):
             assert stored.get(generation, []) == content.lines()
         assert len(stored) <= len(self.contents)
+        committed = self.world.sink.committed
+        if committed.cursor.generation == len(self.contents):
+            assert committed.bytes_after_end == self.contents[-1].bytes_after_end()
 
 
-Tailing.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+EXAMPLES = max(100, int(os.environ.get("RUNCAST_TEST_EXPLORE") or 0))
+Tailing.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None)
 TestTailing = Tailing.TestCase
