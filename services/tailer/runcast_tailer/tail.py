@@ -32,8 +32,9 @@ class Tail:
 
     def _take(self, batches: list[Batch], now: float) -> bool:
         for batch in batches:
-            payload = self.sender.encode(batch)
-            self.window.add(Sent(batch.first, batch.after, payload, bool(batch.closed)), now)
+            payload, closes = self.sender.encode(batch), bool(batch.closed)
+            sent = Sent(batch.first, batch.after, payload, closes, batch.bytes_after_end)
+            self.window.add(sent, now)
         return bool(batches)
 
     def unsent(self) -> Iterator[Sent]:

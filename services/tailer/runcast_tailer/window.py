@@ -22,6 +22,7 @@ class Sent:
     after: Cursor
     payload: bytes
     closes: bool = False
+    bytes_after_end: int = 0
     entry: str | None = None
 
 
@@ -115,6 +116,7 @@ def _covers(committed: Committed, message: Sent) -> bool:
     at, after = committed.cursor, message.after
     if at.generation != after.generation:
         return at.generation > after.generation
-    return at.line >= after.line and (
-        not message.closes or committed.closed_reason is not None or at.line > after.line
-    )
+    if at.line != after.line:
+        return at.line > after.line
+    is_closed = not message.closes or committed.closed_reason is not None
+    return is_closed and committed.bytes_after_end >= message.bytes_after_end

@@ -98,6 +98,16 @@ def test_bytes_after_the_sentinel_are_counted_and_not_published(world: World) ->
     assert world.sink.committed.bytes_after_end == 12
 
 
+def test_a_count_of_bytes_after_the_sentinel_that_was_lost_is_sent_again(world: World) -> None:
+    world.write(f"{SENTINEL}\n".encode())
+    world.settle()
+    world.write(b"more")
+    world.read()
+    world.lose_stream()
+    world.settle()
+    assert world.sink.committed.bytes_after_end == 4
+
+
 def test_a_sentinel_without_its_line_end_is_known(world: World) -> None:
     world.write(b"one\n" + SENTINEL.encode())
     world.settle()
