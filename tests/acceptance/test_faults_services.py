@@ -88,7 +88,7 @@ async def _can_write(here: Stage, api: Service) -> bool:
 
 
 async def test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice(here: Stage) -> None:
-    leader = await _leader(here)
+    leader = await leader_of(here)
     [other] = [api for api in here.cluster.apis if api is not leader]
     reader = here.reader()
     async with reading(reader):
@@ -96,14 +96,14 @@ async def test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice(he
         leader.signal(signal.SIGSTOP)
         try:
             _tell(here, 501, 1000)
-            await eventually(lambda: _leads(here, other), "another ingester takes over")
+            await eventually(lambda: is_leading(here, other), "another ingester takes over")
             _tell(here, 1001, 1500)
             await eventually(lambda: _stored(here, 1500), "everything is stored")
         finally:
             leader.signal(signal.SIGCONT)
         _tell(here, 1501, 2000)
         await eventually(lambda: _stored(here, 2000), "everything is stored")
-        await eventually(lambda: _one_leads(here), "one of the two leads")
+        await eventually(lambda: _oneis_leading(here), "one of the two leads")
         here.written = 2000
         await here.is_whole()
 
@@ -119,18 +119,20 @@ def _tell(here: Stage, first: int, last: int) -> None:
         pipeline.execute()
 
 
-async def _leads(here: Stage, api: Service) -> bool:
+async def is_leading(here: Stage, api: Service) -> bool:
+    """Whether this process ingests."""
     return await metric(here.cluster, api, "runcast_ingest_leading") == 1
 
 
-async def _one_leads(here: Stage) -> bool:
-    return [await _leads(here, api) for api in here.cluster.apis].count(True) == 1
+async def _oneis_leading(here: Stage) -> bool:
+    return [await is_leading(here, api) for api in here.cluster.apis].count(True) == 1
 
 
-async def _leader(here: Stage) -> Service:
-    await eventually(lambda: _one_leads(here), "one of the two leads")
+async def leader_of(here: Stage) -> Service:
+    """The process that ingests."""
+    await eventually(lambda: _oneis_leading(here), "one of the two leads")
     for api in here.cluster.apis:
-        if await _leads(here, api):
+        if await is_leading(here, api):
             return api
     raise AssertionError("nobody leads")
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from runcast_server import embedded
 from runcast_server.embedded import valkey
 
 START_SECONDS = 90.0
+CLOCK = Path(__file__).parent / "clock"
+"""What a Python finds here makes its wall clock one that can be set."""
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
@@ -67,6 +70,8 @@ class Service:
     environment: Mapping[str, str]
     log: Path
     port: int
+    clock: Path
+    """Holds the seconds by which its wall clock is off (`clock/sitecustomize.py`)."""
     child: subprocess.Popen[bytes] | None = None
     starts: int = 0
 
@@ -86,10 +91,12 @@ class Service:
     def start(self) -> None:
         """Starts it; returns at once."""
         self.starts += 1
+        if not self.clock.exists():
+            self.set_clock(0.0)
         with self.log.open("ab") as output:
             self.child = subprocess.Popen(
                 self.command,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **self._clock_environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -102,6 +109,15 @@ class Service:
         if not self.is_alive:
             raise RuntimeError(f"{self.name} ended: {self.log.read_text()[-2000:]}")
         return False
+
+    def _clock_environment(self) -> dict[str, str]:
+        places = [str(CLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {"PYTHONPATH": os.pathsep.join(places), "TORTURE_CLOCK": str(self.clock)}
+
+    def set_clock(self, seconds: float) -> None:
+        """From now on, and after a restart, its wall clock is so many seconds off."""
+        with self.clock.open("r+b" if self.clock.exists() else "wb") as file:
+            file.write(struct.pack("d", seconds))
 
     def signal(self, number: signal.Signals) -> None:
         if self.is_alive:
@@ -140,7 +156,12 @@ def service(
     port = free_port()
     command = [sys.executable, *entry, name.partition("-")[0]]
     return Service(
-        name, command, {**environment, "RUNCAST_PORT": str(port)}, root / f"{name}.log", port
+        name,
+        command,
+        {**environment, "RUNCAST_PORT": str(port)},
+        root / f"{name}.log",
+        port,
+        root / f"{name}.clock",
     )
 
 
