@@ -1,7 +1,7 @@
 """The one ASGI app of a process: it checks Host, Origin and sizes, answers probes, passes the rest on.
 
-A request goes to the first service that handles its scope, with the server's own `send`: nothing
-stands between a stream and its socket.
+A request goes to the first service that handles its scope, with the server's own scope and `send`:
+nothing stands between a stream and its socket.
 """
 
 import asyncio

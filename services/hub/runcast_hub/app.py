@@ -1,8 +1,8 @@
 """The hub's ASGI app: a request in, a stream out.
 
-Plain ASGI, outside of any wrapping middleware: a middleware that wraps `send` would make every stepped
-send suspend (see `stepping`). Everything that can be refused is refused before the first byte, with
-problem details; from then on the stream speaks for itself.
+Plain ASGI, outside of any wrapping middleware: a stream writes past `send`, to the outlet that our server
+offers. Everything that can be refused is refused before the first byte, with problem details; from then
+on the stream speaks for itself.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from runcast_server.errors import (
     TooLarge,
     Unavailable,
 )
+from runcast_server.protocol import take_outlet
 
 SLOT_WAIT_SECONDS = 5.0
 RETRY_SECONDS = {
@@ -89,7 +90,7 @@ class App:
         try:
             await subscriber.serve()
         finally:
-            await self._close(subscriber)
+            await self._close(subscriber, send)
 
     # ------------------------------------------------------------------ before the first byte
 
@@ -171,10 +172,11 @@ class App:
             opening.principal,
             opening.filter,
             self._hub.timing,
+            take_outlet(scope),
             cursor=start.cursor,
             max_lag=self._hub.settings.event_channel_buffer if opening.query.skips_lag else None,
         )
-        subscriber.attach(send, receive)
+        subscriber.attach()
         self._hub.add(subscriber)
         try:
             await self._begin(subscriber, opening, start, snapshot)
@@ -184,17 +186,18 @@ class App:
             log.warning("stream.given_up", connection=subscriber.connection_id, error=str(error))
             subscriber.end("shutdown")
         except BaseException:
-            await self._close(subscriber)
+            await self._close(subscriber, send)
             raise
         return subscriber
 
-    async def _close(self, subscriber: Subscriber) -> None:
+    async def _close(self, subscriber: Subscriber, send: Send) -> None:
         """The last words, and everything given back."""
         self._hub.remove(subscriber)
+        subscriber.detach()
         await self._hub.leases.give_back(subscriber.principal.limit_name)
         reason = subscriber.ending or "shutdown"
         await subscriber.say_bye(
-            reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
+            send, reason, random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
         )
 
     async def _begin(

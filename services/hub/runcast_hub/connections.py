@@ -109,7 +109,7 @@ def describe(subscriber: Subscriber, hub_id: str) -> dict[str, Any]:
         "run_id": str(subscriber.filter.run_ids[0]) if only_run else None,
         "subscribe_logs": None if only_run else subscriber.filter.as_parameter(),
         "lag": max(0, subscriber.room.head - subscriber.position),
-        "bytes": subscriber.bytes_sent,
+        "bytes": subscriber.room.bytes_sent(subscriber),
         "age_s": round(time.monotonic() - subscriber.connected_at, 1),
         "hub": hub_id,
     }

@@ -2,7 +2,7 @@
 
 The room is a log with cursors, not a set of queues. It holds the recent frames once (`ring`). Each
 subscriber is a cursor. Those at the end are live: in each tick of the event loop the new blocks are
-joined once per distinct filter and the same bytes handed to every live subscriber of that filter.
+joined once per distinct filter and the same bytes written to every live subscriber of that filter.
 A subscriber whose socket is full leaves the live set and reads on from its cursor by itself (`read`),
 until it meets `delivered` again and rejoins; nothing is queued for it meanwhile.
 
@@ -33,6 +33,7 @@ from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import Unavailable
 from runcast_server.frames import Block
 from runcast_server.history import Position
+from runcast_server.protocol import as_chunk
 
 if TYPE_CHECKING:
     from runcast_hub.source import Source
@@ -57,21 +58,44 @@ class Chunk:
 class Group:
     """The subscribers of one filter: how many there are, and those of them that are live."""
 
-    __slots__ = ("filter", "live", "members")
+    __slots__ = ("filter", "handed_bytes", "live", "members")
 
     def __init__(self, wanted: Filter) -> None:
         self.filter = wanted
         self.members = 0
-        self.live: dict[Subscriber, None] = {}
+        self.live: dict[Subscriber, asyncio.Transport] = {}
+        self.handed_bytes = 0
+        """Counted once for all: to touch each subscriber would cost a delivery a cache miss."""
 
     def deliver(self, data: bytes) -> None:
-        """Hands the same bytes to every live subscriber; those with a full socket leave."""
-        message = {"type": "http.response.body", "body": data, "more_body": True}
-        full = [subscriber for subscriber in self.live if not subscriber.hand(message)]
-        for subscriber in full:
-            self.live.pop(subscriber, None)
-        metrics.DELIVERIES.inc(len(self.live) + len(full))
-        metrics.DELIVERED_BYTES.inc(len(data) * (len(self.live) + len(full)))
+        """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
+        encoded = as_chunk(data)
+        live = list(self.live.items())
+        self.handed_bytes += len(data)
+        for subscriber, transport in live:
+            try:
+                transport.write(encoded)
+            except RuntimeError:
+                subscriber.on_lost()
+        metrics.DELIVERIES.inc(len(live))
+        metrics.DELIVERED_BYTES.inc(len(data) * len(live))
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Makes a subscriber live."""
+        self.live[subscriber] = subscriber.outlet.transport
+        subscriber.bytes_before -= self.handed_bytes
+
+    def part(self, subscriber: Subscriber) -> bool:
+        """Takes a subscriber out of the live ones; whether it was one."""
+        if self.live.pop(subscriber, None) is None:
+            return False
+        subscriber.bytes_before += self.handed_bytes
+        return True
+
+    def bytes_sent(self, subscriber: Subscriber) -> int:
+        """Bytes handed to a subscriber's socket, since its stream began."""
+        alone = subscriber.bytes_before
+        return alone + self.handed_bytes if subscriber in self.live else alone
 
 
 class Room:
@@ -234,15 +258,22 @@ class Room:
 
     def join(self, subscriber: Subscriber) -> None:
         """Makes a subscriber live. Its cursor must be `delivered`."""
-        self._groups[subscriber.filter].live[subscriber] = None
+        self._groups[subscriber.filter].join(subscriber)
 
     def part(self, subscriber: Subscriber) -> bool:
         """Takes a subscriber out of the live set; whether it was in, that is, stands at `delivered`."""
-        live = self._groups[subscriber.filter].live
-        if subscriber not in live:
-            return False
-        del live[subscriber]
-        return True
+        group = self._groups.get(subscriber.filter)
+        return group is not None and group.part(subscriber)
+
+    def is_live(self, subscriber: Subscriber) -> bool:
+        """Whether a subscriber is in the live set."""
+        group = self._groups.get(subscriber.filter)
+        return group is not None and subscriber in group.live
+
+    def bytes_sent(self, subscriber: Subscriber) -> int:
+        """Bytes handed to the subscriber's socket so far."""
+        group = self._groups.get(subscriber.filter)
+        return subscriber.bytes_before if group is None else group.bytes_sent(subscriber)
 
     def _group(self, wanted: Filter) -> Group:
         group = self._groups.get(wanted)
@@ -254,7 +285,7 @@ class Room:
 
     def _abandon(self, subscriber: Subscriber) -> None:
         group = self._groups[subscriber.filter]
-        group.live.pop(subscriber, None)
+        group.part(subscriber)
         group.members -= 1
         if group.members:
             return
@@ -289,16 +320,16 @@ class Room:
 
     def _recent(self, cursor: int, wanted: Filter) -> Chunk:
         key = (cursor, wanted)
-        chunk = self._chunks.get(key)
-        if chunk is None:
+        found = self._chunks.get(key)
+        if found is None:
             blocks = [
                 frames.cut(block, cursor)
                 for block in self._ring.after(cursor, CHUNK_BYTES)
                 if block.last <= self.delivered
             ]
             batch = Fresh(blocks)
-            chunk = self._chunks[key] = Chunk(batch.select(wanted), batch.last)
-        return chunk
+            found = self._chunks[key] = Chunk(batch.select(wanted), batch.last)
+        return found
 
     async def _reach_back(self) -> None:
         """Puts what the Redis stream has before the ring's first block into the ring, once."""

@@ -1,10 +1,10 @@
-"""A subscriber: a cursor, a filter and a `send`.
+"""A subscriber: a cursor, a filter and an outlet.
 
-It is live while its cursor is the room's end: then the room hands it bytes directly (`hand`). When its
-socket is full, the suspended `send` comes to the subscriber's own task, which waits for it, reads on
-from the cursor chunk by chunk, and rejoins. A new or resuming client is the same thing: a subscriber
-that starts behind. All writes, heartbeats and the last words included, go through here, so a frame is
-never cut by another.
+It is live while its cursor is the room's end: then the room writes to its outlet directly. When its
+socket is full it leaves the live set (`on_full`); its own task waits for the socket, reads on from the
+cursor chunk by chunk, and rejoins. A new or resuming client is the same thing: a subscriber that starts
+behind. A frame is never cut by another: all is written whole, by the room while the subscriber is live
+and by its task while it isn't.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import structlog
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
-from runcast_hub.stepping import Suspended, step
 from runcast_hub.wheel import Wheel, jittered
 from runcast_server import frames, history
 from runcast_server.auth import Principal
 from runcast_server.db import CONNECTION_ERRORS, Pool
 from runcast_server.errors import Unavailable
+from runcast_server.protocol import Outlet, as_chunk
 
 WRITE_SECONDS = 60.0
 """How long one chunk may wait for a socket; a laptop that sleeps longer resumes from its cursor."""
@@ -68,11 +67,8 @@ class Subscriber:
     """One open stream. Its methods run in the event loop's thread."""
 
     __slots__ = (
-        "_receive",
-        "_send",
-        "_suspended",
         "_wakeup",
-        "bytes_sent",
+        "bytes_before",
         "connected_at",
         "connection_id",
         "cursor",
@@ -82,6 +78,7 @@ class Subscriber:
         "history_number",
         "is_gone",
         "max_lag",
+        "outlet",
         "pending_filter",
         "principal",
         "room",
@@ -96,6 +93,7 @@ class Subscriber:
         principal: Principal,
         wanted: Filter,
         timing: Timing,
+        outlet: Outlet,
         *,
         cursor: int,
         max_lag: int | None = None,
@@ -105,6 +103,7 @@ class Subscriber:
         self.principal = principal
         self.filter = wanted
         self.timing = timing
+        self.outlet = outlet
         self.cursor = cursor
         self.history_number = room.history_number
         self.max_lag = max_lag
@@ -112,33 +111,25 @@ class Subscriber:
         self.ending: str | None = None
         self.is_gone = False
         self.was_slow = False
-        self.bytes_sent = 0
+        self.bytes_before = 0
         self.connected_at = time.monotonic()
         self.pending_filter: FilterChange | None = None
-        self._send: Send | None = None
-        self._receive: Suspended | None = None
-        self._suspended: Suspended | None = None
         self._wakeup: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------------ called by the room and the hub
 
-    def hand(self, message: dict[str, Any]) -> bool:
-        """Gives a live subscriber its next bytes; False when it stops being live."""
-        assert self._send is not None
-        coroutine = self._send(message)
-        try:
-            # `stepping.step`, written out: this line runs once per delivery.
-            future = coroutine.send(None)  # type: ignore[attr-defined]
-        except StopIteration:
-            self.bytes_sent += len(message["body"])
-            return True
-        except (OSError, RuntimeError):
-            self.is_gone = True
-        else:
-            self._suspended = Suspended(coroutine, future)  # type: ignore[arg-type]
-        self.cursor = self.room.delivered
+    def on_full(self) -> None:
+        """What the transport calls when the socket is full: a live subscriber isn't live any more."""
+        if self.room.part(self):
+            self.cursor = self.room.delivered
+            self._note_slow()
+            self.wake()
+
+    def on_lost(self) -> None:
+        """What the transport calls when the client is gone."""
+        self.is_gone = True
+        self.room.part(self)
         self.wake()
-        return False
 
     def on_time(self) -> None:
         """What the wheel calls: the end of the stream's time, or its heartbeat; and sets the next one."""
@@ -169,11 +160,8 @@ class Subscriber:
 
     def _beat(self) -> None:
         """Sends a live subscriber its heartbeat; one that is being written to needs none."""
-        if self.room.part(self):
-            self.cursor = self.room.delivered
-            body = frames.heartbeat(self.cursor)
-            if self.hand({"type": "http.response.body", "body": body, "more_body": True}):
-                self.room.join(self)
+        if self.room.is_live(self):
+            self._put(frames.heartbeat(self.room.delivered))
 
     def end(self, reason: str) -> None:
         """Asks the stream to end with `bye`; the first reason stands."""
@@ -194,32 +182,18 @@ class Subscriber:
     @property
     def position(self) -> int:
         """The last number handed to the socket, whether live or not."""
-        is_live = self._wakeup is not None and self._suspended is None
-        return max(self.cursor, self.room.delivered) if is_live else self.cursor
+        return self.room.delivered if self.room.is_live(self) else self.cursor
 
     # ------------------------------------------------------------------ the stream's own task
 
-    def attach(self, send: Send, receive: Receive) -> None:
-        """Takes the connection over: from now on a disconnect ends the stream."""
-        self._send = send
-        self._receive = step(receive())
-        if self._receive is None:
-            self.is_gone = True
-            return
-        future = self._receive.future
-        # The future was meant for a task, which would clear this mark; we only listen to it.
-        future._asyncio_future_blocking = False
-        future.add_done_callback(self._hung_up)
-
-    def _hung_up(self, _: asyncio.Future[Any]) -> None:
-        self.is_gone = True
-        self.wake()
+    def attach(self) -> None:
+        """Takes the connection over: from now on its end ends the stream."""
+        self.outlet.stream = self
+        self.is_gone = self.outlet.transport.is_closing()
 
     def detach(self) -> None:
-        """Stops listening for the client's end."""
-        if self._receive is not None:
-            self._receive.close()
-            self._receive = None
+        """Gives the connection back to the server."""
+        self.outlet.stream = None
 
     async def serve(self) -> None:
         """Delivers until the stream ends: `ending` says why, unless the client is gone.
@@ -231,6 +205,9 @@ class Subscriber:
         room.enter(self)
         try:
             while not self.is_gone and self.ending is None:
+                if self.outlet.flow.write_paused:
+                    await self._until_writable()
+                    continue
                 if not self._is_at_end():
                     await self._advance()
                     continue
@@ -242,13 +219,10 @@ class Subscriber:
                     if room.part(self):
                         self.cursor = room.delivered
                     self._wakeup = None
-                if self._suspended is not None:
-                    await self._finish_suspended()
         except Gone:
             self.is_gone = True
         finally:
             room.leave(self)
-            self.detach()
 
     def _is_at_end(self) -> bool:
         """Whether there is nothing to do but to be live."""
@@ -278,13 +252,6 @@ class Subscriber:
             await self._wait_for_room(seq)
         else:
             self.end("complete")
-
-    async def _finish_suspended(self) -> None:
-        """Waits for the socket that was full when the room handed over its last bytes."""
-        self._note_slow()
-        suspended, self._suspended = self._suspended, None
-        if suspended is not None:
-            await self._patiently(suspended)
 
     def _note_slow(self) -> None:
         metrics.SLOW.inc()
@@ -367,35 +334,39 @@ class Subscriber:
         self.cursor = last
 
     async def write(self, data: bytes) -> None:
-        """Sends bytes, waiting for the socket at most `WRITE_SECONDS`. Raises `Gone`."""
-        assert self._send is not None
-        self.bytes_sent += len(data)
-        message = {"type": "http.response.body", "body": data, "more_body": True}
-        try:
-            suspended = step(self._send(message))
-        except (OSError, RuntimeError) as error:
-            raise Gone from error
-        if suspended is not None:
-            await self._patiently(suspended)
+        """Writes bytes, waiting for the socket at most `WRITE_SECONDS`. Raises `Gone`."""
+        if self.outlet.flow.write_paused:
+            await self._until_writable()
+        if self.is_gone:
+            raise Gone
+        self._put(data)
 
-    async def _patiently(self, suspended: Suspended) -> None:
+    def _put(self, data: bytes) -> None:
+        try:
+            self.outlet.transport.write(as_chunk(data))
+        except RuntimeError:
+            self.on_lost()
+        else:
+            self.bytes_before += len(data)
+
+    async def _until_writable(self) -> None:
         metrics.LAGGING.inc()
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                await suspended
-        except (TimeoutError, OSError, RuntimeError) as error:
+                await self.outlet.flow.drain()
+        except TimeoutError as error:
             raise Gone from error
         finally:
             metrics.LAGGING.dec()
 
-    async def say_bye(self, reason: str, retry_ms: int) -> None:
+    async def say_bye(self, send: Send, reason: str, retry_ms: int) -> None:
         """The last words of a stream that ends by our will."""
-        if self._send is None or self.is_gone:
+        if self.is_gone:
             return
         body = b"retry: %d\n" % retry_ms + frames.control("bye", {"reason": reason})
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._send({"type": "http.response.body", "body": body, "more_body": False})
+                await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def gap(project_id: UUID, wanted: Filter, reason: str, first: int, last: int) -> bytes:
