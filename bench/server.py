@@ -7,7 +7,6 @@ benchmark itself to the second, as users' would be elsewhere.
 import contextlib
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -18,13 +17,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import redis
+from bench.machine import (
+    CLIENT_CPU,
+    SERVER_CPU,
+    allow_many_files,
+    cpu_seconds,
+    machine,
+    pin,
+    processor,
+    resident_bytes,
+)
+
+__all__ = ["Load", "Server", "load", "machine", "server"]
 
 START_SECONDS = 60.0
 CLIENT_SOURCE = Path(__file__).with_name("client.c")
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -35,6 +46,8 @@ class Server:
     url: str
     token: str
     redis_url: str
+    stores: list[int] = field(default_factory=list)
+    """Its Postgres and Valkey."""
 
     @property
     def port(self) -> int:
@@ -48,18 +61,17 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Processor time of the server's own process so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        return cpu_seconds([self.pid])
 
     def resident_bytes(self) -> int:
         """Memory of the server's own process."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes([self.pid])
 
 
 @contextlib.contextmanager
 def server(**settings: str) -> Iterator[Server]:
     """`runcast up` in a directory of its own, with its defaults but without a connection limit."""
+    allow_many_files()
     directory = Path(tempfile.mkdtemp(prefix="runcast-bench-"))
     environment = os.environ | {
         "RUNCAST_SSE_MAX_CONNECTIONS_PER_USER": "0",
@@ -85,26 +97,20 @@ def _started(process: "subprocess.Popen[bytes]", directory: Path) -> Server:
         with contextlib.suppress(OSError, ValueError, KeyError, httpx.TransportError):
             found = json.loads((directory / ".runcast/credentials.json").read_text())
             if httpx.get(f"{found['url']}/ready").status_code == 200:
-                started = Server(process.pid, found["url"], found["token"], found["redis_url"])
-                _pin(process.pid, 0)
-                for backing in _embedded(directory):
-                    _pin(backing, 1)
-                os.sched_setaffinity(0, _cpu(1))
+                stores = _stores(directory)
+                started = Server(
+                    process.pid, found["url"], found["token"], found["redis_url"], stores
+                )
+                pin(process.pid, SERVER_CPU)
+                for store in stores:
+                    pin(store, CLIENT_CPU)
+                os.sched_setaffinity(0, processor(CLIENT_CPU))
                 return started
         time.sleep(0.05)
     raise SystemExit((directory / "up.log").read_text())
 
 
-def _cpu(number: int) -> set[int]:
-    return {number % (os.cpu_count() or 1)}
-
-
-def _pin(pid: int, number: int) -> None:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), _cpu(number))
-
-
-def _embedded(directory: Path) -> list[int]:
+def _stores(directory: Path) -> list[int]:
     """The Postgres and Valkey that work in this directory; their later children inherit the pinning."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -125,6 +131,8 @@ class Load:
     frames: int = 0
     bytes: int = 0
     closed: int = 0
+    latency: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Of marked events, in microseconds: p50, p99, p99.9 and the most."""
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def read(self) -> None:
@@ -134,6 +142,7 @@ class Load:
             with self.changed:
                 self.connected, self.closed = report["connected"], report["closed"]
                 self.frames, self.bytes = report["frames"], report["bytes"]
+                self.latency = tuple(report.get("latency", self.latency))
                 self.changed.notify_all()
 
     def until(self, *, connected: int = 0, frames: int = 0, seconds: float = 120.0) -> None:
@@ -145,6 +154,12 @@ class Load:
         if not done:
             raise SystemExit(f"stuck: {self.connected} connected, {self.frames} of {frames} frames")
 
+    def forget_latency(self) -> None:
+        """Begins the figures of latency anew."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("r")
+        self.process.stdin.flush()
+
     def settle(self) -> None:
         """Waits until nothing more arrives."""
         before = -1
@@ -153,21 +168,41 @@ class Load:
             time.sleep(0.5)
 
 
+class Target(Protocol):
+    """What the load client connects to: a port of this machine, and who it says that it is ("-": nobody)."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def token(self) -> str: ...
+
+
 @contextlib.contextmanager
 def load(
-    one: Server,
+    one: Target,
     connections: int,
     paths: Sequence[str],
     *,
     settles: bool = True,
     stalls: bool = False,
+    marked: bool = False,
+    interval_ms: int = 50,
+    more_ports: Sequence[int] = (),
 ) -> Iterator[Load]:
-    """`connections` streams, taking `paths` in turn; all open and silent when this yields, unless
-    `settles` is false: then they have just begun to connect. With `stalls` they read nothing."""
-    binary = _client()
-    flags = ["-s"] if stalls else []
-    command = [binary, *flags, "127.0.0.1", str(one.port), str(connections), one.token, *paths]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """`connections` streams, taking ports and `paths` in turn; all open and silent when this yields,
+    unless `settles` is false: then they have just begun to connect. With `stalls` they read nothing;
+    with `marked` the frames that count are the marked events, and their latency is known."""
+    flags = ["-i", str(interval_ms), *(["-s"] if stalls else []), *(["-m"] if marked else [])]
+    binary = compiled(CLIENT_SOURCE)
+    ports = ",".join(map(str, [one.port, *more_ports]))
+    command = [binary, *flags, "127.0.0.1", ports, str(connections), one.token, *paths]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, processor(CLIENT_CPU)),
+    )
     started = Load(process)
     reader = threading.Thread(target=started.read, daemon=True)
     reader.start()
@@ -183,24 +218,12 @@ def load(
         reader.join(5)
 
 
-def _client() -> str:
-    binary = Path(tempfile.gettempdir()) / f"runcast-client-{CLIENT_SOURCE.stat().st_mtime_ns}"
+def compiled(source: Path) -> str:
+    """A C program of ours, built when its source is newer than what was built before."""
+    binary = Path(tempfile.gettempdir()) / f"runcast-{source.stem}-{source.stat().st_mtime_ns}"
     if not binary.exists():
-        command = ["cc", "-O3", "-march=native", "-o", str(binary), str(CLIENT_SOURCE)]
+        building = binary.with_suffix(f".{os.getpid()}")
+        command = ["cc", "-O3", "-march=native", "-o", str(building), str(source)]
         subprocess.run(command, check=True)
+        building.replace(binary)
     return str(binary)
-
-
-def machine() -> str:
-    """What the figures were taken on."""
-    model = "unknown processor"
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return (
-        f"{os.cpu_count()} x {model}, {gigabytes:.0f} GiB, Linux {platform.release()}, "
-        f"Python {platform.python_version()}"
-    )
