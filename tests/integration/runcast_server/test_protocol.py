@@ -1,4 +1,4 @@
-"""What a client may send before it has asked for anything."""
+"""What a client may send before it has asked for anything; and what a stream hears of its connection."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.integration.rest import until
 
 from runcast_server import heads
-from runcast_server.protocol import Protocol
+from runcast_server.protocol import Outlet, Protocol, as_chunk, take_outlet
 
 pytestmark = pytest.mark.anyio
 
 
-async def application(scope: object, receive: object, send: object) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
-    await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 @contextlib.asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    config = uvicorn.Config(application, port=0, http=Protocol, log_config=None, lifespan="off")
+async def connected(
+    served: ASGIApp = application,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    config = uvicorn.Config(served, port=0, http=Protocol, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     await until(lambda: server.started)
@@ -63,3 +66,55 @@ async def test_who_asks_for_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -
     async with connected() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost:")
         assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+class Streaming:
+    """An application with one stream, which writes to its outlet and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.outlet: Outlet | None = None
+        self.full = 0
+        self.lost = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.outlet = take_outlet(scope)
+        self.outlet.stream = self
+        await self.lost.wait()
+
+    def on_full(self) -> None:
+        self.full += 1
+
+    def on_lost(self) -> None:
+        self.lost.set()
+
+
+async def test_a_stream_writes_chunks_to_its_outlet() -> None:
+    streaming = Streaming()
+    async with connected(streaming) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"transfer-encoding: chunked" in await reader.readuntil(b"\r\n\r\n")
+        assert streaming.outlet is not None
+        streaming.outlet.transport.write(as_chunk(b"x" * 20))
+        assert await reader.readexactly(26) == b"14\r\n" + b"x" * 20 + b"\r\n"
+        assert streaming.full == 0
+
+
+async def test_a_stream_hears_that_its_socket_is_full_and_that_its_client_is_gone() -> None:
+    streaming = Streaming()
+    async with connected(streaming) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: streaming.outlet is not None)
+        outlet = streaming.outlet
+        assert outlet is not None
+        while not streaming.full:
+            outlet.transport.write(as_chunk(b"x" * 60_000))
+            await asyncio.sleep(0)
+        assert outlet.flow.write_paused
+        drained = asyncio.create_task(outlet.flow.drain())
+        while not drained.done():
+            await reader.read(1 << 20)
+        assert not outlet.flow.write_paused
+        writer.transport.abort()
+        await asyncio.wait_for(streaming.lost.wait(), 10)
+        assert outlet.transport.is_closing()
