@@ -19,7 +19,7 @@ def run(name: str, settings: ServerSettings, say: Callable[[str], None]) -> None
     """Serve until a signal. Raises StartError or BackingServiceError with a message for a person."""
     build = process.builders([name])
     with (
-        contextlib.closing(process.listen(settings.process)) as listener,
+        contextlib.closing(process.listen_for(settings)) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(name, settings, build, listener, say))

@@ -36,9 +36,11 @@ GROUP = "runcast.services"
 BACKLOG = 4096
 # What the kernel may hold for one connection: without it, 4 MB of events for each stalled client.
 SEND_BUFFER_BYTES = 128 * 1024
-# How long a peer may leave bytes unacknowledged: one that stalled or vanished is then gone, and what the
-# kernel holds for it. The accepted sockets inherit it.
-UNACKNOWLEDGED_MS = 90_000
+# For how many heartbeats a peer may leave bytes unacknowledged or take none, and for how many seconds at
+# least: one that stalled or vanished is then gone, with its stream's lease and what the kernel held for it.
+# The accepted sockets inherit it.
+SILENT_HEARTBEATS = 3
+SILENT_SECONDS = 10.0
 # Longer than gateways keep idle connections to us (Caddy: 2 min), so that they end them, not we.
 KEEP_ALIVE_SECONDS = 150
 SAME_SIGNAL_SECONDS = 0.5
@@ -50,9 +52,10 @@ class StartError(ExplainedError):
     """The process can't start. The message says why, and what to do."""
 
 
-def listen(settings: ProcessSettings) -> socket.socket:
+def listen(settings: ProcessSettings, *, heartbeat_seconds: float = 30.0) -> socket.socket:
     """A listening socket on the settings' address. Raises StartError where it's taken."""
     host, port = settings.host, settings.port
+    silent_seconds = max(SILENT_SECONDS, SILENT_HEARTBEATS * heartbeat_seconds)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -62,7 +65,8 @@ def listen(settings: ProcessSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+        silent_ms = int(silent_seconds * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_ms)
     try:
         listener.bind(address)
         listener.listen(BACKLOG)
@@ -74,6 +78,11 @@ def listen(settings: ProcessSettings) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def listen_for(settings: ServerSettings) -> socket.socket:
+    """The listening socket of a process with these settings. Raises StartError."""
+    return listen(settings.process, heartbeat_seconds=settings.hub.sse_heartbeat_interval_s)
 
 
 def url_of(settings: ProcessSettings, listener: socket.socket) -> str:

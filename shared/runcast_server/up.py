@@ -47,7 +47,7 @@ def up(settings: ServerSettings, say: Say) -> None:
     """
     with (
         datadir.locked(settings.process.data),
-        contextlib.closing(process.listen(settings.process)) as listener,
+        contextlib.closing(process.listen_for(settings)) as listener,
         _interrupted_by_sigterm(),
         _servers(settings) as (postgres, valkey),
     ):
