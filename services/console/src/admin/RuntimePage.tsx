@@ -13,6 +13,7 @@ import { Ago } from "../design/Time";
 import { cx } from "../design/classes";
 import { count, fullTime, shortId } from "../design/format";
 import { client } from "../session/session";
+import { useReportedConnection } from "../shell/ConnectionState";
 import { Table, type TableColumn } from "../design/Table";
 import type { RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
 import { POLL_MS, useAdminStream } from "./useAdminStream";
@@ -32,7 +33,9 @@ export interface EventFilter {
 export function RuntimePage() {
   useTitle("Runtime");
   const queries = useQueryClient();
-  const isLive = useAdminStream();
+  const stream = useAdminStream();
+  useReportedConnection(stream);
+  const isLive = stream.state?.status === "live";
   const refetchInterval = isLive ? false : POLL_MS;
   const status = useQuery({
     queryKey: ["runtime", "status"],

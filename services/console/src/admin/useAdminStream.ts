@@ -1,61 +1,103 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { Backoff, SseParser } from "@runcast/client";
-import { useEffect, useState } from "react";
+import { Backoff, type ConnectionState, SseParser } from "@runcast/client";
+import { useEffect, useRef, useState } from "react";
 import { client } from "../session/session";
+import type { ShownConnection } from "../shell/ConnectionState";
 
 /** At most so often what is shown is read anew, however fast events come. */
 const READ_MS = 1_000;
 export const POLL_MS = 12_000;
 
-/** Follows `/admin/stream`; true while it is open. What its events concern is read anew. */
-export function useAdminStream(): boolean {
+/** Follows `/admin/stream`, and says how that goes. What its events concern is read anew. */
+export function useAdminStream(): ShownConnection {
   const queries = useQueryClient();
-  const [isLive, setLive] = useState(false);
+  const [state, setState] = useState<ConnectionState>({ status: "connecting" });
+  const stream = useRef<AdminStream | null>(null);
   useEffect(() => {
-    const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const onFrame = (): void => {
-      setLive(true);
+    const opened = new AdminStream(setState, () => {
       timer ??= setTimeout(() => {
         timer = undefined;
         void queries.invalidateQueries({ queryKey: ["runtime"] });
       }, READ_MS);
-    };
-    void follow(onFrame, () => setLive(false), abort.signal);
+    });
+    stream.current = opened;
     return () => {
-      abort.abort();
+      opened.close();
       clearTimeout(timer);
     };
   }, [queries]);
-  return isLive;
+  const [retryNow] = useState(() => () => stream.current?.retryNow());
+  return { state, retryNow };
 }
 
-async function follow(onFrame: () => void, onLost: () => void, signal: AbortSignal): Promise<void> {
-  const backoff = new Backoff();
-  while (!signal.aborted) {
-    try {
-      await readStream(() => {
-        backoff.reset();
-        onFrame();
-      }, signal);
-    } catch {
-      // It is lost, refused or not there; polling goes on meanwhile.
-    }
-    if (signal.aborted) return;
-    onLost();
-    await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+class AdminStream {
+  readonly #abort = new AbortController();
+  readonly #backoff = new Backoff();
+  #wake: (() => void) | null = null;
+  #isLive = false;
+
+  constructor(
+    private readonly onState: (state: ConnectionState) => void,
+    private readonly onFrame: () => void,
+  ) {
+    void this.#follow();
   }
-}
 
-async function readStream(onFrame: () => void, signal: AbortSignal): Promise<void> {
-  const headers = { Accept: "text/event-stream" };
-  const response = await client.http.send("GET", "/admin/stream", { headers, signal });
-  const reader = response.body?.getReader();
-  const decoder = new TextDecoder();
-  const parser = new SseParser({ onFrame });
-  for (;;) {
-    const chunk = await reader?.read();
-    if (!chunk || chunk.done) return;
-    parser.feed(decoder.decode(chunk.value, { stream: true }));
+  retryNow(): void {
+    this.#wake?.();
+  }
+
+  close(): void {
+    this.#abort.abort();
+    this.#wake?.();
+  }
+
+  async #follow(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      let reason = "the server ended the stream";
+      try {
+        await this.#read();
+      } catch (error) {
+        reason = (error as Error).message;
+      }
+      this.#isLive = false;
+      if (!this.#abort.signal.aborted) await this.#pause(reason);
+    }
+  }
+
+  async #read(): Promise<void> {
+    const headers = { Accept: "text/event-stream" };
+    const { signal } = this.#abort;
+    const response = await client.http.send("GET", "/admin/stream", { headers, signal });
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    const parser = new SseParser({ onFrame: () => this.#frame() });
+    for (;;) {
+      const chunk = await reader?.read();
+      if (!chunk || chunk.done) return;
+      parser.feed(decoder.decode(chunk.value, { stream: true }));
+    }
+  }
+
+  #frame(): void {
+    this.#backoff.reset();
+    if (!this.#isLive) this.onState({ status: "live", connectionId: "" });
+    this.#isLive = true;
+    this.onFrame();
+  }
+
+  async #pause(reason: string): Promise<void> {
+    const wait = this.#backoff.next();
+    const { attempt } = this.#backoff;
+    this.onState({ status: "reconnecting", attempt, retryAt: Date.now() + wait, reason });
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, wait);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
   }
 }

@@ -2,7 +2,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import type { Run, RunStatus } from "@runcast/client";
 import { FlaskConical, ListTree, Play, Search } from "lucide-react";
-import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Input, Select } from "../design/Field";
@@ -19,6 +19,7 @@ import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
+import { useSettled } from "./useSettled";
 import { type RunPages, useRunPages } from "./useRunPages";
 
 const STATUSES: RunStatus[] = [
@@ -30,6 +31,12 @@ const STATUSES: RunStatus[] = [
   "cancelled",
 ];
 
+/** Keys that follow each other faster than this are one search. */
+const TYPING_MS = 150;
+
+const totalText = (total: number, isFiltered: boolean): string =>
+  `${count(total)} ${total === 1 ? "run" : "runs"}${isFiltered ? (total === 1 ? " matches" : " match") : ""}`;
+
 export function ProjectRunsPage() {
   const project = useProject();
   useTitle(project.name);
@@ -38,11 +45,12 @@ export function ProjectRunsPage() {
   const search: { status?: RunStatus; q?: string } = useSearch({ strict: false });
   const [starting, setStarting] = useState(false);
   const [busy, setBusy] = useState(false);
-  const pages = useRunPages(search.status);
   // What is typed is held here: the address follows it, but may be a keystroke late.
   const [typed, setTyped] = useState(search.q ?? "");
-  const text = useDeferredValue(typed);
-  const runs = useMemo(() => matching(pages.runs, text), [pages.runs, text]);
+  const text = useSettled(typed.trim(), TYPING_MS);
+  const pages = useRunPages({ status: search.status, q: text });
+  const { runs } = pages;
+  const isFiltered = text !== "" || search.status !== undefined;
 
   const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
     void navigate({ to: ".", search: { ...search, ...change }, replace: true });
@@ -69,7 +77,7 @@ export function ProjectRunsPage() {
         title={project.name}
         below={
           <p className="text-sm text-muted">
-            {pages.total === null ? " " : `${count(pages.total)} ${pages.total === 1 ? "run" : "runs"}`}
+            {pages.total === null ? " " : totalText(pages.total, isFiltered)}
           </p>
         }
         actions={
@@ -113,7 +121,7 @@ export function ProjectRunsPage() {
           ))}
         </Select>
       </div>
-      <RunTable pages={pages} runs={runs} isFiltered={text !== "" || search.status !== undefined} onOpen={open} onStart={() => setStarting(true)} />
+      <RunTable pages={pages} runs={runs} isFiltered={isFiltered} onOpen={open} onStart={() => setStarting(true)} />
       <NewRun open={starting} onClose={() => setStarting(false)} onStarted={open} />
     </div>
   );
@@ -171,7 +179,7 @@ function RunTable({
   ]);
 
   if (pages.error && pages.runs.length === 0) return <Failure error={pages.error} onRetry={pages.retry} />;
-  if (pages.isPending) return <Rows count={8} className="h-11" />;
+  if (pages.isPending && runs.length === 0) return <Rows count={8} className="h-11" />;
   if (runs.length === 0) {
     return isFiltered ? (
       <Empty icon={<ListTree />} title="No run matches">
@@ -260,14 +268,4 @@ function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () 
       </span>
     </Link>
   );
-}
-
-function matching(runs: readonly Run[], text: string): readonly Run[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return runs;
-  return runs.filter((run) => {
-    const { id, key, name, agent_name, agent_type, current_step } = run;
-    const all = [id, key, name, agent_name, agent_type, current_step].join(" ").toLowerCase();
-    return words.every((word) => all.includes(word));
-  });
 }

@@ -3,7 +3,8 @@ import { type ReactNode, createContext, useContext, useState } from "react";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { SignIn } from "./SignIn";
-import { type Me, redeemCode, whoAmI } from "./session";
+import { SessionEnded } from "./SessionEnded";
+import { type Me, hasLeft, redeemCode, resumeSession, whoAmI } from "./session";
 
 const SessionContext = createContext<Me | null>(null);
 
@@ -29,10 +30,19 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     retry: (failures) => failures < 20,
     retryDelay: 1_500,
   });
-  if (session.data === null) {
-    return <SignIn refused={refused} onDone={() => void queries.invalidateQueries({ queryKey: SESSION })} />;
+  const me = session.data;
+  const [last, setLast] = useState<Me | null>(null);
+  if (me && me !== last) setLast(me);
+  const signedIn = (): void => {
+    resumeSession();
+    // What was refused meanwhile is asked for anew.
+    void queries.invalidateQueries();
+  };
+
+  if (me === null && (last === null || hasLeft())) {
+    return <SignIn refused={refused} onDone={signedIn} />;
   }
-  if (session.error && !session.data) {
+  if (session.error && !me && !last) {
     return (
       <main className="flex h-full items-center justify-center">
         <Failure error={session.error} />
@@ -40,6 +50,13 @@ export function SessionProvider({ children }: { children: ReactNode }) {
       </main>
     );
   }
-  if (!session.data) return <div aria-busy className="h-full bg-ground" />;
-  return <SessionContext.Provider value={session.data}>{children}</SessionContext.Provider>;
+  const shown = me ?? last;
+  if (!shown) return <div aria-busy className="h-full bg-ground" />;
+  return (
+    // Somebody else who signs in gets pages of their own; the same person finds everything as it was.
+    <SessionContext.Provider key={shown.id} value={shown}>
+      {children}
+      {!me && <SessionEnded last={shown} onDone={signedIn} />}
+    </SessionContext.Provider>
+  );
 }

@@ -14,9 +14,17 @@ import {
   whoAmI,
 } from "./session";
 
-/** By password, by the one-time link that the server printed, or with an API key. */
 export function SignIn({ refused, onDone }: { refused: string | null; onDone: () => void }) {
   useTitle("Sign in");
+  return (
+    <Door title="Sign in to Runcast">
+      <SignInForm refused={refused} onDone={onDone} />
+    </Door>
+  );
+}
+
+/** By password, by the one-time link that the server printed, with an API key, or somewhere else. */
+export function SignInForm({ refused, onDone }: { refused: string | null; onDone: () => void }) {
   const [error, setError] = useState(refused);
   const [busy, setBusy] = useState(false);
   const [withKey, setWithKey] = useState(false);
@@ -49,7 +57,7 @@ export function SignIn({ refused, onDone }: { refused: string | null; onDone: ()
   };
 
   return (
-    <Door title="Sign in to Runcast">
+    <div className="flex flex-col gap-5">
       <form onSubmit={submit} className="flex flex-col gap-4">
         {withKey ? (
           <Field label="API key" hint="Kept in this tab only. `runcast token` prints the local one.">
@@ -90,7 +98,7 @@ export function SignIn({ refused, onDone }: { refused: string | null; onDone: ()
       </form>
       {methods.data?.oidc && (
         <a
-          href={`/auth/oidc/login?${new URLSearchParams({ return_to: location.pathname }).toString()}`}
+          href={`/auth/oidc/login?${new URLSearchParams({ return_to: location.pathname + location.search + location.hash }).toString()}`}
           className="inline-flex h-8 items-center justify-center rounded-md border border-edge text-sm font-medium hover:bg-hover"
         >
           Sign in with {new URL(methods.data.oidc).host}
@@ -100,7 +108,7 @@ export function SignIn({ refused, onDone }: { refused: string | null; onDone: ()
         On your own machine, <code className="font-mono">runcast up</code> prints a link that signs you
         in.
       </p>
-    </Door>
+    </div>
   );
 }
 

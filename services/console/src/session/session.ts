@@ -92,7 +92,17 @@ export async function redeemCode(): Promise<void> {
   await client.http.send("POST", "/auth/login-link", { body });
 }
 
+let left = false;
+
+/** Whether nobody is signed in because somebody signed out, and not because a session ran out. */
+export const hasLeft = (): boolean => left;
+
+export function resumeSession(): void {
+  left = false;
+}
+
 export async function signOut(): Promise<void> {
   if (token === null) await client.http.send("POST", "/auth/logout");
+  left = true;
   setToken(null);
 }

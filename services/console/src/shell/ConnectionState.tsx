@@ -1,25 +1,26 @@
 import type { ConnectionState } from "@runcast/client";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ProjectEvents, useMaybeProjectEvents } from "@runcast/react";
-import { type ReactNode, createContext, useContext, useEffect, useState } from "react";
+import { type ReactNode, createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Dot, type Tone } from "../design/Badge";
 import { useLocalNow } from "../design/Time";
 import { SESSION } from "../session/SessionProvider";
+import { type Me, client } from "../session/session";
 
-interface Shown {
+export interface ShownConnection {
   state: ConnectionState | null;
   retryNow: () => void;
 }
 
 /** Streams that ended because what they showed did. */
 const OVER: ReadonlySet<string> = new Set(["complete", "deleted"]);
-const NOTHING: Shown = { state: null, retryNow: () => undefined };
-const StateContext = createContext<Shown>(NOTHING);
-const ReportContext = createContext<(shown: Shown) => void>(() => undefined);
+const NOTHING: ShownConnection = { state: null, retryNow: () => undefined };
+const StateContext = createContext<ShownConnection>(NOTHING);
+const ReportContext = createContext<(shown: ShownConnection) => void>(() => undefined);
 
 /** Lets the frame of the page show the state of a connection that is opened inside it. */
 export function ConnectionStates({ children }: { children: ReactNode }) {
-  const [shown, setShown] = useState<Shown>(NOTHING);
+  const [shown, setShown] = useState<ShownConnection>(NOTHING);
   return (
     <ReportContext.Provider value={setShown}>
       <StateContext.Provider value={shown}>{children}</StateContext.Provider>
@@ -34,9 +35,17 @@ export function ReportConnection() {
 }
 
 function Report({ events }: { events: ProjectEvents | null }) {
-  const report = useContext(ReportContext);
   const state = events?.state ?? null;
   const retryNow = events?.retryNow;
+  useReportedConnection(useMemo(() => (retryNow ? { state, retryNow } : null), [state, retryNow]));
+  return null;
+}
+
+/** Shows this connection in the frame while the page is open. */
+export function useReportedConnection(shown: ShownConnection | null): void {
+  const report = useContext(ReportContext);
+  const state = shown?.state ?? null;
+  const retryNow = shown?.retryNow;
   useEffect(() => {
     report(retryNow ? { state, retryNow } : NOTHING);
   }, [report, state, retryNow]);
@@ -47,22 +56,42 @@ function Report({ events }: { events: ProjectEvents | null }) {
   useEffect(() => {
     if (isRefused) void queries.invalidateQueries({ queryKey: SESSION });
   }, [isRefused, queries]);
-  return null;
+  const { data: me } = useQuery<Me | null>({ queryKey: SESSION, enabled: false });
+  const refused = useRef<Me | null | undefined>(null);
+  useEffect(() => {
+    if (!isRefused) refused.current = me;
+    else if (me && me !== refused.current) retryNow?.();
+  }, [isRefused, me, retryNow]);
 }
 
 export function ConnectionBadge() {
   const { state, retryNow } = useContext(StateContext);
-  if (!state) return null;
   return (
     <div className="flex h-7 items-center gap-2 text-xs" data-testid="connection" role="status">
-      <Words state={state} />
-      {state.status === "reconnecting" && (
+      {state ? <Words state={state} /> : <Reachability />}
+      {state?.status === "reconnecting" && (
         <button type="button" onClick={retryNow} className="font-medium text-accent hover:underline">
           Try now
         </button>
       )}
     </div>
   );
+}
+
+const LOOK_MS = 15_000;
+const LOOK_AGAIN_MS = 3_000;
+
+/** On a page without a stream: whether the server answers. */
+function Reachability() {
+  const health = useQuery({
+    queryKey: ["health"],
+    queryFn: async () => (await client.http.send("GET", "/health")).ok,
+    refetchInterval: ({ state }) => (state.status === "error" ? LOOK_AGAIN_MS : LOOK_MS),
+    retry: false,
+  });
+  if (health.isError) return <Mark tone="bad" text="Offline: trying again" />;
+  if (health.isPending) return <Mark tone="idle" text="Connecting…" />;
+  return <Mark tone="ok" text="Online" />;
 }
 
 function Words({ state }: { state: ConnectionState }) {

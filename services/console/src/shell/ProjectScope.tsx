@@ -1,5 +1,6 @@
-import { ProjectEventsProvider } from "@runcast/react";
+import { ProjectEventsProvider, useProjectEvents } from "@runcast/react";
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import type { Project, Run } from "@runcast/client";
 import { type ReactNode, createContext, useContext, useEffect } from "react";
 import { Failure } from "../design/Failure";
@@ -39,6 +40,25 @@ export function RunScope({ run, children }: { run: Run; children: ReactNode }) {
   );
 }
 
+/** Says above a page that what it shows has come to an end; what is loaded stays. */
+function Ended() {
+  const { state } = useProjectEvents();
+  if (state.status !== "closed") return null;
+  const isDeleted = state.reason === "deleted" || state.problem?.status === 404;
+  if (!isDeleted && state.reason !== "revoked" && state.problem?.status !== 403) return null;
+  return (
+    <div role="alert" className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b bg-bad-soft px-4 py-2 text-sm text-bad sm:px-6">
+      <span className="font-medium">
+        {isDeleted ? "This project was deleted." : "You may no longer see this project."}
+      </span>
+      <span>What is shown here is how it was.</span>
+      <Link to="/projects" className="ml-auto font-medium underline">
+        All projects
+      </Link>
+    </div>
+  );
+}
+
 /** Reads a project and keeps what is inside live. */
 export function ProjectScope({ project: ref, children }: { project: string; children: ReactNode }) {
   const me = useMe();
@@ -56,7 +76,10 @@ export function ProjectScope({ project: ref, children }: { project: string; chil
       <ProjectContext.Provider value={project.data}>
         <ProjectEventsProvider projectId={project.data.id} client={client} identity={me.id}>
           <ReportConnection />
-          {children}
+          <div className="flex h-full flex-col">
+            <Ended />
+            <div className="min-h-0 flex-1 overflow-y-auto">{children}</div>
+          </div>
         </ProjectEventsProvider>
       </ProjectContext.Provider>
     );

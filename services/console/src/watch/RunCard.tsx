@@ -1,7 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Run } from "@runcast/client";
-import { memo, useCallback, useEffect, useSyncExternalStore } from "react";
+import {
+  type RefObject,
+  memo,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { Dot } from "../design/Badge";
 import { LivenessBadge, StatusBadge, toneOf } from "../design/Status";
 import { Lasting } from "../design/Time";
@@ -16,15 +24,20 @@ import type { Latest, LatestLines } from "./latest";
 interface RunCardProps {
   run: Run;
   latest: LatestLines;
+  /** Whether its lines come by themselves; else the newest is read when there are more. */
+  isLive: boolean;
   isChosen: boolean;
   onChoose: (run: Run, isChosen: boolean) => void;
 }
 
 /** One run at a glance. Its size never changes, whatever happens in it. */
-export const RunCard = memo(function RunCard({ run, latest, isChosen, onChoose }: RunCardProps) {
-  const line = useLatest(run, latest);
+export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, onChoose }: RunCardProps) {
+  const card = useRef<HTMLLIElement>(null);
+  const isVisible = useIsVisible(card);
+  const line = useLatest(run, latest, { isLive, isVisible });
   return (
     <li
+      ref={card}
       className={cx(
         "relative flex h-36 flex-col rounded-lg border bg-surface shadow-card transition-colors [contain-intrinsic-size:auto_144px] [content-visibility:auto] hover:border-edge",
         isChosen && "border-accent",
@@ -88,24 +101,44 @@ export const RunCard = memo(function RunCard({ run, latest, isChosen, onChoose }
   );
 });
 
-function useLatest(run: Run, latest: LatestLines): Latest | null {
+function useLatest(
+  run: Run,
+  latest: LatestLines,
+  { isLive, isVisible }: { isLive: boolean; isVisible: boolean },
+): Latest | null {
   const subscribe = useCallback(
     (listener: () => void) => latest.subscribe(run.id, listener),
     [latest, run.id],
   );
   const line = useSyncExternalStore(subscribe, () => latest.get(run.id));
   // A run that was under way before the page opened has a newest line already.
-  const first = useQuery({
-    queryKey: ["newest line", run.id],
+  const known = line?.lineNumber ?? 0;
+  const read = useQuery({
+    queryKey: ["newest line", run.id, isLive ? "first" : run.last_line_number],
     queryFn: async () => (await client.logs(run.id, { tail: 1 })).data.logs[0] ?? null,
-    enabled: line === null && run.last_line_number > 0,
+    enabled: isVisible && (isLive ? known === 0 : true) && run.last_line_number > known,
     staleTime: Infinity,
   });
-  const entry = first.data;
+  const entry = read.data;
   useEffect(() => {
     if (!entry) return;
     const { line_number: lineNumber, message, level } = entry;
     latest.put(run.id, { lineNumber, text: withoutEscapes(message).slice(0, 200), level: level ?? null });
   }, [entry, latest, run.id]);
   return line;
+}
+
+/** Whether it is on the screen, or nearly. */
+function useIsVisible(element: RefObject<HTMLElement | null>): boolean {
+  const [isVisible, setVisible] = useState(false);
+  useEffect(() => {
+    if (!element.current) return undefined;
+    const observer = new IntersectionObserver(
+      ([entry]) => setVisible(entry?.isIntersecting ?? false),
+      { rootMargin: "200px" },
+    );
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, [element]);
+  return isVisible;
 }

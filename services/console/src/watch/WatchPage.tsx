@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import type { Project, Run } from "@runcast/client";
+import { type Project, type Run, isActive } from "@runcast/client";
 import { ProjectEventsProvider, useActiveRuns, useProjectEvents } from "@runcast/react";
 import { Radio } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
@@ -13,7 +13,7 @@ import { Card, Empty, Rows } from "../design/Surface";
 import { count } from "../design/format";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
-import { ReportConnection } from "../shell/ConnectionState";
+import { type ShownConnection, useReportedConnection } from "../shell/ConnectionState";
 import { useShortcuts } from "../shell/shortcuts";
 import { MergedLines } from "./MergedLines";
 import { MergedStream } from "./MergedStream";
@@ -21,11 +21,13 @@ import { RunCard } from "./RunCard";
 import { LatestLines } from "./latest";
 
 /**
- * A person may hold five streams at once, over all browsers; so many projects are followed live
- * from here, those with the most runs under way, and the others are read anew every few seconds.
+ * A person may hold five streams at once, over all browsers, and a browser six connections to a host:
+ * so many projects are followed live from here, those that are on the screen before others, and the
+ * rest are read anew every few seconds.
  */
-const LIVE_PROJECTS = 3;
+const LIVE_PROJECTS = 4;
 const POLL_MS = 5_000;
+const MOST_RUNS = 1_000;
 
 export function WatchPage() {
   useTitle("Watch");
@@ -36,8 +38,8 @@ export function WatchPage() {
   const [merged] = useState(() => new MergedLines());
   const [chosen, setChosen] = useState<ReadonlyMap<string, Run>>(new Map());
   const projects = useQuery({
-    queryKey: ["projects"],
-    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
+    queryKey: ["projects", "all"],
+    queryFn: async () => (await client.projects({ limit: 1000 })).data.projects,
     refetchInterval: 30_000,
   });
   const wanted = useMemo(
@@ -45,14 +47,22 @@ export function WatchPage() {
     [projects.data, search.project],
   );
   const hasOthers = wanted.length > LIVE_PROJECTS;
-  const running = useQuery({
-    queryKey: ["watch", "running"],
-    queryFn: async () => (await client.runs({ status: "running", limit: 1000 })).data.runs,
+  const active = useQuery({
+    queryKey: ["watch", "active"],
+    queryFn: async () => {
+      const query = { status: ["running", "awaiting_feedback"] as const, limit: MOST_RUNS };
+      const { runs, total } = (await client.runs(query)).data;
+      return { runs: runs.filter(isActive), unread: Math.max(0, (total ?? 0) - runs.length) };
+    },
     enabled: hasOthers,
     refetchInterval: POLL_MS,
   });
-  const live = useLiveProjects(wanted, running.data);
-  const others = wanted.filter(({ id }) => !live.some((project) => project.id === id));
+  const [onScreen, setOnScreen] = useState<ReadonlySet<string>>(new Set());
+  const live = useLiveProjects(wanted, active.data?.runs, onScreen);
+  const runsOf = (project: Project): readonly Run[] =>
+    active.data?.runs.filter((run) => run.project_id === project.id) ?? NONE;
+  const report = useReportOf(live);
+  const seen = useOnScreen(setOnScreen);
 
   const choose = (run: Run, isChosen: boolean): void => {
     const next = new Map(chosen);
@@ -105,30 +115,28 @@ export function WatchPage() {
           )}
           {projects.isPending && <Rows count={2} className="h-36" />}
           {projects.data && wanted.length === 0 && <NoProjects />}
-          {live.map((project, index) => (
-            <ProjectEventsProvider key={project.id} projectId={project.id} client={client} identity={me.id}>
-              {index === 0 && <ReportConnection />}
-              <LiveProject
-                project={project}
-                isOnly={wanted.length === 1}
-                latest={latest}
-                merged={merged}
-                chosen={chosen}
-                onChoose={choose}
-              />
-            </ProjectEventsProvider>
-          ))}
-          {others.map((project) => (
-            <Runs
-              key={project.id}
-              project={project}
-              runs={running.data?.filter((run) => run.project_id === project.id) ?? []}
-              isLive={false}
-              latest={latest}
-              chosen={chosen}
-              onChoose={choose}
-            />
-          ))}
+          {wanted.map((project) => {
+            const isStreamed = live.has(project.id);
+            const polled = runsOf(project);
+            if (!isStreamed && polled.length === 0) return null;
+            const props = { project, latest, chosen, onChoose: choose };
+            return (
+              <section key={project.id} ref={seen} data-project={project.id} aria-label={project.name} className="flex flex-col gap-3">
+                {isStreamed ? (
+                  <ProjectEventsProvider projectId={project.id} client={client} identity={me.id}>
+                    <LiveProject {...props} polled={polled} isOnly={wanted.length === 1} merged={merged} onState={report} />
+                  </ProjectEventsProvider>
+                ) : (
+                  <Runs {...props} runs={polled} isLive={false} />
+                )}
+              </section>
+            );
+          })}
+          {(active.data?.unread ?? 0) > 0 && (
+            <p className="text-sm text-muted">
+              {count(active.data?.unread ?? 0)} more are under way: choose a project to see all of its runs.
+            </p>
+          )}
         </PageBody>
       </div>
       {chosen.size > 0 && <MergedStream lines={merged} runs={chosen} onClose={() => setChosen(new Map())} />}
@@ -136,17 +144,74 @@ export function WatchPage() {
   );
 }
 
-/** Those with the most runs under way; once live, a project stays so while it is busy. */
-function useLiveProjects(projects: readonly Project[], running: readonly Run[] | undefined): Project[] {
+const NONE: readonly Run[] = [];
+
+/** What is on the screen first, then those with the most runs under way; busy ones stay. */
+function useLiveProjects(
+  projects: readonly Project[],
+  active: readonly Run[] | undefined,
+  onScreen: ReadonlySet<string>,
+): ReadonlySet<string> {
   const [kept, setKept] = useState<readonly string[]>([]);
   const live = useMemo(() => {
-    const runsOf = (id: string): number => running?.filter((run) => run.project_id === id).length ?? 0;
-    const rank = (id: string): number => runsOf(id) + (kept.includes(id) && runsOf(id) > 0 ? 1e6 : 0);
-    return [...projects].sort((a, b) => rank(b.id) - rank(a.id)).slice(0, LIVE_PROJECTS);
-  }, [projects, running, kept]);
-  const ids = live.map(({ id }) => id).join(" ");
+    const runs = new Map<string, number>();
+    for (const { project_id: id } of active ?? []) runs.set(id, (runs.get(id) ?? 0) + 1);
+    const rank = ({ id }: Project): number => {
+      const busy = runs.get(id) ?? 0;
+      if (busy === 0) return 0;
+      return busy + (kept.includes(id) ? 1e6 : 0) + (onScreen.has(id) ? 1e9 : 0);
+    };
+    const ranked = [...projects].sort((a, b) => rank(b) - rank(a));
+    return new Set(ranked.slice(0, LIVE_PROJECTS).map(({ id }) => id));
+  }, [projects, active, kept, onScreen]);
+  const ids = [...live].join(" ");
   useEffect(() => setKept(ids.split(" ")), [ids]);
   return live;
+}
+
+/** Until the page has stood still for so long, no stream is opened for what passes by. */
+const STILL_MS = 600;
+
+/** Gives what a section's `ref` takes, and tells which projects' sections are on the screen. */
+function useOnScreen(tell: (ids: ReadonlySet<string>) => void): (section: HTMLElement | null) => void {
+  const [observed] = useState(() => {
+    const shown = new Set<string>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const id = (target as HTMLElement).dataset.project ?? "";
+        if (isIntersecting) shown.add(id);
+        else shown.delete(id);
+      }
+      clearTimeout(timer);
+      timer = setTimeout(() => tell(new Set(shown)), STILL_MS);
+    });
+    const watch = (section: HTMLElement | null): (() => void) | undefined => {
+      if (!section) return undefined;
+      observer.observe(section);
+      return () => {
+        observer.unobserve(section);
+        shown.delete(section.dataset.project ?? "");
+      };
+    };
+    return watch;
+  });
+  return observed;
+}
+
+/** The frame shows one state: that of a stream that is live, if any is; else of the first. */
+function useReportOf(live: ReadonlySet<string>): (id: string, shown: ShownConnection | null) => void {
+  const [states, setStates] = useState<ReadonlyMap<string, ShownConnection>>(new Map());
+  const held = [...live].flatMap((id) => states.get(id) ?? []);
+  useReportedConnection(held.find(({ state }) => state?.status === "live") ?? held[0] ?? null);
+  return useCallback((id, shown) => {
+    setStates((known) => {
+      const next = new Map(known);
+      if (shown) next.set(id, shown);
+      else next.delete(id);
+      return next;
+    });
+  }, []);
 }
 
 interface CardsProps {
@@ -156,14 +221,23 @@ interface CardsProps {
   onChoose: (run: Run, isChosen: boolean) => void;
 }
 
-function LiveProject({
-  merged,
-  isOnly,
-  ...props
-}: CardsProps & { merged: MergedLines; isOnly: boolean }) {
+interface LiveProjectProps extends CardsProps {
+  /** What was read before the stream opened. */
+  polled: readonly Run[];
+  isOnly: boolean;
+  merged: MergedLines;
+  onState: (id: string, shown: ShownConnection | null) => void;
+}
+
+function LiveProject({ merged, polled, isOnly, onState, ...props }: LiveProjectProps) {
   const { latest, chosen } = props;
-  const { onEvents, subscribeToLogs, unsubscribeFromLogs } = useProjectEvents();
+  const { id } = props.project;
+  const { state, isConnected, retryNow, onEvents, subscribeToLogs, unsubscribeFromLogs } = useProjectEvents();
   const runs = useActiveRuns();
+  useEffect(() => {
+    onState(id, { state, retryNow });
+    return () => onState(id, null);
+  }, [onState, id, state, retryNow]);
   useEffect(() => {
     subscribeToLogs("all");
     return () => unsubscribeFromLogs("all");
@@ -177,14 +251,14 @@ function LiveProject({
   }, [onEvents, latest, merged, chosen]);
   if (runs.error && !runs.data) return <Failure error={runs.error} />;
   if (runs.data?.length === 0 && isOnly) return <NothingRuns project={props.project} />;
-  return <Runs {...props} runs={runs.data ?? []} isLive />;
+  const isLive = isConnected || state.status === "connecting";
+  return <Runs {...props} runs={runs.data ?? polled} isLive={isLive} />;
 }
 
 function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly Run[]; isLive: boolean }) {
-  if (runs.length === 0 && !isLive) return null;
   return (
-    <section aria-label={project.name} className="flex flex-col gap-3">
-      <h2 className="flex items-center gap-2 text-base font-semibold">
+    <>
+      <h2 className="flex min-h-6 items-center gap-2 text-base font-semibold">
         <Link to="/projects/$project" params={{ project: project.slug }} className="hover:underline">
           {project.name}
         </Link>
@@ -199,12 +273,13 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
             key={run.id}
             run={run}
             latest={rest.latest}
+            isLive={isLive}
             isChosen={rest.chosen.has(run.id)}
             onChoose={rest.onChoose}
           />
         ))}
       </ul>
-    </section>
+    </>
   );
 }
 

@@ -12,8 +12,10 @@ export interface Page {
 }
 
 export interface RunQuery extends Page {
-  status?: RunStatus;
+  /** Of a project's or all runs, those in this state, or in one of these. */
+  status?: RunStatus | readonly RunStatus[];
   key?: string;
+  /** Words in id, key, name, agent or step, in any case. */
   q?: string;
   task_id?: string;
 }

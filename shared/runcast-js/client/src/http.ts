@@ -1,7 +1,8 @@
 import { Problem } from "./problem.js";
 
 export type Token = string | null | undefined;
-export type Query = Record<string, string | number | boolean | null | undefined>;
+type QueryValue = string | number | boolean | null | undefined;
+export type Query = Record<string, QueryValue | readonly string[]>;
 
 export interface HttpOptions {
   /** Where Runcast answers; empty: the page's own origin. */
@@ -41,7 +42,9 @@ export class Http {
   url(path: string, query: Query = {}): string {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined && value !== null && value !== "") search.set(name, String(value));
+      for (const each of Array.isArray(value) ? value : [value]) {
+        if (each !== undefined && each !== null && each !== "") search.append(name, String(each));
+      }
     }
     const text = search.toString();
     return `${this.baseUrl}${path}${text ? `?${text}` : ""}`;

@@ -29,6 +29,8 @@ export class ConnectionPool {
     let pooled = this.#pooled.get(name);
     if (!pooled || pooled.connection.state.status === "closed") {
       clearTimeout(pooled?.closing);
+      // One that ended still holds its place among the tabs.
+      pooled?.connection.close();
       pooled = { connection: open(), handles: new Set(), closing: undefined };
       this.#pooled.set(name, pooled);
     }

@@ -43,9 +43,17 @@ export function applyToRun(run: Run, event: RuncastEvent): Run {
   }
 }
 
+export interface RunListQuery {
+  status?: RunStatus | readonly RunStatus[];
+  q?: string;
+  key?: string;
+  cursor?: string | null;
+  task_id?: string;
+}
+
 /** A page of a project's runs, newest first, and what it was asked for. */
 export interface RunList {
-  query: { status?: string; q?: string; key?: string; cursor?: string | null; task_id?: string };
+  query: RunListQuery;
   runs: readonly Run[];
   total: number | null;
   nextCursor: string | null;
@@ -56,26 +64,42 @@ export interface RunList {
  * the server knows its place; one that no longer does is left out.
  */
 export function applyToRunList(list: RunList, event: RuncastEvent): RunList | null {
-  const { status, q, key, cursor, task_id } = list.query;
+  const { key, cursor, task_id } = list.query;
   if (event.type === "run:created") {
     if (cursor) return list;
-    if (q || key || task_id) return null;
+    if (key || task_id) return null;
     return withCreated(list, event.data.run as Run | undefined);
   }
   const runs = replaceOne(list.runs, event);
-  if (status === undefined) return runs === list.runs ? list : { ...list, runs };
+  const wanted = wantedStatuses(list.query);
+  if (wanted === null) return runs === list.runs ? list : { ...list, runs };
   const isHeld = runs.some((run) => run.id === event.data.run_id);
-  if (!isHeld) return event.data.new_status === status ? null : list;
+  if (!isHeld) return wanted.has(event.data.new_status as RunStatus) ? null : list;
   if (runs === list.runs) return list;
-  const left = runs.filter((run) => run.status === status);
+  const left = runs.filter((run) => wanted.has(run.status));
   const gone = runs.length - left.length;
   return { ...list, runs: left, total: list.total === null ? null : list.total - gone };
 }
 
+/** Null where runs of every status are wanted. */
+function wantedStatuses({ status }: RunListQuery): ReadonlySet<RunStatus> | null {
+  if (status === undefined) return null;
+  return new Set(typeof status === "string" ? [status] : status);
+}
+
+/** Whether a search for these words finds the run, by the server's own rule. */
+export function hasWords(run: Run, q: string | undefined): boolean {
+  const words = (q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return true;
+  const { id, key, name, agent_name, agent_type, current_step } = run;
+  const text = [id, key, name, agent_name, agent_type, current_step].filter(Boolean).join(" ");
+  return words.every((word) => text.toLowerCase().includes(word));
+}
+
 function withCreated(list: RunList, created: Run | undefined): RunList {
-  const { status } = list.query;
   if (!created || list.runs.some((run) => run.id === created.id)) return list;
-  if (status !== undefined && created.status !== status) return list;
+  if (wantedStatuses(list.query)?.has(created.status) === false) return list;
+  if (!hasWords(created, list.query.q)) return list;
   const total = list.total === null ? null : list.total + 1;
   return { ...list, runs: [created, ...list.runs], total };
 }

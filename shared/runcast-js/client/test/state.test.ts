@@ -114,10 +114,17 @@ describe("applyToRunList", () => {
     expect(next).toMatchObject({ runs: [], total: 0 });
   });
 
+  it("takes a created run into a search that finds it", () => {
+    const created = event("run:created", { run: run({ name: "Sprite Painter", agent_name: "Coder" }) });
+    expect(applyToRunList(list({ q: "CODER paint" }), created)?.total).toBe(1);
+    const other = list({ q: "coder tuner" });
+    expect(applyToRunList(other, created)).toBe(other);
+  });
+
   it("asks for a page anew when a run comes under its filter", () => {
     const started = event("run:status_changed", { new_status: "running" });
     expect(applyToRunList(list({ status: "running" }), started)).toBeNull();
-    expect(applyToRunList(list({ q: "x" }), event("run:created", { run: run() }))).toBeNull();
+    expect(applyToRunList(list({ key: "x" }), event("run:created", { run: run() }))).toBeNull();
   });
 
   it("does not put new runs on a later page", () => {

@@ -10,7 +10,15 @@ import {
   isGap,
   isLog,
 } from "@runcast/client";
-import { type ReactNode, createContext, useContext, useEffect, useMemo, useState } from "react";
+import {
+  type ReactNode,
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useState,
+} from "react";
 import { LiveCache } from "./cache.js";
 
 export interface ProjectEvents {
@@ -26,6 +34,7 @@ export interface ProjectEvents {
   /** The log of a run that is subscribed to; the same object for all who ask. */
   logOf: (runId: string) => RunLog;
   onEvents: (listener: EventListener) => () => void;
+  /** Ends the wait between two attempts; opens anew what was refused or ended. */
   retryNow: () => void;
 }
 
@@ -66,6 +75,7 @@ export function ProjectEventsProvider({
 }: ProjectEventsProviderProps) {
   const queries = useQueryClient();
   const [state, setState] = useState<ConnectionState>({ status: "connecting" });
+  const [opened, setOpened] = useState(1);
   const session = useMemo(
     () => new Session(client, new LiveCache(queries, projectId)),
     [client, queries, projectId],
@@ -83,7 +93,11 @@ export function ProjectEventsProvider({
       globalThis.removeEventListener?.("online", online);
       close();
     };
-  }, [client, session, projectId, identity, onlyRun, share]);
+  }, [client, session, projectId, identity, onlyRun, share, opened]);
+  const retryNow = useCallback(() => {
+    if (session.isOver) setOpened((times) => times + 1);
+    else session.retryNow();
+  }, [session]);
 
   const value = useMemo<ProjectEvents>(
     () => ({
@@ -96,9 +110,9 @@ export function ProjectEventsProvider({
       unsubscribeFromLogs: session.unsubscribeFromLogs,
       logOf: session.logOf,
       onEvents: session.onEvents,
-      retryNow: session.retryNow,
+      retryNow,
     }),
-    [projectId, client, state, session],
+    [projectId, client, state, session, retryNow],
   );
   return <ProjectEventsContext.Provider value={value}>{children}</ProjectEventsContext.Provider>;
 }
@@ -171,6 +185,10 @@ class Session {
   };
 
   readonly retryNow = (): void => this.#connection?.retryNow();
+
+  get isOver(): boolean {
+    return this.#connection?.state.status === "closed";
+  }
 
   #receive(events: readonly RuncastEvent[]): void {
     for (const log of this.#logs.values()) log.take(events);

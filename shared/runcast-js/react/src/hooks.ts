@@ -4,6 +4,7 @@ import {
   type Answer,
   type Artifact,
   type LogLine,
+  Problem,
   type Run,
   type RunList,
   type RunLog,
@@ -40,15 +41,24 @@ function useLive<R extends LiveRoot>(
   });
 }
 
-/** When to read again: on every interval without a connection, never by itself with one. */
+/**
+ * When to read again: on every interval without a connection, never by itself with one, nor what
+ * the server refuses.
+ */
 export function freshness(isConnected: boolean) {
   return {
-    refetchInterval: isConnected ? (false as const) : POLLING_INTERVAL_MS,
+    refetchInterval: isConnected
+      ? (false as const)
+      : ({ state }: { state: { error: Error | null } }) =>
+          isRefused(state.error) ? (false as const) : POLLING_INTERVAL_MS,
     refetchOnWindowFocus: !isConnected,
     refetchOnReconnect: !isConnected,
     staleTime: isConnected ? Infinity : 0,
   };
 }
+
+const isRefused = (error: Error | null): boolean =>
+  error instanceof Problem && [401, 403, 404, 410].includes(error.status);
 
 export function useRuns(query: RunQuery = {}, options: LiveQueryOptions = {}) {
   const events = useProjectEvents();
