@@ -8,6 +8,7 @@ background work stops; connections close. A second signal cuts all that short.
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -44,6 +45,8 @@ SILENT_SECONDS = 10.0
 # Longer than gateways keep idle connections to us (Caddy: 2 min), so that they end them, not we.
 KEEP_ALIVE_SECONDS = 150
 SAME_SIGNAL_SECONDS = 0.5
+COLLECT_AFTER = 20_000
+"""New objects after which the youngest are looked through for garbage (Python's own: 700)."""
 
 log = structlog.get_logger(__name__)
 
@@ -129,6 +132,7 @@ async def serve(
 ) -> None:
     """Run the services until `stop` is set. `started` is called when requests are taken."""
     raise_open_files()
+    _collect_seldom()
     settings = resources.settings.process
     services = [make(resources) for make in build]
     front = Front(
@@ -192,6 +196,15 @@ def raise_open_files() -> None:
     wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 1 << 20)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _collect_seldom() -> None:
+    """Leaves what was imported out of garbage collection, and collects less often: ten thousand streams
+    are a million objects that stay, and going through them again and again cost a storm of resumes a
+    third of its processor time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 class _Server(uvicorn.Server):

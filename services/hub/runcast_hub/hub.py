@@ -11,7 +11,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +25,14 @@ from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.source import Source
 from runcast_hub.subscriber import Subscriber, Timing
+from runcast_hub.together import Together
 from runcast_hub.wheel import Wheel
 from runcast_server import bus as buses
 from runcast_server import history, tasks
 from runcast_server.bus import Bus
 from runcast_server.db import CONNECTION_ERRORS, Database, acquire
 from runcast_server.errors import NotFound, Unavailable
+from runcast_server.history import Position
 from runcast_server.settings import HubSettings
 
 COMPARE_SECONDS = 3.0
@@ -38,6 +40,7 @@ COMPARE_SECONDS = 3.0
 BLIND_COMPARE_SECONDS = 0.5
 """The same without Redis, when this is the way by which events arrive."""
 LINGER_SECONDS = 10.0
+POSITIONS_AT_ONCE = 256
 COMPLETE_SECONDS = 1.0
 COMPLETE_ALL_TURNS = 5
 
@@ -68,8 +71,11 @@ class Hub:
         self.subscribers: dict[str, Subscriber] = {}
         self.is_draining = False
         self.postgres_error: str | None = None
-        self._source = Source(bus, database.log)
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
+        self._source = Source(bus, database.log, self._budget)
+        self._positions: Together[UUID, Position] = Together(
+            self._read_positions, POSITIONS_AT_ONCE
+        )
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
         self._compare_now = asyncio.Event()
@@ -91,16 +97,23 @@ class Hub:
 
     async def _open(self, project_id: UUID) -> Room:
         await self.link.subscribe(project_id)
-        async with acquire(self.database.log) as connection:
-            positions = await history.positions(connection, [project_id])
-        if project_id not in positions:
+        try:
+            position = await self._positions.ask(project_id)
+        except NotFound:
             await self.link.unsubscribe(project_id)
-            raise NotFound(f"no project {project_id}")
+            raise
         room = Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
-        room.start(positions[project_id])
+        room.start(position)
         self._rooms[project_id] = room
         metrics.ROOMS.set(len(self._rooms))
         return room
+
+    async def _read_positions(
+        self, project_ids: Sequence[UUID]
+    ) -> Mapping[UUID, Position | Exception]:
+        async with acquire(self.database.log) as connection:
+            found = await history.positions(connection, project_ids)
+        return {each: found.get(each) or NotFound(f"no project {each}") for each in project_ids}
 
     async def _keep_closing(self) -> None:
         """Closes rooms that have been empty for a while."""

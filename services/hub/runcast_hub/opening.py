@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from runcast_hub.filters import Filter
 from runcast_hub.snapshot import Snapshot
 from runcast_server.auth import Principal
@@ -62,10 +64,13 @@ class Opening:
             return Start(snapshot.head, gap_reason="ahead_of_head")
         return Start(position, resumed_from=position)
 
-    def visible_runs(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """The active runs that this caller may see: whoever holds a run's share link sees that run."""
+    def visible_runs(self, snapshot: Snapshot) -> Any:
+        """The active runs that this caller may see, as orjson takes them: whoever holds a run's share
+        link sees that run."""
         only = self.principal.run_id
-        return [run for run in snapshot.active_runs if only is None or run["id"] == str(only)]
+        if only is None:
+            return orjson.Fragment(snapshot.encoded_runs)
+        return [run for run in snapshot.active_runs if run["id"] == str(only)]
 
     def tailed_runs(self, snapshot: Snapshot) -> list[UUID]:
         """The runs of which `log_tail` shows the last lines; of `all` those that are active."""

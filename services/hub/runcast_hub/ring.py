@@ -9,27 +9,46 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from typing import Protocol
 
 from runcast_server.frames import Block
 
 LEAST_BYTES = 64 * 1024
 
 
+class Tenant(Protocol):
+    """Something that lives in what the rings leave free, and goes first."""
+
+    size: int
+
+    def shrink(self, size: int) -> None: ...
+
+
 class Budget:
-    """The memory that all rings of a process share, in bytes."""
+    """The memory that all rings of a process share, in bytes. `used` is what the rings hold."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.used = 0
         self.rings: set[Ring] = set()
+        self.tenants: list[Tenant] = []
 
     @property
     def share(self) -> int:
         """What a ring may hold in any case."""
         return max(LEAST_BYTES, self.size // max(1, len(self.rings)))
 
+    @property
+    def free(self) -> int:
+        """What the rings don't use."""
+        return max(0, self.size - self.used)
+
     def reclaim(self) -> None:
-        """Takes back what rings hold above their share, when more is used than there is."""
+        """When more is used than there is, takes back what tenants hold, and what rings hold above
+        their share."""
+        for tenant in self.tenants:
+            if tenant.size > self.size - self.used:
+                tenant.shrink(self.free)
         if self.used > self.size:
             share = self.share
             for ring in self.rings:
@@ -72,6 +91,7 @@ class Ring:
             return False
         self._blocks.appendleft(block)
         self._grow(len(block.frames))
+        self._budget.reclaim()
         return True
 
     def after(self, cursor: int, limit_bytes: int) -> list[Block]:

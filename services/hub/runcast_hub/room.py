@@ -27,6 +27,7 @@ import structlog
 from runcast_hub import metrics
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.ring import Budget, Ring
+from runcast_hub.source import Held, Source
 from runcast_server import frames, history
 from runcast_server.bus import Deleted, Jump
 from runcast_server.db import CONNECTION_ERRORS
@@ -36,7 +37,6 @@ from runcast_server.history import Position
 from runcast_server.protocol import as_chunk
 
 if TYPE_CHECKING:
-    from runcast_hub.source import Source
     from runcast_hub.subscriber import Subscriber
 
 CHUNK_BYTES = 64 * 1024
@@ -114,6 +114,7 @@ class Room:
         self._source = source
         self._ring = Ring(budget, max_events)
         self._reaches_back = False
+        self._reaching_back: asyncio.Task[None] | None = None
         self._groups: dict[Filter, Group] = {}
         self._of_run: dict[bytes, set[Group]] = {}
         self._fresh: list[Block] = []
@@ -303,11 +304,15 @@ class Room:
         if cursor < self.floor:
             return Chunk(b"", self.floor, lost_upto=self.floor)
         if not self._has(cursor) and not self._reaches_back:
-            await self._reach_back()
+            # Who comes while the first one reads waits for it, instead of asking Postgres.
+            if self._reaching_back is None:
+                self._reaching_back = asyncio.create_task(self._reach_back())
+            await asyncio.shield(self._reaching_back)
         if self._has(cursor):
             return self._recent(cursor, wanted)
+        held = Held(self._ring.first, self.delivered)
         page = await self._source.page(
-            self.project_id, self.epoch, cursor, self.delivered, self.floor, wanted
+            self.project_id, self.epoch, cursor, held, self.floor, wanted
         )
         if page.floor > cursor:
             self.floor = max(self.floor, page.floor)
@@ -333,10 +338,13 @@ class Room:
 
     async def _reach_back(self) -> None:
         """Puts what the Redis stream has before the ring's first block into the ring, once."""
-        self._reaches_back = True
         first = self._ring.first or self.head + 1
         number = self.history_number
-        blocks = await self._source.blocks_before(self.project_id, self.epoch, first)
+        try:
+            blocks = await self._source.blocks_before(self.project_id, self.epoch, first)
+        finally:
+            self._reaches_back = True
+            self._reaching_back = None
         if number != self.history_number or (self._ring.first or self.head + 1) != first:
             return
         for block in blocks:
@@ -359,8 +367,9 @@ class Room:
 
     def close(self) -> None:
         """Gives the memory back."""
-        if self._filling is not None:
-            self._filling.cancel()
+        for task in (self._filling, self._reaching_back):
+            if task is not None:
+                task.cancel()
         self._ring.close()
 
 

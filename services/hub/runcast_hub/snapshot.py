@@ -1,30 +1,44 @@
 """What a new stream is told first: the project's active runs, and the head at which that is so.
 
 Both come from one statement: two statements would disagree under load. Clients that connect together
-share one query: whoever comes while one is under way waits for the next, so nobody is shown a state
-from before he asked.
+share one query, whatever their projects: whoever comes while one is under way waits for the next, so
+nobody is shown a state from before he asked. Of a project whose head has not moved since the last
+snapshot only the head is read: every visible change is an event.
 """
 
 from __future__ import annotations
 
-import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+import orjson
+
+from runcast_hub.together import Together
 from runcast_server import runs
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import NotFound
 
+MAX_RUNS = 1000
+AT_ONCE = 32
+"""Projects in one query at most: each may have `MAX_RUNS` active runs."""
+KEPT_BYTES = 16 * 1024 * 1024
+
 _ACTIVE = f"""
-SELECT c.last_seq AS head, c.epoch, r.* FROM project_counters c
+SELECT c.project_id AS project, c.last_seq AS head, c.epoch AS epoch, r.*
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS known (project_id, epoch, head)
+JOIN project_counters c USING (project_id)
 JOIN projects p ON p.id = c.project_id AND p.deleted_at IS NULL
 LEFT JOIN LATERAL (
     SELECT {runs.COLUMNS} FROM runs
     WHERE runs.project_id = c.project_id AND {runs.IS_ACTIVE}
-    ORDER BY created_at DESC, id DESC LIMIT 1000
+        AND (c.last_seq, c.epoch) IS DISTINCT FROM (known.head, known.epoch)
+    ORDER BY created_at DESC, id DESC LIMIT {MAX_RUNS}
 ) r ON true
-WHERE c.project_id = $1
 """
 
 
@@ -35,6 +49,12 @@ class Snapshot:
     epoch: int
     head: int
     active_runs: list[dict[str, Any]]
+    encoded_runs: bytes
+    """The same as JSON, once for all who are told."""
+
+    @classmethod
+    def of(cls, epoch: int, head: int, active_runs: list[dict[str, Any]]) -> Snapshot:
+        return cls(epoch, head, active_runs, orjson.dumps(active_runs))
 
 
 class Snapshots:
@@ -42,45 +62,52 @@ class Snapshots:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._waiting: dict[UUID, list[asyncio.Future[Snapshot]]] = {}
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._asked: Together[UUID, Snapshot] = Together(self._read, AT_ONCE)
+        self._kept: OrderedDict[UUID, Snapshot] = OrderedDict()
+        self._kept_bytes = 0
 
     async def take(self, project_id: UUID) -> Snapshot:
         """A snapshot no older than this call. Raises `NotFound`, `Unavailable`."""
-        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(project_id, []).append(future)
-        if project_id not in self._tasks:
-            self._tasks[project_id] = asyncio.create_task(self._serve(project_id))
-        return await future
+        return await self._asked.ask(project_id)
 
-    async def _serve(self, project_id: UUID) -> None:
-        try:
-            while waiting := self._waiting.pop(project_id, []):
-                try:
-                    snapshot = await self._read(project_id)
-                except Exception as error:
-                    _fail(waiting, error)
-                else:
-                    _succeed(waiting, snapshot)
-        finally:
-            del self._tasks[project_id]
-
-    async def _read(self, project_id: UUID) -> Snapshot:
+    async def _read(self, project_ids: Sequence[UUID]) -> Mapping[UUID, Snapshot | Exception]:
+        known = {project_id: self._kept.get(project_id) for project_id in project_ids}
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(_ACTIVE, project_id)
-        if not rows:
-            raise NotFound(f"no project {project_id}")
+            rows = await connection.fetch(
+                _ACTIVE,
+                project_ids,
+                [one and one.epoch for one in known.values()],
+                [one and one.head for one in known.values()],
+            )
+        answers: dict[UUID, Snapshot | Exception] = {
+            project_id: NotFound(f"no project {project_id}") for project_id in project_ids
+        }
+        for project_id, found in groupby(rows, itemgetter("project")):
+            answers[project_id] = self._taken(project_id, known[project_id], list(found))
+        return answers
+
+    def _taken(self, project_id: UUID, known: Snapshot | None, rows: list[Any]) -> Snapshot:
+        epoch, head = rows[0]["epoch"], rows[0]["head"]
+        if known is not None and (known.epoch, known.head) == (epoch, head):
+            return known
         active = [runs.as_json(row) for row in rows if row["id"] is not None]
-        return Snapshot(rows[0]["epoch"], rows[0]["head"], active)
+        snapshot = Snapshot.of(epoch, head, active)
+        self._keep(project_id, snapshot)
+        return snapshot
+
+    def _keep(self, project_id: UUID, snapshot: Snapshot) -> None:
+        self._forget(project_id)
+        self._kept[project_id] = snapshot
+        self._kept_bytes += _size(snapshot)
+        while self._kept_bytes > KEPT_BYTES:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, project_id: UUID) -> None:
+        snapshot = self._kept.pop(project_id, None)
+        if snapshot is not None:
+            self._kept_bytes -= _size(snapshot)
 
 
-def _succeed(waiting: list[asyncio.Future[Snapshot]], snapshot: Snapshot) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_result(snapshot)
-
-
-def _fail(waiting: list[asyncio.Future[Snapshot]], error: Exception) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_exception(error)
+def _size(snapshot: Snapshot) -> int:
+    """About what a snapshot costs: its runs as JSON, and as dictionaries some four times as much."""
+    return 500 + 5 * len(snapshot.encoded_runs)

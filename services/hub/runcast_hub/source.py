@@ -1,19 +1,21 @@
 """Where a room reads what it doesn't have: the Redis stream, then Postgres.
 
 Many clients that return at once ask for the same pages: one read is in flight per page, a page is kept
-for a moment, and a bound on reads at once keeps a storm of resumes from taking every connection.
+while there is memory for it, and a bound on reads at once keeps a storm of resumes from taking every
+connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from runcast_hub import metrics
 from runcast_hub.filters import Filter
+from runcast_hub.pages import Pages
+from runcast_hub.ring import Budget
 from runcast_server import frames, history
 from runcast_server.bus import BUS_ERRORS, Bus
 from runcast_server.db import Pool, acquire
@@ -21,7 +23,9 @@ from runcast_server.frames import Block, Segment
 from runcast_server.history import Page
 
 READS_AT_ONCE = 4
-KEPT_BYTES = 16 * 1024 * 1024
+SHORT_PAGE_EVENTS = 125
+"""A page that is only needed to reach what the room holds ends at a multiple of this: few different ends,
+so that it's shared, and little that is read in vain."""
 BACK_BYTES = 8 * 1024 * 1024
 STREAM_SECONDS = 1.0
 """How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
@@ -31,16 +35,22 @@ AVOID_SECONDS = 5.0
 _Key = tuple[UUID, int, int, int, Filter]
 
 
+class Held(NamedTuple):
+    """What a room has: numbers `first` (None: nothing is held) … `last`, the newest delivered."""
+
+    first: int | None
+    last: int
+
+
 class Source:
     """Reads of one hub."""
 
-    def __init__(self, bus: Bus, pool: Pool) -> None:
+    def __init__(self, bus: Bus, pool: Pool, budget: Budget) -> None:
         self._bus = bus
         self._pool = pool
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
-        self._kept: OrderedDict[_Key, Page] = OrderedDict()
-        self._kept_bytes = 0
+        self._pages: Pages[_Key] = Pages(budget)
         self._avoid_until = 0.0
 
     async def _from_stream(self, read: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
@@ -73,51 +83,54 @@ class Source:
         return blocks if all(block.epoch == epoch for block in blocks) else []
 
     async def page(
-        self, project_id: UUID, epoch: int, cursor: int, upto: int, floor: int, wanted: Filter
+        self, project_id: UUID, epoch: int, cursor: int, held: Held, floor: int, wanted: Filter
     ) -> Page:
         """A page of what `wanted` asks for above `cursor`, read once for all who ask for it.
 
-        Pages of all events are aligned, so that cursors that lie close together share them. A page whose
-        `floor` is above `cursor` holds nothing: retention has passed it.
+        It need not go further than to what the room holds. Pages of all events are aligned, so that
+        cursors that lie close together share them. A page whose `floor` is above `cursor` holds nothing:
+        retention has passed it.
         """
+        start = cursor
         if wanted.takes_everything:
             start = max(floor, cursor - cursor % history.PAGE_EVENTS)
-            upto = min(upto, start + history.PAGE_EVENTS)
-        else:
-            start = cursor
-        key = (project_id, epoch, start, upto, wanted)
-        page = self._kept.get(key)
-        if page is None:
-            page = await self._share(
-                key, lambda: self._read(project_id, epoch, start, upto, wanted)
-            )
+        page = await self._shared(project_id, epoch, start, held, wanted)
         if page.floor > cursor:
             return Page(b"", cursor, page.floor)
         if page.floor > start:
-            return await self.page(project_id, epoch, cursor, upto, page.floor, wanted)
+            return await self.page(project_id, epoch, cursor, held, page.floor, wanted)
         if start == cursor:
             return page
         whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))
         block = frames.cut(Block(epoch, start + 1, page.upto, [whole], page.frames), cursor)
         return Page(block.frames, page.upto)
 
-    async def _share(self, key: _Key, read: Callable[[], Awaitable[Page]]) -> Page:
-        task = self._reading.get(key)
-        if task is None:
-            task = self._reading[key] = asyncio.ensure_future(self._keep(key, read))
-        return await asyncio.shield(task)
+    async def _shared(
+        self, project_id: UUID, epoch: int, start: int, held: Held, wanted: Filter
+    ) -> Page:
+        """The page after `start`: one that is kept, one that is being read, or one that is read now."""
+        upto = whole = held.last
+        if wanted.takes_everything:
+            upto = whole = min(whole, start + history.PAGE_EVENTS)
+        if held.first is not None:
+            short = start + -(-(held.first - 1 - start) // SHORT_PAGE_EVENTS) * SHORT_PAGE_EVENTS
+            upto = min(upto, short)
+        key = (project_id, epoch, start, upto, wanted)
+        page = self._pages.get((project_id, epoch, start, whole, wanted)) or self._pages.get(key)
+        if page is None:
+            task = self._reading.get(key)
+            if task is None:
+                task = self._reading[key] = asyncio.ensure_future(self._keep(key))
+            page = await asyncio.shield(task)
+        return page
 
-    async def _keep(self, key: _Key, read: Callable[[], Awaitable[Page]]) -> Page:
+    async def _keep(self, key: _Key) -> Page:
         try:
             async with self._turns:
-                page = await read()
+                page = await self._read(*key)
         finally:
             del self._reading[key]
-        self._kept[key] = page
-        self._kept_bytes += len(page.frames)
-        while self._kept_bytes > KEPT_BYTES:
-            _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest.frames)
+        self._pages.put(key, page)
         return page
 
     async def _read(
