@@ -61,9 +61,8 @@ console-test: node_modules/.package-lock.json
 fix: $(VENV)/.dev ## Let ruff format and mend what it can
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure fan-out and ingest on this machine
-	$(BIN)/python -m bench.fanout
-	$(BIN)/python -m bench.ingest
+bench: $(VENV)/.dev ## Measure ours beside other hubs, write docs/performance.md's tables (ARGS='--only runcast,nchan --quick' …)
+	$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time
 	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-22000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)

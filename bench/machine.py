@@ -35,6 +35,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return ticks / CLOCK_TICKS
 
 
+def busy_seconds() -> float:
+    """Processor time that the machine has spent so far, on all processors together."""
+    user, nice, system, _, _, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:10]
+    return sum(map(int, (user, nice, system, irq, softirq))) / CLOCK_TICKS
+
+
 def resident_bytes(pids: Iterable[int]) -> int:
     """Resident memory of these processes."""
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES for pid in pids)

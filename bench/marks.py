@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bench import results
+from bench import figures as results
 from bench.contenders import CONTENDERS
-from bench.results import Results
+from bench.figures import Results
 
 OURS = "runcast"
 LIMIT = "loop"

@@ -13,6 +13,7 @@ CONTENDERS: tuple[Contender, ...] = (
     Runcast(),
     RuncastHubs(),
     Loop(),
+    Loop(sends_together=True),
     Nchan(),
     Centrifugo(),
     Mercure(keeps_history=True),

@@ -1,9 +1,11 @@
 /* The least that a server can do: for each event one loop over its subscribers, with one send each.
  *
- *   loop PORT
+ *   loop PORT [together]
  *
  * "GET /3,7" subscribes to the channels 3 and 7. A connection whose first bytes are no GET publishes: lines
  * of "channel payload". There is no history, no filter, no authentication, and a full socket is waited for.
+ * With "together" the lines that arrived together leave in one send, to the subscribers of channel 0: that is
+ * as fast as a client can be fed, and shows what the load client takes.
  * Build: cc -O3 -o loop loop.c
  */
 #define _GNU_SOURCE
@@ -34,7 +36,8 @@ struct connection {
 
 static struct channel channels[CHANNELS];
 static unsigned long number;
-static char input[BUFFER], frame[BUFFER + 64];
+static char input[BUFFER], frames[4 * BUFFER];
+static int together, filled;
 
 static void subscribe(int number, int fd) {
     struct channel *c = &channels[number % CHANNELS];
@@ -67,13 +70,18 @@ static void send_all(int fd, const char *data, int length) {
     }
 }
 
+static void deliver(struct channel *c) {
+    for (int i = 0; i < c->count; i++) send_all(c->subscribers[i], frames, filled);
+    filled = 0;
+}
+
 static void publish(const char *line, int length) {
     char *payload;
     struct channel *c = &channels[strtoul(line, &payload, 10) % CHANNELS];
     payload++;
-    int size = snprintf(frame, sizeof frame, "id: %lu\ndata: %.*s\n\n", ++number, (int)(line + length - payload),
-                        payload);
-    for (int i = 0; i < c->count; i++) send_all(c->subscribers[i], frame, size);
+    filled += snprintf(frames + filled, sizeof frames - filled, "id: %lu\ndata: %.*s\n\n", ++number,
+                       (int)(line + length - payload), payload);
+    if (!together) deliver(c);
 }
 
 static void take(struct connection *c, const char *data, int length) {
@@ -87,6 +95,7 @@ static void take(struct connection *c, const char *data, int length) {
     }
     c->length -= line - c->buffer;
     memmove(c->buffer, line, c->length);
+    if (together) deliver(&channels[0]);
 }
 
 static void welcome(struct connection *c, char *request) {
@@ -116,8 +125,9 @@ static int heed(struct connection *c) {
 }
 
 int main(int argc, char **argv) {
+    together = argc > 2;
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1, epoll = epoll_create1(0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[argc - 1]))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0) return 1;
