@@ -61,7 +61,7 @@ console-test: node_modules/.package-lock.json
 fix: $(VENV)/.dev ## Let ruff format and mend what it can
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure ours beside other hubs, write docs/performance.md's tables (ARGS='--only runcast,nchan --quick' …)
+bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,nchan --quick' …)
 	$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time

@@ -93,10 +93,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 def write(figures: Results) -> None:
     """Fills every table of the page anew."""
     page = PAGE.read_text()
-    PAGE.write_text(_TABLE.sub(lambda found: found[1] + _table(found[2], figures) + found[3], page))
+    PAGE.write_text(_TABLE.sub(lambda found: found[1] + table(found[2], figures) + found[3], page))
 
 
-def _table(name: str, figures: Results) -> str:
+def table(name: str, figures: Results) -> str:
+    """A table of the page, in Markdown."""
     special: dict[str, Callable[[Results], list[list[str]]]] = {
         "marks": _marks,
         "contenders": _contenders,
