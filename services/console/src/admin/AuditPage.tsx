@@ -6,7 +6,10 @@ import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Empty } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
+import { shortId } from "../design/format";
 import { useList } from "../session/useList";
+import { actorText } from "./actor";
+import { useUserNames } from "./useUserNames";
 
 interface Entry {
   id: number;
@@ -19,11 +22,15 @@ interface Entry {
   address: string | null;
 }
 
-const COLUMNS: readonly TableColumn<Entry>[] = [
+const columnsFor = (users: ReadonlyMap<string, string>): readonly TableColumn<Entry>[] => [
   { title: "Time", className: "whitespace-nowrap text-muted", cell: ({ at }) => <Ago at={at} /> },
   { title: "Action", className: "font-medium", cell: ({ action }) => action.replaceAll("_", " ") },
-  { title: "Who", className: "font-mono text-xs break-all", cell: ({ actor }) => actor },
-  { title: "On", className: "text-xs break-all", cell: ({ subject }) => subject ?? "–" },
+  { title: "Who", className: "whitespace-nowrap", cell: ({ actor }) => <span title={actor}>{actorText(actor, users)}</span> },
+  {
+    title: "On",
+    className: "whitespace-nowrap",
+    cell: ({ subject }) => (subject === null ? "–" : <span title={subject}>{subjectText(subject, users)}</span>),
+  },
   { title: "From", className: "font-mono text-xs", cell: ({ address }) => address ?? "–" },
   {
     title: "Details",
@@ -32,10 +39,19 @@ const COLUMNS: readonly TableColumn<Entry>[] = [
   },
 ];
 
+const READ_MS = 15_000;
+const IS_ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
+
+const subjectText = (subject: string, users: ReadonlyMap<string, string>): string =>
+  users.get(subject) ?? (IS_ID.test(subject) ? shortId(subject) : subject);
+
 export function AuditPage() {
   useTitle("Audit");
   const [cursors, setCursors] = useState<readonly string[]>([]);
-  const list = useList<Entry>("/admin/audit", "entries", { limit: 100, cursor: cursors.at(-1) });
+  const cursor = cursors.at(-1);
+  const refetchInterval = cursor ? {} : { refetchInterval: READ_MS };
+  const list = useList<Entry>("/admin/audit", "entries", { limit: 100, cursor }, refetchInterval);
+  const users = useUserNames();
   return (
     <>
       <PageHeader
@@ -48,7 +64,7 @@ export function AuditPage() {
             <>
               <Table
                 label="Audit log"
-                columns={COLUMNS}
+                columns={columnsFor(users)}
                 rows={rows}
                 keyOf={({ id }) => String(id)}
                 empty={<Empty icon={<ScrollText />} title="Nothing was recorded yet" />}

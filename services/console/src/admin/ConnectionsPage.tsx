@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { Cable, Unplug } from "lucide-react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
@@ -8,7 +9,10 @@ import { Empty } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { bytes, count, duration, shortId } from "../design/format";
 import { client } from "../session/session";
+import { useProjects } from "../projects/useProjects";
 import { useList } from "../session/useList";
+import { actorText } from "./actor";
+import { useUserNames } from "./useUserNames";
 
 interface Connection {
   connection_id: string;
@@ -27,9 +31,18 @@ const READ_MS = 5_000;
 export function ConnectionsPage() {
   useTitle("Connections");
   const list = useList<Connection>("/admin/connections", "connections", {}, { refetchInterval: READ_MS });
+  const projects = useProjects();
+  const users = useUserNames();
   const columns: readonly TableColumn<Connection>[] = [
-    { title: "Who", className: "font-mono text-xs break-all", cell: ({ user }) => user },
-    { title: "Project", className: "font-mono text-xs", cell: ({ project_id: id }) => shortId(id) },
+    { title: "Who", cell: ({ user }) => <span title={user}>{actorText(user, users)}</span> },
+    {
+      title: "Project",
+      cell: ({ project_id: id }) => (
+        <Link to="/projects/$project" params={{ project: id }} className="hover:text-accent hover:underline">
+          {projects.data?.find((project) => project.id === id)?.name ?? shortId(id)}
+        </Link>
+      ),
+    },
     { title: "Lines", cell: filterText },
     {
       title: "Behind",
@@ -45,7 +58,7 @@ export function ConnectionsPage() {
       cell: ({ connection_id: id, user }) => (
         <Confirm
           title="End this connection?"
-          text={`The stream of ${user} ends; its client may come back.`}
+          text={`The stream of ${actorText(user, users)} ends; its client may come back.`}
           action="End it"
           onConfirm={async () => {
             await client.http.send("DELETE", `/connections/${id}`);

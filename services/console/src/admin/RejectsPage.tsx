@@ -33,9 +33,11 @@ const COLUMNS: readonly TableColumn<Reject>[] = [
   },
 ];
 
+const READ_MS = 15_000;
+
 export function RejectsPage() {
   useTitle("Ingest rejects");
-  const list = useList<Reject>("/admin/ingest/rejects", "rejects", { limit: 50 });
+  const list = useList<Reject>("/admin/ingest/rejects", "rejects", { limit: 100 }, { refetchInterval: READ_MS });
   return (
     <>
       <PageHeader

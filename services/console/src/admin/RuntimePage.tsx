@@ -353,13 +353,15 @@ function FilterInput({ name, label, filter, onSet }: FilterProps) {
 
 function TimeInput({ name, label, filter, onSet }: FilterProps) {
   return (
-    <Input
-      type="datetime-local"
-      aria-label={label}
-      className="w-48"
-      value={filter[name] ?? ""}
-      onChange={({ target }) => onSet({ [name]: target.value })}
-    />
+    <label className="flex items-center gap-2 text-sm text-muted">
+      {label}
+      <Input
+        type="datetime-local"
+        className="w-48"
+        value={filter[name] ?? ""}
+        onChange={({ target }) => onSet({ [name]: target.value })}
+      />
+    </label>
   );
 }
 

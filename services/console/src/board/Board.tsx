@@ -6,6 +6,7 @@ import { useShortcuts } from "../shell/shortcuts";
 import type { ViewLogs } from "./BoardPage";
 import { SubtaskCard } from "./SubtaskCard";
 import { TaskHead } from "./TaskHead";
+import { positionBefore, positionBy } from "./order";
 import { COLUMNS, type Column, columnOf, neighbour } from "./moves";
 
 export interface BoardProps {
@@ -15,21 +16,36 @@ export interface BoardProps {
   onViewLogs: ViewLogs;
   onOpen: (subtask: Subtask) => void;
   onMove: (subtask: Subtask, column: Column) => void;
+  /** Puts a subtask, or a task, at another place among its siblings. */
+  onPlace: (what: Subtask | Task, position: number | null) => void;
 }
 
 const GRID = "grid grid-cols-[repeat(6,minmax(9.25rem,1fr))] gap-3";
 
 /** Each task a lane, its subtasks in columns by status. */
-export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }: BoardProps) {
+export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, onPlace }: BoardProps) {
   const subtasks = useMemo(
     () => new Map(tasks.flatMap((task) => task.subtasks.map((subtask) => [subtask.id, subtask]))),
     [tasks],
   );
   const [dragged, setDragged] = useState<Subtask | null>(null);
+  const [lane, setLane] = useState<Task | null>(null);
   const [over, setOver] = useState<string | null>(null);
   const [focused, setFocused] = useState<string | null>(null);
   const related = useMemo(() => relatedTo(focused, subtasks), [focused, subtasks]);
-  useBoardKeys(subtasks, focused, canMove, onMove);
+  const siblingsOf = ({ task_id: id, status }: Subtask): readonly Subtask[] =>
+    tasks
+      .find((task) => task.id === id)
+      ?.subtasks.filter((other) => columnOf(other.status) === columnOf(status)) ?? [];
+  useBoardKeys(subtasks, focused, canMove, onMove, (subtask, by) =>
+    onPlace(subtask, positionBy(siblingsOf(subtask), subtask.id, by)),
+  );
+  const drop = (onto: Subtask | null, column: Column): void => {
+    if (dragged && columnOf(dragged.status) !== column) onMove(dragged, column);
+    else if (dragged) onPlace(dragged, positionBefore(siblingsOf(dragged), dragged.id, onto?.id ?? null));
+    setOver(null);
+    setDragged(null);
+  };
 
   return (
     <div className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board">
@@ -45,8 +61,35 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }
           ))}
         </div>
         {tasks.map((task) => (
-          <section key={task.id} aria-label={task.title} className="mb-5 rounded-xl border bg-sunken p-3">
-            <TaskHead task={task} activeRuns={activeRuns} canMove={canMove} onViewLogs={onViewLogs} />
+          <section
+            key={task.id}
+            aria-label={task.title}
+            onDragOver={(event) => {
+              if (!lane || lane.id === task.id) return;
+              event.preventDefault();
+              setOver(task.id);
+            }}
+            onDragLeave={() => lane && setOver(null)}
+            onDrop={(event) => {
+              if (!lane) return;
+              event.preventDefault();
+              onPlace(lane, positionBefore(tasks, lane.id, task.id));
+              setOver(null);
+              setLane(null);
+            }}
+            className={cx(
+              "mb-5 rounded-xl border bg-sunken p-3",
+              over === task.id && "border-accent shadow-[0_-3px_0_-1px_var(--color-accent)]",
+            )}
+          >
+            <TaskHead
+              task={task}
+              activeRuns={activeRuns}
+              canMove={canMove}
+              onViewLogs={onViewLogs}
+              onDrag={setLane}
+              onStep={(by) => onPlace(task, positionBy(tasks, task.id, by))}
+            />
             {task.subtasks.length > 0 && (
               <div className={cx("mt-3", GRID)}>
                 {COLUMNS.map((column) => {
@@ -63,10 +106,9 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }
                       }}
                       onDragLeave={() => setOver(null)}
                       onDrop={(event) => {
+                        if (!dragged) return;
                         event.preventDefault();
-                        if (dragged && columnOf(dragged.status) !== column) onMove(dragged, column);
-                        setOver(null);
-                        setDragged(null);
+                        drop(null, column);
                       }}
                       className={cx(
                         "flex min-h-16 flex-col gap-2 rounded-lg p-1 transition-colors",
@@ -86,6 +128,10 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove }
                             onViewLogs={onViewLogs}
                             onOpen={onOpen}
                             onDrag={setDragged}
+                            accepts={dragged?.task_id === task.id}
+                            isTarget={over === subtask.id}
+                            onDragOver={() => setOver(subtask.id)}
+                            onDropHere={() => drop(subtask, column)}
                             onFocus={setFocused}
                           />
                         ))}
@@ -116,13 +162,20 @@ function useBoardKeys(
   focused: string | null,
   canMove: boolean,
   onMove: (subtask: Subtask, column: Column) => void,
+  onStep: (subtask: Subtask, by: 1 | -1) => void,
 ): void {
   const move = (direction: 1 | -1) => (): void => {
     const subtask = focused === null ? undefined : subtasks.get(focused);
     const column = subtask && canMove ? neighbour(subtask, direction) : null;
     if (subtask && column) onMove(subtask, column);
   };
+  const step = (by: 1 | -1) => (): void => {
+    const subtask = focused === null ? undefined : subtasks.get(focused);
+    if (subtask && canMove) onStep(subtask, by);
+  };
   useShortcuts([
+    { keys: "J", text: "Place lower", run: step(1) },
+    { keys: "K", text: "Place higher", run: step(-1) },
     { keys: "j", text: "Down", run: () => walk(0, 1) },
     { keys: "k", text: "Up", run: () => walk(0, -1) },
     { keys: "l", text: "Right", run: () => walk(1, 0) },

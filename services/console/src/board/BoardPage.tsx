@@ -52,6 +52,14 @@ export function BoardPage() {
       say((error as Error).message, "bad");
     }
   };
+  const place = (what: Subtask | Task, position: number | null): void => {
+    if (position === null) return;
+    const change =
+      "task_id" in what
+        ? client.updateSubtask(what.id, { position })
+        : client.updateTask(what.id, { position });
+    change.catch((error: unknown) => say((error as Error).message, "bad"));
+  };
   const visible = useMemo(
     () => (tasks.data ?? []).filter((task) => isShown(task, shown)),
     [tasks.data, shown],
@@ -108,6 +116,7 @@ export function BoardPage() {
           onViewLogs={viewLogs}
           onOpen={(subtask) => setDetail(subtask.id)}
           onMove={(subtask, column) => void move(subtask, column)}
+          onPlace={place}
         />
       )}
       <NewTask open={creating} onClose={() => setCreating(false)} />

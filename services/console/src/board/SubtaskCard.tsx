@@ -16,6 +16,11 @@ export interface SubtaskCardProps {
   onOpen: (subtask: Subtask) => void;
   onDrag: (subtask: Subtask | null) => void;
   onFocus: (id: string | null) => void;
+  /** Whether what is dragged may be put before this card, and whether it would be, dropped now. */
+  accepts: boolean;
+  isTarget: boolean;
+  onDragOver: () => void;
+  onDropHere: () => void;
 }
 
 const IS_DONE = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
@@ -37,6 +42,10 @@ export function SubtaskCard({
   onOpen,
   onDrag,
   onFocus,
+  accepts,
+  isTarget,
+  onDragOver,
+  onDropHere,
 }: SubtaskCardProps) {
   const run = workerOf(subtask, activeRuns);
   const waitsFor = subtask.depends_on
@@ -53,6 +62,18 @@ export function SubtaskCard({
         onDrag(subtask);
       }}
       onDragEnd={() => onDrag(null)}
+      onDragOver={(event) => {
+        if (!accepts) return;
+        event.preventDefault();
+        event.stopPropagation();
+        onDragOver();
+      }}
+      onDrop={(event) => {
+        if (!accepts) return;
+        event.preventDefault();
+        event.stopPropagation();
+        onDropHere();
+      }}
       onFocus={() => onFocus(subtask.id)}
       onBlur={() => onFocus(null)}
       onPointerEnter={() => onFocus(subtask.id)}
@@ -60,6 +81,7 @@ export function SubtaskCard({
       className={cx(
         "relative flex flex-col gap-1.5 rounded-lg border bg-surface p-2.5 shadow-card transition-shadow",
         isRelated && "ring-2 ring-warn",
+        isTarget && "shadow-[0_-3px_0_-1px_var(--color-accent)]",
       )}
     >
       <button

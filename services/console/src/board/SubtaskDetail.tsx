@@ -8,8 +8,8 @@ import { Button, IconButton } from "../design/Button";
 import { Sheet } from "../design/Dialog";
 import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
+import { actorText } from "../admin/actor";
 import { useToast } from "../design/Toasts";
-import { shortId } from "../design/format";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
 import type { ViewLogs } from "./BoardPage";
@@ -176,12 +176,6 @@ function Runs({ subtask }: { subtask: Subtask }) {
       </ul>
     </Part>
   );
-}
-
-/** A principal as people say it: `user:…`, `key:…`, or the server's own doing. */
-function actorText(actor: string): string {
-  if (actor.startsWith("key:")) return `API key ${shortId(actor)}`;
-  return actor.startsWith("user:") ? "a person" : actor;
 }
 
 function History({ subtask }: { subtask: Subtask }) {

@@ -1,6 +1,7 @@
 import type { ActiveRun, Task } from "@runcast/client";
-import { Play, RotateCcw, ScrollText } from "lucide-react";
+import { ArrowDown, ArrowUp, MoreHorizontal, Play, RotateCcw, ScrollText } from "lucide-react";
 import { Button } from "../design/Button";
+import { Menu, MenuItem } from "../design/Menu";
 import { StatusBadge } from "../design/Status";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
@@ -14,11 +15,16 @@ export function TaskHead({
   activeRuns,
   canMove,
   onViewLogs,
+  onDrag,
+  onStep,
 }: {
   task: Task;
   activeRuns: readonly ActiveRun[];
   canMove: boolean;
   onViewLogs: ViewLogs;
+  onDrag: (task: Task | null) => void;
+  /** Among the tasks, one up (-1) or down (1). */
+  onStep: (by: 1 | -1) => void;
 }) {
   const say = useToast();
   const planner =
@@ -30,7 +36,15 @@ export function TaskHead({
     client.moveTask(task.id, step).catch((error: unknown) => say((error as Error).message, "bad"));
   };
   return (
-    <header className="sticky left-3 flex max-w-[calc(100vw-4rem)] flex-wrap items-center gap-x-3 gap-y-1 px-1 md:max-w-none">
+    <header
+      draggable={canMove}
+      onDragStart={(event) => {
+        event.dataTransfer.effectAllowed = "move";
+        event.dataTransfer.setData("text/plain", task.id);
+        onDrag(task);
+      }}
+      onDragEnd={() => onDrag(null)}
+      className="sticky left-3 flex max-w-[calc(100vw-4rem)] flex-wrap items-center gap-x-3 gap-y-1 px-1 md:max-w-none">
       <h2 className="min-w-0 truncate text-base font-semibold">{task.title}</h2>
       <StatusBadge status={task.status} />
       {task.subtasks.length > 0 && (
@@ -56,6 +70,26 @@ export function TaskHead({
           <Button size="sm" icon={<RotateCcw />} onClick={() => move("retry-planning")}>
             Plan again
           </Button>
+        )}
+        {canMove && (
+          <Menu
+            trigger={
+              <button
+                type="button"
+                aria-label={`More about ${task.title}`}
+                className="inline-flex size-7 items-center justify-center rounded-md text-muted hover:bg-hover hover:text-fg [&_svg]:size-4"
+              >
+                <MoreHorizontal />
+              </button>
+            }
+          >
+            <MenuItem icon={<ArrowUp />} onSelect={() => onStep(-1)}>
+              Move up
+            </MenuItem>
+            <MenuItem icon={<ArrowDown />} onSelect={() => onStep(1)}>
+              Move down
+            </MenuItem>
+          </Menu>
         )}
       </span>
       {task.description && <p className="basis-full text-sm text-muted">{task.description}</p>}

@@ -1,4 +1,4 @@
-import { type LogLine, type Run, TERMINAL } from "@runcast/client";
+import { type LogLine, type Run, type RunLog, type RuncastClient, TERMINAL } from "@runcast/client";
 import { useProjectEvents, useRunLog } from "@runcast/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useToast } from "../design/Toasts";
@@ -67,6 +67,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
   }, [filtered, onEvents]);
 
   const lastLine = log?.lastLine ?? 0;
+  const agents = useAgents(client, log);
   const digits = Math.max(3, String(lastLine).length);
   const options = useMemo<LogViewOptions>(
     () => ({
@@ -150,9 +151,12 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
     };
   }, [client, run.id, query]);
 
+  // Enter before the first match has come goes there as soon as it has.
+  const wantedStep = useRef<1 | -1 | null>(null);
   const step = useCallback(
     (direction: 1 | -1) => {
-      const { lines } = search;
+      const { lines, isDone } = search;
+      wantedStep.current = lines.length === 0 && !isDone ? direction : null;
       if (lines.length === 0) return;
       const next = nextMatch(lines, match, direction, view.current?.topLine ?? 1);
       const line = lines[next];
@@ -163,6 +167,9 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
     },
     [search, match],
   );
+  useEffect(() => {
+    if (wantedStep.current !== null && search.lines.length > 0) step(wantedStep.current);
+  }, [search, step]);
 
   const copy = async (): Promise<void> => {
     const [from, to] = range ?? [1, lastLine];
@@ -218,7 +225,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
       }}
     >
       <LogToolbar
-        agents={agentsOf(log, lastLine)}
+        agents={agents}
         filter={filter}
         onFilter={setFilter}
         query={query}
@@ -299,12 +306,30 @@ function textFrom(lines: (LogLine | undefined)[], format: "text" | "raw" | "json
   return lines.map((line) => (line ? copyTextOf(line, format) : "")).join("\n");
 }
 
-/** Agents named in the newest lines: enough to choose from, and at hand. */
-function agentsOf(log: { line(n: number): LogLine | undefined } | null, lastLine: number): string[] {
-  const names = new Set<string>();
-  for (let n = lastLine; log && n > Math.max(0, lastLine - 500); n -= 1) {
-    const name = log.line(n)?.agentName;
-    if (name) names.add(name);
-  }
-  return [...names].sort();
+const FIRST_LINES = 200;
+
+/** Agents named in the newest and the first lines, and wherever somebody has looked. */
+function useAgents(client: RuncastClient, log: RunLog | null): readonly string[] {
+  const [agents, setAgents] = useState<readonly string[]>([]);
+  useEffect(() => {
+    if (!log) return undefined;
+    let hasAsked = false;
+    const learn = (): void => {
+      const known = log.agents;
+      setAgents((held) => (held.length === known.size ? held : [...known].sort()));
+      if (hasAsked || !log.isLoaded || log.line(1)) return;
+      hasAsked = true;
+      client.logs(log.runId, { after_line: 0, limit: FIRST_LINES }).then(
+        ({ data }) => {
+          for (const { agent_name: name } of data.logs) if (name) log.agents.add(name);
+          learn();
+        },
+        // They are a convenience: any name can be typed.
+        () => undefined,
+      );
+    };
+    learn();
+    return log.onChange(learn);
+  }, [client, log]);
+  return agents;
 }

@@ -10,6 +10,7 @@ import {
   Settings2,
   WrapText,
 } from "lucide-react";
+import { useState } from "react";
 import { IconButton } from "../design/Button";
 import { Input, Select } from "../design/Field";
 import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine } from "../design/Menu";
@@ -20,10 +21,12 @@ import type { LineRange } from "./permalink";
 import type { LogPreferences } from "./preferences";
 import type { SearchState } from "./search";
 
+/** Chosen to name an agent that isn't among those seen; no agent's name holds a newline. */
+const ANOTHER = "\n";
 const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
 interface LogToolbarProps {
-  agents: string[];
+  agents: readonly string[];
   filter: LogFilterValue;
   onFilter: (filter: LogFilterValue) => void;
   query: { q: string; regex: boolean };
@@ -48,6 +51,7 @@ interface LogToolbarProps {
 
 export function LogToolbar(props: LogToolbarProps) {
   const { filter, onFilter, preferences, onPreferences } = props;
+  const [isNaming, setNaming] = useState(false);
   return (
     <div role="toolbar" aria-label="Log tools" className="flex flex-wrap items-center gap-x-2 gap-y-1.5 border-b px-3 py-2">
       <SearchField {...props} />
@@ -65,13 +69,28 @@ export function LogToolbar(props: LogToolbarProps) {
           </option>
         ))}
       </Select>
-      {(props.agents.length > 0 || filter.agent !== "") && (
+      {isNaming ? (
+        <Input
+          size="sm"
+          autoFocus
+          aria-label="Agent's name"
+          placeholder="Agent's name, Enter"
+          className="w-40"
+          onBlur={() => setNaming(false)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") onFilter({ ...filter, agent: event.currentTarget.value.trim() });
+            if (event.key === "Enter" || event.key === "Escape") setNaming(false);
+          }}
+        />
+      ) : (
         <Select
           size="sm"
           aria-label="Agent"
           className="w-auto! max-w-40"
           value={filter.agent}
-          onChange={(event) => onFilter({ ...filter, agent: event.target.value })}
+          onChange={({ target }) =>
+            target.value === ANOTHER ? setNaming(true) : onFilter({ ...filter, agent: target.value })
+          }
         >
           <option value="">All agents</option>
           {[...new Set([...props.agents, filter.agent])].filter(Boolean).map((agent) => (
@@ -79,6 +98,7 @@ export function LogToolbar(props: LogToolbarProps) {
               {agent}
             </option>
           ))}
+          <option value={ANOTHER}>Another agent…</option>
         </Select>
       )}
       <div className="ml-auto flex items-center gap-0.5">

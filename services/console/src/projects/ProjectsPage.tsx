@@ -1,8 +1,9 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Box, Plus } from "lucide-react";
-import { type FormEvent, useState } from "react";
-import { Badge } from "../design/Badge";
+import type { Run } from "@runcast/client";
+import { type FormEvent, useMemo, useState } from "react";
+import { Badge, Dot } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Dialog } from "../design/Dialog";
 import { Failure } from "../design/Failure";
@@ -10,15 +11,18 @@ import { Field, Input } from "../design/Field";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Card, Empty, Rows } from "../design/Surface";
 import { Ago } from "../design/Time";
+import { count } from "../design/format";
 import { client } from "../session/session";
+import { useProjects, useUnderWay } from "./useProjects";
+
+const POLL_MS = 10_000;
 
 export function ProjectsPage() {
   useTitle("Projects");
   const [creating, setCreating] = useState(false);
-  const projects = useQuery({
-    queryKey: ["projects"],
-    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
-  });
+  const projects = useProjects({ refetchInterval: POLL_MS });
+  const underWay = useUnderWay({ refetchInterval: POLL_MS });
+  const busy = useMemo(() => countedBy(underWay.data?.runs ?? []), [underWay.data]);
   const create = (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New project
@@ -51,8 +55,9 @@ export function ProjectsPage() {
                   <span className="min-w-0 truncate font-medium">{project.name}</span>
                   {project.role && <Badge className="ml-auto capitalize">{project.role}</Badge>}
                 </span>
-                <span className="flex items-center gap-2 text-xs text-muted">
-                  <span className="truncate font-mono">{project.slug}</span>
+                <span className="truncate font-mono text-xs text-muted">{project.slug}</span>
+                <span className="mt-2 flex items-center gap-2 text-xs text-muted">
+                  <UnderWayCount runs={busy.get(project.id) ?? 0} />
                   <span className="ml-auto">
                     created <Ago at={project.created_at} />
                   </span>
@@ -65,6 +70,21 @@ export function ProjectsPage() {
       <NewProject open={creating} onClose={() => setCreating(false)} />
     </>
   );
+}
+
+function UnderWayCount({ runs }: { runs: number }) {
+  return (
+    <span className="nums flex items-center gap-1.5">
+      <Dot tone={runs > 0 ? "live" : "idle"} />
+      {runs > 0 ? `${count(runs)} under way` : "Nothing under way"}
+    </span>
+  );
+}
+
+function countedBy(runs: readonly Run[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { project_id: id } of runs) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return counts;
 }
 
 function NewProject({ open, onClose }: { open: boolean; onClose: () => void }) {

@@ -47,7 +47,14 @@ export function RunPage() {
       </ProjectScope>
     );
   }
-  if (run.error) return <Failure error={run.error} onRetry={() => void run.refetch()} />;
+  if (run.error) {
+    return (
+      <>
+        <h1 className="sr-only">Run</h1>
+        <Failure error={run.error} onRetry={() => void run.refetch()} />
+      </>
+    );
+  }
   return <Rows count={6} />;
 }
 
@@ -128,7 +135,7 @@ function Head({ run }: { run: Run }) {
   return (
     <header className="flex flex-col gap-3 px-4 pt-4 pb-3 sm:px-6">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
-        <div className="min-w-0 flex-1 basis-64">
+        <div className="min-w-0 flex-1 basis-40">
           <p className="flex items-center gap-1 text-xs text-muted">
             {me.runId === null ? (
               <Link to="/projects/$project" params={{ project: project.slug }} className="truncate hover:text-fg">
@@ -192,14 +199,16 @@ function Facts({ run }: { run: Run }) {
       <Fact name="Time">
         <Lasting from={run.started_at} to={run.finished_at} />
       </Fact>
-      <Fact name="Attempt">
-        {run.attempt}
-        {run.retry_of && (
-          <Link to="/runs/$run" params={{ run: run.retry_of }} className="ml-1.5 text-accent hover:underline">
-            the one before
-          </Link>
-        )}
-      </Fact>
+      {(run.attempt > 1 || run.retry_of) && (
+        <Fact name="Attempt">
+          {run.attempt}
+          {run.retry_of && (
+            <Link to="/runs/$run" params={{ run: run.retry_of }} className="ml-1.5 text-accent hover:underline">
+              the one before
+            </Link>
+          )}
+        </Fact>
+      )}
       {run.pr_url && (
         <Fact name="Pull request">
           <a

@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import {
   Activity,
@@ -24,8 +24,9 @@ import type { ReactNode } from "react";
 import { IconButton } from "../design/Button";
 import { Kbd } from "../design/Kbd";
 import { Menu, MenuItem, MenuLine } from "../design/Menu";
+import { useProjects } from "../projects/useProjects";
 import { SESSION, useMe } from "../session/SessionProvider";
-import { client, signOut } from "../session/session";
+import { signOut } from "../session/session";
 import { ConnectionBadge } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { useLastProject } from "./lastProject";
@@ -45,7 +46,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
         <Mark className="size-6" />
         <span className="text-base font-semibold tracking-tight">Runcast</span>
       </div>
-      <div className="px-3 pb-2">
+      <div className={me.runId === null ? "px-3 pb-2" : "hidden"}>
         <button
           type="button"
           onClick={onPalette}
@@ -79,11 +80,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
 }
 
 function ProjectItems({ slug }: { slug: string }) {
-  const projects = useQuery({
-    queryKey: ["projects"],
-    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
-    staleTime: 30_000,
-  });
+  const projects = useProjects();
   const navigate = useNavigate();
   const me = useMe();
   const project = projects.data?.find((each) => each.slug === slug || each.id === slug);

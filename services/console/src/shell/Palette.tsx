@@ -1,5 +1,5 @@
 import * as Radix from "@radix-ui/react-dialog";
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Box, CornerDownLeft, Moon, Play, Search, Shield, SquareKanban, Tv, User } from "lucide-react";
 import { type ReactNode, useId, useMemo, useState } from "react";
@@ -7,6 +7,8 @@ import { cx } from "../design/classes";
 import { shortId } from "../design/format";
 import { wordOf } from "../design/Status";
 import { client } from "../session/session";
+import { useProjects } from "../projects/useProjects";
+import { useSettled } from "../projects/useSettled";
 import { useMe } from "../session/SessionProvider";
 import { currentTheme, setTheme } from "./theme";
 
@@ -42,7 +44,7 @@ function Content({ onClose }: { onClose: () => void }) {
   const id = useId();
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const commands = useCommands();
+  const commands = useCommands(text);
   const found = useMemo(() => matching(commands, text).slice(0, MAX_SHOWN), [commands, text]);
   const choose = (command: Command | undefined): void => {
     if (!command) return;
@@ -110,18 +112,26 @@ function matching(commands: Command[], text: string): Command[] {
   });
 }
 
-function useCommands(): Command[] {
+const TYPING_MS = 120;
+const FOUND_RUNS = 8;
+
+function useCommands(text: string): Command[] {
   const navigate = useNavigate();
   const me = useMe();
-  const projects = useQuery({
-    queryKey: ["projects"],
-    queryFn: async () => (await client.projects({ limit: 200 })).data.projects,
-    staleTime: 30_000,
-  });
+  const projects = useProjects();
   const runs = useQuery({
     queryKey: ["palette runs"],
     queryFn: async () => (await client.runs({ limit: 100 })).data.runs,
     staleTime: 10_000,
+  });
+  // Runs that aren't among the newest are found by the server.
+  const q = useSettled(text.trim(), TYPING_MS);
+  const found = useQuery({
+    queryKey: ["palette runs", q],
+    queryFn: async () => (await client.runs({ q, limit: FOUND_RUNS })).data.runs,
+    enabled: q.length > 1,
+    staleTime: 10_000,
+    placeholderData: keepPreviousData,
   });
   return useMemo(() => {
     const page = (to: string, text: string, icon: ReactNode): Command => ({
@@ -160,15 +170,16 @@ function useCommands(): Command[] {
         run: () => void navigate({ to: "/projects/$project/board", params: { project: slug } }),
       },
     ]);
-    const ofRuns = (runs.data ?? []).map((run) => ({
-      id: `run ${run.id}`,
+    const known = new Map([...(runs.data ?? []), ...(found.data ?? [])].map((run) => [run.id, run]));
+    const ofRuns = [...known.values()].map((run) => ({
+      id: `run ${[run.id, run.key, run.agent_name, run.agent_type, run.current_step].join(" ")}`,
       text: run.name ?? run.key ?? `Run ${shortId(run.id)}`,
       hint: wordOf(run.status),
       icon: <Play />,
       run: () => void navigate({ to: "/runs/$run", params: { run: run.id } }),
     }));
     return [...pages, ...ofProjects, ...ofRuns, theme];
-  }, [navigate, me.isAdmin, projects.data, runs.data]);
+  }, [navigate, me.isAdmin, projects.data, runs.data, found.data]);
 }
 
 export function toggleTheme(): void {

@@ -22,6 +22,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
       ["Enter", "Open"],
       ["h  l", "Column to the left, to the right"],
       ["[  ]", "Move a subtask left, right"],
+      ["J  K", "Place it lower, higher"],
     ],
   ],
   [

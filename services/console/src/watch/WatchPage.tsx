@@ -1,6 +1,5 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { type Project, type Run, isActive } from "@runcast/client";
+import type { Project, Run } from "@runcast/client";
 import { ProjectEventsProvider, useActiveRuns, useProjectEvents } from "@runcast/react";
 import { Radio } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
@@ -11,6 +10,7 @@ import { Select } from "../design/Field";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Card, Empty, Rows } from "../design/Surface";
 import { count } from "../design/format";
+import { useProjects, useUnderWay } from "../projects/useProjects";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { type ShownConnection, useReportedConnection } from "../shell/ConnectionState";
@@ -27,7 +27,6 @@ import { LatestLines } from "./latest";
  */
 const LIVE_PROJECTS = 4;
 const POLL_MS = 5_000;
-const MOST_RUNS = 1_000;
 
 export function WatchPage() {
   useTitle("Watch");
@@ -37,31 +36,19 @@ export function WatchPage() {
   const [latest] = useState(() => new LatestLines());
   const [merged] = useState(() => new MergedLines());
   const [chosen, setChosen] = useState<ReadonlyMap<string, Run>>(new Map());
-  const projects = useQuery({
-    queryKey: ["projects", "all"],
-    queryFn: async () => (await client.projects({ limit: 1000 })).data.projects,
-    refetchInterval: 30_000,
-  });
+  const projects = useProjects({ refetchInterval: 30_000 });
   const wanted = useMemo(
     () => (projects.data ?? []).filter(({ slug }) => !search.project || slug === search.project),
     [projects.data, search.project],
   );
   const hasOthers = wanted.length > LIVE_PROJECTS;
-  const active = useQuery({
-    queryKey: ["watch", "active"],
-    queryFn: async () => {
-      const query = { status: ["running", "awaiting_feedback"] as const, limit: MOST_RUNS };
-      const { runs, total } = (await client.runs(query)).data;
-      return { runs: runs.filter(isActive), unread: Math.max(0, (total ?? 0) - runs.length) };
-    },
-    enabled: hasOthers,
-    refetchInterval: POLL_MS,
-  });
+  const active = useUnderWay({ enabled: hasOthers, refetchInterval: POLL_MS });
   const [onScreen, setOnScreen] = useState<ReadonlySet<string>>(new Set());
   const live = useLiveProjects(wanted, active.data?.runs, onScreen);
   const runsOf = (project: Project): readonly Run[] =>
     active.data?.runs.filter((run) => run.project_id === project.id) ?? NONE;
-  const report = useReportOf(live);
+  const [report, isIdle] = useReportOf(live);
+  const nothingRuns = isIdle && (active.data?.runs.length ?? 0) === 0;
   const seen = useOnScreen(setOnScreen);
 
   const choose = (run: Run, isChosen: boolean): void => {
@@ -121,10 +108,10 @@ export function WatchPage() {
             if (!isStreamed && polled.length === 0) return null;
             const props = { project, latest, chosen, onChoose: choose };
             return (
-              <section key={project.id} ref={seen} data-project={project.id} aria-label={project.name} className="flex flex-col gap-3">
+              <section key={project.id} ref={seen} data-project={project.id} aria-label={project.name} className="flex flex-col gap-3 empty:hidden">
                 {isStreamed ? (
                   <ProjectEventsProvider projectId={project.id} client={client} identity={me.id}>
-                    <LiveProject {...props} polled={polled} isOnly={wanted.length === 1} merged={merged} onState={report} />
+                    <LiveProject {...props} polled={polled} merged={merged} onState={report} />
                   </ProjectEventsProvider>
                 ) : (
                   <Runs {...props} runs={polled} isLive={false} />
@@ -132,6 +119,7 @@ export function WatchPage() {
               </section>
             );
           })}
+          {nothingRuns && wanted[0] && <NothingRuns project={wanted[0]} />}
           {(active.data?.unread ?? 0) > 0 && (
             <p className="text-sm text-muted">
               {count(active.data?.unread ?? 0)} more are under way: choose a project to see all of its runs.
@@ -199,19 +187,28 @@ function useOnScreen(tell: (ids: ReadonlySet<string>) => void): (section: HTMLEl
   return observed;
 }
 
-/** The frame shows one state: that of a stream that is live, if any is; else of the first. */
-function useReportOf(live: ReadonlySet<string>): (id: string, shown: ShownConnection | null) => void {
-  const [states, setStates] = useState<ReadonlyMap<string, ShownConnection>>(new Map());
+interface Told extends ShownConnection {
+  /** Known to have nothing under way. */
+  isIdle: boolean;
+}
+
+/**
+ * The frame shows one state: that of a stream that is live, if any is; else of the first. Also
+ * whether all of them have nothing under way.
+ */
+function useReportOf(live: ReadonlySet<string>): [(id: string, told: Told | null) => void, boolean] {
+  const [states, setStates] = useState<ReadonlyMap<string, Told>>(new Map());
   const held = [...live].flatMap((id) => states.get(id) ?? []);
   useReportedConnection(held.find(({ state }) => state?.status === "live") ?? held[0] ?? null);
-  return useCallback((id, shown) => {
+  const tell = useCallback((id: string, told: Told | null) => {
     setStates((known) => {
       const next = new Map(known);
-      if (shown) next.set(id, shown);
+      if (told) next.set(id, told);
       else next.delete(id);
       return next;
     });
   }, []);
+  return [tell, live.size > 0 && held.length === live.size && held.every(({ isIdle }) => isIdle)];
 }
 
 interface CardsProps {
@@ -224,20 +221,18 @@ interface CardsProps {
 interface LiveProjectProps extends CardsProps {
   /** What was read before the stream opened. */
   polled: readonly Run[];
-  isOnly: boolean;
   merged: MergedLines;
-  onState: (id: string, shown: ShownConnection | null) => void;
+  onState: (id: string, shown: Told | null) => void;
 }
 
-function LiveProject({ merged, polled, isOnly, onState, ...props }: LiveProjectProps) {
+function LiveProject({ merged, polled, onState, ...props }: LiveProjectProps) {
   const { latest, chosen } = props;
   const { id } = props.project;
   const { state, isConnected, retryNow, onEvents, subscribeToLogs, unsubscribeFromLogs } = useProjectEvents();
   const runs = useActiveRuns();
-  useEffect(() => {
-    onState(id, { state, retryNow });
-    return () => onState(id, null);
-  }, [onState, id, state, retryNow]);
+  const isIdle = runs.data?.length === 0;
+  useEffect(() => onState(id, { state, retryNow, isIdle }), [onState, id, state, retryNow, isIdle]);
+  useEffect(() => () => onState(id, null), [onState, id]);
   useEffect(() => {
     subscribeToLogs("all");
     return () => unsubscribeFromLogs("all");
@@ -250,9 +245,10 @@ function LiveProject({ merged, polled, isOnly, onState, ...props }: LiveProjectP
     });
   }, [onEvents, latest, merged, chosen]);
   if (runs.error && !runs.data) return <Failure error={runs.error} />;
-  if (runs.data?.length === 0 && isOnly) return <NothingRuns project={props.project} />;
+  const shown = runs.data ?? polled;
+  if (shown.length === 0) return null;
   const isLive = isConnected || state.status === "connecting";
-  return <Runs {...props} runs={runs.data ?? polled} isLive={isLive} />;
+  return <Runs {...props} runs={shown} isLive={isLive} />;
 }
 
 function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly Run[]; isLive: boolean }) {
@@ -263,7 +259,7 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
           {project.name}
         </Link>
         <span className="nums text-sm font-normal text-muted">
-          {runs.length === 0 ? "nothing under way" : `${count(runs.length)} under way`}
+          {count(runs.length)} under way
         </span>
         {!isLive && <Badge>read every 5 s</Badge>}
       </h2>

@@ -71,6 +71,13 @@ export interface NewRun {
   [field: string]: unknown;
 }
 
+/** What may be changed of a task or a subtask; `position` orders it among its siblings. */
+export interface TaskChange {
+  title?: string;
+  description?: string;
+  position?: number;
+}
+
 export interface NewTask {
   title: string;
   description?: string;
@@ -189,6 +196,9 @@ export class RuncastClient {
   createTask(project: string, body: NewTask): Promise<Answer<Task>> {
     return this.#post(`/projects/${segment(project)}/tasks`, body);
   }
+  updateTask(task: string, body: TaskChange): Promise<Answer<Task>> {
+    return this.http.json("PATCH", `/tasks/${segment(task)}`, { body });
+  }
   moveTask(task: string, move: TaskMove, body: object = {}): Promise<Answer<Task>> {
     return this.#post(`/tasks/${segment(task)}/${move}`, body);
   }
@@ -197,6 +207,9 @@ export class RuncastClient {
   }
   subtask(subtask: string): Promise<Answer<Subtask>> {
     return this.#get(`/subtasks/${segment(subtask)}`);
+  }
+  updateSubtask(subtask: string, body: TaskChange): Promise<Answer<Subtask>> {
+    return this.http.json("PATCH", `/subtasks/${segment(subtask)}`, { body });
   }
   moveSubtask(subtask: string, move: SubtaskMove, body: object = {}): Promise<Answer<Subtask>> {
     return this.#post(`/subtasks/${segment(subtask)}/${move}`, body);

@@ -34,6 +34,9 @@ export class RunLog {
   /** Whether the first answer has come, so that an empty log can be told from an unknown one. */
   isLoaded = false;
 
+  /** Names of agents in lines that were ever held here. */
+  readonly agents = new Set<string>();
+
   readonly #chunks = new Map<number, Chunk>();
   readonly #loading = new Map<number, AbortController>();
   readonly #listeners = new Set<(change: LogChange) => void>();
@@ -168,6 +171,7 @@ export class RunLog {
     const slot = (line.lineNumber - 1) % CHUNK_LINES;
     if (chunk.lines[slot]) return false;
     chunk.lines[slot] = line;
+    if (line.agentName) this.agents.add(line.agentName);
     chunk.filled += 1;
     const bytes = line.content.length + LINE_OVERHEAD_BYTES;
     chunk.bytes += bytes;
