@@ -1,4 +1,4 @@
-"""Reading a run's log: a window of it, what a filter finds in it, or all of it at flat memory.
+"""Reading a run's log: a window of it, or what a filter finds in it (all of it: `log_whole`).
 
 Lines are read by (run, line number), page by page. A filter is put to Postgres as a search in the stored
 text, which may find too much, and checked exactly here: Postgres's JSON functions refuse texts that hold
@@ -8,7 +8,7 @@ NUL, and agents print those.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +18,7 @@ import orjson
 
 from runcast_api import logs, patterns
 from runcast_api.lines import level_of
-from runcast_server.auth import Principal
-from runcast_server.db import Connection, Database
+from runcast_server.db import Connection
 
 PAGE_LINES = 2_000
 SCAN_SECONDS = 2.0
@@ -171,23 +170,6 @@ def _beyond(window: Window, line: int) -> Window | None:
     return Window(after, before, window.from_end) if before - after > 1 else None
 
 
-async def whole(
-    database: Database,
-    actor: Principal,
-    log: Log,
-    window: Window,
-    wanted: Filter,
-    shown: Callable[[int, dict[str, Any]], bytes],
-) -> AsyncIterator[bytes]:
-    """All wanted lines, page after page, each page in a short transaction of its own."""
-    place: Window | None = window
-    while place is not None:
-        async with database.acting(actor) as connection:
-            rows, place = await page(connection, log, place, wanted, PAGE_LINES)
-        parsed = [(row["seq"], orjson.loads(row["data"])) for row in rows]
-        yield b"".join([shown(seq, members) for seq, members in parsed if wanted.wants(members)])
-
-
 def as_text(_: int, members: dict[str, Any]) -> bytes:
     """The line as it was written; a cut one says how much is missing."""
     line: str = members["line"]
@@ -199,4 +181,4 @@ def as_text(_: int, members: dict[str, Any]) -> bytes:
 
 def as_ndjson(seq: int, members: dict[str, Any]) -> bytes:
     """The entry as one line of JSON."""
-    return orjson.dumps(logs.shown(seq, members)) + b"\n"
+    return orjson.dumps(logs.shown(seq, members), option=orjson.OPT_APPEND_NEWLINE)

@@ -292,17 +292,21 @@ async def append(eventlog: EventLog, item: Append) -> Appended:
 
 def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:
     """A stored event's data as a log entry: `line` is shown as `message`, and every member is there."""
+    get = members.get
     entry = {
         "id": id,
         "run_id": members["run_id"],
         "line_number": members["line_number"],
         "ts": members["ts"],
-        "level": members.get("level"),
-        "agent_name": members.get("agent_name"),
-        "event_type": members.get("event_type"),
+        "level": get("level"),
+        "agent_name": get("agent_name"),
+        "event_type": get("event_type"),
         "message": members["line"],
-        "payload": members.get("payload"),
+        "payload": get("payload"),
         "source": members["source"],
-        "source_line": members.get("source_line"),
+        "source_line": get("source_line"),
     }
-    return entry | {name: members[name] for name in _FLAGS if name in members}
+    for name in _FLAGS:
+        if name in members:
+            entry[name] = members[name]
+    return entry

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from runcast_api import log_reading, log_search, logs, pagination, raw_lines
+from runcast_api import log_reading, log_search, log_whole, logs, pagination, raw_lines
 from runcast_api.answers import HEAD, answer
 from runcast_api.log_reading import LAST_LINE, Filter, Window
 from runcast_api.logs import LogEntryShown
@@ -68,7 +68,7 @@ async def read_logs(
     if limit is not None or tail is not None:
         text = b"".join([show(seq, members) for seq, members in page.lines])
         return Response(text, media_type=media_type, headers=headers)
-    pieces = log_reading.whole(api.database, caller, log, window, wanted, show)
+    pieces = log_whole.whole(api.database, caller, log, window, wanted, show)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
