@@ -1,6 +1,13 @@
 """Reading events back from Postgres, as the same bytes that went out live.
 
 Every read is one short statement of its own: an old snapshot would slow the hot counters down.
+
+A page up to a number that is known to exist is complete, also one of which a filter leaves out most, so
+that nobody can count whether one is missing. Numbers are taken under the counter row's lock, which is held
+until the commit: when N can be seen, by anyone, all below it are committed, and a statement that begins
+then sees them. The same statement reads the counter row. Where that has N no more, or another epoch,
+history went back, and the page says nothing; where its floor has moved, retention dropped a day in the
+meantime (floor and drop are one transaction, and the drop waits for readers of the table).
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from uuid import UUID
 
 from runcast_server import frames
 from runcast_server.db import Connection
+from runcast_server.errors import Unavailable
 from runcast_server.frames import Block, Event
 
 PAGE_EVENTS = 1000
@@ -63,12 +71,13 @@ _WHERE = {
 }
 _PAGES = {
     name: f"""
-SELECT (SELECT floor_seq FROM project_counters WHERE project_id = $1) AS floor,
-    count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
-    'id: ' || seq || E'\\nevent: ' || type || E'\\ndata: ' || data::text || E'\\n\\n', '' ORDER BY seq
-), ''), 'UTF8') AS frames
-FROM (SELECT seq, type, data FROM events
-      WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND {where} ORDER BY seq LIMIT $4) page
+SELECT c.epoch, c.last_seq, c.floor_seq AS floor, page.* FROM project_counters c, (
+    SELECT count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
+        'id: ' || seq || E'\\nevent: ' || type || E'\\ndata: ' || data::text || E'\\n\\n', '' ORDER BY seq
+    ), ''), 'UTF8') AS frames
+    FROM (SELECT seq, type, data FROM events
+          WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND {where} ORDER BY seq LIMIT $4) wanted
+) page WHERE c.project_id = $1
 """
     for name, where in _WHERE.items()
 }
@@ -111,6 +120,7 @@ async def block(
 async def page(
     connection: Connection,
     project_id: UUID,
+    epoch: int,
     after: int,
     upto: int,
     *,
@@ -121,7 +131,8 @@ async def page(
     the runs `logs`; of `run` alone where one is named.
 
     Passes at most `FILTERED_SPAN` numbers where unwanted log lines must be stepped over. `upto` must
-    exist. Raises `Broken` where all events are asked for and one above the floor is missing.
+    exist in this `epoch`. Raises `Unavailable` where Postgres has it no more, and `Broken` where all events
+    are asked for and one above the floor is missing.
     """
     if run is not None:
         name, runs = "of_run", [run]
@@ -132,7 +143,9 @@ async def page(
     end = min(upto, after + FILTERED_SPAN) if runs else upto
     extra = [runs] if runs else []
     row = await connection.fetchrow(_PAGES[name], project_id, after, end, PAGE_EVENTS, *extra)
-    floor, count, last = row["floor"] or 0, row["count"], row["last"]
+    if row is None or row["epoch"] != epoch or row["last_seq"] < end:
+        raise Unavailable(f"the history of {project_id} has gone back before {end}")
+    floor, count, last = row["floor"], row["count"], row["last"]
     whole = (min(end - after, PAGE_EVENTS), min(end, after + PAGE_EVENTS))
     if name == "all" and floor <= after < end and (count, last) != whole:
         raise Broken(f"events of {project_id} after {after}: {count} up to {last}, not {whole}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
@@ -107,8 +108,12 @@ async def test_without_a_free_connection_writes_are_refused_until_there_is_one(
     assert reader.history.connections == 1
 
 
-async def test_an_older_state_is_another_history_and_readers_are_told(here: Stage) -> None:
-    """As after a restore: the newest events are gone, and their numbers come again."""
+@pytest.mark.parametrize("witness", ["redis", "hub"])
+async def test_an_older_state_is_another_history_and_readers_are_told(
+    here: Stage, witness: str
+) -> None:
+    """As after a restore: the newest events are gone, and their numbers come again. Redis remembers the
+    higher number; or it was emptied too, and nobody but the hub does."""
     reader = here.reader()
     async with reading(reader):
         await here.write(40)
@@ -116,6 +121,10 @@ async def test_an_older_state_is_another_history_and_readers_are_told(here: Stag
         epoch, head = reader.connected["epoch"], await here.head()
         connection = await here.cluster.connect()
         project = UUID(here.project)
+        if witness == "hub":
+            here.api.signal(signal.SIGSTOP)
+            with here.cluster.redis.primary.client() as client:
+                client.flushall()
         await connection.execute("DELETE FROM events WHERE project_id = $1 AND seq > 20", project)
         await connection.execute(
             "UPDATE project_counters SET last_seq = 20 WHERE project_id = $1", project
@@ -124,6 +133,7 @@ async def test_an_older_state_is_another_history_and_readers_are_told(here: Stag
             lambda: any(isinstance(note, Gap) for _, note in reader.history.notes),
             "the open stream is told",
         )
+        here.api.signal(signal.SIGCONT)
         gap = next(note for _, note in reader.history.notes if isinstance(note, Gap))
         assert (gap.reason, gap.last) == ("reset", 20)
         await connection.execute(

@@ -11,7 +11,6 @@ only spares them the work, and lets go of a process that was stopped.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import structlog
 from runcast_api.artifact_store import ArtifactStore
 from runcast_api.idempotency import KEPT_HOURS
 from runcast_api.loops import Loop
-from runcast_server import history
+from runcast_server import history, renewal
 from runcast_server.bus import Bus, Head
 from runcast_server.db import Pool, acquire
 from runcast_server.history import Position
@@ -45,10 +44,6 @@ _LATELY_CHANGED = """
 SELECT project_id FROM project_counters WHERE last_seq > 0 AND last_at > clock_timestamp() - $1::interval
 """
 _ALL = "SELECT project_id FROM project_counters WHERE last_seq > 0"
-_ROTATE = """
-UPDATE project_counters SET epoch = $2 WHERE project_id = $1 AND epoch = $3 AND last_seq < $4
-RETURNING last_seq
-"""
 _DROP = """
 SELECT drop_partitions(
     $1::text::regclass, make_interval(days => $2) + greatest(now() - $3::timestamptz, interval '0'))
@@ -112,23 +107,12 @@ class Sweeper:
     async def _mend(self, project_id: UUID, head: Head | None, position: Position) -> None:
         due = self.seen.get(project_id, 0)
         if head is not None and head.epoch == position.epoch and head.seq > position.last_seq:
-            await self._rotate(project_id, head)
+            await renewal.renew(self.pool, self.bus, project_id, head)
         elif head is None or head.epoch != position.epoch:
             if due:
                 await self.bus.seed(project_id, position.epoch, position.last_seq)
         elif head.seq < due:
             await self.publisher.catch_up(project_id, position.epoch, head.seq, due)
-
-    async def _rotate(self, project_id: UUID, head: Head) -> None:
-        """Gives the project's history a new identity: what was beyond its end was another one."""
-        epoch = secrets.randbits(52)
-        async with acquire(self.pool) as connection:
-            last_seq = await connection.fetchval(_ROTATE, project_id, epoch, head.epoch, head.seq)
-        if last_seq is None:
-            return
-        log.error("history.went_back", project=str(project_id), was=head.seq, now=last_seq)
-        await self.bus.forget(project_id)
-        await self.bus.seed(project_id, epoch, last_seq)
 
     async def keep_house(self) -> None:
         """Ends stuck sessions, forgets old idempotency keys, empties deleted projects."""

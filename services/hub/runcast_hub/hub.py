@@ -28,8 +28,8 @@ from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.together import Together
 from runcast_hub.wheel import Wheel
 from runcast_server import bus as buses
-from runcast_server import history, tasks
-from runcast_server.bus import Bus
+from runcast_server import history, renewal, tasks
+from runcast_server.bus import Bus, Head
 from runcast_server.db import CONNECTION_ERRORS, Database, acquire
 from runcast_server.errors import NotFound, Unavailable
 from runcast_server.history import Position
@@ -72,6 +72,7 @@ class Hub:
         self.is_draining = False
         self.postgres_error: str | None = None
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
+        self._bus = bus
         self._source = Source(bus, database.log, self._budget)
         self._positions: Together[UUID, Position] = Together(
             self._read_positions, POSITIONS_AT_ONCE
@@ -179,6 +180,7 @@ class Hub:
         if not rooms:
             return
         heads = {room: room.target for room in rooms}
+        seen = {room: Head(room.epoch, room.head) for room in rooms}
         async with acquire(self.database.log) as connection:
             positions = await history.positions(connection, [room.project_id for room in rooms])
         behind = 0
@@ -191,6 +193,15 @@ class Hub:
             room.compare(position)
         metrics.EVENTS_BEHIND.set(behind)
         metrics.RING_BYTES.set(self._budget.used)
+        await self._renew(seen, positions)
+
+    async def _renew(self, seen: dict[Room, Head], positions: dict[UUID, Position]) -> None:
+        """Where we have sent what Postgres has no more, history went back. Redis may not remember it."""
+        for room, head in seen.items():
+            position = positions.get(room.project_id)
+            if position and position.epoch == head.epoch and position.last_seq < head.seq:
+                await renewal.renew(self.database.log, self._bus, room.project_id, head)
+                self._compare_soon()
 
     # ------------------------------------------------------------------ complete runs
 

@@ -139,8 +139,10 @@ class Source:
         async with acquire(self._pool) as connection:
             if wanted.only_run is not None:
                 run = UUID(bytes=wanted.only_run)
-                return await history.page(connection, project_id, start, upto, logs=None, run=run)
+                return await history.page(
+                    connection, project_id, epoch, start, upto, logs=None, run=run
+                )
             logs: Sequence[UUID] | Literal["all"] | None = wanted.run_ids or None
             if wanted.all_logs:
                 logs = "all"
-            return await history.page(connection, project_id, start, upto, logs=logs)
+            return await history.page(connection, project_id, epoch, start, upto, logs=logs)

@@ -1,0 +1,123 @@
+"""Pages of history: complete up to a known head whatever the filter leaves out, and silent when history
+went back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+
+from runcast_server import history
+from runcast_server.db import acquire
+from runcast_server.errors import Conflict, Unavailable
+from runcast_server.eventlog import Transaction
+from tests.integration import streams
+from tests.integration.streams import Served
+
+pytestmark = pytest.mark.anyio
+
+Logs = Sequence[UUID] | Literal["all"] | None
+ROUNDS = 40
+STORED = """
+SELECT seq, run_id, line_number, format(E'id: %s\\nevent: %s\\ndata: %s\\n\\n', seq, type, data) AS frame
+FROM events WHERE project_id = $1 ORDER BY seq
+"""
+
+
+async def write(served: Served, project_id: UUID, runs: list[UUID], chance: random.Random) -> None:
+    """Commits of every size, of lines and other events; some are refused after they took numbers' place."""
+    for _ in range(ROUNDS):
+        kind = chance.random()
+        if kind < 0.5:
+            await served.lines(project_id, chance.choice(runs), chance.randint(1, 30))
+        elif kind < 0.8:
+            await served.emit(project_id, chance.randint(1, 5))
+        else:
+            with contextlib.suppress(Conflict):
+                await served.log.commit(project_id, refuse)
+
+
+async def refuse(transaction: Transaction) -> None:
+    await transaction.connection.execute("SELECT pg_sleep(0.002)")
+    raise Conflict("no")
+
+
+async def position(served: Served, project_id: UUID) -> history.Position:
+    async with acquire(served.resources.database.log) as connection:
+        return (await history.positions(connection, [project_id]))[project_id]
+
+
+async def page(
+    served: Served, project_id: UUID, epoch: int, after: int, upto: int, **wanted: Any
+) -> history.Page:
+    async with acquire(served.resources.database.log) as connection:
+        return await history.page(connection, project_id, epoch, after, upto, **wanted)
+
+
+async def test_a_filtered_page_up_to_a_known_head_is_complete_under_writers(
+    database_url: str, redis_url: str
+) -> None:
+    """What nobody can count: a page without a filter's lines is compared with what was stored in the end."""
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        runs = [await served.run(project_id) for _ in range(4)]
+        epoch = (await position(served, project_id)).epoch
+        filters: list[dict[str, Any]] = [
+            {"logs": None},
+            {"logs": [runs[0]]},
+            {"logs": runs[1:3]},
+            {"logs": None, "run": runs[3]},
+        ]
+        pages: list[tuple[dict[str, Any], int, history.Page]] = []
+
+        async def read(wanted: dict[str, Any], chance: random.Random) -> None:
+            after = 0
+            while not all(task.done() for task in writing):
+                head = (await position(served, project_id)).last_seq
+                if head > after:
+                    found = await page(served, project_id, epoch, after, head, **wanted)
+                    pages.append((wanted, after, found))
+                    after = found.upto
+                await asyncio.sleep(chance.uniform(0, 0.005))
+
+        writing = [
+            asyncio.create_task(write(served, project_id, runs, random.Random(seed)))
+            for seed in range(6)
+        ]
+        await asyncio.gather(*(read(wanted, random.Random(7)) for wanted in filters), *writing)
+        assert len(pages) > 4 * 10
+        async with acquire(served.resources.database.log) as connection:
+            rows = await connection.fetch(STORED, project_id)
+        for wanted, after, found in pages:
+            expected = [
+                row["frame"]
+                for row in rows
+                if after < row["seq"] <= found.upto and is_wanted(row, **wanted)
+            ]
+            assert found.frames.decode() == "".join(expected), (wanted, after, found.upto)
+
+
+def is_wanted(row: Any, *, logs: Sequence[UUID] | None, run: UUID | None = None) -> bool:
+    if run is not None:
+        return bool(row["run_id"] == run)
+    return row["line_number"] is None or row["run_id"] in (logs or ())
+
+
+@pytest.mark.parametrize("logs", [None, "all"])
+async def test_a_page_of_a_history_that_went_back_says_nothing(
+    database_url: str, redis_url: str, logs: Logs
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        await served.emit(project_id, 20)
+        epoch = (await position(served, project_id)).epoch
+        assert (await page(served, project_id, epoch, 5, 20, logs=logs)).upto == 20
+        with pytest.raises(Unavailable):
+            await page(served, project_id, epoch, 5, 21, logs=logs)
+        with pytest.raises(Unavailable):
+            await page(served, project_id, epoch + 1, 5, 20, logs=logs)
