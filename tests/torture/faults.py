@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 import asyncpg
 import httpx
@@ -379,7 +380,7 @@ async def _take_free(cluster: Cluster, held: list[asyncpg.Connection]) -> str:
         return str(error)
 
 
-@fault("clock jumped")
+@fault("postgres's clock jumped")
 async def clock_jumped(stage: Stage) -> str:
     """Postgres's clock, from which all times of events come: by hours, forwards or back."""
     async with stage.lock("postgres"):
@@ -394,6 +395,27 @@ async def clock_jumped(stage: Stage) -> str:
         jumped = (after - before).total_seconds()
         must(abs(jumped) > 1, "the clock stood where it was")
         return f"{jumped / 3600:+.1f} h"
+
+
+@fault("service's clock jumped")
+async def service_clock_jumped(stage: Stage) -> str:
+    """The wall clock of one process, by up to a day; it stays so until the next jump, and over restarts."""
+    target = stage.any_of([*stage.cluster.apis, *stage.cluster.hubs, *stage.cluster.tailers])
+    seconds = stage.chance.choice([-1, 1]) * stage.chance.uniform(3600, 86_400)
+    async with stage.lock(target.name):
+        before = await _told_time(target)
+        target.set_clock(seconds)
+        await asyncio.sleep(1.5)  # A server says the time anew every second.
+        jumped = await _told_time(target) - before
+    must(abs(jumped) > 60, f"the clock of {target.name} went on as before")
+    return f"{target.name} is {seconds / 3600:+.1f} h off, jumped by {jumped / 3600:+.1f} h"
+
+
+async def _told_time(target: Service) -> float:
+    """What time a process tells the world that it is."""
+    async with httpx.AsyncClient(timeout=2.0) as client:
+        answer = await client.get(f"{target.url}/health")
+    return parsedate_to_datetime(answer.headers["date"]).timestamp()
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:
@@ -466,6 +488,7 @@ async def readers_vanished(stage: Stage) -> str:
 EXPECTED = (
     redis.RedisError,
     asyncpg.PostgresError,
+    httpx.TransportError,
     OSError,
     TimeoutError,
     NoEvidence,
