@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests import browser as programs
 from tests.browser.agent import Api
 from tests.browser.watched import OpenPage, Watched
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.processes import Up
 
 ARGUMENTS = (
@@ -61,13 +64,32 @@ def mortal_server() -> Iterator[Up]:
         yield up
 
 
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    """The address of an OpenID Connect provider on loopback."""
+    command = [sys.executable, "-m", "tests.openid_provider", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.terminate()
+
+
+@pytest.fixture
+def server_with_provider(provider: str) -> Iterator[Up]:
+    """One whose people may sign in at the provider."""
+    named = {"ISSUER": provider, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
+    with _up(**{f"RUNCAST_OIDC_{name}": value for name, value in named.items()}) as up:
+        yield up
+
+
 @contextmanager
-def _up() -> Iterator[Up]:
+def _up(**environ: str) -> Iterator[Up]:
     directory = Path(tempfile.mkdtemp(prefix="runcast-browser-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    up = Up(directory, ["up", "--port", str(port)])
+    address = {"RUNCAST_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    up = Up(directory, ["up", "--port", str(port)], {**address, **environ} if environ else {})
     try:
         yield up.start_ready()
     finally:
@@ -92,12 +114,13 @@ def open_page(chromium: Browser, server: Up) -> Iterator[OpenPage]:
     """Opens a page as somebody with the administrator's key; at the end nothing went wrong in it."""
     opened: list[Watched] = []
 
-    def make(path: str, *, at: Up = server, **context: Any) -> Watched:
+    def make(path: str, *, at: Up = server, token: str | None = None, **context: Any) -> Watched:
         page = chromium.new_context(
             **{"viewport": {"width": 1280, "height": 800}, **context}
         ).new_page()
         page.add_init_script(
-            f"sessionStorage.setItem('runcast.token', '{at.credentials['token']}')"
+            f"sessionStorage.runcastSeen ??= sessionStorage['runcast.token']"
+            f" = '{token or at.credentials['token']}'"
         )
         watched = Watched.over(page)
         opened.append(watched)
