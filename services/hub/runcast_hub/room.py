@@ -70,15 +70,20 @@ class Group:
     def deliver(self, data: bytes) -> None:
         """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
         encoded = as_chunk(data)
-        live = list(self.live.items())
+        live = list(self.live.values())
         self.handed_bytes += len(data)
-        for subscriber, transport in live:
+        for transport in live:
             try:
                 transport.write(encoded)
             except RuntimeError:
-                subscriber.on_lost()
+                self._lose(transport)
         metrics.DELIVERIES.inc(len(live))
         metrics.DELIVERED_BYTES.inc(len(data) * len(live))
+
+    def _lose(self, transport: asyncio.Transport) -> None:
+        """For a transport that was closed in this very tick, which is rare."""
+        for subscriber in [one for one, its in self.live.items() if its is transport]:
+            subscriber.on_lost()
 
     def join(self, subscriber: Subscriber) -> None:
         """Makes a subscriber live."""
