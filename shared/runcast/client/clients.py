@@ -14,6 +14,7 @@ from runcast.client.calls import Call, Json, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure
 from runcast.client.subscription import Subscription
+from runcast.connecting import connecting
 from runcast.events import Event
 
 T = TypeVar("T")
@@ -82,6 +83,7 @@ class Client(_Settings, Endpoints):
             return result
 
     def _request(self, request: httpx.Request) -> Outcome:
+        request.extensions["trace"] = connecting.trace
         try:
             return self._http.send(request)
         except httpx.HTTPError as error:
@@ -100,6 +102,7 @@ class Client(_Settings, Endpoints):
             cause = None
             try:
                 request = self._http.build_request(**subscription.request())
+                request.extensions["trace"] = connecting.trace
                 response = self._http.send(request, stream=True)
                 try:
                     if subscription.accept(response):
