@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with an outlet for streams, and keeping less for a socket that is full.
+"""uvicorn's HTTP protocol, with an outlet for streams, and keeping less for those that are open.
 
 The outlet: who hands the same bytes to thousands of responses goes past ASGI's `send`, which would make
 a coroutine, look at a message and join a chunk for each of them, and hears of a full socket and of a
@@ -7,6 +7,9 @@ client's end by a call instead of by a coroutine that waits. See ADR 0011 for wh
 A transport asks its writer to pause when more than its high-water mark is unsent; asyncio's default of
 64 KiB would let a stalled stream hold a whole further chunk. With this mark a client that doesn't read
 costs the process about one chunk (`python -m bench.stalled`).
+
+An open stream keeps nothing of its request: the head was read, and no body will be waited for. Events, of
+which each holds a deque of 600 bytes, are made only for a socket that is full.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ from runcast_server.heads import BoundedHeads
 UNSENT_BYTES = 16 * 1024
 OUTLET = "runcast.outlet"
 """The name of the outlet among the scope's extensions (ASGI, HTTP connection scope)."""
+
+
+_UNAWAITED = asyncio.Event()
+"""What uvicorn sets when more of a request comes or the client goes: nobody waits for that any more."""
 
 
 class Stream(typing.Protocol):
@@ -43,6 +50,31 @@ class Outlet(typing.Protocol):
     stream: Stream | None
 
 
+class Flow(FlowControl):
+    """uvicorn's flow control, with an event only while writing is paused."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = False
+        self.write_paused = False
+        self._writable: asyncio.Event | None = None
+
+    async def drain(self) -> None:
+        if self._writable is not None:
+            await self._writable.wait()
+
+    def pause_writing(self) -> None:
+        if not self.write_paused:
+            self.write_paused = True
+            self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self.write_paused = False
+            self._writable.set()
+            self._writable = None
+
+
 class Protocol(BoundedHeads):
     """Sets the high-water mark of each connection, and offers itself to responses as their outlet."""
 
@@ -51,6 +83,7 @@ class Protocol(BoundedHeads):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.stream: Stream | None = None
         super().connection_made(transport)
+        self.flow = Flow(transport)
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
 
     def on_message_begin(self) -> None:
@@ -69,8 +102,14 @@ class Protocol(BoundedHeads):
 
 
 def take_outlet(scope: Scope) -> Outlet:
-    """The outlet of this request's response, once: an open stream's scope needs no room for it."""
-    outlet: Outlet = scope.pop("extensions")[OUTLET]
+    """The outlet of this request's response, once; the request is forgotten but for its method."""
+    outlet: Protocol = scope["extensions"][OUTLET]
+    method = scope["method"]
+    scope["headers"].clear()
+    scope.clear()
+    scope["method"] = method
+    if outlet.cycle.scope is scope:
+        outlet.cycle.message_event = _UNAWAITED
     return outlet
 
 
