@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from tests.waiting import wait_for
 
 RUNCAST = str(Path(sys.executable).parent / "runcast")
 START_SECONDS = 60.0
@@ -132,16 +133,3 @@ class Up(Process):
             return httpx.get(f"{self.url}/ready", timeout=5).status_code == 200
         except (FileNotFoundError, httpx.TransportError):
             return False
-
-
-def wait_for(
-    condition: Callable[[], bool],
-    what: str,
-    said: Callable[[], str] = str,
-    seconds: float = START_SECONDS,
-) -> None:
-    """Poll until the condition holds; fails with what was awaited."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{said()}"
-        time.sleep(0.05)

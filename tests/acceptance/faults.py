@@ -13,8 +13,7 @@ import itertools
 import random
 import shutil
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ from tests.torture.cluster import Cluster
 from tests.torture.history import History, Wanted
 from tests.torture.programs import Service
 from tests.torture.readers import Reader
-
-DEADLINE_SECONDS = 60.0
+from tests.waiting import DEADLINE_SECONDS, until
 
 
 @contextlib.contextmanager
@@ -41,19 +39,6 @@ def running(*, apis: int, hubs: int, tailers: int, **environment: str) -> Iterat
     finally:
         cluster.stop()
         shutil.rmtree(root, ignore_errors=True)
-
-
-async def eventually(condition: Callable[[], Any], what: str) -> float:
-    """Waits until the condition holds; answers after how many seconds. Fails naming what didn't come."""
-    began = time.monotonic()
-    while True:
-        found = condition()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return time.monotonic() - began
-        assert time.monotonic() - began < DEADLINE_SECONDS, f"never: {what}"
-        await asyncio.sleep(0.05)
 
 
 _numbers = itertools.count(1)
@@ -132,7 +117,7 @@ class Stage:
     async def delivered(self) -> float:
         """Waits until every reader has everything; answers after how many seconds."""
         head = await self.head()
-        return await eventually(
+        return await until(
             lambda: all((reader.position or 0) >= head for reader in self.readers),
             f"all readers at {head}: {[reader.position for reader in self.readers]}",
         )

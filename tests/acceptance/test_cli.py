@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.commands import RUNCAST, Ran, environment, on_terminal, runcast
-from tests.processes import Up, wait_for
+from tests.processes import Up
+from tests.waiting import wait_for
 
 from runcast import Client
 from runcast.cli import main

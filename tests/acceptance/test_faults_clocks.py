@@ -17,10 +17,11 @@ from email.utils import parsedate_to_datetime
 import httpx
 import jwt
 import pytest
-from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.acceptance.faults import Stage, reading, running, stage
 from tests.acceptance.test_faults_services import is_leading, leader_of
 from tests.torture.cluster import Cluster
 from tests.torture.programs import Service
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -74,7 +75,7 @@ async def test_whatever_time_it_is_everything_arrives_in_order(here: Stage) -> N
             for number, each in enumerate(cluster.services.values()):
                 seconds = hours * HOUR * (-1) ** number
                 each.set_clock(seconds)
-                await eventually(
+                await until(
                     lambda s=each, by=seconds: is_off_by(here, s, by), f"{each.name}'s clock is set"
                 )
             for api in cluster.apis:
@@ -82,8 +83,8 @@ async def test_whatever_time_it_is_everything_arrives_in_order(here: Stage) -> N
             _tell(here, 50)
             with log.open("a") as file:
                 file.write("".join(f"{line}\n" for line in lines[turn * 75 : turn * 75 + 75]))
-            await eventually(lambda: _stored(here, here.written), "what was told is stored")
-            await eventually(lambda n=turn: _has_lines(here, n * 75 + 75), "the file is stored")
+            await until(lambda: _stored(here, here.written), "what was told is stored")
+            await until(lambda n=turn: _has_lines(here, n * 75 + 75), "the file is stored")
             for each in (*cluster.apis, *cluster.hubs):
                 status, told = await here.ready(each)
                 assert (status, told.get("failing", {})) == (200, {}), each.name
@@ -133,10 +134,8 @@ async def test_places_are_counted_and_given_back_whatever_time_it_is(here: Stage
             assert await _status(here, hub.url + path, ada) == 429
         assert one.kill() == -signal.SIGKILL
         one.start()
-        await eventually(one.listens, "the killed hub is back")
-        await eventually(
-            lambda: _is_open(here, one.url + path, ada), "the killed hub's place is free"
-        )
+        await until(one.listens, "the killed hub is back")
+        await until(lambda: _is_open(here, one.url + path, ada), "the killed hub's place is free")
 
 
 async def _status(here: Stage, url: str, headers: dict[str, str]) -> int:
@@ -163,7 +162,7 @@ async def test_a_token_ends_by_the_clock_of_whoever_is_shown_it(here: Stage) -> 
         assert '"token_expired"' in said
         assert await _status(here, url, bob) == 401
         hub.set_clock(0.0)
-        await eventually(lambda: _is_open(here, url, bob), "the token is good again")
+        await until(lambda: _is_open(here, url, bob), "the token is good again")
         await here.write(5)
         await here.is_whole()
     assert reader.history.connections == 1
@@ -215,11 +214,11 @@ async def test_an_ingester_that_stands_still_is_noticed_though_postgres_went_bac
         try:
             await here.cluster.shift_clock(connection, -10.0)
             _tell(here, 100)
-            took = await eventually(lambda: is_leading(here, other), "another takes over")
+            took = await until(lambda: is_leading(here, other), "another takes over")
         finally:
             leader.signal(signal.SIGCONT)
             await here.cluster.shift_clock(connection, 0.0)
             await connection.close()
         assert took < 20
-        await eventually(lambda: _stored(here, here.written), "everything is stored")
+        await until(lambda: _stored(here, here.written), "everything is stored")
         await here.is_whole()

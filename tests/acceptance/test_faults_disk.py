@@ -11,7 +11,6 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +18,10 @@ import httpx
 import pytest
 from tests.acceptance.faults import running
 from tests.torture.cluster import Cluster
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
-DEADLINE_SECONDS = 40.0
 TRACKED = """
 import sys, time
 from runcast import RunTracker
@@ -53,13 +52,12 @@ def lines_of(cluster: Cluster, key: str) -> list[str]:
 
 def until(cluster: Cluster, key: str, last: str) -> list[str]:
     """The stored lines, once the line `last` is among them."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        stored = lines_of(cluster, key)
-        if last in stored[-3:]:
-            return stored
-        assert time.monotonic() < deadline, f"{last!r} isn't stored; the last are {stored[-3:]}"
-        time.sleep(0.1)
+    wait_for(
+        lambda: last in lines_of(cluster, key)[-3:],
+        f"{last!r} to be stored",
+        lambda: str(lines_of(cluster, key)[-3:]),
+    )
+    return lines_of(cluster, key)
 
 
 @contextlib.contextmanager
@@ -86,7 +84,7 @@ def test_a_log_whose_disk_was_full_goes_on_where_it_stopped(cluster: Cluster) ->
             grown(log, 2_000)
             limit = log.stat().st_size + room
             with full_disk(agent.pid, limit):
-                stuck(log, limit)
+                stuck(agent.pid, log, limit)
         agent.terminate()
         told = json.loads(agent.communicate(timeout=30)[0])
     finally:
@@ -102,20 +100,21 @@ def test_a_log_whose_disk_was_full_goes_on_where_it_stopped(cluster: Cluster) ->
 def grown(file: Path, by: int) -> None:
     """Waits until the file has grown by so many bytes."""
     start = file.stat().st_size if file.exists() else 0
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not file.exists() or file.stat().st_size < start + by:
-        assert time.monotonic() < deadline, "the agent doesn't write"
-        time.sleep(0.02)
+    wait_for(lambda: file.exists() and file.stat().st_size >= start + by, "the agent to write")
 
 
-def stuck(file: Path, size: int) -> None:
-    """Waits until the file has this size, and sees that it stays so."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while file.stat().st_size < size:
-        assert time.monotonic() < deadline, "the agent doesn't write"
-        time.sleep(0.02)
-    time.sleep(0.3)
+def stuck(agent: int, file: Path, size: int) -> None:
+    """Waits until the file has this size, and sees that it keeps it while the agent goes on trying."""
+    wait_for(lambda: file.stat().st_size >= size, "the agent to write")
+    tries = writes_of(agent)
+    wait_for(lambda: writes_of(agent) >= tries + 3, "the agent to try again")
     assert file.stat().st_size == size
+
+
+def writes_of(pid: int) -> int:
+    """How often the process has called `write`."""
+    counts = Path(f"/proc/{pid}/io").read_text()
+    return int(counts.partition("syscw: ")[2].split()[0])
 
 
 def test_a_spool_whose_disk_was_full_harms_nobody_and_loses_only_what_it_could_not_take(

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.acceptance.faults import Stage, reading, running, stage
 from tests.torture.cluster import Cluster
 from tests.torture.faults import take_all
 from tests.torture.history import Gap
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -42,7 +43,7 @@ async def test_while_it_is_away_writes_are_refused_and_streams_stay_open(here: S
         assert status == 503
         assert told["failing"]
         here.written -= 10
-        await eventually(lambda: _is_ready(here), "the API is ready again")
+        await until(lambda: _is_ready(here), "the API is ready again")
         await here.write(10)
         await here.is_whole()
     assert reader.history.connections == 1
@@ -62,7 +63,7 @@ async def test_a_crash_under_writers_keeps_what_was_acknowledged_and_no_half(her
             answers = [answer.status_code for answer in await asyncio.gather(*writing)]
             assert set(answers) <= {201, 503}, answers
             accepted += 5 * answers.count(201)
-            await eventually(lambda: _is_ready(here), "the API is ready again")
+            await until(lambda: _is_ready(here), "the API is ready again")
         await here.delivered()
         [verdict] = await here.judge()
     assert verdict.is_clean, verdict
@@ -78,7 +79,8 @@ async def test_a_pause_is_a_delay(here: Stage) -> None:
         pids = here.cluster.postgres.pause()
         try:
             writing = asyncio.create_task(here.post(10))
-            await asyncio.sleep(2)
+            done, _ = await asyncio.wait([writing], timeout=2)
+            assert not done
         finally:
             here.cluster.postgres.resume(pids)
         assert (await writing).status_code == 201
@@ -102,7 +104,7 @@ async def test_without_a_free_connection_writes_are_refused_until_there_is_one(
                 connection.terminate()
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0
-        await eventually(lambda: _is_ready(here), "the API is ready again")
+        await until(lambda: _is_ready(here), "the API is ready again")
         await here.write(10)
         await here.is_whole()
     assert reader.history.connections == 1
@@ -129,7 +131,7 @@ async def test_an_older_state_is_another_history_and_readers_are_told(
         await connection.execute(
             "UPDATE project_counters SET last_seq = 20 WHERE project_id = $1", project
         )
-        await eventually(
+        await until(
             lambda: any(isinstance(note, Gap) for _, note in reader.history.notes),
             "the open stream is told",
         )
@@ -148,7 +150,7 @@ async def test_an_older_state_is_another_history_and_readers_are_told(
     late.position, late.parameters["epoch"] = head, epoch
     async with reading(late):
         await here.write(1)
-        await eventually(lambda: late.position == 51, "who was away is told and goes on")
+        await until(lambda: late.position == 51, "who was away is told and goes on")
     assert [note.reason for _, note in late.history.notes if isinstance(note, Gap)] == ["reset"]
 
 

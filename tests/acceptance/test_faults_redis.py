@@ -8,9 +8,10 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.acceptance.faults import Stage, reading, running, stage
 from tests.torture.cluster import Cluster
 from tests.torture.faults import overflow
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -80,7 +81,7 @@ async def test_half_a_minute_without_redis_is_late_and_said(here: Stage) -> None
         here.cluster.redis.primary.kill()
         began = asyncio.get_running_loop().time()
         try:
-            await eventually(lambda: _is_degraded(here), "the hub says that Redis is away")
+            await until(lambda: _is_degraded(here), "the hub says that Redis is away")
             async with reading(late):
                 while asyncio.get_running_loop().time() - began < OUTAGE_SECONDS:
                     await here.write(10)
@@ -89,7 +90,7 @@ async def test_half_a_minute_without_redis_is_late_and_said(here: Stage) -> None
         finally:
             await asyncio.to_thread(here.cluster.redis.primary.start)
         here.readers.remove(late)
-        await eventually(lambda: _is_whole(here), "the hub has its link again")
+        await until(lambda: _is_whole(here), "the hub has its link again")
         await here.write(10)
         assert await here.delivered() < 3
         await here.is_whole()

@@ -8,12 +8,14 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.acceptance.faults import Stage, reading, running, stage
 from tests.torture.cluster import Cluster
 from tests.torture.faults import metric
 from tests.torture.programs import Service, service, wait
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -45,12 +47,8 @@ async def test_what_a_killed_api_committed_is_published_by_another(here: Stage) 
         finally:
             redis.child.send_signal(signal.SIGCONT)
         assert await here.delivered() < 5
-        with redis.client() as client:
-            head = await here.head()
-            await eventually(
-                lambda: client.hget(f"runcast:{{{here.project}}}:head", "seq") == b"%d" % head,
-                "Redis has what the killed one committed",
-            )
+        head = await here.head()
+        await until(lambda: _is_published(here, head), "Redis has what the killed one committed")
         await here.write(5, api=other)
         await here.is_whole()
     assert reader.history.connections == 1
@@ -60,17 +58,25 @@ async def test_what_a_killed_api_committed_is_published_by_another(here: Stage) 
 async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for_long(
     here: Stage,
 ) -> None:
+    """It is stopped while its statement waits for the counter, which it then gets and never lets go."""
     stopped, other = here.cluster.apis
     reader = here.reader()
+    connection = await here.cluster.connect()
     async with reading(reader):
-        writing = [asyncio.create_task(here.post(20, api=stopped)) for _ in range(30)]
-        await asyncio.sleep(0.02)
-        stopped.signal(signal.SIGSTOP)
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT FROM project_counters WHERE project_id = $1 FOR UPDATE", UUID(here.project)
+            )
+            writing = [asyncio.create_task(here.post(20, api=stopped)) for _ in range(30)]
+            await until(lambda: connection.fetchval(_WAITING), "its statement waits")
+            stopped.signal(signal.SIGSTOP)
         try:
-            took = await eventually(lambda: _can_write(here, other), "others can write")
+            assert not await _can_write(here, other), "the counter is held"
+            took = await until(lambda: _can_write(here, other), "others can write")
         finally:
             stopped.signal(signal.SIGCONT)
         assert took < 20
+        await connection.close()
         answers = await asyncio.gather(*writing)
         assert {answer.status_code for answer in answers} <= {201, 503}
         here.written -= 20 * sum(answer.status_code != 201 for answer in answers)
@@ -78,6 +84,11 @@ async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for
         [verdict] = await here.judge()
     assert verdict.is_clean, verdict
     assert verdict.checked >= here.written
+
+
+_WAITING = """
+SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'runcast%' AND wait_event_type = 'Lock'
+"""
 
 
 async def _can_write(here: Stage, api: Service) -> bool:
@@ -96,14 +107,14 @@ async def test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice(he
         leader.signal(signal.SIGSTOP)
         try:
             _tell(here, 501, 1000)
-            await eventually(lambda: is_leading(here, other), "another ingester takes over")
+            await until(lambda: is_leading(here, other), "another ingester takes over")
             _tell(here, 1001, 1500)
-            await eventually(lambda: _stored(here, 1500), "everything is stored")
+            await until(lambda: _stored(here, 1500), "everything is stored")
         finally:
             leader.signal(signal.SIGCONT)
         _tell(here, 1501, 2000)
-        await eventually(lambda: _stored(here, 2000), "everything is stored")
-        await eventually(lambda: _oneis_leading(here), "one of the two leads")
+        await until(lambda: _stored(here, 2000), "everything is stored")
+        await until(lambda: _oneis_leading(here), "one of the two leads")
         here.written = 2000
         await here.is_whole()
 
@@ -130,7 +141,7 @@ async def _oneis_leading(here: Stage) -> bool:
 
 async def leader_of(here: Stage) -> Service:
     """The process that ingests."""
-    await eventually(lambda: _oneis_leading(here), "one of the two leads")
+    await until(lambda: _oneis_leading(here), "one of the two leads")
     for api in here.cluster.apis:
         if await is_leading(here, api):
             return api
@@ -142,6 +153,11 @@ async def _stored(here: Stage, number: int) -> bool:
     if answer.status_code != 200:
         answer = await here.http.get(f"{here.cluster.apis[1].url}/runs/{here.run}")
     return bool(answer.json()["last_line_number"] >= number)
+
+
+def _is_published(here: Stage, number: int) -> bool:
+    with here.cluster.redis.primary.client() as client:
+        return bool(client.hget(f"runcast:{{{here.project}}}:head", "seq") == b"%d" % number)
 
 
 async def test_readers_of_a_killed_hub_go_on_at_another(here: Stage) -> None:
@@ -165,7 +181,8 @@ async def test_a_hub_that_was_stopped_sends_what_its_clients_missed(here: Stage)
         hub.signal(signal.SIGSTOP)
         try:
             await here.write(50)
-            await asyncio.sleep(2)
+            head = await here.head()
+            await until(lambda: _is_published(here, head), "it would have heard of everything")
         finally:
             hub.signal(signal.SIGCONT)
         await here.write(50)
@@ -176,14 +193,15 @@ async def test_a_tailer_killed_again_and_again_stores_each_line_once(here: Stage
     tailer = here.cluster.tailers[0]
     log = _log(here, "killed")
     for number in range(1, 6):
+        before = len(await _lines(here, "killed"))
         _append(log, number * 200 - 199, number * 200)
-        await asyncio.sleep(0.1)
+        await until(lambda n=before: _lines(here, "killed", n + 1), "it is in the middle of them")
         tailer.kill()
         _append(log, 1000 + number * 10 - 9, 1000 + number * 10)
         tailer.start()
-        await eventually(tailer.listens, "the tailer is back")
+        await until(tailer.listens, "the tailer is back")
     expected = log.read_text().splitlines()
-    await eventually(lambda: _lines(here, "killed", len(expected)), "all lines are stored")
+    await until(lambda: _lines(here, "killed", len(expected)), "all lines are stored")
     assert await _lines(here, "killed") == expected
 
 
@@ -193,7 +211,7 @@ async def test_a_tailer_that_was_stopped_while_another_took_over_doubles_nothing
     tailer = here.cluster.tailers[0]
     log = _log(here, "stopped")
     _append(log, 1, 100)
-    await eventually(lambda: _lines(here, "stopped", 100), "the first lines are stored")
+    await until(lambda: _lines(here, "stopped", 100), "the first lines are stored")
     second = service("tailer-2", here.cluster.root, here.cluster.environment())
     tailer.signal(signal.SIGSTOP)
     try:
@@ -204,11 +222,11 @@ async def test_a_tailer_that_was_stopped_while_another_took_over_doubles_nothing
         tailer.signal(signal.SIGCONT)
     try:
         _append(log, 301, 500)
-        await eventually(lambda: _lines(here, "stopped", 500), "all lines are stored")
+        await until(lambda: _lines(here, "stopped", 500), "all lines are stored")
     finally:
         second.end()
     _append(log, 501, 600)
-    await eventually(lambda: _lines(here, "stopped", 600), "all lines are stored")
+    await until(lambda: _lines(here, "stopped", 600), "all lines are stored")
     assert await _lines(here, "stopped") == log.read_text().splitlines()
 
 
@@ -243,7 +261,7 @@ async def _lines(here: Stage, key: str, at_least: int = 0) -> list[str]:
 
 async def _restart(target: Service) -> None:
     target.start()
-    await eventually(target.listens, f"{target.name} is back")
+    await until(target.listens, f"{target.name} is back")
 
 
 async def test_everything_at_once_is_whole(here: Stage) -> None:

@@ -17,10 +17,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from tests.acceptance import namespaces
-from tests.acceptance.faults import Stage, eventually, reading, running, stage
+from tests.acceptance.faults import Stage, reading, running, stage
 from tests.torture.cluster import HEARTBEAT_SECONDS, Cluster
 from tests.torture.faults import metric
 from tests.torture.programs import state_of
+from tests.waiting import until
 
 from runcast_server.process import SILENT_HEARTBEATS, SILENT_SECONDS
 
@@ -102,11 +103,11 @@ async def test_a_client_that_vanishes_is_noticed_and_gives_its_place_back(
             seen = int(await asyncio.to_thread(process.stdout.readline))
         vanish()
         if way == "stopped":  # Its system acknowledges what comes, until its buffer is full.
-            await eventually(lambda: state_of(process.pid) == "T", "the client stands still")
+            await until(lambda: state_of(process.pid) == "T", "the client stands still")
             await _fill(here)
         async with here.http.stream("GET", url) as refused:
             assert refused.status_code == 429, "its place is still taken"
-        took = await eventually(lambda: _is_free(here), "the hub notices")
+        took = await until(lambda: _is_free(here), "the hub notices")
         assert took < NOTICED_SECONDS
         await here.write(10)
         reader = here.reader(hubs=[hub])

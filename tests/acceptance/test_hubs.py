@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from tests.processes import Process, wait_for
+from tests.processes import Process
+from tests.waiting import wait_for
 
 SECRET = "a secret of thirty-two characters, at least"
 LEASE_END_SECONDS = 30.0

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.processes import Up, wait_for
+from tests.processes import Up
+from tests.waiting import wait_for
 
 from runcast import Client
 from runcast.ids import uuid7

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.processes import Process, wait_for
+from tests.processes import Process
 from tests.urls import in_database
+from tests.waiting import wait_for
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests import browser
 from tests.cutting import Cutting, cutting
-from tests.processes import Up, wait_for
+from tests.processes import Up
+from tests.waiting import wait_for
 
 from runcast import Client
 from runcast.ids import uuid7

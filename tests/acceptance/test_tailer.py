@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.processes import RUNCAST, Up, wait_for
+from tests.processes import RUNCAST, Up
+from tests.waiting import wait_for
 
 LIMITED = (
     "import os, resource, sys;"

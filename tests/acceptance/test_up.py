@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
-from tests.processes import Process, Up, wait_for
+from tests.processes import Process, Up
 from tests.urls import in_database
+from tests.waiting import wait_for
 
 # What the contract promises, with room for a machine that has other things to do.
 STOP_MARK_SECONDS = 5.0

@@ -11,7 +11,8 @@ from typing import Any, get_args
 
 import pytest
 from tests.commands import environment
-from tests.processes import Up, wait_for
+from tests.processes import Up
+from tests.waiting import wait_for
 
 from runcast import Client
 from runcast.runtime import LAYERS, OPERATIONS

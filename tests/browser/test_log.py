@@ -12,7 +12,8 @@ from playwright.sync_api import expect
 from tests.browser.agent import Api
 from tests.browser.log_page import expect_live, line, log_of, read_all, shown
 from tests.browser.watched import OpenPage
-from tests.processes import Up, wait_for
+from tests.processes import Up
+from tests.waiting import wait_for
 
 MILLION = 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,7 @@ from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog import EventLog
 from runcast_server.publisher import Publisher
 from tests.integration import rows
-
-DEADLINE_SECONDS = 20.0
+from tests.waiting import until
 
 
 @dataclass
@@ -119,13 +118,6 @@ async def opened(
         await publisher.close()
         await bus.close()
         await database.close()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Waits for a condition, which may be a coroutine; fails after a while."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():  # noqa: ASYNC110 — what is waited for happens elsewhere
-            await asyncio.sleep(0.02)
 
 
 def lines(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import uvicorn
 from runcast_api import service
 from runcast_server import credentials, process, settings
 from runcast_server.service import Resources, Service
+from tests.waiting import until
 
 SECRET = "a secret of at least thirty-two bytes"
-DEADLINE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,3 @@ async def listening(rest: Rest) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
-
-
-async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Waits for a condition, not for a time; fails beyond a deadline."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        found = is_so()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < end, "it didn't come about in time"
-        await asyncio.sleep(0.01)

@@ -15,7 +15,8 @@ import pytest
 
 from runcast_server import db
 from runcast_server.errors import PROBLEM_MEDIA_TYPE
-from tests.integration.rest import Rest, listening, serving, until
+from tests.integration.rest import Rest, listening, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

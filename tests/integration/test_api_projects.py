@@ -12,7 +12,8 @@ from runcast_api.sweeper import Sweeper
 from runcast_server.bus import Keys
 from runcast_server.db import acquire
 from runcast_server.publisher import Publisher
-from tests.integration.rest import Rest, serving, until
+from tests.integration.rest import Rest, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

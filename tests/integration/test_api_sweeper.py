@@ -20,7 +20,8 @@ from runcast_server.db import acquire
 from runcast_server.eventlog import EventLog, Transaction
 from runcast_server.frames import Block
 from runcast_server.publisher import Publisher
-from tests.integration.rest import Rest, serving, until
+from tests.integration.rest import Rest, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,6 +19,7 @@ from runcast_server.eventlog import EventLog, Transaction
 from runcast_server.frames import Block
 from runcast_server.publisher import Publisher
 from tests.integration import rows
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -77,10 +77,10 @@ def numbers(data: bytes) -> list[int]:
 
 
 async def published(parts: Parts, project_id: UUID, upto: int) -> None:
-    deadline = time.monotonic() + 10
-    while await parts.bus.heads([project_id]) != [Head(7, upto)]:
-        assert time.monotonic() < deadline, "not published in time"
-        await asyncio.sleep(0.01)
+    async def is_published() -> bool:
+        return await parts.bus.heads([project_id]) == [Head(7, upto)]
+
+    await until(is_published, f"{upto} to be published")
 
 
 async def test_concurrent_writers_of_two_processes_make_one_stream(

@@ -15,7 +15,8 @@ from runcast_api.logs import Append
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
 from tests.integration import ingesting
-from tests.integration.ingesting import Ingest, lines, until
+from tests.integration.ingesting import Ingest, lines
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,8 @@ from runcast_server.bus import Bus
 from runcast_server.errors import Invalid, LimitReached
 from runcast_server.limits import SignInLimits
 from tests.integration import rest
-from tests.integration.rest import until
 from tests.integration.test_people import anonymous, bearer, ok
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

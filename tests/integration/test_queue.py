@@ -10,7 +10,8 @@ import pytest
 
 from runcast_server.db import acquire
 from tests.integration.boards import Board, chain
-from tests.integration.rest import Rest, serving, until
+from tests.integration.rest import Rest, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

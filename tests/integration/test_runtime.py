@@ -18,7 +18,8 @@ from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
 from tests.conftest import run_sql
 from tests.integration.boards import Board, chain
-from tests.integration.rest import Rest, listening, serving, until
+from tests.integration.rest import Rest, listening, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

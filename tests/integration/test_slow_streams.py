@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from runcast_hub import subscriber
 from tests.integration import streams
 from tests.integration.streams import Served, stream
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -51,13 +52,6 @@ async def numbers_of(reader: asyncio.StreamReader, upto: int) -> list[int]:
                     found.append(int(before[4:]))
                 before = line
     return found
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
 
 
 def counted(name: str) -> float:
@@ -109,7 +103,9 @@ async def test_a_client_that_takes_nothing_for_too_long_is_let_go(
             for _ in range(10):
                 await served.emit(project_id, EVENTS_PER_COMMIT, size=EVENT_BYTES)
             await healthy.until(lambda r: r.ids[-1:] == [10 * EVENTS_PER_COMMIT])
-            await until(lambda: counted("runcast_hub_connections") == 1)
+            await until(
+                lambda: counted("runcast_hub_connections") == 1, "the stalled one is let go"
+            )
             await served.emit(project_id)
             await healthy.until(lambda r: r.ids[-1:] == [10 * EVENTS_PER_COMMIT + 1])
 

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.folding import State
-from tests.integration.rest import Rest, serving, until
+from tests.integration.rest import Rest, serving
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

@@ -27,7 +27,8 @@ from runcast_tailer.shipping import Shipper
 from runcast_tailer.split import SENTINEL
 from runcast_tailer.supervisor import Supervisor
 from tests.integration import ingesting
-from tests.integration.ingesting import Ingest, until
+from tests.integration.ingesting import Ingest
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.integration.rest import until
+from tests.waiting import until
 
 from runcast_server import heads
 from runcast_server.protocol import Outlet, Protocol, as_chunk, take_outlet
