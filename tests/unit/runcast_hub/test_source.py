@@ -36,7 +36,8 @@ class Postgres:
         self.asked.append((after, end))
         last = min(end, after + most)
         found = b"".join(frames.frame(seq, "x:a", b"{}") for seq in range(after + 1, last + 1))
-        return {"floor": 0, "count": last - after, "last": last, "frames": found}
+        counter = {"epoch": 1, "last_seq": LAST, "floor": 0}
+        return counter | {"count": last - after, "last": last, "frames": found}
 
 
 @pytest.fixture
