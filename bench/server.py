@@ -97,7 +97,7 @@ def _started(process: "subprocess.Popen[bytes]", directory: Path) -> Server:
         with contextlib.suppress(OSError, ValueError, KeyError, httpx.TransportError):
             found = json.loads((directory / ".runcast/credentials.json").read_text())
             if httpx.get(f"{found['url']}/ready").status_code == 200:
-                stores = _stores(directory)
+                stores = stores_in(directory)
                 started = Server(
                     process.pid, found["url"], found["token"], found["redis_url"], stores
                 )
@@ -110,7 +110,7 @@ def _started(process: "subprocess.Popen[bytes]", directory: Path) -> Server:
     raise SystemExit((directory / "up.log").read_text())
 
 
-def _stores(directory: Path) -> list[int]:
+def stores_in(directory: Path) -> list[int]:
     """The Postgres and Valkey that work in this directory; their later children inherit the pinning."""
     found = []
     for entry in Path("/proc").iterdir():

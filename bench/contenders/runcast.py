@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +18,14 @@ import httpx
 import redis
 from bench.contenders.contender import Job, Running
 from bench.contenders.publishers import HttpPublisher, post
-from bench.contenders.serving import free_port, scratch, serving
-from bench.machine import CLIENT_CPU, pin
-from bench.server import server
+from bench.contenders.serving import STOP_SECONDS, free_port, scratch, serving
+from bench.machine import CLIENT_CPU, SERVER_CPU, pin
+from bench.server import server, stores_in
 
 from runcast_server.embedded import Postgres, Valkey
 
 LINES_PER_MESSAGE = 1_000
+RUNCAST = str(Path(sys.executable).with_name("runcast"))
 UNLIMITED = {
     "RUNCAST_SSE_MAX_CONNECTIONS_PER_USER": "0",
     "RUNCAST_SSE_MAX_CONNECTIONS_PER_KEY": "0",
@@ -142,51 +143,68 @@ class RuncastHubs:
     def start(self, job: Job) -> Iterator[Running]:
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(scratch())
-            stores = (Postgres(directory / "stores"), Valkey(directory / "stores"))
-            (directory / "stores").mkdir()
+            postgres, valkey = self._stores(stack, directory / "stores")
+            stores = stores_in(directory)
             for store in stores:
-                store.start()
-                stack.callback(store.stop, 5.0)
-                if store._program is not None:
-                    pin(store._program.pid, CLIENT_CPU)
+                pin(store, CLIENT_CPU)
             environment = {
                 **UNLIMITED,
-                "RUNCAST_DATABASE_URL": stores[0].url,
-                "RUNCAST_REDIS_URL": stores[1].url,
+                "RUNCAST_DATABASE_URL": postgres.url,
+                "RUNCAST_REDIS_URL": valkey.url,
                 "RUNCAST_SSE_HEARTBEAT_INTERVAL_S": str(job.heartbeat_seconds),
             }
-            runcast = str(Path(sys.executable).with_name("runcast"))
-            subprocess.run(
-                [runcast, "migrate"],
-                cwd=directory,
-                env={**os.environ, **environment},
-                check=True,
-                capture_output=True,
-            )
-            token = json.loads((directory / ".runcast/credentials.json").read_text())["token"]
-
-            def service(name: str, **settings: int) -> tuple[int, int]:
-                port = free_port()
-                command = [runcast, name, "--port", str(port)]
-                own = directory / f"{name}-{port}"
-                own.mkdir()
-                pid = stack.enter_context(
-                    serving(command, port, directory=own, environment=environment, **settings)
-                )
-                return port, pid
-
-            api_port, api = service("api", cpu=CLIENT_CPU)
-            hubs = [service("hub") for _ in range(self.hubs)]
+            token = _migrated(directory, environment)
+            api_port, api = _service(stack, directory, "api", environment, CLIENT_CPU)
+            hubs = [
+                _service(stack, directory, "hub", environment, SERVER_CPU) for _ in range(self.hubs)
+            ]
             headers = {"Authorization": f"Bearer {token}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{api_port}", headers=headers) as http:
                 board = Board(http, job)
             yield Running(
                 hubs[0][0],
                 [pid for _, pid in hubs],
-                Lines(api_port, token, stores[1].worker_url, board.runs),
+                Lines(api_port, token, valkey.worker_url, board.runs),
                 board.path,
                 token=token,
-                stores=[api, *(store._program.pid for store in stores if store._program)],
+                stores=[api, *stores],
                 replay=_replay,
                 more_ports=[port for port, _ in hubs[1:]],
             )
+
+    def _stores(self, stack: contextlib.ExitStack, directory: Path) -> tuple[Postgres, Valkey]:
+        directory.mkdir()
+        postgres, valkey = Postgres(directory), Valkey(directory)
+        for store in (postgres, valkey):
+            store.start()
+            stack.callback(store.stop, STOP_SECONDS)
+        return postgres, valkey
+
+
+def _migrated(directory: Path, environment: Mapping[str, str]) -> str:
+    """Applies the schema; the administrator's token."""
+    subprocess.run(
+        [RUNCAST, "migrate"],
+        cwd=directory,
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+    )
+    credentials = json.loads((directory / ".runcast/credentials.json").read_text())
+    return str(credentials["token"])
+
+
+def _service(
+    stack: contextlib.ExitStack,
+    directory: Path,
+    name: str,
+    environment: Mapping[str, str],
+    cpu: int,
+) -> tuple[int, int]:
+    """A process of one service: its port and its pid."""
+    port = free_port()
+    own = directory / f"{name}-{port}"
+    own.mkdir()
+    command = [RUNCAST, name, "--port", str(port)]
+    running = serving(command, port, directory=own, environment=environment, cpu=cpu)
+    return port, stack.enter_context(running)
