@@ -324,6 +324,30 @@ async def test_the_limit_per_user_counts_over_hubs_and_a_closed_stream_frees_its
                 await again.until(lambda r: len(r.frames) >= 2)
 
 
+async def test_a_lease_from_before_redis_s_clock_went_back_counts_no_more(
+    database_url: str, redis_url: str
+) -> None:
+    """A hub that died left it; by the clock as it is now, it would count for ten hours."""
+    async with streams.hub(database_url, redis_url, sse_max_connections_per_user=2) as served:
+        project_id = await served.project()
+        user = served.token("ada", role="admin")
+        path = f"/projects/{project_id}/events"
+        redis = served.resources.bus.client
+        async with stream(served, path, token=user) as one:
+            await one.until(lambda r: len(r.frames) >= 2)
+            [key] = [key async for key in redis.scan_iter("runcast:lease:*")]
+            ahead = (await redis.time())[0] + 36_000
+            await redis.hset(key, "dead", f"2:{ahead}")
+            await redis.zadd("runcast:hubs", {"dead": ahead})
+            async with stream(served, path, token=user) as two:
+                await two.until(lambda r: len(r.frames) >= 2)
+                headers = {"Authorization": f"Bearer {user}"}
+                # A dead hub that was asked would be waited for.
+                async with httpx.AsyncClient(base_url=served.url, timeout=3) as client:
+                    assert (await client.get("/connections", headers=headers)).json()["total"] == 2
+                assert (await streams.refused(served, path, token=user))[0] == 429
+
+
 async def test_a_deleted_project_ends_its_streams(database_url: str, redis_url: str) -> None:
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()
