@@ -42,6 +42,15 @@ class Event(NamedTuple):
         return self.line_number is not None
 
 
+class Lines(NamedTuple):
+    """Consecutive log lines of one run before they have event numbers, as the data of their events."""
+
+    run_id: UUID
+    first: int
+    """The line number of the first one."""
+    datas: Sequence[str]
+
+
 class Segment(NamedTuple):
     """Consecutive frames of one run and one kind within a block."""
 
@@ -119,6 +128,24 @@ def build_lines(epoch: int, first: int, events: Sequence[Event]) -> Block:
     return Block(epoch, first, first + len(events) - 1, [segment], frames)
 
 
+def build_texts(epoch: int, first: int, parts: Iterable[Lines]) -> Block:
+    """The block of nothing but log lines, numbered from `first`: the same as `build` of their events, in
+    a quarter of the time."""
+    frames: list[bytes] = []
+    segments: list[Segment] = []
+    seq = first
+    for run_id, _, datas in parts:
+        texts = [
+            f"id: {number}\nevent: {LOG_TYPE}\ndata: {data}\n\n"
+            for number, data in enumerate(datas, seq)
+        ]
+        encoded = "".join(texts).encode()
+        segments.append(Segment(True, run_id.bytes, seq, len(datas), len(encoded)))
+        frames.append(encoded)
+        seq += len(datas)
+    return Block(epoch, first, seq - 1, segments, b"".join(frames))
+
+
 def _segment(key: tuple[bool, UUID | None], first: int, count: int, size: int) -> Segment:
     is_log, run_id = key
     return Segment(is_log, run_id.bytes if run_id else b"", first, count, size)
@@ -187,32 +214,34 @@ def _skip(frames: bytes, start: int, count: int) -> int:
 
 def split(block: Block, limit_bytes: int) -> list[Block]:
     """The block in pieces of at most `limit_bytes`; a longer frame stays whole."""
+    frames = block.frames
+    if len(frames) <= limit_bytes:
+        return [block]
     pieces: list[Block] = []
-    while len(block.frames) > limit_bytes:
-        end = block.frames.rfind(FRAME_END, 0, limit_bytes) + len(FRAME_END)
-        if end < len(FRAME_END):
-            end = block.frames.index(FRAME_END) + len(FRAME_END)
-        if end == len(block.frames):
-            break
-        last = block.first + block.frames.count(FRAME_END, 0, end) - 1
-        rest = cut(block, last)
-        pieces.append(
-            Block(block.epoch, block.first, last, _upto(block, last, end), block.frames[:end])
-        )
-        block = rest
-    pieces.append(block)
+    start, first = 0, block.first
+    while start < len(frames):
+        end = len(frames)
+        if end - start > limit_bytes:
+            found = frames.rfind(FRAME_END, start, start + limit_bytes)
+            end = (found if found >= 0 else frames.index(FRAME_END, start)) + len(FRAME_END)
+        last = first + frames.count(FRAME_END, start, end) - 1
+        segments = _between(block.segments, first, last, start, end)
+        pieces.append(Block(block.epoch, first, last, segments, frames[start:end]))
+        start, first = end, last + 1
     return pieces
 
 
-def _upto(block: Block, last: int, end: int) -> list[Segment]:
-    """The segments of a block up to the number `last`, whose frame ends at `end`."""
-    segments: list[Segment] = []
+def _between(
+    segments: Iterable[Segment], first: int, last: int, start: int, end: int
+) -> list[Segment]:
+    """What of a block's segments lies in its frames `first`…`last`, which are its bytes `start`…`end`."""
+    within: list[Segment] = []
     offset = 0
-    for segment in block.segments:
-        if segment.first > last:
-            break
-        number = min(segment.number, last - segment.first + 1)
-        size = segment.size if number == segment.number else end - offset
-        segments.append(Segment(segment.is_log, segment.run, segment.first, number, size))
-        offset += size
-    return segments
+    for segment in segments:
+        begins, ends = max(segment.first, first), min(segment.first + segment.number - 1, last)
+        if begins <= ends:
+            size = min(offset + segment.size, end) - max(offset, start)
+            number = ends - begins + 1
+            within.append(Segment(segment.is_log, segment.run, begins, number, size))
+        offset += segment.size
+    return within

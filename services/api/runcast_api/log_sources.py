@@ -10,6 +10,7 @@ Locks: all sources of a transaction first, in order of (run, source), then the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -223,52 +224,80 @@ async def take_line_numbers(connection: Connection, counts: dict[UUID, int]) -> 
 
 
 def events_of(key: SourceKey, batch: Batch, accepted: Accepted, base: int) -> list[Event]:
-    """The log events of the accepted lines, numbered from `base` + 1.
+    """The log events of the accepted lines, numbered from `base` + 1."""
+    datas = datas_of(key, batch, accepted, base)
+    encoded = "\n".join(datas).encode().split(b"\n") if datas else []
+    members = zip(
+        repeat(LOG_TYPE),
+        encoded,
+        repeat(key.run_id),
+        range(base + 1, base + len(datas) + 1),
+        strict=False,
+    )
+    return list(map(tuple.__new__, repeat(Event), members))
 
-    The hot path of ingest. What can be done for all lines at once is: their texts are encoded in one call
-    and taken apart again, their data turned into bytes in one call, and the events made without a Python
-    call each. What's left is one look at a line's beginning and one format.
+
+def datas_of(key: SourceKey, batch: Batch, accepted: Accepted, base: int) -> list[str]:
+    """The data of the accepted lines' events, one line of JSON each, with line numbers from `base` + 1.
+
+    The hot path of ingest. What can be done for all lines at once is: their texts are encoded in one call,
+    and one search finds whether any of them says something about itself. If none does, what's left is one
+    format of each.
     """
     texts = batch.texts[accepted.start :]
+    if not texts:
+        return []
+    strings, may_say = _encoded(texts)
     head = f'{{"run_id":"{key.run_id}","line_number":'
     at = in_milliseconds(batch.at) or ""
     end = f',"source":{orjson.dumps(key.source).decode()}'
     end += f',"generation":{batch.generation}' if batch.generation > 1 else ""
     end += ',"source_line":'
     plain = f'","ts":"{at}"{end}'
-    special = batch.flags.keys() | batch.entries.keys()
-    place, number = accepted.start - 1, base
-    first = batch.first_line
+    numbers = range(base + 1, base + len(texts) + 1)
+    source_lines = range(batch.first_line + accepted.start, batch.first_line + len(batch.texts))
+    if not (may_say or batch.flags or batch.entries):
+        return [
+            f'{head}{number},"line":"{line}{plain}{source_line}}}'
+            for number, line, source_line in zip(numbers, strings, source_lines, strict=True)
+        ]
+    saids = [lines.read(text, batch.at) for text in texts]
     datas: list[str] = []
-    for text, line in zip(texts, _encoded(texts), strict=True):
-        place += 1
-        number += 1
-        said = lines.read(text, batch.at) if text[:1] in lines.STARTS else lines.NOTHING
+    special = batch.flags.keys() | batch.entries.keys()
+    for number, line, source_line, said in zip(numbers, strings, source_lines, saids, strict=True):
+        place = source_line - batch.first_line
         if special and place in special:
             beside = _beside(said, batch.entries.get(place), at) + end
             more = _members(batch.flags.get(place))
-            datas.append(f'{head}{number},"line":"{line}",{beside}{first + place}{more}}}')
+            datas.append(f'{head}{number},"line":"{line}",{beside}{source_line}{more}}}')
         elif said is lines.NOTHING:
-            datas.append(f'{head}{number},"line":"{line}{plain}{first + place}}}')
+            datas.append(f'{head}{number},"line":"{line}{plain}{source_line}}}')
         else:
             level = f',"level":"{said.level}"' if said.level else ""
             datas.append(
-                f'{head}{number},"line":"{line}","ts":"{said.ts or at}"{level}{end}{first + place}}}'
+                f'{head}{number},"line":"{line}","ts":"{said.ts or at}"{level}{end}{source_line}}}'
             )
-    encoded = "\n".join(datas).encode().split(b"\n") if datas else []
-    members = zip(
-        repeat(LOG_TYPE), encoded, repeat(key.run_id), range(base + 1, number + 1), strict=False
-    )
-    return list(map(tuple.__new__, repeat(Event), members))
+    return datas
 
 
-def _encoded(texts: Sequence[str]) -> list[str]:
-    """Each text as JSON without its quotes. Inside a JSON string a quote follows a backslash, so `","`
-    can only stand between two of them."""
-    encoded = orjson.dumps(texts)
-    if b"\\u0000" in encoded:
-        encoded = orjson.dumps([text.replace("\0", "\u2400") for text in texts])
-    return encoded[2:-2].decode().split('","') if texts else []
+_BETWEEN = "\x7f"
+"""Stands between texts that are encoded in one call: ASCII, not escaped in JSON, and next to never printed.
+(A quote, a comma and a quote would not do: the first may be an escaped one that ends a line.)"""
+_SAYS = re.compile(
+    r"(?:^|\x7f)\s*(?:[\[{]|\\[tnrfu]|[0-9]{4}-|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|CRITICAL|FATAL))"
+)
+"""Finds among encoded texts one that may say something about itself (see `lines`)."""
+
+
+def _encoded(texts: Sequence[str]) -> tuple[list[str], bool]:
+    """Each text as JSON without its quotes, and whether any may say something about itself."""
+    together = _BETWEEN.join(texts).replace("\0", "\u2400")
+    together = orjson.dumps(together)[1:-1].decode()
+    strings = together.split(_BETWEEN)
+    if len(strings) == len(texts):
+        return strings, _SAYS.search(together) is not None
+    safe = [text.replace("\0", "\u2400") for text in texts]
+    return [orjson.dumps(text)[1:-1].decode() for text in safe], True
 
 
 def _beside(said: lines.Said, entry: dict[str, Any] | None, at: str) -> str:
