@@ -261,6 +261,16 @@ class EventLog:
         for project_id, block in transaction.blocks():
             self._publisher.add(project_id, block)
 
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        """A connection for a statement that takes the numbers itself; then `publish` its block."""
+        async with acquire(self._pool) as connection:
+            yield connection
+
+    def publish(self, project_id: UUID, block: Block) -> None:
+        """Hands over what was committed by a statement of the caller's own."""
+        self._publisher.add(project_id, block)
+
     async def make_room(self) -> None:
         """Makes the partitions of the coming days; a clock that jumped may need them at once."""
         async with acquire(self._pool) as connection:

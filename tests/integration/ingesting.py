@@ -17,7 +17,7 @@ from runcast.ids import uuid7
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
-from runcast_server import tasks
+from runcast_server import history, tasks
 from runcast_server.bus import INGEST_STREAM, Bus
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog import EventLog
@@ -89,6 +89,25 @@ class Ingest:
         )
         assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
         return [orjson.loads(row[1])["line"] for row in rows]
+
+    async def seed(self, project_id: UUID) -> None:
+        """Lets Redis know the project's head, as if it had always been there."""
+        [row] = await self.rows(
+            "SELECT epoch, last_seq FROM project_counters WHERE project_id = $1", project_id
+        )
+        await self.bus.seed(project_id, row["epoch"], row["last_seq"])
+
+    async def published(self, project_id: UUID) -> None:
+        """Waits until Redis holds all of the project's events, with the frames that Postgres gives."""
+        await until(lambda: self._is_published(project_id))
+
+    async def _is_published(self, project_id: UUID) -> bool:
+        blocks = await self.bus.read(project_id, 0)
+        if not blocks:
+            return False
+        async with acquire(self.database.log) as connection:
+            whole = await history.block(connection, project_id, blocks[0].epoch, 0, 10_000)
+        return whole is not None and b"".join(block.frames for block in blocks) == whole.frames
 
     async def rejects(self) -> list[tuple[str, str]]:
         rows = await self.rows("SELECT reason, message FROM ingest_rejects ORDER BY id")

@@ -4,12 +4,15 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from runcast.ids import uuid7
 from runcast_api import logs
 from runcast_api.ingest import batches
+from runcast_api.ingest.batches import Fenced
 from runcast_api.ingest.stream import IngestStream, Position
 from runcast_api.logs import Append
 from runcast_server.bus import INGEST_STREAM
@@ -374,25 +377,129 @@ async def _lead(ingest: Ingest, position: Position) -> None:
 
 
 @pytest.mark.parametrize("is_overtaken", [False, True])
-async def test_lines_rendered_ahead_are_right_even_when_somebody_else_was_first(
+async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_first(
     database_url: str, redis_url: str, is_overtaken: bool
 ) -> None:
     async with ingesting.opened(database_url, redis_url) as ingest:
         project_id = await ingest.project()
         run_id = await ingest.run(project_id)
-        await ingest.send(lines(run_id, ["one"]), lines(run_id, ["two"], first=2, offset=4))
-        position = await _position(ingest)
-        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=2)
-        first, second = ([read] for read in batches.understand(entries))
-        position = await ingest.applier.commit(
-            position, first, lambda scope: ingest.applier.render_ahead(second, scope)
+        await ingest.seed(project_id)
+        await ingest.send(
+            lines(run_id, ["one"]),
+            lines(run_id, ["two"], first=2, offset=4),
+            lines(run_id, ["three"], first=3, offset=8),
         )
-        assert second[0].item.rendered is not None
+        position = await _position(ingest)
+        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=3)
+        first, second, third = ([read] for read in batches.understand(entries))
+        assert ingest.applier.prepare(first) is None, "nothing is known yet"
+        position = await ingest.applier.commit(position, first)
+        ready = ingest.applier.prepare(second)
+        assert ready is not None
         if is_overtaken:
             entry = logs.encode(
                 logs.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
             )
             await logs.append(ingest.log, Append(project_id, run_id, [entry]))
-        await ingest.applier.commit(position, second)
+        commit = asyncio.create_task(ingest.applier.commit(position, second, ready))
+        after = ingest.applier.prepare(third)
+        await ingest.applier.commit(await commit, third, after)
         between = ["between"] if is_overtaken else []
-        assert await ingest.lines(run_id) == ["one", *between, "two"]
+        assert await ingest.lines(run_id) == ["one", *between, "two", "three"]
+        await ingest.published(project_id)
+
+
+async def test_what_goes_straight_is_what_the_long_way_stores(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        project_id = await ingest.project()
+        runs = [await ingest.run(project_id), await ingest.run(project_id)]
+        stored = []
+        for run_id, is_straight in zip(runs, (True, False), strict=True):
+            position = await _position(ingest)
+            await ingest.send(*_many_lines(run_id))
+            entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
+            if not is_straight:
+                monkeypatch.setattr(ingest.applier, "prepare", lambda batch: None)
+            for entry in entries:
+                batch = batches.understand([entry])
+                ready = ingest.applier.prepare(batch)
+                assert (ready is not None) == (
+                    is_straight and entry not in (entries[0], entries[2])
+                )
+                position = await ingest.applier.commit(position, batch, ready)
+            stored.append(await _all_of(ingest, run_id))
+        assert stored[0] == stored[1]
+
+
+def _many_lines(run_id: UUID) -> list[dict[str, Any]]:
+    """Five messages; the third is the second once more."""
+    texts = [
+        ["zero"],
+        ["one", '\u2028 \x00 " ],"', "[10:01:02] two"],
+        ["", "\t[ERROR] no", '{"level": "warn"}'],
+        ["plain", "cut"],
+    ]
+    messages: list[dict[str, Any]] = []
+    line, offset = 1, 0
+    for batch in texts:
+        message = lines(run_id, batch, first=line, offset=offset)
+        messages.append(message | {"at": "2026-01-31T10:00:00+00:00"})
+        line += len(batch)
+        offset += sum(len(text.encode()) + 1 for text in batch)
+    messages[3] |= {"flags": {"1": {"cut": {"offset": 3, "length": 9}}}, "file": {"inode": 7}}
+    return [*messages[:2], messages[1], *messages[2:]]
+
+
+async def _all_of(ingest: Ingest, run_id: UUID) -> list[Any]:
+    queries = (
+        "SELECT line_number, type, data::text FROM events WHERE run_id = $1 ORDER BY seq",
+        "SELECT last_line_number FROM runs WHERE id = $1",
+        """SELECT source, generation, next_line, next_offset, lines, bytes, bytes_after_end, file::text,
+                  closed_reason, closed_at FROM log_sources WHERE run_id = $1""",
+    )
+    rows = [tuple(row) for query in queries for row in await ingest.rows(query, run_id)]
+    said: list[Any] = json.loads(json.dumps(rows).replace(str(run_id), "RUN"))
+    return said
+
+
+async def test_many_runs_go_straight_together(database_url: str, redis_url: str) -> None:
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        project_id = await ingest.project()
+        runs = [await ingest.run(project_id) for _ in range(5)]
+        await ingest.seed(project_id)
+        position = await _position(ingest)
+        for number in (1, 2):
+            await ingest.send(
+                *[
+                    lines(run_id, [f"{number}"], first=number, offset=2 * number - 2)
+                    for run_id in runs
+                ],
+                *[lines(run_id, [], first=number + 1, offset=2 * number) for run_id in runs],
+            )
+            entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
+            batch = batches.understand(entries)
+            ready = ingest.applier.prepare(batch)
+            assert (ready is not None) == (number == 2)
+            position = await ingest.applier.commit(position, batch, ready)
+        for run_id in runs:
+            assert await ingest.lines(run_id) == ["1", "2"]
+        await ingest.published(project_id)
+
+
+async def test_a_fenced_leader_s_straight_batch_changes_nothing(
+    database_url: str, redis_url: str
+) -> None:
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        run_id = await ingest.run(await ingest.project())
+        await ingest.send(lines(run_id, ["one"]), lines(run_id, ["two"], first=2, offset=4))
+        position = await _position(ingest)
+        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=2)
+        first, second = ([read] for read in batches.understand(entries))
+        await ingest.applier.commit(position, first)
+        ready = ingest.applier.prepare(second)
+        assert ready is not None
+        with pytest.raises(Fenced):
+            await ingest.applier.commit(position, second, ready)
+        assert await ingest.lines(run_id) == ["one"]

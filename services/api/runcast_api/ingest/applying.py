@@ -19,10 +19,10 @@ from runcast_api import log_sources
 from runcast_api.ingest import items
 from runcast_api.ingest.addressing import Address, Directory
 from runcast_api.ingest.creating import create_run
-from runcast_api.ingest.items import Item, Rendered
+from runcast_api.ingest.items import Item
 from runcast_api.ingest.messages import LINES, Message, Refused
 from runcast_api.ingest.scope import Run, Scope
-from runcast_api.log_sources import Accepted, SourceKey
+from runcast_api.log_sources import SourceKey
 from runcast_server.eventlog import Transaction
 
 Handler = Callable[[Scope, Run, Message], Awaitable[None]]
@@ -128,26 +128,6 @@ async def apply(
     return scope
 
 
-def render_ahead(batch: Sequence[Item], scope: Scope, known: Known) -> None:
-    """Makes the events of the next batch's lines while the last one, which left `scope`, commits.
-
-    They are right if nobody else adds lines to the run in between; `apply` sees whether they are.
-    """
-    bases = {run.id: run.last_line_number for run in scope.runs.values()}
-    for item in batch:
-        lines = item.message.lines if item.message else None
-        address = known.find(item.message) if item.message else None
-        if lines is None or address is None or address.run_id not in bases:
-            continue
-        if items.is_feed(lines.source):
-            del bases[address.run_id]
-            continue
-        base, key = bases[address.run_id], SourceKey(address.run_id, lines.source)
-        events = log_sources.events_of(key, lines.batch(), Accepted(0), base)
-        item.rendered = Rendered(base, events)
-        bases[address.run_id] += len(events)
-
-
 async def _address(scope: Scope, batch: Sequence[Item], secret: SecretStr | None) -> None:
     """Finds each message's run, or makes it, for those who may say so."""
     unaddressed = [item for item in batch if item.is_open and item.address is None]
@@ -240,9 +220,5 @@ async def _take_lines(scope: Scope, run: Run, item: Item, handlers: Handlers) ->
             await _apply(scope, inner, handlers)
     elif not items.is_feed(source.key.source):
         base = run.take_line_numbers(len(batch.texts) - accepted.start)
-        rendered = item.rendered
-        if rendered is not None and rendered.base == base and accepted.start == 0:
-            scope.emit(run, *rendered.events)
-        else:
-            scope.emit(run, *log_sources.events_of(source.key, batch, accepted, base))
+        scope.emit(run, *log_sources.events_of(source.key, batch, accepted, base))
     scope.emit(run, *after)

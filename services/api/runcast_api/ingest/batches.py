@@ -7,17 +7,18 @@ changes nothing and is tried again by the caller.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
 from pydantic import SecretStr
 
-from runcast_api.ingest import items
-from runcast_api.ingest.applying import DATA_ERRORS, Handlers, Known, apply, render_ahead
+from runcast_api.ingest import items, straight
+from runcast_api.ingest.applying import DATA_ERRORS, Handlers, Known, apply
 from runcast_api.ingest.items import Item
-from runcast_api.ingest.scope import Scope
+from runcast_api.ingest.straight import Straight, Tip
 from runcast_api.ingest.stream import Entry, Position
 from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import Connection
@@ -76,18 +77,58 @@ class Applier:
         self._handlers = handlers
         self._secret = secret
         self._known = Known()
+        self._tip = Tip()
+
+    def prepare(self, batch: Sequence[Read]) -> Straight | None:
+        """Makes a batch of nothing but lines ready, while the one before it commits; None for others."""
+        if any(not read.item.is_open or not self._may_say(read.item) for read in batch):
+            return None
+        return straight.prepare((read.item.message for read in batch), self._tip)
+
+    def _may_say(self, item: Item) -> bool:
+        """Whether a message carries the secret, or need not."""
+        given = (item.message and item.message.auth) or ""
+        return self._secret is None or secrets.compare_digest(
+            given.encode(), self._secret.get_secret_value().encode()
+        )
 
     async def commit(
-        self,
-        position: Position,
-        batch: Sequence[Read],
-        meanwhile: Callable[[Scope], None] | None = None,
+        self, position: Position, batch: Sequence[Read], ready: Straight | None = None
     ) -> Position:
         """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
-        no message is to blame. `meanwhile` is called while Postgres inserts, with the state after it.
-        """
+        no message is to blame. `ready` is what `prepare` made of it."""
+        if ready is None or ready.age != self._tip.age:
+            ready = self.prepare(batch)
         try:
-            return await self._commit(position, batch, meanwhile)
+            if ready is not None:
+                return await self._commit_straight(position, batch[-1].id, ready)
+        except (asyncpg.SerializationError, *DATA_ERRORS):
+            self._tip.forget()
+        except BaseException:
+            self._tip.forget()
+            raise
+        return await self._commit_or_halve(position, batch)
+
+    async def _commit_straight(self, position: Position, last_id: str, ready: Straight) -> Position:
+        async with self._eventlog.connected() as connection:
+            row = await connection.fetchrow(
+                straight.TAKE,
+                INGEST_STREAM,
+                position.epoch,
+                position.last_id,
+                last_id,
+                *ready.arguments(),
+            )
+        if row is None:
+            raise Fenced
+        epoch, base = row
+        self._tip.committed(ready.project_id, ready.number, epoch, base + ready.number)
+        self._eventlog.publish(ready.project_id, ready.numbered(epoch, base + 1))
+        return Position(position.epoch, last_id)
+
+    async def _commit_or_halve(self, position: Position, batch: Sequence[Read]) -> Position:
+        try:
+            return await self._commit(position, batch)
         except DATA_ERRORS as error:
             if "no partition" in str(error):
                 await self._eventlog.make_room()
@@ -98,18 +139,10 @@ class Applier:
         position = await self.commit(position, fresh[:middle])
         return await self.commit(position, fresh[middle:]) if fresh[middle:] else position
 
-    def render_ahead(self, batch: Sequence[Read], scope: Scope) -> None:
-        """Does what can be done of the next batch while the last one commits."""
-        render_ahead([read.item for read in batch], scope, self._known)
-
     async def _commit(
-        self,
-        position: Position,
-        batch: Sequence[Read],
-        meanwhile: Callable[[Scope], None] | None = None,
-        *,
-        is_careful: bool = False,
+        self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
     ) -> Position:
+        self._tip.drop(read.item.message.run_id for read in batch if read.item.message)
         async with self._eventlog.transaction() as transaction:
             after = await _swap(transaction, position, batch[-1].id)
             messages = [read.item for read in batch]
@@ -123,10 +156,8 @@ class Applier:
             )
             refused = [(read.id, item) for read in batch for item in read.item.refused()]
             await keep_rejects(transaction.connection, refused)
-            if meanwhile is not None:
-                # It runs when the statement that inserts has gone out.
-                asyncio.get_running_loop().call_soon(meanwhile, scope)
         scope.committed()
+        self._tip.learn(scope)
         return after
 
     async def _commit_alone(self, position: Position, read: Read) -> Position:

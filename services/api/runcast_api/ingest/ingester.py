@@ -4,7 +4,7 @@ An advisory lock says who leads. It is only a hint: a leader that was stopped ke
 sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
 that the cursor isn't where it left it (`Fenced`) and steps back.
 
-While a batch commits, the next ones are read and parsed.
+While a batch commits, the next ones are read and parsed, and the next one is made ready.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import structlog
 
 from runcast_api.ingest import batches, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read
-from runcast_api.ingest.scope import Scope
+from runcast_api.ingest.straight import Straight
 from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
 from runcast_server.bus import BUS_ERRORS, INGEST_STREAM, Bus
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
@@ -160,14 +160,10 @@ class Ingester:
         return Position(position.epoch + 1, START)
 
     async def _follow(self, stream: IngestStream, position: Position) -> None:
-        """Reads, parses and renders ahead while the batch before is committed; removes what is done."""
+        """Reads, parses and makes ready ahead while the batch before commits; removes what is done."""
         ahead = ReadAhead(stream, position.last_id)
         done: list[str] = []
-
-        def render_next(scope: Scope) -> None:
-            if (batch := ahead.peek()) is not None:
-                self._applier.render_ahead(batch, scope)
-
+        ready: Straight | None = None
         while True:
             if ahead.is_empty:
                 await stream.delete(done)
@@ -178,11 +174,13 @@ class Ingester:
                 position = await self._position(stream)
                 ahead = ReadAhead(stream, position.last_id)
                 continue
-            commit = asyncio.create_task(self._applier.commit(position, batch, render_next))
+            commit = asyncio.create_task(self._applier.commit(position, batch, ready))
             try:
-                await asyncio.sleep(0)  # the commit's first statement goes out before all else
+                await asyncio.sleep(0)  # the commit goes out before all else
                 await stream.delete(done)
                 await ahead.fill()
+                following = ahead.peek()
+                ready = self._applier.prepare(following) if following else None
             except BaseException:
                 # What is being committed is let end, and says nothing against why this ends.
                 await asyncio.wait([commit])

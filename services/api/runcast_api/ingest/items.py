@@ -13,18 +13,9 @@ from runcast_api.ingest import messages
 from runcast_api.ingest.addressing import Address
 from runcast_api.ingest.messages import Message, Refused
 from runcast_server.errors import Problem, Unavailable
-from runcast_server.frames import Event
 
 SPOOL = "spool.jsonl"
 PROGRESS = "events.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The events of all lines of a message, right if its run's last line is `base` by then."""
-
-    base: int
-    events: list[Event]
 
 
 @dataclass(slots=True)
@@ -39,8 +30,6 @@ class Item:
     """Nothing is left to do: it came before under the same id, or it is an empty line."""
     inner: list[Item] = field(default_factory=list)
     """The messages that the lines of a feed are, by place."""
-    rendered: Rendered | None = None
-    """Its lines as events, made ahead of time."""
 
     @property
     def is_open(self) -> bool:
