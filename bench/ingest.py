@@ -73,7 +73,7 @@ def spread(one: Server) -> None:
 
 def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) -> float:
     """Writes lines as fast as they are taken; answers how many were a second."""
-    frames, cpu = clients.frames, one.cpu_seconds()
+    frames, cpu = clients.frames, cpu_seconds(one)
     memory: list[int] = []
     begin = time.monotonic()
     writer = threading.Thread(target=write, args=(path, lines, clients, frames, subscribers))
@@ -88,14 +88,42 @@ def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) 
     rate = lines / seconds
     print(
         f"ingest  {rate:10,.0f} lines/s of {len(LINE % 0)} bytes to {subscribers} streams "
-        f"({lines:,} lines, {(one.cpu_seconds() - cpu) / lines * 1e6:.2f} us of the server's CPU each)"
+        f"({lines:,} lines)"
     )
+    spent = {name: (now - cpu[name]) / lines * 1e6 for name, now in cpu_seconds(one).items()}
+    parts = ", ".join(f"{used:.2f} {name}" for name, used in spent.items())
+    print(f"cpu     {sum(spent.values()):10.2f} us a line: {parts}")
     quarter = max(len(memory) // 4, 1)
     print(
         f"memory  {statistics.mean(memory[:quarter]) / 2**20:10.0f} MiB in the first quarter, "
         f"{statistics.mean(memory[-quarter:]) / 2**20:.0f} MiB in the last, {max(memory) / 2**20:.0f} at most"
     )
     return rate
+
+
+def cpu_seconds(one: Server) -> dict[str, float]:
+    """Processor time so far of the server's own process, of its Postgres and Valkey, and of the load client
+    and this process, which write and receive."""
+    spent = {"server": 0.0, "Postgres": 0.0, "Valkey": 0.0, "bench": 0.0}
+    postmaster = int((home(one) / "postgres/postmaster.pid").read_text().split()[0])
+    valkey = int((home(one) / "valkey/pid").read_text())
+    owners = {one.pid: "server", postmaster: "Postgres", valkey: "Valkey", os.getpid(): "bench"}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                parent = int(fields[1])
+                owner = owners.get(int(entry.name))
+                if owner is None and parent in (postmaster, os.getpid()):
+                    owner = owners[parent]
+                if owner is not None:
+                    spent[owner] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def home(one: Server) -> Path:
+    """Where a server keeps its data."""
+    return Path(os.readlink(f"/proc/{one.pid}/cwd")) / ".runcast"
 
 
 def write(path: Path, lines: int, clients: Load, frames: int, subscribers: int) -> None:
@@ -145,8 +173,7 @@ def delay(one: Server, path: Path) -> str:
 
 def database_url(one: Server) -> str:
     """The embedded Postgres of a server, by its socket's directory (`postmaster.pid`, line 5)."""
-    home = Path(os.readlink(f"/proc/{one.pid}/cwd")) / ".runcast" / "postgres"
-    sockets = (home / "postmaster.pid").read_text().splitlines()[4]
+    sockets = (home(one) / "postgres/postmaster.pid").read_text().splitlines()[4]
     return f"postgresql://postgres@/runcast?host={sockets}"
 
 
