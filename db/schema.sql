@@ -541,6 +541,7 @@ DECLARE
     moved bigint;
     moment timestamptz;
 BEGIN
+    PERFORM FROM ingest_cursor c WHERE c.stream = of_stream FOR UPDATE;
     UPDATE ingest_cursor c SET last_id = to_id, updated_at = clock_timestamp()
     WHERE c.stream = of_stream AND c.stream_epoch = of_epoch AND c.last_id = from_id;
     IF NOT FOUND THEN

@@ -5,7 +5,8 @@
 --
 -- It compares and swaps everything that it moves, in the one order of locks: the ingest cursor (none moved:
 -- the caller leads no longer, and gets no row), the sources, the runs, the counter. Where a source or a run
--- isn't where the caller believes it to be, somebody else was first: 40001, and nothing is changed.
+-- isn't where the caller believes it to be, somebody else was first: 40001, and nothing is changed. It may be
+-- called while the batch before is on its way: it waits for that one's commit before it looks.
 -- Element n of `texts` holds the data of consecutive lines of run `line_runs[n]`, one a row, numbered from
 -- `line_bases[n]` + 1; `places[n]` is how many lines of the batch come before them.
 CREATE FUNCTION take_lines(
@@ -20,6 +21,7 @@ DECLARE
     moved bigint;
     moment timestamptz;
 BEGIN
+    PERFORM FROM ingest_cursor c WHERE c.stream = of_stream FOR UPDATE;
     UPDATE ingest_cursor c SET last_id = to_id, updated_at = clock_timestamp()
     WHERE c.stream = of_stream AND c.stream_epoch = of_epoch AND c.last_id = from_id;
     IF NOT FOUND THEN

@@ -392,18 +392,19 @@ async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_firs
         position = await _position(ingest)
         entries = await IngestStream(ingest.bus.client).read(position.last_id, count=3)
         first, second, third = ([read] for read in batches.understand(entries))
-        assert ingest.applier.prepare(first) is None, "nothing is known yet"
+        assert ingest.applier.begin(position, first) is None, "nothing is known yet"
         position = await ingest.applier.commit(position, first)
-        ready = ingest.applier.prepare(second)
-        assert ready is not None
         if is_overtaken:
             entry = logs.encode(
                 logs.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
             )
             await logs.append(ingest.log, Append(project_id, run_id, [entry]))
-        commit = asyncio.create_task(ingest.applier.commit(position, second, ready))
-        after = ingest.applier.prepare(third)
-        await ingest.applier.commit(await commit, third, after)
+        under_way = ingest.applier.begin(position, second)
+        following = ingest.applier.begin(Position(position.epoch, second[0].id), third)
+        assert under_way is not None
+        assert following is not None
+        position = await ingest.applier.commit(position, second, under_way)
+        await ingest.applier.commit(position, third, following)
         between = ["between"] if is_overtaken else []
         assert await ingest.lines(run_id) == ["one", *between, "two", "three"]
         await ingest.published(project_id)
@@ -421,10 +422,10 @@ async def test_what_goes_straight_is_what_the_long_way_stores(
             await ingest.send(*_many_lines(run_id))
             entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
             if not is_straight:
-                monkeypatch.setattr(ingest.applier, "prepare", lambda batch: None)
+                monkeypatch.setattr(ingest.applier, "begin", lambda position, batch: None)
             for entry in entries:
                 batch = batches.understand([entry])
-                ready = ingest.applier.prepare(batch)
+                ready = ingest.applier.begin(position, batch)
                 assert (ready is not None) == (
                     is_straight and entry not in (entries[0], entries[2])
                 )
@@ -480,7 +481,7 @@ async def test_many_runs_go_straight_together(database_url: str, redis_url: str)
             )
             entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
             batch = batches.understand(entries)
-            ready = ingest.applier.prepare(batch)
+            ready = ingest.applier.begin(position, batch)
             assert (ready is not None) == (number == 2)
             position = await ingest.applier.commit(position, batch, ready)
         for run_id in runs:
@@ -498,7 +499,7 @@ async def test_a_fenced_leader_s_straight_batch_changes_nothing(
         entries = await IngestStream(ingest.bus.client).read(position.last_id, count=2)
         first, second = ([read] for read in batches.understand(entries))
         await ingest.applier.commit(position, first)
-        ready = ingest.applier.prepare(second)
+        ready = ingest.applier.begin(position, second)
         assert ready is not None
         with pytest.raises(Fenced):
             await ingest.applier.commit(position, second, ready)

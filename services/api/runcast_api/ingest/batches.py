@@ -7,6 +7,7 @@ changes nothing and is tried again by the caller.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,14 @@ class Read:
     item: Item
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A batch of lines that was sent to Postgres."""
+
+    ready: Straight
+    attempt: asyncio.Task[tuple[int, int] | None]
+
+
 def understand(entries: Sequence[Entry]) -> list[Read]:
     """Parses entries; what can't be parsed is already refused."""
     return [Read(entry.id, items.read(entry.raw)) for entry in entries]
@@ -79,11 +88,19 @@ class Applier:
         self._known = Known()
         self._tip = Tip()
 
-    def prepare(self, batch: Sequence[Read]) -> Straight | None:
-        """Makes a batch of nothing but lines ready, while the one before it commits; None for others."""
+    def begin(self, position: Position, batch: Sequence[Read]) -> UnderWay | None:
+        """Makes a batch of nothing but lines ready and sends it off; None for other batches.
+
+        The batch before may still be on its way to `position`: this one's statement waits for it, so that
+        Postgres never waits for us. `commit` is to be called for each in order, and says what became of it.
+        """
         if any(not read.item.is_open or not self._may_say(read.item) for read in batch):
             return None
-        return straight.prepare((read.item.message for read in batch), self._tip)
+        ready = straight.prepare((read.item.message for read in batch), self._tip)
+        if ready is None:
+            return None
+        attempt = self._attempt(position, batch[-1].id, ready)
+        return UnderWay(ready, asyncio.create_task(attempt))
 
     def _may_say(self, item: Item) -> bool:
         """Whether a message carries the secret, or need not."""
@@ -92,39 +109,46 @@ class Applier:
             given.encode(), self._secret.get_secret_value().encode()
         )
 
+    async def _attempt(
+        self, position: Position, last_id: str, ready: Straight
+    ) -> tuple[int, int] | None:
+        """The epoch and the number before the first; None, and nothing is changed, where anything turns
+        out not to be where it is believed to be, or Postgres doesn't take it."""
+        try:
+            async with self._eventlog.connected() as connection:
+                row = await connection.fetchrow(
+                    straight.TAKE,
+                    INGEST_STREAM,
+                    position.epoch,
+                    position.last_id,
+                    last_id,
+                    *ready.arguments(),
+                )
+        except (asyncpg.SerializationError, asyncpg.LockNotAvailableError, *DATA_ERRORS):
+            return None
+        return None if row is None else (row["history"], row["base"])
+
     async def commit(
-        self, position: Position, batch: Sequence[Read], ready: Straight | None = None
+        self, position: Position, batch: Sequence[Read], under_way: UnderWay | None = None
     ) -> Position:
         """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
-        no message is to blame. `ready` is what `prepare` made of it."""
-        if ready is None or ready.age != self._tip.age:
-            ready = self.prepare(batch)
-        try:
-            if ready is not None:
-                return await self._commit_straight(position, batch[-1].id, ready)
-        except (asyncpg.SerializationError, *DATA_ERRORS):
+        no message is to blame. `under_way` is what `begin` made of it."""
+        under_way = under_way or self.begin(position, batch)
+        if under_way is not None:
+            try:
+                numbers = await under_way.attempt
+            except BaseException:
+                self._tip.forget()
+                raise
+            if numbers is not None:
+                self._committed(under_way.ready, *numbers)
+                return Position(position.epoch, batch[-1].id)
             self._tip.forget()
-        except BaseException:
-            self._tip.forget()
-            raise
         return await self._commit_or_halve(position, batch)
 
-    async def _commit_straight(self, position: Position, last_id: str, ready: Straight) -> Position:
-        async with self._eventlog.connected() as connection:
-            row = await connection.fetchrow(
-                straight.TAKE,
-                INGEST_STREAM,
-                position.epoch,
-                position.last_id,
-                last_id,
-                *ready.arguments(),
-            )
-        if row is None:
-            raise Fenced
-        epoch, base = row
-        self._tip.committed(ready.project_id, ready.number, epoch, base + ready.number)
+    def _committed(self, ready: Straight, epoch: int, base: int) -> None:
+        self._tip.committed(ready, epoch, base)
         self._eventlog.publish(ready.project_id, ready.numbered(epoch, base + 1))
-        return Position(position.epoch, last_id)
 
     async def _commit_or_halve(self, position: Position, batch: Sequence[Read]) -> Position:
         try:

@@ -4,7 +4,7 @@ An advisory lock says who leads. It is only a hint: a leader that was stopped ke
 sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
 that the cursor isn't where it left it (`Fenced`) and steps back.
 
-While a batch commits, the next ones are read and parsed, and the next one is made ready.
+While a batch commits, the next ones are read and parsed, and the next one is sent off.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import asyncpg
 import structlog
 
 from runcast_api.ingest import batches, metrics
-from runcast_api.ingest.batches import Applier, Fenced, Read
-from runcast_api.ingest.straight import Straight
+from runcast_api.ingest.batches import Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
 from runcast_server.bus import BUS_ERRORS, INGEST_STREAM, Bus
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
@@ -160,10 +160,11 @@ class Ingester:
         return Position(position.epoch + 1, START)
 
     async def _follow(self, stream: IngestStream, position: Position) -> None:
-        """Reads, parses and makes ready ahead while the batch before commits; removes what is done."""
+        """Reads and parses ahead, and sends the next batch while the one before commits; removes what is
+        done."""
         ahead = ReadAhead(stream, position.last_id)
         done: list[str] = []
-        ready: Straight | None = None
+        under_way: UnderWay | None = None
         while True:
             if ahead.is_empty:
                 await stream.delete(done)
@@ -174,21 +175,31 @@ class Ingester:
                 position = await self._position(stream)
                 ahead = ReadAhead(stream, position.last_id)
                 continue
-            commit = asyncio.create_task(self._applier.commit(position, batch, ready))
+            commit = asyncio.create_task(self._applier.commit(position, batch, under_way))
+            under_way = None
             try:
                 await asyncio.sleep(0)  # the commit goes out before all else
                 await stream.delete(done)
                 await ahead.fill()
-                following = ahead.peek()
-                ready = self._applier.prepare(following) if following else None
+                if (following := ahead.peek()) is not None:
+                    after = Position(position.epoch, batch[-1].id)
+                    under_way = self._applier.begin(after, following)
+                position = await commit
             except BaseException:
-                # What is being committed is let end, and says nothing against why this ends.
-                await asyncio.wait([commit])
-                commit.cancelled() or commit.exception()
+                await _let_end(commit, under_way)
                 raise
-            position = await commit
             done = [read.id for read in batch]
             _count(batch)
+
+
+async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
+    """What is being committed is let end, and says nothing against why its leader ends."""
+    tasks: list[asyncio.Task[Any]] = [commit]
+    if under_way is not None:
+        tasks.append(under_way.attempt)
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.cancelled() or task.exception()
 
 
 class ReadAhead:

@@ -75,10 +75,11 @@ class Tip:
         """So many events are ready to be committed."""
         self._ready[project_id] = self._ready.get(project_id, 0) + number
 
-    def committed(self, project_id: UUID, number: int, epoch: int, last: int) -> None:
-        """So many of them were, and `last` is the project's newest number."""
-        self._heads[project_id] = (epoch, last)
-        self._ready[project_id] = self._ready.get(project_id, 0) - number
+    def committed(self, straight: Straight, epoch: int, base: int) -> None:
+        """What was ready is committed, with the numbers after `base`."""
+        self._heads[straight.project_id] = (epoch, base + straight.number)
+        if straight.age == self.age:
+            self.expect(straight.project_id, -straight.number)
 
 
 @dataclass(frozen=True, slots=True)
