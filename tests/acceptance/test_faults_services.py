@@ -98,6 +98,25 @@ async def _can_write(here: Stage, api: Service) -> bool:
     return answer.status_code == 201
 
 
+async def test_a_request_that_a_stopping_api_cannot_finish_is_told_so(here: Stage) -> None:
+    """Its counter is held by somebody else for longer than the API may take to end."""
+    stopping = here.cluster.apis[0]
+    connection = await here.cluster.connect()
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT FROM project_counters WHERE project_id = $1 FOR UPDATE", UUID(here.project)
+        )
+        writing = asyncio.create_task(here.post(1, api=stopping))
+        await until(lambda: connection.fetchval(_WAITING), "its statement waits")
+        code = await asyncio.to_thread(stopping.terminate)
+        answer = await writing
+    await connection.close()
+    await _restart(stopping)
+    assert code == 0
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
 async def test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice(here: Stage) -> None:
     leader = await leader_of(here)
     [other] = [api for api in here.cluster.apis if api is not leader]

@@ -148,6 +148,11 @@ class Refusals:
             if b"%00" in scope["query_string"] or b"%00" in scope.get("raw_path", b""):
                 raise Invalid("the address holds a NUL character")
             await self._app(scope, received, noted)
+        except asyncio.CancelledError:
+            # The process stops and waits for this request no longer; it ends here, with an answer.
+            if has_begun:
+                raise
+            await response_to(Unavailable("the server is stopping"))(scope, receive, send)
         except Exception as error:
             if has_begun:
                 raise
