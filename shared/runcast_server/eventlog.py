@@ -30,7 +30,7 @@ from runcast_server import frames
 from runcast_server.db import CONNECTION_ERRORS, Connection, Pool, acquire
 from runcast_server.errors import NotFound, Problem, Unavailable
 from runcast_server.frames import Block, Event
-from runcast_server.publisher import Publisher
+from runcast_server.publisher import Listener, Publisher
 
 MAX_BATCH = 256
 """Changes that share one commit at most."""
@@ -270,6 +270,10 @@ class EventLog:
     def publish(self, project_id: UUID, block: Block) -> None:
         """Hands over what was committed by a statement of the caller's own."""
         self._publisher.add(project_id, block)
+
+    def listen(self, listener: Listener) -> None:
+        """Lets `listener` hear of each block that is committed here, not always in order."""
+        self._publisher.nearby.append(listener)
 
     async def make_room(self) -> None:
         """Makes the partitions of the coming days; a clock that jumped may need them at once."""

@@ -28,16 +28,13 @@ DEADLINE_SECONDS = 15.0
 
 @dataclass
 class Served:
-    """A hub that listens, and the event log beside it."""
+    """A hub that listens, and an event log like another process's: Redis is between them."""
 
     url: str
     resources: Resources
+    log: EventLog
     admin_key: str
     stop: asyncio.Event
-
-    @property
-    def log(self) -> EventLog:
-        return self.resources.eventlog
 
     async def project(self, slug: str | None = None) -> UUID:
         return await rows.project(self.resources.database, slug)
@@ -100,8 +97,9 @@ async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIt
     )
     database = await open_database(database_url, requests=4, log=8)
     bus = Bus(redis_url)
-    publisher = Publisher(bus, database.log)
+    publisher, elsewhere = Publisher(bus, database.log), Publisher(bus, database.log)
     resources = Resources(settings, database, bus, EventLog(database.log, publisher))
+    log = EventLog(database.log, elsewhere)
     key = await rows.admin_key(database)
     listener = process.listen(settings.process)
     stop, started = asyncio.Event(), asyncio.Event()
@@ -110,13 +108,14 @@ async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIt
     )
     await started.wait()
     try:
-        yield Served(process.url_of(settings.process, listener), resources, key, stop)
+        yield Served(process.url_of(settings.process, listener), resources, log, key, stop)
     finally:
         stop.set()
         await serving
         listener.close()
-        await resources.eventlog.close()
-        await publisher.close()
+        for eventlog, its in ((resources.eventlog, publisher), (log, elsewhere)):
+            await eventlog.close()
+            await its.close()
         await bus.close()
         await database.close()
 

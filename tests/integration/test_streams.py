@@ -6,6 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from runcast_hub.hub import Hub
 from runcast_server.bus import Keys
 from runcast_server.db import acquire
 from tests.integration import rows, streams
@@ -145,10 +146,33 @@ async def test_without_redis_events_arrive_from_postgres(database_url: str, redi
         async with stream(served, f"/projects/{project_id}/events") as reader:
             await served.emit(project_id)
             await reader.until(lambda r: r.ids == [1])
-            published = served.resources.eventlog._publisher
+            published = served.log._publisher
             published.add = lambda *_: None  # type: ignore[method-assign]
             await served.emit(project_id, 2)
             await reader.until(lambda r: r.ids == [1, 2, 3])
+
+
+async def test_what_is_committed_beside_the_hub_goes_to_it_without_redis(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        # Nothing but the way inside of the process is left.
+        monkeypatch.setattr(Hub, "_on_message", lambda *_: None)
+        monkeypatch.setattr(Hub, "compare", lambda _: asyncio.sleep(0))
+        async with stream(served, f"/projects/{project_id}/events") as reader:
+            elsewhere, beside = served.log, served.resources.eventlog
+            served.log = beside
+            await served.emit(project_id, 2)
+            await served.emit(project_id, 1)
+            await reader.until(lambda r: r.ids == [1, 2, 3])
+            served.log = elsewhere
+            await served.emit(project_id)
+            served.log = beside
+            await served.emit(project_id)
+            # Number 4 is missing, so 5 isn't taken until both can be read.
+            monkeypatch.undo()
+            await reader.until(lambda r: r.ids == [1, 2, 3, 4, 5])
 
 
 async def test_positions_of_every_kind_of_wrong(database_url: str, redis_url: str) -> None:

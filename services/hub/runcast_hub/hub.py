@@ -32,6 +32,7 @@ from runcast_server import history, renewal, tasks
 from runcast_server.bus import Bus, Head
 from runcast_server.db import CONNECTION_ERRORS, Database, acquire
 from runcast_server.errors import NotFound, Unavailable
+from runcast_server.frames import Block
 from runcast_server.history import Position
 from runcast_server.settings import HubSettings
 
@@ -138,6 +139,12 @@ class Hub:
         # What isn't understood, and news of another history: Postgres tells what is true.
         if message is None or not room.receive(message):
             self._compare_soon()
+
+    def hear(self, project_id: UUID, block: Block) -> None:
+        """Takes a block that was committed in this process, before Redis brings it."""
+        room = self._rooms.get(project_id)
+        if room is not None:
+            room.hear(block)
 
     # ------------------------------------------------------------------ streams
 

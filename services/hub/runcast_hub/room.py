@@ -179,6 +179,12 @@ class Room:
                 self._reach(message.last)
         return True
 
+    def hear(self, block: Block) -> None:
+        """Takes a block that was committed beside us if it is just what comes next. Anything else will
+        come in its order, by Redis: a hole is no hole yet where two commits are a moment apart."""
+        if block.epoch == self.epoch and block.first == self.head + 1:
+            self._append(block)
+
     def _append(self, block: Block) -> None:
         for piece in frames.split(frames.cut(block, self.head), CHUNK_BYTES):
             self._ring.append(piece)

@@ -12,6 +12,7 @@ from runcast_server.service import Readiness, Resources, Service
 def build(resources: Resources) -> Service:
     """The hub service on these resources."""
     hub = Hub(resources.settings.hub, resources.database, resources.bus, connections.answer)
+    resources.eventlog.listen(hub.hear)
     app = App(hub, tokens.authenticator(resources.database, resources.settings.auth))
 
     async def ready() -> Readiness:
