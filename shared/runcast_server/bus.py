@@ -23,7 +23,6 @@ from redis.backoff import NoBackoff
 
 from runcast_server import frames
 from runcast_server.frames import Block
-from runcast_server.recent import Recent
 
 INGEST_STREAM = "runcast:ingest"
 LIVE_BYTES = 8 * 1024
@@ -102,7 +101,6 @@ class Bus:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.recent = Recent()
         self.is_cluster = "+cluster://" in url
         self.client: Any = self._connect(COMMAND_SECONDS)
         package = files("runcast_server") / "scripts"
@@ -127,8 +125,6 @@ class Bus:
 
     async def publish(self, project_id: UUID, block: Block) -> Outcome:
         """Appends `block` and tells the hubs, if it is what comes next."""
-        if len(block.frames) > LIVE_BYTES:
-            self.recent.keep(project_id, block)
         verdict, head = await self._publish(
             keys=Keys.of(project_id),
             args=(

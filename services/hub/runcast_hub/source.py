@@ -1,4 +1,4 @@
-"""Where a room reads what it doesn't have: what this process published, the Redis stream, then Postgres.
+"""Where a room reads what it doesn't have: the Redis stream, then Postgres.
 
 Many clients that return at once ask for the same pages: one read is in flight per page, a page is kept
 while there is memory for it, and a bound on reads at once keeps a storm of resumes from taking every
@@ -68,8 +68,6 @@ class Source:
     async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
         """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
         stream nor Postgres can give them now."""
-        if recent := self._bus.recent.after(project_id, epoch, after):
-            return recent
         blocks = await self._from_stream(lambda: self._bus.read(project_id, after))
         if blocks and all(block.epoch == epoch for block in blocks):
             metrics.HOLES.labels("stream").inc()
