@@ -97,6 +97,11 @@ Change = Callable[["Transaction"], Awaitable[T]]
 GroupChange = Callable[["Transaction", Sequence[Item]], Awaitable[Sequence[T | Problem]]]
 """A change of many callers at once, for the hot paths: one statement for all items. It answers each
 item with its result or its `Problem`."""
+AtOnce = Callable[
+    [Connection, UUID, Sequence[Item]], Awaitable["tuple[Sequence[T | Problem], Block] | None"]
+]
+"""The same for items that one statement can store, numbers and all, which is its own transaction then:
+answers the results and the block, or None, having done nothing, where it takes more than that."""
 
 
 class Transaction:
@@ -223,14 +228,21 @@ class EventLog:
         result, transaction, offset, head = await self.commit(project_id, positioned)
         return result, head if head is not None else transaction.bases[project_id] + offset
 
-    async def commit_many(self, project_id: UUID, change: GroupChange[Item, T], item: Item) -> T:
-        """Like `commit`, for a change that takes all waiting items of its kind at once."""
-        return await self._submit(project_id, _Waiting(group=change, item=item))
+    async def commit_many(
+        self,
+        project_id: UUID,
+        change: GroupChange[Item, T],
+        item: Item,
+        at_once: AtOnce[Item, T] | None = None,
+    ) -> T:
+        """Like `commit`, for a change that takes all waiting items of its kind at once. Where nothing else
+        waits beside them, `at_once` is asked first."""
+        return await self._submit(project_id, _Waiting(group=change, item=item, at_once=at_once))
 
     async def _submit(self, project_id: UUID, waiting: _Waiting[T]) -> T:
         lane = self._lanes.get(project_id)
         if lane is None:
-            lane = self._lanes[project_id] = _Lane(self)
+            lane = self._lanes[project_id] = _Lane(self, project_id)
         if len(lane.waiting) >= MAX_WAITING:
             raise Unavailable("too many changes of this project are waiting")
         lane.waiting.append(waiting)
@@ -294,6 +306,7 @@ class _Waiting(Generic[T]):
     change: Change[T] | None = None
     group: GroupChange[Any, T] | None = None
     item: Any = None
+    at_once: AtOnce[Any, T] | None = None
     result: asyncio.Future[T] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -314,6 +327,7 @@ class _Lane:
     """The changes of one project that wait in this process, and the task that commits them."""
 
     log: EventLog
+    project_id: UUID
     waiting: deque[_Waiting[Any]] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
 
@@ -354,6 +368,24 @@ class _Lane:
                 raise Unavailable("the database can't be reached") from error
 
     async def _commit(self, batch: list[_Waiting[Any]]) -> None:
+        if not await self._commit_at_once(batch):
+            await self._commit_in_steps(batch)
+
+    async def _commit_at_once(self, batch: list[_Waiting[Any]]) -> bool:
+        at_once = batch[0].at_once
+        if at_once is None or any(waiting.at_once is not at_once for waiting in batch):
+            return False
+        async with self.log.connected() as connection:
+            done = await at_once(connection, self.project_id, [waiting.item for waiting in batch])
+        if done is None:
+            return False
+        results, block = done
+        self.log.publish(self.project_id, block)
+        for waiting, result in zip(batch, results, strict=True):
+            waiting.settle(result)
+        return True
+
+    async def _commit_in_steps(self, batch: list[_Waiting[Any]]) -> None:
         results: list[tuple[_Waiting[Any], Any]] = []
         async with self.log.transaction() as transaction:
             for group, members in _grouped(batch).items():

@@ -1,7 +1,8 @@
 """Log entries: taken one by one or many at a time, stored as the project's `agent:log` events.
 
 This is the path that agents use most. An entry is encoded before it waits for a commit; what waits is
-numbered and stored together: one UPDATE of the runs and one INSERT for everybody's lines.
+numbered and stored together: one UPDATE of the runs and one INSERT for everybody's lines, and where they
+are all of one run, one statement for all of it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from runcast import times
 from runcast_api import lines, log_sources
 from runcast_api.log_sources import Batch
 from runcast_api.problems import invalid
+from runcast_server import frames
+from runcast_server.db import Connection
 from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
 from runcast_server.eventlog import EventLog, Transaction
-from runcast_server.frames import LOG_TYPE, Event
+from runcast_server.frames import LOG_TYPE, Block, Event
 
 ENTRY_BYTES = 256 * 1024
 """One entry, encoded, at most: it travels through the memory of every hub."""
@@ -30,6 +33,26 @@ MESSAGE_LINES = 10_000
 
 SOURCE = "api"
 _FLAGS = ("cut", "invalid_utf8", "lost")
+
+_APPEND = """
+WITH run AS (
+    UPDATE runs SET last_line_number = last_line_number + $3, heard_at = greatest(heard_at, clock_timestamp())
+    WHERE id = $2 AND project_id = $1 AND EXISTS (SELECT FROM project_counters WHERE project_id = $1)
+    RETURNING last_line_number - $3 AS line_base
+), taken AS (
+    UPDATE project_counters c
+    SET last_seq = c.last_seq + $3, last_at = greatest(clock_timestamp(), c.last_at)
+    FROM run WHERE c.project_id = $1
+    RETURNING c.epoch, c.last_seq - $3 AS base, c.last_at, run.line_base
+), inserted AS (
+    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
+    SELECT $1, taken.base + e.position, taken.last_at, 'agent:log', $2, taken.line_base + e.position,
+           ($4 || (taken.line_base + e.position) || e.rest)::json
+    FROM taken, unnest($5::text[]) WITH ORDINALITY AS e (rest, position)
+)
+SELECT epoch, base, line_base FROM taken
+"""
+"""One statement, and by itself a transaction: its locks come in the order of all (runs, then the counter)."""
 
 
 class LogEntry(BaseModel):
@@ -272,9 +295,38 @@ async def append_all(
     return results
 
 
+async def append_at_once(
+    connection: Connection, project_id: UUID, appends: Sequence[Append]
+) -> tuple[Sequence[Appended | Problem], Block] | None:
+    """Stores entries that are all of one run, in one round trip; None for those of several runs, or of one
+    that is gone."""
+    run_id = appends[0].run_id
+    if any(append.run_id != run_id for append in appends):
+        return None
+    rests = [entry.decode() for append in appends for entry in append.entries]
+    row = await connection.fetchrow(
+        _APPEND, project_id, run_id, len(rests), _head(run_id).decode(), rests
+    )
+    if row is None:
+        return None
+    epoch, base, line_base = row
+    transaction = Transaction(connection)
+    transaction.bases = {project_id: base}
+    results: list[Appended | Problem] = []
+    for append in appends:
+        results.append(appended := _emit(transaction, append, line_base))
+        line_base = appended.number + len(append.entries) - 1
+    return results, frames.build_lines(epoch, base + 1, transaction.events[project_id])
+
+
+def _head(run_id: UUID) -> bytes:
+    """How an entry's data begin; its line's number and the entry follow."""
+    return b'{"run_id":"%b","line_number":' % str(run_id).encode()
+
+
 def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
     place = len(transaction.events.get(append.project_id, ())) + 1
-    head = b'{"run_id":"%b","line_number":' % str(append.run_id).encode()
+    head = _head(append.run_id)
     transaction.emit(
         append.project_id,
         *[
@@ -287,7 +339,7 @@ def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
 
 async def append(eventlog: EventLog, item: Append) -> Appended:
     """Stores one caller's entries, together with whoever else's wait. Raises `NotFound`, `Unavailable`."""
-    return await eventlog.commit_many(item.project_id, append_all, item)
+    return await eventlog.commit_many(item.project_id, append_all, item, append_at_once)
 
 
 def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:
