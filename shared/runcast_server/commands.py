@@ -1,4 +1,4 @@
-"""The server's commands of the `runcast` program: up, api, hub, tailer, migrate.
+"""The server's commands of the `runcast` program: up, api, hub, tailer, migrate, db.
 
 Their code is imported when one of them is run: it takes half a second, which the program's other
 commands need not pay.
@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     for command in (up, api, hub, tailer, migrate):
         app.command(rich_help_panel="Servers")(command)
+    database = typer.Typer(help="Work on the database by hand.", no_args_is_help=True)
+    database.command()(after_restore)
+    app.add_typer(database, name="db", rich_help_panel="Servers")
 
 
 def up(
@@ -75,6 +78,17 @@ def migrate(database_url: DatabaseUrl = None, data: Data = None) -> None:
     The key is kept in credentials.json of the data directory; `runcast token` prints it.
     """
     _launch("migrate", database_url=database_url, data=data)
+
+
+def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
+    """After a restore of Postgres: every project's history is another one from now on.
+
+    Clients that saw more than is left are told with a gap, and begin anew. Servers may be running; our own
+    Postgres must be.
+
+    Examples:  runcast db after-restore  |  runcast db after-restore --database-url postgresql://…
+    """
+    _launch("after-restore", database_url=database_url, data=data)
 
 
 def _launch(command: str, **flags: object) -> None:

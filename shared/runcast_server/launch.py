@@ -5,16 +5,19 @@ import os
 import sys
 from collections.abc import Mapping
 
+import asyncpg
 import structlog
 
 from runcast_server import (
     alone,
     backing,
     credentials,
+    embedded,
     logins,
     logs,
     migrate,
     process,
+    renewal,
     settings,
     up,
 )
@@ -48,6 +51,8 @@ def _run(command: str, read: ServerSettings) -> None:
             up.up(read, _say)
         case "migrate":
             asyncio.run(_migrate(read))
+        case "after-restore":
+            asyncio.run(_after_restore(read))
         case _:
             alone.run(command, read, _say)
 
@@ -70,6 +75,15 @@ async def _migrate(read: ServerSettings) -> None:
     token = await credentials.admin_token(url, known.token if known else None)
     where = read.process.public_url or f"http://127.0.0.1:{read.process.port}"
     credentials.write(data, credentials.Credentials(where, token, read.redis.redis_url or "", 0))
+
+
+async def _after_restore(read: ServerSettings) -> None:
+    url = read.postgres.database_url or embedded.Postgres(read.process.data).url
+    try:
+        number = await renewal.renew_all(url)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise process.StartError(f"the database can't be reached: {error}") from error
+    _say(f"{number} projects have another history; their clients are told")
 
 
 def _say(text: str) -> None:

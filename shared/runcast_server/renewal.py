@@ -2,8 +2,9 @@
 
 After a restore, or a promotion that lost commits, Postgres gives numbers again that clients have seen.
 Whoever remembers a higher number than Postgres now names is a witness: Redis's head, which the sweeper
-compares, and a hub's rooms. The new epoch makes open and returning streams begin anew, with a `gap` of
-`reason: "reset"`; what Redis held belongs to the history that is gone.
+compares, and a hub's rooms; where nobody is left, the operator says so (`runcast db after-restore`). The new
+epoch makes open and returning streams begin anew, with a `gap` of `reason: "reset"`; what Redis held belongs
+to the history that is gone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from runcast_server.bus import BUS_ERRORS, Bus, Head
@@ -20,6 +22,8 @@ _RENEW = """
 UPDATE project_counters SET epoch = $2 WHERE project_id = $1 AND epoch = $3 AND last_seq < $4
 RETURNING last_seq
 """
+
+_RENEW_ALL = "UPDATE project_counters SET epoch = floor(random() * 2 ^ 52)::bigint"
 
 log = structlog.get_logger()
 
@@ -41,3 +45,14 @@ async def renew(pool: Pool, bus: Bus, project_id: UUID, seen: Head) -> None:
         await bus.seed(project_id, epoch, last_seq)
     except BUS_ERRORS as error:
         log.warning("history.not_told", project=str(project_id), error=repr(error))
+
+
+async def renew_all(owner_url: str) -> int:
+    """Gives every project another epoch; answers how many there are. Hubs notice within seconds, and Redis
+    with the next event or sweep. Raises `OSError` or an `asyncpg` error."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        done: str = await connection.execute(_RENEW_ALL)
+    finally:
+        await connection.close()
+    return int(done.split()[1])

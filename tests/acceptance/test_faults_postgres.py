@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
 import asyncpg
 import pytest
 from tests.acceptance.faults import Stage, reading, running, stage
+from tests.processes import RUNCAST
 from tests.torture.cluster import Cluster
 from tests.torture.faults import take_all
 from tests.torture.history import Gap
@@ -151,6 +153,34 @@ async def test_an_older_state_is_another_history_and_readers_are_told(
     async with reading(late):
         await here.write(1)
         await until(lambda: late.position == 51, "who was away is told and goes on")
+    assert [note.reason for _, note in late.history.notes if isinstance(note, Gap)] == ["reset"]
+
+
+async def test_an_operator_can_say_that_history_went_back(here: Stage) -> None:
+    """`runcast db after-restore`, where nobody else remembers: open streams are told, and go on."""
+    reader = here.reader()
+    async with reading(reader):
+        await here.write(10)
+        await here.delivered()
+        epoch, head = reader.connected["epoch"], await here.head()
+        command = [RUNCAST, "db", "after-restore", "--database-url", here.cluster.postgres.url]
+        said = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+        assert "another history" in said.stdout
+        await until(
+            lambda: any(isinstance(note, Gap) for _, note in reader.history.notes),
+            "the open stream is told",
+        )
+        gap = next(note for _, note in reader.history.notes if isinstance(note, Gap))
+        assert (gap.reason, gap.last) == ("reset", head)
+        await here.write(10)
+        await here.delivered()
+        first = reader.history.ids[0]
+        assert list(reader.history.ids) == list(range(first, head + 11))
+    late = here.reader("late")
+    late.position, late.parameters["epoch"] = head, epoch
+    async with reading(late):
+        await until(lambda: late.position == head + 10, "who was away is told")
     assert [note.reason for _, note in late.history.notes if isinstance(note, Gap)] == ["reset"]
 
 
