@@ -73,6 +73,7 @@ audit: $(VENV)/.dev node_modules/.package-lock.json ## Known vulnerabilities of 
 	$(WITH_NODE) npm audit
 
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
+	RUNCAST_TEST_AWAITS=1/1 $(BIN)/python -m pytest -q tests/integration/test_await_points.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
 docs: schema ## Write what is generated anew (db/schema.sql) and check the documents' links

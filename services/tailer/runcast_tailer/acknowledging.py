@@ -90,10 +90,7 @@ class Acknowledging:
         known = await self._server.runs([run.name for run in unknown])
         for run, found in zip(unknown, known, strict=True):
             if found.run_id is not None:
-                run.known = found
-                for each in run.tails.values():
-                    each.run_id = found.run_id
-                    each.tail.sender.run = {"run_id": str(found.run_id)}
+                run.learn(found)
 
     async def _ask_shared(self, now: float) -> None:
         """Spools that their writers may be bringing themselves: how far are they?"""

@@ -48,6 +48,13 @@ class WatchedRun:
             return {"run_id": str(self.known.run_id)}
         return self.name.address()
 
+    def learn(self, known: KnownRun) -> None:
+        """Takes what the server knows now; its tails ask and send by the run's id from then on."""
+        self.known = known
+        if known.run_id is not None:
+            for each in self.tails.values():
+                each.run_id, each.tail.sender.run = known.run_id, self.address()
+
     def name_again(self) -> None:
         """Looks once more whose run it is: run.json may have come after the first look."""
         self.name = self.directory.run_name(self.project) or self.name

@@ -62,7 +62,8 @@ class Takeover:
 
     async def bring(self, watched: WatchedRun) -> bool:
         """Sends what is missing; True if nothing was. Raises database errors and `OSError`."""
-        [watched.known] = await self._server.runs([watched.name])
+        [known_run] = await self._server.runs([watched.name])
+        watched.learn(known_run)
         run_id, project_id = watched.known.run_id, watched.known.project_id
         if run_id is None or project_id is None:
             return not watched.tails

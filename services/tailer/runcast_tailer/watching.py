@@ -21,6 +21,7 @@ SCAN_SECONDS = 0.5
 SLEEPING_SCAN_SECONDS = 3.0
 ASKED_SECONDS = 1.0
 HOMELESS_SECONDS = 5.0
+FIRST_NEWS_SECONDS = 0.5
 LAST_NEWS_SECONDS = 60.0
 MANY_RUNS = 1_000
 NEWS_AT_ONCE = 20
@@ -151,8 +152,8 @@ class Watching:
         with contextlib.suppress(FileNotFoundError):
             if await self._takeover.bring(run):
                 self._news.discard(run)
+        run.news_due = now + min(FIRST_NEWS_SECONDS * 2.0**run.news_tries, LAST_NEWS_SECONDS)
         run.news_tries += 1
-        run.news_due = now + min(2.0**run.news_tries, LAST_NEWS_SECONDS)
 
     # Files that were asked for
 
