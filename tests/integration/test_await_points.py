@@ -107,7 +107,6 @@ async def test_killed_at_await_points_nothing_is_lost_or_doubled(doomed: Doomed)
     points = sorted(met)
     assert len(points) > 60, points
     killed = 0
-    print("POINTS", len(points), *points, sep="\n")
     chosen = part_of(points) if PART else dice.sample(points, FEW)
     for number, point in enumerate(chosen):
         key = f"run-{number}"
