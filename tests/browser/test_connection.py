@@ -108,11 +108,24 @@ def test_all_tabs_share_one_stream(
 
 def test_a_project_deleted_while_it_is_open_is_said_to_be(api: Api, open_page: OpenPage) -> None:
     project = api.project("Short-lived")
-    page = open_page(f"/projects/{project['slug']}").page
-    expect_live(page)
+    run = api.run(project, name="Last of its kind")
+    api.log(run, "kept on the screen")
+    listed = open_page(f"/projects/{project['slug']}").page
+    shown = open_page(f"/runs/{run['id']}").page
+    for page in (listed, shown):
+        expect_live(page)
+        expect(page.get_by_text("Last of its kind").first).to_be_visible()
+    expect(line(shown, 1)).to_be_visible()
     api.call("DELETE", f"/projects/{project['id']}")
-    badge = page.get_by_test_id("connection").locator("visible=true")
-    expect(badge).to_have_text(re.compile("Deleted|Not here"), timeout=30_000)
+    for page in (listed, shown):
+        badge = page.get_by_test_id("connection").locator("visible=true")
+        expect(badge).to_have_text(re.compile("Deleted|Not here"), timeout=30_000)
+        expect(page.get_by_role("alert")).to_contain_text("This project was deleted.")
+        expect(page.get_by_text("Last of its kind").first).to_be_visible()
+    expect(line(shown, 1)).to_contain_text("kept on the screen")
+    listed.get_by_role("link", name="All projects").click()
+    expect(listed.get_by_role("heading", name="Projects", exact=True)).to_be_visible()
+    expect(listed.get_by_role("link", name=re.compile("Short-lived"))).to_have_count(0)
 
 
 def test_a_run_that_does_not_exist(open_page: OpenPage) -> None:

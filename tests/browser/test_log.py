@@ -108,6 +108,47 @@ def test_the_log_is_filtered_searched_and_shown_in_context(api: Api, open_page: 
     expect(page.get_by_text("No matches")).to_be_visible()
 
 
+def test_an_agent_is_filtered_for_over_the_whole_log(api: Api, open_page: OpenPage) -> None:
+    run = api.run(api.project("Agents"))
+    api.log(run, "once, at the beginning", agent_name="Planner")
+    api.log(run, *(f"line {n}" for n in range(700)), agent_name="Coder")
+    api.log(run, "once, in the middle", agent_name="Reviewer")
+    api.log(run, *(f"line {n}" for n in range(700)), agent_name="Coder")
+    page = open_page(f"/runs/{run['id']}").page
+    expect(line(page, 1402)).to_be_visible()
+    choice = page.get_by_label("Agent", exact=True)
+    expect(choice.get_by_role("option", name="Planner")).to_have_count(1)
+    choice.select_option("Planner")
+    expect(page.locator(".log-row")).to_have_count(1)
+    expect(line(page, 1)).to_contain_text("once, at the beginning")
+    choice.select_option("Another agent…")
+    page.get_by_label("Agent's name").fill("Reviewer")
+    page.keyboard.press("Enter")
+    expect(line(page, 702)).to_contain_text("once, in the middle")
+    expect(page.locator(".log-row")).to_have_count(1)
+    api.log(run, "and once more", agent_name="Reviewer")
+    expect(line(page, 1403)).to_contain_text("and once more")
+
+
+def test_a_line_of_100_kb_without_a_space_holds_nothing_up(api: Api, open_page: OpenPage) -> None:
+    run = api.run(api.project("One word"))
+    api.log(run, "before", "y" * 100_000, "after")
+    page = open_page(f"/runs/{run['id']}").page
+    expect(line(page, 3)).to_be_in_viewport()
+    whole = api.text(run)[1]
+    line(page, 2).get_by_role("button", name="more characters").dispatch_event("click")
+    shown_text = line(page, 2).locator(".log-text").inner_text()
+    assert shown_text.startswith("y" * 60_000)
+    assert shown_text.count("y") == whole.count("y")
+    page.get_by_role("button", name="Wrap long lines").first.click()
+    log_of(page).focus()
+    page.keyboard.press("End")
+    expect(line(page, 3)).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    api.log(run, "still live")
+    expect(line(page, 4)).to_be_in_viewport()
+
+
 def test_the_log_is_downloaded_whole_and_as_it_is_shown(api: Api, open_page: OpenPage) -> None:
     run = api.run(api.project("Download"), key="a-run")
     api.log(run, *(f"line {n}" for n in range(1, 1201)))
@@ -187,6 +228,12 @@ def test_a_million_lines_open_at_once_and_stay_small(api: Api, open_page: OpenPa
     expect(page.locator(".log-waiting")).to_have_count(0)
     page.keyboard.press("End")
     expect(line(page, MILLION)).to_be_in_viewport()
+
+    page.get_by_label("Search the log").fill("step 9999")
+    progress = re.compile(r"^[\d,]+ matches · searched up to line [\d,]+ \(\d+%\)$")
+    expect(page.get_by_role("status").filter(has_text=progress)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^111 matches$"))).to_be_visible(timeout=60_000)
+    page.get_by_label("Search the log").fill("")
 
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")

@@ -32,6 +32,7 @@ PAGES = (
     "/admin/users",
     "/admin/audit",
     "/account",
+    "/runs/01a1f957-0000-7000-8000-000000000000",
 )
 PHONE_PX = 390
 
@@ -224,6 +225,35 @@ def test_a_card_is_dragged_and_moved_by_keys(api: Api, open_page: OpenPage) -> N
     expect(detail.get_by_text("History")).to_be_visible()
     detail.get_by_role("button", name="Complete").click()
     expect(card).to_have_attribute("data-status", "COMPLETED")
+
+
+def test_subtasks_and_tasks_are_put_in_order(api: Api, open_page: OpenPage) -> None:
+    project = api.project("Ordered")
+    for title in ("First task", "Second task"):
+        subtasks = [{"title": f"{title}: {part}"} for part in ("one", "two", "three")]
+        body = {"title": title, "subtasks": subtasks}
+        task = api.call("POST", f"/projects/{project['id']}/tasks", json=body)
+        api.call("POST", f"/tasks/{task['id']}/activate", json={})
+    page = open_page(f"/projects/{project['slug']}/board").page
+    expect_live(page)
+    lane = page.get_by_role("region", name="First task")
+    cards = lane.locator("[data-subtask] > button")
+    expect(cards).to_have_text(["First task: one", "First task: two", "First task: three"])
+    lane.locator("[data-subtask]").nth(2).drag_to(lane.locator("[data-subtask]").nth(0))
+    expect(cards).to_have_text(["First task: three", "First task: one", "First task: two"])
+    cards.nth(0).focus()
+    page.keyboard.press("J")
+    expect(cards).to_have_text(["First task: one", "First task: three", "First task: two"])
+    lanes = page.get_by_test_id("board").get_by_role("heading", level=2)
+    expect(lanes).to_have_text(["First task", "Second task"])
+    lanes.nth(1).drag_to(lanes.nth(0))
+    expect(lanes).to_have_text(["Second task", "First task"])
+    page.get_by_role("button", name="More about Second task").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Move down").press("Enter")
+    expect(lanes).to_have_text(["First task", "Second task"])
+    page.reload()
+    expect(cards).to_have_text(["First task: one", "First task: three", "First task: two"])
 
 
 def test_the_runtime_page_is_live_and_keeps_its_filters(

@@ -12,10 +12,13 @@ import "./styles.css";
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
+      // A browser without the Internet may well reach this server.
+      networkMode: "always",
       // What the server refuses it will refuse again; what it can't do now it may do soon.
       retry: (failures, error) => !(error instanceof Problem && error.status < 500) && failures < 3,
       refetchOnWindowFocus: false,
     },
+    mutations: { networkMode: "always" },
   },
 });
 

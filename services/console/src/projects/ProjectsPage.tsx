@@ -20,7 +20,7 @@ const POLL_MS = 10_000;
 export function ProjectsPage() {
   useTitle("Projects");
   const [creating, setCreating] = useState(false);
-  const projects = useProjects({ refetchInterval: POLL_MS });
+  const projects = useProjects({ refetchInterval: POLL_MS, staleTime: 0 });
   const underWay = useUnderWay({ refetchInterval: POLL_MS });
   const busy = useMemo(() => countedBy(underWay.data?.runs ?? []), [underWay.data]);
   const create = (

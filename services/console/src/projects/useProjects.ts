@@ -3,7 +3,7 @@ import { type Project, type Run, isActive } from "@runcast/client";
 import { client } from "../session/session";
 
 /** All projects that one may see. */
-export function useProjects(options: { refetchInterval?: number } = {}): UseQueryResult<Project[]> {
+export function useProjects(options: { refetchInterval?: number; staleTime?: number } = {}): UseQueryResult<Project[]> {
   return useQuery({
     queryKey: ["projects"],
     queryFn: async () => (await client.projects({ limit: 1000 })).data.projects,
