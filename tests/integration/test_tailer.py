@@ -78,6 +78,30 @@ class Tailing:
         rows = await self.ingest.rows("SELECT last_line_number FROM runs WHERE id = $1", run_id)
         return bool(rows) and rows[0][0] == len(expected) and await self.lines(key) == expected
 
+    async def looked(self) -> None:
+        """Waits until the tailer has looked everywhere: a run that comes now is found and stored."""
+        key = f"marker-{uuid7()}"
+        self.write("logs.txt", "here\n", run=key)
+        await self.has_lines(["here"], key)
+
+    async def ask_for(self, run_id: UUID, source: str, path: Path) -> None:
+        """What `POST /runs/{run}/tail` leaves."""
+        await self.ingest.rows(
+            """INSERT INTO log_sources (run_id, source, project_id, path, is_active)
+               VALUES ($1, $2, $3, $4, true) RETURNING 1""",
+            run_id,
+            source,
+            self.project_id,
+            str(path),
+        )
+
+    async def looked_at_what_is_asked_for(self) -> None:
+        """Waits until the tailer knows what is asked for now."""
+        run_id = await self.ingest.run(self.project_id)
+        path = self.write("asked.log", "here\n", run=f"marker-{run_id}")
+        await self.ask_for(run_id, "asked.log", path)
+        await self.has_lines(["here"], str(run_id))
+
     async def until_event(self, kind: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
 
@@ -224,11 +248,12 @@ async def test_a_spool_is_fed_alone_and_once(tailing: Tailing) -> None:
         await tailing.until_event("agent:completed")
         await tailing.until_event("log:closed")
     async with tailing.tailer():
-        await asyncio.sleep(0.3)
+        await tailing.looked()
     assert await tailing.lines(str(run_id)) == ["said"]
-    kinds = [kind for kind, _ in await tailing.ingest.events(tailing.project_id)]
+    rows = await tailing.ingest.rows("SELECT type FROM events WHERE run_id = $1", run_id)
+    kinds = [row[0] for row in rows]
     assert kinds.count("agent:started") == kinds.count("agent:completed") == 1
-    row = await tailing.row("SELECT name, key FROM runs")
+    row = await tailing.row("SELECT name, key FROM runs WHERE id = $1", run_id)
     assert tuple(row) == ("A name", "my-run")
 
 
@@ -244,23 +269,17 @@ def _run_json(run_id: UUID) -> dict[str, Any]:
 async def test_a_path_that_was_asked_for_is_followed_until_it_is_not(tailing: Tailing) -> None:
     run_id = await tailing.ingest.run(tailing.project_id)
     path = tailing.runs_dir / "elsewhere" / "agent.log"
-    await tailing.ingest.rows(
-        """INSERT INTO log_sources (run_id, source, project_id, path, is_active)
-           VALUES ($1, 'agent.log', $2, $3, true) RETURNING 1""",
-        run_id,
-        tailing.project_id,
-        str(path),
-    )
+    await tailing.ask_for(run_id, "agent.log", path)
     async with tailing.tailer():
-        await asyncio.sleep(0.2)
+        await tailing.looked_at_what_is_asked_for()
         path.parent.mkdir(parents=True)
         path.write_text("one\n")
         await tailing.has_lines(["one"], str(run_id))
         await tailing.ingest.rows("UPDATE log_sources SET is_active = false RETURNING 1")
-        await asyncio.sleep(1.5)
+        await tailing.looked_at_what_is_asked_for()
         with path.open("a") as file:
             file.write("two\n")
-        await asyncio.sleep(0.5)
+        await tailing.looked()
         assert await tailing.lines(str(run_id)) == ["one"]
 
 
@@ -271,16 +290,9 @@ async def test_a_path_outside_the_roots_is_not_read(tailing: Tailing, tmp_path: 
     tailing.runs_dir.mkdir()
     (tailing.runs_dir / "link").symlink_to(tmp_path)
     for number, path in enumerate([secret, tailing.runs_dir / "link" / "secret.txt"]):
-        await tailing.ingest.rows(
-            """INSERT INTO log_sources (run_id, source, project_id, path, is_active)
-               VALUES ($1, $2, $3, $4, true) RETURNING 1""",
-            run_id,
-            f"s{number}",
-            tailing.project_id,
-            str(path),
-        )
+        await tailing.ask_for(run_id, f"s{number}", path)
     async with tailing.tailer():
-        await asyncio.sleep(1.5)
+        await tailing.looked_at_what_is_asked_for()
     assert await tailing.lines(str(run_id)) == []
 
 
@@ -351,8 +363,8 @@ async def test_a_second_name_for_a_run_is_not_followed_twice(tailing: Tailing) -
     (tailing.runs_dir / "latest").symlink_to("my-run")
     async with tailing.tailer():
         await tailing.has_lines(["one"])
-        await asyncio.sleep(1.0)
-    assert await tailing.row("SELECT count(*) FROM runs") == (1,)
+        await tailing.looked()
+    assert await tailing.row("SELECT count(*) FROM runs") == (2,)
 
 
 async def test_an_invalid_json_file_is_left_alone(tailing: Tailing) -> None:
@@ -361,8 +373,8 @@ async def test_an_invalid_json_file_is_left_alone(tailing: Tailing) -> None:
     tailing.write("logs.txt", "one\n")
     async with tailing.tailer():
         await tailing.has_lines(["one"])
-        await asyncio.sleep(1.5)
-    assert (await tailing.row("SELECT status FROM runs"))[0] == "running"
+        await tailing.looked()
+    assert await tailing.row("SELECT status FROM runs WHERE key = 'my-run'") == ("running",)
     assert (tailing.runs_dir / "my-run" / "run.json").read_text() == "[]"
 
 
@@ -376,11 +388,17 @@ async def test_while_nobody_ingests_redis_holds_a_window_and_no_more(
         tailing.write("logs.txt", "".join(f"{text}\n" for text in texts))
         async with tailing.tailer():
             await until(lambda: ingest.bus.client.xlen(INGEST_STREAM))
-            await asyncio.sleep(1.0)
+            tailing.write("logs.txt", "here\n", run="found-later")
+            await until(lambda: _holds(ingest, b"found-later"))
             size = await ingest.bus.client.memory_usage(INGEST_STREAM)
             assert size < 3_000_000
             async with ingest.running():
                 await tailing.has_lines(texts)
+
+
+async def _holds(ingest: Ingest, text: bytes) -> bool:
+    [(_, fields)] = await ingest.bus.client.xrevrange(INGEST_STREAM, count=1)
+    return text in fields[b"m"]
 
 
 async def test_killed_at_any_moment_again_and_again(
