@@ -224,11 +224,18 @@ def split(block: Block, limit_bytes: int) -> list[Block]:
         if end - start > limit_bytes:
             found = frames.rfind(FRAME_END, start, start + limit_bytes)
             end = (found if found >= 0 else frames.index(FRAME_END, start)) + len(FRAME_END)
-        last = first + frames.count(FRAME_END, start, end) - 1
+        last = _number_of_last(frames, start, end)
         segments = _between(block.segments, first, last, start, end)
         pieces.append(Block(block.epoch, first, last, segments, frames[start:end]))
         start, first = end, last + 1
     return pieces
+
+
+def _number_of_last(frames: bytes, start: int, end: int) -> int:
+    """The number of the last frame in bytes `start`…`end`: cheaper to read than frames are to count."""
+    found = frames.rfind(FRAME_END, start, end - len(FRAME_END))
+    begin = start if found < 0 else found + len(FRAME_END)
+    return int(frames[begin + len(b"id: ") : frames.index(b"\n", begin)])
 
 
 def _between(
