@@ -89,6 +89,23 @@ def test_a_server_killed_again_and_again_while_a_file_grows_loses_and_doubles_no
     assert up.stop() == 0
 
 
+def test_a_line_of_ten_megabytes_is_cut_and_can_be_fetched_whole(up: Up) -> None:
+    path = up.directory / "runs" / "agent-1" / "logs.txt"
+    path.parent.mkdir(parents=True)
+    whole = "".join(f"{number:09d}," for number in range(1_000_000))
+    path.write_text(f"before\n{whole}\nafter\n")
+    up.start_ready()
+    wait_for(lambda: len(log_of(up, "agent-1")) == 3, "three lines")
+    before, cut, after = log_of(up, "agent-1")
+    assert (before, after) == ("before", "after")
+    assert cut == f"{whole[:65_536]} … [+{len(whole) - 65_536} bytes]"
+    with up.client() as client:
+        run = client.get("/projects/default/runs", params={"key": "agent-1"}).json()["runs"][0]
+        answer = client.get(f"/runs/{run['id']}/logs/2/raw")
+    assert answer.text == whole
+    assert up.stop() == 0
+
+
 def test_a_few_descriptors_lose_nothing(tmp_path: Path) -> None:
     """`ulimit -n 256` and more files than that, all of them growing."""
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 256

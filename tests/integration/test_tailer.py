@@ -234,6 +234,34 @@ async def test_progress_status_artifacts_and_output_of_a_plain_directory(tailing
     assert await tailing.ingest.rejects() == []
 
 
+async def test_a_closing_says_where_its_writer_counted_otherwise(tailing: Tailing) -> None:
+    """`log: {lines, bytes}` of status.json is what RunTracker leaves at the end."""
+    tailing.write("logs.txt", "one\ntwo\n", run="right")
+    tailing.write("logs.txt", "one\ntwo\n", run="wrong")
+    stamp = "2026-01-31T10:00:00+00:00"
+    for run, lines in (("right", 2), ("wrong", 3)):
+        status = {
+            "run_id": run, "status": "completed", "created_at": stamp, "updated_at": stamp,
+            "events": [], "log": {"lines": lines, "bytes": 8},
+        }  # fmt: skip
+        tailing.write("status.json", json.dumps(status), run=run)
+    async with tailing.tailer():
+        await until(
+            lambda: _is(tailing, "SELECT count(*) FROM events WHERE type = 'log:closed'", 2)
+        )
+    closed = [
+        data
+        for kind, data in await tailing.ingest.events(tailing.project_id)
+        if kind == "log:closed"
+    ]
+    told = {str(data["run_id"]): data.get("expected") for data in closed}
+    assert {(data["lines"], data["bytes"], data["reason"]) for data in closed} == {(2, 8, "status")}
+    assert told == {
+        str(await tailing.run_id("right")): None,
+        str(await tailing.run_id("wrong")): {"lines": 3, "bytes": 8},
+    }
+
+
 async def test_a_spool_is_fed_alone_and_once(tailing: Tailing) -> None:
     run_id = uuid7()
     spool: list[dict[str, Any]] = [
