@@ -3,9 +3,10 @@
     python -m bench.latency [--seconds 10] [--lines 1000000]
 
 Single lines by POST at 500/s over 16 connections: alone, beside bulk ingest of another project, and beside
-bulk ingest of another run of the same one; each is timed from when it was due. Then as many as 64 clients get through,
-NDJSON bodies, and a log of a million lines read back. The client is a loop in C (`bench/poster.c`) on the
-second processor, beside Postgres and Valkey; the server has the first, and in bulk ingest both share both.
+bulk ingest of another run of the same one; each is timed from when it was due. Then as many as 64 clients
+get through, NDJSON bodies, and a log of a million lines read back. The client is a loop in C
+(`bench/poster.c`) on the second processor, beside Postgres and Valkey; the server has the first, and in
+bulk ingest both share both.
 """
 
 import argparse
