@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from runcast_server import frames
@@ -67,22 +68,90 @@ _WHERE = {
     "all": "true",
     "no_logs": "line_number IS NULL",
     "logs_of": "(line_number IS NULL OR run_id = ANY($5::uuid[]))",
-    "of_run": "run_id = ANY($5::uuid[])",
 }
+_ROWS = {
+    name: f"""
+        SELECT seq, type, data FROM events
+        WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND {where} ORDER BY seq LIMIT $4
+    """
+    for name, where in _WHERE.items()
+} | {
+    "of_run": """
+        SELECT * FROM (
+            (SELECT seq, type, data FROM events
+             WHERE project_id = $1 AND run_id = $5 AND line_number > $6 AND line_number <= $7 AND at >= $8
+             ORDER BY line_number LIMIT $4)
+            UNION ALL
+            (SELECT seq, type, data FROM events
+             WHERE project_id = $1 AND run_id = $5 AND line_number IS NULL AND seq > $2 AND seq <= $3
+               AND at >= $8
+             ORDER BY seq LIMIT $4)
+        ) of_run ORDER BY seq LIMIT $4
+    """
+}
+"""A run's lines and its other events have an index each, so its page costs what is in it, however much
+other runs say."""
 _PAGES = {
     name: f"""
 SELECT c.epoch, c.last_seq, c.floor_seq AS floor, page.* FROM project_counters c, (
     SELECT count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
         'id: ' || seq || E'\\nevent: ' || type || E'\\ndata: ' || data::text || E'\\n\\n', '' ORDER BY seq
     ), ''), 'UTF8') AS frames
-    FROM (SELECT seq, type, data FROM events
-          WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND {where} ORDER BY seq LIMIT $4) wanted
+    FROM ({rows}) wanted
 ) page WHERE c.project_id = $1
 """
-    for name, where in _WHERE.items()
+    for name, rows in _ROWS.items()
 }
 """Postgres puts the frames together: a page of 1,000 events then costs the hub one value instead of five
 thousand."""
+
+_RUN = "SELECT created_at, last_line_number FROM runs WHERE id = $1"
+_LINE_FROM = """
+SELECT line_number, seq FROM events
+WHERE run_id = $1 AND line_number >= $2 AND at >= $3 ORDER BY line_number LIMIT 1
+"""
+
+
+class LinesOfRun(NamedTuple):
+    """The lines of a run that are events between two numbers: above `first`, up to `last`. It has no
+    events from before `since`."""
+
+    first: int
+    last: int
+    since: datetime
+
+
+async def lines_of_run(
+    connection: Connection, run_id: UUID, after: int, upto: int | None
+) -> LinesOfRun:
+    """Which lines of a run are events above `after` and up to `upto` (None: to the newest)."""
+    run = await connection.fetchrow(_RUN, run_id)
+    if run is None:
+        return LinesOfRun(0, 0, datetime.now(UTC))
+    since, last = run[0] - timedelta(days=1), run[1]
+    first = await _lines_upto(connection, run_id, after, last, since) if after else 0
+    if upto is not None:
+        last = await _lines_upto(connection, run_id, upto, last, since)
+    return LinesOfRun(first, last, since)
+
+
+async def _lines_upto(
+    connection: Connection, run_id: UUID, seq: int, last: int, since: datetime
+) -> int:
+    """How many of a run's lines, the last of which is `last`, are events up to number `seq`.
+
+    A run's lines are numbered in the order of events, so it is found by halves: there is no index for
+    it, which every stored line would pay for.
+    """
+    low, high = 0, last
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = await connection.fetchrow(_LINE_FROM, run_id, middle, since)
+        if row is not None and row["seq"] <= seq:
+            low = int(row["line_number"])
+        else:
+            high = middle - 1
+    return low
 
 
 async def positions(connection: Connection, project_ids: Sequence[UUID]) -> dict[UUID, Position]:
@@ -134,14 +203,17 @@ async def page(
     exist in this `epoch`. Raises `Unavailable` where Postgres has it no more, and `Broken` where all events
     are asked for and one above the floor is missing.
     """
+    runs: list[UUID]
+    extra: list[Any]
     if run is not None:
-        name, runs = "of_run", [run]
+        lines = await lines_of_run(connection, run, after, upto)
+        name, runs, extra = "of_run", [], [run, *lines]
     elif logs is None or logs == "all":
-        name, runs = ("no_logs" if logs is None else "all"), []
+        name, runs, extra = ("no_logs" if logs is None else "all"), [], []
     else:
         name, runs = "logs_of", list(logs)
+        extra = [runs]
     end = min(upto, after + FILTERED_SPAN) if runs else upto
-    extra = [runs] if runs else []
     row = await connection.fetchrow(_PAGES[name], project_id, after, end, PAGE_EVENTS, *extra)
     if row is None or row["epoch"] != epoch or row["last_seq"] < end:
         raise Unavailable(f"the history of {project_id} has gone back before {end}")

@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
+from runcast_server import history
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.frames import LOG_TYPE
@@ -26,6 +27,21 @@ WHERE project_id = $1 AND seq > $2 AND seq < $3
 ORDER BY seq {order} LIMIT $5
 """
 _OF_RUN = "AND run_id = $6"
+_WITH_LINES_OF_RUN = """
+SELECT seq, at, type, data FROM (
+    (SELECT seq, at, type, data::text AS data FROM events
+     WHERE project_id = $1 AND run_id = $6 AND line_number > $7 AND line_number <= $8 AND at >= $9
+       AND ($4::text[] IS NULL OR type = ANY($4))
+     ORDER BY line_number {order} LIMIT $5)
+    UNION ALL
+    (SELECT seq, at, type, data::text AS data FROM events
+     WHERE project_id = $1 AND run_id = $6 AND line_number IS NULL AND seq > $2 AND seq < $3 AND at >= $9
+       AND ($4::text[] IS NULL OR type = ANY($4))
+     ORDER BY seq {order} LIMIT $5)
+) of_run ORDER BY seq {order} LIMIT $5
+"""
+"""A run's lines and its other events have an index each, so a page costs what is in it, however much the
+project's other runs say: a run's lines are numbered in the order of events."""
 _NO_LINES = "AND line_number IS NULL"
 """With it a partial index serves readers who don't want log lines."""
 
@@ -76,23 +92,24 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
     """One page of events."""
     from_end = wanted.before is not None and wanted.after is None
     without_lines = wanted.types is not None and LOG_TYPE not in wanted.types
-    query = _PAGE.format(
+    floor = await connection.fetchval(
+        "SELECT floor_seq FROM project_counters WHERE project_id = $1", wanted.project_id
+    )
+    after = max(wanted.after or 0, floor)
+    before = LAST if wanted.before is None else wanted.before
+    form = _PAGE
+    extra: list[Any] = [wanted.run_id] if wanted.run_id else []
+    if wanted.run_id and not without_lines:
+        upto = None if before == LAST else before - 1
+        lines = await history.lines_of_run(connection, wanted.run_id, after, upto)
+        form, extra = _WITH_LINES_OF_RUN, [wanted.run_id, *lines]
+    query = form.format(
         run=_OF_RUN if wanted.run_id else "",
         kind=_NO_LINES if without_lines else "",
         order="DESC" if from_end else "ASC",
     )
-    extra = [wanted.run_id] if wanted.run_id else []
-    floor = await connection.fetchval(
-        "SELECT floor_seq FROM project_counters WHERE project_id = $1", wanted.project_id
-    )
     rows = await connection.fetch(
-        query,
-        wanted.project_id,
-        max(wanted.after or 0, floor),
-        LAST if wanted.before is None else wanted.before,
-        wanted.types,
-        limit,
-        *extra,
+        query, wanted.project_id, after, before, wanted.types, limit, *extra
     )
     is_full = len(rows) == limit
     if from_end:
