@@ -335,7 +335,16 @@ def test_a_key_that_is_taken_at_the_server_gets_an_ending(
     assert texts(client, keys[1], "sdk") == ["x"]
 
 
-SEVEN = ["constraints", "spec", "design_doc", "assets", "scaffold", "validation", "zip"]
+SEVEN = {
+    "constraints": (0, 0),
+    "spec": (10, 20),
+    "design_doc": (25, 35),
+    "assets": (40, 50),
+    "scaffold": (60, 75),
+    "validation": (80, 90),
+    "zip": (95, 100),
+}
+"""The stages in their order, with the percents between which each lies."""
 
 
 @pytest.mark.parametrize("with_server", [False, True])
@@ -355,7 +364,10 @@ def test_the_example_pipeline(
     directory = tmp_path / "runs" / key
     assert ran.stdout.decode().strip() == str(directory)
     events = status(tmp_path, key)["events"]
-    assert list(dict.fromkeys(event["stage"] for event in events)) == SEVEN
+    assert list(dict.fromkeys(event["stage"] for event in events)) == list(SEVEN)
+    for event in events:
+        least, most = SEVEN[event["stage"]]
+        assert least <= event["percent"] <= most
     percents = [event["percent"] for event in events]
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0, 100)
