@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz audit torture docs screenshots test-containers console schema clean
+.PHONY: help up test again check fix bench fuzz audit torture marks docs screenshots test-containers console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -75,6 +75,9 @@ audit: $(VENV)/.dev node_modules/.package-lock.json ## Known vulnerabilities of 
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
 	RUNCAST_TEST_AWAITS=1/1 $(BIN)/python -m pytest -q tests/integration/test_await_points.py
 	$(BIN)/python -m tests.torture $(ARGS)
+
+marks: $(VENV)/.dev $(CONSOLE) ## Measure the console in a browser; ARGS=soak for ten minutes of 500 lines a second
+	$(BIN)/python -m tests.browser.marks $(ARGS)
 
 docs: schema ## Write what is generated anew (db/schema.sql) and check the documents' links
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py

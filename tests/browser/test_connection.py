@@ -13,8 +13,8 @@ from tests.browser.watched import OpenPage
 from tests.processes import Up
 
 POLL_MS = 5_000
-TABS = int(os.environ.get("RUNCAST_TEST_TABS", "12"))
-"""More than a browser's six connections to a host and a person's five streams; 40 takes minutes."""
+TABS = int(os.environ.get("RUNCAST_TEST_TABS", "40"))
+"""More than a browser's six connections to a host, and a person's five streams."""
 
 
 def test_nothing_is_lost_while_the_server_is_away(
