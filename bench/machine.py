@@ -86,6 +86,7 @@ def machine() -> str:
                 break
     gigabytes = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES / 2**30
     return (
-        f"{os.cpu_count()} x {model}, {gigabytes:.0f} GiB, Linux {platform.release()}, "
+        f"{os.cpu_count()} x {model}, {gigabytes:.0f} GiB, "
+        f"Linux {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}"
     )

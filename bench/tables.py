@@ -142,4 +142,10 @@ def _contenders(figures: Results) -> list[list[str]]:
         entry = figures.get(contender.name, {})
         ran = entry.get("versions") or f"not run: {entry.get('not_run', 'not asked for')}"
         rows.append([contender.title, ran])
-    return rows
+    machines = {
+        scenario["machine"]
+        for entry in figures.values()
+        for scenario in entry["scenarios"].values()
+        if "machine" in scenario
+    }
+    return [*rows, ["the machine", "; ".join(sorted(machines))]]
