@@ -54,7 +54,14 @@ class Nchan:
     def versions(self) -> str:
         if not MODULE.exists():
             raise NotHere("Debian's packages nginx and libnginx-mod-nchan are not installed")
-        asked = ["dpkg-query", "-W", "-f", "${Package} ${Version} ", "nginx", "libnginx-mod-nchan"]
+        asked = [
+            program("dpkg-query"),
+            "-W",
+            "-f",
+            "${Package} ${Version} ",
+            "nginx",
+            "libnginx-mod-nchan",
+        ]
         return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
 
     @contextlib.contextmanager
