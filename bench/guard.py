@@ -25,7 +25,7 @@ from bench.windows import stamped
 SUBSCRIBERS = 300
 SINGLE_EVENTS = 15
 BURST_EVENTS = 400
-ROUNDS = 8
+ROUNDS = 12
 CALM_ROUNDS = 3
 """Rounds after which no more are needed where all ratios are good."""
 
@@ -92,11 +92,12 @@ def main() -> int:
 
 
 def ratios(ours: Side, loop: Side, naive: Side) -> list[Ratio]:
-    """The promises. Twice as dear, each would be beyond its bound."""
+    """The promises. On a quiet machine they were 1.4, 0.23 and 0.004; twice as dear a delivery is beyond
+    the first two bounds."""
     return [
-        Ratio("a single delivery to the C loop's", ours.single / loop.single, 2.6),
-        Ratio("a single delivery to the naive server's", ours.single / naive.single, 0.6),
-        Ratio("one of a burst to the naive server's", ours.burst / naive.burst, 0.12),
+        Ratio("a single delivery to the C loop's", ours.single / loop.single, 2.5),
+        Ratio("a single delivery to the naive server's", ours.single / naive.single, 0.42),
+        Ratio("one of a burst to the naive server's", ours.burst / naive.burst, 0.02),
     ]
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from bench.filling import Filled, lengthen
 from bench.ingest import database_url, spread
 from bench.resume import stores_cpu_seconds
@@ -35,6 +36,7 @@ BULK_LINES = 1_000
 BULK_WAITING = 40
 """Messages of bulk ingest that wait in the stream: enough that it never runs dry."""
 NDJSON_LINES = 300_000
+BARE_COMMITS = 1_000
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def main() -> None:
     with server(RUNCAST_REQUESTS_PER_MINUTE="0") as one:
         run, other, beside = (new_run(one, slug) for slug in ("bench", "other", "bench"))
         posts(one, run, 0, 1.0)
+        print(asyncio.run(bare_commits(database_url(one))), flush=True)
         show_latency(one, "alone", run, options.seconds, 10)
         spread(one)
         with bulk(one, other[1]) as taken:
@@ -95,6 +98,28 @@ def request(one: Server, path: str, body: bytes, kind: str = "application/json")
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {one.token}\r\n"
         f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
+
+
+async def bare_commits(url: str) -> str:
+    """What the disk allows: a row changed and committed at the same pace, one connection, nothing else. A
+    line waits for the commit that is under way, and then for its own."""
+    connection = await asyncpg.connect(url)
+    taken: list[float] = []
+    try:
+        await connection.execute("CREATE TABLE bench_commit (n bigint)")
+        await connection.execute("INSERT INTO bench_commit VALUES (0)")
+        for _ in range(BARE_COMMITS):
+            begin = time.perf_counter()
+            await connection.execute("UPDATE bench_commit SET n = n + 1")
+            taken.append((time.perf_counter() - begin) * 1e3)
+            await asyncio.sleep(max(0.0, 1 / PER_SECOND - taken[-1] / 1e3))
+    finally:
+        await connection.close()
+    taken.sort()
+    return (
+        f"a bare commit of one row: p50 {taken[len(taken) // 2]:.1f} ms, "
+        f"p99 {taken[int(len(taken) * 0.99)]:.1f} ms, most {taken[-1]:.0f} ms"
+    )
 
 
 def verdict(met: bool) -> str:
