@@ -117,7 +117,10 @@ class Flood(threading.Thread):
 
 
 def receive(one: Server, run_id: str, delays: list[float], total: int) -> None:
-    with one.http() as http, http.stream("GET", f"/runs/{run_id}/stream", timeout=60) as stream:
+    with (
+        one.http() as http,
+        http.stream("GET", f"/runs/{run_id}/stream?last_event_id=0", timeout=60) as stream,
+    ):
         for line in stream.iter_lines():
             if line.startswith("data: ") and '"line":"at ' in line:
                 delays.append(time.time() - float(json.loads(line[6:])["line"].split(" ")[1]))
