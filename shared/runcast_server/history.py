@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -105,7 +105,14 @@ SELECT c.epoch, c.last_seq, c.floor_seq AS floor, page.* FROM project_counters c
 """Postgres puts the frames together: a page of 1,000 events then costs the hub one value instead of five
 thousand."""
 
-_RUN = "SELECT created_at, last_line_number FROM runs WHERE id = $1"
+_RUN = """
+SELECT r.last_line_number, least(
+    (SELECT at FROM events WHERE run_id = r.id AND line_number IS NOT NULL ORDER BY line_number LIMIT 1),
+    (SELECT at FROM events WHERE run_id = r.id AND line_number IS NULL ORDER BY seq LIMIT 1)) AS since
+FROM runs r WHERE r.id = $1
+"""
+"""The times of a project's events never go back, so a run's first ones bound the rest. When the run itself
+was made is told by another clock, which may be any time off."""
 _LINE_FROM = """
 SELECT line_number, seq FROM events
 WHERE run_id = $1 AND line_number >= $2 AND at >= $3 ORDER BY line_number LIMIT 1
@@ -126,9 +133,9 @@ async def lines_of_run(
 ) -> LinesOfRun:
     """Which lines of a run are events above `after` and up to `upto` (None: to the newest)."""
     run = await connection.fetchrow(_RUN, run_id)
-    if run is None:
+    if run is None or run["since"] is None:
         return LinesOfRun(0, 0, datetime.now(UTC))
-    since, last = run[0] - timedelta(days=1), run[1]
+    since, last = run["since"], run["last_line_number"]
     first = await _lines_upto(connection, run_id, after, last, since) if after else 0
     if upto is not None:
         last = await _lines_upto(connection, run_id, upto, last, since)

@@ -108,6 +108,26 @@ def is_wanted(row: Any, *, logs: Sequence[UUID] | None, run: UUID | None = None)
     return row["line_number"] is None or row["run_id"] in (logs or ())
 
 
+@pytest.mark.parametrize("days", [-40, 40])
+async def test_a_run_s_page_does_not_depend_on_when_the_run_says_it_was_made(
+    database_url: str, redis_url: str, days: int
+) -> None:
+    """Another process's clock said so."""
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run = await served.run(project_id)
+        await served.lines(project_id, run, 10)
+        async with acquire(served.resources.database.log) as connection:
+            await connection.execute(
+                "UPDATE runs SET created_at = now() + make_interval(days => $2) WHERE id = $1",
+                run,
+                days,
+            )
+        epoch = (await position(served, project_id)).epoch
+        found = await page(served, project_id, epoch, 3, 10, logs=None, run=run)
+        assert found.frames.count(b"\n\n") == 7
+
+
 @pytest.mark.parametrize("logs", [None, "all"])
 async def test_a_page_of_a_history_that_went_back_says_nothing(
     database_url: str, redis_url: str, logs: Logs

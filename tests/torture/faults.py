@@ -443,6 +443,7 @@ async def _takes_connections(stage: Stage) -> None:
 @fault("disk full")
 async def disk_full(stage: Stage) -> str:
     writer = stage.chance.choice(stage.files)
+    must(writer.child is not None, f"{writer.name} has not begun")
     async with stage.lock(writer.name):
         size = writer.fill_disk(stage.chance.randrange(50, 400))
         try:
