@@ -83,7 +83,7 @@ docs: schema ## Write what is generated anew (db/schema.sql) and check the docum
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py
 
 screenshots: $(VENV)/.dev $(CONSOLE) ## Take the pictures of the documentation (needs a Chromium)
-	$(BIN)/python -m docs.screenshots
+	$(BIN)/python -m docs.screenshots $(ARGS)
 
 test-containers: $(VENV)/.dev ## The integration tests on Postgres 17 and Redis 8 in containers
 	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m tests.containers \

@@ -129,8 +129,9 @@ CHOSEN = (
 
 
 def main() -> None:
-    shutil.rmtree(ALL, ignore_errors=True)
-    ALL.mkdir(parents=True)
+    if not sys.argv[1:]:
+        shutil.rmtree(ALL, ignore_errors=True)
+    ALL.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="runcast-screenshots-"))
     up = Up.at(directory)
     try:
@@ -163,20 +164,32 @@ def _taken(chromium: Browser, up: Up, api: Api, shown: Scene) -> Iterator[str]:
         look = f"{theme}-{size}"
         page = _page(chromium, theme, size)
         for name, url in {"sign-in": f"{up.url}/ui/", "share": link}.items():
+            if not _wanted(f"{name}-{look}"):
+                continue
             page.goto(url)
             yield _picture(page, f"{name}-{look}")
         page.context.close()
         page = _page(chromium, theme, size, up.credentials["token"])
         for name, path in PAGES.items():
+            if not _wanted(f"{name}-{look}"):
+                continue
             page.goto(f"{up.url}/ui{path}".format(**names))
             yield _picture(page, f"{name}-{look}")
         for name, (path, act) in VIEWS.items():
+            if not _wanted(f"{name}-{look}"):
+                continue
             page.goto(f"{up.url}/ui{path}".format(**names))
             page.wait_for_timeout(600)
             act(page)
             yield _picture(page, f"{name}-{look}")
             page.evaluate("localStorage.clear()")
         page.context.close()
+
+
+def _wanted(name: str) -> bool:
+    """All of them, or those that the command line names; `shown` stands for the documents'."""
+    named = sys.argv[1:]
+    return not named or name in named or ("shown" in named and name in CHOSEN)
 
 
 def _picture(page: Page, name: str) -> str:

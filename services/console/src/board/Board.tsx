@@ -164,13 +164,18 @@ function useBoardKeys(
   onMove: (subtask: Subtask, column: Column) => void,
   onStep: (subtask: Subtask, by: 1 | -1) => void,
 ): void {
+  /** The card that has the focus; else the one under the pointer. */
+  const current = (): Subtask | undefined => {
+    const card = document.activeElement?.closest<HTMLElement>("[data-subtask]");
+    return subtasks.get(card?.dataset.subtask ?? focused ?? "");
+  };
   const move = (direction: 1 | -1) => (): void => {
-    const subtask = focused === null ? undefined : subtasks.get(focused);
+    const subtask = current();
     const column = subtask && canMove ? neighbour(subtask, direction) : null;
     if (subtask && column) onMove(subtask, column);
   };
   const step = (by: 1 | -1) => (): void => {
-    const subtask = focused === null ? undefined : subtasks.get(focused);
+    const subtask = current();
     if (subtask && canMove) onStep(subtask, by);
   };
   useShortcuts([
