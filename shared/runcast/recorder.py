@@ -322,7 +322,7 @@ class Recorder:
         tail = encoding.encode(more)[1:] if more else b"}"
         parts = (encoding.encode(head)[:-1], b',"events":[', b",".join(self._events), b"]")
         content = b"".join(parts) + (b"," + tail if more else tail)
-        files.replace(self.directory.status, content)
+        files.swap(self.directory.status, content)
 
 
 _LAST_WORDS = {

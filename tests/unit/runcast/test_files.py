@@ -1,6 +1,7 @@
 """Files that are read while they are written."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,22 @@ import pytest
 from runcast import files
 from runcast.files import LineFile
 
+Put = Callable[[Path, bytes], None]
 
-def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+
+@pytest.fixture(params=["replace", "swap", "swap without exchange"])
+def put(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Each way to put a file's content in its place."""
+    if request.param.endswith("exchange"):
+        monkeypatch.setattr(files, "_renameat2", None)
+    way: Put = getattr(files, request.param.split()[0])
+    return way
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path, put: Put) -> None:
     path = tmp_path / "status.json"
     contents = (b"a" * 10, b"b" * 300_000)
-    files.replace(path, contents[0])
+    put(path, contents[0])
     done = threading.Event()
     seen: set[bytes] = set()
 
@@ -23,19 +35,22 @@ def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(40):
-        files.replace(path, contents[number % 2])
+        put(path, contents[number % 2])
     done.set()
     reader.join()
     assert seen <= set(contents)
     assert [each.name for each in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_a_replacement_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_replacement_that_fails_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, put: Put
+) -> None:
     path = tmp_path / "status.json"
     path.mkdir()
     with pytest.raises(OSError, match=r"status\.json"):
-        files.replace(path, b"x")
+        put(path, b"x")
     assert [each.name for each in tmp_path.iterdir()] == ["status.json"]
+    assert path.is_dir()
 
 
 def test_lines_of_others_are_counted_and_torn_ones_are_ended(tmp_path: Path) -> None:
