@@ -261,7 +261,7 @@ def test_the_runtime_page_is_live_and_keeps_its_filters(
 ) -> None:
     page = open_page("/admin/runtime").page
     expect(page.get_by_text("1 open")).to_be_visible()
-    expect(page.get_by_text("Live", exact=False).first).to_be_visible()
+    expect_live(page)
     page.get_by_label("Layer").select_option("tool_runtime")
     expect(page).to_have_url(re.compile("layer=tool_runtime"))
     table = page.get_by_role("table", name="Runtime events")
