@@ -37,6 +37,8 @@ MAX_BATCH = 256
 MAX_WAITING = 10_000
 """Changes that may wait for one project's commits; more are refused with 503."""
 ATTEMPTS = 4
+PASS_SECONDS = 0.05
+"""How long bulk writers let single callers go first."""
 
 _TAKE_NUMBERS = """
 WITH taken AS (
@@ -254,7 +256,11 @@ class EventLog:
         try:
             while lane.waiting:
                 batch = [lane.waiting.popleft() for _ in range(min(MAX_BATCH, len(lane.waiting)))]
-                await lane.settle(batch)
+                lane.commit = asyncio.get_running_loop().create_future()
+                try:
+                    await lane.settle(batch)
+                finally:
+                    lane.commit.set_result(None)
         finally:
             for waiting in lane.waiting:
                 waiting.fail(Unavailable("the server is stopping"))
@@ -278,6 +284,16 @@ class EventLog:
         """A connection for a statement that takes the numbers itself; then `publish` its block."""
         async with acquire(self._pool) as connection:
             yield connection
+
+    async def let_pass(self) -> None:
+        """Lets the commits that are under way here for single callers go first, for a moment at most.
+
+        For bulk writers, before each batch: one that sends a batch while the one before commits leaves the
+        counter's lock to nobody, and who waits for one line would wait for many batches.
+        """
+        commits = [lane.commit for lane in self._lanes.values() if lane.commit is not None]
+        if commits:
+            await asyncio.wait(commits, timeout=PASS_SECONDS)
 
     def publish(self, project_id: UUID, block: Block) -> None:
         """Hands over what was committed by a statement of the caller's own."""
@@ -330,6 +346,8 @@ class _Lane:
     project_id: UUID
     waiting: deque[_Waiting[Any]] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
+    commit: asyncio.Future[None] | None = None
+    """Done when the batch that is being committed is."""
 
     async def settle(self, batch: list[_Waiting[Any]]) -> None:
         """Commits a batch; one that fails as a whole is redone by halves.

@@ -88,6 +88,10 @@ class Applier:
         self._known = Known()
         self._tip = Tip()
 
+    async def let_pass(self) -> None:
+        """Lets single callers' changes go before the next batch."""
+        await self._eventlog.let_pass()
+
     def begin(self, position: Position, batch: Sequence[Read]) -> UnderWay | None:
         """Makes a batch of nothing but lines ready and sends it off; None for other batches.
 

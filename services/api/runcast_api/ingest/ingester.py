@@ -182,6 +182,7 @@ class Ingester:
                 await stream.delete(done)
                 await ahead.fill()
                 if (following := ahead.peek()) is not None:
+                    await self._applier.let_pass()
                     after = Position(position.epoch, batch[-1].id)
                     under_way = self._applier.begin(after, following)
                 position = await commit
