@@ -1,8 +1,8 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import type { Run, RunStatus } from "@runcast/client";
+import { type Run, type RunStatus, hasWords } from "@runcast/client";
 import { FlaskConical, ListTree, Play, Search } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Input, Select } from "../design/Field";
@@ -47,10 +47,15 @@ export function ProjectRunsPage() {
   const [busy, setBusy] = useState(false);
   // What is typed is held here: the address follows it, but may be a keystroke late.
   const [typed, setTyped] = useState(search.q ?? "");
-  const text = useSettled(typed.trim(), TYPING_MS);
+  const wanted = typed.trim();
+  const text = useSettled(wanted, TYPING_MS);
   const pages = useRunPages({ status: search.status, q: text });
-  const { runs } = pages;
-  const isFiltered = text !== "" || search.status !== undefined;
+  // What is here is filtered at once; the server is asked when the typing pauses.
+  const runs = useMemo(
+    () => (wanted === text ? pages.runs : pages.runs.filter((run) => hasWords(run, wanted))),
+    [pages.runs, wanted, text],
+  );
+  const isFiltered = wanted !== "" || search.status !== undefined;
 
   const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
     void navigate({ to: ".", search: { ...search, ...change }, replace: true });
