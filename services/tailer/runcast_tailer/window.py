@@ -26,8 +26,8 @@ class Sent:
     entry: str | None = None
 
 
-HOLD_SECONDS = 0.15
-LEAST_WINDOW = 1024 * 1024
+HOLD_SECONDS = 0.1
+LEAST_WINDOW = 256 * 1024
 MOST_WINDOW = 2 * 1024 * 1024
 
 

@@ -78,4 +78,4 @@ def test_windows_are_as_large_as_what_is_committed_in_a_moment() -> None:
         window.acknowledge(at(2), 0.0)
         budget.pace(float(second))
         sizes.append(budget.one)
-    assert sizes == [LEAST_WINDOW, 1_500_000, MOST_WINDOW, LEAST_WINDOW]
+    assert sizes == [LEAST_WINDOW, 1_000_000, MOST_WINDOW, LEAST_WINDOW]
