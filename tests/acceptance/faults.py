@@ -27,6 +27,8 @@ from tests.torture.programs import Service
 from tests.torture.readers import Reader
 from tests.waiting import DEADLINE_SECONDS, until
 
+from runcast.ids import uuid7
+
 
 @contextlib.contextmanager
 def running(*, apis: int, hubs: int, tailers: int, **environment: str) -> Iterator[Cluster]:
@@ -70,12 +72,17 @@ class Stage:
     def api(self) -> Service:
         return self.cluster.apis[0]
 
-    async def post(self, number: int = 1, *, api: Service | None = None) -> httpx.Response:
-        """That many log lines in one request, as it is answered; whatever that is."""
+    async def post(
+        self, number: int = 1, *, api: Service | None = None, in_steps: bool = False
+    ) -> httpx.Response:
+        """That many log lines in one request, as it is answered; whatever that is. One with a key of its own
+        takes a transaction of several statements (`in_steps`)."""
         first = self.written + 1
         self.written += number
         entries = [{"message": f"~http-0:{n}~"} for n in range(first, first + number)]
-        return await self.http.post(f"{(api or self.api).url}/runs/{self.run}/logs", json=entries)
+        key = {"Idempotency-Key": str(uuid7())} if in_steps else {}
+        url = f"{(api or self.api).url}/runs/{self.run}/logs"
+        return await self.http.post(url, json=entries, headers=key)
 
     async def write(self, number: int = 1, *, api: Service | None = None) -> None:
         """That many log lines, stored."""

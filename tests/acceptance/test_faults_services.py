@@ -67,7 +67,8 @@ async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for
             await connection.execute(
                 "SELECT FROM project_counters WHERE project_id = $1 FOR UPDATE", UUID(here.project)
             )
-            writing = [asyncio.create_task(here.post(20, api=stopped)) for _ in range(30)]
+            posting = [here.post(20, api=stopped, in_steps=True) for _ in range(30)]
+            writing = [asyncio.create_task(post) for post in posting]
             await until(lambda: connection.fetchval(_WAITING), "its statement waits")
             stopped.signal(signal.SIGSTOP)
         try:
@@ -75,8 +76,8 @@ async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for
             took = await until(lambda: _can_write(here, other), "others can write")
         finally:
             stopped.signal(signal.SIGCONT)
+            await connection.close()
         assert took < 20
-        await connection.close()
         answers = await asyncio.gather(*writing)
         assert {answer.status_code for answer in answers} <= {201, 503}
         here.written -= 20 * sum(answer.status_code != 201 for answer in answers)
