@@ -27,7 +27,7 @@ def all_marks(figures: Results) -> list[Mark]:
     for subscribers in (500, 5_000, 10_000):
         found += _sparse(figures, subscribers)
     found += [
-        _at_most_best(figures, "p99 at 10,000 deliveries/s", "sparse-500", "p99_ms", "ms"),
+        *(_latency(figures, subscribers) for subscribers in (500, 5_000, 10_000)),
         _at_most_best(figures, "memory per idle connection", "idle", "resident_kib", "KiB"),
         _at_most(
             figures, "10,000 resumes of the same 1,000 events in ≤ 10 s", "storm", "seconds", 10
@@ -97,6 +97,11 @@ def _sparse(figures: Results, subscribers: int) -> list[Mark]:
         found.append(_at_most_best(figures, named, scenario, figure, "µs"))
         found.append(_near_the_limit(figures, named, scenario, figure))
     return found
+
+
+def _latency(figures: Results, subscribers: int) -> Mark:
+    what = f"p99 at 10,000 deliveries/s, {subscribers:,} subscribers"
+    return _at_most_best(figures, what, f"sparse-{subscribers}", "p99_ms", "ms")
 
 
 def _near_the_limit(figures: Results, what: str, scenario: str, figure: str) -> Mark:
