@@ -134,12 +134,13 @@ async def open_stream(
             await loop.sock_connect(link, ("127.0.0.1", port))
             await loop.create_connection(lambda: stream, sock=link)
             await stream.answered
-    except TimeoutError:
+    except BaseException as error:
+        # Also when the reader is cancelled: a connection that is left would outlive its loop.
         stream.close()
         link.close()
-        raise Refused(0, "no answer in time") from None
-    except OSError as error:
-        stream.close()
-        link.close()
-        raise Refused(0, str(error)) from None
+        if isinstance(error, TimeoutError):
+            raise Refused(0, "no answer in time") from None
+        if isinstance(error, OSError):
+            raise Refused(0, str(error)) from None
+        raise
     return stream
