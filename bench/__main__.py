@@ -18,8 +18,8 @@ import traceback
 from bench import figures, marks, tables
 from bench.contenders import CONTENDERS
 from bench.contenders.contender import Contender, NotHere
+from bench.measure import Effort
 from bench.scenarios import SCENARIOS, CannotError
-from bench.windows import Effort
 
 PRIORITY = -10
 LIMITED = {"loop-together": {"burst"}}

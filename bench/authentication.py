@@ -15,11 +15,12 @@ from tests import servers
 from tests.integration import rows
 from tests.urls import in_database
 
-from runcast_server import limits, migrate, tokens
-from runcast_server.auth import Authenticator, Principal, presented
-from runcast_server.bus import Bus
+from runcast_server.auth import rate_limits, tokens
+from runcast_server.auth.origins import Origins
+from runcast_server.auth.principal import Authenticator, Principal, presented
 from runcast_server.db import Database, acquire, open_database
-from runcast_server.origins import Origins
+from runcast_server.eventlog.bus import Bus
+from runcast_server.process import migrate
 from runcast_server.settings import AuthSettings
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -71,7 +72,7 @@ async def measure(database_url: str, redis_url: str) -> None:
     async with opened(database_url, redis_url) as (database, bus):
         settings = AuthSettings(jwt_secret=SECRET)
         authenticator = tokens.authenticator(database, settings)
-        counting = limits.RequestLimits(limits.storage(bus), 10**9, 10**9)
+        counting = rate_limits.RequestLimits(rate_limits.storage(bus), 10**9, 10**9)
         origins = Origins.of((), None)
         key = await rows.admin_key(database)
         token = jwt.encode({"sub": "ann", "exp": 2**31}, SECRET, algorithm="HS256")

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from bench.filling import Filled, lengthen
 from bench.guard import thread_seconds
 from bench.ingest import database_url
 from bench.latency import LINE, new_run
 from bench.plots import Curve, plot
+from bench.seed_data import Filled, lengthen
 from bench.server import Server, load, machine, server
 
 RESULTS = Path(__file__).parent / "results/growth.json"

@@ -19,8 +19,8 @@ from bench.contenders.contender import Contender, Job, Running
 from bench.contenders.fastapi import Fastapi
 from bench.contenders.loop import Loop
 from bench.contenders.runcast import Runcast
+from bench.measure import stamped
 from bench.server import Load, load
-from bench.windows import stamped
 
 SUBSCRIBERS = 300
 SINGLE_EVENTS = 15

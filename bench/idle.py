@@ -23,10 +23,10 @@ ROUNDS = 2
 NEVER = 1e7
 MARK_PERCENT = 1.0
 
-_PROBE = f"link.PROBE_SECONDS = {NEVER}; link.ECHO_SECONDS = {NEVER}"
+_PROBE = f"pubsub.PROBE_SECONDS = {NEVER}; pubsub.ECHO_SECONDS = {NEVER}"
 _COMPARE = f"hub.COMPARE_SECONDS = {NEVER}"
 _OTHERS = (
-    f"leases.RENEW_SECONDS = control.REGISTER_EVERY_SECONDS = watch.LOOK_SECONDS = {NEVER}; "
+    f"connection_limits.RENEW_SECONDS = peers.REGISTER_EVERY_SECONDS = revocation.LOOK_SECONDS = {NEVER}; "
     f"hub.COMPLETE_SECONDS = hub.LINGER_SECONDS = {NEVER}"
 )
 VARIANTS = {
@@ -97,7 +97,7 @@ def hub(one: Server, change: str) -> Iterator[Hub]:
     """A hub beside the server, on the same stores, with its constants changed."""
     port = free_port()
     program = (
-        "from runcast_hub import control, hub, leases, link, watch\n"
+        "from runcast_hub import connection_limits, hub, peers, pubsub, revocation\n"
         f"{change}\nimport sys\nsys.argv = ['runcast', 'hub', '--port', '{port}']\n"
         "from runcast.cli import main\nmain()"
     )

@@ -23,9 +23,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from bench.filling import Filled, lengthen
 from bench.ingest import database_url, spread
 from bench.resume import stores_cpu_seconds
+from bench.seed_data import Filled, lengthen
 from bench.server import Server, compiled, machine, server
 
 PER_SECOND = 500

@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager
 
 from bench.contenders.contender import Contender, Job, Running
 from bench.machine import kernel_bytes, resident_bytes
-from bench.server import Load, load
-from bench.windows import (
+from bench.measure import (
     PAYLOAD_BYTES,
     Effort,
     Figures,
@@ -26,6 +25,7 @@ from bench.windows import (
     trickle,
     unstamped,
 )
+from bench.server import Load, load
 
 LARGE_BYTES = 16 * 1024
 SUBSCRIBERS = 500

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import redis
 
-from runcast_server import migrate
+from runcast_server.process import migrate
 from tests import browser, servers
 from tests.urls import in_database
 

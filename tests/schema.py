@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from runcast_server import migrate
 from runcast_server.embedded import postgres
+from runcast_server.process import migrate
 from tests import servers
 from tests.urls import in_database
 

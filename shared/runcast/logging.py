@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from runcast.feeder import THREAD_NAME
+from runcast._upload.feeder import THREAD_NAME
 from runcast.tracker import RunTracker
 
 _OWN_LOGGERS = ("runcast", "httpx", "httpcore")

@@ -12,9 +12,11 @@ from typing import Any, Generic, Self, TypeVar
 import redis
 import redis.asyncio
 
-from runcast import encoding, errors, messages
-from runcast.connection import find
-from runcast.messages import INGEST_STREAM, Message
+from runcast import errors
+from runcast._recording import messages
+from runcast._recording.messages import INGEST_STREAM, Message
+from runcast._support import encoding
+from runcast._support.server_config import find
 
 R = TypeVar("R")
 

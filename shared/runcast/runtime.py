@@ -7,13 +7,13 @@ sink.record("provider_runtime", "CALL", "OK", entity_id="openai/gpt", metadata={
 import atexit
 from typing import Any, Self
 
-from runcast import times
-from runcast.background import Background, Kept
+from runcast._support import times
+from runcast._support.ids import uuid7
+from runcast._support.never_raise import Guarded, harmless
+from runcast._upload.background import Background, Kept
 from runcast.client import admin
 from runcast.client.calls import Call
 from runcast.client.clients import Client
-from runcast.guard import Guarded, harmless
-from runcast.ids import uuid7
 
 LAYERS = frozenset(
     {"provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"}

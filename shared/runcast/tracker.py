@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from runcast import errors
-from runcast.artifacts import Source
-from runcast.capture import Capture
+from runcast._recording.artifacts import Source
+from runcast._recording.capture import Capture
+from runcast._recording.open_run import open_run
+from runcast._recording.recorder import Recorder
+from runcast._recording.run_directory import runs_dir as resolved_runs_dir
+from runcast._support.never_raise import Guarded, harmless
+from runcast._support.server_config import Connection, find
+from runcast._upload.feeder import HEARTBEAT_SECONDS, Feeder
 from runcast.client.clients import Client
-from runcast.connection import Connection, find
 from runcast.events import TERMINAL_STATUSES
-from runcast.feeder import HEARTBEAT_SECONDS, Feeder
-from runcast.guard import Guarded, harmless
-from runcast.opening import open_run
-from runcast.recorder import Recorder
-from runcast.rundir import runs_dir as resolved_runs_dir
 
 logger = logging.getLogger("runcast")
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from runcast.background import Background
+from runcast._support.never_raise import Guarded, harmless
+from runcast._upload.background import Background
 from runcast.client import admin
 from runcast.client.calls import Call
 from runcast.client.clients import Client
-from runcast.guard import Guarded, harmless
 
 INTERVAL_SECONDS = 15.0
 FLUSH_SECONDS = 2.0

@@ -134,3 +134,10 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str = "", *, retry_after_seconds: int = 2) -> None:
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class ExplainedError(Exception):
+    """An error of starting or operating a server whose message says what to do.
+
+    Commands print the message alone, without a traceback, and exit with code 1.
+    """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from runcast import times
+from runcast._support import times
 
 COLUMNS = (
     "id, key, project_id, name, phase, current_step, steps, status, agent_type, agent_name, task_id, "

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Scope
 
-from runcast_server.bus import Bus
 from runcast_server.db import Database
-from runcast_server.eventlog import EventLog
+from runcast_server.eventlog.bus import Bus
+from runcast_server.eventlog.log import EventLog
 from runcast_server.settings import ServerSettings
 
 

@@ -22,7 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from runcast_server.explained import ExplainedError
+from runcast_server.errors import ExplainedError
 
 PREFIX = "RUNCAST_"
 

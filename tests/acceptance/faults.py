@@ -27,7 +27,7 @@ from tests.torture.programs import Service
 from tests.torture.readers import Reader
 from tests.waiting import DEADLINE_SECONDS, until
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 
 
 @contextlib.contextmanager

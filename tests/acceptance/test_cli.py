@@ -17,8 +17,8 @@ from tests.processes import Up
 from tests.waiting import wait_for
 
 from runcast import Client
+from runcast._support.ids import uuid7
 from runcast.cli import main
-from runcast.ids import uuid7
 
 Run = Callable[..., Ran]
 

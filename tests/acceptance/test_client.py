@@ -10,9 +10,9 @@ import pytest
 from tests.processes import Up
 
 from runcast import AsyncClient, Client, errors
+from runcast._support.ids import uuid7
 from runcast.client.calls import Endpoint, Stream
 from runcast.client.endpoints import Endpoints
-from runcast.ids import uuid7
 
 # Not for programs: pages for people, redirects between browsers, other formats of what is there.
 LEFT_OUT = {

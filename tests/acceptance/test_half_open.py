@@ -23,7 +23,7 @@ from tests.torture.faults import metric
 from tests.torture.programs import state_of
 from tests.waiting import until
 
-from runcast_server.process import SILENT_HEARTBEATS, SILENT_SECONDS
+from runcast_server.process.process import SILENT_HEARTBEATS, SILENT_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 

@@ -444,7 +444,7 @@ def test_messages_through_redis_arrive(
     text = (
         "import sys\n"
         "from runcast.publisher import Publisher\n"
-        "from runcast.ids import uuid7\n"
+        "from runcast._support.ids import uuid7\n"
         "run = str(uuid7())\n"
         "with Publisher(sys.argv[1], project='sdk') as publish:\n"
         "    publish.started(run, key='by-redis')\n"

@@ -10,7 +10,7 @@ from tests.processes import Up
 from tests.waiting import wait_for
 
 from runcast import Client
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast.runtime import RuntimeEventSink
 from runcast.worker import BreakerSnapshot, Worker
 

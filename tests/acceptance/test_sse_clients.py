@@ -15,7 +15,7 @@ from tests.processes import Up
 from tests.waiting import wait_for
 
 from runcast import Client
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 ROOT = CLIENTS.parents[1]

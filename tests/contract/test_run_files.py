@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runcast import artifacts, messages, opening, recorder, times
-from runcast.artifacts import Source
-from runcast.opening import open_run
+from runcast._recording import artifacts, messages, recorder
+from runcast._recording import open_run as open_run_module
+from runcast._recording.artifacts import Source
+from runcast._recording.open_run import open_run
+from runcast._support import times
 
 FROZEN = Path(__file__).parent / "run"
 FILES = (
@@ -38,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
     ticks = itertools.count()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (artifacts, messages, opening):
+        for module in (artifacts, messages, open_run_module):
             patch.setattr(module, "uuid7", lambda: next(ids))
         patch.setattr(times, "now", lambda: start + timedelta(milliseconds=250 * next(ticks)))
         write(root)

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from runcast_api import app as api_app
-from runcast_api.state import Api
+from runcast_api.dependencies import Api
 from tests.conftest import run_sql
 from tests.fuzz import world as worlds
 from tests.fuzz.world import World

@@ -20,15 +20,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runcast import sse
-from runcast.terminal import harmless
-from runcast_api import bodies, lines, logs, pagination
-from runcast_api.ingest import items
-from runcast_api.people.oidc import Journey
-from runcast_hub import connections, filters, opening
-from runcast_server import auth, bus
+from runcast._support import sse
+from runcast._support.terminal import harmless
+from runcast_api.accounts.oidc import Journey
+from runcast_api.http import pagination, request_body
+from runcast_api.ingest import batch_items
+from runcast_api.logs import entries, line_parser
+from runcast_hub import connections, filters, stream_request
+from runcast_server.auth import principal
 from runcast_server.errors import Problem
-from runcast_tailer import split
+from runcast_server.eventlog import bus
+from runcast_tailer import line_splitter
 
 MANY = settings(
     max_examples=int(os.environ.get("RUNCAST_FUZZ_CASES", "600")) // 10,
@@ -86,14 +88,14 @@ def encoded(value: Any) -> bytes:
 @MANY
 @given(st.binary(max_size=300) | JSON.map(encoded))
 def test_messages_of_workers(raw: bytes) -> None:
-    item = items.read(raw)
+    item = batch_items.read(raw)
     assert (item.message is None) == (item.refusal is not None)
 
 
 @MANY
 @given(JSON)
 def test_log_entries_and_lines_over_http(value: Any) -> None:
-    for read in (logs.entry_of, logs.message_of):
+    for read in (entries.entry_of, entries.message_of):
         with refused_with(422):
             read(value)
 
@@ -102,19 +104,19 @@ def test_log_entries_and_lines_over_http(value: Any) -> None:
 @given(st.binary(max_size=300) | JSON.map(encoded))
 def test_bodies(raw: bytes) -> None:
     with refused_with(400):
-        bodies.parse(raw)
+        request_body.parse(raw)
 
 
 @MANY
 @given(st.text(max_size=300))
 def test_lines_of_logs(text: str) -> None:
-    assert len(lines.read(text, AT)) > 0
+    assert len(line_parser.read(text, AT)) > 0
 
 
 @MANY
 @given(st.binary(max_size=400), st.integers(1, 50), st.integers(0, 10**12))
 def test_bytes_of_files(data: bytes, limit: int, offset: int) -> None:
-    for batch in split.split(data, offset=offset, limit=limit):
+    for batch in line_splitter.split(data, offset=offset, limit=limit):
         for line in batch.lines:
             line.encode()
 
@@ -201,7 +203,7 @@ NAMES = st.sampled_from(
 @given(st.dictionaries(NAMES, st.text(max_size=30)), st.none() | st.text(max_size=30))
 def test_queries_of_streams(query: dict[str, str], last_event_id: str | None) -> None:
     with refused_with(422):
-        opening.parse_query(query, last_event_id)
+        stream_request.parse_query(query, last_event_id)
         filters.parse(query.get("subscribe_logs"))
 
 
@@ -223,7 +225,7 @@ def test_messages_between_servers(message: bytes) -> None:
 @given(st.text(max_size=200), st.text(max_size=100), st.text(max_size=100))
 def test_what_callers_show(sent: str, query: str, cookies: str) -> None:
     headers = {"authorization": sent, "cookie": cookies, "host": sent}
-    token = auth.presented(headers, f"share={query}")
+    token = principal.presented(headers, f"share={query}")
     assert token is None or token
 
 

@@ -15,7 +15,8 @@ import httpx
 
 from runcast_api import service as api_service
 from runcast_hub import service as hub_service
-from runcast_server import process, settings
+from runcast_server import settings
+from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
 

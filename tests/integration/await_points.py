@@ -25,10 +25,10 @@ from typing import Any
 
 from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
-from runcast_tailer.follow import FollowLimits
+from runcast_tailer.file_reader import FollowLimits
 from runcast_tailer.options import TailerOptions
-from runcast_tailer.server import Server
-from runcast_tailer.shipping import Shipper
+from runcast_tailer.queries import Server
+from runcast_tailer.shipper import Shipper
 from runcast_tailer.supervisor import Supervisor
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest, until

@@ -15,7 +15,8 @@ import structlog
 import uvicorn
 
 from runcast_api import service
-from runcast_server import credentials, process, settings
+from runcast_server import settings
+from runcast_server.process import credentials, process
 from runcast_server.service import Resources, Service
 from tests.waiting import until
 

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from runcast.ids import uuid7
-from runcast_server.auth import Principal, hash_token, new_token
+from runcast._support.ids import uuid7
+from runcast_server.auth.principal import Principal, hash_token, new_token
 from runcast_server.db import Database
 
 ADMIN = Principal(name="test", is_admin=True)

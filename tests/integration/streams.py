@@ -11,14 +11,15 @@ from uuid import UUID
 import httpx
 import jwt
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast_hub import service as hub_service
-from runcast_server import frames, process
 from runcast_server import settings as all_settings
-from runcast_server.bus import Bus
 from runcast_server.db import acquire, open_database
-from runcast_server.eventlog import EventLog, Transaction
-from runcast_server.publisher import Publisher
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.bus import Bus
+from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.eventlog.publisher import Publisher
+from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
 

@@ -14,13 +14,15 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast_api import app as api_app
 from runcast_api import service as api_service
-from runcast_api.state import Api
+from runcast_api.dependencies import Api
 from runcast_hub import service as hub_service
-from runcast_server import auth, process, settings
-from runcast_server.auth import hash_token, new_token
+from runcast_server import settings
+from runcast_server.auth import principal
+from runcast_server.auth.principal import hash_token, new_token
+from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
 from tests.integration.access_table import TABLE, Line, Needs
@@ -132,7 +134,7 @@ class World:
         return {"Authorization": f"Bearer {token}"}
 
     async def session(self, caller: str) -> str:
-        token = new_token(auth.SESSION_PREFIX)
+        token = new_token(principal.SESSION_PREFIX)
         hours = -1 if caller == "expired" else 1
         async with self.resources.database.changing(rows.ADMIN) as connection:
             await connection.execute(

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from runcast_api.artifact_store import ArtifactStore
-from runcast_api.sweeper import Sweeper
-from runcast_server.bus import Keys
+from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.maintenance.sweeper import Sweeper
 from runcast_server.db import acquire
-from runcast_server.publisher import Publisher
+from runcast_server.eventlog.bus import Keys
+from runcast_server.eventlog.publisher import Publisher
 from tests.integration.rest import Rest, serving
 from tests.waiting import until
 
@@ -77,7 +77,7 @@ async def test_lists_go_on_by_cursor(rest: Rest) -> None:
 async def test_a_deleted_project_is_gone_and_its_ids_stay_taken(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runcast_api.sweeper.PURGE_AFTER", timedelta(0))
+    monkeypatch.setattr("runcast_api.maintenance.sweeper.PURGE_AFTER", timedelta(0))
     project, run, other = str(uuid4()), str(uuid4()), str(uuid4())
     async with serving(database_url, redis_url, tmp_path) as rest:
         client = rest.resources.bus.client

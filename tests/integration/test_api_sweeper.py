@@ -10,16 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from runcast_api.artifact_store import ArtifactStore
-from runcast_api.liveness import Judge
-from runcast_api.log_closing import Closer
-from runcast_api.sweeper import Sweeper
-from runcast_server import frames
-from runcast_server.bus import Head
+from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.logs.closing import Closer
+from runcast_api.maintenance.sweeper import Sweeper
+from runcast_api.runs.liveness import Judge
 from runcast_server.db import acquire
-from runcast_server.eventlog import EventLog, Transaction
-from runcast_server.frames import Block
-from runcast_server.publisher import Publisher
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.bus import Head
+from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.eventlog.publisher import Publisher
 from tests.integration.rest import Rest, serving
 from tests.waiting import until
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from runcast.ids import uuid7
-from runcast_tailer.split import SENTINEL
+from runcast._support.ids import uuid7
+from runcast_tailer.line_splitter import SENTINEL
 from tests.integration import ingesting
 from tests.integration.await_points import Command
 from tests.integration.ingesting import Ingest

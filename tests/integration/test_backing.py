@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from runcast_server import backing, credentials, embedded, migrate
+from runcast_server import embedded
+from runcast_server.process import credentials, migrate, wait_for
 from tests.urls import in_database
 
 pytestmark = pytest.mark.anyio
@@ -23,13 +24,13 @@ def closed_port() -> int:
 
 async def test_absent_servers_are_awaited_out_loud_and_then_given_up(closed_port: int) -> None:
     for wait, url in (
-        (backing.wait_for_postgres, f"postgresql://u:hunter2@127.0.0.1:{closed_port}/db"),
-        (backing.wait_for_redis, f"redis://:hunter2@127.0.0.1:{closed_port}/0"),
+        (wait_for.wait_for_postgres, f"postgresql://u:hunter2@127.0.0.1:{closed_port}/db"),
+        (wait_for.wait_for_redis, f"redis://:hunter2@127.0.0.1:{closed_port}/0"),
     ):
         said: list[str] = []
         started = time.monotonic()
         with pytest.raises(
-            backing.BackingServiceError, match=f"127.0.0.1:{closed_port} can't be used"
+            wait_for.BackingServiceError, match=f"127.0.0.1:{closed_port} can't be used"
         ) as raised:
             await wait(url, 0.7, said.append)
         assert 0.6 < time.monotonic() - started < 10
@@ -44,7 +45,7 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
     url = server.worker_url
     await asyncio.to_thread(server.stop, 5)
     said = asyncio.Event()
-    waiting = asyncio.create_task(backing.wait_for_redis(url, 60, lambda text: said.set()))
+    waiting = asyncio.create_task(wait_for.wait_for_redis(url, 60, lambda text: said.set()))
     await said.wait()
     await asyncio.to_thread(server.start)
     await waiting
@@ -53,25 +54,25 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
 
 async def test_a_wrong_password_is_named(redis_server_url: str) -> None:
     place = redis_server_url.removeprefix("redis://").rpartition("@")[2]
-    with pytest.raises(backing.BackingServiceError, match=r"(?i)password|auth"):
-        await backing.wait_for_redis(f"redis://:wrong@{place}", 0, lambda text: None)
+    with pytest.raises(wait_for.BackingServiceError, match=r"(?i)password|auth"):
+        await wait_for.wait_for_redis(f"redis://:wrong@{place}", 0, lambda text: None)
 
 
 async def test_a_database_without_our_schema_asks_for_migrations(postgres_url: str) -> None:
     with pytest.raises(
-        backing.BackingServiceError, match=r"lacks \d+ migrations: run `runcast migrate`"
+        wait_for.BackingServiceError, match=r"lacks \d+ migrations: run `runcast migrate`"
     ):
-        await backing.wait_for_schema(postgres_url, 0, lambda text: None)
+        await wait_for.wait_for_schema(postgres_url, 0, lambda text: None)
     absent = in_database(postgres_url, "no_such_database")
     with pytest.raises(
-        backing.BackingServiceError, match="no such database: run `runcast migrate`"
+        wait_for.BackingServiceError, match="no such database: run `runcast migrate`"
     ):
-        await backing.wait_for_schema(absent, 0, lambda text: None)
-    await backing.wait_for_postgres(absent, 0, lambda text: None)
+        await wait_for.wait_for_schema(absent, 0, lambda text: None)
+    await wait_for.wait_for_postgres(absent, 0, lambda text: None)
 
 
 async def test_a_migrated_database_is_good(database_url: str) -> None:
-    await backing.wait_for_schema(database_url, 0, lambda text: None)
+    await wait_for.wait_for_schema(database_url, 0, lambda text: None)
     assert migrate.up(database_url) == []
 
 
@@ -82,7 +83,7 @@ async def test_processes_that_migrate_at_once_wait_for_each_other(postgres_url: 
     await connection.close()
     applied = await asyncio.gather(*(asyncio.to_thread(migrate.up, url) for _ in range(3)))
     assert sorted(len(each) for each in applied) == [0, 0, len(migrate.versions())]
-    await backing.wait_for_schema(url, 0, lambda text: None)
+    await wait_for.wait_for_schema(url, 0, lambda text: None)
 
 
 async def test_an_unusable_database_is_explained_by_dbmate(closed_port: int) -> None:
@@ -111,7 +112,7 @@ async def test_a_postgres_that_goes_away_while_it_is_asked_is_awaited(
 ) -> None:
     """Between the first answer and the question for the schema, as in the middle of a restart."""
     asked: list[asyncpg.Connection] = []
-    missing = backing._missing
+    missing = wait_for._missing
 
     async def ended(connection: asyncpg.Connection) -> list[str]:
         asked.append(connection)
@@ -119,9 +120,9 @@ async def test_a_postgres_that_goes_away_while_it_is_asked_is_awaited(
             connection.terminate()
         return await missing(connection)
 
-    monkeypatch.setattr(backing, "_missing", ended)
-    monkeypatch.setattr(backing, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(wait_for, "_missing", ended)
+    monkeypatch.setattr(wait_for, "RETRY_SECONDS", 0.01)
     said: list[str] = []
-    await backing.wait_for_schema(database_url, 10, said.append)
+    await wait_for.wait_for_schema(database_url, 10, said.append)
     assert len(asked) == 2
     assert len(said) == 1

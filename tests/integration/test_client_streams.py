@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runcast import AsyncClient, Client, Event, errors
-from runcast.backoff import Backoff
+from runcast._support.backoff import Backoff
 from tests.scripted import Script, Scripted, answers, says, serve, streams
 
 Take = Callable[..., list[Event]]

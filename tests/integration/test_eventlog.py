@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runcast_server import frames, history
-from runcast_server.bus import Bus, Head, Keys
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.errors import Conflict, Problem
-from runcast_server.eventlog import EventLog, Transaction
-from runcast_server.frames import Block
-from runcast_server.publisher import Publisher
+from runcast_server.eventlog import frames, history
+from runcast_server.eventlog.bus import Bus, Head, Keys
+from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.eventlog.publisher import Publisher
 from tests.integration import rows
 from tests.waiting import until
 

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from runcast_server import migrate
+from runcast_server.process import migrate
 
 pytestmark = pytest.mark.anyio
 

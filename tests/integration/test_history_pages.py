@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from runcast_server import history
 from runcast_server.db import acquire
 from runcast_server.errors import Conflict, Unavailable
-from runcast_server.eventlog import Transaction
+from runcast_server.eventlog import history
+from runcast_server.eventlog.log import Transaction
 from tests.integration import streams
 from tests.integration.streams import Served
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runcast import sse
+from runcast._support import sse
 from tests.commands import Ran, on_terminal
 from tests.conftest import run_sql
 from tests.fuzz import world as worlds

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from runcast.ids import uuid7
-from runcast_api import logs
+from runcast._support.ids import uuid7
 from runcast_api.ingest import batches
 from runcast_api.ingest.batches import Fenced
 from runcast_api.ingest.stream import IngestStream, Position
-from runcast_api.logs import Append
-from runcast_server.bus import INGEST_STREAM
+from runcast_api.logs import entries as log_entries
+from runcast_api.logs.entries import Append
 from runcast_server.db import acquire
+from runcast_server.eventlog.bus import INGEST_STREAM
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest, lines
 from tests.waiting import until
@@ -395,10 +395,10 @@ async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_firs
         assert ingest.applier.begin(position, first) is None, "nothing is known yet"
         position = await ingest.applier.commit(position, first)
         if is_overtaken:
-            entry = logs.encode(
-                logs.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
+            entry = log_entries.encode(
+                log_entries.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
             )
-            await logs.append(ingest.log, Append(project_id, run_id, [entry]))
+            await log_entries.append(ingest.log, Append(project_id, run_id, [entry]))
         under_way = ingest.applier.begin(position, second)
         following = ingest.applier.begin(Position(position.epoch, second[0].id), third)
         assert under_way is not None

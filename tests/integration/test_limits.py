@@ -12,12 +12,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from runcast_api.people.passwords import Passwords
-from runcast_server import limits
-from runcast_server.auth import Principal
-from runcast_server.bus import Bus
+from runcast_api.accounts.passwords import Passwords
+from runcast_server.auth import rate_limits
+from runcast_server.auth.principal import Principal
+from runcast_server.auth.rate_limits import SignInLimits
 from runcast_server.errors import Invalid, LimitReached
-from runcast_server.limits import SignInLimits
+from runcast_server.eventlog.bus import Bus
 from tests.integration import rest
 from tests.integration.test_people import anonymous, bearer, ok
 from tests.waiting import until
@@ -30,7 +30,7 @@ async def is_refused(client: httpx.AsyncClient, path: str, headers: dict[str, st
     if answer.status_code != 429:
         return False
     assert answer.headers["content-type"] == "application/problem+json"
-    assert 0 < int(answer.headers["retry-after"]) <= limits.WINDOW_SECONDS
+    assert 0 < int(answer.headers["retry-after"]) <= rate_limits.WINDOW_SECONDS
     return True
 
 
@@ -70,8 +70,8 @@ async def test_share_links_have_a_limit_of_their_own(
 
 async def test_without_redis_requests_go_on_and_sign_ins_are_still_limited() -> None:
     bus = Bus("redis://127.0.0.1:1/0")
-    counters = limits.storage(bus)
-    requests, sign_ins = limits.RequestLimits(counters, 1, 1), SignInLimits(counters)
+    counters = rate_limits.storage(bus)
+    requests, sign_ins = rate_limits.RequestLimits(counters, 1, 1), SignInLimits(counters)
     for _ in range(50):
         requests.count(Principal("key:1"))
     for _ in range(10):

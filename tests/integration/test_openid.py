@@ -17,7 +17,7 @@ import jwt
 import pytest
 from joserfc.jwk import RSAKey
 
-from runcast_server import jwts
+from runcast_server.auth import jwts
 from tests.integration import rest
 from tests.integration.rest import Rest
 from tests.integration.test_people import account, anonymous, bearer, ok

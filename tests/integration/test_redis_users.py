@@ -12,8 +12,8 @@ import pytest
 import redis
 import redis.asyncio
 
-from runcast.ids import uuid7
-from runcast_server.bus import INGEST_STREAM
+from runcast._support.ids import uuid7
+from runcast_server.eventlog.bus import INGEST_STREAM
 from runcast_tailer import service as tailer_service
 from tests.integration import rest, streams
 

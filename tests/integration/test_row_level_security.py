@@ -11,10 +11,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from runcast.ids import uuid7
-from runcast_server import access, logins
-from runcast_server.auth import Principal, Role
+from runcast._support.ids import uuid7
+from runcast_server.auth import access
+from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import LOG_ROLE, REQUEST_ROLE, Database, acquire, open_database
+from runcast_server.process import db_roles
 from tests.integration import rest, rows
 from tests.integration.test_people import account, anonymous, ok
 
@@ -348,10 +349,10 @@ async def test_without_the_apis_own_checks_the_database_still_refuses(
 
 
 async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_url: str) -> None:
-    login, with_password = logins.SERVICE_LOGIN, f"{logins.SERVICE_LOGIN}:a-password"
-    service_url = logins.as_service(database_url).replace(login, with_password, 1)
+    login, with_password = db_roles.SERVICE_LOGIN, f"{db_roles.SERVICE_LOGIN}:a-password"
+    service_url = db_roles.as_service(database_url).replace(login, with_password, 1)
     for _ in range(2):
-        await logins.ensure(database_url, service_url)
+        await db_roles.ensure(database_url, service_url)
     [role] = await superuser(database_url, "SELECT * FROM pg_roles WHERE rolname = $1", login)
     assert role["rolcanlogin"]
     for might in ("rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolbypassrls"):

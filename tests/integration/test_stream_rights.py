@@ -12,9 +12,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from runcast.ids import uuid7
-from runcast_server import auth, tickets
-from runcast_server.auth import Principal, hash_token, new_token
+from runcast._support.ids import uuid7
+from runcast_server.auth import principal, tickets
+from runcast_server.auth.principal import Principal, hash_token, new_token
 from runcast_server.db import acquire
 from tests.integration import rows, streams
 from tests.integration.streams import Reader, Served, stream
@@ -26,7 +26,7 @@ REVOKED_SECONDS = 5.0
 
 async def member(served: Served, project_id: UUID, role: str = "viewer") -> tuple[UUID, str]:
     """Somebody who signed in and belongs to the project: his id and his session's token."""
-    user_id, token = uuid7(), new_token(auth.SESSION_PREFIX)
+    user_id, token = uuid7(), new_token(principal.SESSION_PREFIX)
     async with served.resources.database.changing(rows.ADMIN) as connection:
         await connection.execute("INSERT INTO users (id, name) VALUES ($1, 'somebody')", user_id)
         await connection.execute(
@@ -61,7 +61,7 @@ async def key(served: Served, project_id: UUID, expires_at: datetime | None = No
 
 
 async def share_link(served: Served, project_id: UUID, run_id: UUID | None = None) -> str:
-    token = new_token(auth.SHARE_PREFIX)
+    token = new_token(principal.SHARE_PREFIX)
     async with served.resources.database.changing(rows.ADMIN) as connection:
         await connection.execute(
             "INSERT INTO share_links (id, token_hash, project_id, run_id) VALUES ($1, $2, $3, $4)",

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from runcast_hub.hub import Hub
-from runcast_server.bus import Keys
 from runcast_server.db import acquire
+from runcast_server.eventlog.bus import Keys
 from tests.integration import rows, streams
 from tests.integration.streams import stream
 

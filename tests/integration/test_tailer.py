@@ -16,15 +16,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
-from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import acquire
+from runcast_server.eventlog.bus import INGEST_STREAM
+from runcast_tailer.line_splitter import SENTINEL
 from runcast_tailer.options import TailerOptions
-from runcast_tailer.server import Server
-from runcast_tailer.shipping import Shipper
-from runcast_tailer.split import SENTINEL
+from runcast_tailer.queries import Server
+from runcast_tailer.shipper import Shipper
 from runcast_tailer.supervisor import Supervisor
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from runcast_server import credentials, migrate
+from runcast_server.process import credentials, migrate
 from tests.torture.programs import Postgres, RedisPair, Service, service, wait
 
 HEARTBEAT_SECONDS = 1.0

@@ -7,7 +7,7 @@ As `runcast hub` does, and with what a test asks for in the environment beside i
 import os
 import sys
 
-from runcast_server.launch import launch
+from runcast_server.process.launch import launch
 from tests.torture import sabotage
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.room import Group, Room
-from runcast_server.bus import Bus, Deleted, Jump, Keys, Outcome
-from runcast_server.frames import FRAME_END, Block
+from runcast_server.eventlog.bus import Bus, Deleted, Jump, Keys, Outcome
+from runcast_server.eventlog.frames import FRAME_END, Block
 
 EVERY = 20
 

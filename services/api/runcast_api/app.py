@@ -6,9 +6,13 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from runcast_api import openapi, problems
-from runcast_api.console import Console
-from runcast_api.problems import Refusals
+from runcast_api import openapi
+from runcast_api.dependencies import Api
+from runcast_api.http import problems
+from runcast_api.http.console import Console
+from runcast_api.http.fast_route import Shortcut
+from runcast_api.http.problems import Refusals
+from runcast_api.http.security_headers import Sealing, docs_policy
 from runcast_api.routes import (
     admin,
     artifacts,
@@ -28,9 +32,6 @@ from runcast_api.routes import (
     tails,
     tasks,
 )
-from runcast_api.sealing import Sealing, docs_policy
-from runcast_api.shortcut import Shortcut
-from runcast_api.state import Api
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
 

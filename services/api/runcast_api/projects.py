@@ -11,16 +11,16 @@ from uuid import UUID
 import structlog
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
-from runcast.ids import uuid7
-from runcast_api import pagination
-from runcast_api.fields import Name
-from runcast_api.pagination import Place
-from runcast_server import access
-from runcast_server.access import ProjectAccess
-from runcast_server.auth import Principal
-from runcast_server.bus import BUS_ERRORS, Bus
+from runcast._support.ids import uuid7
+from runcast_api.http import pagination
+from runcast_api.http.fields import Name
+from runcast_api.http.pagination import Place
+from runcast_server.auth import access
+from runcast_server.auth.access import ProjectAccess
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
 from runcast_server.runs import in_milliseconds
 
 log = structlog.get_logger()

@@ -11,26 +11,28 @@ from importlib.metadata import version
 import asyncpg
 from starlette.types import Scope
 
-from runcast_api import app, loops
-from runcast_api.artifact_store import ArtifactStore
-from runcast_api.board.whereabouts import Workplaces
-from runcast_api.ingest import start
+from runcast_api import app
+from runcast_api.accounts.container import People
+from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.board.access import Workplaces
+from runcast_api.dependencies import Api, RunDirectory
+from runcast_api.ingest import factory
 from runcast_api.ingest.ingester import Ingester
-from runcast_api.liveness import Judge
-from runcast_api.log_closing import Closer
-from runcast_api.loops import Loop
-from runcast_api.people.parts import People
+from runcast_api.logs.closing import Closer
+from runcast_api.maintenance import periodic
+from runcast_api.maintenance.periodic import Loop
+from runcast_api.maintenance.queues import Upkeep
+from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
+from runcast_api.runs.liveness import Judge
 from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
-from runcast_api.state import Api, RunDirectory
-from runcast_api.sweeper import PARTITIONED, Sweeper
-from runcast_api.upkeep import Upkeep
-from runcast_server import tasks, tokens
-from runcast_server.bus import BUS_ERRORS
+from runcast_server import tasks
+from runcast_server.auth import tokens
 from runcast_server.db import CONNECTION_ERRORS, acquire
 from runcast_server.errors import Unavailable
-from runcast_server.publisher import Publisher
+from runcast_server.eventlog.bus import BUS_ERRORS
+from runcast_server.eventlog.publisher import Publisher
 from runcast_server.service import Readiness, Resources, Service
 
 PROBE_SECONDS = 2.0
@@ -42,8 +44,8 @@ def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
     settings, database = resources.settings, resources.database
     sink = RuntimeSink(database.log)
-    handlers = start.build_handlers(resources, reporting.handlers(sink))
-    ingester = start.build(resources, handlers)
+    handlers = factory.build_handlers(resources, reporting.handlers(sink))
+    ingester = factory.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
     api = Api(
         resources,
@@ -71,7 +73,7 @@ def build(resources: Resources) -> Service:
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with sink.running(), _ingesting(ingester), loops.running(all_loops):
+        async with sink.running(), _ingesting(ingester), periodic.running(all_loops):
             try:
                 yield
             finally:

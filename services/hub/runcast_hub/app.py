@@ -21,15 +21,14 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from runcast_hub import backfill, filters, metrics
-from runcast_hub.arrivals import Arrivals, added_headers
+from runcast_hub.access_cache import Permits
 from runcast_hub.connections import MAX_BODY_BYTES, Connections
 from runcast_hub.hub import Hub
-from runcast_hub.opening import Opening, Start, parse_query
-from runcast_hub.permits import Permits
 from runcast_hub.snapshot import Snapshot, Snapshots
+from runcast_hub.stream_auth import Arrivals, added_headers
+from runcast_hub.stream_request import Opening, Start, parse_query
 from runcast_hub.subscriber import Gone, Subscriber, gap
-from runcast_server import frames
-from runcast_server.auth import Authenticator, Principal
+from runcast_server.auth.principal import Authenticator, Principal
 from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -39,7 +38,8 @@ from runcast_server.errors import (
     TooLarge,
     Unavailable,
 )
-from runcast_server.protocol import take_outlet
+from runcast_server.eventlog import frames
+from runcast_server.process.http_protocol import take_outlet
 
 SLOT_WAIT_SECONDS = 5.0
 RETRY_SECONDS = {

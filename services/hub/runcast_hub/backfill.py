@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from runcast_server import frames
 from runcast_server.db import Pool, acquire
+from runcast_server.eventlog import frames
 
 PAGE_LINES = 500
 

@@ -15,9 +15,9 @@ import orjson
 from runcast_hub import filters
 from runcast_hub.filters import Filter
 from runcast_hub.hub import Hub
-from runcast_hub.opening import MAX_LOG_TAIL
+from runcast_hub.stream_request import MAX_LOG_TAIL
 from runcast_hub.subscriber import FilterChange, Subscriber
-from runcast_server.auth import Principal
+from runcast_server.auth.principal import Principal
 from runcast_server.errors import Conflict, Invalid, NotFound, Unavailable
 
 MAX_BODY_BYTES = 64 * 1024

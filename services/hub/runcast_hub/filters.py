@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from runcast_server.errors import Invalid
-from runcast_server.frames import Block, Segment
+from runcast_server.eventlog.frames import Block, Segment
 
 MAX_RUNS = 200
 

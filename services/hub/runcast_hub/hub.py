@@ -17,23 +17,24 @@ from uuid import UUID
 
 import structlog
 
-from runcast_hub import completion, metrics, watch
-from runcast_hub.control import Control
-from runcast_hub.leases import Leases
-from runcast_hub.link import Link
+from runcast_hub import completion, metrics, revocation
+from runcast_hub.coalesce import Together
+from runcast_hub.connection_limits import Leases
+from runcast_hub.history_reader import Source
+from runcast_hub.peers import Control
+from runcast_hub.pubsub import Link
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
-from runcast_hub.source import Source
 from runcast_hub.subscriber import Subscriber, Timing
-from runcast_hub.together import Together
-from runcast_hub.wheel import Wheel
-from runcast_server import bus as buses
-from runcast_server import history, renewal, tasks
-from runcast_server.bus import Bus, Head
+from runcast_hub.timer_wheel import Wheel
+from runcast_server import tasks
 from runcast_server.db import CONNECTION_ERRORS, Database, acquire
 from runcast_server.errors import NotFound, Unavailable
-from runcast_server.frames import Block
-from runcast_server.history import Position
+from runcast_server.eventlog import bus as buses
+from runcast_server.eventlog import epoch, history
+from runcast_server.eventlog.bus import Bus, Head
+from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.history import Position
 from runcast_server.settings import HubSettings
 
 COMPARE_SECONDS = 3.0
@@ -207,7 +208,7 @@ class Hub:
         for room, head in seen.items():
             position = positions.get(room.project_id)
             if position and position.epoch == head.epoch and position.last_seq < head.seq:
-                await renewal.renew(self.database.log, self._bus, room.project_id, head)
+                await epoch.renew(self.database.log, self._bus, room.project_id, head)
                 self._compare_soon()
 
     # ------------------------------------------------------------------ complete runs
@@ -249,7 +250,7 @@ class Hub:
             self.link.run(),
             self._keep_comparing(),
             self._keep_completing(),
-            watch.run(self),
+            revocation.run(self),
             self.leases.run(),
             self.control.run(),
             self.timing.wheel.run(),

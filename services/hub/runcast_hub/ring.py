@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import deque
 from typing import Protocol
 
-from runcast_server.frames import Block
+from runcast_server.eventlog.frames import Block
 
 LEAST_BYTES = 64 * 1024
 

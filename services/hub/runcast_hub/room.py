@@ -26,15 +26,15 @@ import structlog
 
 from runcast_hub import metrics
 from runcast_hub.filters import Filter, Fresh
+from runcast_hub.history_reader import Held, Source
 from runcast_hub.ring import Budget, Ring
-from runcast_hub.source import Held, Source
-from runcast_server import frames, history
-from runcast_server.bus import Deleted, Jump
 from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import Unavailable
-from runcast_server.frames import Block
-from runcast_server.history import Position
-from runcast_server.protocol import as_chunk
+from runcast_server.eventlog import frames, history
+from runcast_server.eventlog.bus import Deleted, Jump
+from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.history import Position
+from runcast_server.process.http_protocol import as_chunk
 
 if TYPE_CHECKING:
     from runcast_hub.subscriber import Subscriber

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
-from runcast_server import tokens
+from runcast_server.auth import tokens
 from runcast_server.service import Readiness, Resources, Service
 
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast_hub.together import Together
+from runcast_hub.coalesce import Together
 from runcast_server import runs
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import NotFound

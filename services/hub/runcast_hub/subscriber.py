@@ -21,12 +21,12 @@ from starlette.types import Send
 from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
-from runcast_hub.wheel import Wheel, jittered
-from runcast_server import frames, history
-from runcast_server.auth import Principal
+from runcast_hub.timer_wheel import Wheel, jittered
+from runcast_server.auth.principal import Principal
 from runcast_server.db import CONNECTION_ERRORS, Pool
 from runcast_server.errors import Unavailable
-from runcast_server.protocol import Outlet, as_chunk
+from runcast_server.eventlog import frames, history
+from runcast_server.process.http_protocol import Outlet, as_chunk
 
 WRITE_SECONDS = 60.0
 """How long one chunk may wait for a socket; a laptop that sleeps longer resumes from its cursor."""

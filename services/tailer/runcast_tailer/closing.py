@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runcast_tailer.follow import Follower
+from runcast_tailer.file_reader import Follower
 
 QUIET_SECONDS = 1.0
 """A log is quiet for so long before it's closed: its writer may be at its last line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runcast_tailer.follow import FollowLimits
+from runcast_tailer.file_reader import FollowLimits
 
 
 @dataclass(frozen=True)

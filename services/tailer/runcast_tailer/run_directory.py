@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from runcast import formats
+from runcast._recording import formats
 from runcast.errors import InvalidFile
 from runcast.events import TERMINAL_STATUSES
 from runcast_tailer.discovery import Listing

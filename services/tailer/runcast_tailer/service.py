@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 from runcast_server import tasks
 from runcast_server.service import Readiness, Resources, Service
-from runcast_tailer.follow import FollowLimits
+from runcast_tailer.file_reader import FollowLimits
 from runcast_tailer.options import TailerOptions
-from runcast_tailer.server import Server
-from runcast_tailer.shipping import Shipper
+from runcast_tailer.queries import Server
+from runcast_tailer.shipper import Shipper
 from runcast_tailer.supervisor import Supervisor
 
 

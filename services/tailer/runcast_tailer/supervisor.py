@@ -14,18 +14,18 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
-from runcast_server.bus import BUS_ERRORS
 from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import Unavailable
+from runcast_server.eventlog.bus import BUS_ERRORS
 from runcast_tailer import metrics
-from runcast_tailer.acknowledging import BUSY_SECONDS, Acknowledging
+from runcast_tailer.ack_poller import BUSY_SECONDS, Acknowledging
 from runcast_tailer.lock import DirectoryLock
 from runcast_tailer.options import TailerOptions
-from runcast_tailer.server import Server
-from runcast_tailer.shipping import Shipper
-from runcast_tailer.tails import Tails
-from runcast_tailer.takeover import Takeover
-from runcast_tailer.watching import Watching
+from runcast_tailer.queries import Server
+from runcast_tailer.reconciler import Takeover
+from runcast_tailer.run_scanner import Watching
+from runcast_tailer.schedule import Tails
+from runcast_tailer.shipper import Shipper
 
 RETRY_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.005

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runcast_tailer.follow import Batch, Follower
-from runcast_tailer.identity import Committed, Cursor
-from runcast_tailer.messages import Sender
+from runcast_tailer.encoder import Sender
+from runcast_tailer.file_identity import Committed, Cursor
+from runcast_tailer.file_reader import Batch, Follower
 from runcast_tailer.window import Sent, Window
 
 

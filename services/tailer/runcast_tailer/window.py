@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from runcast_tailer.identity import Committed, Cursor
+from runcast_tailer.file_identity import Committed, Cursor
 
 
 @dataclass(eq=False, slots=True)

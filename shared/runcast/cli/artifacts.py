@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runcast import rundir
+from runcast._recording import run_directory
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect, project_of, server_of
 
@@ -43,7 +43,7 @@ def ls(
                 versions="all" if all_versions else None,
             )
     else:
-        kept = offline.find(rundir.runs_dir(directory), run).read_artifacts()
+        kept = offline.find(run_directory.runs_dir(directory), run).read_artifacts()
         latest = {each["step_name"]: each for each in kept}
         chosen = kept if all_versions else list(latest.values())
         page = {"artifacts": [each for each in chosen if step in (None, each["step_name"])]}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import typer
 
 from runcast import errors
+from runcast._recording.open_run import DEFAULT_PROJECT
+from runcast._recording.run_directory import as_uuid
+from runcast._support.server_config import Connection, find
 from runcast.client.clients import AsyncClient, Client
-from runcast.connection import Connection, find
-from runcast.opening import DEFAULT_PROJECT
-from runcast.rundir import as_uuid
 
 Context = typer.Context
 

@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
-from runcast import connection, errors, formats, rundir
+from runcast import errors
+from runcast._recording import formats, run_directory
+from runcast._support import server_config
+from runcast._support.server_config import Connection
 from runcast.cli import exits, output
 from runcast.cli.context import Context, options
 from runcast.client.clients import Client
-from runcast.connection import Connection
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 _COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -48,7 +50,7 @@ def doctor(
 
     Example:  runcast doctor
     """
-    findings = [*_machine(), *_server(ctx), *_files(rundir.runs_dir(directory))]
+    findings = [*_machine(), *_server(ctx), *_files(run_directory.runs_dir(directory))]
     if as_json:
         output.print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -70,7 +72,7 @@ def _machine() -> Iterator[Finding]:
 
 def _server(ctx: Context) -> Iterator[Finding]:
     try:
-        server = connection.find(options(ctx).url, options(ctx).token)
+        server = server_config.find(options(ctx).url, options(ctx).token)
     except errors.NotConfigured as error:
         yield Finding("server", WARNING, str(error), "runs are kept in files until `runcast sync`")
         return
@@ -113,7 +115,7 @@ def _answered(about: str, ask: Callable[[], str]) -> Finding:
 
 
 def _credentials() -> Iterator[Finding]:
-    path = connection.credentials_path()
+    path = server_config.credentials_path()
     if path.exists() and path.stat().st_mode & 0o077:
         yield Finding("credentials", WARNING, f"others may read {path}", f"chmod 600 {path}")
 
@@ -138,7 +140,7 @@ def _files(root: Path) -> Iterator[Finding]:
 
 def _json_files(root: Path) -> Iterator[tuple[Path, str]]:
     candidates = [(root / "index.json", "runs/index.json")]
-    for directory in rundir.directories(root):
+    for directory in run_directory.directories(root):
         candidates.append((directory.run, "run.json"))
         candidates.append((directory.status, "status.json"))
         candidates.append((directory.artifacts_index, "artifacts/index.json"))

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from runcast import events as catalogue
+from runcast._support.terminal import harmless
 from runcast.cli import output
 from runcast.cli.context import Context, connect, project_or_default
-from runcast.terminal import harmless
 
 LAST_EVENT = 2**53 - 1
 """Above every event's number."""

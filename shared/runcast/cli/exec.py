@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from runcast import RunTracker
+from runcast._support.terminal import LineSplitter
 from runcast.cli import exits
 from runcast.cli.child import Child, Ended, explain
 from runcast.cli.context import Context, server_of
-from runcast.terminal import LineSplitter
 
 HEARTBEAT_SECONDS = 5.0
 

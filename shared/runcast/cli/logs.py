@@ -12,13 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from runcast import events, rundir, times
+from runcast import events
+from runcast._recording import run_directory
+from runcast._recording.run_directory import RunDirectory
+from runcast._support import times
+from runcast._support.terminal import harmless
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect_async, project_of, server_of
 from runcast.client.clients import AsyncClient
 from runcast.errors import InvalidFile
-from runcast.rundir import RunDirectory
-from runcast.terminal import harmless
 
 Json = dict[str, Any]
 
@@ -112,7 +114,7 @@ def logs(
         else:
             asyncio.run(_print(ctx, run, shown, project, tail))
         return
-    root = rundir.runs_dir(directory)
+    root = run_directory.runs_dir(directory)
     for each in run:
         _print_offline(offline.find(root, each), shown, follow, tail)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from runcast import errors
+from runcast._recording.run_directory import RunDirectory, as_uuid, directories
 from runcast.cli.output import say
 from runcast.errors import InvalidFile
-from runcast.rundir import RunDirectory, as_uuid, directories
 
 Json = dict[str, Any]
 

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from runcast import artifacts as artifact_files
-from runcast import encoding, errors, rundir
+from runcast import errors
+from runcast._recording import artifacts as artifact_files
+from runcast._recording import run_directory
+from runcast._support import encoding
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect, project_of, server_of
 from runcast.client.clients import Client
@@ -44,7 +46,7 @@ def ls(
         with connect(ctx) as client:
             page = client.list_runs(project, status=status, q=search, limit=limit)
     else:
-        page = offline.list_runs(rundir.runs_dir(directory), status, search, limit)
+        page = offline.list_runs(run_directory.runs_dir(directory), status, search, limit)
     if as_json:
         output.print_json(page)
         return
@@ -80,7 +82,7 @@ def show(
         with connect(ctx) as client:
             found = client.get_run(run, project=project_of(run, project))
     else:
-        found = offline.show_run(rundir.runs_dir(directory), run)
+        found = offline.show_run(run_directory.runs_dir(directory), run)
     if as_json:
         output.print_json(found)
         return

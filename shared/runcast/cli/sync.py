@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from runcast import rundir, syncing
+from runcast._recording import run_directory
+from runcast._upload import sync as run_sync
+from runcast._upload.sync import Report
 from runcast.cli import exits, output
 from runcast.cli.context import Context, connect
-from runcast.syncing import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -39,9 +40,9 @@ def sync(
     with connect(ctx) as client:
         while True:
             reports = [
-                syncing.sync(client, directory, project)
-                for path in paths or [rundir.runs_dir()]
-                for directory in rundir.directories(path)
+                run_sync.sync(client, directory, project)
+                for path in paths or [run_directory.runs_dir()]
+                for directory in run_directory.directories(path)
             ]
             if not follow or all(report.is_over for report in reports):
                 break

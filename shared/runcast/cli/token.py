@@ -3,9 +3,9 @@
 import typer
 
 from runcast import errors
+from runcast._support.server_config import find
 from runcast.cli import output
 from runcast.cli.context import Context, options
-from runcast.connection import find
 
 
 def register(app: typer.Typer) -> None:

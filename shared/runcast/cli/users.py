@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from runcast import errors
+from runcast._recording.run_directory import as_uuid
 from runcast.cli import output
 from runcast.cli.context import Context, connect
 from runcast.client.clients import Client
-from runcast.rundir import as_uuid
 
 app = typer.Typer(no_args_is_help=True, help="List, create, invite and shut out people.")
 

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from runcast import events, rundir, times
+from runcast import events
+from runcast._recording import run_directory
+from runcast._recording.run_directory import RunDirectory
+from runcast._support import times
 from runcast.cli import exits, offline, output
 from runcast.cli.context import Context, connect_async, project_of, server_of
-from runcast.rundir import RunDirectory
 
 POLL_SECONDS = 0.2
 
@@ -44,7 +46,7 @@ def wait(
     if directory is None and server_of(ctx) is not None:
         found = asyncio.run(_ended(ctx, run, project_of(run, project), seconds))
     else:
-        found = _ended_offline(offline.find(rundir.runs_dir(directory), run), seconds)
+        found = _ended_offline(offline.find(run_directory.runs_dir(directory), run), seconds)
     if as_json:
         output.print_json(found)
     if found["status"] not in events.TERMINAL_STATUSES:

@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 import httpx
 import orjson
 
-from runcast import encoding
+from runcast._support import encoding
 from runcast.client.subscription import Subscription
 from runcast.events import Event
 

@@ -9,12 +9,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from runcast import connection
+from runcast._support import server_config
+from runcast._support.fork_safety import connecting
 from runcast.client.calls import Call, Json, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure
 from runcast.client.subscription import Subscription
-from runcast.connecting import connecting
 from runcast.events import Event
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class _Settings:
         timeout_seconds: float = 30.0,
         patience: Patience | None = None,
     ) -> None:
-        self.connection = connection.find(url, token)
+        self.connection = server_config.find(url, token)
         self.patience = patience or Patience()
         headers = {"User-Agent": "runcast-python"}
         if self.connection.token:

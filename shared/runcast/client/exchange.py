@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import httpx
 
 from runcast import errors
-from runcast.backoff import Backoff
+from runcast._support.backoff import Backoff
+from runcast._support.ids import uuid7
 from runcast.client.calls import Call
-from runcast.ids import uuid7
 
 T = TypeVar("T")
 Step = httpx.Request | float

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runcast import encoding
+from runcast._support import encoding
 from runcast.client.calls import Call, Json, Upload, given, path, read_bytes, read_ndjson, read_text
 
 Entry = Json

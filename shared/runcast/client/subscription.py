@@ -16,9 +16,9 @@ import httpx
 import orjson
 
 from runcast import errors, events
-from runcast.backoff import Backoff
+from runcast._support.backoff import Backoff
+from runcast._support.sse import Decoder, Frame
 from runcast.events import Event
-from runcast.sse import Decoder, Frame
 
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runcast_server.explained import ExplainedError
+from runcast_server.errors import ExplainedError
 
 # Recovery after a crash may have to read `max_wal_size` of log.
 START_SECONDS = 60.0

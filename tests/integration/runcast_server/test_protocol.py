@@ -11,8 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.waiting import until
 
-from runcast_server import heads
-from runcast_server.protocol import Outlet, Protocol, as_chunk, take_outlet
+from runcast_server.process import header_limits
+from runcast_server.process.http_protocol import Outlet, Protocol, as_chunk, take_outlet
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_a_head_without_end_is_cut_off(piece: bytes) -> None:
 
 
 async def test_who_asks_for_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(header_limits, "HEAD_SECONDS", 0.2)
     async with connected() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost:")
         assert await asyncio.wait_for(reader.read(), 10) == b""

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from runcast_hub import filters
 from runcast_hub.filters import Filter, Fresh
-from runcast_server import frames
 from runcast_server.errors import Invalid
-from runcast_server.frames import Event
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.frames import Event
 
 RUNS = [UUID(int=number) for number in range(1, 5)]
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runcast_hub.ring import LEAST_BYTES, Budget, Ring
-from runcast_server import frames
-from runcast_server.frames import Block
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.frames import Block
 
 
 def block(first: int, count: int = 1, size: int = 10) -> Block:

@@ -16,12 +16,12 @@ from typing import Any
 from uuid import UUID
 
 from runcast_api.ingest import messages
-from runcast_api.log_sources import Source, SourceKey, accept
+from runcast_api.logs.sources import Source, SourceKey, accept
 from runcast_tailer.descriptors import Descriptors
-from runcast_tailer.follow import Follower, FollowLimits
-from runcast_tailer.identity import Committed
-from runcast_tailer.messages import Sender
-from runcast_tailer.server import committed_of
+from runcast_tailer.encoder import Sender
+from runcast_tailer.file_identity import Committed
+from runcast_tailer.file_reader import Follower, FollowLimits
+from runcast_tailer.queries import committed_of
 from runcast_tailer.tail import Tail
 from runcast_tailer.window import Budget, Window
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.runcast_tailer.files import World
 
 from runcast_tailer.closing import ABANDONED_SECONDS, Ending, reason
-from runcast_tailer.split import SENTINEL
+from runcast_tailer.line_splitter import SENTINEL
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast_tailer.run_directory import RunDirectory
 
 STAMP = "2026-01-31T10:00:00+00:00"

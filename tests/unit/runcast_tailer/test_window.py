@@ -1,6 +1,6 @@
 """The bytes under way: counted, let go, sent again."""
 
-from runcast_tailer.identity import Committed, Cursor
+from runcast_tailer.file_identity import Committed, Cursor
 from runcast_tailer.window import LEAST_WINDOW, MOST_WINDOW, Budget, Sent, Window
 
 

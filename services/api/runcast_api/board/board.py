@@ -16,9 +16,9 @@ from uuid import UUID
 
 from runcast_api.board import transitions
 from runcast_api.board.transitions import Transition
-from runcast_server import frames
 from runcast_server.db import Connection
-from runcast_server.eventlog import Transaction
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.log import Transaction
 
 RUNCAST = "runcast"
 """The actor of what happens by itself."""

@@ -15,21 +15,22 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from runcast.ids import uuid7
-from runcast_api import repeats
-from runcast_api.answers import Answer
-from runcast_api.board import subtask as subtask_object
+from runcast._support.ids import uuid7
+from runcast_api.board import schemas as subtask_object
 from runcast_api.board.board import RUNCAST, Json, changing
+from runcast_api.board.fair_order import Queue, Turns
 from runcast_api.board.leases import DEFAULT_LEASE_SECONDS, LeaseSeconds
-from runcast_api.board.subtask import Subtask
-from runcast_api.board.turns import Queue, Turns
-from runcast_api.fields import Name
-from runcast_api.idempotency import Once
-from runcast_api.runs import Run
-from runcast_server import frames, runs
+from runcast_api.board.schemas import Subtask
+from runcast_api.http import idempotency_bulk
+from runcast_api.http.fields import Name
+from runcast_api.http.idempotency import Once
+from runcast_api.http.responses import Answer
+from runcast_api.runs.runs import Run
+from runcast_server import runs
 from runcast_server.db import Connection
 from runcast_server.errors import Problem
-from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.log import EventLog, Transaction
 
 _NEXT = """
 SELECT id, run_id FROM tasks
@@ -119,7 +120,7 @@ async def claim_all(transaction: Transaction, claims: Sequence[Claim]) -> Sequen
     """Every claim's answer, in their order; there may be fewer subtasks than claims."""
     project_id = claims[0].project_id
     async with changing(transaction, project_id, RUNCAST) as board:
-        repeated = await repeats.begin(board.connection, [each.once for each in claims])
+        repeated = await idempotency_bulk.begin(board.connection, [each.once for each in claims])
         fresh = repeated.fresh(len(claims))
         rows = await board.connection.fetch(_NEXT, project_id, len(fresh))
         picked = [Picked(*row) for row in rows]
@@ -136,7 +137,7 @@ async def claim_all(transaction: Transaction, claims: Sequence[Claim]) -> Sequen
         nothing = Given(NOTHING, False, transaction, 0)
         given |= dict.fromkeys(fresh[len(taken) :], nothing)
         given |= {place: given[first] for place, first in repeated.same.items()}
-        await repeats.end(
+        await idempotency_bulk.end(
             board.connection, [(claims[place].once, _kept(given[place])) for place in fresh]
         )
     return [given[place] for place in range(len(claims))]

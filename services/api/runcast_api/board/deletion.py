@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from runcast_api.board import dependencies, leases, subtasks, tasks
 from runcast_api.board.board import Board, Json
-from runcast_api.board.subtask import IS_DONE
+from runcast_api.board.schemas import IS_DONE
 from runcast_api.board.transitions import DONE
 from runcast_server.db import Connection
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from runcast_api.board.board import Board
-from runcast_api.board.subtask import COLUMNS, IS_DONE, as_json
-from runcast_server.access import as_uuid
+from runcast_api.board.schemas import COLUMNS, IS_DONE, as_json
+from runcast_server.auth.access import as_uuid
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 

@@ -14,14 +14,14 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from runcast.events import TERMINAL_STATUSES
-from runcast_api import runs
 from runcast_api.board import subtasks
 from runcast_api.board.board import RUNCAST, Board, Json, changing
-from runcast_api.board.subtask import COLUMNS, as_json
-from runcast_api.fields import Name
+from runcast_api.board.schemas import COLUMNS, as_json
+from runcast_api.http.fields import Name
+from runcast_api.runs import runs
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import Conflict, Problem
-from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.eventlog.log import EventLog, Transaction
 
 DEFAULT_LEASE_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 1.0

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import orjson
 
-from runcast.ids import uuid7
+from runcast._support.ids import uuid7
 from runcast_api.board import dependencies
 from runcast_api.board.board import Board, Json
-from runcast_api.board.subtask import COLUMNS, SubtaskNew, SubtaskPatch, as_json
+from runcast_api.board.schemas import COLUMNS, SubtaskNew, SubtaskPatch, as_json
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid, NotFound
 

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runcast.ids import uuid7
-from runcast_api import pagination
+from runcast._support.ids import uuid7
 from runcast_api.board import subtasks, transitions
 from runcast_api.board.board import Board, Json
-from runcast_api.board.rendered import Rendered
-from runcast_api.board.subtask import Position, Subtask, SubtaskNew
+from runcast_api.board.schemas import Position, Subtask, SubtaskNew
+from runcast_api.board.subtask_cache import Rendered
 from runcast_api.board.transitions import TASK_RULES, TaskMove, TaskStatus
-from runcast_api.fields import LongText, Name
+from runcast_api.http import pagination
+from runcast_api.http.fields import LongText, Name
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid, NotFound
 from runcast_server.runs import in_milliseconds

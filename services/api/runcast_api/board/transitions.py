@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from runcast_api import pagination
+from runcast_api.http import pagination
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict
 from runcast_server.runs import in_milliseconds

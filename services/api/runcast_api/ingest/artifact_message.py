@@ -10,8 +10,8 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from runcast_api.artifact_store import INLINE_BYTES, Stored
-from runcast_api.fields import Name
+from runcast_api.artifacts.store import INLINE_BYTES, Stored
+from runcast_api.http.fields import Name
 from runcast_api.ingest.messages import Refused
 
 

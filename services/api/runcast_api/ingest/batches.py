@@ -16,14 +16,14 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from runcast_api.ingest import items, straight
-from runcast_api.ingest.applying import DATA_ERRORS, Handlers, Known, apply
-from runcast_api.ingest.items import Item
-from runcast_api.ingest.straight import Straight, Tip
+from runcast_api.ingest import batch_items, fast_path
+from runcast_api.ingest.batch_items import Item
+from runcast_api.ingest.fast_path import Straight, Tip
+from runcast_api.ingest.slow_path import DATA_ERRORS, Handlers, Known, apply
 from runcast_api.ingest.stream import Entry, Position
-from runcast_server.bus import INGEST_STREAM
 from runcast_server.db import Connection
-from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.eventlog.bus import INGEST_STREAM
+from runcast_server.eventlog.log import EventLog, Transaction
 
 MAX_EVENTS = 1_000
 MAX_REJECT_BYTES = 8 * 1024
@@ -60,7 +60,7 @@ class UnderWay:
 
 def understand(entries: Sequence[Entry]) -> list[Read]:
     """Parses entries; what can't be parsed is already refused."""
-    return [Read(entry.id, items.read(entry.raw)) for entry in entries]
+    return [Read(entry.id, batch_items.read(entry.raw)) for entry in entries]
 
 
 def cut(reads: Sequence[Read]) -> Iterator[list[Read]]:
@@ -100,7 +100,7 @@ class Applier:
         """
         if any(not read.item.is_open or not self._may_say(read.item) for read in batch):
             return None
-        ready = straight.prepare((read.item.message for read in batch), self._tip)
+        ready = fast_path.prepare((read.item.message for read in batch), self._tip)
         if ready is None:
             return None
         attempt = self._attempt(position, batch[-1].id, ready)
@@ -121,7 +121,7 @@ class Applier:
         try:
             async with self._eventlog.connected() as connection:
                 row = await connection.fetchrow(
-                    straight.TAKE,
+                    fast_path.TAKE,
                     INGEST_STREAM,
                     position.epoch,
                     position.last_id,
@@ -205,7 +205,7 @@ class Applier:
 
 
 def _fresh(batch: Sequence[Read]) -> list[Read]:
-    return [Read(read.id, items.read(read.item.raw)) for read in batch]
+    return [Read(read.id, batch_items.read(read.item.raw)) for read in batch]
 
 
 async def _swap(transaction: Transaction, position: Position, last_id: str) -> Position:

@@ -8,15 +8,17 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from runcast import times
-from runcast_api import artifacts, logs, progress, runs
-from runcast_api.artifacts import JSON_MEDIA_TYPE
-from runcast_api.ingest.applying import Handler, Handlers, RunlessHandler
+from runcast._support import times
+from runcast_api.artifacts import artifacts
+from runcast_api.artifacts.artifacts import JSON_MEDIA_TYPE
 from runcast_api.ingest.artifact_message import ArtifactMessage
-from runcast_api.ingest.creating import first_complaint
+from runcast_api.ingest.auto_create import first_complaint
+from runcast_api.ingest.batch_state import Run, Scope
 from runcast_api.ingest.messages import Message, Refused
-from runcast_api.ingest.scope import Run, Scope
-from runcast_server.frames import LOG_TYPE, Event
+from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
+from runcast_api.logs import entries
+from runcast_api.runs import progress, runs
+from runcast_server.eventlog.frames import LOG_TYPE, Event
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,9 +27,9 @@ def handlers(*, line_bytes: int, runless: Mapping[str, RunlessHandler] | None = 
     """All of them. `runless` brings those about no run (workers, runtime events)."""
 
     async def log(scope: Scope, run: Run, message: Message) -> None:
-        entry = logs.entry_of(message.data, "data")
+        entry = entries.entry_of(message.data, "data")
         now = times.to_milliseconds(times.now())
-        data = logs.encode(entry, now, line_bytes, "data", source=message.source or "worker")
+        data = entries.encode(entry, now, line_bytes, "data", source=message.source or "worker")
         number = run.take_line_numbers(1) + 1
         head = b'{"run_id":"%b","line_number":%d' % (str(run.id).encode(), number)
         scope.emit(run, Event(LOG_TYPE, head + data, run.id, number))

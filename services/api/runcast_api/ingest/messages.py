@@ -15,9 +15,9 @@ from uuid import UUID
 
 import orjson
 
-from runcast_api import logs
-from runcast_api.fields import KEY_PATTERN
-from runcast_api.logs import LinesMessage
+from runcast_api.http.fields import KEY_PATTERN
+from runcast_api.logs import entries
+from runcast_api.logs.entries import LinesMessage
 from runcast_server.errors import Problem
 
 LINES = "lines"
@@ -123,7 +123,7 @@ def _address(message: Message, members: dict[str, Any], run_id: UUID | None) -> 
 
 def _lines(members: dict[str, Any]) -> LinesMessage:
     try:
-        return logs.message_of(members)
+        return entries.message_of(members)
     except Problem as problem:
         raise Refused(problem.detail) from problem
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from runcast_api.ingest.addressing import Address
-from runcast_api.ingest.applying import Handlers, apply
+from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.batches import keep_rejects
-from runcast_api.ingest.items import Item
 from runcast_api.ingest.messages import Message
-from runcast_api.log_sources import SourceKey
-from runcast_api.logs import LinesMessage
+from runcast_api.ingest.run_lookup import Address
+from runcast_api.ingest.slow_path import Handlers, apply
+from runcast_api.logs.entries import LinesMessage
+from runcast_api.logs.sources import SourceKey
 from runcast_server.errors import Invalid
-from runcast_server.eventlog import Transaction
+from runcast_server.eventlog.log import Transaction
 
 VIA_HTTP = "http"
 """Stands where rejects of the stream have their entry's id."""

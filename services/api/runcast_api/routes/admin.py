@@ -8,17 +8,24 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from runcast_api.answers import answer
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import audit, rejects, signing_in, users
-from runcast_api.people.audit import AuditPage
-from runcast_api.people.once import Secrets, once_with_secrets
-from runcast_api.people.rejects import RejectPage
-from runcast_api.people.users import SignInLink, UserMade, UserNew, UserPage, UserPatch, UserShown
-from runcast_api.state import ApiState, Caller
-from runcast_server.auth import Principal
+from runcast_api.accounts import audit, signing_in, users
+from runcast_api.accounts.audit import AuditPage
+from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
+from runcast_api.accounts.users import (
+    SignInLink,
+    UserMade,
+    UserNew,
+    UserPage,
+    UserPatch,
+    UserShown,
+)
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer
+from runcast_api.ingest import rejects
+from runcast_api.ingest.rejects import RejectPage
+from runcast_server.auth.principal import Principal
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["admin"], route_class=JsonRoute)

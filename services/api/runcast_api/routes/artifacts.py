@@ -13,15 +13,15 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 
-from runcast_api import artifacts, bodies, problems, uploads
-from runcast_api.answers import HEAD, Answer, answer
-from runcast_api.artifact_store import Stored
-from runcast_api.artifacts import Artifact, ArtifactList, ArtifactNew, Upload
-from runcast_api.idempotency import OnceOnly
-from runcast_api.state import Api, ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Principal, Role
-from runcast_server.eventlog import Transaction
+from runcast_api.artifacts import artifacts, multipart
+from runcast_api.artifacts.artifacts import Artifact, ArtifactList, ArtifactNew, Upload
+from runcast_api.artifacts.store import Stored
+from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
+from runcast_api.http import problems, request_body
+from runcast_api.http.responses import HEAD, Answer, answer
+from runcast_server.auth import access
+from runcast_server.auth.principal import Principal, Role
+from runcast_server.eventlog.log import Transaction
 
 JSON_CONTENT_BYTES = 16 * 1024 * 1024
 FILE_BYTES = 4 * 1024 * 1024 * 1024
@@ -84,20 +84,20 @@ async def _receive(request: Request, api: Api, project_id: UUID, caller: Princip
     content_type = request.headers.get("content-type", "")
     intake = api.store.intake(project_id)
     if content_type.startswith("multipart/form-data"):
-        body = bodies.chunks(request, FILE_BYTES)
-        form = await uploads.receive(content_type, body, intake, _described)
+        body = request_body.chunks(request, FILE_BYTES)
+        form = await multipart.receive(content_type, body, intake, _described)
         new = _described(form.fields)
         media_type = form.fields.get("media_type") or form.media_type
         filename = form.filename and form.filename.replace("\x00", "")[:255]
         named = (media_type.replace("\x00", "")[:255], form.stored, filename)
         return Upload(new.step_name, *named, new.id, caller.user_id)
-    new = _validated(bodies.parse(await bodies.read(request, JSON_CONTENT_BYTES)))
+    new = _validated(request_body.parse(await request_body.read(request, JSON_CONTENT_BYTES)))
     await intake.write(orjson.dumps(new.content))
     stored: Stored = await intake.finish()
     return Upload(new.step_name, artifacts.JSON_MEDIA_TYPE, stored, None, new.id, caller.user_id)
 
 
-def _described(fields: uploads.Fields) -> ArtifactNew:
+def _described(fields: multipart.Fields) -> ArtifactNew:
     known = {name: fields[name] for name in ("step_name", "id") if name in fields}
     return _validated({"content": None} | known)
 

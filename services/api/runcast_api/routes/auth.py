@@ -9,17 +9,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
-from runcast_api.answers import answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import oidc, parts, sessions, signing_in
-from runcast_api.people.oidc import Journey, OpenId
-from runcast_api.people.sessions import Session, SessionPage, SignedIn
-from runcast_api.people.shown import moment, text
-from runcast_api.people.signing_in import Login, LoginLink, PasswordChange
-from runcast_api.state import Api, ApiState, Caller
-from runcast_server import auth
-from runcast_server.auth import Principal
+from runcast_api.accounts import container, oidc, sessions, signing_in
+from runcast_api.accounts.listing import moment, text
+from runcast_api.accounts.oidc import Journey, OpenId
+from runcast_api.accounts.sessions import Session, SessionPage, SignedIn
+from runcast_api.accounts.signing_in import Login, LoginLink, PasswordChange
+from runcast_api.dependencies import Api, ApiState, Caller
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer, no_content
+from runcast_server.auth import principal
+from runcast_server.auth.principal import Principal
 from runcast_server.errors import Forbidden, NotFound
 
 router = APIRouter(tags=["sign-in"], route_class=JsonRoute)
@@ -61,7 +61,7 @@ class Methods(BaseModel):
 @router.post("/auth/login", response_model=SignedIn)
 async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
     """Signs in with e-mail address and password."""
-    people, visitor = api.people, parts.visitor(request)
+    people, visitor = api.people, container.visitor(request)
     user_id = await signing_in.by_password(
         api.database, people.passwords, people.sign_ins, body.email, body.password, visitor
     )
@@ -74,7 +74,7 @@ async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
 @router.post("/auth/login-link", response_model=SignedIn)
 async def sign_in_by_link(body: LoginLink, api: ApiState, request: Request) -> Response:
     """Signs in with a one-time link's token, which is used up."""
-    people, visitor = api.people, parts.visitor(request)
+    people, visitor = api.people, container.visitor(request)
     user_id = await signing_in.by_link(api.database, people.sign_ins, body.token, visitor)
     session = await sessions.open_session(
         api.database, user_id, "link", visitor, people.session_hours
@@ -88,7 +88,7 @@ def signed_in(
     """The session in the answer, or in a cookie."""
     response = answer(session.as_json(with_token=not with_cookie), status=status)
     if with_cookie:
-        parts.set_session_cookie(api.people, request, response, session)
+        container.set_session_cookie(api.people, request, response, session)
     return response
 
 
@@ -100,7 +100,7 @@ async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
             await sessions.end(connection, caller, caller.session_id)
         api.authenticator.forget()
     response = no_content()
-    parts.drop_session_cookie(api.people, request, response)
+    container.drop_session_cookie(api.people, request, response)
     return response
 
 
@@ -110,7 +110,7 @@ async def refresh(api: ApiState, caller: Caller, request: Request) -> Response:
     async with api.database.changing(caller) as connection:
         session = await sessions.renew(connection, caller, api.people.session_hours)
     api.authenticator.forget()
-    by_cookie = auth.bearer(request.headers) is None
+    by_cookie = principal.bearer(request.headers) is None
     return signed_in(api, request, session, with_cookie=by_cookie)
 
 
@@ -147,7 +147,7 @@ async def change_me(
     sign-in link; a new password ends all other sessions."""
     people = api.people
     await signing_in.change_own(
-        api.database, people.passwords, people.sign_ins, caller, body, parts.visitor(request)
+        api.database, people.passwords, people.sign_ins, caller, body, container.visitor(request)
     )
     if body.password is not None:
         api.authenticator.forget()
@@ -196,7 +196,7 @@ async def leave_for_provider(
 ) -> Response:
     """Sends the browser to the provider; it comes back to the callback."""
     openid = _openid(api)
-    await api.people.sign_ins.attempt_from(parts.visitor(request).address)
+    await api.people.sign_ins.attempt_from(container.visitor(request).address)
     journey = Journey.begin(return_to)
     url = await openid.leave(journey, api.people.url(request))
     response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
@@ -205,7 +205,7 @@ async def leave_for_provider(
         journey.pack(),
         max_age=oidc.COOKIE_SECONDS,
         path=oidc.COOKIE_PATH,
-        secure=parts.is_secure(api.people, request),
+        secure=container.is_secure(api.people, request),
         httponly=True,
         samesite="lax",
     )
@@ -215,9 +215,9 @@ async def leave_for_provider(
 @router.get("/auth/oidc/callback", status_code=303, response_class=RedirectResponse)
 async def come_back(api: ApiState, request: Request) -> Response:
     """Where the provider sends the browser: opens a session and goes on to the console."""
-    openid, people, visitor = _openid(api), api.people, parts.visitor(request)
+    openid, people, visitor = _openid(api), api.people, container.visitor(request)
     await people.sign_ins.attempt_from(visitor.address)
-    journey = Journey.unpack(auth.cookie(request.headers, oidc.COOKIE))
+    journey = Journey.unpack(principal.cookie(request.headers, oidc.COOKIE))
     claims = await openid.arrive(journey, dict(request.query_params), people.url(request))
     user_id = await oidc.person_of(api.database, openid.issuer, claims)
     session = await sessions.open_session(
@@ -227,7 +227,7 @@ async def come_back(api: ApiState, request: Request) -> Response:
         journey.return_to, status_code=303, headers={"Cache-Control": "no-store"}
     )
     response.delete_cookie(oidc.COOKIE, path=oidc.COOKIE_PATH)
-    parts.set_session_cookie(people, request, response, session)
+    container.set_session_cookie(people, request, response, session)
     return response
 
 

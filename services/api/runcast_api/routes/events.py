@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from runcast_api import events
-from runcast_api.answers import answer
-from runcast_api.events import LAST, EventPage, Wanted
-from runcast_api.pagination import Limit
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
+from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http.pagination import Limit
+from runcast_api.http.responses import answer
+from runcast_api.runs import history
+from runcast_api.runs.history import LAST, EventPage, Wanted
+from runcast_server.auth import access
 from runcast_server.errors import NotFound
 
 router = APIRouter(tags=["events"])
@@ -39,5 +39,5 @@ async def read_history(
             run, home = await access.run_id(connection, caller, run_id, str(found.id))
             if home.id != found.id:
                 raise NotFound(f"no run {run_id!r} in this project")
-        wanted = Wanted(found.id, after, before, events.types_of(types), run)
-        return answer(await events.page(connection, wanted, limit), head=found.head)
+        wanted = Wanted(found.id, after, before, history.types_of(types), run)
+        return answer(await history.page(connection, wanted, limit), head=found.head)

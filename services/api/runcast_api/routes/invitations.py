@@ -8,24 +8,23 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from runcast_api.answers import answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import invitations, parts, sessions, signing_in
-from runcast_api.people.invitations import (
+from runcast_api.accounts import container, invitations, sessions, signing_in
+from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
+from runcast_api.accounts.invitations import (
     Acceptance,
     InvitationMade,
     InvitationNew,
     InvitationOpened,
     InvitationPage,
 )
-from runcast_api.people.once import Secrets, once_with_secrets
-from runcast_api.people.sessions import SignedIn
+from runcast_api.accounts.sessions import SignedIn
+from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer, no_content
 from runcast_api.routes.auth import signed_in
-from runcast_api.state import Api, ApiState, Caller
-from runcast_server import access, auth
-from runcast_server.auth import ANONYMOUS, Principal, Role
+from runcast_server.auth import access, principal
+from runcast_server.auth.principal import ANONYMOUS, Principal, Role
 from runcast_server.db import Connection, acquire, act_as
 from runcast_server.errors import Forbidden, Invalid, Unauthenticated
 
@@ -96,7 +95,7 @@ async def accept_invitation(
     opened = await invitations.look(api.database, token)
     user_id = await _join(api, request, token, body, opened)
     session = await sessions.open_session(
-        api.database, user_id, "invitation", parts.visitor(request), api.people.session_hours
+        api.database, user_id, "invitation", container.visitor(request), api.people.session_hours
     )
     api.runs.forget()
     return signed_in(api, request, session, with_cookie=body.cookie, status=201)
@@ -105,7 +104,7 @@ async def accept_invitation(
 async def _join(
     api: Api, request: Request, token: str, body: Acceptance, opened: invitations.Open
 ) -> UUID:
-    people, visitor = api.people, parts.visitor(request)
+    people, visitor = api.people, container.visitor(request)
     if opened.user_id is not None:
         user_id = await _account(api, request, body, opened)
         async with acquire(api.database.requests) as connection, connection.transaction():
@@ -125,7 +124,7 @@ async def _join(
 
 async def _account(api: Api, request: Request, body: Acceptance, opened: invitations.Open) -> UUID:
     """The account of the invited address, proven by a session of it or by its password."""
-    shown = auth.presented(request.headers)
+    shown = principal.presented(request.headers)
     if shown is not None:
         caller = await api.authenticator.principal(shown)
         if caller.user_id is not None and caller.user_id == opened.user_id:
@@ -136,7 +135,7 @@ async def _account(api: Api, request: Request, body: Acceptance, opened: invitat
         api.people.sign_ins,
         opened.email,
         body.password,
-        parts.visitor(request),
+        container.visitor(request),
     )
     if user_id != opened.user_id:
         raise Unauthenticated(signing_in.WRONG)

@@ -8,16 +8,15 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from runcast_api.answers import answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import keys
-from runcast_api.people.keys import AdminKeyNew, KeyMade, KeyNew, KeyPage, Rotation
-from runcast_api.people.once import Secrets, once_with_secrets
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Principal, Role
+from runcast_api.accounts import keys
+from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
+from runcast_api.accounts.keys import AdminKeyNew, KeyMade, KeyNew, KeyPage, Rotation
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer, no_content
+from runcast_server.auth import access
+from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import Connection
 from runcast_server.errors import Forbidden, NotFound
 

@@ -8,13 +8,17 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from runcast_api import log_reading, log_search, log_whole, logs, pagination, raw_lines
-from runcast_api.answers import HEAD, answer
-from runcast_api.log_reading import LAST_LINE, Filter, Window
-from runcast_api.logs import LogEntryShown
-from runcast_api.pagination import CursorText
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
+from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http import pagination
+from runcast_api.http.pagination import CursorText
+from runcast_api.http.responses import HEAD, answer
+from runcast_api.logs import entries as log_entries
+from runcast_api.logs import export, raw
+from runcast_api.logs import query as log_query
+from runcast_api.logs import search as log_search
+from runcast_api.logs.entries import LogEntryShown
+from runcast_api.logs.query import LAST_LINE, Filter, Window
+from runcast_server.auth import access
 
 NDJSON = "application/x-ndjson"
 
@@ -58,9 +62,9 @@ async def read_logs(
     shape = _shape(request.headers.get("accept", ""))
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        log = await log_reading.find(connection, run_id)
+        log = await log_query.find(connection, run_id)
         if shape is None or limit is not None or tail is not None:
-            page = await log_reading.read(connection, log, window, wanted, limit or tail or 50)
+            page = await log_query.read(connection, log, window, wanted, limit or tail or 50)
     headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
     if shape is None:
         return answer(_page(page, query), head=found.head)
@@ -68,7 +72,7 @@ async def read_logs(
     if limit is not None or tail is not None:
         text = b"".join([show(seq, members) for seq, members in page.lines])
         return Response(text, media_type=media_type, headers=headers)
-    pieces = log_whole.whole(api.database, caller, log, window, wanted, show)
+    pieces = export.whole(api.database, caller, log, window, wanted, show)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
@@ -76,9 +80,9 @@ def _shape(accept: str) -> Any:
     for part in accept.split(","):
         match part.partition(";")[0].strip():
             case "text/plain":
-                return "text/plain; charset=utf-8", log_reading.as_text
+                return "text/plain; charset=utf-8", log_query.as_text
             case "application/x-ndjson":
-                return NDJSON, log_reading.as_ndjson
+                return NDJSON, log_query.as_ndjson
             case "application/json" | "*/*":
                 return None
     return None
@@ -97,10 +101,10 @@ def _window_of(cursor: str, query: tuple[Any, ...]) -> Window:
     raise pagination.refusal()
 
 
-def _page(page: log_reading.Found, query: tuple[Any, ...]) -> dict[str, Any]:
+def _page(page: log_query.Found, query: tuple[Any, ...]) -> dict[str, Any]:
     place = page.next
     return {
-        "logs": [logs.shown(seq, members) for seq, members in page.lines],
+        "logs": [log_entries.shown(seq, members) for seq, members in page.lines],
         "next_cursor": place
         and pagination.encode([place.after, place.before, place.from_end], *query),
     }
@@ -127,7 +131,7 @@ async def search_logs(
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         await log_search.check(connection, search)
-        log = await log_reading.find(connection, run_id)
+        log = await log_query.find(connection, run_id)
     pieces = log_search.results(api.database, caller, log, search)
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
 
@@ -148,11 +152,11 @@ async def read_raw_line(
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        line = await raw_lines.find(connection, run_id, line_number, settings.runs_dir)
+        line = await raw.find(connection, run_id, line_number, settings.runs_dir)
     headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
     media_type = "text/plain; charset=utf-8"
     if line.text is not None:
         return Response(line.text, media_type=media_type, headers=headers)
-    pieces = await raw_lines.opened(line, (settings.runs_dir, *settings.roots))
+    pieces = await raw.opened(line, (settings.runs_dir, *settings.roots))
     headers["Content-Length"] = str(line.length)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)

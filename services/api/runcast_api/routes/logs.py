@@ -15,18 +15,26 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from runcast import times
-from runcast_api import bodies, log_intake, log_reading, logs
-from runcast_api.answers import Answer, answer
-from runcast_api.idempotency import HEADER, Once, render
+from runcast._support import times
+from runcast_api.dependencies import Api
+from runcast_api.http import request_body
+from runcast_api.http.idempotency import HEADER, Once, render
+from runcast_api.http.responses import Answer, answer
 from runcast_api.ingest.requests import take_lines
-from runcast_api.log_intake import Intake
-from runcast_api.logs import Append, LinesCursor, LinesMessage, LogEntry, LogEntryShown, Taken
-from runcast_api.state import Api
-from runcast_server.auth import Principal
+from runcast_api.logs import entries, query, upload
+from runcast_api.logs.entries import (
+    Append,
+    LinesCursor,
+    LinesMessage,
+    LogEntry,
+    LogEntryShown,
+    Taken,
+)
+from runcast_api.logs.upload import Intake
+from runcast_server.auth.principal import Principal
 from runcast_server.db import acquire
 from runcast_server.errors import Invalid, Problem
-from runcast_server.eventlog import EventLog, Transaction
+from runcast_server.eventlog.log import EventLog, Transaction
 
 LOGS_BYTES = 16 * 1024 * 1024
 """A body that isn't streamed at most."""
@@ -77,8 +85,8 @@ async def add_logs(request: Request) -> Response:
     call = _Call(api, _once(request, caller), project_id, run_id)
     if request.headers.get("content-type", "").startswith(NDJSON):
         return await _add_stream(call, request)
-    body = await bodies.read(request, LOGS_BYTES)
-    match value := bodies.parse(body):
+    body = await request_body.read(request, LOGS_BYTES)
+    match value := request_body.parse(body):
         case list():
             return await _add_array(call, value, body)
         case {"type": "lines"}:
@@ -115,18 +123,18 @@ class _Call:
 
 async def _add_stream(call: _Call, request: Request) -> Response:
     intake = call.intake()
-    await log_intake.take_stream(intake, bodies.chunks(request, STREAM_BYTES), call.limit)
+    await upload.take_stream(intake, request_body.chunks(request, STREAM_BYTES), call.limit)
     return answer(intake.taken(), status=201, head=intake.head)
 
 
 async def _add_array(call: _Call, values: list[Any], body: bytes) -> Response:
     intake = call.intake()
-    await log_intake.take_array(intake, values, hashlib.sha256(body).digest(), call.limit)
+    await upload.take_array(intake, values, hashlib.sha256(body).digest(), call.limit)
     return answer(intake.taken(), status=201, head=intake.head)
 
 
 async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Response:
-    message = logs.message_of(value)
+    message = entries.message_of(value)
 
     async def change(transaction: Transaction) -> Answer:
         cursor = await take_lines(
@@ -140,11 +148,11 @@ async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Respons
 async def _add_one(call: _Call, value: dict[str, Any], body: bytes) -> Response:
     now = times.to_milliseconds(times.now())
     item = Append(
-        call.project_id, call.run_id, [logs.encode(logs.entry_of(value), now, call.limit)]
+        call.project_id, call.run_id, [entries.encode(entries.entry_of(value), now, call.limit)]
     )
     if call.once.key is not None:
         return await _add_once(call.api, call.once_whole(body), item)
-    appended = await logs.append(call.eventlog, item)
+    appended = await entries.append(call.eventlog, item)
     return answer(appended.first(appended.id), status=201, head=appended.id)
 
 
@@ -152,7 +160,7 @@ async def _add_once(api: Api, once: Once, item: Append) -> Response:
     """Stores an entry unless its key did so before. Its id isn't known when the key's answer is kept."""
 
     async def change(transaction: Transaction) -> Answer:
-        [appended] = await logs.append_all(transaction, [item])
+        [appended] = await entries.append_all(transaction, [item])
         if isinstance(appended, Problem):
             raise appended
         return Answer(appended.first(0), 201)
@@ -161,7 +169,7 @@ async def _add_once(api: Api, once: Once, item: Append) -> Response:
     if is_repeat:
         async with acquire(api.database.log) as connection:
             line_number = given.content["line_number"]
-            head = await log_reading.id_of(connection, item.run_id, line_number)
+            head = await query.id_of(connection, item.run_id, line_number)
     return render(Answer(given.content | {"id": head}, given.status), is_repeat, head)
 
 

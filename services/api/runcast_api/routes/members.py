@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from runcast_api.answers import answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import members
-from runcast_api.people.members import Member, MemberPage, MemberRole
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Principal, Role
+from runcast_api.accounts import members
+from runcast_api.accounts.members import Member, MemberPage, MemberRole
+from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer, no_content
+from runcast_server.auth import access
+from runcast_server.auth.principal import Principal, Role
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)

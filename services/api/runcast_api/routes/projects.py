@@ -8,14 +8,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from runcast_api import projects
-from runcast_api.answers import Answer, answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly, render
-from runcast_api.pagination import CursorText, Limit
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.idempotency import render
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.projects import Project, ProjectNew, ProjectPage, ProjectPatch
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Role
+from runcast_server.auth import access
+from runcast_server.auth.principal import Role
 from runcast_server.db import acquire, act_as
 
 router = APIRouter(tags=["projects"], route_class=JsonRoute)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from runcast_api.answers import answer
-from runcast_api.console import Console
+from runcast_api.http.console import Console
+from runcast_api.http.responses import answer
 
 router = APIRouter(include_in_schema=False)
 

@@ -9,21 +9,22 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from runcast_api import artifacts, demo, progress, run_lists, runs
-from runcast_api.answers import Answer, answer
-from runcast_api.artifacts import Artifact
-from runcast_api.board import whereabouts
-from runcast_api.bodies import JsonRoute
-from runcast_api.fields import NoNul
-from runcast_api.idempotency import OnceOnly, render
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.progress import ProgressNew, ProgressShown, RunStatus
-from runcast_api.run_lists import RunPage, Wanted
-from runcast_api.runs import Heartbeat, Reported, Run, RunNew, RunPatch, Status
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Role
-from runcast_server.eventlog import Transaction
+from runcast_api.artifacts import artifacts
+from runcast_api.artifacts.artifacts import Artifact
+from runcast_api.board import access as board_access
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.fields import NoNul
+from runcast_api.http.idempotency import render
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import Answer, answer
+from runcast_api.runs import demo, listing, progress, runs
+from runcast_api.runs.listing import RunPage, Wanted
+from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
+from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch, Status
+from runcast_server.auth import access
+from runcast_server.auth.principal import Role
+from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
 
@@ -64,7 +65,7 @@ async def create_run(
 
     async def change(transaction: Transaction) -> Answer:
         connection = transaction.connection
-        await whereabouts.require_work(connection, found.id, new.agent_type, new.task_id)
+        await board_access.require_work(connection, found.id, new.agent_type, new.task_id)
         run, is_new = await runs.create(transaction, found.id, new, created_by=caller.user_id)
         return Answer(run, 201 if is_new else 200)
 
@@ -86,7 +87,7 @@ async def list_runs_of_project(
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         wanted = Wanted(found.id, status, key, task_id, q)
-        page = await run_lists.page(connection, caller, wanted, limit, cursor)
+        page = await listing.page(connection, caller, wanted, limit, cursor)
     return answer(page, head=found.head)
 
 
@@ -108,7 +109,7 @@ async def list_runs(
 ) -> Response:
     async with api.database.acting(caller) as connection:
         wanted = Wanted(None, status, q=q)
-        page = await run_lists.page(connection, caller, wanted, limit, cursor)
+        page = await listing.page(connection, caller, wanted, limit, cursor)
     return answer(page)
 
 

@@ -11,17 +11,17 @@ from pydantic import AfterValidator, BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
-from runcast_api.answers import answer
 from runcast_api.board.transitions import SubtaskStatus
-from runcast_api.bodies import JsonRoute
-from runcast_api.fields import NoNul
-from runcast_api.pagination import CursorText, Limit
+from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http.fields import NoNul
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer
 from runcast_api.runtime import events, status, workers
 from runcast_api.runtime.events import Layer, RuntimeEventNew, RuntimeEventPage, Wanted
 from runcast_api.runtime.status import RuntimeStatus, RuntimeTaskPage, TasksWanted
 from runcast_api.runtime.workers import WorkerStatus, WorkerStatusNew
-from runcast_api.state import ApiState, Caller
-from runcast_server.auth import Principal, presented
+from runcast_server.auth.principal import Principal, presented
 from runcast_server.db import acquire
 from runcast_server.errors import Forbidden, Unauthenticated
 

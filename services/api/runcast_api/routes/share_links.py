@@ -9,17 +9,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from runcast_api.answers import answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.people import share_links
-from runcast_api.people.once import Secrets, once_with_secrets
-from runcast_api.people.share_links import ShareLinkMade, ShareLinkNew, ShareLinkPage
-from runcast_api.people.shown import moment
-from runcast_api.state import ApiState, Caller
-from runcast_server import access, tickets
-from runcast_server.auth import Role
+from runcast_api.accounts import share_links
+from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
+from runcast_api.accounts.listing import moment
+from runcast_api.accounts.share_links import ShareLinkMade, ShareLinkNew, ShareLinkPage
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import answer, no_content
+from runcast_server.auth import access, tickets
+from runcast_server.auth.principal import Role
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)

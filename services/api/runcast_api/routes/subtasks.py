@@ -6,22 +6,22 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from runcast_api import bodies, idempotency, problems
-from runcast_api.answers import Answer, answer, no_content
-from runcast_api.board import claims, deletion, leases, moves, subtasks, whereabouts
+from runcast_api.board import access, claims, deletion, leases, state_machine, subtasks
 from runcast_api.board.board import Json, changing
 from runcast_api.board.claims import Claim, Claimed, ClaimWanted, Given
 from runcast_api.board.deletion import Deleted
 from runcast_api.board.leases import LeaseWanted
-from runcast_api.board.moves import SubtaskMoved
-from runcast_api.board.subtask import Subtask, SubtaskPatch
+from runcast_api.board.schemas import Subtask, SubtaskPatch
+from runcast_api.board.state_machine import SubtaskMoved
 from runcast_api.board.transitions import SubtaskMove
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import HEADER, OnceOnly, render
+from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
+from runcast_api.http import idempotency, problems, request_body
+from runcast_api.http.idempotency import HEADER, render
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.routes.tasks import DryRun
-from runcast_api.state import Api, ApiState, Caller
-from runcast_server.auth import Principal, Role
-from runcast_server.eventlog import Transaction
+from runcast_server.auth.principal import Principal, Role
+from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["subtasks"], route_class=JsonRoute)
 
@@ -54,7 +54,7 @@ async def claim_in_project(request: Request) -> Response:
     api: Api = request.app.state.api
     caller = await api.caller(request)
     project_id = await api.workplaces.project(caller, request.path_params["project"])
-    body = await bodies.read(request)
+    body = await request_body.read(request)
     wanted = _claim_wanted(body)
     once = idempotency.of_request(request, caller, body)
     given = await claims.claim(api.resources.eventlog, Claim(project_id, wanted, once))
@@ -63,7 +63,7 @@ async def claim_in_project(request: Request) -> Response:
 
 def _claim_wanted(body: bytes) -> ClaimWanted:
     try:
-        return ClaimWanted.model_validate(bodies.parse(body) if body else None)
+        return ClaimWanted.model_validate(request_body.parse(body) if body else None)
     except ValidationError as error:
         raise problems.invalid(error.errors(), "body") from None
 
@@ -88,7 +88,7 @@ def _render(given: Given | None) -> Response:
 @router.get("/subtasks/{subtask}", response_model=Subtask)
 async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await whereabouts.subtask(connection, caller, subtask)
+        subtask_id, found = await access.subtask(connection, caller, subtask)
         return answer(await subtasks.show(connection, subtask_id), head=found.head)
 
 
@@ -97,7 +97,7 @@ async def change_subtask(
     subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
@@ -113,7 +113,7 @@ async def delete_subtask(
 ) -> Response:
     """Answers what else went; with `dry_run` what would go."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.EDITOR)
+        subtask_id, found = await access.subtask(connection, caller, subtask, Role.EDITOR)
         if dry_run:
             return answer(await deletion.explain_subtask(connection, subtask_id), head=found.head)
 
@@ -131,7 +131,7 @@ async def extend_lease(
 ) -> Response:
     """Holds a claimed subtask for longer, counted from now."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Answer:
         return Answer(await leases.extend(transaction, subtask_id, body))
@@ -150,13 +150,15 @@ async def move_subtask(
 ) -> Response:
     """Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await whereabouts.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:
             given = body or SubtaskMoved()
             return Answer(
-                await moves.move(board, subtask_id, move, given, is_person=_is_person(caller))
+                await state_machine.move(
+                    board, subtask_id, move, given, is_person=_is_person(caller)
+                )
             )
 
     return await once.commit(api.resources.eventlog, found.id, change)

@@ -7,15 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from runcast_api import tails
-from runcast_api.answers import Answer, answer, no_content
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.state import ApiState, Caller
-from runcast_api.tails import Tail, TailList, TailNew
-from runcast_server import access
-from runcast_server.auth import Role
-from runcast_server.eventlog import Transaction
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import Answer, answer, no_content
+from runcast_api.logs import tails
+from runcast_api.logs.tails import Tail, TailList, TailNew
+from runcast_server.auth import access
+from runcast_server.auth.principal import Role
+from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["tails"], route_class=JsonRoute)
 

@@ -7,20 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from runcast_api.answers import Answer, answer
-from runcast_api.board import deletion, subtasks, tasks, transitions, whereabouts
+from runcast_api.board import access as board_access
+from runcast_api.board import deletion, subtasks, tasks, transitions
 from runcast_api.board.board import Json, changing
 from runcast_api.board.deletion import Deleted
-from runcast_api.board.subtask import Subtask, SubtaskNew
+from runcast_api.board.schemas import Subtask, SubtaskNew
 from runcast_api.board.tasks import Task, TaskMoved, TaskNew, TaskPage, TaskPatch
 from runcast_api.board.transitions import TaskMove, TaskStatus, TransitionPage
-from runcast_api.bodies import JsonRoute
-from runcast_api.idempotency import OnceOnly
-from runcast_api.pagination import CursorText, Limit
-from runcast_api.state import ApiState, Caller
-from runcast_server import access
-from runcast_server.auth import Role
-from runcast_server.eventlog import Transaction
+from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.request_body import JsonRoute
+from runcast_api.http.responses import Answer, answer
+from runcast_server.auth import access
+from runcast_server.auth.principal import Role
+from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["tasks"], route_class=JsonRoute)
 
@@ -63,7 +63,7 @@ async def list_tasks(
 @router.get("/tasks/{task}", response_model=Task)
 async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task)
+        task_id, found = await board_access.task(connection, caller, task)
         shown = await tasks.show(connection, task_id, api.rendered)
     return answer(shown, head=found.head)
 
@@ -71,7 +71,7 @@ async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
 @router.patch("/tasks/{task}", response_model=Task)
 async def change_task(task: str, body: TaskPatch, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
@@ -87,7 +87,7 @@ async def delete_task(
 ) -> Response:
     """Answers what else went; with `dry_run` what would go."""
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task, Role.EDITOR)
+        task_id, found = await board_access.task(connection, caller, task, Role.EDITOR)
         if dry_run:
             return answer(await deletion.explain_task(connection, task_id), head=found.head)
 
@@ -104,7 +104,7 @@ async def add_subtask(
     task: str, body: SubtaskNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:
@@ -128,7 +128,7 @@ async def list_transitions(
 ) -> Response:
     """Every change of a status of the task and its subtasks: who, why, when."""
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task)
+        task_id, found = await board_access.task(connection, caller, task)
         page = await transitions.page(connection, task_id, limit, cursor)
     return answer(page, head=found.head)
 
@@ -144,7 +144,7 @@ async def move_task(
 ) -> Response:
     """`PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back."""
     async with api.database.acting(caller) as connection:
-        task_id, found = await whereabouts.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:

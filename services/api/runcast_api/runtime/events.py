@@ -11,11 +11,11 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from runcast import times
-from runcast.ids import uuid7
-from runcast_api import pagination
-from runcast_api.fields import Name
-from runcast_api.pagination import Place
+from runcast._support import times
+from runcast._support.ids import uuid7
+from runcast_api.http import pagination
+from runcast_api.http.fields import Name
+from runcast_api.http.pagination import Place
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.runs import in_milliseconds

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from runcast_api.fields import Name
-from runcast_api.ingest.applying import RunlessHandler
-from runcast_api.ingest.creating import first_complaint
+from runcast_api.http.fields import Name
+from runcast_api.ingest.auto_create import first_complaint
+from runcast_api.ingest.batch_state import Scope
 from runcast_api.ingest.messages import Message, Refused
-from runcast_api.ingest.scope import Scope
+from runcast_api.ingest.slow_path import RunlessHandler
 from runcast_api.runtime.events import RuntimeEventNew
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.runtime.workers import WorkerStatusNew

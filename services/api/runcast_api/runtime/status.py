@@ -10,9 +10,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from runcast_api import pagination
 from runcast_api.board.transitions import SubtaskStatus
-from runcast_api.pagination import Place
+from runcast_api.http import pagination
+from runcast_api.http.pagination import Place
 from runcast_api.runtime import events, queue, workers
 from runcast_api.runtime.events import RuntimeEvent
 from runcast_api.runtime.queue import Count

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from runcast.reasons import Reason
-from runcast_api.fields import LongText, Name
+from runcast_api.http.fields import LongText, Name
 from runcast_api.runtime.events import Metadata, RuntimeEventNew
 from runcast_server.db import Connection
 from runcast_server.runs import in_milliseconds

@@ -9,7 +9,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from runcast import events
 from runcast_api import app
-from runcast_api.state import Api
+from runcast_api.dependencies import Api
 
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", NoneType: "null"}
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runcast_api.ingest import items, messages
-from runcast_api.ingest.addressing import Address
+from runcast_api.ingest import batch_items, messages
+from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.batches import MAX_EVENTS, Read, cut
-from runcast_api.ingest.items import Item
 from runcast_api.ingest.messages import Refused
+from runcast_api.ingest.run_lookup import Address
 from runcast_api.ingest.stream import as_numbers
 
 RUN_ID = UUID(int=5)
@@ -64,7 +64,7 @@ def test_what_is_refused_says_why(members: Any, reason: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_do_worse_than_be_refused(raw: bytes) -> None:
-    item = items.read(raw)
+    item = batch_items.read(raw)
     assert (item.message is None) == (item.refusal is not None)
 
 
@@ -82,7 +82,7 @@ def test_no_bytes_do_worse_than_be_refused(raw: bytes) -> None:
     )
 )
 def test_no_json_does_worse_than_be_refused(members: Any) -> None:
-    items.read(json.dumps(members).encode())
+    batch_items.read(json.dumps(members).encode())
 
 
 def test_lone_surrogates_become_something_that_can_be_stored() -> None:
@@ -93,7 +93,7 @@ def test_lone_surrogates_become_something_that_can_be_stored() -> None:
 
 def test_a_batch_holds_about_a_thousand_events() -> None:
     def read(number: int, count: int) -> Read:
-        return Read(f"{number}-1", items.read(json.dumps(lines(count)).encode()))
+        return Read(f"{number}-1", batch_items.read(json.dumps(lines(count)).encode()))
 
     batches = list(cut([read(n, 400) for n in range(5)] + [read(9, 3_000), read(10, 1)]))
     assert [[read.id for read in batch] for batch in batches] == [
@@ -113,9 +113,9 @@ def test_the_lines_of_a_spool_are_messages_of_its_run() -> None:
         {"type": "agent:log"},
     ]
     texts = [*map(json.dumps, inner), "", "{"]
-    item = items.read(json.dumps(lines(source="spool.jsonl", lines=texts)).encode())
+    item = batch_items.read(json.dumps(lines(source="spool.jsonl", lines=texts)).encode())
     item.address = Address(RUN_ID, UUID(int=1))
-    items.open_feed(item)
+    batch_items.open_feed(item)
     completed, feed, log, empty, broken = item.inner
     assert completed.message is not None
     assert completed.message.run_id == RUN_ID  # whoever it says that it is

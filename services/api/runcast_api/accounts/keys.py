@@ -1,0 +1,214 @@
+"""API keys: shown once, stored as a hash, bound to a project and a role, or an administrator's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from runcast._support.ids import uuid7
+from runcast_api.accounts import audit, listing
+from runcast_api.accounts.listing import moment, text
+from runcast_api.accounts.members import RoleName
+from runcast_api.http.fields import Name
+from runcast_server.auth.principal import Principal, hash_token, new_token
+from runcast_server.db import Connection
+from runcast_server.errors import Conflict, Forbidden, NotFound
+
+OVERLAP_SECONDS = 3600.0
+MAX_OVERLAP_SECONDS = 30 * 86_400.0
+
+_COLUMNS = """id, name, project_id, role, is_admin, scopes, created_by, created_at, expires_at, revoked_at,
+              last_used_at, replaces"""
+_LIST = f"""
+SELECT {_COLUMNS} FROM api_keys
+WHERE ($1::uuid IS NULL OR project_id = $1) AND revoked_at IS NULL
+  AND (expires_at IS NULL OR expires_at > now())
+"""
+_CREATE = """
+INSERT INTO api_keys (id, token_hash, name, project_id, role, is_admin, scopes, created_by, expires_at,
+                      replaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+
+
+def _in_future(at: datetime | None) -> datetime | None:
+    if at is not None and at <= datetime.now(UTC):
+        raise ValueError("must lie in the future")
+    return at
+
+
+Expiry = Annotated[AwareDatetime | None, AfterValidator(_in_future)]
+Scope = Literal["worker"]
+
+
+class KeyNew(BaseModel):
+    """A key of a project. The scope `worker`, which reports on the runtime of all, an administrator gives."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    role: RoleName
+    scopes: list[Scope] = Field(default=[], max_length=8)
+    expires_at: Expiry = None
+
+
+class AdminKeyNew(BaseModel):
+    """An administrator's key: it may do everything, everywhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    expires_at: Expiry = None
+
+
+class Rotation(BaseModel):
+    """For how many seconds the old key works beside the new one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap_s: float = Field(default=OVERLAP_SECONDS, ge=0, le=MAX_OVERLAP_SECONDS)
+
+
+class Key(BaseModel):
+    id: UUID
+    name: str
+    project_id: UUID | None
+    role: RoleName | None
+    is_admin: bool
+    scopes: list[str]
+    created_by: UUID | None
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    replaces: UUID | None
+
+
+class KeyMade(Key):
+    """`token` is shown this once."""
+
+    token: str | None
+
+
+class KeyPage(BaseModel):
+    keys: list[Key]
+    total: int
+    next_cursor: str | None
+
+
+async def create(
+    connection: Connection, caller: Principal, new: KeyNew | AdminKeyNew, project_id: UUID | None
+) -> tuple[dict[str, Any], str]:
+    """The key and its token. Raises `Forbidden` for a scope that the caller can't give."""
+    scopes = new.scopes if isinstance(new, KeyNew) else []
+    if scopes and not caller.is_admin:
+        raise Forbidden("only an administrator gives a key the scope worker")
+    token = new_token()
+    id = uuid7()
+    await connection.execute(
+        _CREATE,
+        id,
+        hash_token(token),
+        new.name,
+        project_id,
+        new.role if isinstance(new, KeyNew) else None,
+        project_id is None,
+        scopes,
+        caller.user_id,
+        new.expires_at,
+        None,
+    )
+    await audit.note(
+        connection, caller, "key_created", project_id=project_id, subject=id, name=new.name
+    )
+    return await show(connection, id), token
+
+
+async def show(connection: Connection, key: UUID) -> dict[str, Any]:
+    """The key, without its token. Raises `NotFound`."""
+    return _as_json(await _find(connection, key))
+
+
+async def page(
+    connection: Connection, project_id: UUID | None, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """The keys that are good: of a project, or all that the caller may see; the newest first."""
+    return await listing.page(connection, "keys", _LIST, (project_id,), _as_json, limit, cursor)
+
+
+async def revoke(connection: Connection, caller: Principal, key: UUID) -> None:
+    """Makes a key good for nothing. Raises `NotFound`."""
+    row = await _find(connection, key)
+    await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key)
+    await audit.note(
+        connection,
+        caller,
+        "key_revoked",
+        project_id=row["project_id"],
+        subject=key,
+        name=row["name"],
+    )
+
+
+async def rotate(
+    connection: Connection, caller: Principal, key: UUID, overlap_seconds: float
+) -> tuple[dict[str, Any], str]:
+    """A new key in place of one that works on for a while. Raises `NotFound`, `Conflict`."""
+    old = await _find(connection, key)
+    now = datetime.now(UTC)
+    if old["expires_at"] is not None and old["expires_at"] <= now:
+        raise Conflict("the key has expired")
+    token = new_token()
+    id = uuid7()
+    members = ("name", "project_id", "role", "is_admin", "scopes")
+    await connection.execute(
+        _CREATE,
+        id,
+        hash_token(token),
+        *(old[name] for name in members),
+        caller.user_id,
+        old["expires_at"],
+        key,
+    )
+    await connection.execute(
+        "UPDATE api_keys SET expires_at = least(expires_at, $2) WHERE id = $1",
+        key,
+        now + timedelta(seconds=overlap_seconds),
+    )
+    await audit.note(
+        connection,
+        caller,
+        "key_rotated",
+        project_id=old["project_id"],
+        subject=id,
+        replaces=str(key),
+    )
+    return await show(connection, id), token
+
+
+async def _find(connection: Connection, key: UUID) -> Any:
+    """The row, which row-level security shows to owners of its project and administrators."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM api_keys WHERE id = $1 AND revoked_at IS NULL", key
+    )
+    if row is None:
+        raise NotFound("no such key")
+    return row
+
+
+def _as_json(row: Any) -> dict[str, Any]:
+    return {
+        "id": text(row["id"]),
+        "name": row["name"],
+        "project_id": text(row["project_id"]),
+        "role": row["role"],
+        "is_admin": row["is_admin"],
+        "scopes": list(row["scopes"]),
+        "created_by": text(row["created_by"]),
+        "created_at": moment(row["created_at"]),
+        "expires_at": moment(row["expires_at"]),
+        "last_used_at": moment(row["last_used_at"]),
+        "replaces": text(row["replaces"]),
+    }

@@ -1,0 +1,231 @@
+"""Sign-in with OpenID Connect: the authorization code flow with PKCE (RFC 7636), by Authlib's pieces.
+
+What must come back unchanged (state, nonce, verifier) waits in a cookie of the browser that set out, so any
+API process can finish what another one began, and nobody else's answer fits.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import httpx
+import orjson
+import structlog
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from runcast._support.ids import uuid7
+from runcast_api.accounts.signing_in import normalized
+from runcast_server.db import Database, acquire
+from runcast_server.errors import Unauthenticated, Unavailable
+from runcast_server.settings import AuthSettings
+
+COOKIE = "runcast_oidc"
+COOKIE_PATH = "/auth/oidc"
+COOKIE_SECONDS = 600
+CALLBACK = "/auth/oidc/callback"
+FETCH_SECONDS = 10.0
+KEPT_SECONDS = 3600.0
+LEEWAY_SECONDS = 30
+ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A browser's way to the provider and back."""
+
+    state: str
+    nonce: str
+    verifier: str
+    return_to: str
+
+    @classmethod
+    def begin(cls, return_to: str) -> Journey:
+        """With fresh secrets. `return_to` is a path of ours, or the console's start instead."""
+        own = return_to.startswith("/ui/") and "\\" not in return_to
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(state, nonce, verifier, return_to if own else "/ui/")
+
+    def pack(self) -> str:
+        """As the cookie holds it."""
+        members = [self.state, self.nonce, self.verifier, self.return_to]
+        return base64.urlsafe_b64encode(orjson.dumps(members)).decode()
+
+    @classmethod
+    def unpack(cls, cookie: str | None) -> Journey:
+        """What `pack` made. Raises `Unauthenticated`."""
+        try:
+            return cls(
+                *(str(each) for each in orjson.loads(base64.urlsafe_b64decode(cookie or "")))
+            )
+        except (ValueError, TypeError):
+            raise Unauthenticated("the sign-in was not begun here, or took too long") from None
+
+
+class OpenId:
+    """One provider, learnt from its issuer's discovery document when it is first needed."""
+
+    def __init__(self, issuer: str, client_id: str, secret: str | None, scopes: str) -> None:
+        self._issuer = issuer
+        self._client_id = client_id
+        self._secret = secret
+        self._scopes = scopes
+        self._metadata: OpenIDProviderMetadata | None = None
+        self._learnt_at = float("-inf")
+
+    @classmethod
+    def configured(cls, settings: AuthSettings) -> OpenId | None:
+        """The provider of the settings, if there is one."""
+        if settings.oidc_issuer is None or settings.oidc_client_id is None:
+            return None
+        secret = settings.oidc_client_secret
+        return cls(
+            settings.oidc_issuer,
+            settings.oidc_client_id,
+            secret.get_secret_value() if secret else None,
+            settings.oidc_scopes,
+        )
+
+    @property
+    def issuer(self) -> str:
+        return self._issuer
+
+    async def leave(self, journey: Journey, public_url: str) -> str:
+        """The provider's address to which the browser goes. Raises `Unavailable`."""
+        provider = await self._provider()
+        return str(
+            prepare_grant_uri(
+                provider["authorization_endpoint"],
+                self._client_id,
+                "code",
+                redirect_uri=public_url + CALLBACK,
+                scope=self._scopes,
+                state=journey.state,
+                nonce=journey.nonce,
+                code_challenge=create_s256_code_challenge(journey.verifier),
+                code_challenge_method="S256",
+            )
+        )
+
+    async def arrive(
+        self, journey: Journey, query: Mapping[str, str], public_url: str
+    ) -> dict[str, Any]:
+        """The verified claims of who came back. Raises `Unauthenticated`, `Unavailable`."""
+        if not hmac.compare_digest(query.get("state", "").encode(), journey.state.encode()):
+            raise Unauthenticated("the sign-in was not begun here, or took too long")
+        if "code" not in query:
+            raise Unauthenticated(f"the provider refused: {query.get('error', 'no code')[:100]}")
+        provider = await self._provider()
+        answer = await self._exchange(provider, query["code"], journey.verifier, public_url)
+        return await self._verified(provider, answer, journey.nonce)
+
+    async def _exchange(
+        self, provider: Mapping[str, Any], code: str, verifier: str, public_url: str
+    ) -> dict[str, Any]:
+        form = dict(
+            parse_qsl(
+                prepare_token_request(
+                    "authorization_code",
+                    redirect_uri=public_url + CALLBACK,
+                    code=code,
+                    code_verifier=verifier,
+                    client_id=self._client_id,
+                )
+            )
+        )
+        try:
+            async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
+                if self._secret is not None:
+                    client.auth = httpx.BasicAuth(self._client_id, self._secret)
+                answer = await client.post(provider["token_endpoint"], data=form)
+                found: dict[str, Any] = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unavailable("the provider can't be reached") from error
+        if answer.status_code != 200 or "id_token" not in found:
+            log.warning("oidc.refused", status=answer.status_code, error=found.get("error"))
+            raise Unauthenticated("the provider did not confirm the sign-in")
+        return found
+
+    async def _verified(
+        self, provider: Mapping[str, Any], answer: Mapping[str, Any], nonce: str
+    ) -> dict[str, Any]:
+        """Checked as OpenID Connect Core 1.0, section 3.1.3.7, asks for."""
+        keys = await self._fetch(provider["jwks_uri"])
+        try:
+            token = jwt.decode(
+                answer["id_token"], KeySet.import_key_set(keys), algorithms=ALGORITHMS
+            )
+            claims = CodeIDToken(
+                token.claims,
+                token.header,
+                {
+                    "iss": {"essential": True, "value": provider["issuer"]},
+                    "aud": {"essential": True, "value": self._client_id},
+                    "nonce": {"essential": True, "value": nonce},
+                },
+                {"nonce": nonce, "client_id": self._client_id},
+            )
+            claims.validate(leeway=LEEWAY_SECONDS)
+        except (JoseError, ValueError, KeyError) as error:
+            log.warning("oidc.token_refused", error=repr(error))
+            raise Unauthenticated("the provider's answer can't be trusted") from error
+        return dict(token.claims)
+
+    async def _provider(self) -> OpenIDProviderMetadata:
+        if self._metadata is None or time.monotonic() - self._learnt_at > KEPT_SECONDS:
+            found = OpenIDProviderMetadata(
+                await self._fetch(get_well_known_url(self._issuer, external=True))
+            )
+            if str(found.get("issuer", "")).rstrip("/") != self._issuer.rstrip("/"):
+                raise Unavailable("the provider's discovery document is another issuer's")
+            self._metadata, self._learnt_at = found, time.monotonic()
+        return self._metadata
+
+    async def _fetch(self, url: str) -> Any:
+        try:
+            async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
+                answer = await client.get(url)
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unavailable("the provider can't be reached") from error
+
+
+async def person_of(database: Database, issuer: str, claims: Mapping[str, Any]) -> UUID:
+    """The account of verified claims, made on first sight. Raises `Unauthenticated`.
+
+    An account that was invited or made with the same address is the same person's, if the provider says
+    that it has verified the address.
+    """
+    email = claims.get("email")
+    email = email[:254].replace("\x00", "") if isinstance(email, str) and "@" in email else None
+    verified = normalized(email) if email and claims.get("email_verified") is True else None
+    name = str(claims.get("name") or claims.get("preferred_username") or email or "")
+    async with acquire(database.requests) as connection:
+        row = await connection.fetchrow(
+            "SELECT * FROM openid_holder($1, $2, $3, $4, $5)",
+            uuid7(),
+            f"{issuer}#{claims['sub']}",
+            verified,
+            email,
+            name[:200].replace("\x00", ""),
+        )
+    if row is None or row["is_disabled"]:
+        raise Unauthenticated("this account was disabled")
+    user_id: UUID = row["user_id"]
+    return user_id

@@ -1,0 +1,191 @@
+"""Sign-ins: opened after a proof of who it is, listed, renewed and ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from runcast._support.ids import uuid7
+from runcast_api.accounts import audit, listing
+from runcast_api.accounts.listing import moment, text
+from runcast_server.auth.principal import SESSION_PREFIX, Principal, hash_token, new_token
+from runcast_server.db import Connection, Database
+from runcast_server.errors import NotFound, Unauthenticated
+
+Method = Literal["password", "link", "invitation", "oidc"]
+CLIENT_CHARACTERS = 200
+
+_USER = "SELECT id, name, login, email, is_admin FROM users WHERE id = $1"
+_OPEN = """
+INSERT INTO sessions (id, user_id, token_hash, method, client, address, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_LIST = """
+SELECT id, method, client, address, created_at, used_at, expires_at FROM sessions
+WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Where a request came from, for people to recognise their sessions."""
+
+    address: str
+    client: str
+
+
+class SignedIn(BaseModel):
+    """A session. `token` is null where it went into a cookie."""
+
+    token: str | None
+    expires_at: str
+    user: User
+
+
+class User(BaseModel):
+    id: UUID
+    name: str
+    email: str | None
+    is_admin: bool
+
+
+class SessionShown(BaseModel):
+    """A sign-in that is still good; `is_current`: the one that asks."""
+
+    id: UUID
+    is_current: bool
+    method: Method
+    client: str
+    address: str
+    created_at: str
+    used_at: str
+    expires_at: str
+
+
+class SessionPage(BaseModel):
+    sessions: list[SessionShown]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A fresh session with its secret."""
+
+    token: str
+    expires_at: datetime
+    user: dict[str, Any]
+
+    def as_json(self, *, with_token: bool) -> dict[str, Any]:
+        return {
+            "token": self.token if with_token else None,
+            "expires_at": moment(self.expires_at),
+            "user": self.user,
+        }
+
+
+def person(user_id: UUID) -> Principal:
+    """Who acts once it is proven who it is."""
+    return Principal(name=f"user:{user_id}", user_id=user_id)
+
+
+async def open_session(
+    database: Database, user_id: UUID, method: Method, visitor: Visitor, hours: float
+) -> Session:
+    """A session of somebody who has just proven who he is."""
+    token = new_token(SESSION_PREFIX)
+    expires_at = datetime.now(UTC) + timedelta(hours=hours)
+    actor = person(user_id)
+    async with database.changing(actor) as connection:
+        await connection.execute(
+            _OPEN,
+            uuid7(),
+            user_id,
+            hash_token(token),
+            method,
+            visitor.client[:CLIENT_CHARACTERS],
+            visitor.address,
+            expires_at,
+        )
+        await connection.execute("SELECT note_sign_in($1)", user_id)
+        await audit.note(
+            connection, actor, "sign_in", subject=user_id, address=visitor.address, method=method
+        )
+        return Session(token, expires_at, await user(connection, user_id))
+
+
+async def renew(connection: Connection, caller: Principal, hours: float) -> Session:
+    """The same session with another secret, good for longer; the old secret is good no more."""
+    if caller.session_id is None or caller.user_id is None:
+        raise Unauthenticated("only a session can be refreshed")
+    token = new_token(SESSION_PREFIX)
+    expires_at = datetime.now(UTC) + timedelta(hours=hours)
+    await connection.execute(
+        "UPDATE sessions SET token_hash = $2, expires_at = $3 WHERE id = $1 AND revoked_at IS NULL",
+        caller.session_id,
+        hash_token(token),
+        expires_at,
+    )
+    return Session(token, expires_at, await user(connection, caller.user_id))
+
+
+async def user(connection: Connection, user_id: UUID) -> dict[str, Any]:
+    """A person, as he is shown to himself."""
+    row = await connection.fetchrow(_USER, user_id)
+    return {
+        "id": str(row["id"]),
+        "name": row["name"],
+        "email": row["login"] or row["email"],
+        "is_admin": row["is_admin"],
+    }
+
+
+async def page(
+    connection: Connection, caller: Principal, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """The caller's own sessions, newest first."""
+
+    def show(row: Any) -> dict[str, Any]:
+        return {
+            "id": text(row["id"]),
+            "is_current": row["id"] == caller.session_id,
+            "method": row["method"],
+            "client": row["client"],
+            "address": row["address"],
+            "created_at": moment(row["created_at"]),
+            "used_at": moment(row["used_at"]),
+            "expires_at": moment(row["expires_at"]),
+        }
+
+    return await listing.page(connection, "sessions", _LIST, (caller.user_id,), show, limit, cursor)
+
+
+async def end(connection: Connection, caller: Principal, session_id: UUID) -> None:
+    """Ends one of the caller's own sessions. Raises `NotFound`."""
+    ended = await connection.fetchval(
+        """UPDATE sessions SET revoked_at = now()
+           WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING true""",
+        session_id,
+        caller.user_id,
+    )
+    if not ended:
+        raise NotFound("no such session")
+    await audit.note(connection, caller, "session_ended", subject=session_id)
+
+
+async def end_others(connection: Connection, caller: Principal) -> None:
+    """Ends all sessions of the caller but the one that asks."""
+    await connection.execute(
+        """UPDATE sessions SET revoked_at = now()
+           WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $2""",
+        caller.user_id,
+        caller.session_id,
+    )
+    await audit.note(connection, caller, "sessions_ended", subject=caller.user_id)
+
+
+SignedIn.model_rebuild()

@@ -1,0 +1,1 @@
+"""Artifacts of runs: their versions, their content and how it is stored."""

@@ -1,0 +1,1 @@
+"""What is about HTTP and no domain: bodies, responses, problems, pages, idempotency keys."""

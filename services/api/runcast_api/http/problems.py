@@ -1,0 +1,181 @@
+"""Every refusal becomes an answer here: problem details (RFC 9457), and nothing that was not meant to
+be seen.
+
+Domain functions raise `Problem`. What FastAPI, asyncpg and redis-py raise is translated; what nobody
+expected is logged with its trace and answered as a bare 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runcast_server.db import CONNECTION_ERRORS
+from runcast_server.errors import (
+    PROBLEM_MEDIA_TYPE,
+    FieldError,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from runcast_server.eventlog.bus import BUS_ERRORS
+
+LINGER_SECONDS = 5.0
+LINGER_BYTES = 512 * 1024 * 1024
+SHOWN_ERRORS = 20
+"""Invalid fields that one answer names at most."""
+
+log = structlog.get_logger()
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, but not with this method."""
+
+    status = 405
+    type = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class BadRequest(Problem):
+    """The request can't be read at all: broken JSON, bytes that aren't UTF-8."""
+
+    status = 400
+    type = "unreadable"
+    title = "The request can't be read"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    400: BadRequest,
+    401: Unauthenticated,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    422: Invalid,
+}
+
+
+def problem_of(error: Exception) -> Problem:
+    """The refusal that stands for an exception; the base `Problem` (500) for one nobody expected."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return invalid(error.errors())
+        case HTTPException():
+            return _BY_STATUS.get(error.status_code, BadRequest)(str(error.detail))
+        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
+            return Invalid("a text holds a character that can't be stored (NUL)")
+        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return Unavailable("the database was busy for too long")
+        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
+            return Unavailable("the change met another one")
+        case _ if isinstance(error, (*CONNECTION_ERRORS, *BUS_ERRORS)):
+            return Unavailable("a backing service can't be reached")
+    return Problem()
+
+
+def invalid(errors: Any, *place: str) -> Invalid:
+    """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`. `place` is where it
+    looked, if it doesn't say so itself."""
+    fields = tuple(
+        FieldError(".".join(str(part) for part in (*place, *error["loc"])), error["msg"])
+        for error in errors[:SHOWN_ERRORS]
+    )
+    detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])
+    return Invalid(detail, errors=fields)
+
+
+def response_to(error: Exception) -> Response:
+    """The answer to an exception. Unexpected ones and outages are logged."""
+    problem = problem_of(error)
+    if isinstance(problem, Unavailable):
+        log.warning("request.unavailable", error=repr(error))
+    elif problem.status >= 500:
+        log.error("request.failed", error=repr(error), exc_info=error)
+    headers = problem.headers()
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
+    return Response(
+        orjson.dumps(problem.body()),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers | {"Cache-Control": "no-store"},
+    )
+
+
+async def handle(_: Request, error: Exception) -> Response:
+    """`response_to`, as FastAPI calls it."""
+    return response_to(error)
+
+
+class Refusals:
+    """Pure ASGI, around everything: what is raised below becomes an answer, unless one has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = is_read = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        async def received() -> Message:
+            nonlocal is_read
+            message = await receive()
+            is_read = not message.get("more_body", False)
+            return message
+
+        try:
+            if b"%00" in scope["query_string"] or b"%00" in scope.get("raw_path", b""):
+                raise Invalid("the address holds a NUL character")
+            await self._app(scope, received, noted)
+        except asyncio.CancelledError:
+            # The process stops and waits for this request no longer; it ends here, with an answer.
+            if has_begun:
+                raise
+            await response_to(Unavailable("the server is stopping"))(scope, receive, send)
+        except Exception as error:
+            if has_begun:
+                raise
+            answer = response_to(error)
+            if isinstance(error, TooLarge) and not is_read:
+                await send_and_linger(answer, receive, send)
+            else:
+                await answer(scope, receive, send)
+
+
+async def send_and_linger(answer: Response, receive: Receive, send: Send) -> None:
+    """Answers at once, and then throws away what still comes, for a while: a connection that is closed
+    under a client that is still sending takes the answer away from it (RFC 9112, section 9.6)."""
+    headers = [*answer.raw_headers, (b"connection", b"close")]
+    start = {"status": answer.status_code, "headers": headers}
+    await send({"type": "http.response.start"} | start)
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    left = LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+                left -= len(message.get("body", b""))
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,109 @@
+"""Request bodies: within a limit, and JSON that everything behind can hold.
+
+Read by orjson before FastAPI sees it: that refuses bytes that aren't UTF-8, lone surrogates, NaN and
+numbers beyond a double. Nesting is bounded here, because what is read must also be written again. NUL
+characters pass: columns of type json keep them as `\\u0000`; models refuse them where text goes into a
+text column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from runcast_api.http.problems import BadRequest
+from runcast_server.errors import TooLarge
+
+JSON_BYTES = 1024 * 1024
+"""The size of an ordinary JSON body at most."""
+JSON_DEPTH = 64
+_RAW = "runcast.body"
+
+
+def parse(body: bytes) -> Any:
+    """The JSON value in `body`. Raises `BadRequest` with the place of the error."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body isn't JSON in UTF-8: {error}") from None
+    if body.count(b"[") + body.count(b"{") > JSON_DEPTH:
+        refuse_deep(value)
+    return value
+
+
+def refuse_deep(value: Any) -> None:
+    """Raises `BadRequest` where arrays and objects are nested more than `JSON_DEPTH` deep."""
+    level: list[Any] = [value]
+    for _ in range(JSON_DEPTH + 1):
+        level = [
+            child
+            for each in level
+            if isinstance(each, (dict, list))
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise BadRequest(f"the JSON is nested more than {JSON_DEPTH} deep")
+
+
+async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises `TooLarge` as soon as it is known to be longer than `limit`, and
+    `BadRequest` where the client went away in the middle."""
+    announced = request.headers.get("content-length", "")
+    refusal = TooLarge(f"the body is larger than {limit:,} bytes")
+    if announced.isdigit() and int(announced) > limit:
+        raise refusal
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise refusal
+            yield chunk
+    except ClientDisconnect:
+        raise BadRequest("the body ended early") from None
+
+
+async def read(request: Request, limit: int = JSON_BYTES) -> bytes:
+    """The whole body. Raises as `chunks` does."""
+    return b"".join([chunk async for chunk in chunks(request, limit)])
+
+
+def raw(request: Request) -> bytes:
+    """The bytes that a `JsonRoute` read."""
+    body: bytes = request.scope.get(_RAW, b"")
+    return body
+
+
+class JsonRequest(Request):
+    """A request whose body was read and parsed before."""
+
+    def __init__(self, request: Request, body: bytes) -> None:
+        others = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+        request.scope["headers"] = [*others, (b"content-type", b"application/json")]
+        super().__init__(request.scope, request.receive)
+        self._body = body
+        self._json = parse(body) if body.strip() else None
+        self.scope[_RAW] = body
+
+    async def json(self) -> Any:
+        return self._json
+
+
+class JsonRoute(APIRoute):
+    """A route whose body, if it has one, is JSON within `JSON_BYTES`, whatever its content type says."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handle = super().get_route_handler()
+        if not (self.methods or set()) & {"POST", "PUT", "PATCH"}:
+            return handle
+
+        async def handle_read(request: Request) -> Response:
+            return await handle(JsonRequest(request, await read(request)))
+
+        return handle_read

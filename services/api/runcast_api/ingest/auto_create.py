@@ -1,0 +1,42 @@
+"""A run that the server hears of by a message: the directory of an agent, a worker on Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from runcast_api.ingest.messages import Message, Refused
+from runcast_api.ingest.run_lookup import Address
+from runcast_api.runs import runs
+from runcast_server.eventlog.log import Transaction
+
+AGENT_STARTED = "agent:started"
+_FIELDS = tuple(name for name in runs.RunNew.model_fields if name not in ("id", "status"))
+
+
+async def create_run(transaction: Transaction, message: Message, project_id: UUID) -> Address:
+    """Makes the run that a message is about.
+
+    What it's made of stands in the message's `run`, or in the data of `agent:started`. It is running, as
+    somebody speaks for it; before its own `agent:started` it is queued. Raises `Refused` or `Problem`.
+    """
+    is_start = message.type == AGENT_STARTED
+    given = message.data | message.run if is_start else message.run
+    members: dict[str, Any] = {name: given[name] for name in _FIELDS if given.get(name) is not None}
+    if message.key is not None:
+        members["key"] = message.key
+    members |= {"id": message.run_id, "status": "queued" if is_start else "running"}
+    try:
+        new = runs.RunNew.model_validate(members)
+    except ValidationError as error:
+        raise Refused(f"the run can't be made: {first_complaint(error)}") from error
+    run, _ = await runs.create(transaction, project_id, new, is_watched=is_start)
+    return Address(UUID(run["id"]), project_id)
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first thing that is wrong, with the field's name."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, found['loc'])) or 'data'}: {found['msg']}"

@@ -1,0 +1,122 @@
+"""What one transaction of the ingester knows: runs, sources of lines, and what changes in them.
+
+Everything is locked before anything is applied, in the one order (sources, runs), and stored after
+everything is applied; the counters come last of all, in the statement that takes the numbers. Between
+the two, messages are applied one after another against what is held here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from runcast_api.logs import sources as log_sources
+from runcast_api.logs.sources import Source, SourceKey
+from runcast_server.db import Connection
+from runcast_server.eventlog.frames import Event
+from runcast_server.eventlog.log import Transaction
+
+_LOCK_RUNS = """
+SELECT id, project_id, last_line_number FROM runs WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+"""
+_SAVE_RUNS = """
+UPDATE runs r SET last_line_number = n.last_line_number,
+                  heard_at = greatest(r.heard_at, clock_timestamp())
+FROM unnest($1::uuid[], $2::bigint[]) AS n (id, last_line_number) WHERE r.id = n.id
+"""
+_SAVE = f"WITH saved AS ({log_sources.SAVE}) {_SAVE_RUNS.replace('$1', '$11').replace('$2', '$12')}"
+"""Both in one round trip: this is what happens a hundred times a second."""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """A run that this transaction touches; `last_line_number` moves as lines are added."""
+
+    id: UUID
+    project_id: UUID
+    last_line_number: int
+    has_moved: bool = False
+    """Something was reported since it was stored."""
+
+    def take_line_numbers(self, count: int) -> int:
+        """Takes so many line numbers; answers the one before the first."""
+        base = self.last_line_number
+        self.last_line_number += count
+        return base
+
+
+class Scope:
+    """The state of one transaction, locked, and the events that it will store."""
+
+    def __init__(self, transaction: Transaction, *, is_careful: bool = False) -> None:
+        self.transaction = transaction
+        self.is_careful = is_careful
+        """Each message has a savepoint of its own: slow, for batches that failed without."""
+        self.runs: dict[UUID, Run] = {}
+        self.sources: dict[SourceKey, Source] = {}
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Does something once the batch is committed, and not at all if it isn't."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """The batch is committed."""
+        for action in self._after_commit:
+            action()
+
+    @property
+    def connection(self) -> Connection:
+        return self.transaction.connection
+
+    def emit(self, run: Run, *events: Event) -> None:
+        self.transaction.emit(run.project_id, *events)
+        run.has_moved = True
+
+    async def lock(self, runs: dict[UUID, UUID], sources: Iterable[SourceKey]) -> None:
+        """Locks sources and runs. `runs` maps each run to its project; one that is gone stays out."""
+        wanted = {key: runs[key.run_id] for key in sources}
+        if wanted:
+            self.sources = await log_sources.lock(self.connection, wanted.items())
+        if runs:
+            rows = await self.connection.fetch(_LOCK_RUNS, list(runs))
+            self.runs = {row["id"]: Run(*row) for row in rows}
+
+    @contextlib.asynccontextmanager
+    async def guarded(self) -> AsyncIterator[None]:
+        """Takes back what one message wrote and emitted if it fails."""
+        if not self.is_careful:
+            yield
+            return
+        events = self.transaction.events
+        before = {project_id: len(emitted) for project_id, emitted in events.items()}
+        try:
+            async with self.connection.transaction():
+                yield
+        except BaseException:
+            for project_id, emitted in events.items():
+                del emitted[before.get(project_id, 0) :]
+            raise
+
+    async def save(self) -> None:
+        """Stores where sources and runs now stand: the last thing before the numbers are taken."""
+        sources = [source for source in self.sources.values() if source.has_changed]
+        moved = [run for run in self.runs.values() if run.has_moved]
+        if sources and moved:
+            ids, numbers = [run.id for run in moved], [run.last_line_number for run in moved]
+            await self.connection.execute(_SAVE, *log_sources.columns(sources), ids, numbers)
+        else:
+            await log_sources.save(self.connection, sources)
+            await self.save_runs()
+
+    async def save_runs(self) -> None:
+        """Stores line numbers and that runs were heard of; a handler that reads a run calls this first."""
+        moved = [run for run in self.runs.values() if run.has_moved]
+        if moved:
+            await self.connection.execute(
+                _SAVE_RUNS, [run.id for run in moved], [run.last_line_number for run in moved]
+            )
+        for run in moved:
+            run.has_moved = False

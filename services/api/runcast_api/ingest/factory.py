@@ -1,0 +1,55 @@
+"""The ingester of a process, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from pydantic import ValidationError
+
+from runcast_api import projects
+from runcast_api.ingest.batches import Applier
+from runcast_api.ingest.handlers import handlers
+from runcast_api.ingest.ingester import Ingester
+from runcast_api.ingest.slow_path import Handlers, RunlessHandler
+from runcast_api.projects import ProjectNew
+from runcast_server.auth.principal import Principal
+from runcast_server.db import Database, acquire, act_as
+from runcast_server.errors import Conflict
+from runcast_server.service import Resources
+
+_SERVER = Principal(name="server", is_admin=True)
+
+log = structlog.get_logger(__name__)
+
+
+def build_handlers(
+    resources: Resources, runless: Mapping[str, RunlessHandler] | None = None
+) -> Handlers:
+    """What each type of message does; for the stream and for feeds that come over HTTP."""
+    return handlers(line_bytes=resources.settings.tailer.max_line_bytes, runless=runless)
+
+
+def build(resources: Resources, types: Handlers) -> Ingester:
+    """The ingester; its `run` is a task for the process's lifetime."""
+    applier = Applier(resources.eventlog, types, resources.settings.api.ingest_secret)
+    slug = resources.settings.tailer.tail_project
+    return Ingester(
+        resources.bus,
+        resources.database.log,
+        applier,
+        prepare=lambda: make_project(resources.database, slug),
+    )
+
+
+async def make_project(database: Database, slug: str) -> None:
+    """The project of run directories that name none, if there never was one of this name."""
+    async with acquire(database.requests) as connection, connection.transaction():
+        await act_as(connection, _SERVER)
+        if await connection.fetchval("SELECT true FROM projects WHERE slug = $1", slug):
+            return
+        try:
+            new = ProjectNew(name=slug, slug=slug)
+            await projects.create(connection, _SERVER, new, only_admins=True)
+        except (ValidationError, Conflict) as error:
+            log.warning("ingest.no_tail_project", slug=slug, error=str(error))

@@ -1,0 +1,364 @@
+"""Log entries: taken one by one or many at a time, stored as the project's `agent:log` events.
+
+This is the path that agents use most. An entry is encoded before it waits for a commit; what waits is
+numbered and stored together: one UPDATE of the runs and one INSERT for everybody's lines, and where they
+are all of one run, one statement for all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from runcast._support import times
+from runcast_api.http.problems import invalid
+from runcast_api.logs import line_parser, sources
+from runcast_api.logs.sources import Batch
+from runcast_server.db import Connection
+from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.frames import LOG_TYPE, Block, Event
+from runcast_server.eventlog.log import EventLog, Transaction
+
+ENTRY_BYTES = 256 * 1024
+"""One entry, encoded, at most: it travels through the memory of every hub."""
+MESSAGE_LINES = 10_000
+"""Lines of one `lines` message at most."""
+
+SOURCE = "api"
+_FLAGS = ("cut", "invalid_utf8", "lost")
+
+_APPEND = """
+WITH run AS (
+    UPDATE runs SET last_line_number = last_line_number + $3, heard_at = greatest(heard_at, clock_timestamp())
+    WHERE id = $2 AND project_id = $1 AND EXISTS (SELECT FROM project_counters WHERE project_id = $1)
+    RETURNING last_line_number - $3 AS line_base
+), taken AS (
+    UPDATE project_counters c
+    SET last_seq = c.last_seq + $3, last_at = greatest(clock_timestamp(), c.last_at)
+    FROM run WHERE c.project_id = $1
+    RETURNING c.epoch, c.last_seq - $3 AS base, c.last_at, run.line_base
+), inserted AS (
+    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
+    SELECT $1, taken.base + e.position, taken.last_at, 'agent:log', $2, taken.line_base + e.position,
+           ($4 || (taken.line_base + e.position) || e.rest)::json
+    FROM taken, unnest($5::text[]) WITH ORDINALITY AS e (rest, position)
+)
+SELECT epoch, base, line_base FROM taken
+"""
+"""One statement, and by itself a transaction: its locks come in the order of all (runs, then the counter)."""
+
+
+class LogEntry(BaseModel):
+    """One entry. What has no `message` shows `payload.message`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    agent_name: Annotated[str, Field(max_length=200)] | None = None
+    event_type: Annotated[str, Field(max_length=200)] | None = None
+    payload: Any = None
+    message: str | None = None
+    level: Annotated[str, Field(max_length=32)] | None = None
+    ts: str | None = Field(default=None, description="ISO-8601; without it, now.")
+
+    @model_validator(mode="after")
+    def says_something(self) -> LogEntry:
+        if self.message is None and self.payload is None and self.event_type is None:
+            raise ValueError("an entry needs a message, a payload or an event_type")
+        return self
+
+    @property
+    def line(self) -> str:
+        """The text that is shown."""
+        if self.message is not None:
+            return self.message
+        shown = self.payload.get("message") if isinstance(self.payload, dict) else None
+        return shown if isinstance(shown, str) else ""
+
+    def beside_line(self) -> dict[str, Any]:
+        """What goes beside the line where the line itself is written elsewhere."""
+        return self.model_dump(
+            include={"ts", "level", "agent_name", "event_type", "payload"}, exclude_none=True
+        )
+
+
+class Closing(BaseModel):
+    """The end of a log, as its sender saw it."""
+
+    reason: Annotated[str, Field(pattern="^(sentinel|status|stopped|abandoned)$")]
+    lines: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    bytes: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+
+    def size(self) -> tuple[int, int] | None:
+        """How much the log held, in lines and bytes, as far as its writer says."""
+        return None if self.lines is None or self.bytes is None else (self.lines, self.bytes)
+
+
+class LinesMessage(BaseModel):
+    """Lines of a source, known by their place in it: sent twice, they are stored once."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+    generation: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    first_line: Annotated[int, Field(ge=1, lt=2**62)]
+    first_offset: Annotated[int, Field(ge=0, lt=2**62)]
+    next_offset: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    lines: Annotated[list[str], Field(max_length=MESSAGE_LINES)]
+    at: datetime | None = None
+    flags: dict[int, dict[str, Any]] = {}
+    file: dict[str, Any] | None = None
+    closed: Closing | None = None
+    bytes_after_end: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    entries: list[LogEntry | None] = Field(
+        default=[], description="What is known of lines besides their text, by place."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> LinesMessage:
+        if "\x00" in self.source:
+            raise ValueError("source must not hold NUL characters")
+        if self.next_offset is not None and self.next_offset < self.first_offset:
+            raise ValueError("next_offset lies before first_offset")
+        return self
+
+    def batch(self) -> Batch:
+        """The message as the source's cursor takes it. Without a `next_offset` each line is taken to end
+        with one byte."""
+        size = sum(len(text.encode()) + 1 for text in self.lines) if self.next_offset is None else 0
+        at = self.at or times.now()
+        return Batch(
+            self.generation,
+            self.first_line,
+            self.first_offset,
+            self.first_offset + size if self.next_offset is None else self.next_offset,
+            self.lines,
+            at if at.tzinfo else at.replace(tzinfo=times.now().tzinfo),
+            self.flags,
+            self.file,
+            self.closed.reason if self.closed else None,
+            self.bytes_after_end,
+            {place: entry.beside_line() for place, entry in enumerate(self.entries) if entry},
+            self.closed.size() if self.closed else None,
+        )
+
+
+class LogEntryShown(BaseModel):
+    """An entry as it is stored; `id` is its event number, and the id of its frame in the stream."""
+
+    id: int
+    run_id: UUID
+    line_number: int
+    ts: str
+    level: str | None = None
+    agent_name: str | None = None
+    event_type: str | None = None
+    message: str
+    payload: Any = None
+    source: str
+    source_line: int | None = None
+
+
+class Taken(BaseModel):
+    """How many entries were stored, and between which line numbers they lie."""
+
+    accepted: int
+    first_line_number: int | None
+    last_line_number: int | None
+
+
+class LinesCursor(BaseModel):
+    """The committed cursor of a source: what comes next."""
+
+    source: str
+    generation: int
+    next_line: int
+    next_offset: int
+
+
+_entry: TypeAdapter[LogEntry] = TypeAdapter(LogEntry)
+
+
+def entry_of(value: Any, where: str = "body") -> LogEntry:
+    """The entry in a JSON value. Raises `Invalid` that names the field, below `where`."""
+    try:
+        return _entry.validate_python(value)
+    except ValidationError as error:
+        raise _below(where, error) from None
+
+
+def message_of(value: Any) -> LinesMessage:
+    """The `lines` message in a JSON value. Raises `Invalid`."""
+    try:
+        return LinesMessage.model_validate(value)
+    except ValidationError as error:
+        raise _below("body", error) from None
+
+
+def _below(where: str, error: ValidationError) -> Problem:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return invalid([{**each, "loc": (where, *each["loc"])} for each in found])
+
+
+def encode(
+    entry: LogEntry, now: str, limit: int, where: str = "body", source: str = SOURCE
+) -> bytes:
+    """The entry's data after its line number, up to the closing brace.
+
+    Raises `TooLarge` for a message of more than `limit` bytes or an entry beyond `ENTRY_BYTES`,
+    `Invalid` for a time that isn't one.
+    """
+    line = entry.line
+    if len(line) > limit // 4 and len(line.encode()) > limit:
+        raise TooLarge(
+            f"{where}.message: longer than {limit:,} bytes",
+            errors=(FieldError(f"{where}.message", f"longer than {limit:,} bytes"),),
+        )
+    members: dict[str, Any] = {"line": line, "ts": _time(entry.ts, where) if entry.ts else now}
+    if entry.level:
+        members["level"] = line_parser.level_of(entry.level)
+    if entry.agent_name:
+        members["agent_name"] = entry.agent_name
+    if entry.event_type:
+        members["event_type"] = entry.event_type
+    if entry.payload is not None:
+        members["payload"] = entry.payload
+    members["source"] = source
+    encoded = orjson.dumps(members)
+    if len(encoded) > ENTRY_BYTES:
+        raise TooLarge(f"{where}: the entry is larger than {ENTRY_BYTES:,} bytes")
+    return b"," + encoded[1:]
+
+
+def _time(text: str, where: str) -> str:
+    try:
+        return times.to_milliseconds(times.parse(text))
+    except (ValueError, OverflowError):
+        raise Invalid.of(f"{where}.ts", "not an ISO-8601 time") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Encoded entries of one caller that are stored together."""
+
+    project_id: UUID
+    run_id: UUID
+    entries: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where they are: `number` of the first line, and its place among the transaction's events."""
+
+    append: Append
+    number: int
+    place: int
+    transaction: Transaction
+
+    @property
+    def id(self) -> int:
+        """The event number of the first line; known once the transaction has committed."""
+        return self.transaction.bases[self.append.project_id] + self.place
+
+    @property
+    def last_id(self) -> int:
+        return self.id + len(self.append.entries) - 1
+
+    def first(self, id: int) -> dict[str, Any]:
+        """The first entry, as it is answered."""
+        members = {"run_id": str(self.append.run_id), "line_number": self.number}
+        return shown(id, members | orjson.loads(b"{" + self.append.entries[0][1:]))
+
+
+async def append_all(
+    transaction: Transaction, appends: Sequence[Append]
+) -> Sequence[Appended | Problem]:
+    """Stores everybody's entries: the group change of this project's hot path."""
+    counts: dict[UUID, int] = {}
+    for append in appends:
+        counts[append.run_id] = counts.get(append.run_id, 0) + len(append.entries)
+    bases = await sources.take_line_numbers(transaction.connection, counts)
+    results: list[Appended | Problem] = []
+    for append in appends:
+        base = bases.get(append.run_id)
+        if base is None:
+            results.append(NotFound(f"no run '{append.run_id}'"))
+            continue
+        results.append(_emit(transaction, append, base))
+        bases[append.run_id] = base + len(append.entries)
+    return results
+
+
+async def append_at_once(
+    connection: Connection, project_id: UUID, appends: Sequence[Append]
+) -> tuple[Sequence[Appended | Problem], Block] | None:
+    """Stores entries that are all of one run, in one round trip; None for those of several runs, or of one
+    that is gone."""
+    run_id = appends[0].run_id
+    if any(append.run_id != run_id for append in appends):
+        return None
+    rests = [entry.decode() for append in appends for entry in append.entries]
+    row = await connection.fetchrow(
+        _APPEND, project_id, run_id, len(rests), _head(run_id).decode(), rests
+    )
+    if row is None:
+        return None
+    epoch, base, line_base = row
+    transaction = Transaction(connection)
+    transaction.bases = {project_id: base}
+    results: list[Appended | Problem] = []
+    for append in appends:
+        results.append(appended := _emit(transaction, append, line_base))
+        line_base = appended.number + len(append.entries) - 1
+    return results, frames.build_lines(epoch, base + 1, transaction.events[project_id])
+
+
+def _head(run_id: UUID) -> bytes:
+    """How an entry's data begin; its line's number and the entry follow."""
+    return b'{"run_id":"%b","line_number":' % str(run_id).encode()
+
+
+def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
+    place = len(transaction.events.get(append.project_id, ())) + 1
+    head = _head(append.run_id)
+    transaction.emit(
+        append.project_id,
+        *[
+            Event(LOG_TYPE, b"%b%d%b" % (head, number, entry), append.run_id, number)
+            for number, entry in enumerate(append.entries, base + 1)
+        ],
+    )
+    return Appended(append, base + 1, place, transaction)
+
+
+async def append(eventlog: EventLog, item: Append) -> Appended:
+    """Stores one caller's entries, together with whoever else's wait. Raises `NotFound`, `Unavailable`."""
+    return await eventlog.commit_many(item.project_id, append_all, item, append_at_once)
+
+
+def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:
+    """A stored event's data as a log entry: `line` is shown as `message`, and every member is there."""
+    get = members.get
+    entry = {
+        "id": id,
+        "run_id": members["run_id"],
+        "line_number": members["line_number"],
+        "ts": members["ts"],
+        "level": get("level"),
+        "agent_name": get("agent_name"),
+        "event_type": get("event_type"),
+        "message": members["line"],
+        "payload": get("payload"),
+        "source": members["source"],
+        "source_line": get("source_line"),
+    }
+    for name in _FLAGS:
+        if name in members:
+            entry[name] = members[name]
+    return entry

@@ -1,0 +1,134 @@
+"""Files that the tailer follows because somebody asked: the asking. The following is the tailer's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from runcast_api.http.fields import NoNul
+from runcast_server.db import Connection
+from runcast_server.errors import Conflict, Forbidden, Invalid, NotFound
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.log import Transaction
+
+SourceName = Annotated[str, StringConstraints(min_length=1, max_length=200), NoNul]
+
+
+class TailNew(BaseModel):
+    """Which file to follow, and under which name its lines appear (its own name, if none is given)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=4096), NoNul]
+    source: SourceName | None = None
+
+
+class Tail(BaseModel):
+    source: str
+    path: str | None
+    active: bool
+    lines: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class TailList(BaseModel):
+    tails: list[Tail]
+
+
+def confined(path: str, roots: Sequence[Path]) -> Path:
+    """The file that a path names, relative ones beneath the first root.
+
+    It need not be there yet. Raises `Forbidden` where it lies outside the roots, once all links on the
+    way are followed, and `Invalid` where what is there isn't a regular file or is a link itself.
+    """
+    given = Path(os.path.normpath(roots[0] / path))
+    resolved = given.parent.resolve() / given.name
+    if not any(resolved.is_relative_to(root.resolve()) for root in roots):
+        raise Forbidden("the path lies outside of the directories that may be read (TAIL_ROOTS)")
+    try:
+        found = resolved.lstat()
+    except FileNotFoundError:
+        return resolved
+    except (OSError, ValueError):
+        raise Invalid.of("body.path", "can't be looked at") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise Invalid.of("body.path", "not a regular file")
+    return resolved
+
+
+async def start(
+    transaction: Transaction, project_id: UUID, run_id: UUID, path: Path, source: str
+) -> dict[str, Any]:
+    """Has the file followed; repeating it changes nothing. Raises `Conflict` where this source already
+    follows another file."""
+    row = await transaction.connection.fetchrow(
+        """INSERT INTO log_sources AS s (run_id, source, project_id, path, is_active)
+           VALUES ($1, $2, $3, $4, true)
+           ON CONFLICT (run_id, source) DO UPDATE SET path = $4, is_active = true,
+               updated_at = now()
+               WHERE s.path IS NULL OR s.path = $4 OR NOT s.is_active
+           RETURNING source, path, is_active, lines, bytes""",
+        run_id,
+        source,
+        project_id,
+        str(path),
+    )
+    if row is None:
+        raise Conflict(f"the source {source!r} follows another file")
+    return as_json(row)
+
+
+async def stop(
+    transaction: Transaction, project_id: UUID, run_id: UUID, source: str | None
+) -> None:
+    """Ends the following of one source, or of all; their logs are closed. Raises `NotFound`."""
+    rows = await transaction.connection.fetch(
+        """SELECT source, lines, bytes, closed_reason, is_active FROM log_sources
+           WHERE run_id = $1 AND path IS NOT NULL AND ($2::text IS NULL OR source = $2)
+           ORDER BY source FOR UPDATE""",
+        run_id,
+        source,
+    )
+    if source is not None and not rows:
+        raise NotFound(f"nothing is followed as {source!r}")
+    await transaction.connection.execute(
+        """UPDATE log_sources SET is_active = false, updated_at = now(),
+               closed_at = coalesce(closed_at, now()),
+               closed_reason = coalesce(closed_reason, 'stopped')
+           WHERE run_id = $1 AND is_active AND source = ANY($2::text[])""",
+        run_id,
+        [row["source"] for row in rows],
+    )
+    for row in rows:
+        if row["is_active"] and row["closed_reason"] is None:
+            told = {name: row[name] for name in ("source", "lines", "bytes")}
+            told["reason"] = "stopped"
+            transaction.emit(project_id, frames.event("log:closed", told, run_id=run_id))
+
+
+async def of_run(connection: Connection, run_id: UUID) -> dict[str, Any]:
+    """All sources of the run that a tailer feeds or fed."""
+    rows = await connection.fetch(
+        """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
+               lines, bytes
+           FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)
+           ORDER BY source""",
+        run_id,
+    )
+    return {"tails": [as_json(row) for row in rows]}
+
+
+def as_json(row: Any) -> dict[str, Any]:
+    return {
+        "source": row["source"],
+        "path": row["path"],
+        "active": row["is_active"],
+        "lines": row["lines"],
+        "bytes": row["bytes"],
+    }

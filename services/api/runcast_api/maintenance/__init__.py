@@ -1,0 +1,1 @@
+"""Periodic work: publishing what was missed, purging, partitions, queues."""

@@ -1,0 +1,61 @@
+"""What boards and runtime observability need done by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runcast.reasons import Reason
+from runcast_api.board import leases
+from runcast_api.maintenance.periodic import Loop
+from runcast_api.runtime import metrics, queue
+from runcast_api.runtime.events import OLDEST, RuntimeEventNew
+from runcast_api.runtime.sink import RuntimeSink
+from runcast_server.db import Pool, acquire
+from runcast_server.eventlog.log import EventLog
+
+LEASE_SECONDS = 0.5
+RETENTION_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Each step may be done by any number of processes at once."""
+
+    pool: Pool
+    eventlog: EventLog
+    sink: RuntimeSink
+
+    def loops(self) -> list[Loop]:
+        """Its work as loops."""
+        return [
+            Loop("leases", self.give_back, LEASE_SECONDS),
+            Loop("queue samples", self.sample_queue, queue.SAMPLE_SECONDS),
+            Loop("runtime retention", self.forget_runtime_events, RETENTION_SECONDS),
+        ]
+
+    async def give_back(self) -> None:
+        """Takes subtasks from workers whose leases have ended, and reports it."""
+        for lost in await leases.give_back_expired(self.pool, self.eventlog):
+            metrics.EXPIRED_LEASES.inc()
+            self.sink.add(
+                RuntimeEventNew(
+                    layer="dispatcher",
+                    operation="RETRY" if lost.will_retry else "TASK",
+                    reason_code=(
+                        Reason.LEASE_EXPIRED if lost.will_retry else Reason.ATTEMPTS_EXHAUSTED
+                    ),
+                    entity_id=str(lost.subtask_id),
+                    task_id=lost.subtask_id,
+                    worker_id=lost.worker_id,
+                    metadata={"attempt": lost.attempt},
+                )
+            )
+
+    async def sample_queue(self) -> None:
+        """Notes this minute's counts, for the trend."""
+        await queue.sample(self.pool)
+
+    async def forget_runtime_events(self) -> None:
+        """Drops the partitions of runtime events that are older than anything that may be reported."""
+        async with acquire(self.pool) as connection:
+            await connection.execute("SELECT drop_partitions('runtime_events', $1)", OLDEST)

@@ -1,0 +1,1 @@
+"""Runs: their state, lists, progress, liveness and history."""

@@ -1,0 +1,412 @@
+"""Runs: made, changed and ended; every change is told as events in the same transaction.
+
+Functions that take a `Transaction` lock the run's row first, so that what they read is what they change.
+They raise `Problem` before they write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from runcast._support import times
+from runcast._support.ids import uuid7
+from runcast.events import TERMINAL_STATUSES
+from runcast_api.http.fields import Key, LongText, Name
+from runcast_server import runs
+from runcast_server.auth import access
+from runcast_server.db import Connection
+from runcast_server.errors import Conflict, Invalid, NotFound
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.log import Transaction
+from runcast_server.runs import in_milliseconds
+
+Status = Literal["queued", "running", "awaiting_feedback", "completed", "failed", "cancelled"]
+
+DEFAULT_STEPS = ("idea", "topic_critic", "outline")
+
+_AGENT_EVENTS = {
+    "running": ("agent:started", ()),
+    "completed": ("agent:completed", ("result", "pr_url")),
+    "failed": ("agent:failed", ("error", "will_retry")),
+}
+
+_INSERT = f"""
+INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
+                  input, metadata, step_timestamps, created_at, heard_at, updated_at, started_at,
+                  finished_at, project_id, attempt, retry_of, is_watched, created_by)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
+       $21
+WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
+ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
+"""
+
+# By as much as it was taken for, or up to the next promised heartbeat. Too late is too late.
+_EXTEND_LEASE = """
+UPDATE tasks SET lease_expires_at =
+    clock_timestamp() + make_interval(secs => greatest(lease_seconds, $2 * 1.5))
+WHERE run_id = $1 AND status = 'IN_PROGRESS' AND lease_expires_at > clock_timestamp()
+"""
+
+
+class RunNew(BaseModel):
+    """What a run is made of; every member has a default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID | None = None
+    key: Key | None = None
+    name: Name | None = None
+    phase: Name = "phase1"
+    current_step: Name | None = None
+    steps: Annotated[list[Name], Field(max_length=200)] = list(DEFAULT_STEPS)
+    status: Status = "awaiting_feedback"
+    agent_type: Name | None = Field(default=None, description="PLANNER, WORKER or any other.")
+    agent_name: Name | None = None
+    task_id: UUID | None = Field(
+        default=None, description="The task for a planner, the subtask for a worker."
+    )
+    input: Any = Field(default=None, description="Any JSON: prompt, requirements.")
+    metadata: dict[str, Any] = {}
+
+    @field_validator("key")
+    @classmethod
+    def not_like_an_id(cls, key: str | None) -> str | None:
+        if key is not None and access.as_uuid(key):
+            raise ValueError("must not look like an id")
+        return key
+
+    @model_validator(mode="after")
+    def step_is_known(self) -> RunNew:
+        if len(set(self.steps)) < len(self.steps):
+            raise ValueError("steps: a step is named twice")
+        if self.current_step is None:
+            self.current_step = self.steps[0] if self.steps else None
+        elif self.current_step not in self.steps:
+            raise ValueError(f"current_step: {self.current_step!r} is not one of steps")
+        return self
+
+
+class RunPatch(BaseModel):
+    """Changes to a run; what is absent stays. Members of `metadata` are added to those that are there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: Status | None = None
+    current_step: Name | None = None
+    error: LongText | None = None
+    will_retry: bool | None = None
+    result: Any = None
+    pr_url: Annotated[LongText, Field(max_length=2000)] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Run(BaseModel):
+    """A run: one attempt of an agent at something."""
+
+    id: UUID
+    key: str | None
+    project_id: UUID
+    name: str | None
+    phase: str
+    current_step: str | None
+    steps: list[str]
+    status: Status
+    agent_type: str | None
+    agent_name: str | None
+    task_id: UUID | None
+    attempt: int
+    retry_of: UUID | None
+    error: str | None
+    will_retry: bool | None
+    result: Any
+    pr_url: str | None
+    input: Any
+    metadata: dict[str, Any]
+    progress: Any
+    liveness: Literal["ok", "stalled", "lost"]
+    last_line_number: int
+    step_timestamps: dict[str, str]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    updated_at: str
+
+
+class Reported(BaseModel):
+    """What a worker learns when it reports: whether it should stop."""
+
+    status: Status
+    cancelled: bool
+
+
+class Heartbeat(BaseModel):
+    """A sign of life, and perhaps the time within which the next one is promised."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expect_next_in_s: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = None
+
+
+def moment() -> datetime:
+    """Now, as precise as it is shown, so that what is stored and what is told are the same."""
+    now = times.now()
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+async def create(
+    transaction: Transaction,
+    project_id: UUID,
+    new: RunNew,
+    *,
+    created_by: UUID | None = None,
+    attempt: int = 1,
+    retry_of: UUID | None = None,
+    is_watched: bool = False,
+) -> tuple[dict[str, Any], bool]:
+    """The run, and whether it is new. One with this id in this project is answered as it is.
+
+    Raises `Conflict` for an id that is or was taken elsewhere, and for a key that is taken.
+    """
+    now = moment()
+    row = await transaction.connection.fetchrow(
+        _INSERT, *_first_state(new, now), project_id, attempt, retry_of, is_watched, created_by
+    )
+    if row is None:
+        return await _existing(transaction.connection, project_id, new), False
+    run = runs.as_json(row)
+    created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
+    transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
+    _tell_agent(transaction, run)
+    return run, True
+
+
+def _first_state(new: RunNew, now: datetime) -> tuple[Any, ...]:
+    """The columns of a run that begins now, in the order of `_INSERT`."""
+    has_ended = new.status in TERMINAL_STATUSES
+    has_started = has_ended or new.status == "running"
+    return (
+        new.id or uuid7(),
+        new.key,
+        new.name,
+        new.phase,
+        new.current_step,
+        new.steps,
+        new.status,
+        new.agent_type,
+        new.agent_name,
+        new.task_id,
+        new.input,
+        new.metadata,
+        {} if new.current_step is None else {new.current_step: in_milliseconds(now)},
+        now,
+        now if has_started else None,
+        now if has_ended else None,
+    )
+
+
+async def _existing(connection: Connection, project_id: UUID, new: RunNew) -> dict[str, Any]:
+    """The run that stood in the way of a new one, where it is the same; else raises `Conflict`."""
+    if new.id is not None:
+        row = await connection.fetchrow(
+            f"SELECT {runs.COLUMNS} FROM runs WHERE id = $1 FOR SHARE", new.id
+        )
+        if row is not None and row["project_id"] == project_id:
+            return runs.as_json(row)
+        if row is not None or await connection.fetchval(
+            "SELECT true FROM tombstones WHERE id = $1", new.id
+        ):
+            raise Conflict("this id is taken")
+    other = await connection.fetchval(
+        "SELECT id FROM runs WHERE project_id = $1 AND key = $2", project_id, new.key
+    )
+    raise Conflict(f"the key {new.key!r} is taken", extra={"run_id": str(other)})
+
+
+async def lock(transaction: Transaction, run_id: UUID) -> dict[str, Any]:
+    """The run as it is, locked until the transaction's end. Raises `NotFound`."""
+    row = await transaction.connection.fetchrow(
+        f"SELECT {runs.COLUMNS} FROM runs WHERE id = $1 FOR NO KEY UPDATE", run_id
+    )
+    if row is None:
+        raise NotFound(f"no run '{run_id}'")
+    return runs.as_json(row)
+
+
+async def patch(transaction: Transaction, run_id: UUID, changes: RunPatch) -> dict[str, Any]:
+    """The run with the changes made. Raises `Conflict` for a status after the end, `Invalid` for a step
+    that the run doesn't have."""
+    run = await lock(transaction, run_id)
+    given = {name: getattr(changes, name) for name in changes.model_fields_set}
+    for name in ("status", "current_step", "metadata"):
+        if name in given and given[name] is None:
+            raise Invalid.of(f"body.{name}", "must not be null")
+    if "metadata" in given:
+        given["metadata"] = run["metadata"] | given["metadata"]
+    return await change(transaction, run, given)
+
+
+async def change(
+    transaction: Transaction,
+    run: dict[str, Any],
+    given: dict[str, Any],
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Changes members of a locked run to the values given, and tells what really changed.
+
+    The order of the events: step, other fields, status, and the agent's own after its status. With `now`
+    something was told of the run at that moment: then it is updated, whether or not a value differs.
+    """
+    _guard(run, given)
+    changed = {name: value for name, value in given.items() if value != run[name]}
+    if not changed and now is None:
+        await _hear(transaction.connection, UUID(run["id"]))
+        return run
+    now = now or moment()
+    at = in_milliseconds(now)
+    new = run | changed | {"updated_at": at}
+    if "current_step" in changed:
+        stamps = run["step_timestamps"]
+        new["step_timestamps"] = {
+            **stamps,
+            new["current_step"]: stamps.get(new["current_step"], at),
+        }
+    if new["status"] in TERMINAL_STATUSES and "status" in changed:
+        new["finished_at"] = at
+    if new["status"] == "running" and run["started_at"] is None:
+        new["started_at"] = at
+    await _store(transaction.connection, new, now)
+    _tell(transaction, run, new, changed, at)
+    return new
+
+
+def _guard(run: dict[str, Any], given: dict[str, Any]) -> None:
+    old, status = run["status"], given.get("status", run["status"])
+    if old in TERMINAL_STATUSES and status != old:
+        raise Conflict(f"the run is {old}, which never changes; it can't become {status}")
+    step = given.get("current_step")
+    if step is not None and step != run["current_step"] and step not in run["steps"]:
+        raise Invalid.of("body.current_step", f"{step!r} is not one of the run's steps")
+
+
+async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> None:
+    await connection.execute(
+        """UPDATE runs SET status = $2, current_step = $3, step_timestamps = $4, error = $5,
+               will_retry = $6, result = $7, pr_url = $8, metadata = $9, progress = $10,
+               started_at = $11, finished_at = $12, updated_at = $13,
+               heard_at = greatest(heard_at, $13)
+           WHERE id = $1""",
+        UUID(run["id"]),
+        run["status"],
+        run["current_step"],
+        run["step_timestamps"],
+        run["error"],
+        run["will_retry"],
+        run["result"],
+        run["pr_url"],
+        run["metadata"],
+        run["progress"],
+        times.parse(run["started_at"]) if run["started_at"] else None,
+        times.parse(run["finished_at"]) if run["finished_at"] else None,
+        now,
+    )
+
+
+def _tell(
+    transaction: Transaction,
+    old: dict[str, Any],
+    new: dict[str, Any],
+    changed: dict[str, Any],
+    at: str | None,
+) -> None:
+    project_id, run_id = UUID(new["project_id"]), UUID(new["id"])
+    ids = runs.work_ids(new)
+
+    def emit(type: str, data: dict[str, Any]) -> None:
+        transaction.emit(project_id, frames.event(type, ids | data | {"at": at}, run_id=run_id))
+
+    if "current_step" in changed:
+        steps = {"old_step": old["current_step"], "new_step": new["current_step"]}
+        emit("run:step_changed", steps)
+    others = {
+        name: value
+        for name, value in changed.items()
+        if name not in ("status", "current_step", "progress")
+    }
+    if others:
+        emit("run:updated", {"changed": others})
+    if "status" in changed:
+        emit("run:status_changed", {"old_status": old["status"], "new_status": new["status"]})
+        _tell_agent(transaction, new)
+
+
+def _tell_agent(transaction: Transaction, run: dict[str, Any]) -> None:
+    if run["status"] in _AGENT_EVENTS:
+        type, members = _AGENT_EVENTS[run["status"]]
+        data = runs.work_ids(run) | {"run": run} | {name: run[name] for name in members}
+        run_id = UUID(run["id"])
+        transaction.emit(UUID(run["project_id"]), frames.event(type, data, run_id=run_id))
+
+
+async def _hear(connection: Connection, run_id: UUID) -> None:
+    await connection.execute("UPDATE runs SET heard_at = clock_timestamp() WHERE id = $1", run_id)
+
+
+async def cancel(transaction: Transaction, run_id: UUID) -> dict[str, Any]:
+    """The run, cancelled. Raises `Conflict` where it ended in another way."""
+    return await change(transaction, await lock(transaction, run_id), {"status": "cancelled"})
+
+
+async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None) -> dict[str, Any]:
+    """A new run like this one, queued, one attempt later; the old one stays as it is."""
+    old = await lock(transaction, run_id)
+    copied = ("name", "phase", "steps", "agent_type", "agent_name", "task_id", "input", "metadata")
+    new = RunNew.model_validate({name: old[name] for name in copied} | {"status": "queued"})
+    run, _ = await create(
+        transaction,
+        UUID(old["project_id"]),
+        new,
+        created_by=created_by,
+        attempt=old["attempt"] + 1,
+        retry_of=run_id,
+    )
+    return run
+
+
+async def heartbeat(transaction: Transaction, run_id: UUID, beat: Heartbeat) -> dict[str, Any]:
+    """Notes a sign of life, and extends the lease of the subtask that the run works on; answers whether
+    the worker should stop."""
+    row = await transaction.connection.fetchrow(
+        """UPDATE runs SET heard_at = clock_timestamp(), is_watched = true,
+               expected_at = clock_timestamp() + make_interval(secs => $2)
+           WHERE id = $1 RETURNING status, task_id""",
+        run_id,
+        beat.expect_next_in_s,
+    )
+    if row is None:
+        raise NotFound(f"no run '{run_id}'")
+    if row["task_id"] is not None and row["status"] not in TERMINAL_STATUSES:
+        await transaction.connection.execute(_EXTEND_LEASE, run_id, beat.expect_next_in_s)
+    return {"status": row["status"], "cancelled": row["status"] == "cancelled"}
+
+
+async def show(connection: Connection, run_id: UUID) -> dict[str, Any]:
+    """The run as it is. Raises `NotFound`."""
+    row = await connection.fetchrow(f"SELECT {runs.COLUMNS} FROM runs WHERE id = $1", run_id)
+    if row is None:
+        raise NotFound(f"no run '{run_id}'")
+    return runs.as_json(row)
+
+
+async def active(connection: Connection, project_id: UUID) -> Sequence[dict[str, Any]]:
+    """The project's runs that are at work, newest first."""
+    rows = await connection.fetch(
+        f"""SELECT {runs.COLUMNS} FROM runs WHERE project_id = $1 AND {runs.IS_ACTIVE}
+            ORDER BY created_at DESC, id DESC LIMIT 1000""",
+        project_id,
+    )
+    return [runs.as_json(row) for row in rows]

@@ -1,0 +1,148 @@
+"""Where a room reads what it doesn't have: the Redis stream, then Postgres.
+
+Many clients that return at once ask for the same pages: one read is in flight per page, a page is kept
+while there is memory for it, and a bound on reads at once keeps a storm of resumes from taking every
+connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from runcast_hub import metrics
+from runcast_hub.filters import Filter
+from runcast_hub.page_cache import Pages
+from runcast_hub.ring import Budget
+from runcast_server.db import Pool, acquire
+from runcast_server.eventlog import frames, history
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.frames import Block, Segment
+from runcast_server.eventlog.history import Page
+
+READS_AT_ONCE = 4
+SHORT_PAGE_EVENTS = 125
+"""A page that is only needed to reach what the room holds ends at a multiple of this: few different ends,
+so that it's shared, and little that is read in vain."""
+BACK_BYTES = 8 * 1024 * 1024
+STREAM_SECONDS = 1.0
+"""How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
+AVOID_SECONDS = 5.0
+"""How long Redis isn't asked again after a read that failed."""
+
+_Key = tuple[UUID, int, int, int, Filter]
+
+
+class Held(NamedTuple):
+    """What a room has: numbers `first` (None: nothing is held) … `last`, the newest delivered."""
+
+    first: int | None
+    last: int
+
+
+class Source:
+    """Reads of one hub."""
+
+    def __init__(self, bus: Bus, pool: Pool, budget: Budget) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._reading: dict[_Key, asyncio.Task[Page]] = {}
+        self._pages: Pages[_Key] = Pages(budget)
+        self._avoid_until = 0.0
+
+    async def _from_stream(self, read: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
+        """What Redis has; nothing while it fails, is slow, or did so a moment ago."""
+        clock = asyncio.get_running_loop().time
+        if clock() < self._avoid_until:
+            return []
+        try:
+            async with asyncio.timeout(STREAM_SECONDS):
+                return await read()
+        except (*BUS_ERRORS, ValueError):
+            self._avoid_until = clock() + AVOID_SECONDS
+            return []
+
+    async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+        """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
+        stream nor Postgres can give them now."""
+        blocks = await self._from_stream(lambda: self._bus.read(project_id, after))
+        if blocks and all(block.epoch == epoch for block in blocks):
+            metrics.HOLES.labels("stream").inc()
+            return blocks
+        async with self._turns, acquire(self._pool) as connection:
+            block = await history.block(connection, project_id, epoch, after, upto)
+        metrics.HOLES.labels("postgres").inc()
+        return [block] if block else []
+
+    async def blocks_before(self, project_id: UUID, epoch: int, first: int) -> list[Block]:
+        """What the stream holds right before `first`, newest first."""
+        blocks = await self._from_stream(lambda: self._bus.read_back(project_id, first, BACK_BYTES))
+        return blocks if all(block.epoch == epoch for block in blocks) else []
+
+    async def page(
+        self, project_id: UUID, epoch: int, cursor: int, held: Held, floor: int, wanted: Filter
+    ) -> Page:
+        """A page of what `wanted` asks for above `cursor`, read once for all who ask for it.
+
+        It need not go further than to what the room holds. Pages of all events are aligned, so that
+        cursors that lie close together share them. A page whose `floor` is above `cursor` holds nothing:
+        retention has passed it.
+        """
+        start = cursor
+        if wanted.takes_everything:
+            start = max(floor, cursor - cursor % history.PAGE_EVENTS)
+        page = await self._shared(project_id, epoch, start, held, wanted)
+        if page.floor > cursor:
+            return Page(b"", cursor, page.floor)
+        if page.floor > start:
+            return await self.page(project_id, epoch, cursor, held, page.floor, wanted)
+        if start == cursor:
+            return page
+        whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))
+        block = frames.cut(Block(epoch, start + 1, page.upto, [whole], page.frames), cursor)
+        return Page(block.frames, page.upto)
+
+    async def _shared(
+        self, project_id: UUID, epoch: int, start: int, held: Held, wanted: Filter
+    ) -> Page:
+        """The page after `start`: one that is kept, one that is being read, or one that is read now."""
+        upto = whole = held.last
+        if wanted.takes_everything:
+            upto = whole = min(whole, start + history.PAGE_EVENTS)
+        if held.first is not None:
+            short = start + -(-(held.first - 1 - start) // SHORT_PAGE_EVENTS) * SHORT_PAGE_EVENTS
+            upto = min(upto, short)
+        key = (project_id, epoch, start, upto, wanted)
+        page = self._pages.get((project_id, epoch, start, whole, wanted)) or self._pages.get(key)
+        if page is None:
+            task = self._reading.get(key)
+            if task is None:
+                task = self._reading[key] = asyncio.ensure_future(self._keep(key))
+            page = await asyncio.shield(task)
+        return page
+
+    async def _keep(self, key: _Key) -> Page:
+        try:
+            async with self._turns:
+                page = await self._read(*key)
+        finally:
+            del self._reading[key]
+        self._pages.put(key, page)
+        return page
+
+    async def _read(
+        self, project_id: UUID, epoch: int, start: int, upto: int, wanted: Filter
+    ) -> Page:
+        async with acquire(self._pool) as connection:
+            if wanted.only_run is not None:
+                run = UUID(bytes=wanted.only_run)
+                return await history.page(
+                    connection, project_id, epoch, start, upto, logs=None, run=run
+                )
+            logs: Sequence[UUID] | Literal["all"] | None = wanted.run_ids or None
+            if wanted.all_logs:
+                logs = "all"
+            return await history.page(connection, project_id, epoch, start, upto, logs=logs)

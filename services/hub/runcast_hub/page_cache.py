@@ -1,0 +1,62 @@
+"""Pages of history that were read a moment ago, kept in the memory that rings leave free.
+
+Clients of a project that return at different moments of a storm ask for the same pages. The rings' budget
+is the hub's memory for events: while there is room in it pages stay, and the pages used longest ago go
+first when rings need it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from runcast_hub.ring import Budget
+from runcast_server.eventlog.history import Page
+
+LEAST_BYTES = 4 * 1024 * 1024
+"""What pages may hold in any case: where rings take all memory, those who read together still share."""
+PAGE_OVERHEAD_BYTES = 512
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Pages(Generic[Key]):
+    """Pages by what was asked for."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._pages: OrderedDict[Key, Page] = OrderedDict()
+        self.size = 0
+        budget.tenants.append(self)
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def get(self, key: Key) -> Page | None:
+        """The page, if it is still here."""
+        page = self._pages.get(key)
+        if page is not None:
+            self._pages.move_to_end(key)
+        return page
+
+    def put(self, key: Key, page: Page) -> None:
+        """Keeps a page for as long as there is room."""
+        self._drop(key)
+        self._pages[key] = page
+        self.size += _size(page)
+        self.shrink(self._budget.free)
+
+    def shrink(self, size: int) -> None:
+        """Drops what was used longest ago until no more than `size` bytes are held, or a small rest."""
+        while self.size > max(size, LEAST_BYTES):
+            self._drop(next(iter(self._pages)))
+
+    def _drop(self, key: Key) -> None:
+        page = self._pages.pop(key, None)
+        if page is not None:
+            self.size -= _size(page)
+
+
+def _size(page: Page) -> int:
+    return len(page.frames) + PAGE_OVERHEAD_BYTES

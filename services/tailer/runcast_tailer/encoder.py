@@ -1,0 +1,61 @@
+"""What the tailer says to the ingester: batches of lines as messages of the ingest stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from runcast_tailer.file_reader import Batch
+
+
+@dataclass(slots=True)
+class Sender:
+    """Whose lines they are. `run` addresses the run: `run_id`, or `project` with `run_id` or `key`.
+
+    `auth` is the secret of the ingest stream, where one is set.
+    """
+
+    run: dict[str, Any]
+    source: str
+    auth: str | None = None
+
+    def encode(self, batch: Batch) -> bytes:
+        """The `lines` message of a batch. `at` is the file's time, with the local offset from UTC:
+        the date of lines that carry a time of day."""
+        message: dict[str, Any] = {
+            "type": "lines",
+            **self.run,
+            "source": self.source,
+            "generation": batch.first.generation,
+            "first_line": batch.first.line,
+            "first_offset": batch.first.offset,
+            "next_offset": batch.after.offset,
+            "at": _local_time(batch.modified),
+            "lines": batch.texts,
+        }
+        if batch.file is not None:
+            message["file"] = {
+                "device": batch.file.device,
+                "inode": batch.file.inode,
+                "fingerprint": batch.fingerprint,
+                "offset": batch.after.offset,
+            }
+        if self.auth is not None:
+            message["auth"] = self.auth
+        if batch.flags:
+            message["flags"] = {str(number): flags for number, flags in batch.flags.items()}
+        if batch.closed:
+            message["closed"] = {"reason": batch.closed}
+            if batch.closed_size:
+                lines, size = batch.closed_size
+                message["closed"] |= {"lines": lines, "bytes": size}
+        if batch.bytes_after_end:
+            message["bytes_after_end"] = batch.bytes_after_end
+        return orjson.dumps(message)
+
+
+def _local_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

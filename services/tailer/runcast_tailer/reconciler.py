@@ -1,0 +1,184 @@
+"""What a run directory holds besides lines: its status, its artifacts, its output.zip.
+
+The server is asked what it has, and what is missing is sent; that is repeated until nothing is missing,
+so it needs no memory of its own and survives everything. A spool says the status itself; of its
+artifacts only those are brought whose content didn't fit into it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import obstore
+import orjson
+import structlog
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from runcast._recording import formats
+from runcast.errors import InvalidFile
+from runcast.events import TERMINAL_STATUSES
+from runcast_tailer.queries import KnownArtifact, Server
+from runcast_tailer.run_directory import SPOOL
+from runcast_tailer.scheduled_tail import WatchedRun
+from runcast_tailer.shipper import Shipper
+
+INLINE_BYTES = 512 * 1024
+"""Content up to this size goes in the message; more goes to the object store."""
+OUTPUT = "output.zip"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArtifact:
+    """An artifact's file, with what its manifest says of it."""
+
+    id: UUID
+    step_name: str
+    media_type: str
+    path: Path
+    sha256: str
+
+
+class Takeover:
+    """Compares directories with the server and sends what the server lacks."""
+
+    def __init__(
+        self, server: Server, shipper: Shipper, artifacts_url: str, auth: str | None
+    ) -> None:
+        self._server = server
+        self._shipper = shipper
+        self._artifacts_url = artifacts_url
+        self._auth = auth
+
+    async def bring(self, watched: WatchedRun) -> bool:
+        """Sends what is missing; True if nothing was. Raises database errors and `OSError`."""
+        [known_run] = await self._server.runs([watched.name])
+        watched.learn(known_run)
+        run_id, project_id = watched.known.run_id, watched.known.project_id
+        if run_id is None or project_id is None:
+            return not watched.tails
+        is_complete = True
+        known = await self._server.artifacts(run_id)
+        async for found in _missing(watched, known):
+            is_complete = False
+            await self._bring_artifact(run_id, project_id, found)
+        if self._says_status(watched):
+            return is_complete
+        await self._bring_status(watched, run_id)
+        return False
+
+    def _says_status(self, watched: WatchedRun) -> bool:
+        """Whether the server's status is no older than the directory's."""
+        state = watched.directory.state
+        return (
+            state is None
+            or SPOOL in watched.tails
+            or watched.known.status == state.status
+            or watched.known.status in TERMINAL_STATUSES
+        )
+
+    async def _bring_status(self, watched: WatchedRun, run_id: UUID) -> None:
+        """Sends the directory's status, after everything that its files say."""
+        state = watched.directory.state
+        if state is None or not watched.is_drained:
+            return
+        match state.status:
+            case "completed":
+                message: dict[str, Any] = {"type": "agent:completed", "data": {}}
+            case "failed":
+                message = {"type": "agent:failed", "data": {"error": state.error}}
+            case status:
+                message = {"type": "run:updated", "data": {"status": status}}
+        await self._send(run_id, message)
+
+    async def _bring_artifact(self, run_id: UUID, project_id: UUID, found: FoundArtifact) -> None:
+        data: dict[str, Any] = {
+            "artifact_id": str(found.id),
+            "step_name": found.step_name,
+            "media_type": found.media_type,
+            "filename": found.path.name,
+        }
+        size = found.path.stat().st_size
+        if size <= INLINE_BYTES:
+            content = found.path.read_bytes()
+            data["content_base64"] = base64.b64encode(content).decode()
+        else:
+            key = f"{project_id}/{found.id}"
+            try:
+                await obstore.put_async(from_url(self._artifacts_url), key, found.path)
+            except (BaseError, ValueError) as error:
+                log.warning("tailer.store_refuses", path=str(found.path), error=str(error))
+                return
+            data |= {"object_key": key, "size": size, "sha256": found.sha256}
+        await self._send(run_id, {"type": "artifact:created", "data": data})
+
+    async def _send(self, run_id: UUID, message: dict[str, Any]) -> None:
+        message["run_id"] = str(run_id)
+        if self._auth is not None:
+            message["auth"] = self._auth
+        await self._shipper.send(orjson.dumps(message))
+
+
+async def _missing(watched: WatchedRun, known: list[KnownArtifact]) -> AsyncIterator[FoundArtifact]:
+    ids = {artifact.id for artifact in known}
+    contents = {(artifact.step_name, artifact.sha256) for artifact in known}
+    for found in _found(watched):
+        if found.id not in ids and (found.step_name, found.sha256) not in contents:
+            yield found
+
+
+def _found(watched: WatchedRun) -> list[FoundArtifact]:
+    """The artifacts of the manifest whose files are there, and output.zip once the run is over."""
+    directory = watched.directory
+    entries = _manifest(directory.path)
+    found = [each for entry in entries if (each := _entry(directory.path, entry)) is not None]
+    is_over = directory.state is not None and directory.state.is_terminal
+    output = directory.path / OUTPUT
+    if OUTPUT in directory.listing.names and is_over and SPOOL not in watched.tails:
+        has_output = any(artifact.path == output for artifact in found)
+        if not has_output and output.is_file() and not output.is_symlink():
+            digest = _digest(output)
+            own_id = uuid.uuid5(watched.run_id or uuid.NAMESPACE_URL, f"{OUTPUT} {digest}")
+            found.append(FoundArtifact(own_id, "output", "application/zip", output, digest))
+    return found
+
+
+def _manifest(path: Path) -> list[dict[str, Any]]:
+    try:
+        index = formats.read(path / "artifacts" / "index.json", "artifacts/index.json")
+    except FileNotFoundError:
+        return []
+    except InvalidFile as error:
+        log.warning("tailer.left_alone", path=str(path), reason=str(error))
+        return []
+    entries: list[dict[str, Any]] = index["artifacts"]
+    return entries
+
+
+def _entry(root: Path, entry: dict[str, Any]) -> FoundArtifact | None:
+    """An entry whose file is a regular one beneath the directory."""
+    resolved = root.resolve()
+    path = (resolved / entry["path"]).resolve()
+    try:
+        own_id = UUID(entry["artifact_id"])
+    except ValueError:
+        return None
+    if not path.is_relative_to(resolved) or not path.is_file():
+        return None
+    media_type = entry["media_type"] or mimetypes.guess_type(path.name)[0] or "text/plain"
+    return FoundArtifact(own_id, entry["step_name"], media_type, path, entry["sha256"])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""All tails of a process, in the order in which they're looked at next.
+
+A round gives each file that is due at most one read, so one that floods doesn't starve the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from runcast_tailer import metrics
+from runcast_tailer.descriptors import Descriptors, sensible_limit
+from runcast_tailer.encoder import Sender
+from runcast_tailer.file_identity import Committed
+from runcast_tailer.file_reader import Follower
+from runcast_tailer.options import TailerOptions
+from runcast_tailer.run_directory import PROGRESS, SPOOL
+from runcast_tailer.scheduled_tail import Followed, WatchedRun
+from runcast_tailer.tail import Tail
+from runcast_tailer.window import Budget, Sent, Window
+
+
+class Tails:
+    """`waiting` are those with something under way; `spools` those that others may feed as well."""
+
+    def __init__(self, options: TailerOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._schedule: list[Followed] = []
+        self.all: set[Followed] = set()
+        self.waiting: set[Followed] = set()
+        self.spools: set[Followed] = set()
+        self.budget = Budget()
+        self.descriptors = Descriptors(sensible_limit())
+
+    def follow(
+        self,
+        source: str,
+        run: dict[str, Any],
+        run_id: UUID | None,
+        path: Path,
+        committed: Committed | None,
+        watched: WatchedRun | None = None,
+    ) -> Followed:
+        """Begins to follow a file as a source of a run, from its committed cursor."""
+        follower = Follower(
+            path,
+            self.descriptors,
+            self._options.limits,
+            has_sentinel=source not in (SPOOL, PROGRESS),
+            clock=self._clock,
+        )
+        follower.resume(committed or Committed())
+        sender = Sender(run, source, self._options.auth)
+        tail = Tail(follower, Window(self.budget), sender)
+        followed = Followed(tail, source, run_id, path, watched, due=self._clock())
+        if source == SPOOL:
+            followed.is_shared = True
+            self.spools.add(followed)
+        self.all.add(followed)
+        heapq.heappush(self._schedule, followed)
+        return followed
+
+    def drop(self, followed: Followed) -> None:
+        """Follows it no longer; what is under way of it may still arrive."""
+        followed.is_gone = True
+        followed.tail.window.clear()
+        self.descriptors.close(followed.tail.follower)
+        for each in (self.all, self.waiting, self.spools):
+            each.discard(followed)
+
+    def hasten(self, followed: Followed, now: float) -> None:
+        """Has it looked at in the next round."""
+        followed.due = now
+        heapq.heapify(self._schedule)
+
+    def sweep(self, now: float) -> bool:
+        """One look at each file that is due; for a worker thread. True if there was something new."""
+        has_new = False
+        looked: list[Followed] = []
+        while self._schedule and self._schedule[0].due <= now:
+            followed = heapq.heappop(self._schedule)
+            if followed.is_gone:
+                continue
+            if followed.step(now):
+                has_new = True
+                self.waiting.add(followed)
+            looked.append(followed)
+        options = self._options
+        for followed in looked:
+            followed.due = now + followed.interval(now, options.poll_seconds, options.wait_seconds)
+            heapq.heappush(self._schedule, followed)
+        return has_new
+
+    def unsent(self) -> list[Sent]:
+        """What has to go into the stream, each source's in order."""
+        return [message for followed in self.waiting for message in followed.tail.unsent()]
+
+    def seconds_to_next(self, now: float) -> float:
+        """Until the next look."""
+        return self._schedule[0].due - now if self._schedule else self._options.poll_seconds
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits for an acknowledgement to go on."""
+        return self.budget.used > self.budget.least or any(
+            followed.tail.follower.turning for followed in self.waiting
+        )
+
+    def measure(self) -> None:
+        metrics.FOLLOWED.set(len(self.all))
+        metrics.OPEN.set(len(self.descriptors))
+        metrics.UNACKNOWLEDGED.set(self.budget.used)

@@ -1,0 +1,1 @@
+"""How a run is recorded in files. Private: import from `runcast`."""

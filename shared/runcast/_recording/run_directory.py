@@ -1,0 +1,154 @@
+"""Where the files of runs lie, and the two indexes over them.
+
+`<runs_dir>/index.json` lists the runs, `<run>/artifacts/index.json` a run's artifacts. Both are
+replaced whole, under a lock beside them; one that can't be believed is named in
+a warning and left as it is.
+"""
+
+import logging
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runcast._recording import files, formats, locks
+from runcast._support import encoding
+from runcast.errors import InvalidFile
+
+logger = logging.getLogger("runcast")
+
+KEY = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}")
+INDEX_LOCK_SECONDS = 2.0
+RUNS_INDEX_FIELDS = (
+    "id",
+    "key",
+    "project",
+    "name",
+    "phase",
+    "current_step",
+    "status",
+    "attempt",
+    "error",
+    "created_at",
+    "updated_at",
+)
+
+
+def runs_dir(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of runs: what is given, else `RUNCAST_RUNS_DIR`, else `runs`; absolute."""
+    return Path(given or os.environ.get("RUNCAST_RUNS_DIR") or "runs").absolute()
+
+
+def as_uuid(text: str) -> uuid.UUID | None:
+    """The id that the text is, or None if it is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+class RunDirectory:
+    """The paths of one run. Making one touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path / "run.json"
+        self.status = path / "status.json"
+        self.events = path / "events.jsonl"
+        self.logs = path / "logs.txt"
+        self.json_logs = path / "logs.jsonl"
+        self.spool = path / "spool.jsonl"
+        self.output = path / "output.zip"
+        self.artifacts = path / "artifacts"
+        self.artifacts_index = self.artifacts / "index.json"
+
+    def read_run(self) -> dict[str, Any]:
+        """run.json. Raises `InvalidFile` or `FileNotFoundError`."""
+        return formats.read(self.run, "run.json")
+
+    def read_status(self) -> dict[str, Any]:
+        """status.json. Raises `InvalidFile` or `FileNotFoundError`."""
+        return formats.read(self.status, "status.json")
+
+    def read_artifacts(self) -> list[dict[str, Any]]:
+        """The artifacts' entries, oldest first. Raises `InvalidFile`."""
+        try:
+            index = formats.read(self.artifacts_index, "artifacts/index.json")
+        except FileNotFoundError:
+            return []
+        entries: list[dict[str, Any]] = index["artifacts"]
+        return entries
+
+
+def directories(root: Path) -> Iterator[RunDirectory]:
+    """The runs below `root`, or `root` itself if it is one; in order of name."""
+    if is_run(root):
+        yield RunDirectory(root)
+        return
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        if is_run(path):
+            yield RunDirectory(path)
+
+
+def is_run(path: Path) -> bool:
+    names = ("run.json", "spool.jsonl", "status.json", "logs.txt")
+    return path.is_dir() and any((path / name).is_file() for name in names)
+
+
+def index_run(root: Path, run: dict[str, Any]) -> None:
+    """Puts the run's entry into `root/index.json`, in its place. The run itself does not depend on
+    that: where it can't be done there is a warning."""
+    entry = {name: run.get(name) for name in RUNS_INDEX_FIELDS}
+
+    def changed(index: dict[str, Any]) -> dict[str, Any]:
+        others = [each for each in index.get("runs", []) if each["id"] != entry["id"]]
+        return runs_index([entry, *others])
+
+    try:
+        _change_index(root / "index.json", "runs/index.json", changed)
+    except OSError as error:  # TimeoutError among them
+        logger.warning("%s can't be brought up to date: %s", root / "index.json", error)
+
+
+def runs_index(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Newest first; runs of the same second by their ids, the later one first."""
+    ordered = sorted(entries, key=lambda each: (each["created_at"], each["id"]), reverse=True)
+    return {"total": len(ordered), "runs": ordered}
+
+
+def index_artifact(directory: RunDirectory, entry: dict[str, Any]) -> None:
+    """Adds an artifact's entry to the run's manifest."""
+
+    def changed(index: dict[str, Any]) -> dict[str, Any]:
+        entries = [*index.get("artifacts", []), entry]
+        return {"total": len(entries), "artifacts": entries}
+
+    _change_index(directory.artifacts_index, "artifacts/index.json", changed)
+
+
+def _change_index(
+    path: Path, kind: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    with _index_locked(path.parent):
+        try:
+            content = formats.read(path, kind)
+        except FileNotFoundError:
+            content = {}
+        except InvalidFile as error:
+            logger.warning("%s is left as it is", error)
+            return
+        files.replace(path, encoding.encode(formats.check(kind, change(content))))
+
+
+@contextmanager
+def _index_locked(folder: Path) -> Iterator[None]:
+    """A file of its own: the folder's lock tells tailers apart, the index itself is replaced."""
+    fd = os.open(folder / ".index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        with locks.locked(fd, INDEX_LOCK_SECONDS):
+            yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""How recorded runs reach a server. Private: import from `runcast`."""

@@ -1,0 +1,122 @@
+"""Sends a run from its files, once through: what `runcast sync` does with each directory.
+
+A directory with a spool is fed from it. One without (another program's) is fed from `logs.txt` and
+`events.jsonl`, which have cursors of their own, and its status, artifacts and output are taken over.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runcast import errors
+from runcast._recording import artifacts, locks
+from runcast._recording.open_run import DEFAULT_PROJECT, as_key
+from runcast._recording.run_directory import RunDirectory, as_uuid
+from runcast._recording.spool import SpoolReader
+from runcast._upload.uplink import Uplink
+from runcast.client.clients import Client
+from runcast.events import TERMINAL_STATUSES
+
+
+@dataclass
+class Report:
+    """What became of one directory. `error` says why nothing more was sent."""
+
+    name: str
+    sent_bytes: int = 0
+    state: str = "sent"
+    is_over: bool = True
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def sync(client: Client, directory: RunDirectory, project: str | None = None) -> Report:
+    """Sends what the server doesn't have yet. Raises `Unreachable` and errors of sign-in."""
+    report = Report(directory.path.name)
+    fd = os.open(directory.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not locks.try_lock(fd):
+            report.state, report.is_over = "being sent by its own program", False
+            return report
+        _send(client, directory, project, report)
+    except (errors.Unreachable, errors.Unauthorized, errors.Unavailable):
+        raise
+    except (errors.RuncastError, FileNotFoundError) as error:
+        report.error = str(error)
+    finally:
+        os.close(fd)
+    return report
+
+
+def _send(client: Client, directory: RunDirectory, project: str | None, report: Report) -> None:
+    status = _status(directory)
+    is_over = status is not None and status["status"] in TERMINAL_STATUSES
+    report.is_over = is_over or status is None
+    is_ours = directory.spool.exists()
+    run = directory.read_run() if is_ours else _named(directory, project)
+    uplink = Uplink(client, directory, run)
+    uplink.open()
+    for path in (directory.spool,) if is_ours else (directory.events, directory.logs):
+        if path.exists():
+            report.sent_bytes += _feed(uplink, path, is_over)
+    if not is_ours:
+        for artifact in [*directory.read_artifacts(), *_output(directory, run, is_over)]:
+            uplink.upload(artifact)
+        if status is not None and is_over:
+            uplink.end(status["status"], status.get("error"))
+
+
+def _feed(uplink: Uplink, path: Path, is_over: bool) -> int:
+    """Sends a source to its end; answers the bytes that the server didn't have."""
+    reader = SpoolReader(path)
+    try:
+        line, offset = uplink.cursor(path.name)
+        start = offset
+        reader.seek(line, offset)
+        while (portion := reader.read()).lines:
+            line, offset = uplink.send(path.name, portion)
+            reader.seek(line, offset)
+        if is_over:
+            uplink.send(path.name, portion, closed={"reason": "status"})
+        return offset - start
+    finally:
+        reader.close()
+
+
+def _status(directory: RunDirectory) -> dict[str, Any] | None:
+    try:
+        return directory.read_status()
+    except FileNotFoundError:
+        return None
+
+
+def _output(
+    directory: RunDirectory, run: dict[str, Any], is_over: bool
+) -> Iterator[dict[str, Any]]:
+    """output.zip of a run that is over; its id is made of its content, so it is known again."""
+    path = directory.output
+    if not is_over or not path.is_file():
+        return
+    digest = artifacts.digest(path)
+    own_id = as_uuid(run.get("id", ""))
+    yield {
+        "artifact_id": str(uuid.uuid5(own_id or uuid.NAMESPACE_URL, f"{path.name} {digest}")),
+        "step_name": "output",
+        "media_type": "application/zip",
+        "path": path.name,
+    }
+
+
+def _named(directory: RunDirectory, project: str | None) -> dict[str, Any]:
+    """The run of a directory that another program wrote: its run.json, or what its name says."""
+    try:
+        return directory.read_run()
+    except FileNotFoundError:
+        name = directory.path.name
+        named = {"id": name} if as_uuid(name) else {"key": as_key(name)}
+        return {**named, "project": project or os.environ.get("RUNCAST_PROJECT", DEFAULT_PROJECT)}

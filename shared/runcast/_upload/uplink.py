@@ -1,0 +1,185 @@
+"""What a server is asked when a run's spool is fed to it.
+
+The run is created, then the spool goes up as it is: as `lines` of the source `spool.jsonl`, each of
+which is a message. The server answers with the committed cursor of that source, and takes every line
+once, whoever sends it and however often.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runcast import errors
+from runcast._recording.formats import MADE_OF
+from runcast._recording.messages import lines as lines_message
+from runcast._recording.run_directory import RunDirectory
+from runcast._recording.spool import Portion
+from runcast.client import runs as rest
+from runcast.client.calls import given
+from runcast.client.clients import Client
+from runcast.client.exchange import ONCE
+
+logger = logging.getLogger("runcast")
+
+Json = dict[str, Any]
+
+SPOOL = "spool.jsonl"
+_ARTIFACT = b'"type":"artifact:created"'
+_CONTENT = (b'"content":', b'"content_base64":')
+_WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
+_BULKY = {"input", "metadata"}
+
+
+class Stopped(errors.RuncastError):
+    """The server will never take this run."""
+
+
+class Uplink:
+    """One run's way to one server.
+
+    Methods raise `Unreachable` or `ApiError` where it is worth trying again, `Stopped` where not.
+    """
+
+    def __init__(self, client: Client, directory: RunDirectory, run: Json) -> None:
+        self._client = client
+        self._directory = directory
+        self._run = run
+        self.run_id = str(run.get("id"))
+
+    def open(self) -> None:
+        """Makes the run known, and its project where that is missing. One that is there is taken."""
+        fields = {name: self._run.get(name) for name in ("id", *MADE_OF)}
+        known = {**given(**fields), "status": "queued"}
+        project = self._run["project"]
+        try:
+            self._create(project, known)
+        except errors.NotFound:
+            self._create_project(project)
+            self._create(project, known)
+
+    def cursor(self, source: str) -> tuple[int, int]:
+        """The line and byte from which the server needs a source."""
+        return self._send(source, Portion([], 1, 0, 0), None)
+
+    def send(self, source: str, portion: Portion, closed: Json | None = None) -> tuple[int, int]:
+        """Sends lines; answers the line and byte that the server needs next, which may be in the
+        middle: an artifact's file goes after what came before it in the spool."""
+        if source == SPOOL:
+            files = [n for n, line in enumerate(portion.lines) if is_file_of(line)]
+            if files and files[0] == 0:
+                self.upload(orjson.loads(portion.lines[0])["data"])
+                files = files[1:]
+            if files:
+                return self._send(source, portion.before(files[0]), None)
+        return self._send(source, portion, closed)
+
+    def upload(self, artifact: Json) -> None:
+        """Sends an artifact's file, once per `artifact_id`; its entry in the spool adds nothing
+        then. One that is not there, or refused, is named in a warning."""
+        file = self._beneath(artifact["path"])
+        if file is None:
+            logger.warning("%s: %s is not there", self._directory.path, artifact["path"])
+            return
+        named = {"id": artifact["artifact_id"], "media_type": artifact["media_type"]}
+        try:
+            call = rest.upload_artifact(self.run_id, artifact["step_name"], file, **named)
+            self._client.send(call, ONCE)
+        except errors.ApiError as error:
+            if _is_worth_retrying(error):
+                raise
+            logger.warning("the server refused the artifact %s: %s", file, error)
+
+    def heartbeat(self, expect_next_in_s: float | None) -> bool:
+        """Says that the run lives; answers whether it was cancelled."""
+        call = rest.heartbeat(self.run_id, expect_next_in_s=expect_next_in_s)
+        return bool(self._client.send(call, ONCE).get("cancelled"))
+
+    def end(self, status: str, error: str | None) -> None:
+        """The end of a run whose files tell no more than that. One that is over stays so."""
+        call = rest.update_run(self.run_id, status=status, **given(error=error))
+        try:
+            self._client.send(call, ONCE)
+        except errors.Conflict:
+            pass
+        except errors.ApiError as problem:
+            raise _judged(problem) from problem
+
+    def _send(self, source: str, portion: Portion, closed: Json | None) -> tuple[int, int]:
+        message = lines_message(
+            self.run_id,
+            source,
+            [line.decode("utf-8", "replace") for line in portion.lines],
+            first_line=portion.first_line,
+            first_offset=portion.first_offset,
+        )
+        message["next_offset"] = portion.next_offset
+        if closed:
+            message["closed"] = closed
+        try:
+            answer = self._client.send(rest.add_lines(self.run_id, message), ONCE)
+        except errors.ApiError as error:
+            raise _judged(error) from error
+        return int(answer["next_line"]), int(answer["next_offset"])
+
+    def _create(self, project: str, fields: Json) -> None:
+        try:
+            self.run_id = str(self._client.send(rest.create_run(project, **fields), ONCE)["id"])
+        except errors.NotFound:
+            raise
+        except errors.Conflict as error:
+            self._create_beside(project, fields, error)
+        except errors.TooLarge:
+            if not fields.keys() & _BULKY:
+                raise
+            logger.warning("the run's input and metadata are too large for the server")
+            self._create(project, {k: v for k, v in fields.items() if k not in _BULKY})
+        except errors.ApiError as error:
+            raise _judged(error) from error
+
+    def _create_beside(self, project: str, fields: Json, error: errors.Conflict) -> None:
+        """The key is another run's at the server. Ours gets an ending; a run that has no id of its
+        own (it was only named) is that other one."""
+        if "key" not in fields:
+            raise Stopped(str(error)) from error
+        if "id" not in fields:
+            there = self._client.send(rest.get_run(fields["key"], project=project), ONCE)
+            self.run_id = str(there["id"])
+            return
+        ending = fields["id"][-6:]
+        if fields["key"].endswith(ending):
+            raise Stopped(str(error)) from error
+        key = f"{fields['key'][:121]}-{ending}"
+        logger.warning(
+            "the key %s is taken in %s: there the run is %s", fields["key"], project, key
+        )
+        self._create(project, {**fields, "key": key})
+
+    def _create_project(self, slug: str) -> None:
+        try:
+            self._client.send(rest.create_project(slug, slug=slug), ONCE)
+        except errors.Conflict:
+            pass  # somebody else made it in the same moment
+        except errors.Forbidden as error:
+            raise Stopped(f"there is no project {slug}, and it may not be made") from error
+        except errors.ApiError as error:
+            raise _judged(error) from error
+
+    def _beneath(self, path: str) -> Path | None:
+        root = self._directory.path.resolve()
+        file = (root / path).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+
+
+def is_file_of(line: bytes) -> bool:
+    """Whether a line of a spool is an artifact whose content is not in it."""
+    return _ARTIFACT in line and not any(name in line for name in _CONTENT)
+
+
+def _is_worth_retrying(error: errors.ApiError) -> bool:
+    return error.status >= 500 or error.status in _WORTH_RETRYING
+
+
+def _judged(error: errors.ApiError) -> errors.RuncastError:
+    return error if _is_worth_retrying(error) else Stopped(str(error))

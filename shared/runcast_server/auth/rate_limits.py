@@ -1,0 +1,139 @@
+"""How often somebody may ask: counted in Redis, over all processes, with the library `limits`.
+
+Two kinds. Sign-ins are counted before each is tried, by address and by account, without Redis in this
+process alone. Requests are counted in memory and reported a few times a second, so that counting adds no
+round trip to any of them; a caller over the limit is refused as soon as a report says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+import structlog
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisClusterStorage, RedisStorage, Storage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from runcast_server.auth.principal import Principal
+from runcast_server.errors import LimitReached
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+
+PREFIX = "runcast:limit"
+REPORT_SECONDS = 0.25
+WINDOW_SECONDS = 60
+
+log = structlog.get_logger()
+
+
+def storage(bus: Bus) -> Storage:
+    """Counters in the bus's Redis; on a single server over its connections."""
+    if not bus.is_cluster:
+        return RedisStorage(
+            "async+redis://",
+            implementation="redispy",
+            key_prefix=PREFIX,
+            connection_pool=bus.client.connection_pool,
+        )
+    parts = urlsplit(bus.url)
+    return RedisClusterStorage(
+        f"async+redis+cluster://{parts.netloc}",
+        implementation="redispy",
+        key_prefix=PREFIX,
+        ssl=parts.scheme.startswith("rediss"),
+    )
+
+
+class SignInLimits:
+    """Attempts to sign in, right or wrong: of an address at an account, at an account, of an address."""
+
+    def __init__(self, counters: Storage) -> None:
+        self._shared = FixedWindowRateLimiter(counters)
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._of_both = RateLimitItemPerMinute(10, 5, "sign-in-pair")
+        self._of_account = RateLimitItemPerMinute(1000, 60, "sign-in-account")
+        self._of_address = RateLimitItemPerMinute(60, 5, "sign-in-address")
+
+    async def attempt(self, address: str, account: str) -> None:
+        """Counts one attempt. Raises `LimitReached`; whether the account exists makes no difference."""
+        await self.attempt_from(address)
+        await self._count(self._of_both, address, account)
+        await self._count(self._of_account, account)
+
+    async def attempt_from(self, address: str) -> None:
+        """Counts one attempt at no account in particular. Raises `LimitReached`."""
+        await self._count(self._of_address, address)
+
+    async def _count(self, rule: RateLimitItem, *names: str) -> None:
+        if not await self._hit(rule, *names):
+            raise LimitReached(
+                "too many attempts; wait a few minutes", retry_after_seconds=rule.get_expiry()
+            )
+
+    async def _hit(self, rule: RateLimitItem, *names: str) -> bool:
+        try:
+            return await self._shared.hit(rule, *names)
+        except BUS_ERRORS as error:
+            log.warning("limits.own_count", error=repr(error))
+            return await self._own.hit(rule, *names)
+
+
+class RequestLimits:
+    """Requests of each caller in a window of a minute. `per_minute` 0 means no limit."""
+
+    def __init__(self, counters: Storage, per_minute: int, per_minute_of_links: int) -> None:
+        self._limiter = FixedWindowRateLimiter(counters)
+        self._per_minute = per_minute
+        self._per_minute_of_links = per_minute_of_links
+        self._unreported: Counter[tuple[str, int]] = Counter()
+        self._refused_until: dict[str, float] = {}
+        self._due: asyncio.TimerHandle | None = None
+        self._reporting: asyncio.Task[None] | None = None
+
+    def count(self, caller: Principal) -> None:
+        """Counts one request. Raises `LimitReached`. Never waits."""
+        limit = self._per_minute_of_links if caller.share_id else self._per_minute
+        if limit == 0:
+            return
+        name = caller.limit_name
+        if self._refused_until:
+            self._refuse(name)
+        self._unreported[name, limit] += 1
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._begin_report)
+
+    def _refuse(self, name: str) -> None:
+        seconds = self._refused_until.get(name, 0.0) - time.monotonic()
+        if seconds > 0:
+            raise LimitReached("too many requests", retry_after_seconds=max(1, round(seconds)))
+        self._refused_until.pop(name, None)
+
+    def _begin_report(self) -> None:
+        self._due = None
+        if self._reporting is None or self._reporting.done():
+            self._reporting = asyncio.create_task(self._report_all())
+
+    async def _report_all(self) -> None:
+        counted, self._unreported = self._unreported, Counter()
+        try:
+            for (name, limit), number in counted.items():
+                await self._report(name, limit, number)
+        except BUS_ERRORS as error:
+            log.warning("limits.not_counted", error=repr(error))
+
+    async def _report(self, name: str, limit: int, number: int) -> None:
+        rule = RateLimitItemPerSecond(limit, WINDOW_SECONDS, "requests")
+        if await self._limiter.hit(rule, name, cost=number):
+            return
+        resets_at = (await self._limiter.get_window_stats(rule, name)).reset_time
+        self._refused_until[name] = time.monotonic() + max(0.0, resets_at - time.time())
+
+    async def close(self) -> None:
+        """Gives up what was not reported."""
+        if self._due is not None:
+            self._due.cancel()
+        if self._reporting is not None:
+            self._reporting.cancel()
+            await asyncio.gather(self._reporting, return_exceptions=True)

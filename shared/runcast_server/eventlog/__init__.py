@@ -1,0 +1,1 @@
+"""The event log: state and numbers in one transaction, frames, publishing, history."""

@@ -1,0 +1,210 @@
+"""Redis as the services see it: a project's stream, head and live channel, and the ingest stream.
+
+Postgres is the truth; what lies here is the recent past, for speed. Nothing in this module decides
+about history: it moves blocks and says plainly what Redis knew (`Outcome`). Publishing is idempotent
+and ordered by `scripts/publish.lua`, so anyone may repeat it at any time.
+
+All keys of a project share the hash slot `{project id}`; messages go out with SPUBLISH, which a hub
+receives with SSUBSCRIBE, so the same code runs on one server and on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import redis.asyncio as redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.frames import Block
+
+INGEST_STREAM = "runcast:ingest"
+LIVE_BYTES = 8 * 1024
+"""A message carries its frames up to this size; pub/sub has no back-pressure, so a larger one carries
+only its table and the hub reads the stream."""
+STREAM_BYTES = 8 * 1024 * 1024
+EXPIRY_MS = 3_600_000
+COMMAND_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
+
+Verdict = Literal["published", "done", "behind", "unknown", "epoch"]
+
+BUS_ERRORS = (redis.RedisError, OSError, TimeoutError, RuntimeError)
+"""What a call raises while Redis is away, full, restarting or failing over. A RuntimeError is uvloop's
+word for a connection that was closed under redis-py's hands ("the handler is closed")."""
+
+
+class Outcome(NamedTuple):
+    """What the publish script found, and the head that it knew."""
+
+    verdict: Verdict
+    head: int
+
+
+class Head(NamedTuple):
+    """The newest number in Redis, of which history."""
+
+    epoch: int
+    seq: int
+
+
+class Keys(NamedTuple):
+    """Where a project lives in Redis."""
+
+    stream: str
+    head: str
+    live: str
+
+    @classmethod
+    def of(cls, project_id: UUID) -> Keys:
+        base = f"runcast:{{{project_id}}}"
+        return cls(f"{base}:stream", f"{base}:head", f"{base}:live")
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A live message: the head was set to `seq` without frames; fill from Postgres."""
+
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A live message: the project was deleted."""
+
+
+def parse_live(message: bytes) -> Block | Jump | Deleted | None:
+    """A message of a live channel; None for one that isn't understood (a hub then checks its head)."""
+    try:
+        match message[:1]:
+            case b"b":
+                return frames.unpack(message[1:])
+            case b"j":
+                epoch, seq = message[1:].split(b" ")
+                return Jump(int(epoch), int(seq))
+            case b"d":
+                return Deleted()
+    except ValueError:
+        return None
+    return None
+
+
+class Bus:
+    """One process's connections to Redis. Every call has a deadline and raises one of `BUS_ERRORS`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_cluster = "+cluster://" in url
+        self.client: Any = self._connect(COMMAND_SECONDS)
+        package = files("runcast_server.eventlog") / "scripts"
+        self._publish = self.client.register_script((package / "publish.lua").read_text())
+        self._seed = self.client.register_script((package / "seed.lua").read_text())
+
+    def _connect(self, seconds: float) -> Any:
+        options: dict[str, Any] = {
+            "socket_timeout": seconds,
+            "socket_connect_timeout": CONNECT_SECONDS,
+        }
+        if not self.url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        if self.is_cluster:
+            return RedisCluster.from_url(self.url.replace("+cluster", ""), **options)
+        return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 1), **options)
+
+    def dedicated(self, *, block_seconds: float) -> Any:
+        """A client of its own for reads that block up to `block_seconds` (redis-py counts them
+        against its socket time-out). The caller closes it."""
+        return self._connect(block_seconds + COMMAND_SECONDS)
+
+    async def publish(self, project_id: UUID, block: Block) -> Outcome:
+        """Appends `block` and tells the hubs, if it is what comes next."""
+        verdict, head = await self._publish(
+            keys=Keys.of(project_id),
+            args=(
+                block.epoch,
+                block.first,
+                block.last,
+                frames.pack_table(block),
+                block.frames,
+                EXPIRY_MS,
+                STREAM_BYTES,
+                LIVE_BYTES,
+            ),
+        )
+        return Outcome(verdict.decode(), int(head))
+
+    async def seed(self, project_id: UUID, epoch: int, seq: int) -> int:
+        """Sets the head to Postgres's, with an empty stream; answers the head that then stands."""
+        return int(await self._seed(keys=Keys.of(project_id), args=(epoch, seq, EXPIRY_MS)))
+
+    async def heads(self, project_ids: Sequence[UUID]) -> list[Head | None]:
+        """What Redis holds as the head of each project; None where it knows none."""
+        pipeline = self.client.pipeline(transaction=False)
+        for project_id in project_ids:
+            pipeline.hmget(Keys.of(project_id).head, "epoch", "seq")
+        answers = await pipeline.execute() if project_ids else []
+        return [Head(int(epoch), int(seq)) if epoch else None for epoch, seq in answers]
+
+    async def read(self, project_id: UUID, after: int, *, count: int = 64) -> list[Block]:
+        """The blocks above `after`, as the stream has them: empty where it lacks the next number.
+
+        The first block may begin at or below `after`: the reader cuts it at its cursor.
+        """
+        entries = await self.client.xrange(
+            Keys.of(project_id).stream, min=f"{after + 1}-0", count=count
+        )
+        blocks: list[Block] = []
+        expected = after + 1
+        for _, fields in entries:
+            block = frames.unpack(fields[b"t"] + fields[b"f"])
+            if block.first > expected:
+                break
+            blocks.append(block)
+            expected = block.last + 1
+        return blocks
+
+    async def read_back(self, project_id: UUID, first: int, limit_bytes: int) -> list[Block]:
+        """The blocks that the stream has right before number `first`, newest first and without a hole,
+        about `limit_bytes` of them."""
+        blocks: list[Block] = []
+        size = 0
+        expected = first - 1
+        while size < limit_bytes and expected > 0:
+            entries = await self.client.xrevrange(
+                Keys.of(project_id).stream, max=f"{expected}-0", count=64
+            )
+            if not entries:
+                break
+            for _, fields in entries:
+                block = frames.unpack(fields[b"t"] + fields[b"f"])
+                if block.last != expected:
+                    return blocks
+                blocks.append(block)
+                size += len(block.frames)
+                expected = block.first - 1
+        return blocks
+
+    async def forget(self, project_id: UUID) -> None:
+        """Drops what Redis holds of a project whose history went back."""
+        keys = Keys.of(project_id)
+        await self.client.delete(keys.stream, keys.head)
+
+    async def delete(self, project_id: UUID) -> None:
+        """Drops what Redis holds of a deleted project and tells the hubs to end its streams."""
+        await self.forget(project_id)
+        await self.client.spublish(Keys.of(project_id).live, b"d")
+
+    async def ping(self) -> None:
+        """Raises one of `BUS_ERRORS` when Redis doesn't answer."""
+        await self.client.ping()
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.client.aclose()

@@ -1,0 +1,178 @@
+"""After the commit: blocks go to Redis in order, and missing earlier events go first.
+
+A crash between commit and publish leaves Redis behind Postgres. Whoever publishes next for the
+project notices ("behind"), reads the missing events (committed: the counter's lock guarantees it)
+and publishes those first; beyond a cap it jumps: the stream starts anew at Postgres's head and the
+hubs fill from Postgres. Nothing here is needed for durability, so a block that Redis doesn't take is
+dropped and counted, and the sweeper, which looks every second, publishes it from Postgres.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+import structlog
+
+from runcast_server import metrics
+from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
+from runcast_server.errors import Unavailable
+from runcast_server.eventlog import history
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.frames import Block
+
+CATCH_UP_EVENTS = 20_000
+"""Missing events up to which they are published one page after another; beyond that it jumps."""
+JOIN_BYTES = 256 * 1024
+"""Blocks that wait are joined into one up to this size."""
+WAITING_BYTES = 32 * 1024 * 1024
+"""What may wait in this process for Redis, of one project; beyond that Postgres is read again."""
+ROUNDS = 8
+EXPECTED_ERRORS = (*BUS_ERRORS, *CONNECTION_ERRORS, Unavailable)
+
+Listener: TypeAlias = Callable[[UUID, Block], None]
+"""Hears of a project's committed block."""
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """Publishes the blocks of this process, each project's in order and one at a time."""
+
+    def __init__(self, bus: Bus, pool: Pool) -> None:
+        self._bus = bus
+        self._pool = pool
+        self._lanes: dict[UUID, _Lane] = {}
+        self.nearby: list[Listener] = []
+        """Who hears of blocks at once, in this process: a hub beside us needn't wait for Redis."""
+
+    def add(self, project_id: UUID, block: Block) -> None:
+        """Takes a committed block; returns at once and never fails."""
+        for listener in self.nearby:
+            # Not called from here: what it raises must not look like a failed commit.
+            asyncio.get_running_loop().call_soon(listener, project_id, block)
+        lane = self._lanes.get(project_id)
+        if lane is None:
+            lane = self._lanes[project_id] = _Lane()
+        if lane.size + len(block.frames) > WAITING_BYTES:
+            metrics.FAILED_PUBLISHES.inc(len(lane.blocks))
+            lane.clear()
+        lane.push(block)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drain(project_id, lane))
+
+    async def _drain(self, project_id: UUID, lane: _Lane) -> None:
+        try:
+            while lane.blocks:
+                await self.publish(project_id, lane.take())
+        except Exception as error:
+            # The outermost place of this task: whatever happened, the sweeper has the rest.
+            metrics.FAILED_PUBLISHES.inc(1 + len(lane.blocks))
+            log.warning(
+                "publish.left_to_sweeper",
+                project=str(project_id),
+                error=str(error) or type(error).__name__,
+                exc_info=not isinstance(error, EXPECTED_ERRORS),
+            )
+        finally:
+            del self._lanes[project_id]
+
+    async def publish(self, project_id: UUID, block: Block) -> None:
+        """Publishes `block`, and what Redis misses before it. Repeating it does nothing twice.
+
+        Raises one of `BUS_ERRORS` or a database error; then the sweeper takes over.
+        """
+        for _ in range(ROUNDS):
+            outcome = await self._bus.publish(project_id, block)
+            if outcome.verdict == "published":
+                metrics.PUBLISHED.inc(block.last - block.first + 1)
+                return
+            if outcome.verdict == "done":
+                return
+            metrics.LATE_PUBLISHES.labels(outcome.verdict).inc()
+            if outcome.verdict == "behind":
+                await self.catch_up(project_id, block.epoch, outcome.head, block.first - 1)
+            elif not await self._seed(project_id, block.epoch):
+                return
+        log.warning("publish.gave_up", project=str(project_id), first=block.first)
+
+    async def catch_up(self, project_id: UUID, epoch: int, head: int, upto: int) -> None:
+        """Publishes the committed events `head` + 1 … `upto`, or jumps to Postgres's head."""
+        if upto - head > CATCH_UP_EVENTS:
+            await self._seed(project_id, epoch)
+            return
+        while head < upto:
+            try:
+                async with acquire(self._pool) as connection:
+                    block = await history.block(connection, project_id, epoch, head, upto)
+            except history.Broken:
+                block = None  # Retention passed Redis's head: nothing before Postgres's can be published.
+            if block is None:
+                await self._seed(project_id, epoch)
+                return
+            outcome = await self._bus.publish(project_id, block)
+            if outcome.verdict not in ("published", "done"):
+                return
+            head = max(block.last, outcome.head)
+
+    async def _seed(self, project_id: UUID, epoch: int) -> bool:
+        """Sets Redis's head to Postgres's; False when `epoch` is no longer the project's history."""
+        async with acquire(self._pool) as connection:
+            position = (await history.positions(connection, [project_id])).get(project_id)
+        if position is None or position.epoch != epoch:
+            return False
+        metrics.JUMPS.inc()
+        await self._bus.seed(project_id, position.epoch, position.last_seq)
+        return True
+
+    async def close(self) -> None:
+        """Lets publishes in flight end, for 2 s at most: the sweeper of another process has the rest."""
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=2.0)
+
+
+class _Lane:
+    """Blocks of one project that wait for Redis."""
+
+    def __init__(self) -> None:
+        self.blocks: deque[Block] = deque()
+        self.size = 0
+        self.task: asyncio.Task[None] | None = None
+
+    def push(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.size += len(block.frames)
+
+    def clear(self) -> None:
+        self.blocks.clear()
+        self.size = 0
+
+    def take(self) -> Block:
+        """The next block, joined with those that follow it without a hole."""
+        run = [self.blocks.popleft()]
+        size = len(run[0].frames)
+        while self.blocks and size < JOIN_BYTES and _follows(self.blocks[0], run[-1]):
+            run.append(self.blocks.popleft())
+            size += len(run[-1].frames)
+        self.size -= size
+        return _join(run)
+
+
+def _follows(block: Block, before: Block) -> bool:
+    return block.first == before.last + 1 and block.epoch == before.epoch
+
+
+def _join(blocks: Sequence[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        blocks[0].epoch,
+        blocks[0].first,
+        blocks[-1].last,
+        [segment for block in blocks for segment in block.segments],
+        b"".join([block.frames for block in blocks]),
+    )

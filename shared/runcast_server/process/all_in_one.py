@@ -1,0 +1,187 @@
+"""`runcast up`: everything in one process on one port, with servers of its own if none are named."""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+
+from runcast_server import embedded
+from runcast_server.process import credentials, datadir, db_roles, migrate, process, wait_for
+from runcast_server.service import Build
+from runcast_server.settings import ServerSettings
+
+# Of the 5 s within which Ctrl-C ends everything.
+EMBEDDED_STOP_SECONDS = 3.0
+WATCH_SECONDS = 0.5
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+log = structlog.get_logger(__name__)
+Say = Callable[[str], None]
+Server = embedded.Postgres | embedded.Valkey
+
+
+@dataclass(frozen=True)
+class Backing:
+    """Where Postgres and Redis are, and those of them that are ours to run."""
+
+    database_url: str
+    service_url: str
+    redis_url: str
+    worker_redis_url: str
+    servers: Sequence[Server]
+
+
+def up(settings: ServerSettings, say: Say) -> None:
+    """Serve until a signal. `say` shows a person what happens.
+
+    Raises, with a message for that person, InUseError, StartError, EmbeddedError,
+    BackingServiceError, MigrationError.
+    """
+    with (
+        datadir.locked(settings.process.data),
+        contextlib.closing(process.listen_for(settings)) as listener,
+        _interrupted_by_sigterm(),
+        _servers(settings) as (postgres, valkey),
+    ):
+        build = _start([server for server in (postgres, valkey) if server])
+        backed_by = Backing(
+            postgres.url if postgres else str(settings.postgres.database_url),
+            db_roles.as_service(postgres.url) if postgres else str(settings.postgres.database_url),
+            valkey.url if valkey else str(settings.redis.redis_url),
+            valkey.worker_url if valkey else str(settings.redis.redis_url),
+            [server for server in (postgres, valkey) if server],
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, backed_by, build, listener, say))
+
+
+@contextlib.contextmanager
+def _servers(
+    settings: ServerSettings,
+) -> Iterator[tuple[embedded.Postgres | None, embedded.Valkey | None]]:
+    """The embedded servers that the settings leave to us; at the end they are stopped."""
+    data = settings.process.data
+    postgres = None if settings.postgres.database_url else embedded.Postgres(data)
+    valkey = None if settings.redis.redis_url else embedded.Valkey(data)
+    try:
+        yield postgres, valkey
+    finally:
+        with _signals_ignored(), ThreadPoolExecutor() as threads:
+            for server in (postgres, valkey):
+                if server is not None:
+                    threads.submit(server.stop, EMBEDDED_STOP_SECONDS)
+
+
+def _start(servers: Sequence[Server]) -> list[Build]:
+    """Start the servers side by side and load the services meanwhile."""
+    with ThreadPoolExecutor() as threads:
+        starting = [threads.submit(server.start) for server in servers]
+        build = process.builders(process.SERVICES)
+        for started in starting:
+            started.result()
+    return build
+
+
+async def _serve(
+    settings: ServerSettings,
+    backed_by: Backing,
+    build: Sequence[Build],
+    listener: socket.socket,
+    say: Say,
+) -> None:
+    stop = asyncio.Event()
+    with process.stopped_by_signals(stop):
+        if not await process.unless_stopped(stop, _prepare(settings, backed_by, say)):
+            return
+        data = settings.process.data
+        known = credentials.read(data)
+        token = await credentials.admin_token(
+            backed_by.database_url, known.token if known else None
+        )
+        url = process.url_of(settings.process, listener)
+        link = await credentials.sign_in_link(backed_by.database_url, url)
+        written = credentials.Credentials(url, token, backed_by.worker_redis_url, os.getpid())
+        watch = asyncio.create_task(_keep_running(backed_by.servers, stop))
+
+        def started() -> None:
+            credentials.write(data, written)
+            say(_welcome(settings, url, link))
+
+        async with process.opened(_with_urls(settings, backed_by)) as resources:
+            await process.serve(resources, build, listener, stop, started)
+        await watch
+
+
+async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> None:
+    """Wait for servers that aren't ours, and bring the schema up to date."""
+    seconds = settings.process.start_wait_s
+    await wait_for.wait_for_postgres(backed_by.database_url, seconds, say)
+    if applied := await asyncio.to_thread(migrate.up, backed_by.database_url):
+        log.info("schema.migrated", migrations=len(applied), last=applied[-1])
+    if backed_by.service_url != backed_by.database_url:
+        await db_roles.ensure(backed_by.database_url, backed_by.service_url)
+    await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
+
+
+async def _keep_running(servers: Sequence[Server], stop: asyncio.Event) -> None:
+    """Start an embedded server again that ended though nobody asked it to."""
+    while not stop.is_set():
+        for server in servers:
+            if not server.alive():
+                log.error("embedded.ended", server=type(server).__name__)
+                try:
+                    await asyncio.to_thread(server.start)
+                except embedded.EmbeddedError as error:
+                    log.error("embedded.not_restarted", reason=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
+
+
+def _welcome(settings: ServerSettings, url: str, link: str) -> str:
+    return (
+        f"Runcast is running: {url}/ui/\n"
+        f"  sign in  {link}  (once, within a day)\n"
+        f"  data     {settings.process.data}\n"
+        f"  runs     {settings.tailer.runs_dir}\n"
+        "Ctrl-C stops it."
+    )
+
+
+def _with_urls(settings: ServerSettings, backed_by: Backing) -> ServerSettings:
+    return dataclasses.replace(
+        settings,
+        postgres=settings.postgres.model_copy(update={"database_url": backed_by.service_url}),
+        redis=settings.redis.model_copy(update={"redis_url": backed_by.redis_url}),
+    )
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Before the event loop watches signals, SIGTERM unwinds like Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.info("start.interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """While the embedded servers stop: they have their time, and no more, in any case."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,96 @@
+"""The server's commands of the `runcast` program: up, api, hub, tailer, migrate, db.
+
+Their code is imported when one of them is run: it takes half a second, which the program's other
+commands need not pay.
+"""
+
+import pkgutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.  [RUNCAST_HOST, 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="Port; 0 takes a free one.  [RUNCAST_PORT, 8000]")]
+Data = Annotated[Path | None, typer.Option(help="Data directory.  [RUNCAST_DATA, .runcast]")]
+RunsDir = Annotated[
+    Path | None, typer.Option(help="Directory to follow.  [RUNCAST_RUNS_DIR, runs]")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(help="Postgres 17 or later instead of our own.  [RUNCAST_DATABASE_URL]"),
+]
+RedisUrl = Annotated[
+    str | None, typer.Option(help="Redis or Valkey instead of our own.  [RUNCAST_REDIS_URL]")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (up, api, hub, tailer, migrate):
+        app.command(rich_help_panel="Servers")(command)
+    database = typer.Typer(help="Work on the database by hand.", no_args_is_help=True)
+    database.command()(after_restore)
+    app.add_typer(database, name="db", rich_help_panel="Servers")
+
+
+def up(
+    host: Host = None,
+    port: Port = None,
+    data: Data = None,
+    runs_dir: RunsDir = None,
+    database_url: DatabaseUrl = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Start everything in one process, on a Postgres and a Valkey of its own.
+
+    Examples:  runcast up  |  runcast up --port 9000 --data ~/runcast
+    """
+    _launch(
+        "up",
+        host=host,
+        port=port,
+        data=data,
+        runs_dir=runs_dir,
+        database_url=database_url,
+        redis_url=redis_url,
+    )
+
+
+def api(host: Host = None, port: Port = None) -> None:
+    """Serve the REST API, with ingester and sweeper. Settings come from the environment."""
+    _launch("api", host=host, port=port)
+
+
+def hub(host: Host = None, port: Port = None) -> None:
+    """Serve live streams. Settings come from the environment."""
+    _launch("hub", host=host, port=port)
+
+
+def tailer(host: Host = None, port: Port = None) -> None:
+    """Follow files beside the agents. Settings come from the environment."""
+    _launch("tailer", host=host, port=port)
+
+
+def migrate(database_url: DatabaseUrl = None, data: Data = None) -> None:
+    """Bring the database's schema to this version, and see that there is an administrator's key.
+
+    The key is kept in credentials.json of the data directory; `runcast token` prints it.
+    """
+    _launch("migrate", database_url=database_url, data=data)
+
+
+def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
+    """After a restore of Postgres: every project's history is another one from now on.
+
+    Clients that saw more than is left are told with a gap, and begin anew. Servers may be running; our own
+    Postgres must be.
+
+    Examples:  runcast db after-restore  |  runcast db after-restore --database-url postgresql://…
+    """
+    _launch("after-restore", database_url=database_url, data=data)
+
+
+def _launch(command: str, **flags: object) -> None:
+    launch = pkgutil.resolve_name("runcast_server.process.launch:launch")
+    raise typer.Exit(launch(command, flags))

@@ -1,0 +1,90 @@
+"""Starts what `commands` names, and says in one line why it can't."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+import asyncpg
+import structlog
+
+from runcast_server import embedded, settings
+from runcast_server.errors import ExplainedError
+from runcast_server.eventlog import epoch
+from runcast_server.process import (
+    all_in_one,
+    credentials,
+    db_roles,
+    logging_setup,
+    migrate,
+    process,
+    single_service,
+    wait_for,
+)
+from runcast_server.settings import ServerSettings
+
+INTERRUPTED = 130
+
+log = structlog.get_logger(__name__)
+
+
+def launch(command: str, flags: Mapping[str, object]) -> int:
+    """Run a command with the settings of flags and environment; its exit code."""
+    try:
+        read = settings.read(**flags)
+        logging_setup.configure(read.process.log_level, read.process.log_format)
+        for name in settings.unknown(os.environ):
+            log.warning("setting.unknown", name=name)
+        _run(command, read)
+    except ExplainedError as error:
+        sys.stderr.write(f"runcast: {error}\n")
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return INTERRUPTED
+    return 0
+
+
+def _run(command: str, read: ServerSettings) -> None:
+    match command:
+        case "up":
+            all_in_one.up(read, _say)
+        case "migrate":
+            asyncio.run(_migrate(read))
+        case "after-restore":
+            asyncio.run(_after_restore(read))
+        case _:
+            single_service.run(command, read, _say)
+
+
+async def _migrate(read: ServerSettings) -> None:
+    """Bring the schema up to date, and see that there is an administrator's key."""
+    url = read.postgres.database_url
+    if url is None:
+        raise process.StartError("RUNCAST_DATABASE_URL must be set, or --database-url given")
+    await wait_for.wait_for_postgres(url, read.process.start_wait_s, _say)
+    applied = await asyncio.to_thread(migrate.up, url)
+    for name in applied:
+        _say(f"applied {name}")
+    _say(f"the schema is that of this version ({len(applied)} migrations applied)")
+    if read.postgres.database_service_url is not None:
+        await db_roles.ensure(url, read.postgres.database_service_url)
+    data = read.process.data
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = credentials.read(data)
+    token = await credentials.admin_token(url, known.token if known else None)
+    where = read.process.public_url or f"http://127.0.0.1:{read.process.port}"
+    credentials.write(data, credentials.Credentials(where, token, read.redis.redis_url or "", 0))
+
+
+async def _after_restore(read: ServerSettings) -> None:
+    url = read.postgres.database_url or embedded.Postgres(read.process.data).url
+    try:
+        number = await epoch.renew_all(url)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise process.StartError(f"the database can't be reached: {error}") from error
+    _say(f"{number} projects have another history; their clients are told")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

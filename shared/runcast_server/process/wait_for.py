@@ -1,0 +1,128 @@
+"""Waiting for Postgres and Redis when a process starts before they do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from runcast_server.errors import ExplainedError
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.process import migrate
+
+RETRY_SECONDS = 0.5
+SAY_EVERY_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
+
+Say = Callable[[str], None]
+
+_UNUSABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+class BackingServiceError(ExplainedError):
+    """A backing service is absent or unusable. The message names it, where, and why."""
+
+
+async def wait_for_postgres(url: str, seconds: float, say: Say) -> None:
+    """Return when Postgres takes connections, whether or not the database exists yet."""
+
+    async def probe() -> None:
+        async with _connected(url):
+            pass
+
+    await _until(f"Postgres at {place(url)}", probe, seconds, say)
+
+
+async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
+    """Return when the database has every migration of this version."""
+
+    async def probe() -> None:
+        async with _connected(url) as connection:
+            if connection is None:
+                raise BackingServiceError("there is no such database: run `runcast migrate`")
+            if missing := await _missing(connection):
+                raise BackingServiceError(
+                    f"the database lacks {len(missing)} migrations: run `runcast migrate`"
+                )
+
+    await _until(f"Postgres at {place(url)}", probe, seconds, say)
+
+
+async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
+    """Return when Redis answers a command."""
+
+    async def probe() -> None:
+        bus = Bus(url)
+        try:
+            await bus.ping()
+        except BUS_ERRORS as error:
+            raise BackingServiceError(_reason(error)) from error
+        finally:
+            await bus.close()
+
+    await _until(f"Redis at {place(url)}", probe, seconds, say)
+
+
+def place(url: str) -> str:
+    """Where a URL points, without its secrets."""
+    parts = urlsplit(url)
+    host = parts.hostname or next(iter(parse_qs(parts.query).get("host", [])), parts.path)
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float, say: Say) -> None:
+    clock = asyncio.get_running_loop().time
+    started, said = clock(), 0.0
+    while True:
+        try:
+            return await probe()
+        except BackingServiceError as error:
+            left = started + seconds - clock()
+            if left <= 0:
+                raise BackingServiceError(
+                    f"{what} can't be used, after {seconds:g} s of waiting: {error}"
+                ) from error
+            if not said or clock() - said >= SAY_EVERY_SECONDS:
+                say(f"waiting for {what}: {error}; giving up in {left:.0f} s")
+                said = clock()
+        await asyncio.sleep(min(RETRY_SECONDS, left))
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection | None]:
+    """A connection, or None where the server is there and the database isn't."""
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
+        )
+    except asyncpg.InvalidCatalogNameError:
+        yield None
+        return
+    except _UNUSABLE as error:
+        raise BackingServiceError(_reason(error)) from error
+    try:
+        yield connection
+        await connection.close(timeout=CONNECT_SECONDS)
+    except _UNUSABLE as error:  # It went away again while it was asked.
+        raise BackingServiceError(_reason(error)) from error
+    finally:
+        connection.terminate()
+
+
+async def _missing(connection: asyncpg.Connection) -> list[str]:
+    try:
+        rows = await connection.fetch("SELECT version FROM schema_migrations")
+    except asyncpg.UndefinedTableError:
+        rows = []
+    return sorted(set(migrate.versions()) - {row["version"] for row in rows})
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

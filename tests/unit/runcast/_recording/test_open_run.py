@@ -1,0 +1,82 @@
+"""Which run a name stands for."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from runcast._recording.open_run import as_key, open_run
+from runcast._support.ids import uuid7
+
+
+def test_without_a_name_every_run_is_new(tmp_path: Path) -> None:
+    first, second = open_run(tmp_path), open_run(tmp_path)
+    assert first.run_id != second.run_id
+    assert first.directory.path.name == first.run_id
+    assert first.run["key"] is None
+
+
+def test_an_id_is_the_run_and_its_directory(tmp_path: Path) -> None:
+    run_id = str(uuid7())
+    run = open_run(tmp_path, run_id=run_id.upper())
+    assert run.run_id == run_id
+    assert run.directory.path == tmp_path / run_id
+
+
+def test_a_key_names_the_directory(tmp_path: Path) -> None:
+    run = open_run(tmp_path, run_id="my-run", project="demo")
+    assert run.run["key"] == "my-run"
+    assert run.directory.path == tmp_path / "my-run"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("a b/c", "a-b-c"),
+        ("../../etc", "..-..-etc"),
+        ("é", None),
+        ("..", None),
+        ("x" * 200, "x" * 128),
+    ],
+)
+def test_other_names_become_keys_inside_the_directory(
+    tmp_path: Path, text: str, key: str | None
+) -> None:
+    made = as_key(text)
+    assert made == key if key else made.startswith("run-")
+    assert open_run(tmp_path, run_id=text).directory.path.parent == tmp_path
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = open_run(tmp_path, run_id="r")
+    first.begin()
+    first.finish("completed")
+    before = first.directory.spool.read_bytes()
+    with caplog.at_level(logging.WARNING):
+        second = open_run(tmp_path, run_id="r")
+        second.begin()
+    assert second.directory.path.name == "r-2"
+    assert second.run["key"] == "r-2"
+    assert first.directory.spool.read_bytes() == before
+    assert "recording as r-2" in caplog.text
+
+
+def test_an_invalid_record_is_never_overwritten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "run.json").write_text("{not json")
+    run = open_run(tmp_path, run_id="r")
+    run.begin()
+    assert run.directory.path.name == "r-2"
+    assert (tmp_path / "r" / "run.json").read_text() == "{not json"
+    assert str(tmp_path / "r" / "run.json") in caplog.text
+
+
+def test_defaults_are_those_of_an_empty_request(tmp_path: Path) -> None:
+    run = open_run(tmp_path).run
+    assert (run["phase"], run["current_step"], run["steps"]) == (
+        "phase1",
+        "idea",
+        ["idea", "topic_critic", "outline"],
+    )
