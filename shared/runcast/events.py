@@ -38,10 +38,6 @@ BYE = "bye"
 CONTROL = frozenset({CONNECTED, GAP, BACKFILL, BYE})
 """Frames about the stream itself. Only `gap` carries an id."""
 
-ACTIVE_STATUSES = frozenset({"queued", "running", "awaiting_feedback"})
-TERMINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
-"""A run that has reached one of these never changes its status again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

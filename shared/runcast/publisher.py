@@ -14,9 +14,10 @@ import redis.asyncio
 
 from runcast import errors
 from runcast._recording import messages
-from runcast._recording.messages import INGEST_STREAM, Message
+from runcast._recording.messages import Message
 from runcast._support import encoding
 from runcast._support.server_config import find
+from runcast.contract import INGEST_STREAM
 
 R = TypeVar("R")
 

@@ -31,7 +31,7 @@ from runcast._support.never_raise import Guarded, harmless
 from runcast._support.server_config import Connection, find
 from runcast._upload.feeder import HEARTBEAT_SECONDS, Feeder
 from runcast.client.clients import Client
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import TERMINAL_STATUSES
 
 logger = logging.getLogger("runcast")
 

@@ -14,13 +14,14 @@ import orjson
 from pydantic import SecretStr
 
 from runcast._support.ids import uuid7
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog import history
-from runcast_server.eventlog.bus import INGEST_STREAM, Bus
+from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog
 from runcast_server.eventlog.publisher import Publisher
 from tests.integration import rows

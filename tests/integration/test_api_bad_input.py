@@ -154,6 +154,7 @@ async def test_fields_are_named(rest: Rest, run: str) -> None:
         ("POST", "/projects", {"name": "x", "slug": str(uuid4())}, "body.slug"),
         ("POST", "/projects/demo/runs", {"steps": "x"}, "body.steps"),
         ("POST", "/projects/demo/runs", {"key": "a/b"}, "body.key"),
+        ("POST", "/projects/demo/runs", {"key": ".."}, "body.key"),
         ("POST", "/projects/demo/runs", {"key": str(uuid4())}, "body.key"),
         ("POST", "/projects/demo/runs", {"id": "x"}, "body.id"),
         ("POST", "/projects/demo/runs", {"nonsense": 1}, "body.nonsense"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runcast._support.ids import uuid7
-from runcast_tailer.line_splitter import SENTINEL
+from runcast.contract import SENTINEL
 from tests.integration import ingesting
 from tests.integration.await_points import Command
 from tests.integration.ingesting import Ingest

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 
 from runcast._support.ids import uuid7
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batches
 from runcast_api.ingest.batches import Fenced
 from runcast_api.ingest.stream import IngestStream, Position
 from runcast_api.logs import entries as log_entries
 from runcast_api.logs.entries import Append
 from runcast_server.db import acquire
-from runcast_server.eventlog.bus import INGEST_STREAM
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest, lines
 from tests.waiting import until

@@ -13,7 +13,7 @@ import redis
 import redis.asyncio
 
 from runcast._support.ids import uuid7
-from runcast_server.eventlog.bus import INGEST_STREAM
+from runcast.contract import INGEST_STREAM
 from runcast_tailer import service as tailer_service
 from tests.integration import rest, streams
 

@@ -14,8 +14,8 @@ from httpx_sse import aconnect_sse
 from prometheus_client import REGISTRY
 
 from runcast._support.ids import uuid7
+from runcast.contract import INGEST_STREAM
 from runcast_server.db import acquire
-from runcast_server.eventlog.bus import INGEST_STREAM
 from tests.conftest import run_sql
 from tests.integration.boards import Board, chain
 from tests.integration.rest import Rest, listening, serving

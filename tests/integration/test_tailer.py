@@ -17,11 +17,10 @@ import asyncpg
 import pytest
 
 from runcast._support.ids import uuid7
+from runcast.contract import INGEST_STREAM, SENTINEL
 from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
 from runcast_server.db import acquire
-from runcast_server.eventlog.bus import INGEST_STREAM
-from runcast_tailer.line_splitter import SENTINEL
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.queries import Server
 from runcast_tailer.shipper import Shipper

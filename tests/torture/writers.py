@@ -22,8 +22,9 @@ import httpx
 import orjson
 import redis.asyncio as redis
 
+from runcast.contract import INGEST_STREAM
+
 MARK = re.compile(rb"~([a-z]+-\d+):(\d+)~")
-INGEST_STREAM = "runcast:ingest"
 BATCH = 400
 BEAT_SECONDS = 0.15
 REPEAT_SECONDS = 3.0

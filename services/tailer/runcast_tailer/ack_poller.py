@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from runcast.contract import SPOOL_FILE
 from runcast_tailer import metrics
 from runcast_tailer.file_identity import Committed
 from runcast_tailer.options import Beats
 from runcast_tailer.queries import Server
-from runcast_tailer.run_directory import SPOOL
 from runcast_tailer.schedule import Tails
 from runcast_tailer.scheduled_tail import FIRST_REWIND_SECONDS, LAST_REWIND_SECONDS, Followed
 from runcast_tailer.shipper import Shipper
@@ -75,7 +75,7 @@ class Acknowledging:
         if len(tail.window.sent) < before:
             followed.rewind_seconds = FIRST_REWIND_SECONDS
         if tail.follower.cursor != place:
-            followed.is_shared = followed.source == SPOOL
+            followed.is_shared = followed.source == SPOOL_FILE
             followed.shared_until = None
         if not tail.window:
             self._tails.waiting.discard(followed)

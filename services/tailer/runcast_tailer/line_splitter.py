@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-SENTINEL = "=== Run Complete ==="
-"""A line that is exactly this ends its log."""
+from runcast.contract import SENTINEL
+
 MAX_LINES = 1_000
 """Lines that one message carries at most."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from runcast.contract import TERMINAL_STATUSES_SQL
 from runcast_server.db import Pool, acquire
 from runcast_tailer.file_identity import Committed, Cursor, FileIdentity
 from runcast_tailer.run_directory import RunName
@@ -26,7 +27,7 @@ SELECT run_id, source, generation, next_line, next_offset, file, closed_reason, 
 FROM log_sources WHERE run_id = ANY($1::uuid[])
 """
 _ASKED = "SELECT run_id, source, path FROM log_sources WHERE is_active AND path IS NOT NULL"
-_ENDED = "SELECT id FROM runs WHERE id = ANY($1::uuid[]) AND status IN ('completed', 'failed', 'cancelled')"
+_ENDED = f"SELECT id FROM runs WHERE id = ANY($1::uuid[]) AND status IN ({TERMINAL_STATUSES_SQL})"
 _ARTIFACTS = "SELECT id, step_name, sha256 FROM artifacts WHERE run_id = $1"
 
 

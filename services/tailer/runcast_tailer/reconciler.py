@@ -24,10 +24,9 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from runcast._recording import formats
+from runcast.contract import SPOOL_FILE, TERMINAL_STATUSES
 from runcast.errors import InvalidFile
-from runcast.events import TERMINAL_STATUSES
 from runcast_tailer.queries import KnownArtifact, Server
-from runcast_tailer.run_directory import SPOOL
 from runcast_tailer.scheduled_tail import WatchedRun
 from runcast_tailer.shipper import Shipper
 
@@ -82,7 +81,7 @@ class Takeover:
         state = watched.directory.state
         return (
             state is None
-            or SPOOL in watched.tails
+            or SPOOL_FILE in watched.tails
             or watched.known.status == state.status
             or watched.known.status in TERMINAL_STATUSES
         )
@@ -144,7 +143,7 @@ def _found(watched: WatchedRun) -> list[FoundArtifact]:
     found = [each for entry in entries if (each := _entry(directory.path, entry)) is not None]
     is_over = directory.state is not None and directory.state.is_terminal
     output = directory.path / OUTPUT
-    if OUTPUT in directory.listing.names and is_over and SPOOL not in watched.tails:
+    if OUTPUT in directory.listing.names and is_over and SPOOL_FILE not in watched.tails:
         has_output = any(artifact.path == output for artifact in found)
         if not has_output and output.is_file() and not output.is_symlink():
             digest = _digest(output)

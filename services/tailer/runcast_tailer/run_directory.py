@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,17 @@ from uuid import UUID
 import structlog
 
 from runcast._recording import formats
-from runcast.errors import InvalidFile
-from runcast.events import TERMINAL_STATUSES
-from runcast_tailer.discovery import Listing
-
-SPOOL = "spool.jsonl"
-LOG = "logs.txt"
-PROGRESS = "events.jsonl"
-_KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_MADE_OF = (
-    "name",
-    "phase",
-    "current_step",
-    "steps",
-    "agent_type",
-    "agent_name",
-    "task_id",
-    "input",
-    "metadata",
+from runcast.contract import (
+    LOG_FILE,
+    PROGRESS_FILE,
+    RUN_FIELDS,
+    RUN_FILE,
+    SPOOL_FILE,
+    TERMINAL_STATUSES,
+    is_key,
 )
+from runcast.errors import InvalidFile
+from runcast_tailer.discovery import Listing
 
 log = structlog.get_logger(__name__)
 
@@ -89,22 +80,24 @@ class RunDirectory:
 
     def sources(self) -> list[str]:
         """The files that are followed: the spool alone where there is one."""
-        if SPOOL in self.listing.names:
-            return [SPOOL]
-        return [name for name in (LOG, PROGRESS) if name in self.listing.names]
+        if SPOOL_FILE in self.listing.names:
+            return [SPOOL_FILE]
+        return [name for name in (LOG_FILE, PROGRESS_FILE) if name in self.listing.names]
 
     def run_name(self, project: str) -> RunName | None:
         """Whose run it is, by run.json and the directory's name; None for a name that no run can have."""
         run_id, key = _as_uuid(self.name), None
         if run_id is None:
-            if not _KEY.fullmatch(self.name):
+            if not is_key(self.name):
                 self._warn("its name can't be a run's key")
                 return None
             key = self.name
-        run = self._read("run.json")
+        run = self._read(RUN_FILE)
         if run is None:
             return RunName(project, run_id, key)
-        made_of = {name: run[name] for name in _MADE_OF if run.get(name) is not None}
+        made_of = {
+            name: run[name] for name in RUN_FIELDS if name != "key" and run.get(name) is not None
+        }
         own_id = _as_uuid(run["id"])
         return RunName(
             run.get("project") or project, own_id or run_id, run.get("key") or key, made_of

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import structlog
 
+from runcast.contract import SPOOL_FILE
 from runcast_tailer.discovery import Discovery
 from runcast_tailer.options import Beats, TailerOptions
 from runcast_tailer.queries import Asked, Server
 from runcast_tailer.reconciler import Takeover
-from runcast_tailer.run_directory import SPOOL, RunDirectory
+from runcast_tailer.run_directory import RunDirectory
 from runcast_tailer.schedule import Tails
 from runcast_tailer.scheduled_tail import Followed, WatchedRun
 
@@ -101,7 +102,7 @@ class Watching:
         run_ids = {run.run_id for run, _ in new if run.run_id is not None}
         cursors = await self._server.cursors(run_ids) if run_ids else {}
         for run, source in new:
-            if source == SPOOL:
+            if source == SPOOL_FILE:
                 self._drop_tails(run)
             committed = cursors.get((run.run_id, source)) if run.run_id else None
             path = run.directory.path / source

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from runcast.contract import PROGRESS_FILE, SPOOL_FILE
 from runcast_tailer import metrics
 from runcast_tailer.descriptors import Descriptors, sensible_limit
 from runcast_tailer.encoder import Sender
 from runcast_tailer.file_identity import Committed
 from runcast_tailer.file_reader import Follower
 from runcast_tailer.options import TailerOptions
-from runcast_tailer.run_directory import PROGRESS, SPOOL
 from runcast_tailer.scheduled_tail import Followed, WatchedRun
 from runcast_tailer.tail import Tail
 from runcast_tailer.window import Budget, Sent, Window
@@ -50,14 +50,14 @@ class Tails:
             path,
             self.descriptors,
             self._options.limits,
-            has_sentinel=source not in (SPOOL, PROGRESS),
+            has_sentinel=source not in (SPOOL_FILE, PROGRESS_FILE),
             clock=self._clock,
         )
         follower.resume(committed or Committed())
         sender = Sender(run, source, self._options.auth)
         tail = Tail(follower, Window(self.budget), sender)
         followed = Followed(tail, source, run_id, path, watched, due=self._clock())
-        if source == SPOOL:
+        if source == SPOOL_FILE:
             followed.is_shared = True
             self.spools.add(followed)
         self.all.add(followed)

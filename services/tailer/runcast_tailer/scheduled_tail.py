@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from runcast.contract import SPOOL_FILE
 from runcast_tailer import closing
 from runcast_tailer.closing import GOING_ON, OVER, Ending
 from runcast_tailer.queries import KnownRun
-from runcast_tailer.run_directory import SPOOL, RunDirectory, RunName
+from runcast_tailer.run_directory import RunDirectory, RunName
 from runcast_tailer.tail import Tail
 
 HOT_SECONDS = 60.0
@@ -170,7 +171,7 @@ class Followed:
 
     def _ending(self) -> Ending:
         state = self.watched.directory.state if self.watched else None
-        if self.source == SPOOL or state is None:
+        if self.source == SPOOL_FILE or state is None:
             return OVER if self.has_ended else GOING_ON
         is_log = self.source == "logs.txt"
         return Ending(self.has_ended or state.is_terminal, state.log_size if is_log else None)

@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from runcast_server.eventlog.bus import BUS_ERRORS, INGEST_STREAM
+from runcast.contract import INGEST_STREAM
+from runcast_server.eventlog.bus import BUS_ERRORS
 from runcast_tailer.window import Sent
 
 ROUND_BYTES = 1024 * 1024

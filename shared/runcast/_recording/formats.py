@@ -9,26 +9,10 @@ from typing import Any
 
 import orjson
 
+from runcast.contract import STATUSES
 from runcast.errors import InvalidFile
-from runcast.events import ACTIVE_STATUSES, TERMINAL_STATUSES
 
 Types = tuple[type, ...]
-STATUSES = ACTIVE_STATUSES | TERMINAL_STATUSES
-SENTINEL = "=== Run Complete ==="
-
-MADE_OF = (
-    "key",
-    "name",
-    "phase",
-    "current_step",
-    "steps",
-    "agent_type",
-    "agent_name",
-    "task_id",
-    "input",
-    "metadata",
-)
-"""What a run is made of, beside its id: the fields that creating one takes."""
 
 _TEXT: Types = (str,)
 _MAYBE_TEXT: Types = (str, type(None))

@@ -14,7 +14,6 @@ Message = dict[str, Any]
 LINES = "lines"
 WORKER_STATUS = "worker:status"
 RUNTIME_EVENT = "runtime:event"
-INGEST_STREAM = "runcast:ingest"
 
 
 def event(type: str, run_id: str, data: dict[str, Any], *, id: str | None = None) -> Message:

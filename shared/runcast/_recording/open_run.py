@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from runcast._recording.recorder import Recorder
-from runcast._recording.run_directory import KEY, RunDirectory, as_uuid
+from runcast._recording.run_directory import RunDirectory, as_uuid
 from runcast._support import times
 from runcast._support.ids import uuid7
+from runcast.contract import DEFAULT_STEPS, KEY_LENGTH, is_key
 from runcast.errors import InvalidFile
 
 logger = logging.getLogger("runcast")
 
-DEFAULT_STEPS = ("idea", "topic_critic", "outline")
 DEFAULT_PROJECT = "default"
 
 
@@ -91,8 +91,8 @@ def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]
 
 def as_key(text: str) -> str:
     """The nearest text that may be a run's key."""
-    key = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")[:128]
-    return key if KEY.fullmatch(key) else f"run-{uuid7()}"
+    key = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")[:KEY_LENGTH]
+    return key if is_key(key) else f"run-{uuid7()}"
 
 
 def _first_step(asked: str | None, steps: Sequence[str]) -> str:

@@ -24,10 +24,11 @@ from typing import Any
 
 import orjson
 
-from runcast._recording import artifacts, files, formats, locks, messages
+from runcast import contract
+from runcast._recording import artifacts, files, locks, messages
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
 from runcast._support import encoding, times
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import TERMINAL_STATUSES
 
 STATUS_EVENTS = 1_000
 LOCK_SECONDS = 2.0
@@ -77,7 +78,7 @@ class Recorder:
             self.run["started_at"] = self.run["started_at"] or _now()
             self._reach(self.run["current_step"])
             if is_new:
-                fields = {name: self.run[name] for name in formats.MADE_OF}
+                fields = {name: self.run[name] for name in contract.RUN_FIELDS}
                 self._keep(messages.started(self.run_id, project=self.run["project"], **fields))
             self._write_run()
             self._write_status()

@@ -7,20 +7,19 @@ a warning and left as it is.
 
 import logging
 import os
-import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from runcast import contract
 from runcast._recording import files, formats, locks
 from runcast._support import encoding
 from runcast.errors import InvalidFile
 
 logger = logging.getLogger("runcast")
 
-KEY = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}")
 INDEX_LOCK_SECONDS = 2.0
 RUNS_INDEX_FIELDS = (
     "id",
@@ -55,12 +54,12 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.run = path / "run.json"
-        self.status = path / "status.json"
-        self.events = path / "events.jsonl"
-        self.logs = path / "logs.txt"
-        self.json_logs = path / "logs.jsonl"
-        self.spool = path / "spool.jsonl"
+        self.run = path / contract.RUN_FILE
+        self.status = path / contract.STATUS_FILE
+        self.events = path / contract.PROGRESS_FILE
+        self.logs = path / contract.LOG_FILE
+        self.json_logs = path / contract.JSON_LOG_FILE
+        self.spool = path / contract.SPOOL_FILE
         self.output = path / "output.zip"
         self.artifacts = path / "artifacts"
         self.artifacts_index = self.artifacts / "index.json"
@@ -94,7 +93,12 @@ def directories(root: Path) -> Iterator[RunDirectory]:
 
 
 def is_run(path: Path) -> bool:
-    names = ("run.json", "spool.jsonl", "status.json", "logs.txt")
+    names = (
+        contract.RUN_FILE,
+        contract.SPOOL_FILE,
+        contract.STATUS_FILE,
+        contract.LOG_FILE,
+    )
     return path.is_dir() and any((path / name).is_file() for name in names)
 
 

@@ -25,8 +25,9 @@ from runcast._recording import locks
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import SpoolReader
 from runcast._support.backoff import Backoff
-from runcast._upload.uplink import SPOOL, Stopped, Uplink
+from runcast._upload.uplink import Stopped, Uplink
 from runcast.client.clients import Client, tls
+from runcast.contract import SPOOL_FILE
 
 # encodings.idna, certifi and httpcore are imported by socket and httpx when they are first used,
 # which is in our thread. A host that forks in that moment would leave its child half a module.
@@ -132,7 +133,7 @@ class Feeder:
                 try:
                     if not self._is_open:
                         uplink.open()
-                        self._arrived(reader, uplink.cursor(SPOOL))
+                        self._arrived(reader, uplink.cursor(SPOOL_FILE))
                         self._is_open = True
                     self._drain(uplink, reader)
                     backoff.reset()
@@ -148,10 +149,10 @@ class Feeder:
 
     def _drain(self, uplink: Uplink, reader: SpoolReader) -> None:
         while (portion := reader.read()).lines:
-            self._arrived(reader, uplink.send(SPOOL, portion))
+            self._arrived(reader, uplink.send(SPOOL_FILE, portion))
             self._last_heard = time.monotonic()
         if self._ending is not None:
-            uplink.send(SPOOL, portion, closed=self._ending)
+            uplink.send(SPOOL_FILE, portion, closed=self._ending)
             self._ending = None
 
     def _arrived(self, reader: SpoolReader, needed: tuple[int, int]) -> None:

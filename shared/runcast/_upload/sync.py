@@ -18,7 +18,7 @@ from runcast._recording.run_directory import RunDirectory, as_uuid
 from runcast._recording.spool import SpoolReader
 from runcast._upload.uplink import Uplink
 from runcast.client.clients import Client
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import TERMINAL_STATUSES
 
 
 @dataclass

@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from runcast import errors
-from runcast._recording.formats import MADE_OF
 from runcast._recording.messages import lines as lines_message
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Portion
@@ -20,12 +19,12 @@ from runcast.client import runs as rest
 from runcast.client.calls import given
 from runcast.client.clients import Client
 from runcast.client.exchange import ONCE
+from runcast.contract import RUN_FIELDS, SPOOL_FILE
 
 logger = logging.getLogger("runcast")
 
 Json = dict[str, Any]
 
-SPOOL = "spool.jsonl"
 _ARTIFACT = b'"type":"artifact:created"'
 _CONTENT = (b'"content":', b'"content_base64":')
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
@@ -50,7 +49,7 @@ class Uplink:
 
     def open(self) -> None:
         """Makes the run known, and its project where that is missing. One that is there is taken."""
-        fields = {name: self._run.get(name) for name in ("id", *MADE_OF)}
+        fields = {name: self._run.get(name) for name in ("id", *RUN_FIELDS)}
         known = {**given(**fields), "status": "queued"}
         project = self._run["project"]
         try:
@@ -66,7 +65,7 @@ class Uplink:
     def send(self, source: str, portion: Portion, closed: Json | None = None) -> tuple[int, int]:
         """Sends lines; answers the line and byte that the server needs next, which may be in the
         middle: an artifact's file goes after what came before it in the spool."""
-        if source == SPOOL:
+        if source == SPOOL_FILE:
             files = [n for n, line in enumerate(portion.lines) if is_file_of(line)]
             if files and files[0] == 0:
                 self.upload(orjson.loads(portion.lines[0])["data"])

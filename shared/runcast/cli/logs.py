@@ -20,6 +20,7 @@ from runcast._support.terminal import harmless
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect_async, project_of, server_of
 from runcast.client.clients import AsyncClient
+from runcast.contract import TERMINAL_STATUSES
 from runcast.errors import InvalidFile
 
 Json = dict[str, Any]
@@ -221,7 +222,7 @@ def _grown(path: Path, position: int) -> tuple[bytes, int]:
 
 def _is_over(directory: RunDirectory) -> bool:
     try:
-        return directory.read_status()["status"] in events.TERMINAL_STATUSES
+        return directory.read_status()["status"] in TERMINAL_STATUSES
     except (InvalidFile, FileNotFoundError):
         return False
 

@@ -12,6 +12,7 @@ from runcast._recording.run_directory import RunDirectory
 from runcast._support import times
 from runcast.cli import exits, offline, output
 from runcast.cli.context import Context, connect_async, project_of, server_of
+from runcast.contract import TERMINAL_STATUSES
 
 POLL_SECONDS = 0.2
 
@@ -49,7 +50,7 @@ def wait(
         found = _ended_offline(offline.find(run_directory.runs_dir(directory), run), seconds)
     if as_json:
         output.print_json(found)
-    if found["status"] not in events.TERMINAL_STATUSES:
+    if found["status"] not in TERMINAL_STATUSES:
         output.say(f"runcast: still {found['status']} after {timeout}")
         raise typer.Exit(exits.TIMED_OUT)
     raise typer.Exit(_code(found))
@@ -66,7 +67,7 @@ async def _ended(
                 async for event in client.stream_run(found["id"], with_control=True):
                     if event.type in (events.CONNECTED, events.RUN_STATUS_CHANGED, events.GAP):
                         found = await client.get_run(found["id"])
-                    if found["status"] in events.TERMINAL_STATUSES:
+                    if found["status"] in TERMINAL_STATUSES:
                         break
         except TimeoutError:
             pass
@@ -76,7 +77,7 @@ async def _ended(
 def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, Any]:
     deadline = None if seconds is None else time.monotonic() + seconds
     found = directory.read_run()
-    while found["status"] not in events.TERMINAL_STATUSES:
+    while found["status"] not in TERMINAL_STATUSES:
         if deadline is not None and time.monotonic() > deadline:
             break
         time.sleep(POLL_SECONDS)

@@ -24,7 +24,6 @@ from redis.backoff import NoBackoff
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.frames import Block
 
-INGEST_STREAM = "runcast:ingest"
 LIVE_BYTES = 8 * 1024
 """A message carries its frames up to this size; pub/sub has no back-pressure, so a larger one carries
 only its table and the hub reads the stream."""

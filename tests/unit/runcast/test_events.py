@@ -26,7 +26,3 @@ def test_an_event_is_described_here_and_in_the_documents(name: str) -> None:
 
 def test_a_gap_says_from_where_to_where() -> None:
     assert set(events.Gap.__annotations__) == {"from", "to", "reason", "refetch"}
-
-
-def test_statuses_are_active_or_terminal() -> None:
-    assert not events.ACTIVE_STATUSES & events.TERMINAL_STATUSES

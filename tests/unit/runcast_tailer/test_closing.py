@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.unit.runcast_tailer.files import World
 
+from runcast.contract import SENTINEL
 from runcast_tailer.closing import ABANDONED_SECONDS, Ending, reason
-from runcast_tailer.line_splitter import SENTINEL
 
 
 @pytest.fixture

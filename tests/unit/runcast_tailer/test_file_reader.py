@@ -9,7 +9,7 @@ import orjson
 import pytest
 from tests.unit.runcast_tailer.files import RUN, World
 
-from runcast_tailer.line_splitter import SENTINEL
+from runcast.contract import SENTINEL
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from tests.unit.runcast_tailer.files import World
 
-from runcast_tailer.line_splitter import SENTINEL
+from runcast.contract import SENTINEL
 
 FRAGMENTS = st.sampled_from(
     [

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import TERMINAL_STATUSES
 from runcast_api.board import subtasks
 from runcast_api.board.board import RUNCAST, Board, Json, changing
 from runcast_api.board.schemas import COLUMNS, as_json

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
 
-KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
+from runcast.contract import KEY_LENGTH, is_key
 
 
 def _without_nul(text: str) -> str:
@@ -15,11 +15,20 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    if not is_key(text):
+        raise ValueError("must not be . or ..")
+    return text
+
+
 NoNul = AfterValidator(_without_nul)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), NoNul]
 """A short text that goes into a text column."""
 LongText = Annotated[str, StringConstraints(max_length=64 * 1024), NoNul]
 """A message for people that goes into a text column."""
-Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
+Key = Annotated[
+    str, StringConstraints(pattern=f"^[A-Za-z0-9._-]{{1,{KEY_LENGTH}}}$"), AfterValidator(_key)
+]
+"""A run's key."""
 Json = Any
 """Any JSON value."""

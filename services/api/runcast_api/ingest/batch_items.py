@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runcast.contract import PROGRESS_FILE, SPOOL_FILE
 from runcast_api.ingest import messages
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.run_lookup import Address
 from runcast_server.errors import Problem, Unavailable
-
-SPOOL = "spool.jsonl"
-PROGRESS = "events.jsonl"
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ def read(raw: bytes) -> Item:
 
 
 def is_feed(source: str) -> bool:
-    return source in (SPOOL, PROGRESS)
+    return source in (SPOOL_FILE, PROGRESS_FILE)
 
 
 def open_feed(item: Item) -> None:
@@ -81,7 +79,7 @@ def _inner(text: str, source: str, address: Address) -> Item:
         return item
     try:
         members = messages.decode(item.raw)
-        if source == PROGRESS:
+        if source == PROGRESS_FILE:
             members = {"type": "run:progress", "data": members}
         message = item.message = messages.understand(members, run_id=address.run_id)
         if message.lines is not None and is_feed(message.lines.source):

@@ -16,13 +16,13 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batch_items, fast_path
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.fast_path import Straight, Tip
 from runcast_api.ingest.slow_path import DATA_ERRORS, Handlers, Known, apply
 from runcast_api.ingest.stream import Entry, Position
 from runcast_server.db import Connection
-from runcast_server.eventlog.bus import INGEST_STREAM
 from runcast_server.eventlog.log import EventLog, Transaction
 
 MAX_EVENTS = 1_000

@@ -19,12 +19,13 @@ from typing import Any
 import asyncpg
 import structlog
 
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batches, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
 from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
 from runcast_server.errors import Unavailable
-from runcast_server.eventlog.bus import BUS_ERRORS, INGEST_STREAM, Bus
+from runcast_server.eventlog.bus import BUS_ERRORS, Bus
 
 LEADER_LOCK = 0x72756E63  # "runc"
 BLOCK_MS = 1_000

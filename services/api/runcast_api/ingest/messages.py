@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast_api.http.fields import KEY_PATTERN
+from runcast.contract import is_key
 from runcast_api.logs import entries
 from runcast_api.logs.entries import LinesMessage
 from runcast_server.errors import Problem
@@ -24,7 +24,6 @@ LINES = "lines"
 MAX_ID = 128
 MAX_CUSTOM_BYTES = 64 * 1024
 _CUSTOM = re.compile(r"x:[A-Za-z0-9_.:-]{1,120}")
-_KEY = re.compile(KEY_PATTERN)
 _RUNLESS = frozenset({"worker:status", "runtime:event"})
 
 
@@ -111,7 +110,7 @@ def _address(message: Message, members: dict[str, Any], run_id: UUID | None) -> 
         message.run_id = _uuid(named)
         if message.run_id is None:
             key = named
-    if key is not None and not _KEY.fullmatch(key):
+    if key is not None and not is_key(key):
         raise Refused("key may hold letters, digits, '.', '_' and '-', at most 128")
     message.key = key
     if message.run_id is None and message.type not in _RUNLESS:

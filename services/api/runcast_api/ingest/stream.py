@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from runcast_server.eventlog.bus import INGEST_STREAM
+from runcast.contract import INGEST_STREAM
 
 START = "0-0"
 FIELD = b"m"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from runcast.contract import Status
 from runcast_api.artifacts import artifacts
 from runcast_api.artifacts.artifacts import Artifact
 from runcast_api.board import access as board_access
@@ -21,7 +22,7 @@ from runcast_api.http.responses import Answer, answer
 from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
-from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch, Status
+from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
 from runcast_server.auth import access
 from runcast_server.auth.principal import Role
 from runcast_server.eventlog.log import Transaction

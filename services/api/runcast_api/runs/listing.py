@@ -8,10 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from runcast.contract import Status
 from runcast_api.http import pagination
 from runcast_api.http.pagination import Place
 from runcast_api.logs import like
-from runcast_api.runs.runs import Run, Status
+from runcast_api.runs.runs import Run
 from runcast_server import runs
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection

@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from runcast._support import times
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import TERMINAL_STATUSES, Status
 from runcast_api.http.fields import LongText, Name
 from runcast_api.runs import runs
 from runcast_server.db import Connection
@@ -52,7 +52,7 @@ class RunStatus(BaseModel):
     """How a run stands, with its last progress events, oldest first."""
 
     run_id: UUID
-    status: runs.Status
+    status: Status
     created_at: str
     updated_at: str
     events: list[ProgressShown]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from runcast._support import times
 from runcast._support.ids import uuid7
-from runcast.events import TERMINAL_STATUSES
+from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
 from runcast_api.http.fields import Key, LongText, Name
 from runcast_server import runs
 from runcast_server.auth import access
@@ -24,10 +24,6 @@ from runcast_server.errors import Conflict, Invalid, NotFound
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
-
-Status = Literal["queued", "running", "awaiting_feedback", "completed", "failed", "cancelled"]
-
-DEFAULT_STEPS = ("idea", "topic_critic", "outline")
 
 _AGENT_EVENTS = {
     "running": ("agent:started", ()),

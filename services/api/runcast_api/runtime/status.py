@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from runcast.contract import TERMINAL_STATUSES_SQL
 from runcast_api.board.transitions import SubtaskStatus
 from runcast_api.http import pagination
 from runcast_api.http.pagination import Place
@@ -50,7 +51,7 @@ _STUCK_CASE = f"""
 CASE WHEN t.lease_expires_at < now() - interval '{LATE_LEASE_SECONDS} seconds'
      THEN 'its lease has ended'
      WHEN t.status = 'IN_PROGRESS' AND r.liveness <> 'ok' AND r.status NOT IN
-         ('completed', 'failed', 'cancelled') THEN 'its run is ' || r.liveness
+         ({TERMINAL_STATUSES_SQL}) THEN 'its run is ' || r.liveness
      WHEN t.queued_at < now() - interval '{WAITING_SECONDS} seconds' THEN 'nobody claims it' END
 """
 # Three small partial indexes instead of a look at every subtask there ever was.
