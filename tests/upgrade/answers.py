@@ -53,12 +53,6 @@ _NUMBERS = {
 }
 
 
-def write(name: str, answers: Answers) -> None:
-    """Keeps the answers."""
-    packed = lzma.compress(orjson.dumps(answers), preset=9 | lzma.PRESET_EXTREME)
-    (FOLDER / f"{name}.answers.xz").write_bytes(packed)
-
-
 def read(name: str) -> Answers:
     """The answers that were kept."""
     answers: Answers = orjson.loads(lzma.decompress((FOLDER / f"{name}.answers.xz").read_bytes()))

@@ -1,27 +1,14 @@
-"""Databases as files: dumped with pg_dump and loaded with psql, both out of the Postgres wheel."""
+"""Databases of earlier versions, loaded with psql out of the Postgres wheel."""
 
 from __future__ import annotations
 
 import lzma
-import re
 import subprocess
 from pathlib import Path
 
 from runcast_server.embedded import postgres
 
 FOLDER = Path(__file__).parent / "data"
-
-_NEWER = re.compile(rb"^(SET transaction_timeout .*|\\(un)?restrict .*)\n", re.MULTILINE)
-"""What a newer pg_dump writes and an older server or psql doesn't know."""
-
-
-def write(url: str, name: str) -> None:
-    """Dumps the whole database, schema and rows."""
-    command = [str(postgres.binary("pg_dump")), "--no-owner", f"--dbname={url}"]
-    dumped = subprocess.run(command, capture_output=True, check=True).stdout
-    FOLDER.mkdir(exist_ok=True)
-    packed = lzma.compress(_NEWER.sub(b"", dumped), preset=9 | lzma.PRESET_EXTREME)
-    (FOLDER / f"{name}.sql.xz").write_bytes(packed)
 
 
 def load(url: str, name: str) -> None:
