@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from runcast_server import outages
 from runcast_server.errors import Unavailable
 
 Connection: TypeAlias = Any
@@ -30,17 +31,6 @@ LOG_ROLE = "runcast_log"
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
-CONNECTION_ERRORS = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a session that was ended while a cancelled query was awaited
-)
-"""What asyncpg raises while Postgres is away, full or restarting."""
-
 _SESSION = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "10s",
@@ -126,15 +116,22 @@ async def act_as(connection: Connection, actor: Actor) -> None:
 
 @contextlib.asynccontextmanager
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool. Raises `Unavailable` when none is free in time or Postgres is away."""
+    """A connection of the pool. Raises `Unavailable` when none is free in time or Postgres is away.
+
+    A server that became read-only keeps its connections: they are all replaced, so that the pool finds the
+    new primary behind the same name.
+    """
     try:
         connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
     except TimeoutError as error:
         raise Unavailable("no database connection became free in time") from error
-    except (OSError, *CONNECTION_ERRORS) as error:
+    except outages.POSTGRES as error:
         raise Unavailable("the database can't be reached") from error
     try:
         yield connection
+    except asyncpg.ReadOnlySQLTransactionError:
+        await pool.expire_connections()
+        raise
     finally:
         await pool.release(connection)
 

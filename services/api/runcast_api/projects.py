@@ -15,12 +15,13 @@ from runcast._support.ids import uuid7
 from runcast_api.http import pagination
 from runcast_api.http.fields import Name
 from runcast_api.http.pagination import Place
+from runcast_server import outages
 from runcast_server.auth import access
 from runcast_server.auth.access import ProjectAccess
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 from runcast_server.runs import in_milliseconds
 
 log = structlog.get_logger()
@@ -218,5 +219,5 @@ async def end_streams(bus: Bus, project_id: UUID) -> None:
     Redis they find out with their next look at Postgres."""
     try:
         await bus.delete(project_id)
-    except BUS_ERRORS as error:
+    except outages.REDIS as error:
         log.warning("project.keys_left", project=str(project_id), error=repr(error))

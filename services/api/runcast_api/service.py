@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import asyncpg
@@ -19,25 +19,23 @@ from runcast_api.dependencies import Api, RunDirectory
 from runcast_api.ingest import factory
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.logs.closing import Closer
-from runcast_api.maintenance import periodic
-from runcast_api.maintenance.periodic import Loop
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
 from runcast_api.runs.liveness import Judge
 from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
-from runcast_server import tasks
+from runcast_server import loops, outages
 from runcast_server.auth import tokens
-from runcast_server.db import CONNECTION_ERRORS, acquire
-from runcast_server.errors import Unavailable
-from runcast_server.eventlog.bus import BUS_ERRORS
+from runcast_server.db import acquire
 from runcast_server.eventlog.publisher import Publisher
+from runcast_server.loops import Loop
 from runcast_server.service import Readiness, Resources, Service
 
 PROBE_SECONDS = 2.0
 JUDGE_SECONDS = 1.0
 CLOSE_SECONDS = 30.0
+INGESTER_SECONDS = 0.5
 
 
 def build(resources: Resources) -> Service:
@@ -65,6 +63,7 @@ def build(resources: Resources) -> Service:
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
     all_loops = [
+        Loop("ingester", ingester.run, INGESTER_SECONDS, limit_seconds=None),
         *sweeper.loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
@@ -73,7 +72,7 @@ def build(resources: Resources) -> Service:
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with sink.running(), _ingesting(ingester), periodic.running(all_loops):
+        async with sink.running(), loops.running(all_loops):
             try:
                 yield
             finally:
@@ -93,27 +92,15 @@ def build(resources: Resources) -> Service:
     return Service("api", application, _handles, running, drain, ready)
 
 
-@contextlib.asynccontextmanager
-async def _ingesting(ingester: Ingester) -> AsyncIterator[None]:
-    task = asyncio.create_task(ingester.run(), name="ingester")
-    try:
-        yield
-    finally:
-        await tasks.end(task)
-
-
 def _handles(scope: Scope) -> bool:
     """Everything that no other service of the process takes."""
     return bool(scope["type"] == "http")
 
 
-async def _readiness(
-    resources: Resources, ingester: Ingester, all_loops: Sequence[Loop]
-) -> Readiness:
+async def _readiness(resources: Resources, ingester: Ingester, all_loops: list[Loop]) -> Readiness:
     """Without Postgres nothing works; without Redis events come late, and nothing is ingested from it."""
-    parts = [loop.readiness() for loop in all_loops]
-    failing = {name: why for part in parts for name, why in part.failing.items()}
-    degraded = {name: why for part in parts for name, why in part.degraded.items()}
+    found = loops.readiness(all_loops)
+    failing, degraded = dict(found.failing), dict(found.degraded)
     if ingester.trouble:
         degraded["ingest"] = ingester.trouble
     if why := await _postgres_trouble(resources):
@@ -129,13 +116,15 @@ async def _postgres_trouble(resources: Resources) -> str | None:
             asyncio.timeout(PROBE_SECONDS),
             acquire(resources.database.log) as connection,
         ):
+            if await connection.fetchval("SHOW transaction_read_only") == "on":
+                return "the database is read-only: a standby, or a primary that was demoted"
             for table in PARTITIONED:
                 has_room = await connection.fetchval(
                     "SELECT has_partition($1::text::regclass, now() + interval '1 day')", table
                 )
                 if not has_room:
                     return f"{table} has no partition for tomorrow"
-    except (Unavailable, TimeoutError, asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+    except (asyncpg.PostgresError, *outages.ANY) as error:
         return str(error) or "no answer in time"
     return None
 
@@ -144,6 +133,6 @@ async def _redis_trouble(resources: Resources) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await resources.bus.ping()
-    except BUS_ERRORS as error:
+    except outages.REDIS as error:
         return str(error) or "no answer in time"
     return None

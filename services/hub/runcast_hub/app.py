@@ -28,8 +28,8 @@ from runcast_hub.snapshot import Snapshot, Snapshots
 from runcast_hub.stream_auth import Arrivals, added_headers
 from runcast_hub.stream_request import Opening, Start, parse_query
 from runcast_hub.subscriber import Gone, Subscriber, gap
+from runcast_server import outages
 from runcast_server.auth.principal import Authenticator, Principal
-from runcast_server.db import CONNECTION_ERRORS
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
     Forbidden,
@@ -85,7 +85,7 @@ class App:
             subscriber = await self._open(scope, receive, send)
         except Problem as problem:
             return await _refuse(scope, send, problem)
-        except (OSError, TimeoutError, *CONNECTION_ERRORS):
+        except outages.POSTGRES:
             return await _refuse(scope, send, Unavailable("a backing service can't be reached"))
         try:
             await subscriber.serve()
@@ -182,7 +182,7 @@ class App:
             await self._begin(subscriber, opening, start, snapshot)
         except Gone:
             subscriber.is_gone = True
-        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+        except outages.ANY as error:
             log.warning("stream.given_up", connection=subscriber.connection_id, error=str(error))
             subscriber.end("shutdown")
         except BaseException:

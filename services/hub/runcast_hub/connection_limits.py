@@ -15,7 +15,8 @@ from typing import cast
 
 import structlog
 
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server import outages
+from runcast_server.eventlog.bus import Bus
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5
@@ -75,7 +76,7 @@ class Leases:
     async def _is_granted(self, name: str, limit: int) -> bool:
         try:
             return bool(await self._record(name, limit))
-        except BUS_ERRORS:
+        except outages.REDIS:
             return self._mine[name] <= limit
 
     def _record(self, name: str, limit: int) -> Awaitable[int]:
@@ -124,5 +125,5 @@ class Leases:
                 else:
                     pipeline.hdel(key, self._hub_id)
             await pipeline.execute()
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             log.warning("leases.not_written", error=str(error))

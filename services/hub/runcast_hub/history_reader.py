@@ -16,9 +16,10 @@ from runcast_hub import metrics
 from runcast_hub.filters import Filter
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
+from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames, history
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.frames import Block, Segment
 from runcast_server.eventlog.history import Page
 
@@ -61,7 +62,7 @@ class Source:
         try:
             async with asyncio.timeout(STREAM_SECONDS):
                 return await read()
-        except (*BUS_ERRORS, ValueError):
+        except (*outages.REDIS, ValueError):
             self._avoid_until = clock() + AVOID_SECONDS
             return []
 

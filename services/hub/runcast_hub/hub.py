@@ -27,9 +27,9 @@ from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.timer_wheel import Wheel
-from runcast_server import tasks
-from runcast_server.db import CONNECTION_ERRORS, Database, acquire
-from runcast_server.errors import NotFound, Unavailable
+from runcast_server import outages, tasks
+from runcast_server.db import Database, acquire
+from runcast_server.errors import NotFound
 from runcast_server.eventlog import bus as buses
 from runcast_server.eventlog import epoch, history
 from runcast_server.eventlog.bus import Bus, Head
@@ -179,7 +179,7 @@ class Hub:
             try:
                 await self.compare()
                 self.postgres_error = None
-            except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+            except outages.ANY as error:
                 self.postgres_error = str(error)
 
     async def compare(self) -> None:
@@ -220,7 +220,7 @@ class Hub:
         while True:
             await asyncio.sleep(COMPLETE_SECONDS)
             turn += 1
-            with contextlib.suppress(Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
+            with contextlib.suppress(*outages.ANY):
                 await self._complete(of_all=turn % COMPLETE_ALL_TURNS == 0)
 
     async def _complete(self, *, of_all: bool) -> None:

@@ -17,8 +17,9 @@ import orjson
 import structlog
 
 from runcast_hub.pubsub import control_channel
+from runcast_server import outages
 from runcast_server.errors import Problem, Unavailable
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 
 REGISTRY = "runcast:hubs"
 REGISTERED_SECONDS = 15
@@ -52,7 +53,7 @@ class Control:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._say(hub_id, message)
                 reply = await future
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             raise Unavailable(
                 f"the hub that holds this connection doesn't answer: {hub_id}"
             ) from error
@@ -83,7 +84,7 @@ class Control:
             names = await self._bus.client.zrangebyscore(
                 REGISTRY, seconds, seconds + REGISTERED_SECONDS
             )
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             raise Unavailable("the other hubs can't be asked without Redis") from error
         return {name.decode() for name in names}
 
@@ -106,7 +107,7 @@ class Control:
             reply = {"problem": problem.body()}
         try:
             await self._say(message["from"], {"number": message["number"], "reply": reply})
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             log.warning("control.not_answered", hub=message["from"], error=str(error))
 
     async def _say(self, hub_id: str, message: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ class Control:
                 pipeline.zremrangebyscore(REGISTRY, "-inf", seconds - 1)
                 pipeline.zremrangebyscore(REGISTRY, seconds + REGISTERED_SECONDS + 1, "+inf")
                 await pipeline.execute()
-            except BUS_ERRORS as error:
+            except outages.REDIS as error:
                 log.warning("control.not_registered", error=str(error))
             await asyncio.sleep(REGISTER_EVERY_SECONDS)
 

@@ -17,8 +17,8 @@ from uuid import UUID
 import structlog
 
 from runcast_hub import metrics
-from runcast_server import tasks
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus, Keys
+from runcast_server import outages, tasks
+from runcast_server.eventlog.bus import Bus, Keys
 
 PROBE_SECONDS = 1.0
 ECHO_SECONDS = 4.0
@@ -73,7 +73,7 @@ class Link:
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
                 await self._pubsub.ssubscribe(channel)
                 await confirmed.wait()
-        except BUS_ERRORS:
+        except outages.REDIS:
             return False
         return True
 
@@ -83,7 +83,7 @@ class Link:
         self._channels.discard(channel)
         self._confirmed.pop(channel, None)
         if self._pubsub is not None:
-            with contextlib.suppress(*BUS_ERRORS):
+            with contextlib.suppress(*outages.REDIS):
                 await self._pubsub.sunsubscribe(channel)
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class Link:
         while True:
             try:
                 await self._session()
-            except BUS_ERRORS as error:
+            except outages.REDIS as error:
                 if self.is_up:
                     log.warning("link.lost", error=str(error) or type(error).__name__)
             finally:
@@ -113,7 +113,7 @@ class Link:
             finally:
                 await tasks.end(prober)
         finally:
-            with contextlib.suppress(*BUS_ERRORS):
+            with contextlib.suppress(*outages.REDIS):
                 await pubsub.aclose()
                 await client.aclose()
 

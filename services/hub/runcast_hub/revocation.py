@@ -14,9 +14,9 @@ from uuid import UUID
 
 import structlog
 
+from runcast_server import outages
 from runcast_server.auth.principal import Principal
-from runcast_server.db import CONNECTION_ERRORS, Database, acquire
-from runcast_server.errors import Unavailable
+from runcast_server.db import Database, acquire
 
 if TYPE_CHECKING:
     from runcast_hub.hub import Hub
@@ -56,7 +56,7 @@ async def run(hub: Hub) -> None:
     """Looks again and again, until cancelled. While Postgres is away, streams go on as they are."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        with contextlib.suppress(Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
+        with contextlib.suppress(*outages.ANY):
             await look(hub)
 
 

@@ -28,8 +28,7 @@ from runcast_hub import metrics
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.history_reader import Held, Source
 from runcast_hub.ring import Budget, Ring
-from runcast_server.db import CONNECTION_ERRORS
-from runcast_server.errors import Unavailable
+from runcast_server import outages
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Deleted, Jump
 from runcast_server.eventlog.frames import Block
@@ -221,7 +220,7 @@ class Room:
                     break
         except history.Broken as error:
             log.error("history.broken", project=str(self.project_id), error=str(error))
-        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+        except outages.ANY as error:
             log.debug("room.not_filled", project=str(self.project_id), error=str(error))
         finally:
             self._filling = None

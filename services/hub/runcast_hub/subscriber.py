@@ -22,9 +22,9 @@ from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.timer_wheel import Wheel, jittered
+from runcast_server import outages
 from runcast_server.auth.principal import Principal
-from runcast_server.db import CONNECTION_ERRORS, Pool
-from runcast_server.errors import Unavailable
+from runcast_server.db import Pool
 from runcast_server.eventlog import frames, history
 from runcast_server.process.http_protocol import Outlet, as_chunk
 
@@ -271,7 +271,7 @@ class Subscriber:
             return
         try:
             chunk = await self.room.read(self.cursor, self.filter)
-        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS):
+        except outages.ANY:
             await asyncio.sleep(RETRY_READ_SECONDS)
             return
         except history.Broken as error:
@@ -319,7 +319,7 @@ class Subscriber:
                 change.pool, self.room.project_id, new, change.backfill_lines, self.cursor
             ):
                 await self.write(chunk)
-        except (Unavailable, OSError, TimeoutError, *CONNECTION_ERRORS) as error:
+        except outages.ANY as error:
             # Going on would leave out lines that were promised; a new stream asks for them again.
             log.warning("stream.given_up", connection=self.connection_id, error=str(error))
             self.end("shutdown")

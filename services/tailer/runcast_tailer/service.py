@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from runcast_server import tasks
+from runcast_server import loops
+from runcast_server.loops import Loop
 from runcast_server.service import Readiness, Resources, Service
 from runcast_tailer.file_reader import FollowLimits
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.queries import Server
 from runcast_tailer.shipper import Shipper
-from runcast_tailer.supervisor import Supervisor
+from runcast_tailer.supervisor import RETRY_SECONDS, Supervisor
 
 
 def build(resources: Resources) -> Service:
@@ -20,20 +20,20 @@ def build(resources: Resources) -> Service:
     shipper = Shipper(resources.bus.client)
     supervisor = Supervisor(options(resources), Server(resources.database.log), shipper)
 
+    following = Loop("tailer", supervisor.run, RETRY_SECONDS, limit_seconds=None)
+
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        task = asyncio.create_task(supervisor.run())
-        try:
+        async with loops.running([following]):
             yield
-        finally:
-            await tasks.end(task)
 
     async def drain(_: float) -> None:
         pass
 
     async def ready() -> Readiness:
         trouble = supervisor.trouble or shipper.trouble
-        return Readiness(degraded={"tailer": trouble} if trouble else {})
+        found = following.readiness()
+        return Readiness(found.failing, {"tailer": trouble} if trouble else found.degraded)
 
     return Service("tailer", None, lambda _: False, running, drain, ready)
 

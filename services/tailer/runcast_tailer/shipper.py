@@ -10,7 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from runcast.contract import INGEST_STREAM
-from runcast_server.eventlog.bus import BUS_ERRORS
+from runcast_server import outages
 from runcast_tailer.window import Sent
 
 ROUND_BYTES = 1024 * 1024
@@ -45,7 +45,7 @@ class Shipper:
             pipeline.xadd(INGEST_STREAM, {"m": message.payload})
         try:
             answers = await pipeline.execute(raise_on_error=False)
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             self._stumble(error)
             return 0
         self.trouble = None
@@ -62,13 +62,13 @@ class Shipper:
         """Adds a message that nothing waits for; False where that failed."""
         try:
             await self._client.xadd(INGEST_STREAM, {"m": payload})
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             self._stumble(error)
             return False
         return True
 
     async def has(self, entry: str) -> bool:
-        """Whether an entry still waits in the stream. Raises one of `BUS_ERRORS`."""
+        """Whether an entry still waits in the stream. Raises one of `outages.REDIS`."""
         return bool(await self._client.xrange(INGEST_STREAM, min=entry, max=entry, count=1))
 
     def _stumble(self, error: BaseException) -> None:

@@ -14,9 +14,7 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
-from runcast_server.db import CONNECTION_ERRORS
-from runcast_server.errors import Unavailable
-from runcast_server.eventlog.bus import BUS_ERRORS
+from runcast_server import outages
 from runcast_tailer import metrics
 from runcast_tailer.ack_poller import BUSY_SECONDS, Acknowledging
 from runcast_tailer.lock import DirectoryLock
@@ -29,7 +27,7 @@ from runcast_tailer.shipper import Shipper
 
 RETRY_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.005
-STORAGE_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, OSError, *BUS_ERRORS)
+STORAGE_ERRORS = (asyncpg.PostgresError, *outages.ANY)
 
 log = structlog.get_logger(__name__)
 

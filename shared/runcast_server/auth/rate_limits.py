@@ -17,9 +17,10 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisClusterStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from runcast_server import outages
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 
 PREFIX = "runcast:limit"
 REPORT_SECONDS = 0.25
@@ -75,7 +76,7 @@ class SignInLimits:
     async def _hit(self, rule: RateLimitItem, *names: str) -> bool:
         try:
             return await self._shared.hit(rule, *names)
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             log.warning("limits.own_count", error=repr(error))
             return await self._own.hit(rule, *names)
 
@@ -120,7 +121,7 @@ class RequestLimits:
         try:
             for (name, limit), number in counted.items():
                 await self._report(name, limit, number)
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             log.warning("limits.not_counted", error=repr(error))
 
     async def _report(self, name: str, limit: int, number: int) -> None:

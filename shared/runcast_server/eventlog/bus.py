@@ -34,10 +34,6 @@ CONNECT_SECONDS = 3.0
 
 Verdict = Literal["published", "done", "behind", "unknown", "epoch"]
 
-BUS_ERRORS = (redis.RedisError, OSError, TimeoutError, RuntimeError)
-"""What a call raises while Redis is away, full, restarting or failing over. A RuntimeError is uvloop's
-word for a connection that was closed under redis-py's hands ("the handler is closed")."""
-
 
 class Outcome(NamedTuple):
     """What the publish script found, and the head that it knew."""
@@ -96,7 +92,7 @@ def parse_live(message: bytes) -> Block | Jump | Deleted | None:
 
 
 class Bus:
-    """One process's connections to Redis. Every call has a deadline and raises one of `BUS_ERRORS`."""
+    """One process's connections to Redis. Every call has a deadline and raises one of `outages.REDIS`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -201,7 +197,7 @@ class Bus:
         await self.client.spublish(Keys.of(project_id).live, b"d")
 
     async def ping(self) -> None:
-        """Raises one of `BUS_ERRORS` when Redis doesn't answer."""
+        """Raises one of `outages.REDIS` when Redis doesn't answer."""
         await self.client.ping()
 
     async def close(self) -> None:

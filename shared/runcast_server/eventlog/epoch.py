@@ -15,8 +15,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from runcast_server import outages
 from runcast_server.db import Pool, acquire
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus, Head
+from runcast_server.eventlog.bus import Bus, Head
 
 _RENEW = """
 UPDATE project_counters SET epoch = $2 WHERE project_id = $1 AND epoch = $3 AND last_seq < $4
@@ -43,7 +44,7 @@ async def renew(pool: Pool, bus: Bus, project_id: UUID, seen: Head) -> None:
     try:
         await bus.forget(project_id)
         await bus.seed(project_id, epoch, last_seq)
-    except BUS_ERRORS as error:
+    except outages.REDIS as error:
         log.warning("history.not_told", project=str(project_id), error=repr(error))
 
 

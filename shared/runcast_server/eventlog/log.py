@@ -26,7 +26,8 @@ from uuid import UUID
 
 import asyncpg
 
-from runcast_server.db import CONNECTION_ERRORS, Connection, Pool, acquire
+from runcast_server import outages
+from runcast_server.db import Connection, Pool, acquire
 from runcast_server.errors import NotFound, Problem, Unavailable
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.frames import Block, Event
@@ -382,7 +383,9 @@ class _Lane:
                 await asyncio.sleep(0.005 * 2**attempt)
             except asyncpg.LockNotAvailableError as error:
                 raise Unavailable("another change holds this project for too long") from error
-            except (*CONNECTION_ERRORS, OSError, TimeoutError) as error:
+            except outages.POSTGRES as error:
+                if not outages.is_outage(error):
+                    raise
                 raise Unavailable("the database can't be reached") from error
 
     async def _commit(self, batch: list[_Waiting[Any]]) -> None:

@@ -17,11 +17,10 @@ from uuid import UUID
 
 import structlog
 
-from runcast_server import metrics
-from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
-from runcast_server.errors import Unavailable
+from runcast_server import metrics, outages
+from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import history
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.frames import Block
 
 CATCH_UP_EVENTS = 20_000
@@ -31,7 +30,6 @@ JOIN_BYTES = 256 * 1024
 WAITING_BYTES = 32 * 1024 * 1024
 """What may wait in this process for Redis, of one project; beyond that Postgres is read again."""
 ROUNDS = 8
-EXPECTED_ERRORS = (*BUS_ERRORS, *CONNECTION_ERRORS, Unavailable)
 
 Listener: TypeAlias = Callable[[UUID, Block], None]
 """Hears of a project's committed block."""
@@ -75,7 +73,7 @@ class Publisher:
                 "publish.left_to_sweeper",
                 project=str(project_id),
                 error=str(error) or type(error).__name__,
-                exc_info=not isinstance(error, EXPECTED_ERRORS),
+                exc_info=not outages.is_outage(error),
             )
         finally:
             del self._lanes[project_id]
@@ -83,7 +81,7 @@ class Publisher:
     async def publish(self, project_id: UUID, block: Block) -> None:
         """Publishes `block`, and what Redis misses before it. Repeating it does nothing twice.
 
-        Raises one of `BUS_ERRORS` or a database error; then the sweeper takes over.
+        Raises one of `outages.REDIS` or a database error; then the sweeper takes over.
         """
         for _ in range(ROUNDS):
             outcome = await self._bus.publish(project_id, block)

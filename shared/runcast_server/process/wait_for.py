@@ -7,8 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
+from runcast_server import outages
 from runcast_server.errors import ExplainedError
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server.eventlog.bus import Bus
 from runcast_server.process import migrate
 
 RETRY_SECONDS = 0.5
@@ -62,7 +63,7 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
         bus = Bus(url)
         try:
             await bus.ping()
-        except BUS_ERRORS as error:
+        except outages.REDIS as error:
             raise BackingServiceError(_reason(error)) from error
         finally:
             await bus.close()

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runcast_server.db import CONNECTION_ERRORS
+from runcast_server import outages
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
     FieldError,
@@ -31,7 +31,6 @@ from runcast_server.errors import (
     Unauthenticated,
     Unavailable,
 )
-from runcast_server.eventlog.bus import BUS_ERRORS
 
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 512 * 1024 * 1024
@@ -82,8 +81,10 @@ def problem_of(error: Exception) -> Problem:
             return Unavailable("the database was busy for too long")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
             return Unavailable("the change met another one")
-        case _ if isinstance(error, (*CONNECTION_ERRORS, *BUS_ERRORS)):
+        case _ if outages.is_outage(error):
             return Unavailable("a backing service can't be reached")
+        case asyncpg.InterfaceError():
+            return Invalid("a value lies outside of what the database can hold")
     return Problem()
 
 

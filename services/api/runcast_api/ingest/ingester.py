@@ -16,16 +16,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-import asyncpg
 import structlog
 
 from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batches, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
-from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
-from runcast_server.errors import Unavailable
-from runcast_server.eventlog.bus import BUS_ERRORS, Bus
+from runcast_server import outages
+from runcast_server.db import Pool, acquire
+from runcast_server.eventlog.bus import Bus
 
 LEADER_LOCK = 0x72756E63  # "runc"
 BLOCK_MS = 1_000
@@ -36,13 +35,6 @@ STILL_SECONDS = 5.0
 """How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
 Postgres whose clock is set neither hides a leader that stands still nor invents one."""
 RETRY_SECONDS = 0.5
-STORAGE_ERRORS = (
-    *CONNECTION_ERRORS,
-    asyncpg.PostgresError,
-    Unavailable,
-    *BUS_ERRORS,
-)
-"""What passes: Postgres or Redis away, full, slow, or a deadlock."""
 
 _CURSOR = "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1"
 _NEW_EPOCH = """
@@ -96,7 +88,7 @@ class Ingester:
             log.warning("ingest.fenced")
             return
         self.trouble = str(error) or type(error).__name__
-        if isinstance(error, STORAGE_ERRORS):
+        if outages.is_outage(error):
             log.warning("ingest.waits", error=self.trouble)
         else:
             log.error("ingest.failed", exc_info=error)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from runcast.reasons import Reason
 from runcast_api.board import leases
-from runcast_api.maintenance.periodic import Loop
 from runcast_api.runtime import metrics, queue
 from runcast_api.runtime.events import OLDEST, RuntimeEventNew
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.log import EventLog
+from runcast_server.loops import Loop
 
 LEASE_SECONDS = 0.5
 RETENTION_SECONDS = 3600.0

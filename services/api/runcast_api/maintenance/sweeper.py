@@ -21,12 +21,12 @@ import structlog
 
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.http.idempotency import KEPT_HOURS
-from runcast_api.maintenance.periodic import Loop
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import epoch, history
 from runcast_server.eventlog.bus import Bus, Head
 from runcast_server.eventlog.history import Position
 from runcast_server.eventlog.publisher import Publisher
+from runcast_server.loops import Loop
 
 PARTITIONED = ("events", "runtime_events")
 """Tables with daily partitions."""

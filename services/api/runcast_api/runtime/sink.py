@@ -20,9 +20,8 @@ import structlog
 from runcast_api.runtime import events, metrics, workers
 from runcast_api.runtime.events import RuntimeEventNew
 from runcast_api.runtime.workers import WorkerStatusNew
-from runcast_server import tasks
-from runcast_server.db import CONNECTION_ERRORS, Pool, acquire
-from runcast_server.errors import Unavailable
+from runcast_server import outages, tasks
+from runcast_server.db import Pool, acquire
 
 MAX_WAITING = 20_000
 MAX_BATCH = 500
@@ -30,7 +29,6 @@ STORE_SECONDS = 2.0
 """How long a reporter over HTTP waits at most, so that it finds what it reported."""
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
-_OUTAGES = (Unavailable, *CONNECTION_ERRORS, OSError, TimeoutError)
 
 log = structlog.get_logger()
 
@@ -69,7 +67,7 @@ class RuntimeSink:
         loop = asyncio.get_running_loop()
         stored = [loop.create_future() for _ in new]
         self._take([_Waiting(event, future) for event, future in zip(new, stored, strict=True)])
-        with contextlib.suppress(asyncpg.PostgresError, *_OUTAGES):
+        with contextlib.suppress(asyncpg.PostgresError, *outages.ANY):
             async with asyncio.timeout(STORE_SECONDS):
                 await self._flush()
         return sum(future.done() and future.result() for future in stored)
@@ -89,7 +87,7 @@ class RuntimeSink:
             yield
         finally:
             await tasks.end(task)
-            with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
+            with contextlib.suppress(*outages.ANY, asyncpg.PostgresError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._flush()
 
@@ -100,7 +98,7 @@ class RuntimeSink:
             self._wake.clear()
             try:
                 await self._flush()
-            except _OUTAGES as error:
+            except outages.ANY as error:
                 metrics.FAILED_WRITES.inc()
                 log.warning("runtime.waits", waiting=len(self._waiting), error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -121,7 +119,7 @@ class RuntimeSink:
         if batch:
             try:
                 await self._write(batch)
-            except (*_OUTAGES, asyncio.CancelledError):
+            except BaseException:
                 self._waiting.extendleft(reversed(batch))
                 raise
 
@@ -133,8 +131,8 @@ class RuntimeSink:
                     _, flip = await workers.put(connection, worker_id, status)
                 if flip is not None:
                     self._waiting.append(_Waiting(flip))
-            except asyncpg.PostgresError as error:
-                if isinstance(error, _OUTAGES):
+            except Exception as error:
+                if outages.is_outage(error):
                     raise
                 metrics.FAILED_WRITES.inc()
                 log.warning("worker_status.failed", worker=worker_id, error=repr(error))
@@ -145,11 +143,11 @@ class RuntimeSink:
         """Stores a batch; one that Postgres doesn't take is tried by halves, then given up."""
         try:
             await self._insert([each.event for each in batch])
-        except asyncpg.PostgresError as error:
-            if isinstance(error, _OUTAGES):
+        except Exception as error:
+            if outages.is_outage(error):
                 raise
             metrics.FAILED_WRITES.inc()
-            if len(batch) > 1 and isinstance(error, asyncpg.DataError):
+            if len(batch) > 1:
                 middle = len(batch) // 2
                 await self._write(batch[:middle])
                 await self._write(batch[middle:])

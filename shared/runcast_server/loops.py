@@ -1,0 +1,150 @@
+"""Background loops that survive every error, and what `/ready` knows of them.
+
+Every service runs its periodic and its endless work this way. A step that fails is logged and tried again
+after a pause that grows; when the cause is gone the loop goes on by itself. Inside of a step, `item` guards
+one thing of many (a room, a project, a message), so that what is wrong with it costs it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from runcast_server import outages, tasks
+from runcast_server.service import Readiness
+
+log = structlog.get_logger()
+
+HUNG_FACTOR = 3
+BACK_OFF_SECONDS = 2.0
+"""The longest pause after failures, unless a loop's own interval is longer. What a loop has promised (to end
+a revoked stream within 5 s) must hold again soon after an outage."""
+
+
+@dataclass(eq=False)
+class Loop:
+    """Calls `step` again and again, `every_seconds` apart, with at most `limit_seconds` for each.
+
+    `every_seconds` may be a function, asked before each pause. A step without a limit (None) is one that
+    normally doesn't return, such as a connection that is held. `soon` shortens a pause.
+    """
+
+    name: str
+    step: Callable[[], Awaitable[None]]
+    every_seconds: float | Callable[[], float]
+    limit_seconds: float | None = 60.0
+    last_error: str | None = None
+    failures: int = 0
+    """Failed steps since the last one that succeeded."""
+    task: asyncio.Task[None] | None = None
+    beat: float = field(default_factory=time.monotonic)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def soon(self) -> None:
+        """Ends the present pause, or leaves out the next one. A pause after a failure is kept."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self.limit_seconds):
+                    await self.step()
+                self.last_error, self.failures = None, 0
+            except asyncio.CancelledError as error:
+                # A future that somebody else cancelled looks the same, and must not end the loop.
+                if _is_cancelled():
+                    raise
+                self._failed(error)
+            except Exception as error:
+                if _is_cancelled():
+                    raise asyncio.CancelledError from error
+                self._failed(error)
+            self.beat = time.monotonic()
+            await self._pause()
+
+    def _failed(self, error: BaseException) -> None:
+        self.failures += 1
+        said = str(error) or type(error).__name__
+        if said != self.last_error:
+            expected = outages.is_outage(error)
+            log.warning(
+                "loop.failed",
+                loop=self.name,
+                error=repr(error),
+                exc_info=None if expected else error,
+            )
+        self.last_error = said
+
+    async def _pause(self) -> None:
+        every = self.interval_seconds
+        if self.failures:
+            longest = max(every, BACK_OFF_SECONDS)
+            await asyncio.sleep(min(longest, max(every, 0.05) * 2 ** min(self.failures - 1, 16)))
+        elif every == 0:
+            await asyncio.sleep(0)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every):
+                    await self._wake.wait()
+
+    @property
+    def interval_seconds(self) -> float:
+        """The pause between two steps that succeed."""
+        return self.every_seconds() if callable(self.every_seconds) else self.every_seconds
+
+    def readiness(self) -> Readiness:
+        """Dead or hung fails; a step that didn't work this time only degrades."""
+        if self.task is None or self.task.done():
+            return Readiness(failing={self.name: "not running"})
+        if self.limit_seconds is not None:
+            silent = time.monotonic() - self.beat
+            pause = max(self.interval_seconds, BACK_OFF_SECONDS)
+            if silent > HUNG_FACTOR * (pause + self.limit_seconds):
+                return Readiness(failing={self.name: f"no sign of life for {silent:.0f} s"})
+        return Readiness(degraded={self.name: self.last_error} if self.last_error else {})
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextlib.asynccontextmanager
+async def running(loops: list[Loop]) -> AsyncIterator[None]:
+    """Runs the loops for as long as the block lasts."""
+    for loop in loops:
+        loop.task = asyncio.create_task(loop.run(), name=loop.name)
+    try:
+        yield
+    finally:
+        await tasks.end(*[loop.task for loop in loops if loop.task is not None])
+
+
+def readiness(loops: list[Loop]) -> Readiness:
+    """All loops' readiness in one."""
+    parts = [loop.readiness() for loop in loops]
+    return Readiness(
+        {name: why for part in parts for name, why in part.failing.items()},
+        {name: why for part in parts for name, why in part.degraded.items()},
+    )
+
+
+@contextlib.contextmanager
+def item(kind: str, **names: object) -> Iterator[None]:
+    """Guards one item of many: whatever is wrong with it is logged with its name, and the next one goes on.
+
+    An outage is raised further: it concerns all items alike, so the loop around them waits for its end.
+    """
+    try:
+        yield
+    except Exception as error:
+        if outages.is_outage(error):
+            raise
+        log.error(f"{kind}.failed", **names, error=repr(error), exc_info=error)

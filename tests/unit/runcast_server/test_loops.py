@@ -1,0 +1,94 @@
+"""A loop that dies or hangs is noticed; one that fails goes on."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from runcast_server import loops
+from runcast_server.loops import BACK_OFF_SECONDS, HUNG_FACTOR, Loop
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_step_that_fails_is_named_and_tried_again() -> None:
+    calls = 0
+    recovered = asyncio.Event()
+
+    async def step() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("not this time")
+        assert loop.readiness().degraded == {"work": "not this time"} or calls > 2
+        if calls == 3:
+            recovered.set()
+
+    loop = Loop("work", step, 0.001)
+    async with loops.running([loop]):
+        await asyncio.wait_for(recovered.wait(), 10)
+        assert loop.readiness().failing == {}
+
+
+async def test_a_step_that_hangs_is_cut_off() -> None:
+    begun = asyncio.Queue[None]()
+
+    async def step() -> None:
+        begun.put_nowait(None)
+        await asyncio.Event().wait()
+
+    loop = Loop("work", step, 0.0, limit_seconds=0.01)
+    async with loops.running([loop]):
+        for _ in range(3):
+            await asyncio.wait_for(begun.get(), 10)
+        assert "work" in loop.readiness().degraded
+
+
+async def test_silence_and_death_fail() -> None:
+    async def step() -> None:
+        await asyncio.Event().wait()
+
+    loop = Loop("work", step, 0.0, limit_seconds=60.0)
+    assert loop.readiness().failing == {"work": "not running"}
+    async with loops.running([loop]):
+        assert loop.readiness().failing == {}
+        loop.beat -= HUNG_FACTOR * (60.0 + BACK_OFF_SECONDS) + 1
+        assert "no sign of life" in loop.readiness().failing["work"]
+    assert loop.readiness().failing == {"work": "not running"}
+
+
+async def test_a_cancellation_that_was_not_meant_for_the_loop_does_not_end_it() -> None:
+    steps = 0
+    went_on = asyncio.Event()
+
+    async def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 1:
+            elsewhere = asyncio.get_running_loop().create_future()
+            elsewhere.cancel()
+            await elsewhere
+        went_on.set()
+
+    async with loops.running([Loop("work", step, 0.0)]):
+        await asyncio.wait_for(went_on.wait(), 10)
+
+
+async def test_soon_ends_a_long_pause_but_not_the_pause_after_a_failure() -> None:
+    steps = asyncio.Queue[int]()
+
+    async def step() -> None:
+        steps.put_nowait(loop.failures)
+
+    loop = Loop("work", step, 3600.0)
+    async with loops.running([loop]):
+        for _ in range(3):
+            assert await asyncio.wait_for(steps.get(), 10) == 0
+            loop.soon()
+
+
+def test_one_item_s_fault_costs_that_item_alone_and_an_outage_passes_through() -> None:
+    with loops.item("room", project="p"):
+        raise KeyError("this room's own fault")
+    with pytest.raises(asyncpg.LockNotAvailableError), loops.item("room"):
+        raise asyncpg.LockNotAvailableError("everybody's")
