@@ -55,3 +55,25 @@ def is_key(text: str) -> bool:
     A key names a directory and stands in paths of URLs, so `.` and `..` are no keys.
     """
     return _KEY.fullmatch(text) is not None and text not in {".", ".."}
+
+
+DEFAULT_PROJECT = "default"
+FEEDS = frozenset({SPOOL_FILE, PROGRESS_FILE})
+"""Sources whose lines are messages, not log lines."""
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""A project's slug."""
+EVENT_NAME = re.compile(r"x:[A-Za-z0-9_.:-]{1,120}")
+"""The name of a worker's own event."""
+
+NAME_CHARACTERS = 200
+LEVEL_CHARACTERS = 32
+URL_CHARACTERS = 2_000
+TEXT_BYTES = 64 * 1024
+"""An error, a progress message, a log line."""
+EVENT_BYTES = 64 * 1024
+"""The data of a worker's own event."""
+STEPS = 200
+LABELS = 64
+JSON_DEPTH = 64
+LARGEST_NUMBER = 2**31 - 1

@@ -12,12 +12,11 @@ from typing import Any, Generic, Self, TypeVar
 import redis
 import redis.asyncio
 
-from runcast import errors
+from runcast import contract, errors
 from runcast._recording import messages
 from runcast._recording.messages import Message
 from runcast._support import encoding
 from runcast._support.server_config import find
-from runcast.contract import INGEST_STREAM
 
 R = TypeVar("R")
 
@@ -87,7 +86,7 @@ class Publisher(Messages[str]):
         super().__init__(self._add, project=project, auth=auth)
 
     def _add(self, message: bytes) -> str:
-        entry: Any = self._redis.xadd(INGEST_STREAM, {"m": message})
+        entry: Any = self._redis.xadd(contract.INGEST_STREAM, {"m": message})
         return str(entry.decode())
 
     def close(self) -> None:
@@ -110,7 +109,7 @@ class AsyncPublisher(Messages[Awaitable[str]]):
         super().__init__(self._add, project=project, auth=auth)
 
     async def _add(self, message: bytes) -> str:
-        entry: Any = await self._redis.xadd(INGEST_STREAM, {"m": message})
+        entry: Any = await self._redis.xadd(contract.INGEST_STREAM, {"m": message})
         return str(entry.decode())
 
     async def aclose(self) -> None:

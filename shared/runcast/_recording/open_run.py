@@ -3,21 +3,18 @@
 import itertools
 import logging
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from runcast import contract
 from runcast._recording.recorder import Recorder
-from runcast._recording.run_directory import RunDirectory, as_uuid
-from runcast._support import times
+from runcast._recording.run_directory import RunDirectory
+from runcast._support import acceptable, times
 from runcast._support.ids import uuid7
-from runcast.contract import DEFAULT_STEPS, KEY_LENGTH, is_key
 from runcast.errors import InvalidFile
 
 logger = logging.getLogger("runcast")
-
-DEFAULT_PROJECT = "default"
 
 
 def open_run(
@@ -53,31 +50,40 @@ def open_run(
 
 
 def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]:
-    """A run as run.json shows it before it has begun; `named` is its id or its key."""
-    is_id = as_uuid(named) is not None
-    steps = list(fields.pop("steps", None) or DEFAULT_STEPS)
+    """A run as run.json shows it before it has begun; `named` is its id or its key.
+
+    Everything is made acceptable: what a server refuses of a run would cost the whole run.
+    """
+    is_id = acceptable.as_uuid(named) is not None
+    steps = acceptable.steps(fields.pop("steps", None))
+    metadata = acceptable.mapping(fields.pop("metadata", None))
+    task_id = fields.pop("task_id", None)
+    if task_id is not None and acceptable.as_uuid(task_id) is None:
+        logger.warning("task_id %.200r is no UUID: it is kept in the run's metadata", task_id)
+        metadata.setdefault("task_id", acceptable.name(task_id))
+        task_id = None
     moment = times.to_seconds(times.now())
     return {
         "id": named if is_id else str(uuid7()),
         "key": None if is_id else named,
-        "project": project or DEFAULT_PROJECT,
+        "project": acceptable.project(project or contract.DEFAULT_PROJECT),
         "project_id": None,
-        "name": fields.pop("name", None),
-        "phase": fields.pop("phase", None) or "phase1",
-        "current_step": _first_step(fields.pop("current_step", None), steps),
+        "name": acceptable.title(fields.pop("name", None)),
+        "phase": acceptable.name(fields.pop("phase", None)) or "phase1",
+        "current_step": _first_step(acceptable.name(fields.pop("current_step", None)), steps),
         "steps": steps,
         "status": "queued",
-        "agent_type": fields.pop("agent_type", None),
-        "agent_name": fields.pop("agent_name", None),
-        "task_id": fields.pop("task_id", None),
+        "agent_type": acceptable.name(fields.pop("agent_type", None)),
+        "agent_name": acceptable.name(fields.pop("agent_name", None)),
+        "task_id": None if task_id is None else str(acceptable.as_uuid(task_id)),
         "attempt": 1,
         "retry_of": None,
         "error": None,
         "will_retry": None,
         "result": None,
         "pr_url": None,
-        "input": fields.pop("input", None),
-        "metadata": dict(fields.pop("metadata", None) or {}),
+        "input": acceptable.json(fields.pop("input", None)),
+        "metadata": metadata,
         "progress": None,
         "liveness": "ok",
         "last_line_number": 0,
@@ -89,12 +95,6 @@ def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]
     }
 
 
-def as_key(text: str) -> str:
-    """The nearest text that may be a run's key."""
-    key = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")[:KEY_LENGTH]
-    return key if is_key(key) else f"run-{uuid7()}"
-
-
 def _first_step(asked: str | None, steps: Sequence[str]) -> str:
     return asked if asked is not None and asked in steps else steps[0]
 
@@ -102,11 +102,11 @@ def _first_step(asked: str | None, steps: Sequence[str]) -> str:
 def _names(run_id: str | None) -> Iterator[str]:
     if run_id is None:
         yield from (str(uuid7()) for _ in itertools.count())
-    elif (known := as_uuid(run_id)) is not None:
+    elif (known := acceptable.as_uuid(run_id)) is not None:
         yield str(known)
         yield from (str(uuid7()) for _ in itertools.count())
     else:
-        key = as_key(run_id)
+        key = acceptable.key(run_id)
         yield key
         yield from (f"{key[:120]}-{number}" for number in itertools.count(2))
 

@@ -7,7 +7,6 @@ a warning and left as it is.
 
 import logging
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +38,6 @@ RUNS_INDEX_FIELDS = (
 def runs_dir(given: str | os.PathLike[str] | None = None) -> Path:
     """The folder of runs: what is given, else `RUNCAST_RUNS_DIR`, else `runs`; absolute."""
     return Path(given or os.environ.get("RUNCAST_RUNS_DIR") or "runs").absolute()
-
-
-def as_uuid(text: str) -> uuid.UUID | None:
-    """The id that the text is, or None if it is none."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 class RunDirectory:

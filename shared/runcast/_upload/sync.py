@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runcast import errors
+from runcast import contract, errors
 from runcast._recording import artifacts, locks
-from runcast._recording.open_run import DEFAULT_PROJECT, as_key
-from runcast._recording.run_directory import RunDirectory, as_uuid
+from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import SpoolReader
+from runcast._support import acceptable
 from runcast._upload.uplink import Uplink
 from runcast.client.clients import Client
 from runcast.contract import TERMINAL_STATUSES
@@ -103,7 +103,7 @@ def _output(
     if not is_over or not path.is_file():
         return
     digest = artifacts.digest(path)
-    own_id = as_uuid(run.get("id", ""))
+    own_id = acceptable.as_uuid(run.get("id", ""))
     yield {
         "artifact_id": str(uuid.uuid5(own_id or uuid.NAMESPACE_URL, f"{path.name} {digest}")),
         "step_name": "output",
@@ -118,5 +118,8 @@ def _named(directory: RunDirectory, project: str | None) -> dict[str, Any]:
         return directory.read_run()
     except FileNotFoundError:
         name = directory.path.name
-        named = {"id": name} if as_uuid(name) else {"key": as_key(name)}
-        return {**named, "project": project or os.environ.get("RUNCAST_PROJECT", DEFAULT_PROJECT)}
+        named = {"id": name} if acceptable.as_uuid(name) else {"key": acceptable.key(name)}
+        return {
+            **named,
+            "project": project or os.environ.get("RUNCAST_PROJECT") or contract.DEFAULT_PROJECT,
+        }

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import typer
 
-from runcast import errors
-from runcast._recording.open_run import DEFAULT_PROJECT
-from runcast._recording.run_directory import as_uuid
+from runcast import contract, errors
+from runcast._support.acceptable import as_uuid
 from runcast._support.server_config import Connection, find
 from runcast.client.clients import AsyncClient, Client
 
@@ -44,7 +43,7 @@ def connect_async(ctx: Context) -> AsyncClient:
 
 
 def project_or_default(project: str | None) -> str:
-    return project or os.environ.get("RUNCAST_PROJECT") or DEFAULT_PROJECT
+    return project or os.environ.get("RUNCAST_PROJECT") or contract.DEFAULT_PROJECT
 
 
 def project_of(run: str, project: str | None) -> str | None:

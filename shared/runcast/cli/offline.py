@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runcast import errors
-from runcast._recording.run_directory import RunDirectory, as_uuid, directories
+from runcast._recording.run_directory import RunDirectory, directories
+from runcast._support.acceptable import as_uuid
 from runcast.cli.output import say
 from runcast.errors import InvalidFile
 

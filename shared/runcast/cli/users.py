@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from runcast import errors
-from runcast._recording.run_directory import as_uuid
+from runcast._support.acceptable import as_uuid
 from runcast.cli import output
 from runcast.cli.context import Context, connect
 from runcast.client.clients import Client
