@@ -341,6 +341,20 @@ CREATE FUNCTION public.note_sign_in(signed_in uuid) RETURNS void
     DELETE FROM sessions WHERE user_id = signed_in AND expires_at < now() - interval '7 days';
 $$;
 
+CREATE FUNCTION public.number_run() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    INSERT INTO run_counters AS c (project_id, last_number)
+    VALUES (NEW.project_id, coalesce(NEW.number, 1))
+    ON CONFLICT (project_id) DO UPDATE
+        SET last_number = greatest(c.last_number + (NEW.number IS NULL)::integer, NEW.number)
+    RETURNING coalesce(NEW.number, last_number) INTO NEW.number;
+    RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION public.open_invitation(presented bytea) RETURNS TABLE(id uuid, login text, project_id uuid, project_name text, role text, expires_at timestamp with time zone, user_id uuid)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -831,6 +845,18 @@ CREATE TABLE public.queue_samples (
     number bigint NOT NULL
 );
 
+CREATE TABLE public.run_aliases (
+    project_id uuid NOT NULL,
+    alias text NOT NULL,
+    run_id uuid NOT NULL
+);
+
+CREATE TABLE public.run_counters (
+    project_id uuid NOT NULL,
+    last_number bigint NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.runs (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -863,6 +889,13 @@ CREATE TABLE public.runs (
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    number bigint NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    parent_run_id uuid,
+    attention jsonb,
+    usage json,
+    aliases text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 )
@@ -873,6 +906,14 @@ COMMENT ON COLUMN public.runs.is_watched IS 'Liveness is judged: it sent a heart
 COMMENT ON COLUMN public.runs.heard_at IS 'When anything was last reported by or for this run.';
 
 COMMENT ON COLUMN public.runs.expected_at IS 'The time by which the worker promised to be heard again.';
+
+COMMENT ON COLUMN public.runs.number IS 'Counts 1, 2, 3 … in the project, in the order of creation.';
+
+COMMENT ON COLUMN public.runs.attention IS 'What the run needs from a person: kind, since, summary, question_id.';
+
+COMMENT ON COLUMN public.runs.usage IS 'Tokens and cost of this run alone; descendants are added when it is read.';
+
+COMMENT ON COLUMN public.runs.aliases IS 'A copy of run_aliases, in the order given.';
 
 CREATE TABLE public.runtime_events (
     id uuid NOT NULL,
@@ -1118,6 +1159,12 @@ ALTER TABLE ONLY public.queue_counts
 ALTER TABLE ONLY public.queue_samples
     ADD CONSTRAINT queue_samples_pkey PRIMARY KEY (at, status);
 
+ALTER TABLE ONLY public.run_aliases
+    ADD CONSTRAINT run_aliases_pkey PRIMARY KEY (project_id, alias);
+
+ALTER TABLE ONLY public.run_counters
+    ADD CONSTRAINT run_counters_pkey PRIMARY KEY (project_id);
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
 
@@ -1198,13 +1245,23 @@ CREATE UNIQUE INDEX projects_slug ON public.projects USING btree (slug) WHERE (d
 
 CREATE INDEX projects_to_purge ON public.projects USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (purged_at IS NULL));
 
+CREATE INDEX run_aliases_of_run ON public.run_aliases USING btree (run_id);
+
 CREATE INDEX runs_active ON public.runs USING btree (project_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text]));
 
+CREATE INDEX runs_children ON public.runs USING btree (parent_run_id, created_at, id) WHERE (parent_run_id IS NOT NULL);
+
 CREATE UNIQUE INDEX runs_key ON public.runs USING btree (project_id, key) WHERE (key IS NOT NULL);
+
+CREATE INDEX runs_labels ON public.runs USING gin (labels jsonb_path_ops) WHERE (labels <> '{}'::jsonb);
+
+CREATE INDEX runs_need_attention ON public.runs USING btree (project_id, created_at, id) WHERE (attention IS NOT NULL);
 
 CREATE INDEX runs_newest ON public.runs USING btree (project_id, created_at DESC, id DESC);
 
 CREATE INDEX runs_newest_of_all ON public.runs USING btree (created_at DESC, id DESC);
+
+CREATE UNIQUE INDEX runs_number ON public.runs USING btree (project_id, number);
 
 CREATE INDEX runs_of_task ON public.runs USING btree (task_id) WHERE (task_id IS NOT NULL);
 
@@ -1268,6 +1325,8 @@ CREATE TRIGGER forget_sign_ins AFTER UPDATE OF deleted_at ON public.projects FOR
 
 CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE ON public.project_members FOR EACH ROW EXECUTE FUNCTION public.keep_an_owner();
 
+CREATE TRIGGER number_run BEFORE INSERT ON public.runs FOR EACH ROW EXECUTE FUNCTION public.number_run();
+
 CREATE TRIGGER tasks_counted_in AFTER INSERT ON public.tasks REFERENCING NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
 
 CREATE TRIGGER tasks_counted_on AFTER UPDATE ON public.tasks REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
@@ -1322,8 +1381,20 @@ ALTER TABLE ONLY public.project_members
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.run_aliases
+    ADD CONSTRAINT run_aliases_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.run_aliases
+    ADD CONSTRAINT run_aliases_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.run_counters
+    ADD CONSTRAINT run_counters_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_parent_run_id_fkey FOREIGN KEY (parent_run_id) REFERENCES public.runs(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -1413,6 +1484,8 @@ CREATE POLICY event_log ON public.queue_counts TO runcast_log USING (true) WITH 
 
 CREATE POLICY event_log ON public.queue_samples TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.run_aliases TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.runtime_events TO runcast_log USING (true) WITH CHECK (true);
@@ -1485,6 +1558,8 @@ CREATE POLICY readers ON public.projects FOR SELECT TO runcast_request USING (((
 
 CREATE POLICY readers ON public.queue_counts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
 
+CREATE POLICY readers ON public.run_aliases FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
 CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.stream_tickets FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
@@ -1494,6 +1569,10 @@ CREATE POLICY readers ON public.task_dependencies FOR SELECT TO runcast_request 
 CREATE POLICY readers ON public.task_transitions FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
 
 CREATE POLICY readers ON public.tasks FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
+ALTER TABLE public.run_aliases ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.run_counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
 
@@ -1549,6 +1628,8 @@ GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer
 
 REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.number_run() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_invitation(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_request;
@@ -1695,6 +1776,9 @@ GRANT SELECT ON TABLE public.queue_counts TO runcast_log;
 
 GRANT SELECT ON TABLE public.queue_samples TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.queue_samples TO runcast_log;
+
+GRANT SELECT ON TABLE public.run_aliases TO runcast_request;
+GRANT SELECT,INSERT,DELETE ON TABLE public.run_aliases TO runcast_log;
 
 GRANT SELECT ON TABLE public.runs TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;

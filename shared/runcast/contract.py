@@ -42,6 +42,10 @@ RUN_FIELDS = (
     "task_id",
     "input",
     "metadata",
+    "labels",
+    "parent_run_id",
+    "parent_key",
+    "aliases",
 )
 """The fields besides its id that creating a run takes."""
 

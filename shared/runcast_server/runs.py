@@ -13,9 +13,10 @@ from typing import Any
 from runcast._support import times
 
 COLUMNS = (
-    "id, key, project_id, name, phase, current_step, steps, status, agent_type, agent_name, task_id, "
-    "attempt, retry_of, error, will_retry, result, pr_url, input, metadata, progress, liveness, "
-    "last_line_number, step_timestamps, created_at, started_at, finished_at, updated_at"
+    "id, number, key, project_id, name, labels, parent_run_id, attention, usage, aliases, phase, "
+    "current_step, steps, status, agent_type, agent_name, task_id, attempt, retry_of, error, will_retry, "
+    "result, pr_url, input, metadata, progress, liveness, last_line_number, step_timestamps, created_at, "
+    "started_at, finished_at, updated_at"
 )
 """What `as_json` needs of a row."""
 
@@ -31,7 +32,7 @@ IS_ACTIVE = "(status = 'running' OR (status = 'awaiting_feedback' AND started_at
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """The run object of a row with `COLUMNS`; times are ISO-8601 with milliseconds, in UTC."""
     run = {name: row[name] for name in MEMBERS}
-    for name in ("id", "project_id", "task_id", "retry_of"):
+    for name in ("id", "project_id", "parent_run_id", "task_id", "retry_of"):
         run[name] = None if run[name] is None else str(run[name])
     for name in ("created_at", "started_at", "finished_at", "updated_at"):
         run[name] = in_milliseconds(run[name])

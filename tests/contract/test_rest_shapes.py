@@ -7,9 +7,15 @@ from tests.integration.rest import serving
 
 RUN = [
     "id",
+    "number",
     "key",
     "project_id",
     "name",
+    "labels",
+    "parent_run_id",
+    "attention",
+    "usage",
+    "aliases",
     "phase",
     "current_step",
     "steps",

@@ -52,6 +52,7 @@ TABLE: dict[str, Line] = {
     "GET /projects/{project}/active-runs": Line(N.VIEWER),
     "GET /runs": Line(N.A_TOKEN),
     "GET /runs/{run}": Line(N.VIEWER),
+    "GET /runs/{run}/children": Line(N.VIEWER),
     "PATCH /runs/{run}": Line(N.REPORTER, {"status": "running"}),
     "POST /runs/{run}/cancel": Line(N.EDITOR),
     "POST /runs/{run}/retry": Line(N.EDITOR),

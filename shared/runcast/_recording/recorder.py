@@ -78,7 +78,7 @@ class Recorder:
             self.run["started_at"] = self.run["started_at"] or _now()
             self._reach(self.run["current_step"])
             if is_new:
-                fields = {name: self.run[name] for name in contract.RUN_FIELDS}
+                fields = {name: self.run.get(name) for name in contract.RUN_FIELDS}
                 self._keep(messages.started(self.run_id, project=self.run["project"], **fields))
             self._write_run()
             self._write_status()

@@ -15,6 +15,7 @@ class Endpoints:
     create_run = Endpoint(runs.create_run)
     list_runs = Endpoint(runs.list_runs)
     iter_runs = Listing(runs.list_runs)
+    list_children = Endpoint(runs.list_children)
     active_runs = Endpoint(runs.active_runs)
     get_run = Endpoint(runs.get_run)
     update_run = Endpoint(runs.update_run)

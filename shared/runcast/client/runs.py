@@ -37,7 +37,8 @@ def delete_project(project: str) -> Call[None]:
 
 def create_run(project: str, **fields: Any) -> Call[Json]:
     """Takes id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
-    input, metadata; with a known `id` answers the run that is there."""
+    input, metadata, labels, parent_run_id, parent_key, attention, usage, aliases; with a known `id`
+    answers the run that is there."""
     return Call("POST", path("/projects/{}/runs", project), json=fields)
 
 
@@ -49,12 +50,22 @@ def list_runs(
     q: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
+    **filters: Any,
 ) -> Call[Json]:
     """Runs of a project, or of all that the caller may see, newest first; with `q` those that have each
-    of its words in id, key, name, agent or step, in any case."""
+    of its words in id, key, name, agent or step, in any case. `filters`: label, agent, attention, parent,
+    created_after, created_before, sort, fields (`docs/api.md`)."""
     where = "/runs" if project is None else path("/projects/{}/runs", project)
-    query = {"status": status, "key": key, "q": q, "limit": limit, "cursor": cursor}
+    query = {"status": status, "key": key, "q": q, "limit": limit, "cursor": cursor} | filters
     return Call("GET", where, query)
+
+
+def list_children(
+    run: str, *, project: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Call[Json]:
+    """The runs that this one started, oldest first."""
+    query = {"project": project, "limit": limit, "cursor": cursor}
+    return Call("GET", path("/runs/{}/children", run), query)
 
 
 def active_runs(project: str) -> Call[Json]:
@@ -67,7 +78,8 @@ def get_run(run: str, *, project: str | None = None) -> Call[Json]:
 
 
 def update_run(run: str, *, project: str | None = None, **fields: Any) -> Call[Json]:
-    """Takes status, current_step, error, will_retry, result, pr_url, metadata."""
+    """Takes status, current_step, error, will_retry, result, pr_url, metadata, name, labels,
+    parent_run_id, parent_key, attention, usage, aliases."""
     return Call("PATCH", path("/runs/{}", run), {"project": project}, json=fields)
 
 

@@ -10,6 +10,7 @@ right to read but not to do this, the answer is 403.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -44,6 +45,16 @@ def as_uuid(text: str) -> UUID | None:
         return UUID(text) if len(text) in (32, 36) else None
     except ValueError:
         return None
+
+
+_RUN_BY_NAME = """
+SELECT id FROM (
+    SELECT id, 1 AS place FROM runs WHERE project_id = $1 AND key = $2
+    UNION ALL SELECT run_id, 2 FROM run_aliases WHERE project_id = $1 AND alias = $2
+    UNION ALL SELECT id, 3 FROM runs WHERE project_id = $1 AND number = $3) named
+ORDER BY place LIMIT 1
+"""
+_NUMBER = re.compile(r"#?([0-9]{1,18})")
 
 
 async def project(
@@ -91,18 +102,17 @@ async def run_id(
     project_reference: str | None = None,
     needs: Role = Role.VIEWER,
 ) -> tuple[UUID, ProjectAccess]:
-    """The run with this id, or with this key in the project named beside it, and its project."""
+    """The run with this id, or with this key, alias or number in the project named beside it, and its
+    project."""
     absent = f"no run {reference!r}"
     run = as_uuid(reference)
     if run is None:
         if project_reference is None:
-            raise Invalid.of("project", "a run named by its key needs ?project=")
+            raise Invalid.of("project", "a run named by its key or number needs ?project=")
         if principal.run_id is not None:
             raise NotFound(absent)
         found = await project(connection, principal, project_reference)
-        run = await connection.fetchval(
-            "SELECT id FROM runs WHERE project_id = $1 AND key = $2", found.id, reference
-        )
+        run = await run_by_name(connection, found.id, reference)
         if run is None:
             raise NotFound(absent)
         require(found.role, needs)
@@ -111,6 +121,16 @@ async def run_id(
     if project_id is None:
         raise NotFound(absent)
     return run, await inside(connection, principal, project_id, absent, needs)
+
+
+async def run_by_name(connection: Connection, project_id: UUID, reference: str) -> UUID | None:
+    """The run of the project with this key, alias or number (`12`, `#12`). A key wins over an alias, and
+    both win over a number."""
+    number = _NUMBER.fullmatch(reference)
+    found: UUID | None = await connection.fetchval(
+        _RUN_BY_NAME, project_id, reference, number and int(number[1])
+    )
+    return found
 
 
 def role_in(principal: Principal, project_id: UUID, member_role: Any) -> Role | None:

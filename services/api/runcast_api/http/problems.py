@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runcast_server import outages
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
+    Conflict,
     FieldError,
     Invalid,
     NotFound,
@@ -81,6 +82,8 @@ def problem_of(error: Exception) -> Problem:
             return Unavailable("the database was busy for too long")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
             return Unavailable("the change met another one")
+        case asyncpg.UniqueViolationError():
+            return Conflict("the change met another one that took the same name")
         case _ if outages.is_outage(error):
             return Unavailable("a backing service can't be reached")
         case asyncpg.InterfaceError():

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.runs import runs
+from runcast_server.errors import Conflict
 from runcast_server.eventlog.log import Transaction
 
 AGENT_STARTED = "agent:started"
@@ -32,7 +33,14 @@ async def create_run(transaction: Transaction, message: Message, project_id: UUI
         new = runs.RunNew.model_validate(members)
     except ValidationError as error:
         raise Refused(f"the run can't be made: {first_complaint(error)}") from error
-    run, _ = await runs.create(transaction, project_id, new, is_watched=is_start)
+    try:
+        run, _ = await runs.create(transaction, project_id, new, is_watched=is_start)
+    except Conflict as conflict:
+        # Made under this key since it was looked for: as the parent of another run, or by another process.
+        there = conflict.extra.get("run_id")
+        if message.run_id is not None or there is None or new.aliases:
+            raise
+        return Address(UUID(there), project_id)
     return Address(UUID(run["id"]), project_id)
 
 

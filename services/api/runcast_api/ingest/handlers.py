@@ -22,6 +22,9 @@ from runcast_server.eventlog.frames import LOG_TYPE, Event
 
 Model = TypeVar("Model", bound=BaseModel)
 
+CLEARED = frozenset({"attention", "parent_run_id"})
+"""Members of a run that a message takes away by saying null."""
+
 
 def handlers(*, line_bytes: int, runless: Mapping[str, RunlessHandler] | None = None) -> Handlers:
     """All of them. `runless` brings those about no run (workers, runtime events)."""
@@ -62,8 +65,9 @@ async def fail(scope: Scope, run: Run, message: Message) -> None:
 
 
 async def update(scope: Scope, run: Run, message: Message) -> None:
-    """Any of the members that PATCH takes."""
-    await _change(scope, run, {k: v for k, v in message.data.items() if v is not None})
+    """Any of the members that PATCH takes. Null says something of those in `CLEARED` alone."""
+    given = {k: v for k, v in message.data.items() if v is not None or k in CLEARED}
+    await _change(scope, run, given)
 
 
 async def report_progress(scope: Scope, run: Run, message: Message) -> None:

@@ -21,6 +21,11 @@ UNION ALL
 SELECT r.id, r.project_id, p.slug, r.key, false
 FROM unnest($2::uuid[], $3::text[]) AS wanted (project_id, key)
 JOIN projects p ON p.id = wanted.project_id JOIN runs r ON r.project_id = p.id AND r.key = wanted.key
+UNION ALL
+SELECT a.run_id, a.project_id, p.slug, a.alias, false
+FROM unnest($2::uuid[], $3::text[]) AS wanted (project_id, key)
+JOIN projects p ON p.id = wanted.project_id
+JOIN run_aliases a ON a.project_id = p.id AND a.alias = wanted.key
 """
 _PROJECTS = """
 SELECT id, slug FROM projects WHERE deleted_at IS NULL AND (slug = ANY($1) OR id = ANY($2))

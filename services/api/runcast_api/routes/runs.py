@@ -19,8 +19,10 @@ from runcast_api.http.idempotency import render
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
+from runcast_api.routes import run_filters as filters
 from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
+from runcast_api.runs.ordering import Order
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
 from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
 from runcast_server.auth import access
@@ -30,7 +32,8 @@ from runcast_server.eventlog.log import Transaction
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
 
 OfProject = Annotated[
-    str | None, Query(description="The run's project, where the run is named by its key.")
+    str | None,
+    Query(description="The run's project, where the run is named by its key, alias or number."),
 ]
 Statuses = Annotated[list[Status] | None, Query(description="One or several.")]
 Words = Annotated[
@@ -82,14 +85,36 @@ async def list_runs_of_project(
     key: str | None = None,
     task_id: Annotated[UUID | None, Query(description="Of this task or subtask.")] = None,
     q: Words = None,
+    label: filters.Labels = None,
+    agent: filters.Agents = None,
+    attention: filters.Attentions = None,
+    parent: filters.Parent = None,
+    created_after: filters.After = None,
+    created_before: filters.Before = None,
+    sort: filters.Sort = None,
+    fields: filters.Fields = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
+    names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        wanted = Wanted(found.id, status, key, task_id, q)
+        wanted = Wanted(
+            found.id,
+            status,
+            key,
+            task_id,
+            q,
+            filters.labels(label),
+            filters.separated(agent),
+            filters.attention(attention),
+            await filters.parent(connection, found.id, parent),
+            created_after,
+            created_before,
+            Order.parse(sort),
+        )
         page = await listing.page(connection, caller, wanted, limit, cursor)
-    return answer(page, head=found.head)
+    return answer(listing.only(page, names), head=found.head)
 
 
 @router.get("/projects/{project}/active-runs", response_model=ActiveRuns)
@@ -105,11 +130,14 @@ async def list_runs(
     caller: Caller,
     status: Statuses = None,
     q: Words = None,
+    attention: filters.Attentions = None,
+    sort: filters.Sort = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
+    kinds = filters.attention(attention)
     async with api.database.acting(caller) as connection:
-        wanted = Wanted(None, status, q=q)
+        wanted = Wanted(None, status, q=q, attention=kinds, order=Order.parse(sort))
         page = await listing.page(connection, caller, wanted, limit, cursor)
     return answer(page)
 
@@ -121,6 +149,23 @@ async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject =
         shown = await runs.show(connection, run_id)
         shown["artifacts"] = await artifacts.of_run(connection, run_id)
     return answer(shown, head=found.head)
+
+
+@router.get("/runs/{run}/children", response_model=RunPage)
+async def list_children(
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    project: OfProject = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Response:
+    """The runs that this one started, oldest first."""
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project)
+        wanted = Wanted(found.id, parent=run_id, order=Order("created_at"))
+        page = await listing.page(connection, caller, wanted, limit, cursor)
+    return answer(page, head=found.head)
 
 
 @router.patch("/runs/{run}", response_model=Run)

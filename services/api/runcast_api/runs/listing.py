@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from runcast.contract import Status
 from runcast_api.http import pagination
-from runcast_api.http.pagination import Place
 from runcast_api.logs import like
+from runcast_api.runs.annotations import AttentionKind
+from runcast_api.runs.ordering import NEWEST, Order
 from runcast_api.runs.runs import Run
 from runcast_server import runs
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
+from runcast_server.errors import Invalid
 
 _COLUMNS = ", ".join(f"r.{name}" for name in runs.MEMBERS)
 
-_WANTED = """
-FROM runs r WHERE
-    ($1::uuid IS NULL OR r.project_id = $1)
-    AND ($2::text[] IS NULL OR r.status = ANY($2))
-    AND ($3::text IS NULL OR r.key = $3)
-    AND ($1::uuid IS NOT NULL OR r.project_id IN (
-        SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND ($4 OR p.id = $5
-            OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = $6))))
-"""
+_READABLE = """r.project_id IN (
+    SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND ({0} OR p.id = {1}
+        OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = {2})))"""
+_WORDS = """concat_ws(' ', r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)
+    ILIKE ALL ({0}::text[])"""
 
-_OF_TASK = "AND r.task_id = $7"
-_OF_ANY = "AND $7::uuid IS NULL"
-_WITH_WORDS = """
-    AND concat_ws(' ', r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step) ILIKE ALL ($8::text[])
-"""
-_WITH_ANYTHING = "AND $8::text[] IS NULL"
-_AFTER = """
-    AND ($9::timestamptz IS NULL OR (r.created_at, r.id) < ($9, $10::uuid))
-ORDER BY r.created_at DESC, r.id DESC LIMIT $11
-"""
+NONE = "none"
 
 
 class RunPage(BaseModel):
@@ -49,27 +39,81 @@ class RunPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which runs: of a project (None: all that the caller may see), in these states, with this key, at
-    work on this task or subtask, with each word of `q` in id, key, name, agent or step, in any case."""
+    """Which runs, in which order.
+
+    Of a project (None: all that the caller may see), in these states, with this key, at work on this task
+    or subtask, with each word of `q` in id, key, name, agent or step, in any case; with all of these
+    labels (a value of None: any), of one of these agents, in need of attention of one of these kinds, with
+    this parent or none; created from `created_after` on and before `created_before`.
+    """
 
     project_id: UUID | None
     statuses: list[Status] | None = None
     key: str | None = None
     task_id: UUID | None = None
     q: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+    agents: tuple[str, ...] = ()
+    attention: tuple[AttentionKind, ...] = ()
+    parent: UUID | Literal["none"] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    order: Order = NEWEST
+
+    def condition(self, caller: Principal) -> Condition:
+        """The statement's condition. What isn't asked for doesn't stand in it: no plan must do for both."""
+        where = Condition()
+        if self.project_id is not None:
+            where.add("r.project_id = {0}", self.project_id)
+        else:
+            where.add(_READABLE, caller.is_admin, caller.project_id, caller.user_id)
+        where.add_given("r.status = ANY({0}::text[])", self.statuses)
+        where.add_given("r.key = {0}", self.key)
+        where.add_given("r.task_id = {0}", self.task_id)
+        where.add_given(_WORDS, self._patterns)
+        where.add_given("r.agent_name = ANY({0}::text[])", list(self.agents))
+        where.add_given("r.attention->>'kind' = ANY({0}::text[])", list(self.attention))
+        where.add_given("r.created_at >= {0}", self.created_after)
+        where.add_given("r.created_at < {0}", self.created_before)
+        self._add_labels(where)
+        if self.parent == NONE:
+            where.add("r.parent_run_id IS NULL")
+        else:
+            where.add_given("r.parent_run_id = {0}", self.parent)
+        return where
 
     @property
-    def condition(self) -> str:
-        """The statement's condition. What is rare enough for an index of its own, or costs every row
-        something, stands in it only when asked for: no plan must do for both."""
-        of_task = _OF_ANY if self.task_id is None else _OF_TASK
-        with_words = _WITH_ANYTHING if self.patterns is None else _WITH_WORDS
-        return f"{_WANTED} {of_task} {with_words}"
+    def _patterns(self) -> list[str]:
+        """What `q` asks for, a pattern for each word."""
+        return [like.containing(word) for word in (self.q or "").split()]
 
-    @property
-    def patterns(self) -> list[str] | None:
-        """What `q` asks for, a pattern for each word; None where it asks for nothing."""
-        return [like.containing(word) for word in (self.q or "").split()] or None
+    def _add_labels(self, where: Condition) -> None:
+        exact = {key: value for key, value in self.labels if value is not None}
+        where.add_given("r.labels @> {0}::jsonb", exact)
+        keys = [key for key, value in self.labels if value is None]
+        where.add_given("r.labels ?& {0}::text[]", keys)
+
+
+@dataclass(slots=True)
+class Condition:
+    """Parts of a WHERE clause, all of which must hold, and the values of their parameters."""
+
+    parts: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, part: str, *values: Any) -> None:
+        """Adds a part in which `{0}`, `{1}` … stand for the values."""
+        start = len(self.values) + 1
+        self.parts.append(part.format(*(f"${start + place}" for place in range(len(values)))))
+        self.values += values
+
+    def add_given(self, part: str, value: Any) -> None:
+        """Adds a part of one value, unless there is none."""
+        if value is not None and value != [] and value != {}:
+            self.add(part, value)
+
+    def __str__(self) -> str:
+        return " AND ".join(f"({part})" for part in self.parts)
 
 
 async def page(
@@ -77,26 +121,39 @@ async def page(
 ) -> dict[str, Any]:
     """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
     query = ("runs", caller.name, wanted)
-    place = pagination.read(cursor, *query)
-    filters = (
-        wanted.project_id,
-        wanted.statuses,
-        wanted.key,
-        caller.is_admin,
-        caller.project_id,
-        caller.user_id,
-        wanted.task_id,
-        wanted.patterns,
-    )
-    statement = f"SELECT {_COLUMNS} {wanted.condition} {_AFTER}"
+    order = wanted.order
+    where = wanted.condition(caller)
+    total = await connection.fetchval(f"SELECT count(*) FROM runs r WHERE {where}", *where.values)
+    if cursor is not None:
+        place = order.read_place(pagination.decode(cursor, *query))
+        where.add(order.after(len(place)), *place)
     rows = await connection.fetch(
-        statement, *filters, place and place.at, place and place.id, limit + 1
+        f"""SELECT {_COLUMNS}, {order.columns} FROM runs r WHERE {where}
+            ORDER BY {order.clause} LIMIT {limit + 1:d}""",
+        *where.values,
     )
-    total = await connection.fetchval(f"SELECT count(*) {wanted.condition}", *filters)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
     return {
         "runs": [runs.as_json(row) for row in shown],
         "total": total,
-        "next_cursor": last and pagination.after(Place(last["created_at"], last["id"]), *query),
+        "next_cursor": last and pagination.encode(order.place_of(last), *query),
     }
+
+
+def fields_of(text: str | None) -> tuple[str, ...] | None:
+    """A comma-separated list of a run's members; None: all. Raises `Invalid` for one that runs don't have."""
+    if not text:
+        return None
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    for name in names:
+        if name not in runs.MEMBERS:
+            raise Invalid.of("query.fields", f"runs have no member {name!r}")
+    return names or None
+
+
+def only(page: dict[str, Any], names: tuple[str, ...] | None) -> dict[str, Any]:
+    """The page with these members of its runs alone."""
+    if names is None:
+        return page
+    return page | {"runs": [{name: run[name] for name in names} for run in page["runs"]]}

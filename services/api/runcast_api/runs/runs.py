@@ -17,6 +17,16 @@ from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
 from runcast_api.http.fields import Key, LongText, Name
+from runcast_api.runs import family, names
+from runcast_api.runs.annotations import (
+    Aliases,
+    Attention,
+    LabelChanges,
+    Labels,
+    Usage,
+    attention_with,
+    labels_with,
+)
 from runcast_server import runs
 from runcast_server.auth import access
 from runcast_server.db import Connection
@@ -24,6 +34,9 @@ from runcast_server.errors import Conflict, Invalid, NotFound
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
+
+NEVER_NULL = ("status", "current_step", "metadata", "labels", "aliases")
+"""Members of a patch that may be left out, but not be null."""
 
 _AGENT_EVENTS = {
     "running": ("agent:started", ()),
@@ -34,12 +47,16 @@ _AGENT_EVENTS = {
 _INSERT = f"""
 INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
                   input, metadata, step_timestamps, created_at, heard_at, updated_at, started_at,
-                  finished_at, project_id, attempt, retry_of, is_watched, created_by)
+                  finished_at, labels, attention, usage, aliases, project_id, parent_run_id, attempt,
+                  retry_of, is_watched, created_by)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
-       $21
+       $21, $22, $23, $24, $25, $26
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
+  AND NOT EXISTS (SELECT FROM runs WHERE id = $1 OR (project_id = $21 AND key = $2))
+  AND NOT EXISTS (SELECT FROM run_aliases WHERE project_id = $21 AND alias = $2)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
+"""What is taken is looked for first, so that a repeated creation takes no number."""
 
 # By as much as it was taken for, or up to the next promised heartbeat. Too late is too late.
 _EXTEND_LEASE = """
@@ -68,6 +85,14 @@ class RunNew(BaseModel):
     )
     input: Any = Field(default=None, description="Any JSON: prompt, requirements.")
     metadata: dict[str, Any] = {}
+    labels: Labels = {}
+    parent_run_id: UUID | None = Field(default=None, description="The run that started this one.")
+    parent_key: Key | None = Field(
+        default=None, description="Its key instead; a run is made for one that isn't there yet."
+    )
+    attention: Attention | None = None
+    usage: Usage | None = None
+    aliases: Aliases = []
 
     @field_validator("key")
     @classmethod
@@ -88,7 +113,8 @@ class RunNew(BaseModel):
 
 
 class RunPatch(BaseModel):
-    """Changes to a run; what is absent stays. Members of `metadata` are added to those that are there."""
+    """Changes to a run; what is absent stays. Members of `metadata` and `labels` are added to those that are
+    there; null removes a label. `usage` is the total so far, and replaces what was reported before."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -99,15 +125,28 @@ class RunPatch(BaseModel):
     result: Any = None
     pr_url: Annotated[LongText, Field(max_length=2000)] | None = None
     metadata: dict[str, Any] | None = None
+    name: Name | None = None
+    labels: LabelChanges | None = None
+    parent_run_id: UUID | None = None
+    parent_key: Key | None = None
+    attention: Attention | None = None
+    usage: Usage | None = None
+    aliases: Aliases | None = None
 
 
 class Run(BaseModel):
     """A run: one attempt of an agent at something."""
 
     id: UUID
+    number: int
     key: str | None
     project_id: UUID
     name: str | None
+    labels: dict[str, str]
+    parent_run_id: UUID | None
+    attention: Attention | None
+    usage: Usage | None
+    aliases: list[str]
     phase: str
     current_step: str | None
     steps: list[str]
@@ -166,15 +205,21 @@ async def create(
 ) -> tuple[dict[str, Any], bool]:
     """The run, and whether it is new. One with this id in this project is answered as it is.
 
-    Raises `Conflict` for an id that is or was taken elsewhere, and for a key that is taken.
+    Raises `Conflict` for an id that is or was taken elsewhere, and for a key or an alias that is taken;
+    `Invalid` for a parent that isn't there.
     """
+    connection = transaction.connection
     now = moment()
-    row = await transaction.connection.fetchrow(
-        _INSERT, *_first_state(new, now), project_id, attempt, retry_of, is_watched, created_by
-    )
+    if new.aliases:
+        await names.require_free(connection, project_id, new.aliases, new.id)
+    parent = await _parent_of(transaction, project_id, new, None)
+    origin = (attempt, retry_of, is_watched, created_by)
+    row = await connection.fetchrow(_INSERT, *_first_state(new, now), project_id, parent, *origin)
     if row is None:
-        return await _existing(transaction.connection, project_id, new), False
+        return await _existing(connection, project_id, new), False
     run = runs.as_json(row)
+    if new.aliases:
+        await names.store(connection, project_id, row["id"], new.aliases)
     created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
     transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
     _tell_agent(transaction, run)
@@ -202,7 +247,29 @@ def _first_state(new: RunNew, now: datetime) -> tuple[Any, ...]:
         now,
         now if has_started else None,
         now if has_ended else None,
+        new.labels,
+        attention_with(None, new.attention, times.to_milliseconds(now)),
+        new.usage and new.usage.model_dump(mode="json"),
+        new.aliases,
     )
+
+
+async def _parent_of(
+    transaction: Transaction, project_id: UUID, given: RunNew | RunPatch, child: UUID | None
+) -> UUID | None:
+    """The parent that `given` names. One that is named by a key and isn't there yet is made, bare."""
+    if given.parent_run_id is not None and given.parent_key is not None:
+        raise Invalid.of("body.parent_key", "name the parent by its id or by its key, not both")
+    parent = given.parent_run_id
+    if given.parent_key is not None:
+        parent = await names.find(transaction.connection, project_id, given.parent_key)
+        if parent is None:
+            bare = RunNew(key=given.parent_key, steps=[], status="queued")
+            run, _ = await create(transaction, project_id, bare)
+            return UUID(run["id"])
+    if parent is not None:
+        await family.require_parent(transaction.connection, project_id, parent, child)
+    return parent
 
 
 async def _existing(connection: Connection, project_id: UUID, new: RunNew) -> dict[str, Any]:
@@ -217,9 +284,7 @@ async def _existing(connection: Connection, project_id: UUID, new: RunNew) -> di
             "SELECT true FROM tombstones WHERE id = $1", new.id
         ):
             raise Conflict("this id is taken")
-    other = await connection.fetchval(
-        "SELECT id FROM runs WHERE project_id = $1 AND key = $2", project_id, new.key
-    )
+    other = new.key and await names.find(connection, project_id, new.key)
     raise Conflict(f"the key {new.key!r} is taken", extra={"run_id": str(other)})
 
 
@@ -238,12 +303,36 @@ async def patch(transaction: Transaction, run_id: UUID, changes: RunPatch) -> di
     that the run doesn't have."""
     run = await lock(transaction, run_id)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
-    for name in ("status", "current_step", "metadata"):
+    for name in NEVER_NULL:
         if name in given and given[name] is None:
             raise Invalid.of(f"body.{name}", "must not be null")
     if "metadata" in given:
         given["metadata"] = run["metadata"] | given["metadata"]
+    await _annotate(transaction, run, given, changes)
     return await change(transaction, run, given)
+
+
+async def _annotate(
+    transaction: Transaction, run: dict[str, Any], given: dict[str, Any], changes: RunPatch
+) -> None:
+    """Turns what a patch gives of the run's annotations into the values to keep."""
+    run_id, project_id = UUID(run["id"]), UUID(run["project_id"])
+    if "labels" in given:
+        try:
+            given["labels"] = labels_with(run["labels"], given["labels"])
+        except ValueError as error:
+            raise Invalid.of("body.labels", str(error)) from None
+    if "attention" in given:
+        now = times.to_milliseconds(times.now())
+        given["attention"] = attention_with(run["attention"], given["attention"], now)
+    if given.get("usage") is not None:
+        given["usage"] = given["usage"].model_dump(mode="json")
+    if "parent_run_id" in given or given.pop("parent_key", None) is not None:
+        parent = await _parent_of(transaction, project_id, changes, run_id)
+        given["parent_run_id"] = None if parent is None else str(parent)
+    if "aliases" in given and given["aliases"] != run["aliases"]:
+        await names.require_free(transaction.connection, project_id, given["aliases"], run_id)
+        await names.store(transaction.connection, project_id, run_id, given["aliases"])
 
 
 async def change(
@@ -294,7 +383,8 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
         """UPDATE runs SET status = $2, current_step = $3, step_timestamps = $4, error = $5,
                will_retry = $6, result = $7, pr_url = $8, metadata = $9, progress = $10,
                started_at = $11, finished_at = $12, updated_at = $13,
-               heard_at = greatest(heard_at, $13)
+               heard_at = greatest(heard_at, $13), name = $14, labels = $15, parent_run_id = $16,
+               attention = $17, usage = $18, aliases = $19
            WHERE id = $1""",
         UUID(run["id"]),
         run["status"],
@@ -309,6 +399,12 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
         times.parse(run["started_at"]) if run["started_at"] else None,
         times.parse(run["finished_at"]) if run["finished_at"] else None,
         now,
+        run["name"],
+        run["labels"],
+        UUID(run["parent_run_id"]) if run["parent_run_id"] else None,
+        run["attention"],
+        run["usage"],
+        run["aliases"],
     )
 
 
@@ -360,7 +456,18 @@ async def cancel(transaction: Transaction, run_id: UUID) -> dict[str, Any]:
 async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None) -> dict[str, Any]:
     """A new run like this one, queued, one attempt later; the old one stays as it is."""
     old = await lock(transaction, run_id)
-    copied = ("name", "phase", "steps", "agent_type", "agent_name", "task_id", "input", "metadata")
+    copied = (
+        "name",
+        "phase",
+        "steps",
+        "agent_type",
+        "agent_name",
+        "task_id",
+        "input",
+        "metadata",
+        "labels",
+        "parent_run_id",
+    )
     new = RunNew.model_validate({name: old[name] for name in copied} | {"status": "queued"})
     run, _ = await create(
         transaction,

@@ -16,9 +16,15 @@ const AT = "2026-01-31T10:00:00.000Z";
 function run(overrides: Partial<Run> = {}): Run {
   return {
     id: "r",
+    number: 1,
     key: null,
     project_id: "p",
     name: null,
+    labels: {},
+    parent_run_id: null,
+    attention: null,
+    usage: null,
+    aliases: [],
     phase: "phase1",
     current_step: "idea",
     steps: ["idea", "topic_critic", "outline"],

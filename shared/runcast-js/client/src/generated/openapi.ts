@@ -871,6 +871,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runs/{run}/children": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Children
+         * @description The runs that this one started, oldest first.
+         */
+        get: operations["list_children_runs__run__children_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{run}/demo": {
         parameters: {
             query?: never;
@@ -1369,6 +1389,27 @@ export interface components {
             id: string | null;
             /** Step Name */
             step_name: string;
+        };
+        /**
+         * Attention
+         * @description What a run needs from a person. `since` is now where it isn't given; a summary longer than 500
+         *     characters is cut and ends in `…`.
+         */
+        Attention: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "permission" | "question" | "plan" | "idle" | "error" | "budget";
+            /** Question Id */
+            question_id?: string | null;
+            /** Since */
+            since?: string | null;
+            /**
+             * Summary
+             * @default
+             */
+            summary: string;
         };
         /**
          * AuditEntry
@@ -2201,8 +2242,11 @@ export interface components {
             agent_name: string | null;
             /** Agent Type */
             agent_type: string | null;
+            /** Aliases */
+            aliases: string[];
             /** Attempt */
             attempt: number;
+            attention: components["schemas"]["Attention"] | null;
             /** Created At */
             created_at: string;
             /** Current Step */
@@ -2220,6 +2264,10 @@ export interface components {
             input: unknown;
             /** Key */
             key: string | null;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
             /** Last Line Number */
             last_line_number: number;
             /**
@@ -2233,6 +2281,10 @@ export interface components {
             };
             /** Name */
             name: string | null;
+            /** Number */
+            number: number;
+            /** Parent Run Id */
+            parent_run_id: string | null;
             /** Phase */
             phase: string;
             /** Pr Url */
@@ -2265,6 +2317,7 @@ export interface components {
             task_id: string | null;
             /** Updated At */
             updated_at: string;
+            usage: components["schemas"]["Usage"] | null;
             /** Will Retry */
             will_retry: boolean | null;
         };
@@ -2280,6 +2333,12 @@ export interface components {
              * @description PLANNER, WORKER or any other.
              */
             agent_type?: string | null;
+            /**
+             * Aliases
+             * @default []
+             */
+            aliases: string[];
+            attention?: components["schemas"]["Attention"] | null;
             /** Current Step */
             current_step?: string | null;
             /** Id */
@@ -2292,6 +2351,13 @@ export interface components {
             /** Key */
             key?: string | null;
             /**
+             * Labels
+             * @default {}
+             */
+            labels: {
+                [key: string]: string;
+            };
+            /**
              * Metadata
              * @default {}
              */
@@ -2300,6 +2366,16 @@ export interface components {
             };
             /** Name */
             name?: string | null;
+            /**
+             * Parent Key
+             * @description Its key instead; a run is made for one that isn't there yet.
+             */
+            parent_key?: string | null;
+            /**
+             * Parent Run Id
+             * @description The run that started this one.
+             */
+            parent_run_id?: string | null;
             /**
              * Phase
              * @default phase1
@@ -2325,6 +2401,7 @@ export interface components {
              * @description The task for a planner, the subtask for a worker.
              */
             task_id?: string | null;
+            usage?: components["schemas"]["Usage"] | null;
         };
         /** RunPage */
         RunPage: {
@@ -2337,23 +2414,38 @@ export interface components {
         };
         /**
          * RunPatch
-         * @description Changes to a run; what is absent stays. Members of `metadata` are added to those that are there.
+         * @description Changes to a run; what is absent stays. Members of `metadata` and `labels` are added to those that are
+         *     there; null removes a label. `usage` is the total so far, and replaces what was reported before.
          */
         RunPatch: {
+            /** Aliases */
+            aliases?: string[] | null;
+            attention?: components["schemas"]["Attention"] | null;
             /** Current Step */
             current_step?: string | null;
             /** Error */
             error?: string | null;
+            /** Labels */
+            labels?: {
+                [key: string]: string | null;
+            } | null;
             /** Metadata */
             metadata?: {
                 [key: string]: unknown;
             } | null;
+            /** Name */
+            name?: string | null;
+            /** Parent Key */
+            parent_key?: string | null;
+            /** Parent Run Id */
+            parent_run_id?: string | null;
             /** Pr Url */
             pr_url?: string | null;
             /** Result */
             result?: unknown;
             /** Status */
             status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled") | null;
+            usage?: components["schemas"]["Usage"] | null;
             /** Will Retry */
             will_retry?: boolean | null;
         };
@@ -2553,10 +2645,13 @@ export interface components {
             agent_name: string | null;
             /** Agent Type */
             agent_type: string | null;
+            /** Aliases */
+            aliases: string[];
             /** Artifacts */
             artifacts: components["schemas"]["Artifact"][];
             /** Attempt */
             attempt: number;
+            attention: components["schemas"]["Attention"] | null;
             /** Created At */
             created_at: string;
             /** Current Step */
@@ -2574,6 +2669,10 @@ export interface components {
             input: unknown;
             /** Key */
             key: string | null;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            };
             /** Last Line Number */
             last_line_number: number;
             /**
@@ -2587,6 +2686,10 @@ export interface components {
             };
             /** Name */
             name: string | null;
+            /** Number */
+            number: number;
+            /** Parent Run Id */
+            parent_run_id: string | null;
             /** Phase */
             phase: string;
             /** Pr Url */
@@ -2619,6 +2722,7 @@ export interface components {
             task_id: string | null;
             /** Updated At */
             updated_at: string;
+            usage: components["schemas"]["Usage"] | null;
             /** Will Retry */
             will_retry: boolean | null;
         };
@@ -3018,6 +3122,49 @@ export interface components {
             /** Ticket */
             ticket: string;
         };
+        /**
+         * Tokens
+         * @description Counts of tokens. `input_tokens` doesn't contain what was read from or written to a cache.
+         */
+        Tokens: {
+            /**
+             * Cache Read Tokens
+             * @default 0
+             */
+            cache_read_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @default 0
+             */
+            cache_write_tokens: number;
+            /**
+             * Cost By
+             * @description Who says what it costs; null where that is unknown.
+             */
+            cost_by?: ("agent" | "estimate") | null;
+            /** Cost Usd */
+            cost_usd?: number | null;
+            /**
+             * Input Tokens
+             * @default 0
+             */
+            input_tokens: number;
+            /**
+             * Output Tokens
+             * @default 0
+             */
+            output_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @default 0
+             */
+            reasoning_tokens: number;
+            /**
+             * Requests
+             * @default 0
+             */
+            requests: number;
+        };
         /** TransitionPage */
         TransitionPage: {
             /** Next Cursor */
@@ -3050,6 +3197,60 @@ export interface components {
             task_id: string;
             /** Worker Id */
             worker_id: string | null;
+        };
+        /**
+         * Usage
+         * @description What a run has used since it began: totals, not increments, so a report may be repeated.
+         */
+        Usage: {
+            /**
+             * By Model
+             * @default {}
+             */
+            by_model: {
+                [key: string]: components["schemas"]["Tokens"];
+            };
+            /**
+             * Cache Read Tokens
+             * @default 0
+             */
+            cache_read_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @default 0
+             */
+            cache_write_tokens: number;
+            /** Context Tokens */
+            context_tokens?: number | null;
+            /** Context Window */
+            context_window?: number | null;
+            /**
+             * Cost By
+             * @description Who says what it costs; null where that is unknown.
+             */
+            cost_by?: ("agent" | "estimate") | null;
+            /** Cost Usd */
+            cost_usd?: number | null;
+            /**
+             * Input Tokens
+             * @default 0
+             */
+            input_tokens: number;
+            /**
+             * Output Tokens
+             * @default 0
+             */
+            output_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @default 0
+             */
+            reasoning_tokens: number;
+            /**
+             * Requests
+             * @default 0
+             */
+            requests: number;
         };
         /** User */
         User: {
@@ -4762,13 +4963,29 @@ export interface operations {
     list_runs_of_project_projects__project__runs_get: {
         parameters: {
             query?: {
+                /** @description Names of agents, separated by commas. */
+                agent?: string | null;
+                /** @description What the run needs from a person: permission, question, plan, idle, error, budget; several separated by commas, or `any`. */
+                attention?: string | null;
+                /** @description Created at this time or later. */
+                created_after?: string | null;
+                /** @description Created before this time. */
+                created_before?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
+                /** @description Only these members of each run, separated by commas. */
+                fields?: string | null;
                 key?: string | null;
+                /** @description `key=value` (or `key:value`), or `key` for any value; all of them. */
+                label?: string[] | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description The id, key or number of the parent, or `none`. */
+                parent?: string | null;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
                 q?: string | null;
+                /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
+                sort?: string | null;
                 /** @description One or several. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
                 /** @description Of this task or subtask. */
@@ -5086,12 +5303,16 @@ export interface operations {
     list_runs_runs_get: {
         parameters: {
             query?: {
+                /** @description What the run needs from a person: permission, question, plan, idle, error, budget; several separated by commas, or `any`. */
+                attention?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
                 q?: string | null;
+                /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
+                sort?: string | null;
                 /** @description One or several. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
             };
@@ -5124,7 +5345,7 @@ export interface operations {
     show_run_runs__run__get: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: never;
@@ -5158,7 +5379,7 @@ export interface operations {
     change_run_runs__run__patch: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: never;
@@ -5289,7 +5510,7 @@ export interface operations {
     cancel_run_runs__run__cancel_post: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: {
@@ -5323,11 +5544,49 @@ export interface operations {
             };
         };
     };
+    list_children_runs__run__children_get: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     play_demo_runs__run__demo_post: {
         parameters: {
             query?: {
                 interval_s?: number;
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: {
@@ -5364,7 +5623,7 @@ export interface operations {
     beat_runs__run__heartbeat_post: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: {
@@ -5558,7 +5817,7 @@ export interface operations {
     report_progress_runs__run__progress_post: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: {
@@ -5599,7 +5858,7 @@ export interface operations {
     retry_run_runs__run__retry_post: {
         parameters: {
             query?: {
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: {
@@ -5637,7 +5896,7 @@ export interface operations {
         parameters: {
             query?: {
                 last?: number;
-                /** @description The run's project, where the run is named by its key. */
+                /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: never;

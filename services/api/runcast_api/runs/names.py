@@ -1,0 +1,54 @@
+"""Under which names a run is found besides its key: aliases, unique in the project together with its keys.
+
+One session of an agent is reported by several programs, each of which knows it by a name of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from runcast_server.db import Connection
+from runcast_server.errors import Conflict
+
+_FIND = """
+SELECT id FROM runs WHERE project_id = $1 AND key = $2
+UNION ALL SELECT run_id FROM run_aliases WHERE project_id = $1 AND alias = $2 LIMIT 1
+"""
+_TAKEN = """
+SELECT name, id FROM (
+    SELECT key AS name, id FROM runs WHERE project_id = $1 AND key = ANY($2::text[])
+    UNION ALL SELECT alias, run_id FROM run_aliases WHERE project_id = $1 AND alias = ANY($2::text[])) taken
+WHERE id IS DISTINCT FROM $3 LIMIT 1
+"""
+_FORGET = "DELETE FROM run_aliases WHERE run_id = $1 AND NOT alias = ANY($2::text[])"
+_STORE = """
+INSERT INTO run_aliases (project_id, alias, run_id)
+SELECT $1, alias, $2 FROM unnest($3::text[]) AS new (alias)
+WHERE NOT EXISTS (SELECT FROM run_aliases a WHERE a.run_id = $2 AND a.alias = new.alias)
+"""
+
+
+async def find(connection: Connection, project_id: UUID, name: str) -> UUID | None:
+    """The run of the project with this key or alias."""
+    found: UUID | None = await connection.fetchval(_FIND, project_id, name)
+    return found
+
+
+async def require_free(
+    connection: Connection, project_id: UUID, aliases: Sequence[str], run_id: UUID | None
+) -> None:
+    """Raises `Conflict` where one of these names is another run's key or alias."""
+    row = await connection.fetchrow(_TAKEN, project_id, list(aliases), run_id)
+    if row is not None:
+        raise Conflict(
+            f"the alias {row['name']!r} is another run's name", extra={"run_id": str(row["id"])}
+        )
+
+
+async def store(
+    connection: Connection, project_id: UUID, run_id: UUID, aliases: Sequence[str]
+) -> None:
+    """Makes these the run's aliases, and no others. The caller has asked `require_free`."""
+    await connection.execute(_FORGET, run_id, list(aliases))
+    await connection.execute(_STORE, project_id, run_id, list(aliases))
