@@ -4,12 +4,19 @@ from runcast import RunTracker, Client
 
 with RunTracker(project="demo", run_id="my-run") as run:
     run.emit("spec", "Generating spec", percent=10)
+
+The names below are imported when they are first used (PEP 562), so that a command that needs no
+HTTP client starts without one.
 """
 
-from runcast.client.clients import AsyncClient, Client
-from runcast.errors import ApiError, RuncastError
-from runcast.events import Event
-from runcast.tracker import AsyncRunTracker, RunTracker
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runcast.client.clients import AsyncClient, Client
+    from runcast.errors import ApiError, RuncastError
+    from runcast.events import Event
+    from runcast.tracker import AsyncRunTracker, RunTracker
 
 __all__ = [
     "ApiError",
@@ -20,3 +27,27 @@ __all__ = [
     "RunTracker",
     "RuncastError",
 ]
+
+_HOMES = {
+    "ApiError": "runcast.errors",
+    "AsyncClient": "runcast.client.clients",
+    "AsyncRunTracker": "runcast.tracker",
+    "Client": "runcast.client.clients",
+    "Event": "runcast.events",
+    "RunTracker": "runcast.tracker",
+    "RuncastError": "runcast.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

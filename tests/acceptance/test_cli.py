@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,6 +96,7 @@ def test_servers_commands_are_there(offline: Run) -> None:
         (("logs", "missing"), 5),
         (("runs", "show", str(uuid7())), 5),
         (("runs", "ls", "-p", "no-such-project"), 5),
+        (("sync", "no-such-directory"), 5),
     ],
 )
 def test_exit_codes_tell_failures_apart(run: Run, arguments: tuple[str, ...], code: int) -> None:
@@ -113,10 +113,51 @@ def test_an_unreachable_server_and_a_wrong_token(tmp_path: Path, local_server: U
     assert runcast(tmp_path, "runs", "ls", environ=wrong).code == 4
 
 
-def test_flags_before_the_command_name_the_server(tmp_path: Path, local_server: Up) -> None:
+def test_flags_name_the_server_before_the_command_and_behind_it(
+    tmp_path: Path, local_server: Up
+) -> None:
     token = local_server.credentials["token"]
-    ran = runcast(tmp_path, "--url", local_server.url, "--token", token, "token")
-    assert ran.text == f"{token}\n"
+    flags = ("--url", local_server.url, "--token", token)
+    assert runcast(tmp_path, *flags, "token").text == f"{token}\n"
+    assert runcast(tmp_path, "token", *flags).text == f"{token}\n"
+    assert runcast(tmp_path, "--token", "other", "runs", "ls", *flags).code == 0
+
+
+@pytest.mark.parametrize("arguments", [("logs",), ("logs", "-f"), ("events", "-f", "--after", "0")])
+def test_a_reader_that_goes_away_ends_a_command_without_a_word(
+    tmp_path: Path,
+    client: Client,
+    project: str,
+    server_environ: dict[str, str],
+    arguments: tuple[str, ...],
+) -> None:
+    made(client, project, "r", *(f"line {n} {'.' * 500}" for n in range(1_000)))
+    command, *flags = arguments
+    named = [project, "--logs", "all"] if command == "events" else ["r", "-p", project]
+    with subprocess.Popen(
+        [RUNCAST, command, *flags, *named],
+        cwd=tmp_path,
+        env=environment(server_environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 141
+        assert process.stderr.read() == b""
+
+
+def test_text_is_shown_on_a_terminal_that_lacks_its_letters(
+    tmp_path: Path, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    made(client, project, "r", "caf\u00e9 \u4e2d :smile: [bold]x[/bold]", "after")
+    environ = {**server_environ, "PYTHONIOENCODING": "latin-1"}
+    ran = runcast(tmp_path, "logs", "r", "-p", project, environ=environ)
+    assert ran.out == b"caf\xe9 \\u4e2d :smile: [bold]x[/bold]\nafter\n"
+    listed = runcast(tmp_path, "events", project, "--type", "agent:log", environ=environ)
+    assert b":smile: [bold]x[/bold]" in listed.out
 
 
 def test_token_reads_the_local_credentials(local_server: Up) -> None:
@@ -262,6 +303,9 @@ def test_events_are_listed_and_followed(
         ({"status": "failed", "error": "no"}, 1),
         ({"status": "cancelled"}, 130),
         ({"status": "failed", "result": {"exit_code": 7}}, 7),
+        ({"status": "failed", "result": {"exit_code": 256}}, 1),
+        ({"status": "cancelled", "result": {"exit_code": False}}, 130),
+        ({"status": "failed", "result": {"exit_code": 0}}, 1),
     ],
 )
 def test_wait_exits_as_the_run_did(
@@ -277,8 +321,6 @@ def test_wait_exits_as_the_run_did(
     with subprocess.Popen(
         [RUNCAST, "wait", "r", "-p", project], cwd=tmp_path, env=environment(server_environ)
     ) as process:
-        time.sleep(0.5)
-        assert process.poll() is None
         client.update_run(run_id, **end)
         assert process.wait(20) == code
     assert run("wait", "r", "-p", project).code == code

@@ -1,14 +1,18 @@
 """What every command gets from the line before it: the server, and how to speak to it."""
 
+import importlib
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from runcast import contract, errors
 from runcast._support.acceptable import as_uuid
 from runcast._support.server_config import Connection, find
-from runcast.client.clients import AsyncClient, Client
+
+if TYPE_CHECKING:
+    from runcast.client.clients import AsyncClient, Client
 
 Context = typer.Context
 
@@ -33,13 +37,20 @@ def server_of(ctx: Context) -> Connection | None:
         return None
 
 
-def connect(ctx: Context) -> Client:
+def connect(ctx: Context) -> "Client":
     """A client for the server to use. Raises `NotConfigured`."""
-    return Client(options(ctx).url, options(ctx).token)
+    made: Client = _clients().Client(options(ctx).url, options(ctx).token)
+    return made
 
 
-def connect_async(ctx: Context) -> AsyncClient:
-    return AsyncClient(options(ctx).url, options(ctx).token)
+def connect_async(ctx: Context) -> "AsyncClient":
+    made: AsyncClient = _clients().AsyncClient(options(ctx).url, options(ctx).token)
+    return made
+
+
+def _clients() -> Any:
+    """Imported when a server is asked: what only reads files starts without an HTTP client."""
+    return importlib.import_module("runcast.client.clients")
 
 
 def project_or_default(project: str | None) -> str:

@@ -13,6 +13,8 @@ TIMED_OUT = 124
 NOT_EXECUTABLE = 126
 NO_COMMAND = 127
 INTERRUPTED = 130
+READER_GONE = 141
+"""128 + SIGPIPE: what a shell tells of a program whose reader went away."""
 BY_SIGNAL = 128
 """Plus the signal's number: a command that a signal ended."""
 

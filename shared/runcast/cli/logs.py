@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -19,9 +19,11 @@ from runcast._support import times
 from runcast._support.terminal import harmless
 from runcast.cli import offline, output
 from runcast.cli.context import Context, connect_async, project_of, server_of
-from runcast.client.clients import AsyncClient
 from runcast.contract import TERMINAL_STATUSES
 from runcast.errors import InvalidFile
+
+if TYPE_CHECKING:
+    from runcast.client.clients import AsyncClient
 
 Json = dict[str, Any]
 
@@ -154,7 +156,7 @@ async def _follow(
                 tasks.create_task(_follow_one(client, run["id"], shown, tail))
 
 
-async def _follow_one(client: AsyncClient, run_id: str, shown: Shown, tail: int | None) -> None:
+async def _follow_one(client: "AsyncClient", run_id: str, shown: Shown, tail: int | None) -> None:
     """What is stored, then what comes: an entry's id is its event's number, so the stream goes on
     right behind the last entry."""
     position, last_line = None, 0
@@ -172,7 +174,7 @@ async def _follow_one(client: AsyncClient, run_id: str, shown: Shown, tail: int 
 
 
 async def _stored(
-    client: AsyncClient, run_id: str, tail: int | None
+    client: "AsyncClient", run_id: str, tail: int | None
 ) -> AsyncIterator[dict[str, Any]]:
     if tail == 0:
         return

@@ -96,7 +96,13 @@ def cell(value: Any) -> Text:
 def console() -> Console:
     """The terminal; as wide as what is printed where stdout is none."""
     is_terminal = sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=True, width=None if is_terminal else 200)
+    return Console(
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=True,
+        width=None if is_terminal else 200,
+    )
 
 
 def has_colours() -> bool:

@@ -35,8 +35,8 @@ def wait(
 ) -> None:
     """Wait until a run is over, and exit as it did.
 
-    The code is that of its command where it has one (`runcast exec`), else 0 completed,
-    1 failed, 130 cancelled.
+    0 only for a run that completed. Else its command's code where it has one from 1 to 255
+    (`runcast exec`), or 1 failed, 130 cancelled.
 
     Example:  runcast wait nightly --timeout 1h && deploy
     """
@@ -53,7 +53,7 @@ def wait(
     if found["status"] not in TERMINAL_STATUSES:
         output.say(f"runcast: still {found['status']} after {timeout}")
         raise typer.Exit(exits.TIMED_OUT)
-    raise typer.Exit(_code(found))
+    raise typer.Exit(exit_code(found))
 
 
 async def _ended(
@@ -85,7 +85,10 @@ def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, 
     return found
 
 
-def _code(run: dict[str, Any]) -> int:
+def exit_code(run: dict[str, Any]) -> int:
+    """0 only for a completed run, whatever its result says: scripts deploy on it."""
     result = run.get("result")
     code = result.get("exit_code") if isinstance(result, dict) else None
-    return code if isinstance(code, int) else STATUS_EXITS[run["status"]]
+    if run["status"] == "completed" or isinstance(code, bool) or not isinstance(code, int):
+        return STATUS_EXITS[run["status"]]
+    return code if 1 <= code <= 255 else STATUS_EXITS[run["status"]]

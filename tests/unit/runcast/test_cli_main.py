@@ -1,18 +1,20 @@
 """The program's outermost line: errors are a sentence and a code."""
 
+import subprocess
+import sys
 from typing import NoReturn
 
 import pytest
 
-from runcast import cli, errors
-from runcast.cli import exits, main
+from runcast import errors
+from runcast.cli import exits, main, program
 
 
 def fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
-    def fail() -> NoReturn:
+    def fail(**_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(cli, "build", lambda _: fail)
+    monkeypatch.setattr(program, "build", lambda _: fail)
     with pytest.raises(SystemExit) as ended:
         main()
     return int(ended.value.code or 0)
@@ -37,6 +39,8 @@ def problem(status: int) -> errors.ApiError:
         (problem(429), exits.REFUSED),
         (errors.InvalidFile("f", "odd"), exits.FAILED),
         (ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn"), exits.USAGE),
+        (FileNotFoundError(2, "No such file or directory", "nosuch/x"), exits.FAILED),
+        (ExceptionGroup("two", [problem(404), problem(403)]), exits.NOT_FOUND),
     ],
 )
 def test_an_error_is_its_exit_code(
@@ -46,6 +50,27 @@ def test_an_error_is_its_exit_code(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("runcast: ")
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])]
+)
+def test_ctrl_c_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    assert fails_with(monkeypatch, error) == exits.INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_entry_point_imports_no_http_client() -> None:
+    """`exec`, `logs` and `wait` start as fast as they can."""
+    program = (
+        "import sys, runcast.cli.program as p; p.build(['wait', 'x']); p.build(['logs', 'x']);"
+        "print([m for m in ('httpx', 'redis') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert shown.stdout == b"[]\n"
 
 
 def test_missing_libraries_are_said_how_to_get(

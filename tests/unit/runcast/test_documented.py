@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
+from typer.core import TyperGroup
 
 from runcast import RunTracker
-from runcast.cli import build, exits
+from runcast.cli import exits
+from runcast.cli.program import build
 from runcast.client.endpoints import Endpoints
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-def commands(group: typer.Typer, prefix: str = "") -> Iterator[str]:
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield prefix + (command.name or command.callback.__name__.replace("_", "-"))
-    for inner in group.registered_groups:
-        assert inner.typer_instance is not None
-        yield from commands(inner.typer_instance, f"{prefix}{inner.name} ")
+def commands(group: TyperGroup, prefix: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name
 
 
 @pytest.mark.parametrize("command", sorted(commands(build([]))))
