@@ -44,6 +44,7 @@ class Loop:
     task: asyncio.Task[None] | None = None
     beat: float = field(default_factory=time.monotonic)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_in_step: bool = False
 
     def soon(self) -> None:
         """Ends the present pause, or leaves out the next one. A pause after a failure is kept."""
@@ -53,6 +54,7 @@ class Loop:
         """Runs until cancelled."""
         while True:
             self._wake.clear()
+            self._is_in_step, self.beat = True, time.monotonic()
             try:
                 async with asyncio.timeout(self.limit_seconds):
                     await self.step()
@@ -66,11 +68,12 @@ class Loop:
                 if _is_cancelled():
                     raise asyncio.CancelledError from error
                 self._failed(error)
-            self.beat = time.monotonic()
+            self._is_in_step, self.beat = False, time.monotonic()
             await self._pause()
 
     def _failed(self, error: BaseException) -> None:
-        self.failures += 1
+        # A connection that held for hours and broke is tried again at once, not after the longest pause.
+        self.failures = 1 if self._has_settled() else self.failures + 1
         said = str(error) or type(error).__name__
         if said != self.last_error:
             expected = outages.is_outage(error)
@@ -108,7 +111,14 @@ class Loop:
             pause = max(self.interval_seconds, BACK_OFF_SECONDS)
             if silent > HUNG_FACTOR * (pause + self.limit_seconds):
                 return Readiness(failing={self.name: f"no sign of life for {silent:.0f} s"})
-        return Readiness(degraded={self.name: self.last_error} if self.last_error else {})
+        if self.last_error is None or self._has_settled():
+            return Readiness()
+        return Readiness(degraded={self.name: self.last_error})
+
+    def _has_settled(self) -> bool:
+        """Whether a step without a limit has gone on for long enough to call its last failure past."""
+        went_on = time.monotonic() - self.beat
+        return self._is_in_step and self.limit_seconds is None and went_on > BACK_OFF_SECONDS
 
 
 def _is_cancelled() -> bool:

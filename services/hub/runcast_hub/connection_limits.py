@@ -96,11 +96,9 @@ class Leases:
         if limit:
             await asyncio.shield(self._write([name]))
 
-    async def run(self) -> None:
-        """Keeps the counts of this hub valid, until cancelled."""
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            await self._write([name for name, limit in self._limits.items() if limit])
+    async def renew(self) -> None:
+        """Keeps the counts of this hub valid."""
+        await self._write([name for name, limit in self._limits.items() if limit])
 
     async def close(self) -> None:
         """Gives everything back at once, so that a clean stop leaves no lease behind."""

@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +20,15 @@ import structlog
 
 from runcast_hub import completion, metrics, revocation
 from runcast_hub.coalesce import Together
-from runcast_hub.connection_limits import Leases
+from runcast_hub.connection_limits import RENEW_SECONDS, Leases
 from runcast_hub.history_reader import Source
-from runcast_hub.peers import Control
-from runcast_hub.pubsub import Link
+from runcast_hub.peers import REGISTER_EVERY_SECONDS, Control
+from runcast_hub.pubsub import RECONNECT_SECONDS, Link
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.timer_wheel import Wheel
-from runcast_server import outages, tasks
+from runcast_server import loops
 from runcast_server.db import Database, acquire
 from runcast_server.errors import NotFound
 from runcast_server.eventlog import bus as buses
@@ -35,6 +36,7 @@ from runcast_server.eventlog import epoch, history
 from runcast_server.eventlog.bus import Bus, Head
 from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Position
+from runcast_server.loops import Loop
 from runcast_server.settings import HubSettings
 
 COMPARE_SECONDS = 3.0
@@ -72,7 +74,6 @@ class Hub:
         self.link = Link(bus, self.id, self._on_message, self.control.hear, self._compare_soon)
         self.subscribers: dict[str, Subscriber] = {}
         self.is_draining = False
-        self.postgres_error: str | None = None
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
         self._source = Source(bus, database.log, self._budget)
@@ -81,9 +82,21 @@ class Hub:
         )
         self._rooms: dict[UUID, Room] = {}
         self._opening: dict[UUID, asyncio.Task[Room]] = {}
-        self._compare_now = asyncio.Event()
+        self._empty: set[Room] = set()
         self._all_gone = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._completing_turn = 0
+        self.comparing = Loop("postgres", self.compare, self._compare_seconds)
+        self.loops = [
+            self.comparing,
+            Loop("redis", self.link.run, RECONNECT_SECONDS, limit_seconds=None),
+            Loop("completing", self._complete_some, COMPLETE_SECONDS),
+            Loop("revocation", partial(revocation.look, self), revocation.LOOK_SECONDS),
+            Loop("connection limits", self.leases.renew, RENEW_SECONDS),
+            Loop("registration", self.control.register, REGISTER_EVERY_SECONDS),
+            Loop("timers", self.timing.wheel.turn, 0.0),
+            Loop("closing", self._close_empty, LINGER_SECONDS),
+        ]
+        """The background work, by the names under which `/ready` reports it."""
 
     # ------------------------------------------------------------------ rooms
 
@@ -118,18 +131,15 @@ class Hub:
             found = await history.positions(connection, project_ids)
         return {each: found.get(each) or NotFound(f"no project {each}") for each in project_ids}
 
-    async def _keep_closing(self) -> None:
-        """Closes rooms that have been empty for a while."""
-        empty_before: set[Room] = set()
-        while True:
-            await asyncio.sleep(LINGER_SECONDS)
-            empty = {room for room in self._rooms.values() if not room.subscribers}
-            for room in empty & empty_before:
-                del self._rooms[room.project_id]
-                room.close()
-                await self.link.unsubscribe(room.project_id)
-            metrics.ROOMS.set(len(self._rooms))
-            empty_before = empty
+    async def _close_empty(self) -> None:
+        """Closes rooms that were empty at the last look, too."""
+        empty = {room for room in self._rooms.values() if not room.subscribers}
+        for room in empty & self._empty:
+            del self._rooms[room.project_id]
+            room.close()
+            await self.link.unsubscribe(room.project_id)
+        metrics.ROOMS.set(len(self._rooms))
+        self._empty = empty
 
     def _on_message(self, channel: str, data: bytes) -> None:
         match = _LIVE.fullmatch(channel)
@@ -167,20 +177,10 @@ class Hub:
     # ------------------------------------------------------------------ comparing with Postgres
 
     def _compare_soon(self) -> None:
-        self._compare_now.set()
+        self.comparing.soon()
 
-    async def _keep_comparing(self) -> None:
-        while True:
-            beat = COMPARE_SECONDS if self.link.is_up else BLIND_COMPARE_SECONDS
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(beat):
-                    await self._compare_now.wait()
-            self._compare_now.clear()
-            try:
-                await self.compare()
-                self.postgres_error = None
-            except outages.ANY as error:
-                self.postgres_error = str(error)
+    def _compare_seconds(self) -> float:
+        return COMPARE_SECONDS if self.link.is_up else BLIND_COMPARE_SECONDS
 
     async def compare(self) -> None:
         """Tells every room where Postgres says that it stands."""
@@ -198,7 +198,8 @@ class Hub:
                 room.end("deleted")
                 continue
             behind += max(0, position.last_seq - heads[room])
-            room.compare(position)
+            with loops.item("room", project=str(room.project_id)):
+                room.compare(position)
         metrics.EVENTS_BEHIND.set(behind)
         metrics.RING_BYTES.set(self._budget.used)
         await self._renew(seen, positions)
@@ -213,15 +214,11 @@ class Hub:
 
     # ------------------------------------------------------------------ complete runs
 
-    async def _keep_completing(self) -> None:
+    async def _complete_some(self) -> None:
         """Ends the streams of runs that are complete: looks at runs that something happened to every
         second, and at all that have a stream every few seconds."""
-        turn = 0
-        while True:
-            await asyncio.sleep(COMPLETE_SECONDS)
-            turn += 1
-            with contextlib.suppress(*outages.ANY):
-                await self._complete(of_all=turn % COMPLETE_ALL_TURNS == 0)
+        self._completing_turn += 1
+        await self._complete(of_all=self._completing_turn % COMPLETE_ALL_TURNS == 0)
 
     async def _complete(self, *, of_all: bool) -> None:
         touched: set[bytes] = set()
@@ -246,30 +243,11 @@ class Hub:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The link, the comparisons, the leases and the wheel, for as long as the process serves."""
-        loops = [
-            self.link.run(),
-            self._keep_comparing(),
-            self._keep_completing(),
-            revocation.run(self),
-            self.leases.run(),
-            self.control.run(),
-            self.timing.wheel.run(),
-            self._keep_closing(),
-        ]
-        self._tasks += [asyncio.create_task(loop) for loop in loops]
         try:
-            yield
+            async with loops.running(self.loops):
+                yield
         finally:
-            await tasks.end(*self._tasks)
             await self.leases.close()
-
-    def dead_loops(self) -> list[str]:
-        """Background loops that ended though nobody stopped them: the hub can't do its job."""
-        return [
-            str(task.exception() or "ended")
-            for task in self._tasks
-            if task.done() and not task.cancelled()
-        ]
 
     async def drain(self, seconds: float) -> None:
         """Ends all streams, spread over `seconds`, so that their clients don't return in one wave."""

@@ -25,6 +25,8 @@ REGISTRY = "runcast:hubs"
 REGISTERED_SECONDS = 15
 REGISTER_EVERY_SECONDS = 5
 ANSWER_SECONDS = 5.0
+ANSWERS_AT_ONCE = 256
+"""Requests of other hubs that are answered at once; further ones get no answer."""
 
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -89,12 +91,17 @@ class Control:
         return {name.decode() for name in names}
 
     def hear(self, data: bytes) -> None:
-        """Takes a message of this hub's control channel."""
-        message = orjson.loads(data)
+        """Takes a message of this hub's control channel. One that no hub would send is dropped."""
+        message = _parsed(data)
+        if message is None:
+            log.warning("control.not_understood", size=len(data))
+            return
         if "reply" in message:
             future = self._asked.get(message["number"])
             if future is not None and not future.done():
                 future.set_result(message["reply"])
+            return
+        if len(self._answering) >= ANSWERS_AT_ONCE:
             return
         task = asyncio.create_task(self._serve(message))
         self._answering.add(task)
@@ -105,6 +112,10 @@ class Control:
             reply: dict[str, Any] = {"answer": await self._answer(message["request"])}
         except Problem as problem:
             reply = {"problem": problem.body()}
+        except Exception as error:
+            # The outermost place of this task: the hub that asks must not wait for nothing.
+            log.error("control.failed", hub=message["from"], error=repr(error), exc_info=error)
+            reply = {"problem": Problem().body()}
         try:
             await self._say(message["from"], {"number": message["number"], "reply": reply})
         except outages.REDIS as error:
@@ -113,19 +124,28 @@ class Control:
     async def _say(self, hub_id: str, message: dict[str, Any]) -> None:
         await self._bus.client.spublish(control_channel(hub_id), orjson.dumps(message))
 
-    async def run(self) -> None:
-        """Keeps this hub in the list of those that live, until cancelled."""
-        while True:
-            try:
-                seconds, _ = await self._bus.client.time()
-                pipeline = self._bus.client.pipeline(transaction=False)
-                pipeline.zadd(REGISTRY, {self._hub_id: seconds + REGISTERED_SECONDS})
-                pipeline.zremrangebyscore(REGISTRY, "-inf", seconds - 1)
-                pipeline.zremrangebyscore(REGISTRY, seconds + REGISTERED_SECONDS + 1, "+inf")
-                await pipeline.execute()
-            except outages.REDIS as error:
-                log.warning("control.not_registered", error=str(error))
-            await asyncio.sleep(REGISTER_EVERY_SECONDS)
+    async def register(self) -> None:
+        """Keeps this hub in the list of those that live."""
+        seconds, _ = await self._bus.client.time()
+        pipeline = self._bus.client.pipeline(transaction=False)
+        pipeline.zadd(REGISTRY, {self._hub_id: seconds + REGISTERED_SECONDS})
+        pipeline.zremrangebyscore(REGISTRY, "-inf", seconds - 1)
+        pipeline.zremrangebyscore(REGISTRY, seconds + REGISTERED_SECONDS + 1, "+inf")
+        await pipeline.execute()
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """A request or a reply of another hub; None for anything else."""
+    try:
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(message, dict) or not isinstance(message.get("number"), str):
+        return None
+    if isinstance(message.get("reply"), dict):
+        return message
+    is_request = isinstance(message.get("from"), str) and isinstance(message.get("request"), dict)
+    return message if is_request else None
 
 
 class RemoteProblem(Problem):

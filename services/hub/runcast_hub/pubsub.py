@@ -87,18 +87,13 @@ class Link:
                 await self._pubsub.sunsubscribe(channel)
 
     async def run(self) -> None:
-        """Keeps the link up until cancelled."""
-        while True:
-            try:
-                await self._session()
-            except outages.REDIS as error:
-                if self.is_up:
-                    log.warning("link.lost", error=str(error) or type(error).__name__)
-            finally:
-                self.is_up = False
-                self._pubsub = None
+        """Connects and listens until the link is lost, which raises what ended it."""
+        try:
+            await self._session()
+        finally:
+            self.is_up = False
+            self._pubsub = None
             metrics.RECONNECTS.inc()
-            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _session(self) -> None:
         client = self._bus.dedicated(block_seconds=ECHO_SECONDS)
@@ -129,11 +124,20 @@ class Link:
                 self._confirm(channel)
             elif channel == self._probe:
                 self._heard_at = time.monotonic()
-            elif channel == self._control:
+            else:
+                self._deliver(channel, message)
+        raise TimeoutError("the hub no longer hears its own probe")
+
+    def _deliver(self, channel: str, message: dict[str, Any]) -> None:
+        """Hands a message on. What is wrong with one costs its channel a comparison, and not the link."""
+        try:
+            if channel == self._control:
                 self._on_control(message["data"])
             elif message["type"] == "smessage":
                 self._on_message(channel, message["data"])
-        raise TimeoutError("the hub no longer hears its own probe")
+        except Exception as error:
+            log.error("message.failed", channel=channel, error=repr(error), exc_info=error)
+            self._on_connected()
 
     def _confirm(self, channel: str) -> None:
         if channel == self._probe:

@@ -7,14 +7,11 @@ out or are no members any more. Nothing is asked per delivered event.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 import structlog
 
-from runcast_server import outages
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database, acquire
 
@@ -52,16 +49,8 @@ class Claim(NamedTuple):
         )
 
 
-async def run(hub: Hub) -> None:
-    """Looks again and again, until cancelled. While Postgres is away, streams go on as they are."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        with contextlib.suppress(*outages.ANY):
-            await look(hub)
-
-
 async def look(hub: Hub) -> None:
-    """Ends what has lost its ground."""
+    """Ends what has lost its ground. While Postgres is away, streams go on as they are."""
     streams: dict[Claim, list[Subscriber]] = {}
     for subscriber in hub.subscribers.values():
         claim = Claim.of(subscriber.principal, subscriber.room.project_id)

@@ -222,6 +222,9 @@ class Room:
             log.error("history.broken", project=str(self.project_id), error=str(error))
         except outages.ANY as error:
             log.debug("room.not_filled", project=str(self.project_id), error=str(error))
+        except Exception as error:
+            # The outermost place of this task.
+            log.error("room.not_filled", project=str(self.project_id), exc_info=error)
         finally:
             self._filling = None
             # Otherwise a target that can't be reached now would look like work in progress for ever.

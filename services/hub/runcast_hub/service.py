@@ -5,6 +5,7 @@ from __future__ import annotations
 from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
+from runcast_server import loops
 from runcast_server.auth import tokens
 from runcast_server.service import Readiness, Resources, Service
 
@@ -16,16 +17,13 @@ def build(resources: Resources) -> Service:
     app = App(hub, tokens.authenticator(resources.database, resources.settings.auth))
 
     async def ready() -> Readiness:
-        failing = {}
-        degraded = {}
-        if dead := hub.dead_loops():
-            failing["hub"] = "; ".join(dead)
-        if not hub.link.is_up and hub.postgres_error:
-            failing["delivery"] = f"neither Redis nor Postgres can be read: {hub.postgres_error}"
-        elif not hub.link.is_up:
+        found = loops.readiness(hub.loops)
+        failing, degraded = dict(found.failing), dict(found.degraded)
+        degraded.pop("redis", None)
+        if not hub.link.is_up:
             degraded["redis"] = "no live messages; events are read from Postgres at a slower beat"
-        elif hub.postgres_error:
-            degraded["postgres"] = hub.postgres_error
+            if error := degraded.get("postgres"):
+                failing["delivery"] = f"neither Redis nor Postgres can be read: {error}"
         return Readiness(failing, degraded)
 
     return Service("hub", app, app.handles, hub.running, hub.drain, ready)

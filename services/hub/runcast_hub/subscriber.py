@@ -221,6 +221,10 @@ class Subscriber:
                     self._wakeup = None
         except Gone:
             self.is_gone = True
+        except Exception as error:
+            # The outermost place of a stream: its client is told to come back, and resumes.
+            log.error("stream.failed", connection=self.connection_id, exc_info=error)
+            self.end("shutdown")
         finally:
             room.leave(self)
 

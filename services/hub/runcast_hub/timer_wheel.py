@@ -11,6 +11,8 @@ import random
 import time
 from typing import Protocol
 
+from runcast_server import loops
+
 
 class Timed(Protocol):
     """Something that waits on the wheel. It is not taken off: it looks itself whether it still has
@@ -31,14 +33,15 @@ class Wheel:
         due = max(self._now + 1, int(time.monotonic() + seconds) + 1)
         self._slots.setdefault(due, []).append(waiting)
 
-    async def run(self) -> None:
-        """Turns the wheel until cancelled. A loop that was stopped catches up slot by slot."""
-        while True:
-            await asyncio.sleep(1.0 - time.monotonic() % 1.0)
-            now = int(time.monotonic())
-            for second in range(self._now + 1, now + 1):
-                self._now = second
-                for waiting in self._slots.pop(second, ()):
+    async def turn(self) -> None:
+        """Waits for the next second, and calls who is due. A process that was stopped catches up slot by
+        slot."""
+        await asyncio.sleep(1.0 - time.monotonic() % 1.0)
+        now = int(time.monotonic())
+        for second in range(self._now + 1, now + 1):
+            self._now = second
+            for waiting in self._slots.pop(second, ()):
+                with loops.item("timer"):
                     waiting.on_time()
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from runcast_hub import pubsub
 from runcast_hub.pubsub import Link
+from runcast_server import loops
+from runcast_server.loops import Loop
 
 pytestmark = pytest.mark.anyio
 
@@ -47,20 +48,15 @@ class Redis:
         pass
 
 
-async def test_whatever_a_connection_raises_the_link_is_made_anew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_whatever_a_connection_raises_the_link_is_made_anew() -> None:
     """uvloop raises a plain RuntimeError where a connection is closed while redis-py writes to it."""
-    monkeypatch.setattr(pubsub, "RECONNECT_SECONDS", 0.0)
     bus: Any = Redis(
         redis.ConnectionError(), OSError(), TimeoutError(), RuntimeError("the handler is closed")
     )
     connected = asyncio.Event()
     made = Link(bus, "h", lambda *_: None, lambda _: None, connected.set)
-    running = asyncio.create_task(made.run())
-    async with asyncio.timeout(5):
+    loop = Loop("redis", made.run, 0.0, limit_seconds=None)
+    async with asyncio.timeout(10), loops.running([loop]):
         await connected.wait()
-    assert made.is_up
-    assert bus.connections == 5
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        assert made.is_up
+        assert bus.connections == 5
