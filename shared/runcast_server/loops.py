@@ -21,6 +21,7 @@ from runcast_server.service import Readiness
 log = structlog.get_logger()
 
 HUNG_FACTOR = 3
+OUTAGES_IN_A_ROW = 3
 BACK_OFF_SECONDS = 2.0
 """The longest pause after failures, unless a loop's own interval is longer. What a loop has promised (to end
 a revoked stream within 5 s) must hold again soon after an outage."""
@@ -158,3 +159,29 @@ def item(kind: str, **names: object) -> Iterator[None]:
         if outages.is_outage(error):
             raise
         log.error(f"{kind}.failed", **names, error=repr(error), exc_info=error)
+
+
+@dataclass(eq=False)
+class Items:
+    """Guards the items of one step, like `item`.
+
+    An outage that an item meets alone, because a lock of its own is held, costs that item alone too.
+    `OUTAGES_IN_A_ROW` speak of the storage: the last of them is raised further.
+    """
+
+    kind: str
+    outages_in_a_row: int = 0
+
+    @contextlib.contextmanager
+    def one(self, **names: object) -> Iterator[None]:
+        """Guards one of them."""
+        try:
+            with item(self.kind, **names):
+                yield
+        except Exception as error:
+            self.outages_in_a_row += 1
+            if self.outages_in_a_row >= OUTAGES_IN_A_ROW:
+                raise
+            log.warning(f"{self.kind}.waits", **names, error=repr(error))
+        else:
+            self.outages_in_a_row = 0

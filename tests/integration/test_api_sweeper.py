@@ -198,6 +198,42 @@ async def test_liveness_follows_what_is_heard(rest: Rest) -> None:
     ]
 
 
+async def test_a_project_that_was_deleted_or_is_held_delays_no_other(rest: Rest) -> None:
+    """Liveness and closing go on with the projects after it, in whatever order they come."""
+    pool, eventlog = rest.resources.database.log, rest.resources.eventlog
+    runs = {}
+    for name in ("a", "deleted", "held", "z"):
+        await rest.project(name)
+        runs[name] = await rest.run(name, status="running")
+        await rest.admin.post(f"/runs/{runs[name]}/heartbeat")
+    message = {"type": "lines", "source": "s", "first_line": 1, "first_offset": 0, "lines": ["a"]}
+    for run in runs.values():
+        await rest.admin.post(f"/runs/{run}/logs", json=message)
+    async with acquire(pool) as connection:
+        await connection.execute("UPDATE runs SET heard_at = now() - interval '1 hour'")
+    assert (await rest.admin.delete("/projects/deleted")).status_code == 204
+    judge = Judge(pool, eventlog, 30.0, time.monotonic() - 3600)
+    async with acquire(pool) as holder, holder.transaction():
+        await holder.execute("SELECT FROM runs WHERE id = $1 FOR UPDATE", UUID(runs["held"]))
+        await judge.judge()
+        assert {name: await liveness_of(rest, runs[name]) for name in ("a", "held", "z")} == {
+            "a": "lost",
+            "held": "ok",
+            "z": "lost",
+        }
+    await judge.judge()
+    assert await liveness_of(rest, runs["held"]) == "lost"
+    for name in ("a", "held", "z"):
+        await rest.admin.post(f"/runs/{runs[name]}/cancel")
+    await Closer(pool, eventlog, silent=timedelta(0)).close()
+    for name in ("a", "held", "z"):
+        assert len(await rest.events(name, types="log:closed")) == 1
+
+
+async def liveness_of(rest: Rest, run: str) -> str:
+    return str((await rest.admin.get(f"/runs/{run}")).json()["liveness"])
+
+
 async def test_a_log_that_nobody_will_end_is_closed(rest: Rest) -> None:
     await rest.project()
     run, going = await rest.run(status="running"), await rest.run(status="running")

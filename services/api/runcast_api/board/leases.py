@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from runcast.contract import TERMINAL_STATUSES
@@ -19,16 +18,15 @@ from runcast_api.board.board import RUNCAST, Board, Json, changing
 from runcast_api.board.schemas import COLUMNS, as_json
 from runcast_api.http.fields import Name
 from runcast_api.runs import runs
+from runcast_server import loops
 from runcast_server.db import Pool, acquire
-from runcast_server.errors import Conflict, Problem
+from runcast_server.errors import Conflict
 from runcast_server.eventlog.log import EventLog, Transaction
 
 DEFAULT_LEASE_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 300.0
 BATCH = 500
-
-log = structlog.get_logger()
 
 LeaseSeconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
@@ -39,7 +37,8 @@ WHERE t.id = $1 AND t.worker_id = $2 AND t.status = 'IN_PROGRESS'
 RETURNING {COLUMNS}
 """
 _EXPIRED = """
-SELECT project_id, id FROM tasks WHERE lease_expires_at <= statement_timestamp()
+SELECT project_id, id FROM tasks t WHERE lease_expires_at <= statement_timestamp()
+  AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = t.project_id)
 ORDER BY lease_expires_at LIMIT $1
 """
 
@@ -106,12 +105,10 @@ async def give_back_expired(pool: Pool, eventlog: EventLog) -> list[Lost]:
     for row in rows:
         by_project.setdefault(row["project_id"], []).append(row["id"])
     lost: list[Lost] = []
+    projects = loops.Items("leases.project")
     for project_id, ids in by_project.items():
-        try:
+        with projects.one(project=str(project_id)):
             lost += await eventlog.commit(project_id, _giving_back(project_id, sorted(ids)))
-        except Problem as problem:
-            # A project that was just deleted keeps no other one waiting.
-            log.warning("leases.kept", project=str(project_id), reason=problem.detail)
     return lost
 
 

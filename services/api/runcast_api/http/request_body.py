@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from runcast_api.http import nesting
 from runcast_api.http.problems import BadRequest
 from runcast_server.errors import TooLarge
 
@@ -38,17 +39,8 @@ def parse(body: bytes) -> Any:
 
 def refuse_deep(value: Any) -> None:
     """Raises `BadRequest` where arrays and objects are nested more than `JSON_DEPTH` deep."""
-    level: list[Any] = [value]
-    for _ in range(JSON_DEPTH + 1):
-        level = [
-            child
-            for each in level
-            if isinstance(each, (dict, list))
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return
-    raise BadRequest(f"the JSON is nested more than {JSON_DEPTH} deep")
+    if nesting.is_deeper(value, JSON_DEPTH):
+        raise BadRequest(f"the JSON is nested more than {JSON_DEPTH} deep")
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:

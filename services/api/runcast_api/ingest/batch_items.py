@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runcast.contract import PROGRESS_FILE, SPOOL_FILE
-from runcast_api.ingest import messages
+from runcast.contract import FEEDS, PROGRESS_FILE
+from runcast_api.ingest import guard, messages
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.run_lookup import Address
 from runcast_server.errors import Problem, Unavailable
@@ -53,17 +53,19 @@ class Item:
 
 
 def read(raw: bytes) -> Item:
-    """The item of a message as it came."""
+    """The item of a message as it came. Raises nothing: what can't be understood is refused."""
     item = Item(raw)
     try:
         item.message = messages.parse(raw)
     except Refused as refused:
         item.refusal = str(refused)
+    except Exception as error:  # the outermost place of a message that is read
+        item.refusal = guard.reason(error)
     return item
 
 
 def is_feed(source: str) -> bool:
-    return source in (SPOOL_FILE, PROGRESS_FILE)
+    return source in FEEDS
 
 
 def open_feed(item: Item) -> None:
@@ -86,4 +88,6 @@ def _inner(text: str, source: str, address: Address) -> Item:
             raise Refused("a feed within a feed")
     except Refused as refused:
         item.refusal = str(refused)
+    except Exception as error:  # the outermost place of a line that is read
+        item.refusal = guard.reason(error)
     return item

@@ -8,13 +8,17 @@ the two, messages are applied one after another against what is held here.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from runcast_api.ingest import guard
+from runcast_api.ingest.messages import Refused
 from runcast_api.logs import sources as log_sources
 from runcast_api.logs.sources import Source, SourceKey
 from runcast_server.db import Connection
+from runcast_server.errors import Problem
 from runcast_server.eventlog.frames import Event
 from runcast_server.eventlog.log import Transaction
 
@@ -53,7 +57,8 @@ class Scope:
     def __init__(self, transaction: Transaction, *, is_careful: bool = False) -> None:
         self.transaction = transaction
         self.is_careful = is_careful
-        """Each message has a savepoint of its own: slow, for batches that failed without."""
+        """Each message has a savepoint of its own, and whatever it raises refuses it alone: slow, for
+        batches that failed without."""
         self.runs: dict[UUID, Run] = {}
         self.sources: dict[SourceKey, Source] = {}
         self._after_commit: list[Callable[[], None]] = []
@@ -86,19 +91,40 @@ class Scope:
 
     @contextlib.asynccontextmanager
     async def guarded(self) -> AsyncIterator[None]:
-        """Takes back what one message wrote and emitted if it fails."""
+        """Takes back what one message changed if it fails. Where care is taken, whatever it raised, other
+        than a storage that is away, becomes `Refused`."""
         if not self.is_careful:
             yield
             return
-        events = self.transaction.events
-        before = {project_id: len(emitted) for project_id, emitted in events.items()}
+        take_back = self._remembered()
         try:
             async with self.connection.transaction():
                 yield
-        except BaseException:
+        except BaseException as error:
+            take_back()
+            if not isinstance(error, Exception) or isinstance(error, (Problem, Refused)):
+                raise
+            if guard.is_storage_away(error):
+                raise
+            raise Refused(guard.reason(error)) from error
+
+    def _remembered(self) -> Callable[[], None]:
+        """What brings back the state of now: events, sources, runs, and what is done after the commit."""
+        events = self.transaction.events
+        before = {project_id: len(emitted) for project_id, emitted in events.items()}
+        number_of_actions = len(self._after_commit)
+        objects: list[Source | Run] = [*self.sources.values(), *self.runs.values()]
+        copies = [copy.copy(each) for each in objects]
+
+        def take_back() -> None:
             for project_id, emitted in events.items():
                 del emitted[before.get(project_id, 0) :]
-            raise
+            del self._after_commit[number_of_actions:]
+            for each, kept in zip(objects, copies, strict=True):
+                for name in type(each).__slots__:
+                    setattr(each, name, getattr(kept, name))
+
+        return take_back
 
     async def save(self) -> None:
         """Stores where sources and runs now stand: the last thing before the numbers are taken."""

@@ -1,8 +1,8 @@
 """A batch of stream entries into Postgres: one transaction, cursor first, numbers last.
 
-A batch that fails for what is in it is redone by halves until the message that Postgres won't take
-stands alone; that one is kept as a reject. What fails for other reasons (Postgres away, a deadlock)
-changes nothing and is tried again by the caller.
+A batch that fails for what is in it is redone by halves until the message that can't be applied stands
+alone; that one is kept as a reject. What fails because the storage is away (`guard`) changes nothing and is
+tried again by the caller.
 """
 
 from __future__ import annotations
@@ -11,30 +11,24 @@ import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import asyncpg
 from pydantic import SecretStr
 
 from runcast.contract import INGEST_STREAM
-from runcast_api.ingest import batch_items, fast_path
+from runcast_api.ingest import batch_items, fast_path, guard, rejects
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.fast_path import Straight, Tip
-from runcast_api.ingest.slow_path import DATA_ERRORS, Handlers, Known, apply
+from runcast_api.ingest.slow_path import Handlers, Known, apply
 from runcast_api.ingest.stream import Entry, Position
-from runcast_server.db import Connection
+from runcast_server.errors import NotFound
 from runcast_server.eventlog.log import EventLog, Transaction
 
 MAX_EVENTS = 1_000
-MAX_REJECT_BYTES = 8 * 1024
 
 _SWAP = """
 UPDATE ingest_cursor SET last_id = $4, updated_at = clock_timestamp()
 WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
-"""
-_REJECT = """
-INSERT INTO ingest_rejects (stream_id, project_id, reason, message)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[])
 """
 
 
@@ -100,7 +94,10 @@ class Applier:
         """
         if any(not read.item.is_open or not self._may_say(read.item) for read in batch):
             return None
-        ready = fast_path.prepare((read.item.message for read in batch), self._tip)
+        try:
+            ready = fast_path.prepare((read.item.message for read in batch), self._tip)
+        except Exception:  # the long way finds out which message it is
+            return None
         if ready is None:
             return None
         attempt = self._attempt(position, batch[-1].id, ready)
@@ -128,7 +125,11 @@ class Applier:
                     last_id,
                     *ready.arguments(),
                 )
-        except (asyncpg.SerializationError, asyncpg.LockNotAvailableError, *DATA_ERRORS):
+        except (asyncpg.SerializationError, asyncpg.LockNotAvailableError):
+            return None
+        except Exception as error:
+            if guard.is_storage_away(error):
+                raise
             return None
         return None if row is None else (row["history"], row["base"])
 
@@ -156,16 +157,29 @@ class Applier:
 
     async def _commit_or_halve(self, position: Position, batch: Sequence[Read]) -> Position:
         try:
-            return await self._commit(position, batch)
-        except DATA_ERRORS as error:
-            if "no partition" in str(error):
+            return await self._commit_forgetful(position, batch)
+        except Fenced:
+            raise
+        except Exception as error:
+            if guard.is_missing_partition(error):
                 await self._eventlog.make_room()
+            elif guard.is_storage_away(error):
+                raise
             elif len(batch) == 1:
                 return await self._commit_alone(position, batch[0])
         fresh = _fresh(batch)
         middle = (len(batch) + 1) // 2
         position = await self.commit(position, fresh[:middle])
         return await self.commit(position, fresh[middle:]) if fresh[middle:] else position
+
+    async def _commit_forgetful(self, position: Position, batch: Sequence[Read]) -> Position:
+        """Applies a batch by what is known of its runs, and where one of their projects turns out to be
+        deleted, once more by what Postgres knows: its messages are refused then, the others applied."""
+        try:
+            return await self._commit(position, batch)
+        except NotFound:
+            self._known = Known()
+            return await self._commit(position, _fresh(batch))
 
     async def _commit(
         self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
@@ -183,7 +197,7 @@ class Applier:
                 is_careful=is_careful,
             )
             refused = [(read.id, item) for read in batch for item in read.item.refused()]
-            await keep_rejects(transaction.connection, refused)
+            await rejects.keep(transaction.connection, refused)
         scope.committed()
         self._tip.learn(scope)
         return after
@@ -192,15 +206,19 @@ class Applier:
         """A message that failed, once more with care: a feed loses only the lines that fail."""
         try:
             return await self._commit(position, _fresh([read]), is_careful=True)
-        except DATA_ERRORS as error:
-            return await self._reject(position, read, error)
+        except Fenced:
+            raise
+        except Exception as error:
+            if guard.is_storage_away(error):
+                raise
+            return await self.reject(position, read, guard.reason(error))
 
-    async def _reject(self, position: Position, read: Read, error: Exception) -> Position:
-        """The message that Postgres doesn't take, alone."""
-        item = Item(read.item.raw, refusal=f"it can't be stored: {error}")
+    async def reject(self, position: Position, read: Read, reason: str) -> Position:
+        """Keeps a message that can't be applied as a reject, and moves past it."""
+        item = Item(read.item.raw, address=read.item.address, refusal=reason)
         async with self._eventlog.transaction() as transaction:
             after = await _swap(transaction, position, read.id)
-            await keep_rejects(transaction.connection, [(read.id, item)])
+            await rejects.keep(transaction.connection, [(read.id, item)])
         return after
 
 
@@ -216,23 +234,3 @@ async def _swap(transaction: Transaction, position: Position, last_id: str) -> P
     if done != "UPDATE 1":
         raise Fenced
     return Position(position.epoch, last_id)
-
-
-async def keep_rejects(connection: Connection, refused: Sequence[tuple[str, Item]]) -> None:
-    """Stores refused messages, each with the id of the entry that it came in."""
-    if refused:
-        projects: list[UUID | None] = [
-            item.address.project_id if item.address else None for _, item in refused
-        ]
-        await connection.execute(
-            _REJECT,
-            [id for id, _ in refused],
-            projects,
-            [(item.refusal or "").replace("\0", "\u2400")[:1_000] for _, item in refused],
-            [_shown(item.raw) for _, item in refused],
-        )
-
-
-def _shown(raw: bytes) -> str:
-    """The message as text that Postgres can hold, cut if it is very long."""
-    return raw[:MAX_REJECT_BYTES].decode(errors="replace").replace("\0", "\u2400")

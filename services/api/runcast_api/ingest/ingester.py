@@ -231,6 +231,3 @@ class ReadAhead:
 
 def _count(batch: Sequence[Read]) -> None:
     metrics.MESSAGES.inc(len(batch))
-    refused = sum(len(read.item.refused()) for read in batch)
-    if refused:
-        metrics.REJECTS.inc(refused)

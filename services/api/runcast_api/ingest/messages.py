@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from runcast.contract import is_key
+from runcast_api.http import nesting
 from runcast_api.logs import entries
 from runcast_api.logs.entries import LinesMessage
 from runcast_server.errors import Problem
@@ -23,6 +24,11 @@ from runcast_server.errors import Problem
 LINES = "lines"
 MAX_ID = 128
 MAX_CUSTOM_BYTES = 64 * 1024
+MAX_BYTES = 16 * 1024 * 1024
+"""One message at most; an entry of a Redis stream may hold half a gigabyte."""
+MAX_DEPTH = 200
+"""How deep arrays and objects may be nested: what is read must be written again, and orjson reads deeper than
+it writes."""
 _CUSTOM = re.compile(r"x:[A-Za-z0-9_.:-]{1,120}")
 _RUNLESS = frozenset({"worker:status", "runtime:event"})
 
@@ -64,7 +70,19 @@ def parse(raw: bytes) -> Message:
 
 
 def decode(raw: bytes) -> Any:
-    """JSON as agents really write it: lone surrogates, which UTF-8 can't hold, become U+FFFD."""
+    """JSON as agents really write it: lone surrogates, which UTF-8 can't hold, become U+FFFD.
+
+    Raises `Refused`.
+    """
+    if len(raw) > MAX_BYTES:
+        raise Refused(f"the message is larger than {MAX_BYTES:,} bytes")
+    value = _loaded(raw)
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and nesting.is_deeper(value, MAX_DEPTH):
+        raise Refused(f"nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _loaded(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from runcast_api.ingest import rejects
 from runcast_api.ingest.batch_items import Item
-from runcast_api.ingest.batches import keep_rejects
 from runcast_api.ingest.messages import Message
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.ingest.slow_path import Handlers, apply
@@ -33,5 +33,5 @@ async def take_lines(
     scope = await apply(transaction, [item], handlers)
     if item.refusal is not None:
         raise Invalid(item.refusal)
-    await keep_rejects(transaction.connection, [(VIA_HTTP, inner) for inner in item.refused()])
+    await rejects.keep(transaction.connection, [(VIA_HTTP, inner) for inner in item.refused()])
     return scope.sources[SourceKey(run_id, lines.source)].cursor()

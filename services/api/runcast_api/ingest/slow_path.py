@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import asyncpg
 from pydantic import SecretStr
 
 from runcast_api.ingest import batch_items
@@ -31,18 +30,6 @@ RunlessHandler = Callable[[Scope, Message], Awaitable[None]]
 """The same for a message that is about no run."""
 
 KNOWN_RUNS = 10_000
-
-DATA_ERRORS = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.StatementTooComplexError,
-    ValueError,
-    LookupError,
-    TypeError,
-    RecursionError,
-)
-"""What a message's own content can cause."""
 
 _SEE = """
 INSERT INTO idempotency_keys (principal, route, key, body_hash)
@@ -186,20 +173,11 @@ async def _apply(scope: Scope, item: Item, handlers: Handlers) -> None:
         run = scope.runs.get(item.address.run_id) if item.address else None
         if run is None and message.needs_run:
             raise Refused(f"no run '{item.address and item.address.run_id}'")
-        if run is not None and message.type == LINES:
-            await _take_lines(scope, run, item, handlers)
-        else:
-            await _handle(scope, run, message, handlers)
-
-
-async def _handle(scope: Scope, run: Run | None, message: Message, handlers: Handlers) -> None:
-    try:
         async with scope.guarded():
-            await handlers.handle(scope, run, message)
-    except DATA_ERRORS as error:
-        if not scope.is_careful:
-            raise
-        raise Refused(f"it can't be stored: {error}") from error
+            if run is not None and message.type == LINES:
+                await _take_lines(scope, run, item, handlers)
+            else:
+                await handlers.handle(scope, run, message)
 
 
 async def _take_lines(scope: Scope, run: Run, item: Item, handlers: Handlers) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from runcast_server import loops
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import EventLog, Transaction
@@ -23,6 +24,7 @@ _ABANDONED = """
 SELECT s.project_id, s.run_id, s.source FROM log_sources s JOIN runs r ON r.id = s.run_id
 WHERE s.closed_reason IS NULL AND r.finished_at < now() - $1::interval
   AND s.updated_at < now() - $1::interval
+  AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = s.project_id)
 ORDER BY s.run_id, s.source LIMIT $2
 """
 _CLOSE = """
@@ -47,8 +49,10 @@ class Closer:
         by_project: dict[UUID, list[Any]] = {}
         for row in rows:
             by_project.setdefault(row["project_id"], []).append(row)
+        items = loops.Items("log_closing.project")
         for project_id, sources in by_project.items():
-            await self._close(project_id, sources)
+            with items.one(project=str(project_id)):
+                await self._close(project_id, sources)
 
     async def _close(self, project_id: UUID, sources: list[Any]) -> None:
         async def change(transaction: Transaction) -> None:

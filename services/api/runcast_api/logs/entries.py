@@ -17,8 +17,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from runcast._support import times
+from runcast.contract import FEEDS
 from runcast_api.http.problems import invalid
-from runcast_api.logs import line_parser, sources
+from runcast_api.logs import line_marks, line_parser, sources
+from runcast_api.logs.line_marks import FileMark, LineMarks
 from runcast_api.logs.sources import Batch
 from runcast_server.db import Connection
 from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
@@ -82,10 +84,19 @@ class LogEntry(BaseModel):
         return shown if isinstance(shown, str) else ""
 
     def beside_line(self) -> dict[str, Any]:
-        """What goes beside the line where the line itself is written elsewhere."""
-        return self.model_dump(
+        """What goes beside the line where the line itself is written elsewhere. A time that isn't one is
+        left out, and of a payload beyond `ENTRY_BYTES` only its size is kept."""
+        members = self.model_dump(
             include={"ts", "level", "agent_name", "event_type", "payload"}, exclude_none=True
         )
+        if self.ts is not None:
+            try:
+                members["ts"] = times.to_milliseconds(times.parse(self.ts))
+            except (ValueError, OverflowError):
+                del members["ts"]
+        if self.payload is not None and (size := len(orjson.dumps(self.payload))) > ENTRY_BYTES:
+            members["payload"] = {"cut": {"length": size}}
+        return members
 
 
 class Closing(BaseModel):
@@ -112,12 +123,14 @@ class LinesMessage(BaseModel):
     next_offset: Annotated[int, Field(ge=0, lt=2**62)] | None = None
     lines: Annotated[list[str], Field(max_length=MESSAGE_LINES)]
     at: datetime | None = None
-    flags: dict[int, dict[str, Any]] = {}
-    file: dict[str, Any] | None = None
+    flags: Annotated[dict[int, LineMarks], Field(max_length=MESSAGE_LINES)] = {}
+    file: FileMark | None = None
     closed: Closing | None = None
     bytes_after_end: Annotated[int, Field(ge=0, lt=2**62)] = 0
     entries: list[LogEntry | None] = Field(
-        default=[], description="What is known of lines besides their text, by place."
+        default=[],
+        max_length=MESSAGE_LINES,
+        description="What is known of lines besides their text, by place.",
     )
 
     @model_validator(mode="after")
@@ -132,16 +145,19 @@ class LinesMessage(BaseModel):
         """The message as the source's cursor takes it. Without a `next_offset` each line is taken to end
         with one byte."""
         size = sum(len(text.encode()) + 1 for text in self.lines) if self.next_offset is None else 0
-        at = self.at or times.now()
+        texts: Sequence[str] = self.lines
+        flags = {place: marks.members() for place, marks in self.flags.items()}
+        if self.source not in FEEDS:
+            texts, flags = line_marks.cut(texts, flags, self.first_offset)
         return Batch(
             self.generation,
             self.first_line,
             self.first_offset,
             self.first_offset + size if self.next_offset is None else self.next_offset,
-            self.lines,
-            at if at.tzinfo else at.replace(tzinfo=times.now().tzinfo),
-            self.flags,
-            self.file,
+            texts,
+            line_marks.moment(self.at),
+            flags,
+            self.file.model_dump(exclude_none=True) if self.file else None,
             self.closed.reason if self.closed else None,
             self.bytes_after_end,
             {place: entry.beside_line() for place, entry in enumerate(self.entries) if entry},

@@ -139,8 +139,8 @@ def _time_of_day(text: str, at: datetime, zone: tzinfo | None) -> str | None:
     # The zone is named for the cache: equal moments of two zones have two dates.
     try:
         moment = datetime.combine(at.date(), time.fromisoformat(text), zone)
-    except ValueError:
+        if moment > at + CLOCK_SLACK:
+            moment -= timedelta(days=1)
+        return times.to_milliseconds(moment)
+    except (ValueError, OverflowError):
         return None
-    return times.to_milliseconds(
-        moment - timedelta(days=1) if moment > at + CLOCK_SLACK else moment
-    )

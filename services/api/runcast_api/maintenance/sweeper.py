@@ -21,6 +21,8 @@ import structlog
 
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.http.idempotency import KEPT_HOURS
+from runcast_api.ingest import rejects
+from runcast_server import loops
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import epoch, history
 from runcast_server.eventlog.bus import Bus, Head
@@ -44,6 +46,9 @@ _LATELY_CHANGED = """
 SELECT project_id FROM project_counters WHERE last_seq > 0 AND last_at > clock_timestamp() - $1::interval
 """
 _ALL = "SELECT project_id FROM project_counters WHERE last_seq > 0"
+_DELETED = """
+SELECT id FROM projects WHERE deleted_at < now() - $1::interval AND purged_at IS NULL LIMIT 10
+"""
 _DROP = """
 SELECT drop_partitions(
     $1::text::regclass, make_interval(days => $2) + greatest(now() - $3::timestamptz, interval '0'))
@@ -71,7 +76,8 @@ class Sweeper:
         """The sweeper's work as loops."""
         return [
             Loop("sweeper", self.sweep, SWEEP_SECONDS),
-            Loop("housekeeping", self.keep_house, 10.0, limit_seconds=300.0),
+            Loop("housekeeping", self.keep_house, 10.0),
+            Loop("purging", self.purge, 10.0, limit_seconds=300.0),
             Loop("partitions", self.keep_partitions, 600.0, limit_seconds=300.0),
         ]
 
@@ -98,10 +104,12 @@ class Sweeper:
         heads = await self.bus.heads(project_ids)
         async with acquire(self.pool) as connection:
             positions = await history.positions(connection, project_ids)
+        projects = loops.Items("sweeper.mending")
         for project_id, head in zip(project_ids, heads, strict=True):
             position = positions.get(project_id)
             if position is not None and not (head is None and is_full):
-                await self._mend(project_id, head, position)
+                with projects.one(project=str(project_id)):
+                    await self._mend(project_id, head, position)
         return {id: position.last_seq for id, position in positions.items()}
 
     async def _mend(self, project_id: UUID, head: Head | None, position: Position) -> None:
@@ -115,22 +123,25 @@ class Sweeper:
             await self.publisher.catch_up(project_id, position.epoch, head.seq, due)
 
     async def keep_house(self) -> None:
-        """Ends stuck sessions, forgets old idempotency keys, empties deleted projects."""
+        """Ends stuck sessions, forgets old idempotency keys and rejects."""
         async with acquire(self.pool) as connection:
             ended = await connection.fetchval("SELECT end_stuck_sessions($1)", STUCK)
             await connection.execute(
                 "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => $1)",
                 KEPT_HOURS,
             )
-            deleted = await connection.fetch(
-                """SELECT id FROM projects WHERE deleted_at < now() - $1::interval
-                   AND purged_at IS NULL LIMIT 10""",
-                PURGE_AFTER,
-            )
         if ended:
             log.warning("sessions.ended", number=ended)
+        await rejects.prune(self.pool)
+
+    async def purge(self) -> None:
+        """Empties deleted projects. One that can't be emptied now keeps no other one waiting."""
+        async with acquire(self.pool) as connection:
+            deleted = await connection.fetch(_DELETED, PURGE_AFTER)
+        projects = loops.Items("sweeper.purging")
         for row in deleted:
-            await self._purge(row["id"])
+            with projects.one(project=str(row["id"])):
+                await self._purge(row["id"])
 
     async def _purge(self, project_id: UUID) -> None:
         async with acquire(self.pool) as connection:

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from runcast_api.runs.runs import moment
-from runcast_server import runs
+from runcast_server import loops, runs
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import EventLog, Transaction
@@ -38,6 +38,7 @@ WITH heard AS (
            expected_at > heard_at AS is_promised,
            $1::float8 AS up_s
     FROM runs WHERE is_watched AND {runs.IS_ACTIVE} AND ($3::uuid[] IS NULL OR id = ANY($3))
+      AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = runs.project_id)
 ), late AS (
     SELECT *, CASE WHEN is_promised THEN overdue_s
                    ELSE silent_s - $2::float8 * {STALLED_HEARTBEATS} END AS late_s
@@ -82,8 +83,10 @@ class Judge:
         by_project: dict[UUID, list[UUID]] = {}
         for row in rows:
             by_project.setdefault(row["project_id"], []).append(row["id"])
+        items = loops.Items("liveness.project")
         for project_id, run_ids in by_project.items():
-            await self._tell(project_id, run_ids)
+            with items.one(project=str(project_id)):
+                await self._tell(project_id, run_ids)
 
     def _compare_clocks(self, postgres_seconds: float) -> None:
         """When Postgres's clock was set, all that was heard before seems older or newer than it is: then
