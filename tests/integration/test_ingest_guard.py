@@ -6,6 +6,7 @@ another project; those arrive, whatever the case is.
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from runcast_api.ingest import rejects
 from runcast_api.logs import line_parser
 from runcast_server.auth.principal import Principal
 from runcast_server.db import acquire, act_as
-from tests.integration import ingesting
+from tests.integration import ingesting, rest
 from tests.integration.ingesting import Ingest, lines
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +141,30 @@ async def test_a_line_of_a_feed_that_fails_takes_none_of_the_others_with_it(
     [(reason, message)] = await ingest.rejects()
     assert "Unforeseen" in reason
     assert "poison" in message
+
+
+async def test_over_http_an_error_that_no_check_foresaw_is_a_refusal(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbles(text: str, at: Any) -> Any:
+        raise Unforeseen("of our own")
+
+    monkeypatch.setattr(line_parser, "read", stumbles)
+    async with rest.serving(database_url, redis_url, tmp_path) as served:
+        await served.project()
+        run = await served.run(status="running")
+        log = lines(UUID(run), ["[12:00:00] poison"])
+        refused = await served.admin.post(f"/runs/{run}/logs", json=log)
+        assert refused.status_code == 422
+        assert "Unforeseen: of our own" in refused.json()["detail"]
+        good = {"type": "x:good", "run_id": run, "data": {}}
+        spool = [json.dumps(each) for each in (good, log, good)]
+        feed = lines(UUID(run), spool, source="spool.jsonl")
+        taken = await served.admin.post(f"/runs/{run}/logs", json=feed)
+        assert (taken.status_code, taken.json()["next_line"]) == (200, 4)
+        assert len(await served.events(types="x:good")) == 2
+        [reject] = (await served.admin.get("/admin/ingest/rejects")).json()["rejects"]
+        assert (reject["stream_id"], "Unforeseen" in reject["reason"]) == ("http", True)
 
 
 async def test_a_project_that_is_deleted_under_its_writers_delays_no_other(ingest: Ingest) -> None:

@@ -25,12 +25,15 @@ async def take_lines(
     run_id: UUID,
     lines: LinesMessage,
     handlers: Handlers,
+    *,
+    is_careful: bool = False,
 ) -> dict[str, Any]:
     """Stores what is new of a `lines` message, or applies it if its source is a feed; answers the cursor
-    that then stands. Lines of a feed that can't be accepted are kept as rejects."""
+    that then stands. Lines of a feed that can't be accepted are kept as rejects; with `is_careful` also
+    those that raise what no check foresaw."""
     message = Message("lines", run_id=run_id, source=lines.source, lines=lines)
     item = Item(b"", message, Address(run_id, project_id))
-    scope = await apply(transaction, [item], handlers)
+    scope = await apply(transaction, [item], handlers, is_careful=is_careful)
     if item.refusal is not None:
         raise Invalid(item.refusal)
     await rejects.keep(transaction.connection, [(VIA_HTTP, inner) for inner in item.refused()])

@@ -6,6 +6,7 @@ else together. Its forms are described for the OpenAPI document by hand.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from runcast_api.dependencies import Api
 from runcast_api.http import request_body
 from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
+from runcast_api.ingest import guard
 from runcast_api.ingest.requests import take_lines
 from runcast_api.logs import entries, query, upload
 from runcast_api.logs.entries import (
@@ -135,14 +137,26 @@ async def _add_array(call: _Call, values: list[Any], body: bytes) -> Response:
 
 async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Response:
     message = entries.message_of(value)
+    once = call.once_whole(body)
 
-    async def change(transaction: Transaction) -> Answer:
+    async def take(transaction: Transaction, *, is_careful: bool) -> Answer:
+        handlers = call.api.handlers
         cursor = await take_lines(
-            transaction, call.project_id, call.run_id, message, call.api.handlers
+            transaction, call.project_id, call.run_id, message, handlers, is_careful=is_careful
         )
         return Answer(cursor)
 
-    return await call.once_whole(body).commit(call.eventlog, call.project_id, change)
+    unforeseen: Exception | None = None
+    for is_careful in (False, True):
+        change = functools.partial(take, is_careful=is_careful)
+        try:
+            return await once.commit(call.eventlog, call.project_id, change)
+        except Exception as error:
+            if isinstance(error, Problem) or guard.is_storage_away(error):
+                raise
+            unforeseen = error
+    assert unforeseen is not None
+    raise Invalid(guard.reason(unforeseen)) from unforeseen
 
 
 async def _add_one(call: _Call, value: dict[str, Any], body: bytes) -> Response:
