@@ -165,6 +165,95 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.drop_empty_partitions(parent regclass) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    partition_name text;
+    is_empty boolean;
+    dropped integer := 0;
+BEGIN
+    IF parent::text <> 'events' THEN
+        RAISE EXCEPTION 'not a table whose rows retention deletes: %', parent;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
+    FOR partition_name IN
+        SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+        WHERE inhparent = parent ORDER BY child.relname
+    LOOP
+        CONTINUE WHEN to_date(right(partition_name, 8), 'YYYYMMDD') + 2 > clock_timestamp();
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM public.%I)', partition_name) INTO is_empty;
+        IF is_empty THEN
+            EXECUTE format('DROP TABLE public.%I', partition_name);
+            dropped := dropped + 1;
+        END IF;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+
+CREATE FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    known project_storage;
+    excess bigint;
+    dropped_seq bigint;
+    upto bigint;
+    gone record;
+BEGIN
+    SELECT * INTO known FROM project_storage WHERE project_id = project FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    SELECT floor_seq INTO dropped_seq FROM project_counters WHERE project_id = project;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    excess := greatest(0, coalesce(known.bytes - max_bytes, 0));
+    upto := dropped_seq;
+
+    -- What stayed below the floor comes first: it is the oldest.
+    WITH chosen AS (
+        SELECT seq, at FROM events
+        WHERE project_id = project AND seq <= dropped_seq AND (at < failed_older_than OR excess > 0)
+        ORDER BY seq LIMIT batch
+    ), deleted AS (
+        DELETE FROM events e USING chosen c
+        WHERE e.project_id = project AND e.seq = c.seq AND e.at = c.at
+        RETURNING e.line_number, octet_length(e.data::text) AS size
+    )
+    SELECT count(*) AS passed, count(*) AS events, count(line_number) AS lines, coalesce(sum(size), 0) AS bytes
+    INTO gone FROM deleted;
+
+    IF gone.events = 0 THEN
+        SELECT coalesce(max(seq), dropped_seq) INTO upto FROM (
+            SELECT seq, at, coalesce(sum(octet_length(data::text)) OVER (
+                ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS freed
+            FROM events WHERE project_id = project AND seq > dropped_seq AND seq <= known.upto_seq
+            ORDER BY seq LIMIT batch
+        ) oldest WHERE at < older_than OR freed < excess;
+        WITH deleted AS (
+            DELETE FROM events e
+            WHERE e.project_id = project AND e.seq > dropped_seq AND e.seq <= upto
+              AND NOT (excess = 0 AND e.line_number IS NOT NULL AND coalesce(e.at >= failed_older_than, false)
+                       AND EXISTS (SELECT FROM runs r WHERE r.id = e.run_id AND r.status = 'failed'))
+            RETURNING e.line_number, octet_length(e.data::text) AS size
+        )
+        SELECT upto - dropped_seq AS passed, count(*) AS events, count(line_number) AS lines,
+               coalesce(sum(size), 0) AS bytes
+        INTO gone FROM deleted;
+    END IF;
+    IF gone.passed = 0 THEN RETURN 0; END IF;
+
+    UPDATE project_storage SET bytes = bytes - gone.bytes, lines = lines - gone.lines,
+        events = events - gone.events, oldest_at = (
+            SELECT at FROM events WHERE project_id = project AND seq > upto ORDER BY seq LIMIT 1)
+    WHERE project_id = project;
+    UPDATE project_counters SET floor_seq = upto WHERE project_id = project AND floor_seq < upto;
+    RETURN gone.passed;
+END
+$$;
+
 CREATE FUNCTION public.drop_partitions(parent regclass, keep interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -210,6 +299,23 @@ CREATE FUNCTION public.end_stuck_sessions(older_than interval) RETURNS integer
       AND wait_event_type = 'Client' AND wait_event = 'ClientRead'
       AND state IN ('active', 'idle in transaction', 'idle in transaction (aborted)')
       AND xact_start < clock_timestamp() - older_than
+$$;
+
+CREATE FUNCTION public.forget_audit(age interval, batch integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    gone integer;
+BEGIN
+    IF age < interval '30 days' THEN
+        RAISE EXCEPTION 'entries of the last 30 days stay';
+    END IF;
+    DELETE FROM audit_log WHERE id IN (
+        SELECT id FROM audit_log WHERE at < clock_timestamp() - age ORDER BY id LIMIT batch);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END
 $$;
 
 CREATE FUNCTION public.forget_sign_ins() RETURNS trigger
@@ -330,6 +436,37 @@ BEGIN
         END IF;
     END LOOP;
     RETURN made;
+END
+$$;
+
+CREATE FUNCTION public.measure_project(project uuid, batch integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+DECLARE
+    history project_counters;
+    known project_storage;
+    new record;
+BEGIN
+    SELECT * INTO history FROM project_counters WHERE project_id = project;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    INSERT INTO project_storage (project_id, epoch) VALUES (project, history.epoch) ON CONFLICT DO NOTHING;
+    SELECT * INTO known FROM project_storage WHERE project_id = project FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    IF known.epoch <> history.epoch OR known.upto_seq > history.last_seq THEN
+        UPDATE project_storage SET epoch = history.epoch, upto_seq = 0, bytes = 0, lines = 0, events = 0,
+            oldest_at = NULL WHERE project_id = project RETURNING * INTO known;
+    END IF;
+    SELECT count(*) AS events, count(line_number) AS lines, coalesce(sum(size), 0) AS bytes, max(seq) AS upto,
+           min(at) AS oldest INTO new
+    FROM (SELECT seq, at, line_number, octet_length(data::text) AS size FROM events
+          WHERE project_id = project AND seq > known.upto_seq AND seq <= history.last_seq
+          ORDER BY seq LIMIT batch) uncounted;
+    UPDATE project_storage SET upto_seq = coalesce(new.upto, history.last_seq), bytes = bytes + new.bytes,
+        lines = lines + new.lines, events = events + new.events,
+        oldest_at = coalesce(oldest_at, new.oldest), measured_at = clock_timestamp()
+    WHERE project_id = project;
+    RETURN new.events;
 END
 $$;
 
@@ -819,6 +956,24 @@ CREATE TABLE public.project_members (
     CONSTRAINT project_members_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
 );
 
+CREATE TABLE public.project_storage (
+    project_id uuid NOT NULL,
+    epoch bigint NOT NULL,
+    upto_seq bigint DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    lines bigint DEFAULT 0 NOT NULL,
+    events bigint DEFAULT 0 NOT NULL,
+    oldest_at timestamp with time zone,
+    measured_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN public.project_storage.epoch IS 'The history that was counted; another one is counted from its beginning.';
+
+COMMENT ON COLUMN public.project_storage.upto_seq IS 'Events up to this number are counted.';
+
+COMMENT ON COLUMN public.project_storage.oldest_at IS 'When the oldest counted event was committed; null where none is kept.';
+
 CREATE TABLE public.projects (
     id uuid NOT NULL,
     slug text NOT NULL,
@@ -827,7 +982,9 @@ CREATE TABLE public.projects (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
-    purged_at timestamp with time zone
+    purged_at timestamp with time zone,
+    retention jsonb DEFAULT '{}'::jsonb NOT NULL,
+    quota jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 COMMENT ON COLUMN public.projects.deleted_at IS 'The row stays as a tombstone: the id is never taken again.';
@@ -1150,6 +1307,9 @@ ALTER TABLE ONLY public.project_counters
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT project_members_pkey PRIMARY KEY (project_id, user_id);
 
+ALTER TABLE ONLY public.project_storage
+    ADD CONSTRAINT project_storage_pkey PRIMARY KEY (project_id);
+
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 
@@ -1240,6 +1400,8 @@ CREATE INDEX log_sources_open ON public.log_sources USING btree (run_id) WHERE (
 CREATE INDEX log_sources_tailed ON public.log_sources USING btree (run_id) WHERE is_active;
 
 CREATE INDEX project_members_of_user ON public.project_members USING btree (user_id);
+
+CREATE INDEX project_storage_oldest ON public.project_storage USING btree (oldest_at);
 
 CREATE UNIQUE INDEX projects_slug ON public.projects USING btree (slug) WHERE (deleted_at IS NULL);
 
@@ -1378,6 +1540,9 @@ ALTER TABLE ONLY public.project_members
 ALTER TABLE ONLY public.project_members
     ADD CONSTRAINT project_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.project_storage
+    ADD CONSTRAINT project_storage_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
@@ -1478,6 +1643,8 @@ CREATE POLICY event_log ON public.log_sources TO runcast_log USING (true) WITH C
 
 CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.project_storage TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.projects TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.queue_counts TO runcast_log USING (true) WITH CHECK (true);
@@ -1540,6 +1707,8 @@ ALTER TABLE public.project_counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.project_members ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.project_storage ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.queue_counts ENABLE ROW LEVEL SECURITY;
@@ -1553,6 +1722,8 @@ CREATE POLICY readers ON public.events FOR SELECT TO runcast_request USING (((( 
 CREATE POLICY readers ON public.log_sources FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.project_counters FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY readers ON public.project_storage FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
 
 CREATE POLICY readers ON public.projects FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
 
@@ -1605,11 +1776,20 @@ GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, want
 REVOKE ALL ON FUNCTION public.delete_project(project uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_request;
 
+REVOKE ALL ON FUNCTION public.drop_empty_partitions(parent regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_empty_partitions(parent regclass) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.drop_partitions(parent regclass, keep interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.drop_partitions(parent regclass, keep interval) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.end_stuck_sessions(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.forget_audit(age interval, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.forget_sign_ins() FROM PUBLIC;
 
@@ -1625,6 +1805,9 @@ GRANT ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone
 
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.measure_project(project uuid, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.measure_project(project uuid, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_request;
@@ -1762,6 +1945,9 @@ GRANT SELECT ON TABLE public.project_counters TO runcast_request;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_members TO runcast_request;
 
+GRANT SELECT ON TABLE public.project_storage TO runcast_request;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_storage TO runcast_log;
+
 GRANT SELECT,UPDATE ON TABLE public.projects TO runcast_log;
 GRANT SELECT ON TABLE public.projects TO runcast_request;
 
@@ -1770,6 +1956,10 @@ GRANT UPDATE(slug) ON TABLE public.projects TO runcast_request;
 GRANT UPDATE(name) ON TABLE public.projects TO runcast_request;
 
 GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_request;
+
+GRANT UPDATE(retention) ON TABLE public.projects TO runcast_request;
+
+GRANT UPDATE(quota) ON TABLE public.projects TO runcast_request;
 
 GRANT SELECT ON TABLE public.queue_counts TO runcast_request;
 GRANT SELECT ON TABLE public.queue_counts TO runcast_log;

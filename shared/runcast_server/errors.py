@@ -125,6 +125,14 @@ class LimitReached(Problem):
     title = "Limit reached"
 
 
+class QuotaExceeded(Problem):
+    """The project may add no lines: its quota of bytes, or of lines in a minute, is used up."""
+
+    status = 429
+    type = "quota-exceeded"
+    title = "Quota exceeded"
+
+
 class Unavailable(Problem):
     """A backing service is down or too slow; the same request may work in a moment."""
 

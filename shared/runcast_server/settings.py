@@ -140,7 +140,13 @@ class ApiSettings(_Settings):
     """The REST service with ingester and sweeper."""
 
     run_heartbeat_s: float = Field(default=30, gt=0)
-    log_retention_days: int | None = Field(default=None, ge=1)
+    log_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    retention_max_days: int | None = Field(default=None, ge=1, le=36_500)
+    project_max_bytes: int | None = Field(default=None, ge=1, lt=2**62)
+    project_lines_per_minute: int | None = Field(default=None, ge=1, lt=2**62)
+    reject_retention_days: int = Field(default=30, ge=1, le=36_500)
+    audit_retention_days: int = Field(default=730, ge=30, le=36_500)
+    runtime_retention_days: int = Field(default=30, ge=1, le=36_500)
     artifacts_url: str | None = None
     ingest_secret: SecretStr | None = None
 

@@ -46,6 +46,7 @@ TABLE: dict[str, Line] = {
     "GET /projects/{project}": Line(N.VIEWER),
     "PATCH /projects/{project}": Line(N.OWNER, {"name": "other"}),
     "DELETE /projects/{project}": Line(N.OWNER),
+    "GET /projects/{project}/storage": Line(N.VIEWER),
     # runs
     "POST /projects/{project}/runs": Line(N.REPORTER, {}),
     "GET /projects/{project}/runs": Line(N.VIEWER),

@@ -22,6 +22,8 @@ from runcast_api.ingest.slow_path import Handlers
 from runcast_api.runs.demo import Demos
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
+from runcast_api.storage.policy import Bounds
+from runcast_api.storage.quotas import Quotas
 from runcast_server.auth import access
 from runcast_server.auth.principal import Authenticator, Principal, Role, presented
 from runcast_server.db import Database
@@ -77,6 +79,8 @@ class Api:
     sink: RuntimeSink
     feed: RuntimeFeed
     people: People
+    bounds: Bounds
+    quotas: Quotas
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)
     rendered: Rendered = field(default_factory=Rendered)

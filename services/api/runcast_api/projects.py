@@ -12,9 +12,12 @@ import structlog
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
 from runcast._support.ids import uuid7
+from runcast_api.accounts import audit
 from runcast_api.http import pagination
 from runcast_api.http.fields import Name
 from runcast_api.http.pagination import Place
+from runcast_api.storage import policy
+from runcast_api.storage.policy import Bounds, Quota, Retention
 from runcast_server import outages
 from runcast_server.auth import access
 from runcast_server.auth.access import ProjectAccess
@@ -28,7 +31,7 @@ log = structlog.get_logger()
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
-_COLUMNS = "p.id, p.slug, p.name, p.created_at, p.updated_at"
+_COLUMNS = "p.id, p.slug, p.name, p.created_at, p.updated_at, p.retention, p.quota"
 
 _VISIBLE = """
 p.deleted_at IS NULL AND ($1 OR p.id = $2
@@ -42,6 +45,11 @@ WHERE {_VISIBLE} AND ($4::timestamptz IS NULL OR (p.created_at, p.id) < ($4, $5:
 ORDER BY p.created_at DESC, p.id DESC LIMIT $6
 """
 
+_CHANGE = """
+UPDATE projects SET name = coalesce($2, name), slug = coalesce($3, slug), updated_at = now(),
+    retention = jsonb_strip_nulls(retention || $4::jsonb), quota = jsonb_strip_nulls(quota || $5::jsonb)
+WHERE id = $1 RETURNING retention
+"""
 _CREATE = "SELECT create_project($1, $2, $3, $4)"
 
 
@@ -63,16 +71,19 @@ class ProjectNew(BaseModel):
 
 
 class ProjectPatch(BaseModel):
-    """Other names for a project; what is absent stays."""
+    """Other names and limits for a project; what is absent stays."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
     slug: Slug | None = None
+    retention: Retention | None = None
+    quota: Quota | None = None
 
 
 class Project(BaseModel):
-    """A project, and what the caller is in it."""
+    """A project, and what the caller is in it. Null in `retention` and `quota` is left to the server's
+    settings; `GET /projects/{project}/storage` says what holds."""
 
     id: UUID
     slug: str
@@ -80,6 +91,8 @@ class Project(BaseModel):
     role: str | None
     created_at: str
     updated_at: str
+    retention: Retention
+    quota: Quota
 
 
 class ProjectPage(BaseModel):
@@ -161,6 +174,8 @@ def _as_json(row: Any, role: str | None) -> dict[str, Any]:
         "role": role,
         "created_at": in_milliseconds(row["created_at"]),
         "updated_at": in_milliseconds(row["updated_at"]),
+        "retention": Retention(**row["retention"]).model_dump(),
+        "quota": Quota(**row["quota"]).model_dump(),
     }
 
 
@@ -189,23 +204,30 @@ def _role_name(caller: Principal, row: Any) -> str | None:
     return role.name.lower() if role else None
 
 
-async def rename(
-    connection: Connection, found: ProjectAccess, patch: ProjectPatch
+async def change(
+    connection: Connection,
+    caller: Principal,
+    found: ProjectAccess,
+    patch: ProjectPatch,
+    bounds: Bounds,
 ) -> dict[str, Any]:
-    """The project under its new name and slug. Raises `Conflict` for a slug that is taken."""
+    """The project with the changes made. Raises `Conflict` for a slug that is taken, and `Invalid` for a
+    limit beyond those of the server."""
+    bounds.check(caller, patch.retention, patch.quota)
     if patch.slug is not None and await connection.fetchval(
         "SELECT true FROM projects WHERE slug = $1 AND id <> $2 AND deleted_at IS NULL",
         patch.slug,
         found.id,
     ):
         raise Conflict(f"the slug {patch.slug!r} is taken")
-    await connection.execute(
-        """UPDATE projects SET name = coalesce($2, name), slug = coalesce($3, slug), updated_at = now()
-           WHERE id = $1""",
-        found.id,
-        patch.name,
-        patch.slug,
+    limits = {"retention": policy.changes(patch.retention), "quota": policy.changes(patch.quota)}
+    row = await connection.fetchrow(
+        _CHANGE, found.id, patch.name, patch.slug, limits["retention"], limits["quota"]
     )
+    policy.check_together(row["retention"])
+    if any(limits.values()):
+        told: dict[str, Any] = {name: value for name, value in limits.items() if value}
+        await audit.note(connection, caller, "project_limits_changed", project_id=found.id, **told)
     return await show(connection, found.id, found.role.name.lower())
 
 

@@ -25,8 +25,11 @@ from runcast_api.runs.liveness import Judge
 from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
+from runcast_api.storage.policy import Bounds
+from runcast_api.storage.quotas import Quotas
+from runcast_api.storage.retention import Keeper
 from runcast_server import loops, outages
-from runcast_server.auth import tokens
+from runcast_server.auth import rate_limits, tokens
 from runcast_server.db import acquire
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.loops import Loop
@@ -42,7 +45,10 @@ def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
     settings, database = resources.settings, resources.database
     sink = RuntimeSink(database.log)
-    handlers = factory.build_handlers(resources, reporting.handlers(sink))
+    bounds = Bounds.of(settings.api)
+    quotas = Quotas(database.log, rate_limits.storage(resources.bus), bounds)
+    resources.eventlog.listen(quotas.heard)
+    handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
     ingester = factory.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
     api = Api(
@@ -55,16 +61,23 @@ def build(resources: Resources) -> Service:
         sink,
         RuntimeFeed(database.log, settings.api.run_heartbeat_s),
         People.build(resources),
+        bounds,
+        quotas,
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(
-        database.log, resources.bus, publisher, store, settings.api.log_retention_days
+        database.log, resources.bus, publisher, store, settings.api.runtime_retention_days
+    )
+    keeper = Keeper(
+        database.log, bounds, settings.api.reject_retention_days, settings.api.audit_retention_days
     )
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
     all_loops = [
         Loop("ingester", ingester.run, INGESTER_SECONDS, limit_seconds=None),
         *sweeper.loops(),
+        *keeper.loops(),
+        *quotas.loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
         *Upkeep(database.log, resources.eventlog, sink).loops(),

@@ -10,6 +10,7 @@ class Endpoints:
     iter_projects = Listing(runs.list_projects)
     get_project = Endpoint(runs.get_project)
     update_project = Endpoint(runs.update_project)
+    project_storage = Endpoint(runs.project_storage)
     delete_project = Endpoint(runs.delete_project)
 
     create_run = Endpoint(runs.create_run)

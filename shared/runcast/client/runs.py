@@ -31,6 +31,11 @@ def update_project(project: str, **fields: Any) -> Call[Json]:
     return Call("PATCH", path("/projects/{}", project), json=fields)
 
 
+def project_storage(project: str) -> Call[Json]:
+    """What the project takes: bytes, lines, events, artifacts_bytes, oldest_at, and its limits."""
+    return Call("GET", path("/projects/{}/storage", project))
+
+
 def delete_project(project: str) -> Call[None]:
     return Call("DELETE", path("/projects/{}", project))
 

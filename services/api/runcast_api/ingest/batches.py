@@ -94,6 +94,8 @@ class Applier:
         """
         if any(not read.item.is_open or not self._may_say(read.item) for read in batch):
             return None
+        if self._handlers.admission.is_refusing:
+            return None
         try:
             ready = fast_path.prepare((read.item.message for read in batch), self._tip)
         except Exception:  # the long way finds out which message it is

@@ -13,6 +13,7 @@ from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.ingest.slow_path import Handlers, RunlessHandler
 from runcast_api.projects import ProjectNew
+from runcast_api.storage.quotas import Admission
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database, acquire, act_as
 from runcast_server.errors import Conflict
@@ -24,10 +25,11 @@ log = structlog.get_logger(__name__)
 
 
 def build_handlers(
-    resources: Resources, runless: Mapping[str, RunlessHandler] | None = None
+    resources: Resources, runless: Mapping[str, RunlessHandler], admission: Admission
 ) -> Handlers:
     """What each type of message does; for the stream and for feeds that come over HTTP."""
-    return handlers(line_bytes=resources.settings.tailer.max_line_bytes, runless=runless)
+    line_bytes = resources.settings.tailer.max_line_bytes
+    return handlers(line_bytes=line_bytes, runless=runless, admission=admission)
 
 
 def build(resources: Resources, types: Handlers) -> Ingester:

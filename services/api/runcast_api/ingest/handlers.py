@@ -18,6 +18,7 @@ from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
 from runcast_api.logs import entries
 from runcast_api.runs import progress, runs
+from runcast_api.storage.quotas import Admission, Open
 from runcast_server.eventlog.frames import LOG_TYPE, Event
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -26,8 +27,14 @@ CLEARED = frozenset({"attention", "parent_run_id"})
 """Members of a run that a message takes away by saying null."""
 
 
-def handlers(*, line_bytes: int, runless: Mapping[str, RunlessHandler] | None = None) -> Handlers:
-    """All of them. `runless` brings those about no run (workers, runtime events)."""
+def handlers(
+    *,
+    line_bytes: int,
+    runless: Mapping[str, RunlessHandler] | None = None,
+    admission: Admission | None = None,
+) -> Handlers:
+    """All of them. `runless` brings those about no run (workers, runtime events); `admission` says which
+    projects may add no lines."""
 
     async def log(scope: Scope, run: Run, message: Message) -> None:
         entry = entries.entry_of(message.data, "data")
@@ -46,7 +53,7 @@ def handlers(*, line_bytes: int, runless: Mapping[str, RunlessHandler] | None = 
         "run:progress": report_progress,
         "artifact:created": keep_artifact,
     }
-    return Handlers(of_run, emit_custom, runless or {})
+    return Handlers(of_run, emit_custom, runless or {}, admission or Open())
 
 
 async def start(scope: Scope, run: Run, message: Message) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from runcast_api.ingest import batch_items
+from runcast_api.ingest import batch_items, over_quota
 from runcast_api.ingest.auto_create import create_run
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.batch_state import Run, Scope
@@ -22,6 +22,7 @@ from runcast_api.ingest.messages import LINES, Message, Refused
 from runcast_api.ingest.run_lookup import Address, Directory
 from runcast_api.logs import sources
 from runcast_api.logs.sources import SourceKey
+from runcast_api.storage.quotas import Admission, Open
 from runcast_server.eventlog.log import Transaction
 
 Handler = Callable[[Scope, Run, Message], Awaitable[None]]
@@ -47,6 +48,7 @@ class Handlers:
     of_run: Mapping[str, Handler]
     custom: Handler
     runless: Mapping[str, RunlessHandler] = field(default_factory=dict)
+    admission: Admission = field(default_factory=Open)
 
     async def handle(self, scope: Scope, run: Run | None, message: Message) -> None:
         """Raises `Refused` for a type that nobody knows."""
@@ -107,6 +109,7 @@ async def apply(
         known.note(batch)
     for item in batch:
         batch_items.open_feed(item)
+    over_quota.leave_out(batch, handlers.admission)
     await _see_ids(scope, batch)
     await scope.lock(_runs(batch), dict.fromkeys(_sources(batch)))
     for item in batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from runcast_api.http.problems import BadRequest
 from runcast_api.http.responses import Answer
 from runcast_api.logs import entries as log_entries
 from runcast_api.logs.entries import Append
-from runcast_server.errors import Problem, TooLarge
+from runcast_server.errors import Problem, QuotaExceeded, TooLarge
 from runcast_server.eventlog.log import EventLog, Transaction
 
 PART_ENTRIES = 1_000
@@ -32,8 +32,17 @@ PART_BYTES = 1024 * 1024
 class Intake:
     """Stores entries of one run for one caller, in order."""
 
-    def __init__(self, eventlog: EventLog, once: Once, project_id: UUID, run_id: UUID) -> None:
+    def __init__(
+        self,
+        eventlog: EventLog,
+        once: Once,
+        project_id: UUID,
+        run_id: UUID,
+        admit: Callable[[], None],
+    ) -> None:
+        """`admit` raises `QuotaExceeded` where the project may add no lines (any more)."""
         self._eventlog = eventlog
+        self._admit = admit
         self._once = once
         self._project_id = project_id
         self._run_id = run_id
@@ -56,6 +65,7 @@ class Intake:
         body is the same again: they carry the time of their coming where the caller named none.
         """
         await self.settle()
+        self._admit()
         self._parts += 1
         self._commit = asyncio.create_task(self._store(entries, self._parts, sent))
 
@@ -160,14 +170,15 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
             part.append(entry)
             size += len(entry)
             sent.update(line)
+        if part:
+            await intake.put(part, sent.digest())
     except Problem as problem:
-        if part and problem.status < 500 and not intake.is_once:
+        is_bad_entry = problem.status < 500 and not isinstance(problem, QuotaExceeded)
+        if part and is_bad_entry and not intake.is_once:
             await intake.put(part, sent.digest())
         await intake.settle()
         problem.extra |= {"accepted": intake.accepted}
         raise
-    if part:
-        await intake.put(part, sent.digest())
     await intake.settle()
 
 

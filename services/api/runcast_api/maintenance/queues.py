@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from runcast.reasons import Reason
 from runcast_api.board import leases
 from runcast_api.runtime import metrics, queue
-from runcast_api.runtime.events import OLDEST, RuntimeEventNew
+from runcast_api.runtime.events import RuntimeEventNew
 from runcast_api.runtime.sink import RuntimeSink
-from runcast_server.db import Pool, acquire
+from runcast_server.db import Pool
 from runcast_server.eventlog.log import EventLog
 from runcast_server.loops import Loop
 
 LEASE_SECONDS = 0.5
-RETENTION_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Upkeep:
         return [
             Loop("leases", self.give_back, LEASE_SECONDS),
             Loop("queue samples", self.sample_queue, queue.SAMPLE_SECONDS),
-            Loop("runtime retention", self.forget_runtime_events, RETENTION_SECONDS),
         ]
 
     async def give_back(self) -> None:
@@ -54,8 +52,3 @@ class Upkeep:
     async def sample_queue(self) -> None:
         """Notes this minute's counts, for the trend."""
         await queue.sample(self.pool)
-
-    async def forget_runtime_events(self) -> None:
-        """Drops the partitions of runtime events that are older than anything that may be reported."""
-        async with acquire(self.pool) as connection:
-            await connection.execute("SELECT drop_partitions('runtime_events', $1)", OLDEST)

@@ -51,7 +51,7 @@ SELECT id FROM projects WHERE deleted_at < now() - $1::interval AND purged_at IS
 """
 _DROP = """
 SELECT drop_partitions(
-    $1::text::regclass, make_interval(days => $2) + greatest(now() - $3::timestamptz, interval '0'))
+    'runtime_events', make_interval(days => $1) + greatest(now() - $2::timestamptz, interval '0'))
 """
 """Drops what is old by Postgres's clock and by our own: one clock that was set ahead takes nothing away."""
 
@@ -66,7 +66,7 @@ class Sweeper:
     bus: Bus
     publisher: Publisher
     store: ArtifactStore
-    keep_days: int | None = None
+    runtime_days: int = 30
     seen: dict[UUID, int] = field(default_factory=dict)
     """Each project's newest number at the last look: what Redis lacks of it is late, not on its way."""
     all_at: float = 0.0
@@ -157,15 +157,18 @@ class Sweeper:
                 rows_gone = await connection.fetchval(
                     "SELECT purge_project($1, $2)", project_id, PURGE_ROWS
                 )
+        async with acquire(self.pool) as connection:
+            await connection.execute(
+                "DELETE FROM project_storage WHERE project_id = $1", project_id
+            )
         await self.bus.forget(project_id)
         log.info("project.purged", project=str(project_id))
 
     async def keep_partitions(self) -> None:
-        """Makes the partitions of the coming days, and drops those beyond retention."""
+        """Makes the partitions of the coming days, and drops old ones of runtime events."""
         async with acquire(self.pool) as connection:
             for table in PARTITIONED:
                 await connection.execute(
                     "SELECT make_partitions($1::text::regclass, $2)", table, DAYS_AHEAD
                 )
-                if self.keep_days is not None:
-                    await connection.execute(_DROP, table, self.keep_days, datetime.now(UTC))
+            await connection.execute(_DROP, self.runtime_days, datetime.now(UTC))

@@ -21,7 +21,7 @@ from runcast_api.dependencies import Api
 from runcast_api.http import request_body
 from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
-from runcast_api.ingest import guard
+from runcast_api.ingest import batch_items, guard
 from runcast_api.ingest.requests import take_lines
 from runcast_api.logs import entries, query, upload
 from runcast_api.logs.entries import (
@@ -116,7 +116,11 @@ class _Call:
         return self.api.resources.eventlog
 
     def intake(self) -> Intake:
-        return Intake(self.eventlog, self.once, self.project_id, self.run_id)
+        return Intake(self.eventlog, self.once, self.project_id, self.run_id, self.admit)
+
+    def admit(self) -> None:
+        """Raises `QuotaExceeded` where the project may add no lines."""
+        self.api.quotas.check(self.project_id)
 
     def once_whole(self, body: bytes) -> Once:
         """The key over a body that is taken in one part."""
@@ -137,6 +141,8 @@ async def _add_array(call: _Call, values: list[Any], body: bytes) -> Response:
 
 async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Response:
     message = entries.message_of(value)
+    if not batch_items.is_feed(message.source):
+        call.admit()
     once = call.once_whole(body)
 
     async def take(transaction: Transaction, *, is_careful: bool) -> Answer:
@@ -160,6 +166,7 @@ async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Respons
 
 
 async def _add_one(call: _Call, value: dict[str, Any], body: bytes) -> Response:
+    call.admit()
     now = times.to_milliseconds(times.now())
     item = Append(
         call.project_id, call.run_id, [entries.encode(entries.entry_of(value), now, call.limit)]

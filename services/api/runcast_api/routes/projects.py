@@ -14,6 +14,8 @@ from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.projects import Project, ProjectNew, ProjectPage, ProjectPatch
+from runcast_api.storage import usage
+from runcast_api.storage.usage import Storage
 from runcast_server.auth import access
 from runcast_server.auth.principal import Role
 from runcast_server.db import acquire, act_as
@@ -54,14 +56,25 @@ async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
 
 
 @router.patch("/projects/{project}", response_model=Project)
-async def rename_project(
+async def change_project(
     project: str, body: ProjectPatch, api: ApiState, caller: Caller
 ) -> Response:
     async with acquire(api.database.requests) as connection, connection.transaction():
         await act_as(connection, caller)
         found = await access.project(connection, caller, project, Role.OWNER)
-        renamed = await projects.rename(connection, found, body)
-    return answer(renamed, head=found.head)
+        changed = await projects.change(connection, caller, found, body, api.bounds)
+    return answer(changed, head=found.head)
+
+
+@router.get("/projects/{project}/storage", response_model=Storage)
+async def show_storage(project: str, api: ApiState, caller: Caller) -> Response:
+    """What the project takes. What came in the last moments is counted first."""
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project)
+    await usage.measure(api.database.log, found.id)
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, str(found.id))
+        return answer(await usage.show(connection, found.id, api.bounds), head=found.head)
 
 
 @router.delete("/projects/{project}", status_code=204)
