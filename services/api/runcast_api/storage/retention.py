@@ -17,8 +17,8 @@ import structlog
 
 from runcast_api.storage import usage
 from runcast_api.storage.policy import Bounds
-from runcast_server.db import Connection, Pool, acquire
 from runcast_server import loops
+from runcast_server.db import Connection, Pool, acquire
 from runcast_server.loops import Loop
 
 MEASURE_SECONDS = 2.0
