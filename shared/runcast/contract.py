@@ -50,15 +50,49 @@ RUN_FIELDS = (
 """The fields besides its id that creating a run takes."""
 
 KEY_LENGTH = 128
+SOURCE_CHARACTERS = 200
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*\ud800-\udfff]')
+"""Separators, control characters, and what Windows refuses in a name (Microsoft, "Naming Files, Paths, and
+Namespaces")."""
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+"""Names that Windows gives to devices, whatever their ending."""
 
 
 def is_key(text: str) -> bool:
-    """Whether the text may be a run's key.
+    """Whether the text may be a run's key."""
+    return key_fault(text) is None
 
-    A key names a directory and stands in paths of URLs, so `.` and `..` are no keys.
+
+def key_fault(key: str) -> str | None:
+    """What keeps a text from being a run's key, for a person; None where nothing does.
+
+    A key names a directory and stands in paths of URLs, and a source's name names a file, on machines that
+    nobody here knows. So each must be one plain name everywhere, and never lead anywhere else. The JavaScript
+    client keeps the same rule (`names.ts`); `tests/contract/names.json` holds both to it.
     """
-    return _KEY.fullmatch(text) is not None and text not in {".", ".."}
+    if not _KEY.fullmatch(key):
+        return "may hold letters, digits, '.', '_' and '-', at most 128 characters"
+    return _name_fault(key)
+
+
+def source_fault(source: str) -> str | None:
+    """What keeps a text from being the name of a source of lines, for a person; None where nothing does."""
+    if not 0 < len(source) <= SOURCE_CHARACTERS:
+        return f"must have 1 to {SOURCE_CHARACTERS} characters"
+    if _UNSAFE.search(source):
+        return "must be a plain file name, without '/', '\\', ':' and control characters"
+    return _name_fault(source)
+
+
+def _name_fault(name: str) -> str | None:
+    if name.strip(".") == "":
+        return "must not consist of dots alone"
+    if name != name.rstrip(". "):
+        return "must not end with a dot or a space, which Windows drops"
+    if _DEVICE.fullmatch(name):
+        return "is the name of a device on Windows"
+    return None
 
 
 DEFAULT_PROJECT = "default"

@@ -27,6 +27,10 @@ class InvalidFile(RuncastError):
         self.reason = reason
 
 
+class InvalidName(RuncastError, ValueError):
+    """A name that can't stand in an address: it is empty, "." or ".."."""
+
+
 class StreamEnded(RuncastError):
     """The server ended a stream for good: `deleted`, `revoked` or `token_expired`."""
 

@@ -8,13 +8,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import jwt
+import orjson
 import structlog
 import uvicorn
 
 from runcast_api import service
+from runcast_api.ingest import batch_items, factory
+from runcast_api.ingest.run_lookup import Address
+from runcast_api.ingest.slow_path import apply
 from runcast_server import settings
 from runcast_server.process import credentials, process
 from runcast_server.service import Resources, Service
@@ -47,6 +52,15 @@ class Rest:
         made = await self.admin.post(f"/projects/{project}/runs", json=fields)
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
+
+    async def tailed(self, run: str, **message: Any) -> None:
+        """A `lines` message of this run, taken in as the tailer's."""
+        project = UUID((await self.admin.get(f"/runs/{run}")).json()["project_id"])
+        lines = batch_items.read(orjson.dumps({"type": "lines", "run_id": run} | message))
+        lines.address = Address(UUID(run), project)
+        handlers = factory.build_handlers(self.resources)
+        await self.resources.eventlog.commit(project, lambda t: apply(t, [lines], handlers))
+        assert lines.refusal is None
 
     async def events(self, project: str = "demo", **query: Any) -> list[dict[str, Any]]:
         """The project's events, from the first."""

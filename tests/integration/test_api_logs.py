@@ -242,8 +242,7 @@ async def test_the_whole_of_a_cut_line_is_read_from_its_file(
     file.parent.mkdir(parents=True)
     file.write_bytes(b"first\n" + b"y" * 300_000 + b"\n")
     found = file.stat()
-    message = {
-        "type": "lines",
+    message: dict[str, Any] = {
         "source": "logs.txt",
         "first_line": 1,
         "first_offset": 0,
@@ -252,7 +251,7 @@ async def test_the_whole_of_a_cut_line_is_read_from_its_file(
         "flags": {"1": {"cut": {"offset": 6, "length": 300_000}}},
         "file": {"device": found.st_dev, "inode": found.st_ino, "fingerprint": ""},
     }
-    assert (await rest.admin.post(f"/runs/{run}/logs", json=message)).status_code == 200
+    await rest.tailed(run, **message)
     assert (await rest.admin.get(f"/runs/{run}/logs/1/raw")).text == "first"
     raw = await rest.admin.get(f"/runs/{run}/logs/2/raw")
     assert (raw.status_code, raw.content) == (200, b"y" * 300_000)

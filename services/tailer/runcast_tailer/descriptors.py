@@ -10,16 +10,11 @@ import contextlib
 import errno
 import os
 import resource
-import stat
 from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-
-
-class NotRegular(OSError):
-    """Something else than a regular file: a device, a pipe, a directory or a symlink."""
+from runcast_server import beneath
 
 
 def sensible_limit() -> int:
@@ -45,25 +40,23 @@ class Descriptors:
             self._open.move_to_end(owner)
         return descriptor
 
-    def open(self, owner: Hashable, path: Path) -> int:
-        """Opens a regular file for its owner, in place of the one that it had. Raises `OSError`."""
+    def open(self, owner: Hashable, root: Path, path: Path) -> int:
+        """Opens a regular file beneath `root` for its owner, in place of the one that it had.
+
+        Raises `OSError`, as `beneath.open_file` does.
+        """
         self.close(owner)
         while len(self._open) >= self.limit:
             self._close_oldest()
-        descriptor = self._open_somehow(path)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise NotRegular(errno.EINVAL, "not a regular file", str(path))
+        descriptor = self._open_somehow(root, path)
         self._open[owner] = descriptor
         return descriptor
 
-    def _open_somehow(self, path: Path) -> int:
+    def _open_somehow(self, root: Path, path: Path) -> int:
         while True:
             try:
-                return os.open(path, _OPEN)
+                return beneath.open_file(root, path)
             except OSError as error:
-                if error.errno == errno.ELOOP:
-                    raise NotRegular(errno.ELOOP, "a symlink", str(path)) from error
                 if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._open:
                     raise
                 self._close_oldest()

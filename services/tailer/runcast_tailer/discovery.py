@@ -16,6 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from runcast_server import beneath
+
 RESCAN_SECONDS = 30.0
 SETTLED_NS = 2_000_000_000
 """A directory's time stamp this young may cover another change in the same clock tick."""
@@ -62,6 +64,8 @@ class Discovery:
     """Where a symlinked run directory may lead."""
     listing: Listing = field(init=False)
     _known: set[str] = field(default_factory=set)
+    homes: dict[Path, Path] = field(default_factory=dict)
+    """Where the links among the directories lead, as it was looked at when they were found."""
     _refused: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -81,7 +85,7 @@ class Discovery:
         return found
 
     def _directory(self, name: str) -> Path | None:
-        """The directory of this name, through a link if it leads where we may read and to no other run."""
+        """The directory of this name, through a link if it leads where we may read and to no run of ours."""
         path = self.root / name
         if name.startswith(".") or name.endswith((".json", ".tmp")):
             return None
@@ -94,11 +98,11 @@ class Discovery:
             target = path.resolve(strict=True)
         except (OSError, RuntimeError):
             return None
-        if not target.is_dir() or target.parent == self.root.resolve():
-            return None  # a second name for a run that is followed already
-        if any(target.is_relative_to(root.resolve()) for root in self.roots):
+        home = beneath.run_directory(self.root, name, self.roots)
+        if home is not None:
+            self.homes[path] = home.path
             return path
-        if name not in self._refused:
+        if name not in self._refused and target.is_dir():
             self._refused.add(name)
-            log.warning("tailer.link_leads_outside", path=str(path), target=str(target))
+            log.warning("tailer.link_refused", path=str(path), target=str(target))
         return None

@@ -22,8 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runcast_server.beneath import NotRegular
 from runcast_tailer import line_splitter
-from runcast_tailer.descriptors import Descriptors, NotRegular
+from runcast_tailer.descriptors import Descriptors
 from runcast_tailer.file_identity import (
     CHECKED_BYTES,
     GONE,
@@ -83,6 +84,8 @@ class Follower:
     """
 
     path: Path
+    root: Path
+    """The directory beneath which the file is opened, through no link."""
     descriptors: Descriptors
     limits: FollowLimits = _LIMITS
     has_sentinel: bool = True
@@ -204,7 +207,7 @@ class Follower:
     def _descriptor(self) -> int:
         descriptor = self.descriptors.get(self)
         if descriptor is None:
-            descriptor = self.descriptors.open(self, self.path)
+            descriptor = self.descriptors.open(self, self.root, self.path)
             if FileIdentity.of(os.fstat(descriptor)) != self.file:
                 self.descriptors.close(self)
                 raise OSError(errno.ESTALE, "replaced while it was opened", str(self.path))
@@ -426,7 +429,7 @@ class Follower:
             for entry in entries:
                 if entry.inode() != self.file.inode or entry.name == self.path.name:
                     continue
-                descriptor = self.descriptors.open(self, Path(entry.path))
+                descriptor = self.descriptors.open(self, self.root, Path(entry.path))
                 if FileIdentity.of(os.fstat(descriptor)) == self.file:
                     return descriptor
                 self.descriptors.close(self)

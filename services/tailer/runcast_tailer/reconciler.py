@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
+import os
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import obstore
@@ -23,10 +24,11 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from runcast._recording import formats
 from runcast.contract import SPOOL_FILE, TERMINAL_STATUSES
 from runcast.errors import InvalidFile
+from runcast_server import beneath
 from runcast_tailer.queries import KnownArtifact, Server
+from runcast_tailer.run_directory import RunDirectory
 from runcast_tailer.scheduled_tail import WatchedRun
 from runcast_tailer.shipper import Shipper
 
@@ -44,8 +46,14 @@ class FoundArtifact:
     id: UUID
     step_name: str
     media_type: str
-    path: Path
+    directory: RunDirectory
+    path: str
+    """Beneath the directory."""
     sha256: str
+
+    def open(self) -> BinaryIO:
+        """The file, opened through no link. Raises `OSError`."""
+        return os.fdopen(self.directory.open(self.path), "rb")
 
 
 class Takeover:
@@ -105,20 +113,20 @@ class Takeover:
             "artifact_id": str(found.id),
             "step_name": found.step_name,
             "media_type": found.media_type,
-            "filename": found.path.name,
+            "filename": PurePosixPath(found.path).name,
         }
-        size = found.path.stat().st_size
-        if size <= INLINE_BYTES:
-            content = found.path.read_bytes()
-            data["content_base64"] = base64.b64encode(content).decode()
-        else:
-            key = f"{project_id}/{found.id}"
-            try:
-                await obstore.put_async(from_url(self._artifacts_url), key, found.path)
-            except (BaseError, ValueError) as error:
-                log.warning("tailer.store_refuses", path=str(found.path), error=str(error))
-                return
-            data |= {"object_key": key, "size": size, "sha256": found.sha256}
+        with found.open() as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= INLINE_BYTES:
+                data["content_base64"] = base64.b64encode(file.read(INLINE_BYTES)).decode()
+            else:
+                key = f"{project_id}/{found.id}"
+                try:
+                    await obstore.put_async(from_url(self._artifacts_url), key, file)
+                except (BaseError, ValueError) as error:
+                    log.warning("tailer.store_refuses", path=found.path, error=str(error))
+                    return
+                data |= {"object_key": key, "size": size, "sha256": found.sha256}
         await self._send(run_id, {"type": "artifact:created", "data": data})
 
     async def _send(self, run_id: UUID, message: dict[str, Any]) -> None:
@@ -139,45 +147,47 @@ async def _missing(watched: WatchedRun, known: list[KnownArtifact]) -> AsyncIter
 def _found(watched: WatchedRun) -> list[FoundArtifact]:
     """The artifacts of the manifest whose files are there, and output.zip once the run is over."""
     directory = watched.directory
-    entries = _manifest(directory.path)
-    found = [each for entry in entries if (each := _entry(directory.path, entry)) is not None]
+    entries = _manifest(directory)
+    found = [each for entry in entries if (each := _entry(directory, entry)) is not None]
     is_over = directory.state is not None and directory.state.is_terminal
-    output = directory.path / OUTPUT
     if OUTPUT in directory.listing.names and is_over and SPOOL_FILE not in watched.tails:
-        has_output = any(artifact.path == output for artifact in found)
-        if not has_output and output.is_file() and not output.is_symlink():
-            digest = _digest(output)
+        has_output = any(artifact.path == OUTPUT for artifact in found)
+        digest = None if has_output else _digest(directory, OUTPUT)
+        if digest is not None:
             own_id = uuid.uuid5(watched.run_id or uuid.NAMESPACE_URL, f"{OUTPUT} {digest}")
-            found.append(FoundArtifact(own_id, "output", "application/zip", output, digest))
+            output = (own_id, "output", "application/zip", directory, OUTPUT, digest)
+            found.append(FoundArtifact(*output))
     return found
 
 
-def _manifest(path: Path) -> list[dict[str, Any]]:
+def _manifest(directory: RunDirectory) -> list[dict[str, Any]]:
     try:
-        index = formats.read(path / "artifacts" / "index.json", "artifacts/index.json")
+        index = directory.read("artifacts/index.json", "artifacts/index.json")
     except FileNotFoundError:
         return []
-    except InvalidFile as error:
-        log.warning("tailer.left_alone", path=str(path), reason=str(error))
+    except (InvalidFile, beneath.NotRegular) as error:
+        log.warning("tailer.left_alone", path=str(directory.path), reason=str(error))
         return []
     entries: list[dict[str, Any]] = index["artifacts"]
     return entries
 
 
-def _entry(root: Path, entry: dict[str, Any]) -> FoundArtifact | None:
-    """An entry whose file is a regular one beneath the directory."""
-    resolved = root.resolve()
-    path = (resolved / entry["path"]).resolve()
+def _entry(directory: RunDirectory, entry: dict[str, Any]) -> FoundArtifact | None:
+    """An entry whose file is a regular one beneath the directory, reached through no link."""
+    path = os.path.normpath(entry["path"])
     try:
         own_id = UUID(entry["artifact_id"])
-    except ValueError:
+        os.close(directory.open(path))
+    except (ValueError, OSError):
         return None
-    if not path.is_relative_to(resolved) or not path.is_file():
-        return None
-    media_type = entry["media_type"] or mimetypes.guess_type(path.name)[0] or "text/plain"
-    return FoundArtifact(own_id, entry["step_name"], media_type, path, entry["sha256"])
+    media_type = entry["media_type"] or mimetypes.guess_type(path)[0] or "text/plain"
+    return FoundArtifact(own_id, entry["step_name"], media_type, directory, path, entry["sha256"])
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(directory: RunDirectory, path: str) -> str | None:
+    """The content's SHA-256; None for what can't be opened as a regular file of the directory."""
+    try:
+        with os.fdopen(directory.open(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

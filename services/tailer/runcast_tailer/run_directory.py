@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from runcast import contract
 from runcast._recording import formats
 from runcast.contract import (
     LOG_FILE,
@@ -18,10 +19,13 @@ from runcast.contract import (
     RUN_FILE,
     SPOOL_FILE,
     TERMINAL_STATUSES,
-    is_key,
 )
 from runcast.errors import InvalidFile
+from runcast_server import beneath
 from runcast_tailer.discovery import Listing
+
+MAX_JSON_BYTES = 64 * 1024 * 1024
+"""A JSON file of a run at most; events, logs and artifacts have files of their own."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +66,12 @@ class RunState:
 class RunDirectory:
     """The files of one run, looked at as they change."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, home: Path | None = None) -> None:
         self.path = path
+        self.home = home or path
+        """Where its files lie: elsewhere than at `path` where that is a link which may be followed."""
+        self.root = home or path.parent
+        """Beneath it, nothing is reached through a link."""
         self.listing = Listing(path)
         self.state: RunState | None = None
         self._status_stamp: tuple[int, int] | None = None
@@ -88,8 +96,8 @@ class RunDirectory:
         """Whose run it is, by run.json and the directory's name; None for a name that no run can have."""
         run_id, key = _as_uuid(self.name), None
         if run_id is None:
-            if not is_key(self.name):
-                self._warn("its name can't be a run's key")
+            if fault := contract.key_fault(self.name):
+                self._warn(f"its name can't be a run's key: it {fault}")
                 return None
             key = self.name
         run = self._read(RUN_FILE)
@@ -99,9 +107,11 @@ class RunDirectory:
             name: run[name] for name in RUN_FIELDS if name != "key" and run.get(name) is not None
         }
         own_id = _as_uuid(run["id"])
-        return RunName(
-            run.get("project") or project, own_id or run_id, run.get("key") or key, made_of
-        )
+        key = run.get("key") or key
+        if key is not None and (fault := contract.key_fault(key)):
+            self._warn(f"run.json: key {fault}")
+            return None
+        return RunName(run.get("project") or project, own_id or run_id, key, made_of)
 
     def _read_status(self) -> bool:
         if "status.json" not in self.listing.names:
@@ -125,10 +135,22 @@ class RunDirectory:
         )
         return True
 
+    def open(self, name: str) -> int:
+        """A descriptor of the file of this name, or this path in the directory. Raises `OSError`."""
+        return beneath.open_file(self.root, self.home / name)
+
+    def read(self, name: str, kind: str) -> dict[str, Any]:
+        """A JSON file's checked content. Raises `InvalidFile` and `OSError`."""
+        with os.fdopen(self.open(name), "rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise InvalidFile(self.path / name, f"larger than {MAX_JSON_BYTES:,} bytes")
+        return formats.parse(content, self.path / name, kind)
+
     def _read(self, name: str) -> dict[str, Any] | None:
         """A file that can be believed. An invalid one is named once in a warning, and left alone."""
         try:
-            return formats.read(self.path / name, name)
+            return self.read(name, name)
         except FileNotFoundError:
             return None
         except (InvalidFile, OSError) as error:

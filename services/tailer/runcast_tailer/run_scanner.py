@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from runcast.contract import SPOOL_FILE
+from runcast_server import beneath
 from runcast_tailer.discovery import Discovery
 from runcast_tailer.options import Beats, TailerOptions
 from runcast_tailer.queries import Asked, Server
@@ -72,7 +73,11 @@ class Watching:
     # Run directories
 
     async def _watch(self, paths: list[Path], now: float) -> None:
-        directories = [RunDirectory(path) for path in paths if path not in self._watched]
+        directories = [
+            RunDirectory(path, self._discovery.homes.get(path))
+            for path in paths
+            if path not in self._watched
+        ]
         await asyncio.to_thread(lambda: [each.refresh(now) for each in directories])
         named = [
             (directory, name)
@@ -105,9 +110,15 @@ class Watching:
             if source == SPOOL_FILE:
                 self._drop_tails(run)
             committed = cursors.get((run.run_id, source)) if run.run_id else None
-            path = run.directory.path / source
+            directory = run.directory
             run.tails[source] = self._tails.follow(
-                source, run.address(), run.run_id, path, committed, run
+                source,
+                run.address(),
+                run.run_id,
+                directory.home / source,
+                directory.root,
+                committed,
+                run,
             )
 
     async def _look_at_directories(self, now: float) -> None:
@@ -167,26 +178,21 @@ class Watching:
         new = asked - self._asked.keys()
         cursors = await self._server.cursors({one.run_id for one in new}) if new else {}
         for one in new:
-            path = self._confined(Path(one.path))
+            place = beneath.followed_file(
+                Path(one.path), self._options.runs_dir, self._options.roots
+            )
             self._asked[one] = None
-            if path is not None and not self._is_followed(one):
+            if place is None:
+                log.warning("tailer.path_refused", path=one.path)
+            elif not self._is_followed(one):
                 run = {"run_id": str(one.run_id)}
                 committed = cursors.get((one.run_id, one.source))
-                self._asked[one] = self._tails.follow(one.source, run, one.run_id, path, committed)
+                self._asked[one] = self._tails.follow(
+                    one.source, run, one.run_id, place.path, place.root, committed
+                )
 
     def _is_followed(self, asked: Asked) -> bool:
         """Whether the source is that of a run directory."""
         return any(
             each.run_id == asked.run_id and each.source == asked.source for each in self._tails.all
         )
-
-    def _confined(self, path: Path) -> Path | None:
-        """The path with all links of its directories followed, if it then lies beneath a root."""
-        try:
-            resolved = path.parent.resolve() / path.name
-        except (OSError, RuntimeError):
-            return None
-        if any(resolved.is_relative_to(root.resolve()) for root in self._options.roots):
-            return resolved
-        log.warning("tailer.path_refused", path=str(path))
-        return None

@@ -42,12 +42,14 @@ class Tails:
         run: dict[str, Any],
         run_id: UUID | None,
         path: Path,
+        root: Path,
         committed: Committed | None,
         watched: WatchedRun | None = None,
     ) -> Followed:
-        """Begins to follow a file as a source of a run, from its committed cursor."""
+        """Begins to follow a file beneath `root` as a source of a run, from its committed cursor."""
         follower = Follower(
             path,
+            root,
             self.descriptors,
             self._options.limits,
             has_sentinel=source not in (SPOOL_FILE, PROGRESS_FILE),

@@ -70,8 +70,13 @@ def check(kind: str, content: Any) -> dict[str, Any]:
 
 def read(path: Path, kind: str) -> dict[str, Any]:
     """A file's checked content. Raises `InvalidFile`, or `FileNotFoundError` if it isn't there."""
+    return parse(path.read_bytes(), path, kind)
+
+
+def parse(content: bytes, path: Path, kind: str) -> dict[str, Any]:
+    """The checked content of a file that was read from `path`. Raises `InvalidFile`."""
     try:
-        return check(kind, orjson.loads(path.read_bytes()))
+        return check(kind, orjson.loads(content))
     except ValueError as error:
         raise InvalidFile(path, str(error)) from error
 

@@ -27,7 +27,7 @@ import orjson
 from runcast import contract
 from runcast._recording import artifacts, files, locks, messages
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
-from runcast._support import encoding, times
+from runcast._support import acceptable, encoding, times
 from runcast.contract import TERMINAL_STATUSES
 
 STATUS_EVENTS = 1_000
@@ -112,6 +112,7 @@ class Recorder:
 
     def lines(self, source: str, texts: Sequence[str]) -> None:
         """Lines of a program's output, as they are; without their ends."""
+        source = acceptable.source(source)
         with self._writing():
             texts = [encoding.printable(text) for text in texts]
             for first in range(0, len(texts), MESSAGE_LINES):

@@ -143,7 +143,8 @@ def key(value: Any) -> str:
     if contract.is_key(given) and as_uuid(given) is None:
         return given
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-.")[:96]
-    return f"{readable or 'run'}-{_hash(given)}"
+    fitting = f"{readable or 'run'}-{_hash(given)}"
+    return fitting if contract.is_key(fitting) else f"run-{_hash(given)}"
 
 
 def project(value: Any) -> str:
@@ -165,9 +166,16 @@ def event_name(value: Any) -> str:
 
 
 def source(value: Any) -> str:
-    """The name of a log. The names of feeds stand for messages, so they are changed."""
+    """The name of a log, which may name a file. The names of feeds stand for messages, so they are changed;
+    a text that is no plain name becomes one that no other text becomes."""
     given = name(value) or "output"
-    return f"{given}~" if given in contract.FEEDS else given
+    if given in contract.FEEDS:
+        return f"{given}~"
+    if contract.source_fault(given) is None:
+        return given
+    readable = re.sub(r'[\x00-\x1f\x7f/\\<>:"|?*]+', "-", given).strip("-. ")[:96]
+    fitting = f"{readable or 'source'}-{_hash(given)}"
+    return fitting if contract.source_fault(fitting) is None else f"source-{_hash(given)}"
 
 
 def as_uuid(value: Any) -> uuid.UUID | None:

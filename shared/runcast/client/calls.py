@@ -17,6 +17,7 @@ import orjson
 
 from runcast._support import encoding
 from runcast.client.subscription import Subscription
+from runcast.errors import InvalidName
 from runcast.events import Event
 
 Json = dict[str, Any]
@@ -94,8 +95,18 @@ class Call(Generic[T_co]):
 
 
 def path(template: str, *parts: str) -> str:
-    """`path("/runs/{}", run)`: each part as one segment, whatever it holds."""
-    return template.format(*(urllib.parse.quote(str(part), safe="") for part in parts))
+    """`path("/runs/{}", run)`: each part as one segment, whatever it holds.
+
+    Raises `InvalidName` for "." and "..", which every client resolves before it sends them: the request
+    would go to another address.
+    """
+    return template.format(*(_segment(str(part)) for part in parts))
+
+
+def _segment(part: str) -> str:
+    if part in ("", ".", ".."):
+        raise InvalidName(f"{part!r} can't be the name of anything here")
+    return urllib.parse.quote(part, safe="")
 
 
 def given(**fields: Any) -> Json:

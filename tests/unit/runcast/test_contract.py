@@ -1,5 +1,7 @@
 """The names that everything shares."""
 
+import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,11 +14,15 @@ def test_statuses_are_active_or_terminal() -> None:
     assert set(get_args(contract.Status)) == contract.STATUSES
 
 
-@pytest.mark.parametrize("text", ["a", "A-1_b.c", "...", ".hidden", "x" * 128])
-def test_a_key_names_a_directory(text: str) -> None:
-    assert contract.is_key(text)
+NAMES = json.loads((Path(__file__).parents[2] / "contract" / "names.json").read_text())
+RULES = {"keys": contract.key_fault, "sources": contract.source_fault}
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "a/b", "a b", "a\n", "é", "x" * 129])
-def test_what_a_directory_or_a_url_cannot_carry_is_no_key(text: str) -> None:
-    assert not contract.is_key(text)
+@pytest.mark.parametrize("kind", RULES)
+def test_a_name_is_one_plain_name_on_every_system(kind: str) -> None:
+    """The same names as the JavaScript client's test."""
+    fault = RULES[kind]
+    assert {name: fault(name) for name in NAMES[kind]["good"]} == dict.fromkeys(NAMES[kind]["good"])
+    assert [name for name in NAMES[kind]["bad"] if fault(name) is None] == []
+    assert fault("x" * 128) is None
+    assert fault("x" * 201) is not None

@@ -52,7 +52,7 @@ class Sink:
         assert len(stored) == first + len(message.lines) - 1
         for place, flags in message.flags.items():
             if place >= accepted.start:
-                self.flags[generation, first + place] = flags
+                self.flags[generation, first + place] = flags.model_dump(exclude_none=True)
 
     @property
     def committed(self) -> Committed:
@@ -89,7 +89,12 @@ class World:
 
     def _open(self) -> Tail:
         follower = Follower(
-            self.path, self.descriptors, self.limits, clock=lambda: self.now, **self.options
+            self.path,
+            self.path.parent,
+            self.descriptors,
+            self.limits,
+            clock=lambda: self.now,
+            **self.options,
         )
         follower.resume(self.sink.committed)
         window = Window(Budget(self.window_bytes, self.window_bytes, least=1))

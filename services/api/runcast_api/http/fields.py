@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
 
-from runcast.contract import KEY_LENGTH, is_key
+from runcast import contract
 
 
 def _without_nul(text: str) -> str:
@@ -16,8 +16,16 @@ def _without_nul(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    if not is_key(text):
-        raise ValueError("must not be . or ..")
+    return _without_fault(text, contract.key_fault(text))
+
+
+def _source(text: str) -> str:
+    return _without_fault(text, contract.source_fault(text))
+
+
+def _without_fault(text: str, fault: str | None) -> str:
+    if fault is not None:
+        raise ValueError(fault)
     return text
 
 
@@ -27,8 +35,16 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200), NoNul]
 LongText = Annotated[str, StringConstraints(max_length=64 * 1024), NoNul]
 """A message for people that goes into a text column."""
 Key = Annotated[
-    str, StringConstraints(pattern=f"^[A-Za-z0-9._-]{{1,{KEY_LENGTH}}}$"), AfterValidator(_key)
+    str,
+    StringConstraints(pattern=f"^[A-Za-z0-9._-]{{1,{contract.KEY_LENGTH}}}$"),
+    AfterValidator(_key),
 ]
-"""A run's key."""
+"""A run's key, which names its directory."""
+Source = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=contract.SOURCE_CHARACTERS),
+    AfterValidator(_source),
+]
+"""The name of a source of lines, which names a file of the run's directory."""
 Json = Any
 """Any JSON value."""

@@ -84,6 +84,9 @@ def _inner(text: str, source: str, address: Address) -> Item:
         if source == PROGRESS_FILE:
             members = {"type": "run:progress", "data": members}
         message = item.message = messages.understand(members, run_id=address.run_id)
+        if message.lines is not None:
+            # The file was written by the agent, not by the tailer.
+            message.lines = message.lines.by_a_reporter()
         if message.lines is not None and is_feed(message.lines.source):
             raise Refused("a feed within a feed")
     except Refused as refused:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast.contract import is_key
+from runcast import contract
 from runcast_api.http import nesting
 from runcast_api.logs import entries
 from runcast_api.logs.entries import LinesMessage
@@ -109,7 +109,9 @@ def understand(members: Any, *, run_id: UUID | None = None) -> Message:
         raise Refused("type is not a name of an event")
     message = Message(kind, project=_text(members, "project"), auth=_text(members, "auth"))
     message.id = _limited(members, "id", MAX_ID)
-    message.source = _limited(members, "source", 200)
+    message.source = _text(members, "source")
+    if message.source is not None and (fault := contract.source_fault(message.source)):
+        raise Refused(f"source {fault}")
     message.data, message.run = _object(members, "data"), _object(members, "run")
     _address(message, members, run_id)
     if kind == LINES:
@@ -128,8 +130,8 @@ def _address(message: Message, members: dict[str, Any], run_id: UUID | None) -> 
         message.run_id = _uuid(named)
         if message.run_id is None:
             key = named
-    if key is not None and not is_key(key):
-        raise Refused("key may hold letters, digits, '.', '_' and '-', at most 128")
+    if key is not None and (fault := contract.key_fault(key)):
+        raise Refused(f"key {fault}")
     message.key = key
     if message.run_id is None and message.type not in _RUNLESS:
         if key is None:

@@ -30,8 +30,9 @@ async def take_lines(
 ) -> dict[str, Any]:
     """Stores what is new of a `lines` message, or applies it if its source is a feed; answers the cursor
     that then stands. Lines of a feed that can't be accepted are kept as rejects; with `is_careful` also
-    those that raise what no check foresaw."""
-    message = Message("lines", run_id=run_id, source=lines.source, lines=lines)
+    those that raise what no check foresaw. Where the lines lie in a file isn't believed: only the
+    tailer knows that."""
+    message = Message("lines", run_id=run_id, source=lines.source, lines=lines.by_a_reporter())
     item = Item(b"", message, Address(run_id, project_id))
     scope = await apply(transaction, [item], handlers, is_careful=is_careful)
     if item.refusal is not None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from runcast._support import times
 from runcast.contract import FEEDS
+from runcast_api.http.fields import Source
 from runcast_api.http.problems import invalid
 from runcast_api.logs import line_marks, line_parser, sources
 from runcast_api.logs.line_marks import FileMark, LineMarks
@@ -116,7 +117,7 @@ class LinesMessage(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    source: Annotated[str, Field(min_length=1, max_length=200)]
+    source: Source
     generation: Annotated[int, Field(ge=1, lt=2**31)] = 1
     first_line: Annotated[int, Field(ge=1, lt=2**62)]
     first_offset: Annotated[int, Field(ge=0, lt=2**62)]
@@ -132,14 +133,20 @@ class LinesMessage(BaseModel):
         max_length=MESSAGE_LINES,
         description="What is known of lines besides their text, by place.",
     )
+    _is_placed: bool = True
 
     @model_validator(mode="after")
     def fits(self) -> LinesMessage:
-        if "\x00" in self.source:
-            raise ValueError("source must not hold NUL characters")
         if self.next_offset is not None and self.next_offset < self.first_offset:
             raise ValueError("next_offset lies before first_offset")
         return self
+
+    def by_a_reporter(self) -> LinesMessage:
+        """The message without where its lines lie in which file: that is believed from the tailer alone,
+        because the rest of a cut line is read from there."""
+        copy = self.model_copy(update={"file": None})
+        copy._is_placed = False
+        return copy
 
     def batch(self) -> Batch:
         """The message as the source's cursor takes it. Without a `next_offset` each line is taken to end
@@ -149,6 +156,8 @@ class LinesMessage(BaseModel):
         flags = {place: marks.members() for place, marks in self.flags.items()}
         if self.source not in FEEDS:
             texts, flags = line_marks.cut(texts, flags, self.first_offset)
+        if not self._is_placed:
+            flags = line_marks.unplaced(flags)
         return Batch(
             self.generation,
             self.first_line,

@@ -25,7 +25,7 @@ class Extent(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    offset: _Count
+    offset: _Count | None = None
     length: _Count
 
 
@@ -52,6 +52,17 @@ class FileMark(BaseModel):
     inode: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     fingerprint: Annotated[str, Field(max_length=200)] | None = None
     offset: _Count | None = None
+
+
+def unplaced(marks: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """The marks without where the bytes begin: how much was cut or lost, but not where it can be read."""
+    return {
+        place: {
+            name: {"length": mark["length"]} if isinstance(mark, dict) else mark
+            for name, mark in of_line.items()
+        }
+        for place, of_line in marks.items()
+    }
 
 
 def moment(at: datetime | None) -> datetime:

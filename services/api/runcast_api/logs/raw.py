@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ from uuid import UUID
 import anyio.to_thread
 import orjson
 
+from runcast import contract
+from runcast_server import beneath
+from runcast_server.beneath import Place
 from runcast_server.db import Connection
 from runcast_server.errors import NotFound
 
@@ -31,13 +33,22 @@ class RawLine:
     """Where a line's bytes are, or, for one that wasn't cut, the line itself."""
 
     text: bytes | None
-    path: Path | None = None
+    place: Place | None = None
     offset: int = 0
     length: int = 0
     file: dict[str, Any] | None = None
 
 
-async def find(connection: Connection, run_id: UUID, line_number: int, runs_dir: Path) -> RawLine:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where files may be read: run directories in `runs_dir`, and what administrators had followed
+    beneath the `roots`."""
+
+    runs_dir: Path
+    roots: Sequence[Path]
+
+
+async def find(connection: Connection, run_id: UUID, line_number: int, places: Places) -> RawLine:
     """Where the line is. Raises `NotFound` for a line that isn't there, or whose file can't be known."""
     absent = NotFound(f"no line {line_number}")
     data = await connection.fetchval(
@@ -52,31 +63,40 @@ async def find(connection: Connection, run_id: UUID, line_number: int, runs_dir:
     row = await connection.fetchrow(_LINE, run_id, line_number, members["source"])
     if row["file"] is None or row["generation"] != members.get("generation", 1):
         raise NotFound("the line's file was replaced since")
-    directory = runs_dir / (row["key"] or str(row["id"]))
-    path = Path(row["path"]) if row["path"] else directory / members["source"]
-    return RawLine(None, path, cut["offset"], cut["length"], row["file"])
+    place = _place(row, members["source"], places)
+    extent = (cut.get("offset"), cut.get("length"))
+    if place is None or not all(isinstance(number, int) for number in extent):
+        raise NotFound("it isn't known where the whole line lies")
+    return RawLine(None, place, *extent, row["file"])
 
 
-async def opened(line: RawLine, roots: Sequence[Path]) -> Iterator[bytes]:
+def _place(row: Any, source: str, places: Places) -> Place | None:
+    """Where the source's file lies: where it was asked for, or in the run's own directory."""
+    if row["path"]:
+        return beneath.followed_file(Path(row["path"]), places.runs_dir, places.roots)
+    if contract.source_fault(source):
+        return None
+    home = beneath.run_directory(places.runs_dir, row["key"] or str(row["id"]), places.roots)
+    return home and Place(home.root, home.path / source)
+
+
+async def opened(line: RawLine) -> Iterator[bytes]:
     """The line's bytes, piece by piece. Raises `NotFound` where the file is gone or another one."""
-    return await anyio.to_thread.run_sync(_open, line, roots)
+    return await anyio.to_thread.run_sync(_open, line)
 
 
-def _open(line: RawLine, roots: Sequence[Path]) -> Iterator[bytes]:
-    assert line.path is not None
-    path = line.path.parent.resolve() / line.path.name
+def _open(line: RawLine) -> Iterator[bytes]:
+    assert line.place is not None
     gone = NotFound("the line's file isn't there any more")
-    if not any(path.is_relative_to(root.resolve()) for root in roots):
-        raise gone
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        descriptor = line.place.open()
+    except (OSError, ValueError):
         raise gone from None
     found = os.fstat(descriptor)
     known = line.file or {}
     is_same = (found.st_dev, found.st_ino) == (known.get("device"), known.get("inode"))
     has_it = found.st_size >= line.offset + line.length
-    if not stat.S_ISREG(found.st_mode) or not is_same or not has_it:
+    if not is_same or not has_it:
         os.close(descriptor)
         raise gone
     return _pieces(descriptor, line.offset, line.length)

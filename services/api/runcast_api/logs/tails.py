@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from runcast_api.http.fields import NoNul
+from runcast_api.http.fields import NoNul, Source
+from runcast_server import beneath
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden, Invalid, NotFound
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
-
-SourceName = Annotated[str, StringConstraints(min_length=1, max_length=200), NoNul]
 
 
 class TailNew(BaseModel):
@@ -26,7 +26,7 @@ class TailNew(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=4096), NoNul]
-    source: SourceName | None = None
+    source: Source | None = None
 
 
 class Tail(BaseModel):
@@ -41,8 +41,47 @@ class TailList(BaseModel):
     tails: list[Tail]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How paths are shown: whole to administrators, to others only as far as they lie in the run's
+    directory."""
+
+    directory: Path
+    is_admin: bool
+
+    def path(self, stored: str | None) -> str | None:
+        """The path as this caller sees it; None for where he may not look."""
+        if stored is None or self.is_admin:
+            return stored
+        path = Path(stored)
+        if not path.is_relative_to(self.directory):
+            return None
+        return str(path.relative_to(self.directory))
+
+
+def own_file(path: str, directory: Path) -> Path:
+    """The file that a path names in the run's own directory; it need not be there yet.
+
+    Raises `Forbidden` for one that lies elsewhere: all projects' runs lie beside each other, so only an
+    administrator says what else may be followed. Raises `Invalid` where what is there isn't a regular file,
+    or is reached through a link.
+    """
+    given = Path(os.path.normpath(directory / path))
+    if given == directory or not given.is_relative_to(directory):
+        raise Forbidden(
+            "only an administrator may have files outside of the run's directory followed"
+        )
+    try:
+        os.close(beneath.open_file(directory.parent, given))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):
+        raise Invalid.of("body.path", "not a regular file of the run's directory") from None
+    return given
+
+
 def confined(path: str, roots: Sequence[Path]) -> Path:
-    """The file that a path names, relative ones beneath the first root.
+    """The file that an administrator names, relative ones beneath the first root.
 
     It need not be there yet. Raises `Forbidden` where it lies outside the roots, once all links on the
     way are followed, and `Invalid` where what is there isn't a regular file or is a link itself.
@@ -63,7 +102,7 @@ def confined(path: str, roots: Sequence[Path]) -> Path:
 
 
 async def start(
-    transaction: Transaction, project_id: UUID, run_id: UUID, path: Path, source: str
+    transaction: Transaction, project_id: UUID, run_id: UUID, path: Path, source: str, shown: Shown
 ) -> dict[str, Any]:
     """Has the file followed; repeating it changes nothing. Raises `Conflict` where this source already
     follows another file."""
@@ -81,7 +120,7 @@ async def start(
     )
     if row is None:
         raise Conflict(f"the source {source!r} follows another file")
-    return as_json(row)
+    return as_json(row, shown)
 
 
 async def stop(
@@ -112,8 +151,8 @@ async def stop(
             transaction.emit(project_id, frames.event("log:closed", told, run_id=run_id))
 
 
-async def of_run(connection: Connection, run_id: UUID) -> dict[str, Any]:
-    """All sources of the run that a tailer feeds or fed."""
+async def of_run(connection: Connection, run_id: UUID, shown: Shown) -> dict[str, Any]:
+    """All sources of the run that a tailer feeds or fed, with their paths as the caller may see them."""
     rows = await connection.fetch(
         """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
                lines, bytes
@@ -121,13 +160,13 @@ async def of_run(connection: Connection, run_id: UUID) -> dict[str, Any]:
            ORDER BY source""",
         run_id,
     )
-    return {"tails": [as_json(row) for row in rows]}
+    return {"tails": [as_json(row, shown) for row in rows]}
 
 
-def as_json(row: Any) -> dict[str, Any]:
+def as_json(row: Any, shown: Shown) -> dict[str, Any]:
     return {
         "source": row["source"],
-        "path": row["path"],
+        "path": shown.path(row["path"]),
         "active": row["is_active"],
         "lines": row["lines"],
         "bytes": row["bytes"],

@@ -152,11 +152,12 @@ async def read_raw_line(
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        line = await raw.find(connection, run_id, line_number, settings.runs_dir)
+        places = raw.Places(settings.runs_dir, settings.roots)
+        line = await raw.find(connection, run_id, line_number, places)
     headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
     media_type = "text/plain; charset=utf-8"
     if line.text is not None:
         return Response(line.text, media_type=media_type, headers=headers)
-    pieces = await raw.opened(line, (settings.runs_dir, *settings.roots))
+    pieces = await raw.opened(line)
     headers["Content-Length"] = str(line.length)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)

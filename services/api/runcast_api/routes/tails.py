@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from runcast import contract
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.logs import tails
 from runcast_api.logs.tails import Tail, TailList, TailNew
 from runcast_server.auth import access
-from runcast_server.auth.principal import Role
+from runcast_server.auth.principal import Principal, Role
+from runcast_server.db import Connection
+from runcast_server.errors import Invalid
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["tails"], route_class=JsonRoute)
@@ -28,14 +34,23 @@ async def start_tail(
     once: OnceOnly,
     project: str | None = None,
 ) -> Response:
-    """Repeating it changes nothing. The file need not be there yet."""
+    """Follows a file of the run's own directory, by its path in it. Administrators name files beneath
+    `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request
+    changes nothing."""
+    settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
-    path = tails.confined(body.path, api.resources.settings.tailer.roots)
+        shown = await _shown(connection, settings.runs_dir, run_id, caller)
+    if caller.is_admin:
+        path = await to_thread.run_sync(tails.confined, body.path, settings.roots)
+    else:
+        path = await to_thread.run_sync(tails.own_file, body.path, shown.directory)
+    source = body.source or path.name
+    if fault := contract.source_fault(source):
+        raise Invalid.of("body.source", fault)
 
     async def change(transaction: Transaction) -> Answer:
-        source = body.source or path.name
-        return Answer(await tails.start(transaction, found.id, run_id, path, source))
+        return Answer(await tails.start(transaction, found.id, run_id, path, source, shown))
 
     return await once.commit(api.resources.eventlog, found.id, change)
 
@@ -46,7 +61,8 @@ async def list_tails(
 ) -> Response:
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        return answer(await tails.of_run(connection, run_id), head=found.head)
+        shown = await _shown(connection, api.resources.settings.tailer.runs_dir, run_id, caller)
+        return answer(await tails.of_run(connection, run_id, shown), head=found.head)
 
 
 @router.delete("/runs/{run}/tail", status_code=204)
@@ -65,3 +81,12 @@ async def stop_tail(
 
     _, head = await api.resources.eventlog.commit_with_head(found.id, change)
     return no_content(head)
+
+
+async def _shown(
+    connection: Connection, runs_dir: Path, run_id: UUID, caller: Principal
+) -> tails.Shown:
+    name = await connection.fetchval(
+        "SELECT coalesce(key, id::text) FROM runs WHERE id = $1", run_id
+    )
+    return tails.Shown(runs_dir / name, caller.is_admin)

@@ -1,5 +1,6 @@
 import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
 import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
+import { keyFault, segment } from "./names.js";
 import { ndjson } from "./ndjson.js";
 import { ConnectionPool } from "./pool.js";
 import { RunLog } from "./run-log.js";
@@ -130,6 +131,8 @@ export class RuncastClient {
     return this.#get(`/runs/${segment(run)}`, { project });
   }
   createRun(project: string, body: NewRun = {}): Promise<Answer<Run>> {
+    const fault = body.key === undefined ? null : keyFault(body.key);
+    if (fault !== null) return Promise.reject(new TypeError(`key ${fault}`));
     return this.#post(`/projects/${segment(project)}/runs`, body);
   }
   cancelRun(run: string): Promise<Answer<Run>> {
@@ -250,4 +253,3 @@ export class RuncastClient {
   }
 }
 
-const segment = encodeURIComponent;

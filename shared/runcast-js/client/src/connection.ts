@@ -13,6 +13,7 @@ import { Problem } from "./problem.js";
 import { Ranges } from "./ranges.js";
 import { type SseFrame, SseParser } from "./sse.js";
 import type { Bye, Connected } from "./types.js";
+import { segment } from "./names.js";
 
 /** Which runs' lines are sent: none, some, or those of every run. */
 export type LogFilter = "all" | readonly string[];
@@ -167,8 +168,8 @@ export class ProjectConnection implements LiveConnection {
     const { onlyRun } = this.options;
     const ticket = await this.options.ticket?.();
     const path = onlyRun
-      ? `/runs/${encodeURIComponent(onlyRun)}/stream`
-      : `/projects/${encodeURIComponent(this.projectId)}/events`;
+      ? `/runs/${segment(onlyRun)}/stream`
+      : `/projects/${segment(this.projectId)}/events`;
     return this.http.send("GET", path, {
       headers,
       query: {

@@ -5,6 +5,7 @@ export * from "./events.js";
 export type { EventCatalogue, EventName } from "./generated/events.js";
 export type { components, paths } from "./generated/openapi.js";
 export * from "./http.js";
+export { keyFault, sourceFault } from "./names.js";
 export { ndjson } from "./ndjson.js";
 export * from "./pool.js";
 export * from "./problem.js";

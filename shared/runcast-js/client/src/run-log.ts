@@ -11,6 +11,7 @@ import type { RuncastEvent } from "./events.js";
 import { isLog, type LogData } from "./events.js";
 import type { Http } from "./http.js";
 import type { Cut, LogEntry, LogLine } from "./types.js";
+import { segment } from "./names.js";
 
 export const CHUNK_LINES = 500;
 const BUDGET_BYTES = 24 * 1024 * 1024;
@@ -159,7 +160,7 @@ export class RunLog {
   }
 
   async #fetch(query: Record<string, number>, signal?: AbortSignal): Promise<LogEntry[]> {
-    const path = `/runs/${encodeURIComponent(this.runId)}/logs`;
+    const path = `/runs/${segment(this.runId)}/logs`;
     const { data } = await this.http.json<{ logs: LogEntry[] }>("GET", path, { query, signal });
     return data.logs;
   }

@@ -1058,7 +1058,9 @@ export interface paths {
         put?: never;
         /**
          * Start Tail
-         * @description Repeating it changes nothing. The file need not be there yet.
+         * @description Follows a file of the run's own directory, by its path in it. Administrators name files beneath
+         *     `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request
+         *     changes nothing.
          */
         post: operations["start_tail_runs__run__tail_post"];
         /** Stop Tail */
@@ -1579,6 +1581,45 @@ export interface components {
             type: string;
         };
         /**
+         * Extent
+         * @description Bytes of the file that a line came from.
+         */
+        Extent: {
+            /** Length */
+            length: number;
+            /**
+             * Offset
+             * @default null
+             */
+            offset: number | null;
+        };
+        /**
+         * FileMark
+         * @description The file whose lines these are, and what proves that it is still the same.
+         */
+        FileMark: {
+            /**
+             * Device
+             * @default null
+             */
+            device: number | null;
+            /**
+             * Fingerprint
+             * @default null
+             */
+            fingerprint: string | null;
+            /**
+             * Inode
+             * @default null
+             */
+            inode: number | null;
+            /**
+             * Offset
+             * @default null
+             */
+            offset: number | null;
+        };
+        /**
          * Heartbeat
          * @description A sign of life, and perhaps the time within which the next one is promised.
          */
@@ -1794,6 +1835,21 @@ export interface components {
             worker_id: string;
         };
         /**
+         * LineMarks
+         * @description What is odd about a line: only its beginning was kept, its bytes weren't UTF-8, its bytes are lost.
+         */
+        LineMarks: {
+            /** @default null */
+            cut: components["schemas"]["Extent"] | null;
+            /**
+             * Invalid Utf8
+             * @default null
+             */
+            invalid_utf8: boolean | null;
+            /** @default null */
+            lost: components["schemas"]["Extent"] | null;
+        };
+        /**
          * LinesCursor
          * @description The committed cursor of a source: what comes next.
          */
@@ -1830,13 +1886,8 @@ export interface components {
              * @default []
              */
             entries: (components["schemas"]["LogEntry"] | null)[];
-            /**
-             * File
-             * @default null
-             */
-            file: {
-                [key: string]: unknown;
-            } | null;
+            /** @default null */
+            file: components["schemas"]["FileMark"] | null;
             /** First Line */
             first_line: number;
             /** First Offset */
@@ -1846,9 +1897,7 @@ export interface components {
              * @default {}
              */
             flags: {
-                [key: string]: {
-                    [key: string]: unknown;
-                };
+                [key: string]: components["schemas"]["LineMarks"];
             };
             /**
              * Generation
