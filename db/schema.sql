@@ -98,6 +98,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.caller_name(person uuid, key uuid) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT coalesce((SELECT coalesce(u.name, u.login, u.email) FROM users u WHERE u.id = person AND key IS NULL),
+                    (SELECT k.name FROM api_keys k WHERE k.id = key))
+$$;
+
 CREATE FUNCTION public.count_queue() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -743,6 +751,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.tell_of_closed_question() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    PERFORM pg_notify('runcast_questions', NEW.id::text);
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.use_sign_in_link(presented bytea) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public'
@@ -989,6 +1007,42 @@ CREATE TABLE public.projects (
 
 COMMENT ON COLUMN public.projects.deleted_at IS 'The row stays as a tombstone: the id is never taken again.';
 
+CREATE TABLE public.questions (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    kind text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    title text NOT NULL,
+    body text,
+    tool json,
+    options json,
+    multiple boolean DEFAULT false NOT NULL,
+    takes_text boolean DEFAULT false NOT NULL,
+    parts json,
+    schema json,
+    "default" json,
+    answerable boolean NOT NULL,
+    via text NOT NULL,
+    asked_by json NOT NULL,
+    asker text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    on_expiry text DEFAULT 'none'::text NOT NULL,
+    answer json,
+    closed_at timestamp with time zone,
+    dedupe_key text,
+    context json,
+    CONSTRAINT questions_check CHECK (((state = 'open'::text) = (closed_at IS NULL))),
+    CONSTRAINT questions_kind_check CHECK ((kind = ANY (ARRAY['permission'::text, 'choice'::text, 'text'::text, 'plan'::text, 'form'::text, 'notice'::text]))),
+    CONSTRAINT questions_on_expiry_check CHECK ((on_expiry = ANY (ARRAY['none'::text, 'deny'::text, 'default'::text]))),
+    CONSTRAINT questions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'answered'::text, 'expired'::text, 'cancelled'::text, 'resolved_elsewhere'::text])))
+);
+
+COMMENT ON COLUMN public.questions.asker IS 'The principal that asked, who may take the question back.';
+
+COMMENT ON COLUMN public.questions.context IS 'What turns the answer into the words of the agent''s own program; never shown.';
+
 CREATE TABLE public.queue_counts (
     project_id uuid NOT NULL,
     status text NOT NULL,
@@ -1052,6 +1106,7 @@ CREATE TABLE public.runs (
     attention jsonb,
     usage json,
     aliases text[] DEFAULT '{}'::text[] NOT NULL,
+    awaits_answer boolean DEFAULT false NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
@@ -1313,6 +1368,12 @@ ALTER TABLE ONLY public.project_storage
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.questions
+    ADD CONSTRAINT questions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.questions
+    ADD CONSTRAINT questions_run_id_dedupe_key_key UNIQUE (run_id, dedupe_key);
+
 ALTER TABLE ONLY public.queue_counts
     ADD CONSTRAINT queue_counts_pkey PRIMARY KEY (project_id, status);
 
@@ -1407,6 +1468,14 @@ CREATE UNIQUE INDEX projects_slug ON public.projects USING btree (slug) WHERE (d
 
 CREATE INDEX projects_to_purge ON public.projects USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (purged_at IS NULL));
 
+CREATE INDEX questions_asked ON public.questions USING btree (project_id, asked_at, id);
+
+CREATE INDEX questions_expiring ON public.questions USING btree (expires_at) WHERE ((state = 'open'::text) AND (expires_at IS NOT NULL));
+
+CREATE INDEX questions_open ON public.questions USING btree (project_id, asked_at, id) WHERE (state = 'open'::text);
+
+CREATE INDEX questions_open_of_run ON public.questions USING btree (run_id, asked_at) WHERE (state = 'open'::text);
+
 CREATE INDEX run_aliases_of_run ON public.run_aliases USING btree (run_id);
 
 CREATE INDEX runs_active ON public.runs USING btree (project_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text]));
@@ -1495,6 +1564,8 @@ CREATE TRIGGER tasks_counted_on AFTER UPDATE ON public.tasks REFERENCING OLD TAB
 
 CREATE TRIGGER tasks_counted_out AFTER DELETE ON public.tasks REFERENCING OLD TABLE AS earlier FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
 
+CREATE TRIGGER tell_of_closed_question AFTER UPDATE OF state ON public.questions FOR EACH ROW WHEN (((old.state = 'open'::text) AND (new.state <> 'open'::text))) EXECUTE FUNCTION public.tell_of_closed_question();
+
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
@@ -1545,6 +1616,12 @@ ALTER TABLE ONLY public.project_storage
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.questions
+    ADD CONSTRAINT questions_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.questions
+    ADD CONSTRAINT questions_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.run_aliases
     ADD CONSTRAINT run_aliases_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -1633,6 +1710,8 @@ CREATE POLICY event_log ON public.api_keys FOR SELECT TO runcast_log USING (true
 
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.audit_log FOR INSERT TO runcast_log WITH CHECK (true);
+
 CREATE POLICY event_log ON public.events TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.idempotency_keys TO runcast_log USING (true) WITH CHECK (true);
@@ -1646,6 +1725,8 @@ CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) W
 CREATE POLICY event_log ON public.project_storage TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.projects TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.questions TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.queue_counts TO runcast_log USING (true) WITH CHECK (true);
 
@@ -1683,6 +1764,8 @@ ALTER TABLE public.log_sources ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY members ON public.project_members FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user)) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
 
+CREATE POLICY members ON public.questions FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))) AND (( SELECT public.acting_run() AS acting_run) IS NULL)));
+
 CREATE POLICY own ON public.idempotency_keys TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
 
 CREATE POLICY own ON public.passwords TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user))));
@@ -1710,6 +1793,8 @@ ALTER TABLE public.project_members ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.project_storage ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.questions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.queue_counts ENABLE ROW LEVEL SECURITY;
 
@@ -1769,6 +1854,9 @@ ALTER TABLE public.worker_status ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.caller_name(person uuid, key uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.caller_name(person uuid, key uuid) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) TO runcast_request;
@@ -1853,6 +1941,8 @@ GRANT ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email t
 REVOKE ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], from_lines bigint[], to_lines bigint[], from_offsets bigint[], to_offsets bigint[], files text[], run_ids uuid[], from_numbers bigint[], to_numbers bigint[], of_project uuid, total bigint, line_runs uuid[], line_bases bigint[], places bigint[], texts text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], from_lines bigint[], to_lines bigint[], from_offsets bigint[], to_offsets bigint[], files text[], run_ids uuid[], from_numbers bigint[], to_numbers bigint[], of_project uuid, total bigint, line_runs uuid[], line_bases bigint[], places bigint[], texts text[]) TO runcast_log;
 
+REVOKE ALL ON FUNCTION public.tell_of_closed_question() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.use_sign_in_link(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.use_sign_in_link(presented bytea) TO runcast_request;
 
@@ -1897,6 +1987,7 @@ GRANT SELECT ON TABLE public.artifacts TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.artifacts TO runcast_log;
 
 GRANT SELECT,INSERT ON TABLE public.audit_log TO runcast_request;
+GRANT INSERT ON TABLE public.audit_log TO runcast_log;
 
 GRANT SELECT ON TABLE public.events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
@@ -1960,6 +2051,9 @@ GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_request;
 GRANT UPDATE(retention) ON TABLE public.projects TO runcast_request;
 
 GRANT UPDATE(quota) ON TABLE public.projects TO runcast_request;
+
+GRANT SELECT ON TABLE public.questions TO runcast_request;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.questions TO runcast_log;
 
 GRANT SELECT ON TABLE public.queue_counts TO runcast_request;
 GRANT SELECT ON TABLE public.queue_counts TO runcast_log;

@@ -21,6 +21,8 @@ AGENT_LOG = "agent:log"
 LOG_CLOSED = "log:closed"
 LOG_REOPENED = "log:reopened"
 ARTIFACT_CREATED = "artifact:created"
+QUESTION_ASKED = "question:asked"
+QUESTION_CLOSED = "question:closed"
 TASK_STATUS_CHANGED = "task:status_changed"
 SUBTASK_STATUS_CHANGED = "subtask:status_changed"
 SUBTASK_UNBLOCKED = "subtask:unblocked"
@@ -141,6 +143,22 @@ class ArtifactCreated(RunRef):
     size: int
 
 
+class QuestionAsked(RunRef):
+    """`question`: as `GET /questions/{id}` shows it."""
+
+    question: dict[str, Any]
+    at: str
+
+
+class QuestionClosed(RunRef):
+    """`state`: `answered`, `expired`, `cancelled` or `resolved_elsewhere`."""
+
+    question_id: str
+    state: str
+    answer: dict[str, Any] | None
+    at: str
+
+
 class TaskStatusChanged(TypedDict):
     task_id: str
     old_status: str | None
@@ -235,6 +253,8 @@ DATA: dict[str, type] = {
     LOG_CLOSED: LogClosed,
     LOG_REOPENED: LogClosed,
     ARTIFACT_CREATED: ArtifactCreated,
+    QUESTION_ASKED: QuestionAsked,
+    QUESTION_CLOSED: QuestionClosed,
     TASK_STATUS_CHANGED: TaskStatusChanged,
     SUBTASK_STATUS_CHANGED: SubtaskStatusChanged,
     SUBTASK_UNBLOCKED: SubtaskUnblocked,

@@ -24,6 +24,8 @@ class Needs(Enum):
     OWNER = "owner"
     EDITOR_KNOWS = "editor; it isn't there for others"
     OWNER_KNOWS = "owner; it isn't there for others"
+    MEMBER_KNOWS = "viewer; it isn't there for others, nor for a share link"
+    EDITOR_OF_QUESTIONS = "editor; it isn't there for others than members"
     WORKER = "a key with the scope worker, or an administrator"
     ADMIN = "administrator"
 
@@ -75,6 +77,12 @@ TABLE: dict[str, Line] = {
     "GET /runs/{run}/tail": Line(N.VIEWER),
     "DELETE /runs/{run}/tail": Line(N.EDITOR),
     "GET /projects/{project}/events/history": Line(N.VIEWER),
+    # questions
+    "POST /runs/{run}/questions": Line(N.REPORTER, {"kind": "text", "title": "t"}),
+    "GET /questions": Line(N.A_TOKEN),
+    "GET /questions/{question}": Line(N.MEMBER_KNOWS),
+    "POST /questions/{question}/answer": Line(N.EDITOR_OF_QUESTIONS, {"text": "yes"}),
+    "POST /questions/{question}/cancel": Line(N.EDITOR_OF_QUESTIONS, {}),
     # tasks
     "POST /projects/{project}/tasks": Line(N.REPORTER, {"title": "t"}),
     "GET /projects/{project}/tasks": Line(N.VIEWER),

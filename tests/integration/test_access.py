@@ -41,7 +41,15 @@ RANK = {
     Needs.EDITOR_KNOWS: 3,
     Needs.OWNER: 4,
     Needs.OWNER_KNOWS: 4,
+    Needs.MEMBER_KNOWS: 1,
+    Needs.EDITOR_OF_QUESTIONS: 3,
 }
+HIDDEN_FROM_LINKS = (
+    Needs.OWNER_KNOWS,
+    Needs.EDITOR_KNOWS,
+    Needs.MEMBER_KNOWS,
+    Needs.EDITOR_OF_QUESTIONS,
+)
 SUCCESS = range(200, 400)
 
 
@@ -67,7 +75,7 @@ def in_project(line: Line, path: str, caller: str, allowed: range | int) -> rang
     if caller == "share link":
         if line.needs is Needs.VIEWER:
             return allowed
-        return 404 if line.needs in (Needs.OWNER_KNOWS, Needs.EDITOR_KNOWS) else 403
+        return 404 if line.needs in HIDDEN_FROM_LINKS else 403
     if caller not in ROLES:
         return unknown
     if ROLES.index(caller) + 1 >= RANK[line.needs]:
@@ -161,10 +169,13 @@ class World:
                 made = await self.make(f"/projects/{self.project}/runs", {})
                 await self.make(f"/runs/{made['id']}/logs", {"message": "m"})
                 return str(made["id"])
-            case "artifact":
+            case "artifact" | "question":
                 run = await self.thing("run")
-                new = {"step_name": "idea", "content": "c"}
-                return str((await self.make(f"/runs/{run}/artifacts", new))["id"])
+                new = {
+                    "artifact": {"step_name": "idea", "content": "c"},
+                    "question": {"kind": "text", "title": "t"},
+                }
+                return str((await self.make(f"/runs/{run}/{name}s", new[name]))["id"])
             case "task" | "subtask":
                 new = {"title": "t", "subtasks": [{"title": "s"}]}
                 task = await self.make(f"/projects/{self.project}/tasks", new)

@@ -24,6 +24,7 @@ from runcast_api.routes import (
     logs,
     members,
     projects,
+    questions,
     root,
     runs,
     runtime,
@@ -57,6 +58,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(artifacts.router)
     app.include_router(tails.router)
     app.include_router(events.router)
+    app.include_router(questions.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(runtime.router)

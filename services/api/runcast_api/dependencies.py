@@ -19,6 +19,7 @@ from runcast_api.board.subtask_cache import Rendered
 from runcast_api.http import request_body
 from runcast_api.http.idempotency import MAX_KEY, Once
 from runcast_api.ingest.slow_path import Handlers
+from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.demo import Demos
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
@@ -81,6 +82,7 @@ class Api:
     people: People
     bounds: Bounds
     quotas: Quotas
+    waiters: Waiters
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)
     rendered: Rendered = field(default_factory=Rendered)

@@ -21,6 +21,8 @@ from runcast_api.ingest.ingester import Ingester
 from runcast_api.logs.closing import Closer
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
+from runcast_api.questions.expiry import Expiry
+from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.liveness import Judge
 from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
@@ -63,6 +65,7 @@ def build(resources: Resources) -> Service:
         People.build(resources),
         bounds,
         quotas,
+        Waiters(settings.postgres.database_url or "", database.log),
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(
@@ -81,6 +84,8 @@ def build(resources: Resources) -> Service:
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
         *Upkeep(database.log, resources.eventlog, sink).loops(),
+        *Expiry(database.log, resources.eventlog).loops(),
+        *api.waiters.loops(),
     ]
 
     @contextlib.asynccontextmanager
@@ -95,6 +100,7 @@ def build(resources: Resources) -> Service:
                 await publisher.close()
 
     async def drain(_: float) -> None:
+        api.waiters.release()
         await api.demos.stop()
         await api.feed.stop()
 

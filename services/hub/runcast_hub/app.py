@@ -11,6 +11,7 @@ import random
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -112,6 +113,7 @@ class App:
             assert target.run_id is not None
             wanted = filters.of_run(target.run_id)
         arrival.check(target.project_id)
+        wanted = replace(wanted, is_guest=principal.share_id is not None)
         return Opening(principal, target.project_id, wanted, query, arrival.headers)
 
     async def _take_slot(self, opening: Opening) -> None:

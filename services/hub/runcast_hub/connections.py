@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -87,6 +88,7 @@ async def _change(hub: Hub, subscriber: Subscriber, request: dict[str, Any]) -> 
         raise Conflict("this is the stream of one run; its filter doesn't change")
     named = request["subscribe_logs"]
     wanted = Filter(all_logs=True) if named == "all" else filters.of_runs(named or ())
+    wanted = replace(wanted, is_guest=subscriber.filter.is_guest)
     change = FilterChange(wanted, request["backfill_lines"], hub.database.log)
     subscriber.change_filter(change)
     try:

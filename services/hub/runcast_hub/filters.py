@@ -7,13 +7,14 @@ what concerns that run and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from runcast_server.errors import Invalid
-from runcast_server.eventlog.frames import Block, Segment
+from runcast_server.eventlog.frames import FRAME_END, Block, Segment
 
 MAX_RUNS = 200
+_QUESTION = b"\nevent: question:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,13 @@ class Filter:
     all_logs: bool = False
     runs: frozenset[bytes] = frozenset()
     only_run: bytes | None = None
+    is_guest: bool = False
+    """The stream of a share link, which shows no questions."""
 
     @property
     def takes_everything(self) -> bool:
         """Whether every event of the project is wanted."""
-        return self.all_logs and self.only_run is None
+        return self.all_logs and self.only_run is None and not self.is_guest
 
     def wants(self, segment: Segment) -> bool:
         """Whether the frames of this segment are wanted."""
@@ -78,6 +81,14 @@ def _run_bytes(text: str, field: str) -> bytes:
         raise Invalid.of(field, f"not a run id: {text[:64]!r}") from None
 
 
+def without_questions(sent: bytes) -> bytes:
+    """The frames without those about questions."""
+    if _QUESTION not in sent:
+        return sent
+    kept = [frame for frame in sent.split(FRAME_END) if frame and _QUESTION not in frame]
+    return b"".join([frame + FRAME_END for frame in kept])
+
+
 class Fresh:
     """The blocks of one tick, indexed by run: a filter costs its output, not filters times frames."""
 
@@ -122,6 +133,8 @@ class Fresh:
 
     def select(self, wanted: Filter) -> bytes:
         """The frames that `wanted` asks for, in order."""
+        if wanted.is_guest:
+            return without_questions(self.select(replace(wanted, is_guest=False)))
         if wanted.takes_everything:
             if len(self.blocks) == 1:
                 return bytes(self.blocks[0].frames)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 from runcast_hub import metrics
-from runcast_hub.filters import Filter
+from runcast_hub.filters import Filter, without_questions
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
 from runcast_server.db import Pool, acquire
@@ -129,6 +130,8 @@ class Source:
         try:
             async with self._turns:
                 page = await self._read(*key)
+            if key[-1].is_guest:
+                page = replace(page, frames=without_questions(page.frames))
         finally:
             del self._reading[key]
         self._pages.put(key, page)

@@ -1,6 +1,6 @@
 """Every endpoint as a method: the one list that both clients share."""
 
-from runcast.client import admin, people, runs, streams, tasks
+from runcast.client import admin, people, questions, runs, streams, tasks
 from runcast.client.calls import Endpoint, Listing, Stream
 
 
@@ -50,6 +50,13 @@ class Endpoints:
     events = Stream(streams.events)
     stream_run = Stream(streams.stream_run)
     stream_runtime = Stream(streams.runtime)
+
+    ask = Endpoint(questions.ask)
+    list_questions = Endpoint(questions.list_questions)
+    iter_questions = Listing(questions.list_questions)
+    get_question = Endpoint(questions.get_question)
+    answer_question = Endpoint(questions.answer_question)
+    cancel_question = Endpoint(questions.cancel_question)
 
     create_task = Endpoint(tasks.create_task)
     list_tasks = Endpoint(tasks.list_tasks)

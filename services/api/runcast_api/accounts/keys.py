@@ -41,11 +41,13 @@ def _in_future(at: datetime | None) -> datetime | None:
 
 
 Expiry = Annotated[AwareDatetime | None, AfterValidator(_in_future)]
-Scope = Literal["worker"]
+Scope = Literal["worker", "answer"]
 
 
 class KeyNew(BaseModel):
-    """A key of a project. The scope `worker`, which reports on the runtime of all, an administrator gives."""
+    """A key of a project. The scope `worker`, which reports on the runtime of all, an administrator gives.
+    With the scope `answer` an editor's or owner's key answers questions: a program that stands for a person
+    holds it, never an agent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -103,7 +105,7 @@ async def create(
 ) -> tuple[dict[str, Any], str]:
     """The key and its token. Raises `Forbidden` for a scope that the caller can't give."""
     scopes = new.scopes if isinstance(new, KeyNew) else []
-    if scopes and not caller.is_admin:
+    if "worker" in scopes and not caller.is_admin:
         raise Forbidden("only an administrator gives a key the scope worker")
     token = new_token()
     id = uuid7()

@@ -31,7 +31,8 @@ async def read_history(
     run_id: Annotated[str | None, Query(description="A run's id or key.")] = None,
     limit: Limit = 50,
 ) -> Response:
-    """Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`."""
+    """Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`. A share
+    link sees no questions."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         run = None
@@ -40,4 +41,7 @@ async def read_history(
             if home.id != found.id:
                 raise NotFound(f"no run {run_id!r} in this project")
         wanted = Wanted(found.id, after, before, history.types_of(types), run)
-        return answer(await history.page(connection, wanted, limit), head=found.head)
+        page = await history.page(connection, wanted, limit)
+    if caller.share_id is not None:
+        page["events"] = [e for e in page["events"] if not e["type"].startswith("question:")]
+    return answer(page, head=found.head)

@@ -104,10 +104,11 @@ def labels_with(labels: dict[str, str], changes: dict[str, str | None]) -> dict[
 def attention_with(
     held: dict[str, Any] | None, new: Attention | None, at: str
 ) -> dict[str, Any] | None:
-    """The attention to keep. One that is said again without a time keeps the time of the first."""
+    """The attention to keep. One that is said again without a time keeps the time of the first. What it says
+    of a question is left out: only asking one sets that."""
     if new is None:
         return None
-    shown = new.model_dump(mode="json")
+    shown = new.model_dump(mode="json") | {"question_id": None}
     if shown["since"] is None:
         is_same = held is not None and held["kind"] == new.kind
         shown["since"] = held["since"] if held is not None and is_same else at

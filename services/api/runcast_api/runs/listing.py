@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from runcast.contract import Status
+from runcast_api.conditions import Condition
 from runcast_api.http import pagination
 from runcast_api.logs import like
 from runcast_api.runs.annotations import AttentionKind
@@ -92,28 +93,6 @@ class Wanted:
         where.add_given("r.labels @> {0}::jsonb", exact)
         keys = [key for key, value in self.labels if value is None]
         where.add_given("r.labels ?& {0}::text[]", keys)
-
-
-@dataclass(slots=True)
-class Condition:
-    """Parts of a WHERE clause, all of which must hold, and the values of their parameters."""
-
-    parts: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-
-    def add(self, part: str, *values: Any) -> None:
-        """Adds a part in which `{0}`, `{1}` … stand for the values."""
-        start = len(self.values) + 1
-        self.parts.append(part.format(*(f"${start + place}" for place in range(len(values)))))
-        self.values += values
-
-    def add_given(self, part: str, value: Any) -> None:
-        """Adds a part of one value, unless there is none."""
-        if value is not None and value != [] and value != {}:
-            self.add(part, value)
-
-    def __str__(self) -> str:
-        return " AND ".join(f"({part})" for part in self.parts)
 
 
 async def page(

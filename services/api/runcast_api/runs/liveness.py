@@ -2,8 +2,9 @@
 
 `ok` → `stalled` when nothing was heard for two heartbeats, or the promised time has passed; → `lost` eight
 heartbeats later. Anything reported counts. Only runs at work are judged that once sent a heartbeat, or
-were started by our SDK, CLI or a claim. A process that was just started waits as long as anybody would:
-while the server was down, nobody could report.
+were started by our SDK, CLI or a claim; one that waits for a person (it awaits feedback, and says for what)
+is `ok`, however long that takes. A process that was just started waits as long as anybody would: while the
+server was down, nobody could report.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ BATCH = 500
 log = structlog.get_logger()
 
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_WAITS = "(status = 'awaiting_feedback' AND attention IS NOT NULL)"
 _JUDGED = f"""
 WITH heard AS (
     SELECT id, project_id, array_position(ARRAY['ok', 'stalled', 'lost'], liveness) - 1 AS now_is,
-           extract(epoch FROM clock_timestamp() - heard_at) AS silent_s,
+           CASE WHEN {_WAITS} THEN 0 ELSE extract(epoch FROM clock_timestamp() - heard_at) END AS silent_s,
            extract(epoch FROM clock_timestamp() - expected_at) AS overdue_s,
-           expected_at > heard_at AS is_promised,
+           expected_at > heard_at AND NOT {_WAITS} AS is_promised,
            $1::float8 AS up_s
     FROM runs WHERE is_watched AND {runs.IS_ACTIVE} AND ($3::uuid[] IS NULL OR id = ANY($3))
       AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = runs.project_id)

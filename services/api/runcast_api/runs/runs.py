@@ -17,6 +17,7 @@ from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
 from runcast_api.http.fields import Key, LongText, Name
+from runcast_api.questions import closing
 from runcast_api.runs import family, names
 from runcast_api.runs.annotations import (
     Aliases,
@@ -322,6 +323,8 @@ async def _annotate(
             given["labels"] = labels_with(run["labels"], given["labels"])
         except ValueError as error:
             raise Invalid.of("body.labels", str(error)) from None
+    if "attention" in given and run["attention"] and run["attention"]["question_id"]:
+        del given["attention"]  # It goes with its question, whatever a watcher sees.
     if "attention" in given:
         now = times.to_milliseconds(times.now())
         given["attention"] = attention_with(run["attention"], given["attention"], now)
@@ -362,6 +365,9 @@ async def change(
         }
     if new["status"] in TERMINAL_STATUSES and "status" in changed:
         new["finished_at"] = at
+        await closing.cancel_all(transaction, UUID(run["id"]), now)
+        if run["attention"] is not None and "attention" not in given:
+            new["attention"] = changed["attention"] = None
     if new["status"] == "running" and run["started_at"] is None:
         new["started_at"] = at
     await _store(transaction.connection, new, now)
@@ -384,7 +390,8 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
                will_retry = $6, result = $7, pr_url = $8, metadata = $9, progress = $10,
                started_at = $11, finished_at = $12, updated_at = $13,
                heard_at = greatest(heard_at, $13), name = $14, labels = $15, parent_run_id = $16,
-               attention = $17, usage = $18, aliases = $19
+               attention = $17, usage = $18, aliases = $19,
+               awaits_answer = awaits_answer AND status = $2
            WHERE id = $1""",
         UUID(run["id"]),
         run["status"],
@@ -451,6 +458,37 @@ async def _hear(connection: Connection, run_id: UUID) -> None:
 async def cancel(transaction: Transaction, run_id: UUID) -> dict[str, Any]:
     """The run, cancelled. Raises `Conflict` where it ended in another way."""
     return await change(transaction, await lock(transaction, run_id), {"status": "cancelled"})
+
+
+async def await_answer(
+    transaction: Transaction, run: dict[str, Any], attention: dict[str, Any] | None, now: datetime
+) -> None:
+    """A locked run has asked something: it needs attention, and one that was running waits."""
+    if run["status"] != "running":
+        await change(transaction, run, {"attention": attention}, now)
+        return
+    await change(transaction, run, {"attention": attention, "status": "awaiting_feedback"}, now)
+    await transaction.connection.execute(
+        "UPDATE runs SET awaits_answer = true WHERE id = $1", UUID(run["id"])
+    )
+
+
+async def go_on(
+    transaction: Transaction,
+    run: dict[str, Any],
+    attention: dict[str, Any] | None,
+    now: datetime,
+    *,
+    is_last: bool,
+) -> None:
+    """A question of a locked run was closed. After the last one the run works again, if it waited for nothing
+    but answers and nobody has changed its status since."""
+    given: dict[str, Any] = {"attention": attention}
+    if is_last and await transaction.connection.fetchval(
+        "SELECT awaits_answer FROM runs WHERE id = $1", UUID(run["id"])
+    ):
+        given["status"] = "running"
+    await change(transaction, run, given, now)
 
 
 async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None) -> dict[str, Any]:

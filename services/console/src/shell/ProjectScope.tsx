@@ -29,6 +29,8 @@ export function RunScope({ run, children }: { run: Run; children: ReactNode }) {
     role: "viewer",
     created_at: run.created_at,
     updated_at: run.created_at,
+    retention: {},
+    quota: {},
   };
   return (
     <ProjectContext.Provider value={project}>

@@ -88,6 +88,18 @@ export interface EventCatalogue {
     media_type: string;
     size: number;
   };
+  "question:asked": {
+    run_id: string;
+    question: Record<string, unknown>;
+    at: string;
+  };
+  "question:closed": {
+    run_id: string;
+    question_id: string;
+    state: string;
+    answer: Record<string, unknown> | null;
+    at: string;
+  };
   "task:status_changed": {
     task_id: string;
     old_status: string | null;

@@ -594,8 +594,8 @@ export interface paths {
         delete: operations["delete_project_projects__project__delete"];
         options?: never;
         head?: never;
-        /** Rename Project */
-        patch: operations["rename_project_projects__project__patch"];
+        /** Change Project */
+        patch: operations["change_project_projects__project__patch"];
         trace?: never;
     };
     "/projects/{project}/active-runs": {
@@ -624,7 +624,8 @@ export interface paths {
         };
         /**
          * Read History
-         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`.
+         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`. A share
+         *     link sees no questions.
          */
         get: operations["read_history_projects__project__events_history_get"];
         put?: never;
@@ -734,6 +735,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{project}/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Storage
+         * @description What the project takes. What came in the last moments is counted first.
+         */
+        get: operations["show_storage_projects__project__storage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects/{project}/stream-tickets": {
         parameters: {
             query?: never;
@@ -792,6 +813,87 @@ export interface paths {
          * @description A task, planning, perhaps with its first subtasks.
          */
         post: operations["create_task_projects__project__tasks_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Questions
+         * @description All that you may see, oldest first.
+         */
+        get: operations["list_questions_questions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/questions/{question}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Question
+         * @description The question; with `wait_s` as soon as it is closed, or when the time is over.
+         */
+        get: operations["show_question_questions__question__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/questions/{question}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer Question
+         * @description Answers for good; of several answers the first one counts.
+         */
+        post: operations["answer_question_questions__question__answer_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/questions/{question}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Question
+         * @description Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an
+         *     editor.
+         */
+        post: operations["cancel_question_questions__question__cancel_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1006,6 +1108,26 @@ export interface paths {
         put?: never;
         /** Report Progress */
         post: operations["report_progress_runs__run__progress_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run}/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask
+         * @description A question to people. With the `dedupe_key` of one that was asked before: that one, with 200.
+         */
+        post: operations["ask_runs__run__questions_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1338,6 +1460,44 @@ export interface components {
             /** Name */
             name: string;
         };
+        /** Answer */
+        Answer: {
+            /** At */
+            at: string;
+            by: components["schemas"]["By"] | null;
+            /** Data */
+            data: unknown;
+            /** Option */
+            option: string | null;
+            /** Options */
+            options: string[] | null;
+            /** Text */
+            text: string | null;
+            /** Via */
+            via: string;
+        };
+        /**
+         * AnswerNew
+         * @description What a person answers: one option or several, a text, or data (of a form, or of parts by their id).
+         */
+        AnswerNew: {
+            /** Data */
+            data?: {
+                [key: string]: unknown;
+            } | null;
+            /** Option */
+            option?: string | null;
+            /** Options */
+            options?: string[] | null;
+            /** Text */
+            text?: string | null;
+            /**
+             * Via
+             * @default api
+             * @enum {string}
+             */
+            via: "console" | "cli" | "api" | "ntfy" | "webpush" | "chat" | "mcp";
+        };
         /**
          * Artifact
          * @description One version of a step's output; `content` is there where it is JSON and up to 1 MiB.
@@ -1447,6 +1607,15 @@ export interface components {
             next_cursor: string | null;
             /** Total */
             total: number;
+        };
+        /** By */
+        By: {
+            /** Id */
+            id: string | null;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string | null;
         };
         /**
          * Claimed
@@ -1795,6 +1964,8 @@ export interface components {
         /**
          * KeyNew
          * @description A key of a project. The scope `worker`, which reports on the runtime of all, an administrator gives.
+         *     With the scope `answer` an editor's or owner's key answers questions: a program that stands for a person
+         *     holds it, never an agent.
          */
         KeyNew: {
             /** Expires At */
@@ -1810,7 +1981,7 @@ export interface components {
              * Scopes
              * @default []
              */
-            scopes: "worker"[];
+            scopes: ("worker" | "answer")[];
         };
         /** KeyPage */
         KeyPage: {
@@ -2096,6 +2267,50 @@ export interface components {
             password: boolean;
         };
         /**
+         * Option
+         * @description One of the answers to choose from. `text`: the person may say something with it.
+         */
+        Option: {
+            /** Description */
+            description?: string | null;
+            /** Id */
+            id: string;
+            /** Label */
+            label: string;
+            /** Role */
+            role?: ("allow" | "allow_always" | "deny") | null;
+            /**
+             * Text
+             * @default false
+             */
+            text: boolean;
+        };
+        /**
+         * Part
+         * @description One of several questions that are asked and answered together, in `data` by the part's id.
+         */
+        Part: {
+            /** Id */
+            id: string;
+            /**
+             * Multiple
+             * @default false
+             */
+            multiple: boolean;
+            /**
+             * Options
+             * @default []
+             */
+            options: components["schemas"]["Option"][];
+            /**
+             * Text
+             * @default false
+             */
+            text: boolean;
+            /** Title */
+            title: string;
+        };
+        /**
          * PasswordChange
          * @description A new password; the present one where there is one. `name` may change with it or alone.
          */
@@ -2167,7 +2382,8 @@ export interface components {
         };
         /**
          * Project
-         * @description A project, and what the caller is in it.
+         * @description A project, and what the caller is in it. Null in `retention` and `quota` is left to the server's
+         *     settings; `GET /projects/{project}/storage` says what holds.
          */
         Project: {
             /** Created At */
@@ -2179,6 +2395,8 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            quota: components["schemas"]["Quota"];
+            retention: components["schemas"]["Retention"];
             /** Role */
             role: string | null;
             /** Slug */
@@ -2209,13 +2427,239 @@ export interface components {
         };
         /**
          * ProjectPatch
-         * @description Other names for a project; what is absent stays.
+         * @description Other names and limits for a project; what is absent stays.
          */
         ProjectPatch: {
             /** Name */
             name?: string | null;
+            quota?: components["schemas"]["Quota"] | null;
+            retention?: components["schemas"]["Retention"] | null;
             /** Slug */
             slug?: string | null;
+        };
+        /**
+         * Question
+         * @description A question. `answer` is null until there is one; `by` is null where it expired into its default.
+         */
+        Question: {
+            answer: components["schemas"]["Answer"] | null;
+            /** Answerable */
+            answerable: boolean;
+            /** Asked At */
+            asked_at: string;
+            asked_by: components["schemas"]["By"];
+            /** Body */
+            body: string | null;
+            /** Closed At */
+            closed_at: string | null;
+            /** Dedupe Key */
+            dedupe_key: string | null;
+            /** Default */
+            default: unknown;
+            /** Expires At */
+            expires_at: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
+            /** Multiple */
+            multiple: boolean;
+            /**
+             * On Expiry
+             * @enum {string}
+             */
+            on_expiry: "none" | "deny" | "default";
+            /** Options */
+            options: components["schemas"]["Option"][] | null;
+            /** Parts */
+            parts: components["schemas"]["Part"][] | null;
+            /**
+             * Project Id
+             * Format: uuid
+             */
+            project_id: string;
+            /**
+             * Run Id
+             * Format: uuid
+             */
+            run_id: string;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
+            /** Text */
+            text: boolean;
+            /** Title */
+            title: string;
+            tool: components["schemas"]["Tool"] | null;
+            /** Via */
+            via: string;
+        };
+        /**
+         * QuestionNew
+         * @description What is asked. A permission without options can be allowed or denied, a plan likewise.
+         */
+        QuestionNew: {
+            /**
+             * Answerable
+             * @description False: it can only be answered where the agent runs.
+             * @default true
+             */
+            answerable: boolean;
+            /** Body */
+            body?: string | null;
+            /** Dedupe Key */
+            dedupe_key?: string | null;
+            /**
+             * Default
+             * @description The answer to give when the question expires: an option's id, a text, or a form's data.
+             */
+            default?: unknown;
+            /** Expires In S */
+            expires_in_s?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
+            /**
+             * Multiple
+             * @description Several options may be chosen.
+             * @default false
+             */
+            multiple: boolean;
+            /**
+             * On Expiry
+             * @default none
+             * @enum {string}
+             */
+            on_expiry: "none" | "deny" | "default";
+            /** Options */
+            options?: components["schemas"]["Option"][] | null;
+            /** Parts */
+            parts?: components["schemas"]["Part"][] | null;
+            /**
+             * Schema
+             * @description Of a form: a JSON Schema of an object whose members are texts, numbers, booleans or enums.
+             */
+            schema?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Text
+             * @description A text may stand beside or instead of an option.
+             * @default false
+             */
+            text: boolean;
+            /** Title */
+            title: string;
+            tool?: components["schemas"]["Tool"] | null;
+            /**
+             * Via
+             * @default api
+             */
+            via: string;
+        };
+        /** QuestionPage */
+        QuestionPage: {
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** Questions */
+            questions: components["schemas"]["Question"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * QuestionShown
+         * @description With `?as=`, also the answer in the words of the agent's own program: null while there is none.
+         */
+        QuestionShown: {
+            /** Agent Answer */
+            agent_answer?: unknown;
+            answer: components["schemas"]["Answer"] | null;
+            /** Answerable */
+            answerable: boolean;
+            /** Asked At */
+            asked_at: string;
+            asked_by: components["schemas"]["By"];
+            /** Body */
+            body: string | null;
+            /** Closed At */
+            closed_at: string | null;
+            /** Dedupe Key */
+            dedupe_key: string | null;
+            /** Default */
+            default: unknown;
+            /** Expires At */
+            expires_at: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
+            /** Multiple */
+            multiple: boolean;
+            /**
+             * On Expiry
+             * @enum {string}
+             */
+            on_expiry: "none" | "deny" | "default";
+            /** Options */
+            options: components["schemas"]["Option"][] | null;
+            /** Parts */
+            parts: components["schemas"]["Part"][] | null;
+            /**
+             * Project Id
+             * Format: uuid
+             */
+            project_id: string;
+            /**
+             * Run Id
+             * Format: uuid
+             */
+            run_id: string;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
+            /** Text */
+            text: boolean;
+            /** Title */
+            title: string;
+            tool: components["schemas"]["Tool"] | null;
+            /** Via */
+            via: string;
+        };
+        /**
+         * Quota
+         * @description Beyond which lines are refused: bytes that the log takes, lines in a minute.
+         */
+        Quota: {
+            /** Lines Per Minute */
+            lines_per_minute?: number | null;
+            /** Max Bytes */
+            max_bytes?: number | null;
         };
         /**
          * Reject
@@ -2256,6 +2700,21 @@ export interface components {
              * @enum {string}
              */
             status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+        };
+        /**
+         * Retention
+         * @description How long and how much of a log is kept; its oldest part goes first.
+         *
+         *     `days`: events older than this are dropped. `max_bytes`: what the log may take before its oldest events
+         *     are dropped. `keep_failed_days`: how long the lines of failed runs are kept instead of `days`.
+         */
+        Retention: {
+            /** Days */
+            days?: number | null;
+            /** Keep Failed Days */
+            keep_failed_days?: number | null;
+            /** Max Bytes */
+            max_bytes?: number | null;
         };
         /**
          * Rotation
@@ -2908,6 +3367,29 @@ export interface components {
             url: string;
         };
         /**
+         * Storage
+         * @description What a project takes: `bytes` of its log as it is stored, `lines` and `events` (lines are events too),
+         *     `artifacts_bytes` of all versions of its artifacts; `oldest_at` is when the oldest event that is kept was
+         *     committed. `retention` and `quota` are what holds, the defaults of the server included. `is_complete` is
+         *     false where the log grows faster than it is counted, or was never counted before.
+         */
+        Storage: {
+            /** Artifacts Bytes */
+            artifacts_bytes: number;
+            /** Bytes */
+            bytes: number;
+            /** Events */
+            events: number;
+            /** Is Complete */
+            is_complete: boolean;
+            /** Lines */
+            lines: number;
+            /** Oldest At */
+            oldest_at: string | null;
+            quota: components["schemas"]["Quota"];
+            retention: components["schemas"]["Retention"];
+        };
+        /**
          * Subtask
          * @description A piece of work that one worker does at a time.
          */
@@ -3213,6 +3695,18 @@ export interface components {
              * @default 0
              */
             requests: number;
+        };
+        /**
+         * Tool
+         * @description The use of a tool that a permission is asked for.
+         */
+        Tool: {
+            /** Call Id */
+            call_id?: string | null;
+            /** Input */
+            input?: unknown;
+            /** Name */
+            name: string;
         };
         /** TransitionPage */
         TransitionPage: {
@@ -4695,7 +5189,7 @@ export interface operations {
             };
         };
     };
-    rename_project_projects__project__patch: {
+    change_project_projects__project__patch: {
         parameters: {
             query?: never;
             header?: never;
@@ -5189,6 +5683,37 @@ export interface operations {
             };
         };
     };
+    show_storage_projects__project__storage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Storage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_stream_ticket_projects__project__stream_tickets_post: {
         parameters: {
             query?: never;
@@ -5336,6 +5861,157 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_questions_questions_get: {
+        parameters: {
+            query?: {
+                answerable?: boolean | null;
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                kind?: ("permission" | "choice" | "text" | "plan" | "form" | "notice") | null;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description Of this project alone. */
+                project?: string | null;
+                /** @description Of this run alone. */
+                run?: string | null;
+                state?: ("open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_question_questions__question__get: {
+        parameters: {
+            query?: {
+                /** @description Wait so long for it to be closed, then show it. */
+                wait_s?: number;
+            };
+            header?: never;
+            path: {
+                question: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuestionShown"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    answer_question_questions__question__answer_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                question: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Question"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_question_questions__question__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                question: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Closing"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description A refusal; `type` says which. */
@@ -5891,6 +6567,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProgressShown"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_runs__run__questions_post: {
+        parameters: {
+            query?: {
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuestionNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description A refusal; `type` says which. */

@@ -1,0 +1,1 @@
+"""Questions: what agents ask people, answered once, from wherever a person is."""

@@ -1,0 +1,46 @@
+"""Ends questions whose time has passed. Any number of processes may do so: each ends once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from runcast_api.questions import questions
+from runcast_server.db import Pool, acquire
+from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.loops import Loop, item
+
+EVERY_SECONDS = 1.0
+BATCH = 500
+
+_DUE = """
+SELECT q.id, q.project_id FROM questions q JOIN projects p ON p.id = q.project_id
+WHERE q.state = 'open' AND q.expires_at <= clock_timestamp() AND p.deleted_at IS NULL
+ORDER BY q.expires_at LIMIT $1
+"""
+
+
+@dataclass(eq=False)
+class Expiry:
+    """Looks for questions that are due."""
+
+    pool: Pool
+    eventlog: EventLog
+
+    def loops(self) -> list[Loop]:
+        """Its work as loops."""
+        return [Loop("question expiry", self.expire, EVERY_SECONDS)]
+
+    async def expire(self) -> None:
+        """One look."""
+        async with acquire(self.pool) as connection:
+            due = await connection.fetch(_DUE, BATCH)
+        for row in due:
+            with item("question", question=str(row["id"])):
+                await self._expire_one(row["project_id"], row["id"])
+
+    async def _expire_one(self, project_id: UUID, question_id: UUID) -> None:
+        async def change(transaction: Transaction) -> None:
+            await questions.expire(transaction, question_id)
+
+        await self.eventlog.commit(project_id, change)

@@ -1,0 +1,48 @@
+"""Questions to people (`docs/questions.md`)."""
+
+from typing import Any
+
+from runcast.client.calls import Call, Json, given, path
+
+
+def ask(run: str, *, project: str | None = None, **question: Any) -> Call[Json]:
+    """Takes kind, title, body, tool, options, multiple, text, parts, schema, default, expires_in_s,
+    on_expiry, dedupe_key, answerable, via; with a known `dedupe_key` answers the question that is there."""
+    return Call("POST", path("/runs/{}/questions", run), {"project": project}, json=question)
+
+
+def list_questions(
+    *,
+    state: str | None = None,
+    project: str | None = None,
+    run: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[Json]:
+    """All questions that the caller may see, oldest first."""
+    query = {"state": state, "project": project, "run": run, "limit": limit, "cursor": cursor}
+    return Call("GET", "/questions", query)
+
+
+def get_question(question: str, *, wait_s: float | None = None) -> Call[Json]:
+    """The question; with `wait_s` (at most 55) as soon as it is closed, or after that time."""
+    return Call("GET", path("/questions/{}", question), {"wait_s": wait_s})
+
+
+def answer_question(
+    question: str,
+    *,
+    option: str | None = None,
+    options: list[str] | None = None,
+    text: str | None = None,
+    data: Json | None = None,
+    via: str | None = None,
+) -> Call[Json]:
+    """Answers for good. Raises `ApiError` with status 409 where somebody was faster."""
+    body = given(option=option, options=options, text=text, data=data, via=via)
+    return Call("POST", path("/questions/{}/answer", question), json=body)
+
+
+def cancel_question(question: str, *, state: str | None = None) -> Call[Json]:
+    """Takes a question back; `state`: `cancelled`, or `resolved_elsewhere`."""
+    return Call("POST", path("/questions/{}/cancel", question), json=given(state=state))
