@@ -2,7 +2,7 @@
 
 CREATE FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
     invitation invitations;
@@ -16,6 +16,9 @@ BEGIN
         RETURN NULL;
     END IF;
     IF joining IS NULL THEN
+        IF invitation.needs_confirmation AND invitation.confirmed_at IS NULL THEN
+            RETURN NULL;
+        END IF;
         INSERT INTO users (id, login, email, name)
         VALUES (fresh, invitation.login, invitation.login, wanted_name)
         ON CONFLICT DO NOTHING RETURNING id INTO joining;
@@ -60,7 +63,7 @@ $$;
 
 CREATE FUNCTION public.acting_projects(at_least text) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
     acting uuid := acting_user();
@@ -108,7 +111,7 @@ $$;
 
 CREATE FUNCTION public.count_queue() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -136,7 +139,7 @@ $$;
 
 CREATE FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     IF acting_user() IS NULL AND NOT acting_is_admin() THEN
@@ -158,7 +161,7 @@ $$;
 
 CREATE FUNCTION public.delete_project(project uuid) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     IF NOT (acting_is_admin() OR project = ANY (acting_projects('owner'))) THEN
@@ -175,7 +178,7 @@ $$;
 
 CREATE FUNCTION public.drop_empty_partitions(parent regclass) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
@@ -204,7 +207,7 @@ $$;
 
 CREATE FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
     known project_storage;
@@ -264,7 +267,7 @@ $$;
 
 CREATE FUNCTION public.drop_partitions(parent regclass, keep interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
@@ -299,7 +302,7 @@ $$;
 
 CREATE FUNCTION public.end_stuck_sessions(older_than interval) RETURNS integer
     LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT count(pg_terminate_backend(pid))::integer FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -311,7 +314,7 @@ $$;
 
 CREATE FUNCTION public.forget_audit(age interval, batch integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
     gone integer;
@@ -328,13 +331,40 @@ $$;
 
 CREATE FUNCTION public.forget_sign_ins() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     DELETE FROM stream_tickets WHERE project_id = NEW.id;
     DELETE FROM share_links WHERE project_id = NEW.id;
     DELETE FROM invitations WHERE project_id = NEW.id;
     RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.forget_ways_in(account uuid) RETURNS json
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+DECLARE
+    passwords_gone integer;
+    sessions_gone integer;
+    links_gone integer;
+    keys_gone integer;
+    shares_gone integer;
+BEGIN
+    DELETE FROM passwords p WHERE p.user_id = account;
+    GET DIAGNOSTICS passwords_gone = ROW_COUNT;
+    UPDATE sessions s SET revoked_at = now() WHERE s.user_id = account AND s.revoked_at IS NULL;
+    GET DIAGNOSTICS sessions_gone = ROW_COUNT;
+    DELETE FROM sign_in_links l WHERE l.user_id = account AND l.used_at IS NULL;
+    GET DIAGNOSTICS links_gone = ROW_COUNT;
+    UPDATE api_keys k SET revoked_at = now() WHERE k.created_by = account AND k.revoked_at IS NULL;
+    GET DIAGNOSTICS keys_gone = ROW_COUNT;
+    UPDATE share_links l SET revoked_at = now() WHERE l.created_by = account AND l.revoked_at IS NULL;
+    GET DIAGNOSTICS shares_gone = ROW_COUNT;
+    DELETE FROM stream_tickets t WHERE t.principal ->> 'user_id' = account::text;
+    RETURN json_build_object('passwords', passwords_gone, 'sessions', sessions_gone,
+        'sign_in_links', links_gone, 'keys', keys_gone, 'share_links', shares_gone);
 END
 $$;
 
@@ -365,7 +395,7 @@ $$;
 
 CREATE FUNCTION public.keep_an_owner() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     IF OLD.role <> 'owner' OR (TG_OP = 'UPDATE' AND NEW.role = 'owner') THEN
@@ -382,22 +412,53 @@ $$;
 
 CREATE FUNCTION public.key_holder(presented bytea) RETURNS TABLE(id uuid, project_id uuid, role text, is_admin boolean, scopes text[], expires_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 #variable_conflict use_column
 BEGIN
     UPDATE api_keys SET last_used_at = now()
     WHERE token_hash = presented AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
     RETURN QUERY
-        SELECT k.id, k.project_id, k.role, k.is_admin, k.scopes, k.expires_at FROM api_keys k
-        WHERE k.token_hash = presented AND k.revoked_at IS NULL
-          AND (k.expires_at IS NULL OR k.expires_at > now());
+        SELECT k.id, k.project_id, r.role, r.is_admin, k.scopes, r.expires_at
+        FROM api_keys k, LATERAL key_rights(k.id) r WHERE k.token_hash = presented;
 END
+$$;
+
+CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin boolean, expires_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    WITH RECURSIVE line AS (
+        SELECT k.id, k.project_id, k.role, k.is_admin, k.created_by, k.is_by_admin, k.made_by_key,
+               k.expires_at, k.revoked_at, 1 AS step
+        FROM api_keys k WHERE k.id = wanted
+        UNION ALL
+        SELECT k.id, k.project_id, k.role, k.is_admin, k.created_by, k.is_by_admin, k.made_by_key,
+               k.expires_at, k.revoked_at, line.step + 1
+        FROM line JOIN api_keys k ON k.id = line.made_by_key WHERE line.step < 32
+    ), judged AS (
+        SELECT line.step, line.is_admin, line.expires_at,
+               CASE WHEN line.is_admin THEN role_rank('owner') ELSE role_rank(line.role) END AS own_rank,
+               CASE WHEN line.created_by IS NULL OR u.is_admin OR line.is_by_admin THEN role_rank('owner')
+                    ELSE coalesce(role_rank(m.role), 0) END AS maker_rank,
+               line.revoked_at IS NULL AND (line.expires_at IS NULL OR line.expires_at > now())
+                   AND (line.created_by IS NULL OR u.disabled_at IS NULL)
+                   AND (NOT line.is_admin OR line.created_by IS NULL OR u.is_admin OR line.is_by_admin)
+                   AS is_good
+        FROM line LEFT JOIN users u ON u.id = line.created_by
+        LEFT JOIN project_members m ON m.user_id = line.created_by AND m.project_id = line.project_id
+    )
+    SELECT CASE WHEN bool_or(j.is_admin AND j.step = 1) THEN NULL
+                ELSE role_of_rank(min(least(j.own_rank, j.maker_rank))) END,
+           bool_or(j.is_admin AND j.step = 1), min(j.expires_at)
+    FROM judged j
+    HAVING bool_and(j.is_good) AND min(j.maker_rank) > 0
+       AND (NOT bool_or(j.is_admin AND j.step = 1) OR bool_and(j.is_admin))
 $$;
 
 CREATE FUNCTION public.make_late_partition(moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
@@ -418,7 +479,7 @@ $$;
 
 CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
@@ -480,7 +541,7 @@ $$;
 
 CREATE FUNCTION public.note_sign_in(signed_in uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     UPDATE users SET last_sign_in_at = now() WHERE id = signed_in;
     DELETE FROM sessions WHERE user_id = signed_in AND expires_at < now() - interval '7 days';
@@ -500,24 +561,32 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.open_invitation(presented bytea) RETURNS TABLE(id uuid, login text, project_id uuid, project_name text, role text, expires_at timestamp with time zone, user_id uuid)
+CREATE FUNCTION public.open_invitation(presented bytea) RETURNS TABLE(id uuid, login text, project_id uuid, project_name text, role text, expires_at timestamp with time zone, user_id uuid, is_confirmed boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
-    SELECT i.id, i.login, i.project_id, p.name, i.role, i.expires_at, u.id
+    SELECT i.id, i.login, i.project_id, p.name, i.role, i.expires_at, u.id,
+           NOT i.needs_confirmation OR i.confirmed_at IS NOT NULL
     FROM invitations i LEFT JOIN projects p ON p.id = i.project_id LEFT JOIN users u ON u.login = i.login
     WHERE i.token_hash = presented AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > now()
 $$;
 
 CREATE FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) RETURNS TABLE(user_id uuid, is_disabled boolean)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
+DECLARE
+    linked uuid;
 BEGIN
     IF NOT EXISTS (SELECT FROM users u WHERE u.subject = named) THEN
         UPDATE users u SET subject = named
-        WHERE verified_login IS NOT NULL AND u.login = verified_login AND u.subject IS NULL;
-        IF NOT FOUND THEN
+        WHERE verified_login IS NOT NULL AND u.login = verified_login AND u.subject IS NULL
+        RETURNING u.id INTO linked;
+        IF linked IS NOT NULL THEN
+            INSERT INTO audit_log (actor, user_id, action, subject, details)
+            VALUES ('user:' || linked, linked, 'identity_linked', linked,
+                    json_build_object('provider_subject', named, 'dropped', forget_ways_in(linked)));
+        ELSE
             INSERT INTO users (id, subject, login, email, name)
             SELECT fresh, named,
                    CASE WHEN EXISTS (SELECT FROM users t WHERE t.login = verified_login)
@@ -532,7 +601,7 @@ $$;
 
 CREATE FUNCTION public.password_of(presented_login text) RETURNS TABLE(user_id uuid, hash text, is_disabled boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT u.id, p.hash, u.disabled_at IS NOT NULL FROM users u JOIN passwords p ON p.user_id = u.id
     WHERE u.login = presented_login
@@ -540,21 +609,21 @@ $$;
 
 CREATE FUNCTION public.project_exists(project uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT EXISTS (SELECT FROM projects WHERE id = project AND deleted_at IS NULL)
 $$;
 
 CREATE FUNCTION public.project_id_taken(project uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT EXISTS (SELECT FROM projects WHERE id = project)
 $$;
 
 CREATE FUNCTION public.purge_project(project uuid, batch integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 DECLARE
     gone integer;
@@ -603,9 +672,50 @@ $$;
 
 CREATE FUNCTION public.rename_me(wanted_name text) RETURNS void
     LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     UPDATE users SET name = wanted_name WHERE id = acting_user()
+$$;
+
+CREATE FUNCTION public.renew_session(presented bytea, fresh bytea, sibling uuid, lasts interval) RETURNS TABLE(id uuid, user_id uuid, expires_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    renewed sessions;
+BEGIN
+    DELETE FROM spent_session_tokens t WHERE t.spent_at < now() - interval '1 minute';
+    UPDATE sessions s SET token_hash = fresh, expires_at = now() + lasts, used_at = now()
+    FROM users u WHERE s.token_hash = presented AND s.revoked_at IS NULL AND s.expires_at > now()
+      AND u.id = s.user_id AND u.disabled_at IS NULL
+    RETURNING s.* INTO renewed;
+    IF FOUND THEN
+        INSERT INTO spent_session_tokens (token_hash, session_id) VALUES (presented, renewed.id);
+    ELSE
+        UPDATE spent_session_tokens t SET siblings = t.siblings + 1
+        FROM sessions s JOIN users u ON u.id = s.user_id
+        WHERE t.token_hash = presented AND t.spent_at > now() - interval '30 seconds' AND t.siblings < 8
+          AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > now()
+          AND u.disabled_at IS NULL
+        RETURNING s.* INTO renewed;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+        INSERT INTO sessions (id, user_id, token_hash, method, client, address, expires_at)
+        VALUES (sibling, renewed.user_id, fresh, renewed.method, renewed.client, renewed.address,
+                now() + lasts)
+        RETURNING * INTO renewed;
+    END IF;
+    RETURN QUERY SELECT renewed.id, renewed.user_id, renewed.expires_at;
+END
+$$;
+
+CREATE FUNCTION public.role_of_rank(rank integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT (ARRAY['guest', 'viewer', 'reporter', 'editor', 'owner'])[rank]
 $$;
 
 CREATE FUNCTION public.role_rank(role text) RETURNS integer
@@ -617,7 +727,7 @@ $$;
 
 CREATE FUNCTION public.session_holder(presented bytea) RETURNS TABLE(id uuid, user_id uuid, is_admin boolean, expires_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -632,7 +742,7 @@ $$;
 
 CREATE FUNCTION public.share_link_holder(presented bytea) RETURNS TABLE(id uuid, project_id uuid, run_id uuid, expires_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -647,16 +757,15 @@ $$;
 
 CREATE FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) RETURNS SETOF integer
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT c.number
     FROM unnest(numbers, users, sessions, keys, links, are_admins, projects)
         AS c (number, user_id, session_id, key_id, link_id, is_admin, project_id)
     WHERE NOT CASE
         WHEN c.key_id IS NOT NULL THEN EXISTS (
-            SELECT FROM api_keys k WHERE k.id = c.key_id AND k.revoked_at IS NULL
-            AND (k.expires_at IS NULL OR k.expires_at > now())
-            AND (k.is_admin OR k.project_id = c.project_id))
+            SELECT FROM api_keys k, LATERAL key_rights(k.id) r
+            WHERE k.id = c.key_id AND (r.is_admin OR k.project_id = c.project_id))
         WHEN c.link_id IS NOT NULL THEN EXISTS (
             SELECT FROM share_links l WHERE l.id = c.link_id AND l.revoked_at IS NULL
             AND (l.expires_at IS NULL OR l.expires_at > now()) AND l.project_id = c.project_id)
@@ -672,7 +781,7 @@ $$;
 
 CREATE FUNCTION public.stream_cookie_holder(presented bytea, wanted_path text) RETURNS TABLE(principal json, project_id uuid)
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT t.principal, t.project_id FROM stream_tickets t
     WHERE t.cookie_hash = presented AND t.path = wanted_path AND t.cookie_expires_at > now()
@@ -680,7 +789,7 @@ $$;
 
 CREATE FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) RETURNS TABLE(user_id uuid, is_admin boolean, is_disabled boolean)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     RETURN QUERY SELECT u.id, u.is_admin, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
@@ -763,7 +872,7 @@ $$;
 
 CREATE FUNCTION public.use_sign_in_link(presented bytea) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     UPDATE sign_in_links l SET used_at = now() FROM users u
     WHERE l.token_hash = presented AND l.used_at IS NULL AND l.expires_at > now()
@@ -773,7 +882,7 @@ $$;
 
 CREATE FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) RETURNS TABLE(principal json, project_id uuid)
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -787,6 +896,15 @@ BEGIN
         WHERE t.token_hash = presented AND t.used_at IS NULL AND t.expires_at > now()
         RETURNING t.principal, t.project_id;
 END
+$$;
+
+CREATE FUNCTION public.writing_keys(presented bytea[]) RETURNS TABLE(token_hash bytea, project_id uuid, is_admin boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT k.token_hash, k.project_id, r.is_admin FROM api_keys k, LATERAL key_rights(k.id) r
+    WHERE k.token_hash = ANY (presented)
+      AND (r.is_admin OR role_rank(r.role) >= role_rank('reporter'))
 $$;
 
 CREATE TABLE public.api_keys (
@@ -803,6 +921,10 @@ CREATE TABLE public.api_keys (
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
     replaces uuid,
+    made_by_key uuid,
+    is_by_admin boolean DEFAULT false NOT NULL,
+    replaced_at timestamp with time zone,
+    full_expires_at timestamp with time zone,
     CONSTRAINT api_keys_check CHECK ((is_admin OR ((project_id IS NOT NULL) AND (role IS NOT NULL)))),
     CONSTRAINT api_keys_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
 );
@@ -810,6 +932,10 @@ CREATE TABLE public.api_keys (
 COMMENT ON COLUMN public.api_keys.token_hash IS 'SHA-256 of the token; tokens carry 256 random bits.';
 
 COMMENT ON COLUMN public.api_keys.replaces IS 'The key that this one took over from by rotation.';
+
+COMMENT ON COLUMN public.api_keys.is_by_admin IS 'Its maker was an administrator at that time, perhaps by what an external token said.';
+
+COMMENT ON COLUMN public.api_keys.full_expires_at IS 'When it would have ended if it had not been replaced; successors end then.';
 
 CREATE TABLE public.artifacts (
     id uuid NOT NULL,
@@ -912,6 +1038,9 @@ CREATE TABLE public.invitations (
     accepted_by uuid,
     accepted_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    needs_confirmation boolean DEFAULT false NOT NULL,
+    confirmed_at timestamp with time zone,
+    confirmed_by text,
     CONSTRAINT invitations_check CHECK (((project_id IS NULL) = (role IS NULL))),
     CONSTRAINT invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
 );
@@ -1185,6 +1314,13 @@ CREATE TABLE public.sign_in_links (
     used_at timestamp with time zone
 );
 
+CREATE TABLE public.spent_session_tokens (
+    token_hash bytea NOT NULL,
+    session_id uuid NOT NULL,
+    spent_at timestamp with time zone DEFAULT now() NOT NULL,
+    siblings integer DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE public.stream_tickets (
     token_hash bytea NOT NULL,
     project_id uuid NOT NULL,
@@ -1410,6 +1546,9 @@ ALTER TABLE ONLY public.share_links
 ALTER TABLE ONLY public.sign_in_links
     ADD CONSTRAINT sign_in_links_pkey PRIMARY KEY (token_hash);
 
+ALTER TABLE ONLY public.spent_session_tokens
+    ADD CONSTRAINT spent_session_tokens_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_cookie_hash_key UNIQUE (cookie_hash);
 
@@ -1439,6 +1578,8 @@ ALTER TABLE ONLY public.users
 
 ALTER TABLE ONLY public.worker_status
     ADD CONSTRAINT worker_status_pkey PRIMARY KEY (worker_id);
+
+CREATE INDEX api_keys_made_by ON public.api_keys USING btree (made_by_key) WHERE (made_by_key IS NOT NULL);
 
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
 
@@ -1520,6 +1661,8 @@ CREATE INDEX share_links_of_project ON public.share_links USING btree (project_i
 
 CREATE INDEX share_links_of_run ON public.share_links USING btree (run_id) WHERE (run_id IS NOT NULL);
 
+CREATE INDEX spent_session_tokens_of ON public.spent_session_tokens USING btree (session_id);
+
 CREATE INDEX stream_tickets_age ON public.stream_tickets USING btree (expires_at);
 
 CREATE INDEX task_dependencies_of ON public.task_dependencies USING btree (depends_on_id, subtask_id);
@@ -1568,6 +1711,9 @@ CREATE TRIGGER tell_of_closed_question AFTER UPDATE OF state ON public.questions
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_made_by_key_fkey FOREIGN KEY (made_by_key) REFERENCES public.api_keys(id);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -1659,6 +1805,9 @@ ALTER TABLE ONLY public.share_links
 ALTER TABLE ONLY public.sign_in_links
     ADD CONSTRAINT sign_in_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
+ALTER TABLE ONLY public.spent_session_tokens
+    ADD CONSTRAINT spent_session_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
@@ -1705,8 +1854,6 @@ ALTER TABLE public.artifacts ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('editor'::text) AS acting_projects)::uuid[]))));
-
-CREATE POLICY event_log ON public.api_keys FOR SELECT TO runcast_log USING (true);
 
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
 
@@ -1840,6 +1987,8 @@ ALTER TABLE public.share_links ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.sign_in_links ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.spent_session_tokens ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.stream_tickets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.task_dependencies ENABLE ROW LEVEL SECURITY;
@@ -1853,16 +2002,16 @@ ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.worker_status ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_request;
+GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.caller_name(person uuid, key uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.caller_name(person uuid, key uuid) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) TO runcast_request;
+GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, wanted_name text, wanted_epoch bigint) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.delete_project(project uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_request;
+GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.drop_empty_partitions(parent regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.drop_empty_partitions(parent regclass) TO runcast_log;
@@ -1881,12 +2030,17 @@ GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcas
 
 REVOKE ALL ON FUNCTION public.forget_sign_ins() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.forget_ways_in(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.forget_ways_in(account uuid) TO runcast_accounts;
+
 REVOKE ALL ON FUNCTION public.guard_project_table(guarded regclass, run_column text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.key_holder(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.key_rights(wanted uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) TO runcast_log;
@@ -1898,18 +2052,18 @@ REVOKE ALL ON FUNCTION public.measure_project(project uuid, batch integer) FROM 
 GRANT ALL ON FUNCTION public.measure_project(project uuid, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_request;
+GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.number_run() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_invitation(presented bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_request;
+GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_request;
+GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_request;
+GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.project_exists(project uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.project_exists(project uuid) TO runcast_request;
@@ -1921,7 +2075,10 @@ REVOKE ALL ON FUNCTION public.purge_project(project uuid, batch integer) FROM PU
 GRANT ALL ON FUNCTION public.purge_project(project uuid, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.rename_me(wanted_name text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.rename_me(wanted_name text) TO runcast_request;
+GRANT ALL ON FUNCTION public.rename_me(wanted_name text) TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.renew_session(presented bytea, fresh bytea, sibling uuid, lasts interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.renew_session(presented bytea, fresh bytea, sibling uuid, lasts interval) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.session_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.session_holder(presented bytea) TO runcast_request;
@@ -1944,28 +2101,26 @@ GRANT ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id
 REVOKE ALL ON FUNCTION public.tell_of_closed_question() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.use_sign_in_link(presented bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.use_sign_in_link(presented bytea) TO runcast_request;
+GRANT ALL ON FUNCTION public.use_sign_in_link(presented bytea) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.use_stream_ticket(presented bytea, wanted_path text, fresh_cookie bytea, cookie_lasts interval) TO runcast_request;
 
-GRANT INSERT ON TABLE public.api_keys TO runcast_request;
+REVOKE ALL ON FUNCTION public.writing_keys(presented bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.writing_keys(presented bytea[]) TO runcast_log;
+
+GRANT INSERT ON TABLE public.api_keys TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(id) ON TABLE public.api_keys TO runcast_log;
 
-GRANT SELECT(token_hash) ON TABLE public.api_keys TO runcast_log;
-
-GRANT SELECT(name),UPDATE(name) ON TABLE public.api_keys TO runcast_request;
+GRANT SELECT(name) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(name) ON TABLE public.api_keys TO runcast_accounts;
 
 GRANT SELECT(project_id) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(project_id) ON TABLE public.api_keys TO runcast_log;
 
 GRANT SELECT(role) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(role) ON TABLE public.api_keys TO runcast_log;
 
 GRANT SELECT(is_admin) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(is_admin) ON TABLE public.api_keys TO runcast_log;
 
 GRANT SELECT(scopes) ON TABLE public.api_keys TO runcast_request;
 
@@ -1973,34 +2128,47 @@ GRANT SELECT(created_by) ON TABLE public.api_keys TO runcast_request;
 
 GRANT SELECT(created_at) ON TABLE public.api_keys TO runcast_request;
 
-GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(expires_at) ON TABLE public.api_keys TO runcast_log;
+GRANT SELECT(expires_at) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(expires_at) ON TABLE public.api_keys TO runcast_accounts;
 
-GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.api_keys TO runcast_request;
-GRANT SELECT(revoked_at) ON TABLE public.api_keys TO runcast_log;
+GRANT SELECT(revoked_at) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(revoked_at) ON TABLE public.api_keys TO runcast_accounts;
 
 GRANT SELECT(last_used_at) ON TABLE public.api_keys TO runcast_request;
 
 GRANT SELECT(replaces) ON TABLE public.api_keys TO runcast_request;
 
+GRANT SELECT(made_by_key) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(made_by_key) ON TABLE public.api_keys TO runcast_accounts;
+
+GRANT SELECT(is_by_admin) ON TABLE public.api_keys TO runcast_request;
+
+GRANT SELECT(replaced_at) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(replaced_at) ON TABLE public.api_keys TO runcast_accounts;
+
+GRANT SELECT(full_expires_at) ON TABLE public.api_keys TO runcast_request;
+GRANT UPDATE(full_expires_at) ON TABLE public.api_keys TO runcast_accounts;
+
 GRANT SELECT ON TABLE public.artifacts TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.artifacts TO runcast_log;
 
-GRANT SELECT,INSERT ON TABLE public.audit_log TO runcast_request;
+GRANT SELECT ON TABLE public.audit_log TO runcast_request;
+GRANT INSERT ON TABLE public.audit_log TO runcast_accounts;
 GRANT INSERT ON TABLE public.audit_log TO runcast_log;
 
 GRANT SELECT ON TABLE public.events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_request;
+GRANT SELECT ON TABLE public.idempotency_keys TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_log;
+GRANT INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_accounts;
 
 GRANT SELECT,UPDATE ON TABLE public.ingest_cursor TO runcast_log;
 
 GRANT SELECT ON TABLE public.ingest_rejects TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;
 
-GRANT INSERT ON TABLE public.invitations TO runcast_request;
+GRANT INSERT ON TABLE public.invitations TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.invitations TO runcast_request;
 
@@ -2020,12 +2188,21 @@ GRANT SELECT(accepted_by) ON TABLE public.invitations TO runcast_request;
 
 GRANT SELECT(accepted_at) ON TABLE public.invitations TO runcast_request;
 
-GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.invitations TO runcast_request;
+GRANT SELECT(revoked_at) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(revoked_at) ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(needs_confirmation) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(confirmed_at) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(confirmed_at) ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(confirmed_by) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(confirmed_by) ON TABLE public.invitations TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.log_sources TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.log_sources TO runcast_log;
 
-GRANT INSERT,UPDATE ON TABLE public.passwords TO runcast_request;
+GRANT INSERT,UPDATE ON TABLE public.passwords TO runcast_accounts;
 
 GRANT SELECT(user_id) ON TABLE public.passwords TO runcast_request;
 
@@ -2034,7 +2211,8 @@ GRANT SELECT(changed_at) ON TABLE public.passwords TO runcast_request;
 GRANT SELECT,UPDATE ON TABLE public.project_counters TO runcast_log;
 GRANT SELECT ON TABLE public.project_counters TO runcast_request;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_members TO runcast_request;
+GRANT SELECT ON TABLE public.project_members TO runcast_request;
+GRANT INSERT,DELETE,UPDATE ON TABLE public.project_members TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.project_storage TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_storage TO runcast_log;
@@ -2042,15 +2220,15 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_storage TO runcast_log
 GRANT SELECT,UPDATE ON TABLE public.projects TO runcast_log;
 GRANT SELECT ON TABLE public.projects TO runcast_request;
 
-GRANT UPDATE(slug) ON TABLE public.projects TO runcast_request;
+GRANT UPDATE(slug) ON TABLE public.projects TO runcast_accounts;
 
-GRANT UPDATE(name) ON TABLE public.projects TO runcast_request;
+GRANT UPDATE(name) ON TABLE public.projects TO runcast_accounts;
 
-GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_request;
+GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_accounts;
 
-GRANT UPDATE(retention) ON TABLE public.projects TO runcast_request;
+GRANT UPDATE(retention) ON TABLE public.projects TO runcast_accounts;
 
-GRANT UPDATE(quota) ON TABLE public.projects TO runcast_request;
+GRANT UPDATE(quota) ON TABLE public.projects TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.questions TO runcast_request;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.questions TO runcast_log;
@@ -2070,13 +2248,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
 GRANT SELECT ON TABLE public.runtime_events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.runtime_events TO runcast_log;
 
-GRANT INSERT ON TABLE public.sessions TO runcast_request;
+GRANT INSERT ON TABLE public.sessions TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.sessions TO runcast_request;
 
 GRANT SELECT(user_id) ON TABLE public.sessions TO runcast_request;
-
-GRANT UPDATE(token_hash) ON TABLE public.sessions TO runcast_request;
 
 GRANT SELECT(method) ON TABLE public.sessions TO runcast_request;
 
@@ -2086,13 +2262,16 @@ GRANT SELECT(address) ON TABLE public.sessions TO runcast_request;
 
 GRANT SELECT(created_at) ON TABLE public.sessions TO runcast_request;
 
-GRANT SELECT(used_at),UPDATE(used_at) ON TABLE public.sessions TO runcast_request;
+GRANT SELECT(used_at) ON TABLE public.sessions TO runcast_request;
+GRANT UPDATE(used_at) ON TABLE public.sessions TO runcast_accounts;
 
-GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.sessions TO runcast_request;
+GRANT SELECT(expires_at) ON TABLE public.sessions TO runcast_request;
+GRANT UPDATE(expires_at) ON TABLE public.sessions TO runcast_accounts;
 
-GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.sessions TO runcast_request;
+GRANT SELECT(revoked_at) ON TABLE public.sessions TO runcast_request;
+GRANT UPDATE(revoked_at) ON TABLE public.sessions TO runcast_accounts;
 
-GRANT INSERT ON TABLE public.share_links TO runcast_request;
+GRANT INSERT ON TABLE public.share_links TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.share_links TO runcast_request;
 
@@ -2106,13 +2285,14 @@ GRANT SELECT(created_at) ON TABLE public.share_links TO runcast_request;
 
 GRANT SELECT(expires_at) ON TABLE public.share_links TO runcast_request;
 
-GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.share_links TO runcast_request;
+GRANT SELECT(revoked_at) ON TABLE public.share_links TO runcast_request;
+GRANT UPDATE(revoked_at) ON TABLE public.share_links TO runcast_accounts;
 
 GRANT SELECT(last_used_at) ON TABLE public.share_links TO runcast_request;
 
-GRANT INSERT ON TABLE public.sign_in_links TO runcast_request;
+GRANT INSERT ON TABLE public.sign_in_links TO runcast_accounts;
 
-GRANT INSERT ON TABLE public.stream_tickets TO runcast_request;
+GRANT INSERT ON TABLE public.stream_tickets TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.task_dependencies TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.task_dependencies TO runcast_log;
@@ -2126,7 +2306,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tasks TO runcast_log;
 GRANT SELECT ON TABLE public.tombstones TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.tombstones TO runcast_log;
 
-GRANT INSERT ON TABLE public.users TO runcast_request;
+GRANT INSERT ON TABLE public.users TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.users TO runcast_request;
 
@@ -2134,15 +2314,18 @@ GRANT SELECT(subject) ON TABLE public.users TO runcast_request;
 
 GRANT SELECT(email) ON TABLE public.users TO runcast_request;
 
-GRANT SELECT(name),UPDATE(name) ON TABLE public.users TO runcast_request;
+GRANT SELECT(name) ON TABLE public.users TO runcast_request;
+GRANT UPDATE(name) ON TABLE public.users TO runcast_accounts;
 
-GRANT SELECT(is_admin),UPDATE(is_admin) ON TABLE public.users TO runcast_request;
+GRANT SELECT(is_admin) ON TABLE public.users TO runcast_request;
+GRANT UPDATE(is_admin) ON TABLE public.users TO runcast_accounts;
 
 GRANT SELECT(created_at) ON TABLE public.users TO runcast_request;
 
 GRANT SELECT(login) ON TABLE public.users TO runcast_request;
 
-GRANT SELECT(disabled_at),UPDATE(disabled_at) ON TABLE public.users TO runcast_request;
+GRANT SELECT(disabled_at) ON TABLE public.users TO runcast_request;
+GRANT UPDATE(disabled_at) ON TABLE public.users TO runcast_accounts;
 
 GRANT SELECT(last_sign_in_at) ON TABLE public.users TO runcast_request;
 

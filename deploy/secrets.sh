@@ -15,6 +15,7 @@ hash() { printf '%s' "$(cat "$1")" | sha256sum | cut -d' ' -f1; }
 mkdir -p passwords redis api hub tailer migrate
 password postgres_password "${POSTGRES_PASSWORD:-}"
 password passwords/server
+password passwords/accounts
 password passwords/worker "${REDIS_PASSWORD:-}"
 for user in api hub tailer health; do password "passwords/$user"; done
 
@@ -27,6 +28,10 @@ for server in api hub tailer; do
 done
 database runcast postgres_password >migrate/runcast_database_url
 database runcast_server passwords/server >migrate/runcast_database_service_url
+# Only the API checks passwords and makes tokens.
+for reader in api migrate; do
+	database runcast_accounts_login passwords/accounts >"$reader/runcast_database_accounts_url"
+done
 redis worker >migrate/runcast_redis_url
 
 sed $(for user in api hub tailer worker health; do

@@ -1,7 +1,8 @@
-"""Connections to Postgres: one pool for requests, one for the event log.
+"""Connections to Postgres: one pool for requests, one for the event log, one for accounts.
 
-Both log in with the same URL and become one of the two service roles as they connect, so neither can
-touch what its role was not given. Every wait has a deadline: for a free connection, for a lock, for an
+Each becomes one of the service roles as it connects, so none can touch what its role was not given. The
+accounts' may log in by a URL of its own, whose login the others' can't become: what lists and searches then
+reaches no secret, whatever SQL it runs. Every wait has a deadline: for a free connection, for a lock, for an
 answer, and for a client of ours that was stopped while it held a transaction open.
 """
 
@@ -27,6 +28,7 @@ Pool: TypeAlias = Any
 
 REQUEST_ROLE = "runcast_request"
 LOG_ROLE = "runcast_log"
+ACCOUNTS_ROLE = "runcast_accounts"
 
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
@@ -62,10 +64,12 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The two pools of a process."""
+    """The pools of a process: `requests` reads as one caller, `log` is the event log's, and `accounts` alone
+    checks passwords and makes tokens."""
 
     requests: Pool
     log: Pool
+    accounts: Pool
 
     @contextlib.asynccontextmanager
     async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
@@ -84,14 +88,17 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def changing(self, actor: Actor) -> AsyncIterator[Connection]:
-        """A transaction in which this caller changes what needs no events: people, keys, members."""
-        async with acquire(self.requests) as connection, connection.transaction():
+        """A transaction in which this caller changes what needs no events: people, keys, members, projects.
+
+        Its role is under the same row-level security as that of `acting`.
+        """
+        async with acquire(self.accounts) as connection, connection.transaction():
             await act_as(connection, actor)
             yield connection
 
     async def close(self) -> None:
-        """Closes both pools; connections still in use after 5 s are cut."""
-        for pool in (self.requests, self.log):
+        """Closes the pools; connections still in use after 5 s are cut."""
+        for pool in (self.requests, self.log, self.accounts):
             try:
                 async with asyncio.timeout(5.0):
                     await pool.close()
@@ -136,11 +143,19 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
         await pool.release(connection)
 
 
-async def open_database(url: str, *, requests: int = 10, log: int = 10) -> Database:
-    """Opens both pools on the database at `url`, with at most so many connections each."""
+async def open_database(
+    url: str,
+    accounts_url: str | None = None,
+    *,
+    requests: int = 10,
+    log: int = 10,
+    accounts: int = 4,
+) -> Database:
+    """Opens the pools on the database at `url`, with at most so many connections each."""
     return Database(
         await open_pool(url, role=REQUEST_ROLE, size=requests),
         await open_pool(url, role=LOG_ROLE, size=log),
+        await open_pool(accounts_url or url, role=ACCOUNTS_ROLE, size=accounts),
     )
 
 

@@ -96,6 +96,7 @@ class ProcessSettings(_Settings):
     public_url: str | None = None
     allowed_hosts: NameList = ()
     cors_origins: NameList = ()
+    trusted_proxies: NameList = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     metrics_public: bool = False
@@ -108,6 +109,7 @@ class PostgresSettings(_Settings):
 
     database_url: PostgresUrl | None = Field(default=None, repr=False)
     database_service_url: PostgresUrl | None = Field(default=None, repr=False)
+    database_accounts_url: PostgresUrl | None = Field(default=None, repr=False)
     database_pool_size: int = Field(default=10, ge=2)
 
 
@@ -131,9 +133,18 @@ class AuthSettings(_Settings):
     oidc_scopes: str = "openid email profile"
     password_breach_url: HttpUrl | None = None
     session_hours: float = Field(default=168, gt=0)
+    password_sign_in: bool = True
+    invitations: Literal["auto", "owners", "confirmed"] = "auto"
     project_creation: Literal["anyone", "admin"] = "anyone"
     requests_per_minute: int = Field(default=300_000, ge=0)
     share_requests_per_minute: int = Field(default=600, ge=0)
+
+    @property
+    def confirms_invitations(self) -> bool:
+        """Whether invitations by others than administrators wait for one. By default where there is an
+        identity provider: it knows addresses, and people there expect it to decide who has an account."""
+        has_provider = self.oidc_issuer is not None
+        return self.invitations == "confirmed" or (self.invitations == "auto" and has_provider)
 
 
 class ApiSettings(_Settings):

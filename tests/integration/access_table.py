@@ -126,6 +126,7 @@ TABLE: dict[str, Line] = {
     "POST /invitations": Line(N.ADMIN, {"email": "new@example.org"}),
     "GET /invitations": Line(N.ADMIN),
     "DELETE /invitations/{invitation}": Line(N.OWNER_KNOWS),
+    "POST /invitations/{invitation}/confirm": Line(N.ADMIN),
     "GET /invitations/{token}": Line(N.NOTHING),
     "POST /invitations/{token}/accept": Line(N.NOTHING, {"password": "x" * 12}, status=422),
     # signing in

@@ -143,7 +143,7 @@ async def test_an_invitation_makes_an_account_in_the_project(
         path = f"/invitations/{made['token']}"
         client = anonymous(api)
         opened = await ok(await client.get(path))
-        assert (opened["email"], opened["has_account"]) == ("ann@example.org", False)
+        assert (opened["email"], opened["is_confirmed"]) == ("ann@example.org", True)
         answer = {"name": "Ann", "password": PASSWORD}
         session = await ok(await client.post(f"{path}/accept", json=answer), 201)
         shown = await ok(await client.get("/projects/demo", headers=bearer(session["token"])))

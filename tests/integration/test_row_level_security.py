@@ -350,7 +350,7 @@ async def test_without_the_apis_own_checks_the_database_still_refuses(
 
 async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_url: str) -> None:
     login, with_password = db_roles.SERVICE_LOGIN, f"{db_roles.SERVICE_LOGIN}:a-password"
-    service_url = db_roles.as_service(database_url).replace(login, with_password, 1)
+    service_url = db_roles.as_login(database_url, login).replace(login, with_password, 1)
     for _ in range(2):
         await db_roles.ensure(database_url, service_url)
     [role] = await superuser(database_url, "SELECT * FROM pg_roles WHERE rolname = $1", login)

@@ -22,6 +22,7 @@ FIXED = {
         "DATA",
         "DATABASE_URL",
         "DATABASE_SERVICE_URL",
+        "DATABASE_ACCOUNTS_URL",
         "REDIS_URL",
         "RUNS_DIR",
         "TAIL_ROOTS",

@@ -117,6 +117,8 @@ async def signed_in(
 
 
 ApiState = Annotated[Api, Depends(_api)]
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
+"""For handlers that read the token themselves: the document says that they need one."""
 Caller = Annotated[Principal, Depends(signed_in)]
 
 

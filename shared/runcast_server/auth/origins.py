@@ -7,13 +7,14 @@ a session's cookie. Those of everybody else change nothing, and their requests l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from runcast_server.auth.principal import SESSION_COOKIE
 from runcast_server.errors import Forbidden
 
 HEADERS_SCOPE = "runcast.headers"
@@ -21,6 +22,8 @@ HEADERS_SCOPE = "runcast.headers"
 CORS_SCOPE = "runcast.cors"
 """In the scope of requests that an allowed page of another origin makes: that origin."""
 STREAM_COOKIES = b"runcast_stream_"
+PLAIN_SESSION = SESSION_COOKIE.encode()
+"""Over TLS the session's cookie has a prefix; one without may have been set by another host."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PREFLIGHT_SECONDS = 600
 
@@ -61,21 +64,24 @@ class Origins:
         """Prepares the scope: takes away cookies, notes headers. Raises `ForeignPage`."""
         headers = {name: value for name, value in scope["headers"] if name in _ASKED}
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        added = SECURITY if not self._is_https(scope) else (*SECURITY, HSTS)
+        added = SECURITY
+        if self._is_https(scope):
+            added = (*SECURITY, HSTS)
+            _keep_cookies(scope, lambda cookie: not cookie.startswith(PLAIN_SESSION))
         if origin in self.allowed:
-            _keep_cookies(scope, STREAM_COOKIES)
+            _keep_cookies(scope, lambda cookie: cookie.startswith(STREAM_COOKIES))
             scope[CORS_SCOPE] = origin
             added += _cors(origin)
         elif not self._is_own(origin, headers):
             if origin and scope["method"] not in SAFE_METHODS:
                 raise ForeignPage(f"pages of {origin[:100]} may not call this server")
-            _keep_cookies(scope, None)
+            _keep_cookies(scope, lambda _: False)
         scope[HEADERS_SCOPE] = added
 
     def _is_own(self, origin: str, headers: dict[bytes, bytes]) -> bool:
         if origin:
             host = headers.get(b"host", b"").decode("latin-1").lower()
-            return origin == self.public or urlsplit(origin).netloc == host != ""
+            return origin == self.public or _netloc(origin) == host != ""
         site = headers.get(b"sec-fetch-site", b"none")
         # Following a link here is a navigation; SameSite says which cookies come with it.
         return site in (b"none", b"same-origin") or headers.get(b"sec-fetch-mode") == b"navigate"
@@ -85,6 +91,14 @@ class Origins:
 
 
 _ASKED = frozenset({b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode"})
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin; empty for what isn't one ("null", or anything that a program sends)."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def origin_of(url: str) -> str:
@@ -127,13 +141,13 @@ def _cors(origin: str) -> RawHeaders:
     )
 
 
-def _keep_cookies(scope: Scope, prefix: bytes | None) -> None:
-    """Leaves only the cookies whose names begin so; none without a prefix."""
+def _keep_cookies(scope: Scope, is_kept: Callable[[bytes], bool]) -> None:
+    """Leaves only some of the cookies."""
     kept: list[tuple[bytes, bytes]] = []
     for name, value in scope["headers"]:
         if name == b"cookie":
             parts = [part.strip() for part in value.split(b";")]
-            value = b"; ".join(p for p in parts if prefix is not None and p.startswith(prefix))
+            value = b"; ".join(part for part in parts if is_kept(part))
             if not value:
                 continue
         kept.append((name, value))

@@ -28,6 +28,7 @@ INVITATION_PREFIX = "ri_"
 LINK_PREFIX = "ro_"
 SHARE_PARAMETER = "share"
 SESSION_COOKIE = "runcast_session"
+HOST_PREFIX = "__Host-"
 REMEMBERED_SECONDS = 3.0
 REMEMBERED_TOKENS = 10_000
 
@@ -106,7 +107,12 @@ def presented(headers: Mapping[str, str], query: str = "") -> str | None:
 
     The process's front has taken cookies away from requests that other sites made.
     """
-    return bearer(headers) or _shared(query) or cookie(headers, session_cookie(headers))
+    return (
+        bearer(headers)
+        or _shared(query)
+        or cookie(headers, session_cookie(headers, is_secure=True))
+        or cookie(headers, session_cookie(headers))
+    )
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
@@ -115,10 +121,15 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def session_cookie(headers: Mapping[str, str]) -> str:
-    """The name of the session's cookie. Cookies know no ports: two servers on one machine need two names."""
+def session_cookie(headers: Mapping[str, str], *, is_secure: bool = False) -> str:
+    """The name of the session's cookie. Cookies know no ports: two servers on one machine need two names.
+
+    Over TLS it has the prefix by which browsers know that this host alone set it (RFC 6265bis, section
+    4.1.3.2): a page of a sibling domain can't put a session of its own into its place.
+    """
     _, separator, port = headers.get("host", "").rpartition(":")
-    return f"{SESSION_COOKIE}_{port}" if separator and port.isdigit() else SESSION_COOKIE
+    name = f"{SESSION_COOKIE}_{port}" if separator and port.isdigit() else SESSION_COOKIE
+    return HOST_PREFIX + name if is_secure else name
 
 
 def cookie(headers: Mapping[str, str], name: str) -> str | None:

@@ -35,6 +35,7 @@ class Backing:
 
     database_url: str
     service_url: str
+    accounts_url: str
     redis_url: str
     worker_redis_url: str
     servers: Sequence[Server]
@@ -55,13 +56,24 @@ def up(settings: ServerSettings, say: Say) -> None:
         build = _start([server for server in (postgres, valkey) if server])
         backed_by = Backing(
             postgres.url if postgres else str(settings.postgres.database_url),
-            db_roles.as_service(postgres.url) if postgres else str(settings.postgres.database_url),
+            *_logins(postgres, settings),
             valkey.url if valkey else str(settings.redis.redis_url),
             valkey.worker_url if valkey else str(settings.redis.redis_url),
             [server for server in (postgres, valkey) if server],
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, backed_by, build, listener, say))
+
+
+def _logins(postgres: embedded.Postgres | None, settings: ServerSettings) -> tuple[str, str]:
+    """The URLs by which services log in, and by which accounts are checked."""
+    if postgres is not None:
+        return (
+            db_roles.as_login(postgres.url, db_roles.SERVICE_LOGIN),
+            db_roles.as_login(postgres.url, db_roles.ACCOUNTS_LOGIN),
+        )
+    url = str(settings.postgres.database_url)
+    return url, settings.postgres.database_accounts_url or url
 
 
 @contextlib.contextmanager
@@ -128,7 +140,7 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     if applied := await asyncio.to_thread(migrate.up, backed_by.database_url):
         log.info("schema.migrated", migrations=len(applied), last=applied[-1])
     if backed_by.service_url != backed_by.database_url:
-        await db_roles.ensure(backed_by.database_url, backed_by.service_url)
+        await db_roles.ensure(backed_by.database_url, backed_by.service_url, backed_by.accounts_url)
     await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
@@ -159,7 +171,12 @@ def _welcome(settings: ServerSettings, url: str, link: str) -> str:
 def _with_urls(settings: ServerSettings, backed_by: Backing) -> ServerSettings:
     return dataclasses.replace(
         settings,
-        postgres=settings.postgres.model_copy(update={"database_url": backed_by.service_url}),
+        postgres=settings.postgres.model_copy(
+            update={
+                "database_url": backed_by.service_url,
+                "database_accounts_url": backed_by.accounts_url,
+            }
+        ),
         redis=settings.redis.model_copy(update={"redis_url": backed_by.redis_url}),
     )
 

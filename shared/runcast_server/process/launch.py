@@ -67,7 +67,9 @@ async def _migrate(read: ServerSettings) -> None:
         _say(f"applied {name}")
     _say(f"the schema is that of this version ({len(applied)} migrations applied)")
     if read.postgres.database_service_url is not None:
-        await db_roles.ensure(url, read.postgres.database_service_url)
+        await db_roles.ensure(
+            url, read.postgres.database_service_url, read.postgres.database_accounts_url
+        )
     data = read.process.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = credentials.read(data)

@@ -9,7 +9,6 @@ background work stops; connections close. A second signal cuts all that short.
 import asyncio
 import contextlib
 import gc
-import os
 import resource
 import signal
 import socket
@@ -110,7 +109,13 @@ async def opened(settings: ServerSettings) -> AsyncIterator[Resources]:
     if settings.postgres.database_url is None or settings.redis.redis_url is None:
         raise StartError("RUNCAST_DATABASE_URL and RUNCAST_REDIS_URL must be set")
     size = settings.postgres.database_pool_size
-    database = await open_database(settings.postgres.database_url, requests=size, log=size)
+    database = await open_database(
+        settings.postgres.database_url,
+        settings.postgres.database_accounts_url,
+        requests=size,
+        log=size,
+        accounts=max(2, size // 2),
+    )
     bus = Bus(settings.redis.redis_url)
     publisher = Publisher(bus, database.log)
     eventlog = EventLog(database.log, publisher)
@@ -138,7 +143,7 @@ async def serve(
     front = Front(
         services, settings, tokens.authenticator(resources.database, resources.settings.auth)
     )
-    server = _Server(_config(front, settings.shutdown_grace_s * 0.75), started)
+    server = _Server(server_config(front, settings), started)
     async with AsyncExitStack() as stack:
         for service in services:
             await stack.enter_async_context(service.running())
@@ -237,7 +242,8 @@ async def _serving(server: _Server, listener: socket.socket) -> AsyncIterator[as
         await task
 
 
-def _config(front: Front, grace_seconds: float) -> uvicorn.Config:
+def server_config(front: Front, settings: ProcessSettings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
     return uvicorn.Config(
         front,
         loop="none",
@@ -249,8 +255,10 @@ def _config(front: Front, grace_seconds: float) -> uvicorn.Config:
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(grace_seconds)),
-        forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS"),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s * 0.75)),
+        # Anybody may send X-Forwarded-For: only what a named proxy says of its clients is believed.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
 
 

@@ -12,6 +12,7 @@ from runcast_api.accounts.passwords import Passwords
 from runcast_api.accounts.sessions import Session, Visitor
 from runcast_server.auth import principal, rate_limits
 from runcast_server.auth.rate_limits import RequestLimits, SignInLimits
+from runcast_server.errors import Forbidden
 from runcast_server.service import Resources
 
 
@@ -25,6 +26,9 @@ class People:
     openid: OpenId | None
     session_hours: float
     public_url: str | None
+    has_passwords: bool = True
+    confirms_invitations: bool = False
+    """Whether an account for an address that somebody else invited waits for an administrator."""
 
     @classmethod
     def build(cls, resources: Resources) -> People:
@@ -40,7 +44,14 @@ class People:
             OpenId.configured(settings),
             settings.session_hours,
             resources.settings.process.public_url,
+            settings.password_sign_in,
+            settings.confirms_invitations,
         )
+
+    def require_passwords(self) -> None:
+        """Raises `Forbidden` where people sign in elsewhere only."""
+        if not self.has_passwords:
+            raise Forbidden("passwords are turned off here: sign in with the identity provider")
 
     def url(self, request: Request) -> str:
         """What links begin with: the public address, or the one by which we were just called."""
@@ -63,7 +74,7 @@ def set_session_cookie(
 ) -> None:
     """Puts the session where no script reads it and no other site sends it from (RFC 6265bis)."""
     response.set_cookie(
-        principal.session_cookie(request.headers),
+        principal.session_cookie(request.headers, is_secure=is_secure(people, request)),
         session.token,
         expires=session.expires_at,
         path="/",
@@ -76,7 +87,7 @@ def set_session_cookie(
 def drop_session_cookie(people: People, request: Request, response: Response) -> None:
     """Has the browser forget it."""
     response.delete_cookie(
-        principal.session_cookie(request.headers),
+        principal.session_cookie(request.headers, is_secure=is_secure(people, request)),
         path="/",
         secure=is_secure(people, request),
         httponly=True,

@@ -23,10 +23,12 @@ from runcast_server.errors import NotFound
 VALID_DAYS = 7
 
 _CREATE = """
-INSERT INTO invitations (id, token_hash, login, project_id, role, invited_by, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO invitations (id, token_hash, login, project_id, role, invited_by, expires_at,
+                         needs_confirmation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_COLUMNS = "id, login, project_id, role, invited_by, created_at, expires_at, accepted_at"
+_COLUMNS = """id, login, project_id, role, invited_by, created_at, expires_at, accepted_at,
+              NOT needs_confirmation OR confirmed_at IS NOT NULL AS is_confirmed"""
 _LIST = f"""
 SELECT {_COLUMNS} FROM invitations
 WHERE revoked_at IS NULL AND ($1::uuid IS NULL OR project_id = $1)
@@ -52,6 +54,7 @@ class Invitation(BaseModel):
     created_at: str
     expires_at: str
     accepted_at: str | None
+    is_confirmed: bool
 
 
 class InvitationMade(Invitation):
@@ -68,14 +71,15 @@ class InvitationPage(BaseModel):
 
 
 class InvitationOpened(BaseModel):
-    """What its holder sees. With an account there, its password is asked for instead of a new one."""
+    """What its holder sees. Whether the address has an account isn't told: with one, its password or a
+    session of it is asked for. Without, an account is made, once the invitation is confirmed."""
 
     email: str
     project_id: UUID | None
     project_name: str | None
     role: RoleName | None
     expires_at: str
-    has_account: bool
+    is_confirmed: bool
 
 
 class Acceptance(BaseModel):
@@ -98,6 +102,7 @@ class Open:
     role: str | None
     expires_at: datetime
     user_id: UUID | None
+    is_confirmed: bool
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -106,14 +111,19 @@ class Open:
             "project_name": self.project_name,
             "role": self.role,
             "expires_at": moment(self.expires_at),
-            "has_account": self.user_id is not None,
+            "is_confirmed": self.is_confirmed,
         }
 
 
 async def create(
-    connection: Connection, caller: Principal, new: InvitationNew, project_id: UUID | None
+    connection: Connection,
+    caller: Principal,
+    new: InvitationNew,
+    project_id: UUID | None,
+    *,
+    needs_confirmation: bool,
 ) -> tuple[dict[str, Any], str]:
-    """The invitation, and its secret."""
+    """The invitation, and its secret. One that `needs_confirmation` makes no account before it has it."""
     token = new_token(INVITATION_PREFIX)
     id = uuid7()
     await connection.execute(
@@ -125,6 +135,7 @@ async def create(
         new.role if project_id else None,
         caller.user_id,
         datetime.now(UTC) + timedelta(days=VALID_DAYS),
+        needs_confirmation,
     )
     await audit.note(
         connection,
@@ -161,9 +172,30 @@ async def revoke(connection: Connection, caller: Principal, invitation: UUID) ->
     )
 
 
+async def confirm(connection: Connection, caller: Principal, invitation: UUID) -> dict[str, Any]:
+    """Lets an invitation make an account. Raises `NotFound`."""
+    row = await connection.fetchrow(
+        f"""UPDATE invitations SET confirmed_at = coalesce(confirmed_at, now()),
+                confirmed_by = coalesce(confirmed_by, $2)
+            WHERE id = $1 AND revoked_at IS NULL AND accepted_at IS NULL RETURNING {_COLUMNS}""",
+        invitation,
+        caller.name,
+    )
+    if row is None:
+        raise NotFound("no such invitation")
+    await audit.note(
+        connection,
+        caller,
+        "invitation_confirmed",
+        project_id=row["project_id"],
+        subject=row["login"],
+    )
+    return _as_json(row)
+
+
 async def look(database: Database, token: str) -> Open:
     """The invitation that this secret opens. Raises `NotFound`."""
-    async with acquire(database.requests) as connection:
+    async with acquire(database.accounts) as connection:
         row = await connection.fetchrow("SELECT * FROM open_invitation($1)", hash_token(token))
     if row is None:
         raise NotFound("the invitation is not valid, or was used already")
@@ -174,6 +206,7 @@ async def look(database: Database, token: str) -> Open:
         row["role"],
         row["expires_at"],
         row["user_id"],
+        row["is_confirmed"],
     )
 
 
@@ -197,4 +230,5 @@ def _as_json(row: Any) -> dict[str, Any]:
         "created_at": moment(row["created_at"]),
         "expires_at": moment(row["expires_at"]),
         "accepted_at": moment(row["accepted_at"]),
+        "is_confirmed": row["is_confirmed"],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -28,9 +29,9 @@ WHERE ($1::uuid IS NULL OR project_id = $1) AND revoked_at IS NULL
   AND (expires_at IS NULL OR expires_at > now())
 """
 _CREATE = """
-INSERT INTO api_keys (id, token_hash, name, project_id, role, is_admin, scopes, created_by, expires_at,
-                      replaces)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO api_keys (id, token_hash, name, project_id, role, is_admin, scopes, created_by, made_by_key,
+                      is_by_admin, expires_at, replaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
 
@@ -103,10 +104,12 @@ class KeyPage(BaseModel):
 async def create(
     connection: Connection, caller: Principal, new: KeyNew | AdminKeyNew, project_id: UUID | None
 ) -> tuple[dict[str, Any], str]:
-    """The key and its token. Raises `Forbidden` for a scope that the caller can't give."""
+    """The key and its token. Raises `Forbidden` for a scope that the caller can't give.
+
+    It ends with its maker at the latest: a key that ends makes none that ends later.
+    """
     scopes = new.scopes if isinstance(new, KeyNew) else []
-    if "worker" in scopes and not caller.is_admin:
-        raise Forbidden("only an administrator gives a key the scope worker")
+    _may_give(caller, scopes)
     token = new_token()
     id = uuid7()
     await connection.execute(
@@ -118,14 +121,40 @@ async def create(
         new.role if isinstance(new, KeyNew) else None,
         project_id is None,
         scopes,
-        caller.user_id,
-        new.expires_at,
+        *_maker(caller),
+        _cut_short(new.expires_at, caller),
         None,
     )
     await audit.note(
         connection, caller, "key_created", project_id=project_id, subject=id, name=new.name
     )
     return await show(connection, id), token
+
+
+def _may_give(caller: Principal, scopes: Sequence[str]) -> None:
+    if "worker" in scopes and not caller.is_admin:
+        raise Forbidden("only an administrator gives a key the scope worker")
+
+
+def _maker(caller: Principal) -> tuple[UUID | None, UUID | None, bool]:
+    """Who makes a key: a person, or another key, and whether as an administrator (`key_rights` in SQL)."""
+    return caller.user_id, caller.key_id, caller.is_admin
+
+
+def _successors_maker(
+    caller: Principal, key: UUID, old: Any
+) -> tuple[UUID | None, UUID | None, bool]:
+    """Who makes the key that replaces another: a key that replaces itself leaves its own maker as it is."""
+    if caller.key_id == key:
+        return old["created_by"], old["made_by_key"], old["is_by_admin"]
+    return _maker(caller)
+
+
+def _cut_short(wanted: datetime | None, caller: Principal) -> datetime | None:
+    """When a key ends that this caller makes: not after the caller, where that is a key itself."""
+    own = caller.expires_at if caller.key_id is not None else None
+    ends = [end for end in (wanted, own) if end is not None]
+    return min(ends) if ends else None
 
 
 async def show(connection: Connection, key: UUID) -> dict[str, Any]:
@@ -157,11 +186,17 @@ async def revoke(connection: Connection, caller: Principal, key: UUID) -> None:
 async def rotate(
     connection: Connection, caller: Principal, key: UUID, overlap_seconds: float
 ) -> tuple[dict[str, Any], str]:
-    """A new key in place of one that works on for a while. Raises `NotFound`, `Conflict`."""
+    """A new key in place of one that works on for a while, with the rights that the caller could give and
+    the end that the old key had before any rotation. What the old key made is the new one's from now on.
+
+    Raises `NotFound`, `Conflict`, and `Forbidden` where the caller couldn't have made such a key.
+    """
     old = await _find(connection, key)
     now = datetime.now(UTC)
     if old["expires_at"] is not None and old["expires_at"] <= now:
         raise Conflict("the key has expired")
+    _may_give(caller, old["scopes"])
+    full_end = old["full_expires_at"] if old["replaced_at"] else old["expires_at"]
     token = new_token()
     id = uuid7()
     members = ("name", "project_id", "role", "is_admin", "scopes")
@@ -170,15 +205,19 @@ async def rotate(
         id,
         hash_token(token),
         *(old[name] for name in members),
-        caller.user_id,
-        old["expires_at"],
+        *_successors_maker(caller, key, old),
+        full_end if caller.key_id == key else _cut_short(full_end, caller),
         key,
     )
     await connection.execute(
-        "UPDATE api_keys SET expires_at = least(expires_at, $2) WHERE id = $1",
+        """UPDATE api_keys SET expires_at = least(expires_at, $2), replaced_at = coalesce(replaced_at, $3),
+               full_expires_at = $4 WHERE id = $1""",
         key,
         now + timedelta(seconds=overlap_seconds),
+        now,
+        full_end,
     )
+    await connection.execute("UPDATE api_keys SET made_by_key = $2 WHERE made_by_key = $1", key, id)
     await audit.note(
         connection,
         caller,
@@ -193,7 +232,9 @@ async def rotate(
 async def _find(connection: Connection, key: UUID) -> Any:
     """The row, which row-level security shows to owners of its project and administrators."""
     row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM api_keys WHERE id = $1 AND revoked_at IS NULL", key
+        f"""SELECT {_COLUMNS}, made_by_key, is_by_admin, replaced_at, full_expires_at FROM api_keys
+            WHERE id = $1 AND revoked_at IS NULL""",
+        key,
     )
     if row is None:
         raise NotFound("no such key")

@@ -216,7 +216,7 @@ async def person_of(database: Database, issuer: str, claims: Mapping[str, Any]) 
     email = email[:254].replace("\x00", "") if isinstance(email, str) and "@" in email else None
     verified = normalized(email) if email and claims.get("email_verified") is True else None
     name = str(claims.get("name") or claims.get("preferred_username") or email or "")
-    async with acquire(database.requests) as connection:
+    async with acquire(database.accounts) as connection:
         row = await connection.fetchrow(
             "SELECT * FROM openid_holder($1, $2, $3, $4, $5)",
             uuid7(),

@@ -13,7 +13,7 @@ from runcast._support.ids import uuid7
 from runcast_api.accounts import audit, listing
 from runcast_api.accounts.listing import moment, text
 from runcast_server.auth.principal import SESSION_PREFIX, Principal, hash_token, new_token
-from runcast_server.db import Connection, Database
+from runcast_server.db import Connection, Database, acquire
 from runcast_server.errors import NotFound, Unauthenticated
 
 Method = Literal["password", "link", "invitation", "oidc"]
@@ -118,19 +118,27 @@ async def open_session(
         return Session(token, expires_at, await user(connection, user_id))
 
 
-async def renew(connection: Connection, caller: Principal, hours: float) -> Session:
-    """The same session with another secret, good for longer; the old secret is good no more."""
-    if caller.session_id is None or caller.user_id is None:
+async def renew(database: Database, token: str | None, hours: float) -> Session:
+    """The same session with another secret, good for longer; the old secret is good no more.
+
+    Of several that refresh one token at the same moment, each gets a session of its own: `renew_session` in
+    SQL says how. Raises `Unauthenticated`.
+    """
+    if token is None or not token.startswith(SESSION_PREFIX):
         raise Unauthenticated("only a session can be refreshed")
-    token = new_token(SESSION_PREFIX)
-    expires_at = datetime.now(UTC) + timedelta(hours=hours)
-    await connection.execute(
-        "UPDATE sessions SET token_hash = $2, expires_at = $3 WHERE id = $1 AND revoked_at IS NULL",
-        caller.session_id,
-        hash_token(token),
-        expires_at,
-    )
-    return Session(token, expires_at, await user(connection, caller.user_id))
+    fresh = new_token(SESSION_PREFIX)
+    async with acquire(database.accounts) as connection:
+        row = await connection.fetchrow(
+            "SELECT * FROM renew_session($1, $2, $3, $4)",
+            hash_token(token),
+            hash_token(fresh),
+            uuid7(),
+            timedelta(hours=hours),
+        )
+    if row is None:
+        raise Unauthenticated("the token is not valid, or not valid any more")
+    async with database.acting(person(row["user_id"])) as connection:
+        return Session(fresh, row["expires_at"], await user(connection, row["user_id"]))
 
 
 async def user(connection: Connection, user_id: UUID) -> dict[str, Any]:

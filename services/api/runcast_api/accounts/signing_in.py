@@ -77,7 +77,7 @@ async def by_password(
     """Whose address and password these are. Raises `Unauthenticated`, `LimitReached`."""
     login = normalized(email)
     await limits.attempt(visitor.address, login)
-    async with acquire(database.requests) as connection:
+    async with acquire(database.accounts) as connection:
         row = await connection.fetchrow("SELECT * FROM password_of($1)", login)
     is_right = await passwords.is_right(row["hash"] if row else None, password)
     if row is None or not is_right or row["is_disabled"]:
@@ -90,7 +90,7 @@ async def by_password(
 async def by_link(database: Database, limits: SignInLimits, token: str, visitor: Visitor) -> UUID:
     """Whom a one-time link signs in; it is used up. Raises `Unauthenticated`, `LimitReached`."""
     await limits.attempt_from(visitor.address)
-    async with acquire(database.requests) as connection:
+    async with acquire(database.accounts) as connection:
         user_id: UUID | None = await connection.fetchval(
             "SELECT use_sign_in_link($1)", hash_token(token)
         )
@@ -170,7 +170,7 @@ async def _prove(
     login: str | None = who["login"]
     if login is None:
         raise Invalid.of("body.password", "this account has no e-mail address to sign in with")
-    async with acquire(database.requests) as connection:
+    async with acquire(database.accounts) as connection:
         row = await connection.fetchrow("SELECT * FROM password_of($1)", login)
     if row is None or who["came_by_link"]:
         return

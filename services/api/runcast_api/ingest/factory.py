@@ -15,7 +15,7 @@ from runcast_api.ingest.slow_path import Handlers, RunlessHandler
 from runcast_api.projects import ProjectNew
 from runcast_api.storage.quotas import Admission
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Database, acquire, act_as
+from runcast_server.db import Database
 from runcast_server.errors import Conflict
 from runcast_server.service import Resources
 
@@ -46,8 +46,7 @@ def build(resources: Resources, types: Handlers) -> Ingester:
 
 async def make_project(database: Database, slug: str) -> None:
     """The project of run directories that name none, if there never was one of this name."""
-    async with acquire(database.requests) as connection, connection.transaction():
-        await act_as(connection, _SERVER)
+    async with database.changing(_SERVER) as connection:
         if await connection.fetchval("SELECT true FROM projects WHERE slug = $1", slug):
             return
         try:

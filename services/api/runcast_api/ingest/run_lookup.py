@@ -30,11 +30,7 @@ JOIN run_aliases a ON a.project_id = p.id AND a.alias = wanted.key
 _PROJECTS = """
 SELECT id, slug FROM projects WHERE deleted_at IS NULL AND (slug = ANY($1) OR id = ANY($2))
 """
-_KEYS = """
-SELECT k.token_hash, k.project_id, k.is_admin FROM api_keys k
-WHERE k.token_hash = ANY($1) AND k.revoked_at IS NULL
-  AND (k.expires_at IS NULL OR k.expires_at > now()) AND (k.is_admin OR k.role <> 'viewer')
-"""
+_KEYS = "SELECT token_hash, project_id, is_admin FROM writing_keys($1)"
 
 
 @dataclass(frozen=True, slots=True)

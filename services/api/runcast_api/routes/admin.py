@@ -46,6 +46,8 @@ async def create_user(
 ) -> Response:
     """An account with a password, or with a link by which its owner signs in once."""
     _admins_only(caller)
+    if body.password is not None:
+        api.people.require_passwords()
     hashed = await api.people.passwords.hash(body.password) if body.password else None
     async with api.database.changing(caller) as connection:
 

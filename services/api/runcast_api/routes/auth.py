@@ -14,7 +14,7 @@ from runcast_api.accounts.listing import moment, text
 from runcast_api.accounts.oidc import Journey, OpenId
 from runcast_api.accounts.sessions import Session, SessionPage, SignedIn
 from runcast_api.accounts.signing_in import Login, LoginLink, PasswordChange
-from runcast_api.dependencies import Api, ApiState, Caller
+from runcast_api.dependencies import Api, ApiState, Bearer, Caller
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
@@ -60,7 +60,8 @@ class Methods(BaseModel):
 
 @router.post("/auth/login", response_model=SignedIn)
 async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
-    """Signs in with e-mail address and password."""
+    """Signs in with e-mail address and password, where passwords are not turned off."""
+    api.people.require_passwords()
     people, visitor = api.people, container.visitor(request)
     user_id = await signing_in.by_password(
         api.database, people.passwords, people.sign_ins, body.email, body.password, visitor
@@ -105,10 +106,12 @@ async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
 
 
 @router.post("/auth/refresh", response_model=SignedIn)
-async def refresh(api: ApiState, caller: Caller, request: Request) -> Response:
-    """The same session with a new token, good for longer; the old token ends within seconds."""
-    async with api.database.changing(caller) as connection:
-        session = await sessions.renew(connection, caller, api.people.session_hours)
+async def refresh(api: ApiState, _: Bearer, request: Request) -> Response:
+    """The same session with a new token, good for longer; the old token is good no more. Requests that come
+    with it at the same moment get new tokens too, each one of its own."""
+    token = principal.presented(request.headers, request.url.query)
+    session = await sessions.renew(api.database, token, api.people.session_hours)
+    api.people.requests.count(sessions.person(UUID(session.user["id"])))
     api.authenticator.forget()
     by_cookie = principal.bearer(request.headers) is None
     return signed_in(api, request, session, with_cookie=by_cookie)
@@ -146,6 +149,8 @@ async def change_me(
     """Changes one's name, or one's password, for which the present one is asked unless one came by a
     sign-in link; a new password ends all other sessions."""
     people = api.people
+    if body.password is not None:
+        people.require_passwords()
     await signing_in.change_own(
         api.database, people.passwords, people.sign_ins, caller, body, container.visitor(request)
     )
@@ -185,7 +190,7 @@ async def end_session(session: UUID, api: ApiState, caller: Caller) -> Response:
 @router.get("/auth/methods", response_model=Methods)
 async def list_methods(api: ApiState) -> Response:
     openid = api.people.openid
-    return answer({"password": True, "oidc": openid.issuer if openid else None})
+    return answer({"password": api.people.has_passwords, "oidc": openid.issuer if openid else None})
 
 
 @router.get("/auth/oidc/login", status_code=303, response_class=RedirectResponse)

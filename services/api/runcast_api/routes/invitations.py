@@ -12,6 +12,7 @@ from runcast_api.accounts import container, invitations, sessions, signing_in
 from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
 from runcast_api.accounts.invitations import (
     Acceptance,
+    Invitation,
     InvitationMade,
     InvitationNew,
     InvitationOpened,
@@ -26,12 +27,14 @@ from runcast_api.routes.auth import signed_in
 from runcast_server.auth import access, principal
 from runcast_server.auth.principal import ANONYMOUS, Principal, Role
 from runcast_server.db import Connection, acquire, act_as
-from runcast_server.errors import Forbidden, Invalid, Unauthenticated
+from runcast_server.errors import Conflict, Forbidden, Invalid, Unauthenticated
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)
 
 PUBLIC_PATHS = frozenset({"/invitations/{token}", "/invitations/{token}/accept"})
 """Routes that answer to the holder of the invitation's secret, without another token."""
+
+UNCONFIRMED = "an administrator has to confirm this invitation first"
 
 Secret = Annotated[str, Path(max_length=200)]
 
@@ -45,7 +48,13 @@ async def invite(
         project_id = await _place(connection, caller, body.project)
 
         async def change() -> tuple[dict[str, Any], Secrets]:
-            made, token = await invitations.create(connection, caller, body, project_id)
+            made, token = await invitations.create(
+                connection,
+                caller,
+                body,
+                project_id,
+                needs_confirmation=api.people.confirms_invitations and not caller.is_admin,
+            )
             url = f"{api.people.url(request)}/ui/invitations/{token}"
             return made, {"token": token, "url": url}
 
@@ -81,6 +90,15 @@ async def revoke_invitation(invitation: UUID, api: ApiState, caller: Caller) -> 
     return no_content()
 
 
+@router.post("/invitations/{invitation}/confirm", response_model=Invitation)
+async def confirm_invitation(invitation: UUID, api: ApiState, caller: Caller) -> Response:
+    """Lets an invitation by somebody who is no administrator make an account."""
+    if not caller.is_admin:
+        raise Forbidden("only administrators confirm invitations")
+    async with api.database.changing(caller) as connection:
+        return answer(await invitations.confirm(connection, caller, invitation))
+
+
 @router.get("/invitations/{token}", response_model=InvitationOpened)
 async def open_invitation(token: Secret, api: ApiState) -> Response:
     """What the holder of the secret is invited to."""
@@ -91,7 +109,8 @@ async def open_invitation(token: Secret, api: ApiState) -> Response:
 async def accept_invitation(
     token: Secret, body: Acceptance, api: ApiState, request: Request
 ) -> Response:
-    """Joins and signs in. An address that has an account proves it with its password."""
+    """Joins and signs in. An address that has an account proves it with its password or a session of it; for
+    one without, an account is made, where passwords aren't turned off and the invitation is confirmed."""
     opened = await invitations.look(api.database, token)
     user_id = await _join(api, request, token, body, opened)
     session = await sessions.open_session(
@@ -105,16 +124,20 @@ async def _join(
     api: Api, request: Request, token: str, body: Acceptance, opened: invitations.Open
 ) -> UUID:
     people, visitor = api.people, container.visitor(request)
-    if opened.user_id is not None:
-        user_id = await _account(api, request, body, opened)
-        async with acquire(api.database.requests) as connection, connection.transaction():
+    user_id = await _signed_in(api, request, opened)
+    if user_id is None:
+        people.require_passwords()
+        if opened.user_id is not None or not opened.is_confirmed:
+            user_id = await _proven(api, request, body, opened)
+    if user_id is not None:
+        async with acquire(api.database.accounts) as connection, connection.transaction():
             await act_as(connection, sessions.person(user_id))
             return await invitations.accept(connection, token, user_id, None)
     if body.name is None:
         raise Invalid.of("body.name", "a new account needs a name")
     await people.sign_ins.attempt(visitor.address, opened.email)
     hashed = await people.passwords.hash(body.password)
-    async with acquire(api.database.requests) as connection, connection.transaction():
+    async with acquire(api.database.accounts) as connection, connection.transaction():
         await act_as(connection, ANONYMOUS)
         user_id = await invitations.accept(connection, token, None, body.name)
         await act_as(connection, sessions.person(user_id))
@@ -122,21 +145,35 @@ async def _join(
     return user_id
 
 
-async def _account(api: Api, request: Request, body: Acceptance, opened: invitations.Open) -> UUID:
-    """The account of the invited address, proven by a session of it or by its password."""
+async def _signed_in(api: Api, request: Request, opened: invitations.Open) -> UUID | None:
+    """The account of the invited address, where the request carries a session of it."""
     shown = principal.presented(request.headers)
-    if shown is not None:
+    if shown is None:
+        return None
+    try:
         caller = await api.authenticator.principal(shown)
-        if caller.user_id is not None and caller.user_id == opened.user_id:
-            return caller.user_id
-    user_id = await signing_in.by_password(
-        api.database,
-        api.people.passwords,
-        api.people.sign_ins,
-        opened.email,
-        body.password,
-        container.visitor(request),
-    )
-    if user_id != opened.user_id:
-        raise Unauthenticated(signing_in.WRONG)
-    return user_id
+    except Unauthenticated:
+        return None
+    is_theirs = caller.user_id is not None and caller.user_id == opened.user_id
+    return caller.user_id if is_theirs else None
+
+
+async def _proven(api: Api, request: Request, body: Acceptance, opened: invitations.Open) -> UUID:
+    """The account of the invited address, proven by its password. While the invitation isn't confirmed, a
+    wrong one and an address without an account are answered alike, in the same time."""
+    try:
+        user_id = await signing_in.by_password(
+            api.database,
+            api.people.passwords,
+            api.people.sign_ins,
+            opened.email,
+            body.password,
+            container.visitor(request),
+        )
+        if user_id == opened.user_id:
+            return user_id
+    except Unauthenticated:
+        pass
+    if not opened.is_confirmed:
+        raise Conflict(UNCONFIRMED)
+    raise Unauthenticated(signing_in.WRONG)

@@ -18,7 +18,6 @@ from runcast_api.storage import usage
 from runcast_api.storage.usage import Storage
 from runcast_server.auth import access
 from runcast_server.auth.principal import Role
-from runcast_server.db import acquire, act_as
 
 router = APIRouter(tags=["projects"], route_class=JsonRoute)
 
@@ -28,8 +27,7 @@ async def create_project(
     body: ProjectNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
     only_admins = api.resources.settings.auth.project_creation == "admin"
-    async with acquire(api.database.requests) as connection, connection.transaction():
-        await act_as(connection, caller)
+    async with api.database.changing(caller) as connection:
 
         async def change() -> Answer:
             return Answer(*await projects.create(connection, caller, body, only_admins=only_admins))
@@ -59,8 +57,7 @@ async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
 async def change_project(
     project: str, body: ProjectPatch, api: ApiState, caller: Caller
 ) -> Response:
-    async with acquire(api.database.requests) as connection, connection.transaction():
-        await act_as(connection, caller)
+    async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, Role.OWNER)
         changed = await projects.change(connection, caller, found, body, api.bounds)
     return answer(changed, head=found.head)
@@ -79,8 +76,7 @@ async def show_storage(project: str, api: ApiState, caller: Caller) -> Response:
 
 @router.delete("/projects/{project}", status_code=204)
 async def delete_project(project: str, api: ApiState, caller: Caller) -> Response:
-    async with acquire(api.database.requests) as connection, connection.transaction():
-        await act_as(connection, caller)
+    async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, Role.OWNER)
         await projects.delete(connection, found.id)
     api.runs.forget()

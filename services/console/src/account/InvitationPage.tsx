@@ -14,7 +14,7 @@ interface Invitation {
   email: string;
   project_name: string | null;
   role: string | null;
-  has_account: boolean;
+  is_confirmed: boolean;
 }
 
 /** An invitation's link: makes an account, or adds a project to the one that is there. */
@@ -50,7 +50,7 @@ export function InvitationPage() {
     );
   }
   if (!invitation.data) return <Rows count={3} />;
-  const { email, project_name: project, role, has_account: hasAccount } = invitation.data;
+  const { email, project_name: project, role, is_confirmed: isConfirmed } = invitation.data;
   return (
     <Door title={project ? `Join ${project}` : "Join Runcast"}>
       <p className="text-sm text-muted">
@@ -58,26 +58,33 @@ export function InvitationPage() {
         {project ? ` to ${project}` : ""}
         {role ? ` as ${role}` : ""}.
       </p>
+      {!isConfirmed && (
+        <p className="text-sm text-muted">
+          An administrator has to confirm this invitation before it makes a new account.
+        </p>
+      )}
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
         <input type="hidden" name="username" autoComplete="username" value={email} readOnly />
-        {!hasAccount && (
-          <Field label="Your name">
-            {(ids) => <Input {...ids} name="name" required maxLength={200} autoComplete="name" autoFocus />}
-          </Field>
-        )}
-        <Field label={hasAccount ? "Your password" : "Choose a password"} error={error}>
+        <Field label="Your name" hint="Where you have an account here, it keeps its name.">
+          {(ids) => <Input {...ids} name="name" required maxLength={200} autoComplete="name" autoFocus />}
+        </Field>
+        <Field
+          label="Password"
+          hint="That of your account, or a new one where you have none."
+          error={error}
+        >
           {(ids) => (
             <Input
               {...ids}
               name="password"
               type="password"
               required
-              autoComplete={hasAccount ? "current-password" : "new-password"}
+              autoComplete="current-password"
             />
           )}
         </Field>
         <Button look="primary" type="submit" busy={busy}>
-          {hasAccount ? "Sign in and join" : "Create the account"}
+          Join
         </Button>
       </form>
     </Door>

@@ -8,7 +8,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runcast_server.auth.origins import with_added
-from runcast_server.auth.principal import Authenticator, Principal
+from runcast_server.auth.principal import Authenticator, Principal, presented
+from runcast_server.process import process
 from runcast_server.process.root_app import Front
 from runcast_server.service import Readiness, Service
 from runcast_server.settings import ProcessSettings
@@ -209,6 +210,47 @@ async def test_pages_of_others_change_nothing(method: str) -> None:
             assert answer.json()["type"] == "urn:runcast:problem:foreign-page"
         assert (await http.request(method, "/x", headers=OWN)).status_code == 200
         assert (await http.request(method, "/x")).status_code == 200
+
+
+async def test_an_origin_that_is_none_is_a_foreign_one() -> None:
+    async with client(everything()) as http:
+        for origin in ("http://[", "http://[::1", "//", "\xff", "http://]:1", "x" * 10_000):
+            headers = {"Origin": origin.encode("latin-1")} | COOKIES
+            answer = await http.get("/x", headers=headers)
+            assert (answer.status_code, answer.headers["x-cookie"]) == (200, "none"), origin
+            assert (await http.post("/x", headers=headers)).status_code == 403
+
+
+async def test_over_tls_a_cookie_that_another_host_may_have_set_is_no_session() -> None:
+    cookies = {"Cookie": "runcast_session=planted; __Host-runcast_session=own; other=x"}
+    async with client(everything(), public_url="https://runs.test") as http:
+        answer = await http.get("/x", headers=cookies)
+    assert answer.headers["x-cookie"] == "__Host-runcast_session=own; other=x"
+    headers = {"cookie": cookies["Cookie"], "host": "runs.test"}
+    assert presented(headers) == "own"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "believed"),
+    [((), "127.0.0.1"), (("10.0.0.0/8",), "127.0.0.1"), (("127.0.0.1",), "203.0.113.7")],
+)
+async def test_where_a_request_comes_from_is_said_by_named_proxies_only(
+    trusted: tuple[str, ...], believed: str
+) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["client"][0])
+        await answering("x")(scope, receive, send)
+
+    settings = ProcessSettings(trusted_proxies=trusted)
+    front = Front([service("api", "/", app=app)], settings, Authenticator(Keys()))
+    config = process.server_config(front, settings)
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        await http.get("/x", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert seen == [believed]
 
 
 async def test_no_page_but_those_that_are_named_may_read_our_answers() -> None:

@@ -230,7 +230,7 @@ export interface paths {
         put?: never;
         /**
          * Sign In
-         * @description Signs in with e-mail address and password.
+         * @description Signs in with e-mail address and password, where passwords are not turned off.
          */
         post: operations["sign_in_auth_login_post"];
         delete?: never;
@@ -369,7 +369,8 @@ export interface paths {
         put?: never;
         /**
          * Refresh
-         * @description The same session with a new token, good for longer; the old token ends within seconds.
+         * @description The same session with a new token, good for longer; the old token is good no more. Requests that come
+         *     with it at the same moment get new tokens too, each one of its own.
          */
         post: operations["refresh_auth_refresh_post"];
         delete?: never;
@@ -457,6 +458,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/invitations/{invitation}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Invitation
+         * @description Lets an invitation by somebody who is no administrator make an account.
+         */
+        post: operations["confirm_invitation_invitations__invitation__confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invitations/{token}": {
         parameters: {
             query?: never;
@@ -488,7 +509,8 @@ export interface paths {
         put?: never;
         /**
          * Accept Invitation
-         * @description Joins and signs in. An address that has an account proves it with its password.
+         * @description Joins and signs in. An address that has an account proves it with its password or a session of it; for
+         *     one without, an account is made, where passwords aren't turned off and the invitation is confirmed.
          */
         post: operations["accept_invitation_invitations__token__accept_post"];
         delete?: never;
@@ -1823,6 +1845,8 @@ export interface components {
             id: string;
             /** Invited By */
             invited_by: string | null;
+            /** Is Confirmed */
+            is_confirmed: boolean;
             /** Project Id */
             project_id: string | null;
             /** Role */
@@ -1848,6 +1872,8 @@ export interface components {
             id: string;
             /** Invited By */
             invited_by: string | null;
+            /** Is Confirmed */
+            is_confirmed: boolean;
             /** Project Id */
             project_id: string | null;
             /** Role */
@@ -1875,15 +1901,16 @@ export interface components {
         };
         /**
          * InvitationOpened
-         * @description What its holder sees. With an account there, its password is asked for instead of a new one.
+         * @description What its holder sees. Whether the address has an account isn't told: with one, its password or a
+         *     session of it is asked for. Without, an account is made, once the invitation is confirmed.
          */
         InvitationOpened: {
             /** Email */
             email: string;
             /** Expires At */
             expires_at: string;
-            /** Has Account */
-            has_account: boolean;
+            /** Is Confirmed */
+            is_confirmed: boolean;
             /** Project Id */
             project_id: string | null;
             /** Project Name */
@@ -4835,6 +4862,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_invitation_invitations__invitation__confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
             };
             /** @description A refusal; `type` says which. */
             default: {
