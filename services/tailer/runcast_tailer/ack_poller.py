@@ -10,6 +10,7 @@ from collections.abc import Collection
 from runcast.contract import SPOOL_FILE
 from runcast_tailer import metrics
 from runcast_tailer.file_identity import Committed
+from runcast_tailer.guard import Guard
 from runcast_tailer.options import Beats
 from runcast_tailer.queries import Server
 from runcast_tailer.schedule import Tails
@@ -39,6 +40,7 @@ class Acknowledging:
         self._tails = tails
         self._beats = Beats()
         self._to_review: list[Followed] = []
+        self._guard = Guard("acknowledgement")
 
     async def ask(self, now: float) -> None:
         """Asks for whatever it's time for."""
@@ -66,7 +68,8 @@ class Acknowledging:
             for each in some:
                 if each.run_id in asked and not each.is_gone:
                     committed = cursors.get((each.run_id, each.source), Committed())
-                    self._acknowledge(each, committed, now)
+                    with self._guard.item(each.path):
+                        self._acknowledge(each, committed, now)
 
     def _acknowledge(self, followed: Followed, committed: Committed, now: float) -> None:
         tail = followed.tail

@@ -96,7 +96,7 @@ class Discovery:
             if not stat.S_ISLNK(status.st_mode):
                 return None
             target = path.resolve(strict=True)
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, ValueError):
             return None
         home = beneath.run_directory(self.root, name, self.roots)
         if home is not None:

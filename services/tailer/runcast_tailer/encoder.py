@@ -33,9 +33,10 @@ class Sender:
             "first_line": batch.first.line,
             "first_offset": batch.first.offset,
             "next_offset": batch.after.offset,
-            "at": _local_time(batch.modified),
             "lines": batch.texts,
         }
+        if (at := _local_time(batch.modified)) is not None:
+            message["at"] = at
         if batch.file is not None:
             message["file"] = {
                 "device": batch.file.device,
@@ -57,5 +58,9 @@ class Sender:
         return orjson.dumps(message)
 
 
-def _local_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
+def _local_time(seconds: float) -> str | None:
+    """None for a time beyond the calendar, which file systems can hold."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -103,7 +103,7 @@ class Server:
 def committed_of(row: Mapping[str, Any]) -> Committed:
     """A source's committed cursor, from its row of `log_sources`."""
     cursor = Cursor(row["generation"], row["next_line"], row["next_offset"])
-    file = row["file"] or {}
+    file = row["file"] if isinstance(row["file"], dict) else {}
     identity, check = None, None
     if isinstance(file.get("device"), int) and isinstance(file.get("inode"), int):
         identity = FileIdentity(file["device"], file["inode"])

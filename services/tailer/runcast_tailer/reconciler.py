@@ -11,8 +11,9 @@ import base64
 import hashlib
 import mimetypes
 import os
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -24,9 +25,10 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+from runcast._support import acceptable
 from runcast.contract import SPOOL_FILE, TERMINAL_STATUSES
 from runcast.errors import InvalidFile
-from runcast_server import beneath
+from runcast_tailer.guard import Guard
 from runcast_tailer.queries import KnownArtifact, Server
 from runcast_tailer.run_directory import RunDirectory
 from runcast_tailer.scheduled_tail import WatchedRun
@@ -35,6 +37,7 @@ from runcast_tailer.shipper import Shipper
 INLINE_BYTES = 512 * 1024
 """Content up to this size goes in the message; more goes to the object store."""
 OUTPUT = "output.zip"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,7 @@ class Takeover:
         self._shipper = shipper
         self._artifacts_url = artifacts_url
         self._auth = auth
+        self._guard = Guard("artifact")
 
     async def bring(self, watched: WatchedRun) -> bool:
         """Sends what is missing; True if nothing was. Raises database errors and `OSError`."""
@@ -76,9 +80,10 @@ class Takeover:
             return not watched.tails
         is_complete = True
         known = await self._server.artifacts(run_id)
-        async for found in _missing(watched, known):
+        for found in _missing(watched, known, self._guard):
             is_complete = False
-            await self._bring_artifact(run_id, project_id, found)
+            with self._guard.item(found.path):
+                await self._bring_artifact(run_id, project_id, found)
         if self._says_status(watched):
             return is_complete
         await self._bring_status(watched, run_id)
@@ -113,7 +118,7 @@ class Takeover:
             "artifact_id": str(found.id),
             "step_name": found.step_name,
             "media_type": found.media_type,
-            "filename": PurePosixPath(found.path).name,
+            "filename": acceptable.title(PurePosixPath(found.path).name),
         }
         with found.open() as file:
             size = os.fstat(file.fileno()).st_size
@@ -136,19 +141,23 @@ class Takeover:
         await self._shipper.send(orjson.dumps(message))
 
 
-async def _missing(watched: WatchedRun, known: list[KnownArtifact]) -> AsyncIterator[FoundArtifact]:
+def _missing(
+    watched: WatchedRun, known: list[KnownArtifact], guard: Guard
+) -> Iterator[FoundArtifact]:
     ids = {artifact.id for artifact in known}
     contents = {(artifact.step_name, artifact.sha256) for artifact in known}
-    for found in _found(watched):
+    for found in _found(watched, guard):
         if found.id not in ids and (found.step_name, found.sha256) not in contents:
             yield found
 
 
-def _found(watched: WatchedRun) -> list[FoundArtifact]:
+def _found(watched: WatchedRun, guard: Guard) -> list[FoundArtifact]:
     """The artifacts of the manifest whose files are there, and output.zip once the run is over."""
     directory = watched.directory
-    entries = _manifest(directory)
-    found = [each for entry in entries if (each := _entry(directory, entry)) is not None]
+    found: list[FoundArtifact] = []
+    for entry in _manifest(directory):
+        with guard.item(f"{directory.path}: {entry['path']!r}"):
+            found += _entry(directory, entry)
     is_over = directory.state is not None and directory.state.is_terminal
     if OUTPUT in directory.listing.names and is_over and SPOOL_FILE not in watched.tails:
         has_output = any(artifact.path == OUTPUT for artifact in found)
@@ -161,27 +170,34 @@ def _found(watched: WatchedRun) -> list[FoundArtifact]:
 
 
 def _manifest(directory: RunDirectory) -> list[dict[str, Any]]:
+    """The entries that can be believed. An invalid one is named in a warning, and left out."""
     try:
-        index = directory.read("artifacts/index.json", "artifacts/index.json")
+        entries, complaints = directory.read_artifacts()
     except FileNotFoundError:
         return []
-    except (InvalidFile, beneath.NotRegular) as error:
-        log.warning("tailer.left_alone", path=str(directory.path), reason=str(error))
-        return []
-    entries: list[dict[str, Any]] = index["artifacts"]
+    except (InvalidFile, OSError) as error:
+        entries, complaints = [], [str(error)]
+    if complaints:
+        reason = "; ".join(complaints[:10])
+        log.warning("tailer.left_alone", path=str(directory.path), reason=reason)
     return entries
 
 
-def _entry(directory: RunDirectory, entry: dict[str, Any]) -> FoundArtifact | None:
-    """An entry whose file is a regular one beneath the directory, reached through no link."""
+def _entry(directory: RunDirectory, entry: dict[str, Any]) -> Iterator[FoundArtifact]:
+    """The artifact of an entry whose file is a regular one beneath the directory, reached through no link."""
     path = os.path.normpath(entry["path"])
-    try:
-        own_id = UUID(entry["artifact_id"])
-        os.close(directory.open(path))
-    except (ValueError, OSError):
-        return None
+    own_id = acceptable.as_uuid(entry["artifact_id"])
+    if own_id is None:
+        return
+    os.close(directory.open(path))
+    is_digest = _DIGEST.fullmatch(entry["sha256"]) is not None
+    digest = entry["sha256"] if is_digest else _digest(directory, path)
+    if digest is None:
+        return
     media_type = entry["media_type"] or mimetypes.guess_type(path)[0] or "text/plain"
-    return FoundArtifact(own_id, entry["step_name"], media_type, directory, path, entry["sha256"])
+    step_name = acceptable.name(entry["step_name"]) or PurePosixPath(path).stem
+    found = (own_id, step_name, acceptable.name(media_type) or "", directory, path, digest)
+    yield FoundArtifact(*found)
 
 
 def _digest(directory: RunDirectory, path: str) -> str | None:

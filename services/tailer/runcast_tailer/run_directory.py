@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 import structlog
 
 from runcast import contract
 from runcast._recording import formats
+from runcast._support import acceptable
 from runcast.contract import (
     LOG_FILE,
+    NAME_CHARACTERS,
     PROGRESS_FILE,
     RUN_FIELDS,
     RUN_FILE,
@@ -111,7 +113,8 @@ class RunDirectory:
         if key is not None and (fault := contract.key_fault(key)):
             self._warn(f"run.json: key {fault}")
             return None
-        return RunName(run.get("project") or project, own_id or run_id, key, made_of)
+        named = acceptable.printable(run.get("project") or project)[:NAME_CHARACTERS]
+        return RunName(named, own_id or run_id, key, made_of)
 
     def _read_status(self) -> bool:
         if "status.json" not in self.listing.names:
@@ -130,7 +133,7 @@ class RunDirectory:
         error = content.get("error")
         self.state = RunState(
             content["status"],
-            error if isinstance(error, str) else None,
+            acceptable.text(error) if isinstance(error, str) else None,
             _size(content.get("log")),
         )
         return True
@@ -141,11 +144,20 @@ class RunDirectory:
 
     def read(self, name: str, kind: str) -> dict[str, Any]:
         """A JSON file's checked content. Raises `InvalidFile` and `OSError`."""
+        return formats.parse(self._content(name), self.path / name, kind)
+
+    def read_artifacts(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The entries of the manifest of artifacts that are good, and what is wrong with the others.
+        Raises `InvalidFile` and `OSError`."""
+        name = "artifacts/index.json"
+        return formats.parse_artifacts(self._content(name), self.path / name)
+
+    def _content(self, name: str) -> bytes:
         with os.fdopen(self.open(name), "rb") as file:
             content = file.read(MAX_JSON_BYTES + 1)
         if len(content) > MAX_JSON_BYTES:
             raise InvalidFile(self.path / name, f"larger than {MAX_JSON_BYTES:,} bytes")
-        return formats.parse(content, self.path / name, kind)
+        return content
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """A file that can be believed. An invalid one is named once in a warning, and left alone."""
@@ -167,7 +179,11 @@ def _size(log: Any) -> tuple[int, int] | None:
     if not isinstance(log, dict):
         return None
     lines, size = log.get("lines"), log.get("bytes")
-    return (lines, size) if isinstance(lines, int) and isinstance(size, int) else None
+    return (lines, size) if _is_count(lines) and _is_count(size) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def _as_uuid(text: str) -> UUID | None:

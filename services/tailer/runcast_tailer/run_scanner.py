@@ -12,10 +12,12 @@ import structlog
 from runcast.contract import SPOOL_FILE
 from runcast_server import beneath
 from runcast_tailer.discovery import Discovery
+from runcast_tailer.file_identity import Committed
+from runcast_tailer.guard import Guard, is_of_server
 from runcast_tailer.options import Beats, TailerOptions
-from runcast_tailer.queries import Asked, Server
+from runcast_tailer.queries import Asked, KnownRun, Server
 from runcast_tailer.reconciler import Takeover
-from runcast_tailer.run_directory import RunDirectory
+from runcast_tailer.run_directory import RunDirectory, RunName
 from runcast_tailer.schedule import Tails
 from runcast_tailer.scheduled_tail import Followed, WatchedRun
 
@@ -49,6 +51,9 @@ class Watching:
         self._new: list[Path] = []
         self._homeless: list[tuple[Path, str]] = []
         """Directories whose project isn't there, or not yet."""
+        self._failed: list[Path] = []
+        """Directories that couldn't be looked at."""
+        self._guard = Guard("run directory")
         self._watched: dict[Path, WatchedRun] = {}
         self._news: set[WatchedRun] = set()
         self._asked: dict[Asked, Followed | None] = {}
@@ -60,33 +65,30 @@ class Watching:
         if self._new and self._beats.is_time("open", now, SCAN_SECONDS):
             await self._watch(self._new[:MANY_RUNS], now)
             del self._new[:MANY_RUNS]
-        if self._homeless and self._beats.is_time("homeless", now, HOMELESS_SECONDS):
-            projects = sorted({project for _, project in self._homeless})
-            log.warning("tailer.no_project", projects=projects, directories=len(self._homeless))
-            self._new += [path for path, _ in self._homeless]
-            self._homeless.clear()
+        if (self._homeless or self._failed) and self._beats.is_time(
+            "homeless", now, HOMELESS_SECONDS
+        ):
+            self._try_again()
         if self._beats.is_time("asked", now, ASKED_SECONDS):
             await self._follow_asked()
         if self._beats.is_time("directories", now, SCAN_SECONDS):
             await self._look_at_directories(now)
 
+    def _try_again(self) -> None:
+        """Directories that couldn't be followed are as new once more."""
+        if self._homeless:
+            projects = sorted({project for _, project in self._homeless})
+            log.warning("tailer.no_project", projects=projects, directories=len(self._homeless))
+        self._new += [path for path, _ in self._homeless] + self._failed
+        self._homeless.clear()
+        self._failed.clear()
+
     # Run directories
 
     async def _watch(self, paths: list[Path], now: float) -> None:
-        directories = [
-            RunDirectory(path, self._discovery.homes.get(path))
-            for path in paths
-            if path not in self._watched
-        ]
-        await asyncio.to_thread(lambda: [each.refresh(now) for each in directories])
-        named = [
-            (directory, name)
-            for directory in directories
-            if (name := directory.run_name(self._options.project)) is not None
-        ]
-        known = await self._server.runs([name for _, name in named])
+        named = await asyncio.to_thread(self._named, paths, now)
         opened: list[WatchedRun] = []
-        for (directory, name), run in zip(named, known, strict=True):
+        for directory, name, run in await self._known(named):
             if run.project_id is None:
                 self._homeless.append((directory.path, name.project))
                 continue
@@ -95,6 +97,42 @@ class Watching:
             self._expect_news(watched, now)
             opened.append(watched)
         await self._open_sources(opened)
+
+    def _named(self, paths: list[Path], now: float) -> list[tuple[RunDirectory, RunName]]:
+        """The directories with whose run they are; for a worker thread."""
+        named: list[tuple[RunDirectory, RunName]] = []
+        for path in dict.fromkeys(paths):
+            if path in self._watched:
+                continue
+            self._failed.append(path)
+            with self._guard.item(path):
+                directory = RunDirectory(path, self._discovery.homes.get(path))
+                directory.refresh(now)
+                if (name := directory.run_name(self._options.project)) is not None:
+                    named.append((directory, name))
+                self._failed.pop()
+        return named
+
+    async def _known(
+        self, named: list[tuple[RunDirectory, RunName]]
+    ) -> list[tuple[RunDirectory, RunName, KnownRun]]:
+        """With what the server knows of each. Where it can't be asked for all of them together, it is asked
+        for one after another."""
+        try:
+            known = await self._server.runs([name for _, name in named])
+        except Exception as error:
+            if is_of_server(error):
+                raise
+        else:
+            return [(*each, run) for each, run in zip(named, known, strict=True)]
+        found: list[tuple[RunDirectory, RunName, KnownRun]] = []
+        for directory, name in named:
+            self._failed.append(directory.path)
+            with self._guard.item(directory.path):
+                [run] = await self._server.runs([name])
+                found.append((directory, name, run))
+                self._failed.pop()
+        return found
 
     async def _open_sources(self, runs: Iterable[WatchedRun]) -> None:
         """Follows sources that aren't followed yet, each from its committed cursor."""
@@ -111,15 +149,11 @@ class Watching:
                 self._drop_tails(run)
             committed = cursors.get((run.run_id, source)) if run.run_id else None
             directory = run.directory
-            run.tails[source] = self._tails.follow(
-                source,
-                run.address(),
-                run.run_id,
-                directory.home / source,
-                directory.root,
-                committed,
-                run,
-            )
+            path = directory.home / source
+            with self._guard.item(path):
+                run.tails[source] = self._tails.follow(
+                    source, run.address(), run.run_id, path, directory.root, committed, run
+                )
 
     async def _look_at_directories(self, now: float) -> None:
         due = [run for run in self._watched.values() if run.due <= now]
@@ -134,12 +168,13 @@ class Watching:
         """Those of the runs whose files or status changed; for a worker thread."""
         changed: list[WatchedRun] = []
         for run in runs:
-            if run.directory.refresh(now):
-                changed.append(run)
             is_lively = any(tail.is_lively(now) for tail in run.tails.values())
             run.due = now + (SCAN_SECONDS if is_lively or not run.tails else SLEEPING_SCAN_SECONDS)
-            if run.directory.listing.is_missing and run.is_drained:
-                self._forget(run)
+            with self._guard.item(run.directory.path):
+                if run.directory.refresh(now):
+                    changed.append(run)
+                if run.directory.listing.is_missing and run.is_drained:
+                    self._forget(run)
         return changed
 
     def _forget(self, run: WatchedRun) -> None:
@@ -161,11 +196,11 @@ class Watching:
             self._news.add(run)
 
     async def _bring_news(self, run: WatchedRun, now: float) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if await self._takeover.bring(run):
-                self._news.discard(run)
         run.news_due = now + min(FIRST_NEWS_SECONDS * 2.0**run.news_tries, LAST_NEWS_SECONDS)
         run.news_tries += 1
+        with self._guard.item(run.directory.path), contextlib.suppress(FileNotFoundError):
+            if await self._takeover.bring(run):
+                self._news.discard(run)
 
     # Files that were asked for
 
@@ -178,18 +213,19 @@ class Watching:
         new = asked - self._asked.keys()
         cursors = await self._server.cursors({one.run_id for one in new}) if new else {}
         for one in new:
-            place = beneath.followed_file(
-                Path(one.path), self._options.runs_dir, self._options.roots
-            )
             self._asked[one] = None
-            if place is None:
-                log.warning("tailer.path_refused", path=one.path)
-            elif not self._is_followed(one):
-                run = {"run_id": str(one.run_id)}
-                committed = cursors.get((one.run_id, one.source))
-                self._asked[one] = self._tails.follow(
-                    one.source, run, one.run_id, place.path, place.root, committed
-                )
+            with self._guard.item(one.path):
+                self._asked[one] = self._ask(one, cursors.get((one.run_id, one.source)))
+
+    def _ask(self, one: Asked, committed: Committed | None) -> Followed | None:
+        place = beneath.followed_file(Path(one.path), self._options.runs_dir, self._options.roots)
+        if place is None:
+            log.warning("tailer.path_refused", path=one.path)
+            return None
+        if self._is_followed(one):
+            return None
+        run = {"run_id": str(one.run_id)}
+        return self._tails.follow(one.source, run, one.run_id, place.path, place.root, committed)
 
     def _is_followed(self, asked: Asked) -> bool:
         """Whether the source is that of a run directory."""

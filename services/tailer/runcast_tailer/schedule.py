@@ -17,10 +17,14 @@ from runcast_tailer.descriptors import Descriptors, sensible_limit
 from runcast_tailer.encoder import Sender
 from runcast_tailer.file_identity import Committed
 from runcast_tailer.file_reader import Follower
+from runcast_tailer.guard import Guard
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.scheduled_tail import Followed, WatchedRun
 from runcast_tailer.tail import Tail
 from runcast_tailer.window import Budget, Sent, Window
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between two looks at a file that fails."""
 
 
 class Tails:
@@ -35,6 +39,7 @@ class Tails:
         self.spools: set[Followed] = set()
         self.budget = Budget()
         self.descriptors = Descriptors(sensible_limit())
+        self._guard = Guard("file")
 
     def follow(
         self,
@@ -85,16 +90,29 @@ class Tails:
         looked: list[Followed] = []
         while self._schedule and self._schedule[0].due <= now:
             followed = heapq.heappop(self._schedule)
-            if followed.is_gone:
-                continue
-            if followed.step(now):
-                has_new = True
-                self.waiting.add(followed)
-            looked.append(followed)
-        options = self._options
+            if not followed.is_gone:
+                has_new = self._look(followed, now) or has_new
+                looked.append(followed)
         for followed in looked:
-            followed.due = now + followed.interval(now, options.poll_seconds, options.wait_seconds)
             heapq.heappush(self._schedule, followed)
+        return has_new
+
+    def _look(self, followed: Followed, now: float) -> bool:
+        """One look at one file, and when the next one is. Whatever goes wrong costs this file a pause; then
+        it is read again from its committed cursor."""
+        options = self._options
+        try:
+            has_new = followed.step(now)
+            pause = followed.interval(now, options.poll_seconds, options.wait_seconds)
+            followed.failures = 0
+        except Exception as error:  # the outermost place of a file
+            self._guard.failed(followed.path, error)
+            followed.failures += 1
+            has_new = True
+            pause = min(2.0**followed.failures, LONGEST_PAUSE_SECONDS)
+        followed.due = now + pause
+        if has_new:
+            self.waiting.add(followed)
         return has_new
 
     def unsent(self) -> list[Sent]:

@@ -83,6 +83,8 @@ class Followed:
     """The server says that the run is over."""
     is_shared: bool = False
     shared_until: float | None = None
+    failures: int = 0
+    """Looks that failed since the last one that didn't."""
 
     def __lt__(self, other: Followed) -> bool:
         return self.due < other.due

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-import asyncpg
 import structlog
 
-from runcast_server import outages
 from runcast_tailer import metrics
 from runcast_tailer.ack_poller import BUSY_SECONDS, Acknowledging
+from runcast_tailer.guard import is_of_server
 from runcast_tailer.lock import DirectoryLock
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.queries import Server
@@ -27,7 +26,6 @@ from runcast_tailer.shipper import Shipper
 
 RETRY_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.005
-STORAGE_ERRORS = (asyncpg.PostgresError, *outages.ANY)
 
 log = structlog.get_logger(__name__)
 
@@ -89,20 +87,26 @@ class Supervisor:
         return False
 
     async def _round(self) -> None:
+        """Finds, reads, sends and acknowledges. What keeps one of these from working stops none of the
+        others: lines go on while directories can't be looked at."""
         now = self._clock()
-        try:
-            await self._watching.look(now)
+        if await self._part(self._watching.look(now)):
             self.trouble = None
-        except STORAGE_ERRORS as error:
-            self._stumble(error)
         has_new = await asyncio.to_thread(self._tails.sweep, now)
         has_sent = await self._ship()
-        try:
-            await self._acknowledging.ask(self._clock())
-        except STORAGE_ERRORS as error:
-            self._stumble(error)
+        await self._part(self._acknowledging.ask(self._clock()))
         self._tails.measure()
         await asyncio.sleep(0 if has_new and has_sent else self._pause())
+
+    async def _part(self, work: Awaitable[None]) -> bool:
+        """Whether the work could be done."""
+        try:
+            await work
+        except Exception as error:
+            if self._stumble(error) and not is_of_server(error):
+                log.error("tailer.failed", exc_info=error)
+            return False
+        return True
 
     async def _ship(self) -> bool:
         unsent = self._tails.unsent()
@@ -117,12 +121,15 @@ class Supervisor:
         seconds = self._tails.seconds_to_next(self._clock())
         return min(max(seconds, SHORTEST_PAUSE_SECONDS), self._options.poll_seconds)
 
-    def _stumble(self, error: Exception) -> None:
-        """Notes what must be waited for, unless this is to end and the error only stands in its place."""
+    def _stumble(self, error: Exception) -> bool:
+        """Notes what must be waited for, unless this is to end and the error only stands in its place.
+        Whether it is another trouble than before."""
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
         trouble = str(error) or type(error).__name__
-        if trouble != self.trouble:
+        is_new = trouble != self.trouble
+        if is_new:
             log.warning("tailer.waits", error=trouble)
         self.trouble = trouble
+        return is_new

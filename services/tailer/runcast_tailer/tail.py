@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runcast_tailer.encoder import Sender
@@ -20,22 +20,34 @@ class Tail:
     sender: Sender
 
     def step(self, now: float) -> bool:
-        """Looks at the file and takes what's new into the window. True if there was something."""
+        """Looks at the file and takes what's new into the window. True if there was something. Where that
+        fails, the file is read again from where it stood."""
         budget = self.window.budget.left_for(self.window)
         if not budget:
             return False
-        return self._take(self.follower.step(budget, settled=not self.window), now)
+        return self._take(lambda: self.follower.step(budget, settled=not self.window), now)
 
     def finish(self, reason: str, now: float, size: tuple[int, int] | None = None) -> bool:
         """Closes the log, unless there is more to read first. Raises `OSError`."""
-        return self._take(self.follower.finish(reason, size), now)
+        return self._take(lambda: self.follower.finish(reason, size), now)
 
-    def _take(self, batches: list[Batch], now: float) -> bool:
-        for batch in batches:
-            payload, closes = self.sender.encode(batch), bool(batch.closed)
-            sent = Sent(batch.first, batch.after, payload, closes, batch.bytes_after_end)
-            self.window.add(sent, now)
-        return bool(batches)
+    def _take(self, read: Callable[[], list[Batch]], now: float) -> bool:
+        follower = self.follower
+        stood = Committed(
+            follower.cursor, follower.file, None, follower.closed, 0, 0, follower.bytes_after_end
+        )
+        try:
+            messages = [self._message(batch) for batch in read()]
+        except Exception:
+            follower.resume(stood)
+            raise
+        for message in messages:
+            self.window.add(message, now)
+        return bool(messages)
+
+    def _message(self, batch: Batch) -> Sent:
+        payload, closes = self.sender.encode(batch), bool(batch.closed)
+        return Sent(batch.first, batch.after, payload, closes, batch.bytes_after_end)
 
     def unsent(self) -> Iterator[Sent]:
         """What has to go into the ingest stream, in order."""

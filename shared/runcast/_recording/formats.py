@@ -3,6 +3,7 @@
 Formats as in `docs/files.md`. Unknown fields are kept and ignored.
 """
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,30 @@ def read(path: Path, kind: str) -> dict[str, Any]:
 def parse(content: bytes, path: Path, kind: str) -> dict[str, Any]:
     """The checked content of a file that was read from `path`. Raises `InvalidFile`."""
     try:
-        return check(kind, orjson.loads(content))
+        return check(kind, orjson.loads(content.removeprefix(codecs.BOM_UTF8)))
     except ValueError as error:
         raise InvalidFile(path, str(error)) from error
+
+
+def parse_artifacts(content: bytes, path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The entries of an artifacts/index.json that are what they should be, and what is wrong with the others.
+
+    Raises `InvalidFile` for a file that holds no entries.
+    """
+    try:
+        index = orjson.loads(content.removeprefix(codecs.BOM_UTF8))
+        _check_fields(index, ARTIFACTS_INDEX, "")
+    except ValueError as error:
+        raise InvalidFile(path, str(error)) from error
+    good: list[dict[str, Any]] = []
+    complaints: list[str] = []
+    for number, entry in enumerate(index["artifacts"]):
+        try:
+            _check_fields(entry, ARTIFACT_ENTRY, f"artifacts[{number}].")
+            good.append(entry)
+        except ValueError as error:
+            complaints.append(str(error))
+    return good, complaints
 
 
 def _check_fields(content: Any, fields: Mapping[str, Types], where: str) -> None:

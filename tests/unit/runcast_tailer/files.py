@@ -52,7 +52,7 @@ class Sink:
         assert len(stored) == first + len(message.lines) - 1
         for place, flags in message.flags.items():
             if place >= accepted.start:
-                self.flags[generation, first + place] = flags.model_dump(exclude_none=True)
+                self.flags[generation, first + place] = flags.members()
 
     @property
     def committed(self) -> Committed:
