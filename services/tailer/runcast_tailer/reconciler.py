@@ -189,7 +189,10 @@ def _entry(directory: RunDirectory, entry: dict[str, Any]) -> Iterator[FoundArti
     own_id = acceptable.as_uuid(entry["artifact_id"])
     if own_id is None:
         return
-    os.close(directory.open(path))
+    try:
+        os.close(directory.open(path))
+    except FileNotFoundError:
+        return
     is_digest = _DIGEST.fullmatch(entry["sha256"]) is not None
     digest = entry["sha256"] if is_digest else _digest(directory, path)
     if digest is None:
