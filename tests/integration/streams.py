@@ -13,6 +13,8 @@ import jwt
 
 from runcast._support.ids import uuid7
 from runcast_hub import service as hub_service
+from runcast_hub.app import App
+from runcast_hub.hub import Hub
 from runcast_server import settings as all_settings
 from runcast_server.db import acquire, open_database
 from runcast_server.eventlog import frames
@@ -20,7 +22,7 @@ from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog, Transaction
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.process import process
-from runcast_server.service import Resources
+from runcast_server.service import Resources, Service
 from tests.integration import rows
 
 SECRET = "a secret of thirty-two characters, at least"
@@ -36,6 +38,7 @@ class Served:
     log: EventLog
     admin_key: str
     stop: asyncio.Event
+    hub: Hub
 
     async def project(self, slug: str | None = None) -> UUID:
         return await rows.project(self.resources.database, slug)
@@ -104,12 +107,18 @@ async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIt
     key = await rows.admin_key(database)
     listener = process.listen(settings.process)
     stop, started = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(
-        process.serve(resources, [hub_service.build], listener, stop, started.set)
-    )
+    hubs: list[Hub] = []
+
+    def build(resources: Resources) -> Service:
+        service = hub_service.build(resources)
+        assert isinstance(service.app, App)
+        hubs.append(service.app.hub)
+        return service
+
+    serving = asyncio.create_task(process.serve(resources, [build], listener, stop, started.set))
     await started.wait()
     try:
-        yield Served(process.url_of(settings.process, listener), resources, log, key, stop)
+        yield Served(process.url_of(settings.process, listener), resources, log, key, stop, hubs[0])
     finally:
         stop.set()
         await serving

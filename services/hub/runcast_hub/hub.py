@@ -1,7 +1,7 @@
 """The hub: rooms by project, one Redis link, one wheel of timers.
 
-A room is opened for its first subscriber: subscribe first, then ask Postgres for the head, so that no
-event can fall between the two. It is closed some seconds after its last subscriber left.
+Every few seconds one query compares all rooms with Postgres, which is what makes anything that live
+messages missed a delay and never a loss.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from runcast_hub.peers import REGISTER_EVERY_SECONDS, Control
 from runcast_hub.pubsub import RECONNECT_SECONDS, Link
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
+from runcast_hub.rooms import Rooms
 from runcast_hub.subscriber import Subscriber, Timing
 from runcast_hub.timer_wheel import Wheel
 from runcast_server import loops
@@ -43,7 +44,7 @@ COMPARE_SECONDS = 3.0
 """How often rooms compare their heads with Postgres: one query for all."""
 BLIND_COMPARE_SECONDS = 0.5
 """The same without Redis, when this is the way by which events arrive."""
-LINGER_SECONDS = 10.0
+CLOSE_SECONDS = 2.5
 POSITIONS_AT_ONCE = 256
 COMPLETE_SECONDS = 1.0
 COMPLETE_ALL_TURNS = 5
@@ -77,12 +78,9 @@ class Hub:
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
         self._source = Source(bus, database.log, self._budget)
-        self._positions: Together[UUID, Position] = Together(
-            self._read_positions, POSITIONS_AT_ONCE
+        self.rooms = Rooms(
+            self.link, Together(self._read_positions, POSITIONS_AT_ONCE), self._make_room
         )
-        self._rooms: dict[UUID, Room] = {}
-        self._opening: dict[UUID, asyncio.Task[Room]] = {}
-        self._empty: set[Room] = set()
         self._all_gone = asyncio.Event()
         self._completing_turn = 0
         self.comparing = Loop("postgres", self.compare, self._compare_seconds)
@@ -94,35 +92,14 @@ class Hub:
             Loop("connection limits", self.leases.renew, RENEW_SECONDS),
             Loop("registration", self.control.register, REGISTER_EVERY_SECONDS),
             Loop("timers", self.timing.wheel.turn, 0.0),
-            Loop("closing", self._close_empty, LINGER_SECONDS),
+            Loop("closing", self.rooms.close_idle, CLOSE_SECONDS),
         ]
         """The background work, by the names under which `/ready` reports it."""
 
     # ------------------------------------------------------------------ rooms
 
-    async def room(self, project_id: UUID) -> Room:
-        """The project's room, opened if need be. Raises `NotFound`, `Unavailable`."""
-        room = self._rooms.get(project_id)
-        if room is not None:
-            return room
-        opening = self._opening.get(project_id)
-        if opening is None:
-            opening = self._opening[project_id] = asyncio.create_task(self._open(project_id))
-            opening.add_done_callback(lambda _: self._opening.pop(project_id, None))
-        return await asyncio.shield(opening)
-
-    async def _open(self, project_id: UUID) -> Room:
-        await self.link.subscribe(project_id)
-        try:
-            position = await self._positions.ask(project_id)
-        except NotFound:
-            await self.link.unsubscribe(project_id)
-            raise
-        room = Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
-        room.start(position)
-        self._rooms[project_id] = room
-        metrics.ROOMS.set(len(self._rooms))
-        return room
+    def _make_room(self, project_id: UUID) -> Room:
+        return Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
 
     async def _read_positions(
         self, project_ids: Sequence[UUID]
@@ -131,29 +108,18 @@ class Hub:
             found = await history.positions(connection, project_ids)
         return {each: found.get(each) or NotFound(f"no project {each}") for each in project_ids}
 
-    async def _close_empty(self) -> None:
-        """Closes rooms that were empty at the last look, too."""
-        empty = {room for room in self._rooms.values() if not room.subscribers}
-        for room in empty & self._empty:
-            del self._rooms[room.project_id]
-            room.close()
-            await self.link.unsubscribe(room.project_id)
-        metrics.ROOMS.set(len(self._rooms))
-        self._empty = empty
-
     def _on_message(self, channel: str, data: bytes) -> None:
         match = _LIVE.fullmatch(channel)
-        room = self._rooms.get(UUID(match[1])) if match else None
-        if room is None:
+        if match is None:
             return
         message = buses.parse_live(data)
         # What isn't understood, and news of another history: Postgres tells what is true.
-        if message is None or not room.receive(message):
+        if message is None or not self.rooms.receive(UUID(match[1]), message):
             self._compare_soon()
 
     def hear(self, project_id: UUID, block: Block) -> None:
         """Takes a block that was committed in this process, before Redis brings it."""
-        room = self._rooms.get(project_id)
+        room = self.rooms.get(project_id)
         if room is not None:
             room.hear(block)
 
@@ -184,7 +150,7 @@ class Hub:
 
     async def compare(self) -> None:
         """Tells every room where Postgres says that it stands."""
-        rooms = list(self._rooms.values())
+        rooms = list(self.rooms)
         if not rooms:
             return
         heads = {room: room.target for room in rooms}
@@ -197,7 +163,11 @@ class Hub:
             if position is None:
                 room.end("deleted")
                 continue
-            behind += max(0, position.last_seq - heads[room])
+            late = max(0, position.last_seq - heads[room])
+            behind += late
+            if room.seems_deaf(is_behind=late > 0) and self.link.is_up:
+                log.warning("room.deaf", project=str(room.project_id), behind=late)
+                self.link.resubscribe(room.project_id)
             with loops.item("room", project=str(room.project_id)):
                 room.compare(position)
         metrics.EVENTS_BEHIND.set(behind)
@@ -222,7 +192,7 @@ class Hub:
 
     async def _complete(self, *, of_all: bool) -> None:
         touched: set[bytes] = set()
-        for room in self._rooms.values():
+        for room in self.rooms:
             touched |= room.touched_runs
             room.touched_runs.clear()
         streams: dict[UUID, list[Subscriber]] = {}

@@ -1,8 +1,11 @@
 """The hub's one pub/sub connection, and how it knows that the connection lives.
 
 Pub/sub has no delivery promise and a dead link looks like silence. So the hub publishes a probe to
-itself every second, and a missing echo means: connect anew, subscribe again, and let every room compare
+itself every second, and a missing echo means: connect again, and let every room compare
 its head with Postgres. The link never decides about history; it only says when to look.
+
+Rooms only say which channels they want. One task makes the connection's subscriptions equal to that, so
+it doesn't matter in which order channels are asked for, given back and confirmed, or whether the link is up.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ PROBE_SECONDS = 1.0
 ECHO_SECONDS = 4.0
 """Silence after which the link counts as dead."""
 RECONNECT_SECONDS = 0.5
-SUBSCRIBE_SECONDS = 3.0
+SUBSCRIBE_SECONDS = 0.5
+"""How long a stream's opening waits for Redis to confirm its channel. A Redis that doesn't answer costs no
+more than that: the channel is subscribed later, and comparing with Postgres covers the time until then."""
 
 log = structlog.get_logger()
 
@@ -55,67 +60,90 @@ class Link:
         self._on_message = on_message
         self._on_control = on_control
         self._on_connected = on_connected
-        self._channels: set[str] = set()
-        self._confirmed: dict[str, asyncio.Event] = {}
-        self._pubsub: Any = None
+        self._wanted: dict[str, asyncio.Event] = {}
+        """The channels that rooms want; the event is set once Redis has confirmed one."""
+        self._sent: set[str] = set()
+        """The channels that this connection asked Redis for."""
+        self._changed = asyncio.Event()
         self._heard_at = 0.0
         self.is_up = False
 
     async def subscribe(self, project_id: UUID) -> bool:
         """Listens to a project's live channel; False when Redis didn't confirm in time (it will be
-        subscribed with the next connection)."""
-        channel = Keys.of(project_id).live
-        self._channels.add(channel)
-        confirmed = self._confirmed.setdefault(channel, asyncio.Event())
-        if self._pubsub is None:
+        subscribed as soon as possible)."""
+        confirmed = self._wanted.setdefault(Keys.of(project_id).live, asyncio.Event())
+        self._changed.set()
+        if not self.is_up:
             return False
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
-                await self._pubsub.ssubscribe(channel)
                 await confirmed.wait()
-        except outages.REDIS:
-            return False
-        return True
+        return confirmed.is_set()
 
-    async def unsubscribe(self, project_id: UUID) -> None:
+    def unsubscribe(self, project_id: UUID) -> None:
         """Stops listening to a project."""
-        channel = Keys.of(project_id).live
-        self._channels.discard(channel)
-        self._confirmed.pop(channel, None)
-        if self._pubsub is not None:
-            with contextlib.suppress(*outages.REDIS):
-                await self._pubsub.sunsubscribe(channel)
+        self._wanted.pop(Keys.of(project_id).live, None)
+        self._changed.set()
+
+    def resubscribe(self, project_id: UUID) -> None:
+        """Asks Redis once more for a channel on which nothing comes though events are published."""
+        self._sent.discard(Keys.of(project_id).live)
+        self._changed.set()
 
     async def run(self) -> None:
         """Connects and listens until the link is lost, which raises what ended it."""
-        try:
-            await self._session()
-        finally:
-            self.is_up = False
-            self._pubsub = None
-            metrics.RECONNECTS.inc()
-
-    async def _session(self) -> None:
         client = self._bus.dedicated(block_seconds=ECHO_SECONDS)
         pubsub = client.pubsub()
+        self._sent.clear()
+        for confirmed in self._wanted.values():
+            confirmed.clear()
         try:
-            await pubsub.ssubscribe(self._probe, self._control, *self._channels)
-            self._pubsub = pubsub
+            # Redis confirms in order: when the probe is confirmed, the rooms' channels are, too.
+            await self._subscribe_wanted(pubsub)
+            await pubsub.ssubscribe(self._probe, self._control)
             self._heard_at = time.monotonic()
-            prober = asyncio.create_task(self._keep_probing())
-            try:
-                await self._listen(pubsub, prober)
-            finally:
-                await tasks.end(prober)
+            await self._attend(client, pubsub)
         finally:
+            self.is_up = False
+            metrics.RECONNECTS.inc()
             with contextlib.suppress(*outages.REDIS):
                 await pubsub.aclose()
                 await client.aclose()
 
-    async def _listen(self, pubsub: Any, prober: asyncio.Task[None]) -> None:
+    async def _attend(self, client: Any, pubsub: Any) -> None:
+        beside = [
+            asyncio.create_task(self._keep_probing(client)),
+            asyncio.create_task(self._keep_subscribed(pubsub)),
+        ]
+        try:
+            await self._listen(pubsub, beside)
+        finally:
+            await tasks.end(*beside)
+
+    async def _keep_subscribed(self, pubsub: Any) -> None:
+        while True:
+            await self._changed.wait()
+            await self._subscribe_wanted(pubsub)
+
+    async def _subscribe_wanted(self, pubsub: Any) -> None:
+        """Makes the connection's channels those that are wanted, also what changes meanwhile."""
+        while True:
+            self._changed.clear()
+            missing, extra = self._wanted.keys() - self._sent, self._sent - self._wanted.keys()
+            if not missing and not extra:
+                return
+            self._sent |= missing
+            self._sent -= extra
+            if extra:
+                await pubsub.sunsubscribe(*extra)
+            if missing:
+                await pubsub.ssubscribe(*missing)
+
+    async def _listen(self, pubsub: Any, beside: list[asyncio.Task[None]]) -> None:
         while time.monotonic() - self._heard_at < ECHO_SECONDS:
-            if prober.done():
-                prober.result()
+            for task in beside:
+                if task.done():
+                    task.result()
             message = await pubsub.get_message(timeout=PROBE_SECONDS)
             if message is None:
                 continue
@@ -143,10 +171,11 @@ class Link:
         if channel == self._probe:
             self.is_up = True
             self._on_connected()
-        elif channel in self._confirmed:
-            self._confirmed[channel].set()
+        elif channel in self._wanted:
+            self._wanted[channel].set()
 
-    async def _keep_probing(self) -> None:
+    async def _keep_probing(self, client: Any) -> None:
+        """Probes through this link's own client: another pool may be busy, and would say nothing of it."""
         while True:
-            await self._bus.client.spublish(self._probe, b"")
+            await client.spublish(self._probe, b"")
             await asyncio.sleep(PROBE_SECONDS)

@@ -17,6 +17,8 @@ periodic comparison with Postgres.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +31,7 @@ from runcast_hub.filters import Filter, Fresh
 from runcast_hub.history_reader import Held, Source
 from runcast_hub.ring import Budget, Ring
 from runcast_server import outages
+from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Deleted, Jump
 from runcast_server.eventlog.frames import Block
@@ -115,6 +118,11 @@ class Room:
         self.history_number = 0
         """Counts histories: a subscriber that saw another one must be told of the reset."""
         self.subscribers: set[Subscriber] = set()
+        self.is_closed = False
+        self._holders = 0
+        self._idle_since = time.monotonic()
+        self._heard = False
+        self._times_behind = 0
         self._source = source
         self._ring = Ring(budget, max_events)
         self._reaches_back = False
@@ -146,6 +154,15 @@ class Room:
         elif position.last_seq > self.target:
             self._reach(position.last_seq)
 
+    def seems_deaf(self, *, is_behind: bool) -> bool:
+        """Whether this is the second comparison in a row that finds the room behind without a live message
+        in between: then nothing comes on its channel."""
+        if not is_behind or self._heard:
+            self._times_behind = 0
+        self._heard = False
+        self._times_behind += is_behind
+        return self._times_behind >= 2
+
     def _reset(self, position: Position) -> None:
         self._ring.clear()
         self._chunks.clear()
@@ -153,6 +170,7 @@ class Room:
         self._reaches_back = True
         self.history_number += 1
         self.start(position)
+        self._wake_waiting()
         for subscriber in self.subscribers:
             subscriber.wake()
 
@@ -161,6 +179,7 @@ class Room:
 
         False for a message of another history, late or new.
         """
+        self._heard = True
         match message:
             case Deleted():
                 self.end("deleted")
@@ -243,6 +262,9 @@ class Room:
                 data = group.live and batch.select(group.filter)
                 if data:
                     group.deliver(data)
+        self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
 
@@ -254,14 +276,31 @@ class Room:
             found |= self._of_run.get(run, set())
         return found
 
+    def hold(self) -> None:
+        """Keeps the room open, for a stream that is being opened in it."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """The end of a `hold`."""
+        self._holders -= 1
+        self._idle_since = time.monotonic()
+
+    def is_idle(self, since: float) -> bool:
+        """Whether nobody has needed the room since that moment of the monotonic clock, or does now."""
+        return not self._holders and not self.subscribers and self._idle_since <= since
+
     def enter(self, subscriber: Subscriber) -> None:
-        """Counts a subscriber in, wherever it stands."""
+        """Counts a subscriber in, wherever it stands. Raises `Unavailable` where the room is closed: nobody
+        would feed it."""
+        if self.is_closed:
+            raise Unavailable("the project's room was closed; connect again")
         self.subscribers.add(subscriber)
         self._group(subscriber.filter).members += 1
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forgets a subscriber."""
         self.subscribers.discard(subscriber)
+        self._idle_since = time.monotonic()
         self._abandon(subscriber)
 
     def refilter(self, subscriber: Subscriber, wanted: Filter) -> None:
@@ -365,11 +404,15 @@ class Room:
                 if not self._ring.prepend(piece):
                     return
 
-    async def reached(self, number: int) -> None:
-        """Waits until events up to `number` were delivered; the caller sets a deadline."""
+    def expect(self, number: int) -> None:
+        """Fetches what is missing up to `number`, which Postgres has shown."""
         self._reach(number)
-        while self.delivered < number:
-            await self._moved.wait()
+
+    async def moved(self, seconds: float) -> None:
+        """Waits until something was delivered or the history was reset, `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._moved.wait()
 
     # ------------------------------------------------------------------ the end
 
@@ -379,7 +422,9 @@ class Room:
             subscriber.end(reason)
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Gives the memory back. Nobody enters any more, and whoever is in is sent away."""
+        self.is_closed = True
+        self.end("shutdown")
         for task in (self._filling, self._reaching_back):
             if task is not None:
                 task.cancel()

@@ -68,6 +68,7 @@ class Subscriber:
 
     __slots__ = (
         "_wakeup",
+        "beats_at",
         "bytes_before",
         "connected_at",
         "connection_id",
@@ -112,6 +113,7 @@ class Subscriber:
         self.is_gone = False
         self.was_slow = False
         self.bytes_before = 0
+        self.beats_at = 0.0
         self.connected_at = time.monotonic()
         self.pending_filter: FilterChange | None = None
         self._wakeup: asyncio.Future[None] | None = None
@@ -134,9 +136,7 @@ class Subscriber:
     def on_time(self) -> None:
         """What the wheel calls: the end of the stream's time, or its heartbeat; and sets the next one."""
         if self not in self.room.subscribers:
-            if not self.is_gone and self.ending is None:
-                self.timing.wheel.after(1.0, self)  # Its first bytes are still under way.
-            return
+            return  # It ended: the wheel forgets it.
         remaining, reason = self._remaining()
         if remaining <= 0:
             self.end(reason)
@@ -186,14 +186,18 @@ class Subscriber:
 
     # ------------------------------------------------------------------ the stream's own task
 
-    def attach(self) -> None:
-        """Takes the connection over: from now on its end ends the stream."""
+    def enter(self) -> None:
+        """Enters the room, and takes the connection over: from now on its end ends the stream. Raises
+        `Unavailable` where the room is closed."""
+        self.room.enter(self)
         self.outlet.stream = self
         self.is_gone = self.outlet.transport.is_closing()
+        self.start_timing()
 
-    def detach(self) -> None:
-        """Gives the connection back to the server."""
+    def leave(self) -> None:
+        """Leaves the room, and gives the connection back to the server."""
         self.outlet.stream = None
+        self.room.leave(self)
 
     async def serve(self) -> None:
         """Delivers until the stream ends: `ending` says why, unless the client is gone.
@@ -202,7 +206,6 @@ class Subscriber:
         would cost as much memory as the stream's other state.
         """
         room = self.room
-        room.enter(self)
         try:
             while not self.is_gone and self.ending is None:
                 if self.outlet.flow.write_paused:
@@ -225,8 +228,6 @@ class Subscriber:
             # The outermost place of a stream: its client is told to come back, and resumes.
             log.error("stream.failed", connection=self.connection_id, exc_info=error)
             self.end("shutdown")
-        finally:
-            room.leave(self)
 
     def _is_at_end(self) -> bool:
         """Whether there is nothing to do but to be live."""
@@ -276,7 +277,7 @@ class Subscriber:
         try:
             chunk = await self.room.read(self.cursor, self.filter)
         except outages.ANY:
-            await asyncio.sleep(RETRY_READ_SECONDS)
+            await self._wait_for_storage()
             return
         except history.Broken as error:
             log.error("history.broken", connection=self.connection_id, error=str(error))
@@ -293,13 +294,23 @@ class Subscriber:
         # A send to a socket with room never suspends: without this a long replay would hold the loop.
         await asyncio.sleep(0)
 
+    async def _wait_for_storage(self) -> None:
+        """A pause before what can't be read now is tried again, with heartbeats: nothing else is sent."""
+        await asyncio.sleep(RETRY_READ_SECONDS)
+        if time.monotonic() >= self.beats_at:
+            self.beats_at = time.monotonic() + self.timing.heartbeat_seconds
+            await self.write(frames.heartbeat(self.cursor))
+
     async def _wait_for_room(self, number: int) -> None:
         """Postgres showed us events up to `number` that the room has not delivered yet."""
-        try:
-            async with asyncio.timeout(BLIND_SECONDS):
-                await self.room.reached(number)
-        except TimeoutError:
-            self.end("shutdown")
+        room, deadline = self.room, time.monotonic() + BLIND_SECONDS
+        while room.delivered < number and self.history_number == room.history_number:
+            if self.is_gone or self.ending is not None:
+                return
+            if time.monotonic() > deadline:
+                return self.end("shutdown")
+            room.expect(number)
+            await room.moved(RETRY_READ_SECONDS)
 
     def change_filter(self, change: FilterChange) -> None:
         """Asks for another filter; a change that was still waiting is overtaken."""

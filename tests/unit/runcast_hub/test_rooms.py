@@ -1,0 +1,136 @@
+"""Rooms under any interleaving of opening, closing and publishing: whoever is in a room hears everything.
+
+Postgres and Redis are lists here, and each of their answers takes a few turns of the event loop, as the
+seed says. There is no comparison with Postgres, which would hide a room that is not fed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from runcast_hub import rooms
+from runcast_hub.filters import Filter
+from runcast_hub.ring import Budget
+from runcast_hub.room import Room
+from runcast_hub.rooms import Rooms
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.history import Position
+
+INTERLEAVINGS = 10_000
+PROJECT = UUID(int=1)
+
+
+class World:
+    """One project's Postgres and Redis, and the streams that come and go."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.head = 0
+        self.is_subscribed = False
+        self.viewers: list[Room] = []
+        budget = Budget(1 << 20)
+        history: Any = self
+        self.rooms = Rooms(self, self, lambda id: Room(id, history, budget, 100))
+
+    async def turns(self) -> None:
+        for _ in range(self.chance.randrange(4)):
+            await asyncio.sleep(0)
+
+    async def subscribe(self, _: UUID) -> bool:
+        await self.turns()
+        self.is_subscribed = True
+        await self.turns()
+        return True
+
+    def unsubscribe(self, _: UUID) -> None:
+        self.is_subscribed = False
+
+    async def ask(self, _: UUID) -> Position:
+        await self.turns()
+        position = Position(1, self.head, 0)
+        await self.turns()
+        return position
+
+    async def blocks(self, _: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+        await self.turns()
+        return [frames.build(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
+
+    async def view(self) -> None:
+        """A stream: it is opened, stays a while, and checks that its room kept up."""
+        await self.turns()
+        async with self.rooms.opened(PROJECT) as room:
+            await self.turns()
+            stream: Any = Stream()
+            room.enter(stream)
+        self.viewers.append(room)
+        for _ in range(self.chance.randrange(3)):
+            await self.turns()
+        self.viewers.remove(room)
+        room.leave(stream)
+
+    async def publish(self) -> None:
+        await self.turns()
+        self.head += 1
+        block = frames.build(1, self.head, [frames.event("x:a", {})])
+        if self.is_subscribed:
+            self.rooms.receive(PROJECT, block)
+
+    async def close(self) -> None:
+        await self.turns()
+        await self.rooms.close_idle()
+
+    async def run(self) -> None:
+        steps = [self.chance.choice((self.view, self.publish, self.close)) for _ in range(12)]
+        steady = asyncio.create_task(self.stay())
+        await asyncio.gather(*(step() for step in steps))
+        await steady
+
+    async def stay(self) -> None:
+        """A stream that is there at the end, when everything has settled."""
+        await self.turns()
+        async with self.rooms.opened(PROJECT) as room:
+            stream: Any = Stream()
+            room.enter(stream)
+        self.viewers.append(room)
+        for _ in range(40):
+            await asyncio.sleep(0)
+        assert room is self.rooms.get(PROJECT), "it sits in a room that nobody feeds"
+        assert not room.is_closed
+        assert stream.ending is None
+        assert room.delivered == self.head, f"{room.delivered} of {self.head} events"
+        room.leave(stream)
+
+
+class Stream:
+    """As much of a subscriber as a room sees of it."""
+
+    def __init__(self) -> None:
+        self.filter = Filter()
+        self.ending: str | None = None
+
+    def end(self, reason: str) -> None:
+        self.ending = reason
+
+    def wake(self) -> None:
+        pass
+
+
+def test_no_interleaving_leaves_a_stream_in_a_room_that_nobody_feeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "LINGER_SECONDS", 0.0)
+
+    async def all_of_them() -> None:
+        for seed in range(INTERLEAVINGS):
+            try:
+                await World(seed).run()
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {error}") from error
+
+    asyncio.run(all_of_them())
