@@ -204,3 +204,14 @@ def encoded(part: dict[str, Any]) -> bytes:
 
 async def get_me(api: Rest, headers: dict[str, str]) -> httpx.Response:
     return await anonymous(api).get("/auth/me", headers=headers)
+
+
+@pytest.mark.parametrize("subject", ["a\0b", "\ud800", "x" * 256, ""])
+async def test_a_subject_that_can_be_nobody_s_is_refused(
+    database_url: str, redis_url: str, tmp_path: Path, subject: str
+) -> None:
+    async with rest.serving(database_url, redis_url, tmp_path) as api:
+        end = {"exp": (int(time.time()) + 60) * 1_000}
+        for claims, status in (({"sub": subject}, 401), ({"sub": "ann", "name": "\ud800"}, 200)):
+            token = jwt.encode(claims | end, rest.SECRET, algorithm="HS256")
+            assert (await get_me(api, bearer(token))).status_code == status

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import jwt
+import orjson
 import structlog
 
 from runcast._support.ids import uuid7
@@ -25,6 +26,8 @@ from runcast_server.errors import Unauthenticated, Unavailable
 
 SECRET_ALGORITHMS = ["HS256"]
 PUBLIC_ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}
+CURVE = "P-256"
+"""ES256's; keys of other curves are left out."""
 LEEWAY_SECONDS = 10
 """How far clocks may differ at a token's beginning; at its end they may not."""
 FETCH_SECONDS = 5.0
@@ -32,6 +35,11 @@ KEPT_SECONDS = 300.0
 """A key that its issuer withdrew is believed for this long at most."""
 UNKNOWN_SECONDS = 10.0
 """A token with an unknown key makes us fetch again, but not more often than this."""
+
+KEY_SET_BYTES = 1024 * 1024
+SUBJECT_LENGTH = 255
+"""OpenID Connect Core, section 2."""
+_LAST_SECOND = int(datetime(9998, 12, 31, tzinfo=UTC).timestamp())
 
 log = structlog.get_logger()
 
@@ -45,7 +53,7 @@ class Claims:
     audience: str | None = None
 
     def verified(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | None:
-        """The claims of a token that is good; None for one that isn't."""
+        """The claims of a token that is good; None for one that isn't, whatever reading it raised."""
         try:
             return jwt.decode(
                 token,
@@ -56,7 +64,9 @@ class Claims:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["sub"], "verify_aud": self.audience is not None},
             )
-        except jwt.InvalidTokenError:
+        except (
+            Exception
+        ):  # infinite times, numbers as texts: PyJWT has no error of its own for all of them
             return None
 
 
@@ -97,23 +107,45 @@ class KeySet:
             if self._fetched_at != seen:
                 return
             try:
-                self._keys = await self._fetch()
-            except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+                self._keys = keys_in(await self._fetch())
+            except Exception as error:
                 log.warning("jwks.not_fetched", url=self._url, error=repr(error))
                 if not self._keys:
                     raise Unavailable("the issuer's keys can't be fetched") from error
             self._fetched_at = time.monotonic()
 
-    async def _fetch(self) -> dict[str | None, jwt.PyJWK]:
-        async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
-            answer = await client.get(self._url)
-        answer.raise_for_status()
-        keys = [
-            jwt.PyJWK(each, PUBLIC_ALGORITHMS[each["kty"]])
-            for each in answer.json()["keys"]
-            if each.get("kty") in PUBLIC_ALGORITHMS and each.get("use", "sig") == "sig"
-        ]
-        return {key.key_id: key for key in keys}
+    async def _fetch(self) -> Any:
+        content = b""
+        async with (
+            httpx.AsyncClient(timeout=FETCH_SECONDS) as client,
+            client.stream("GET", self._url) as answer,
+        ):
+            answer.raise_for_status()
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > KEY_SET_BYTES:
+                    raise ValueError(f"more than {KEY_SET_BYTES:,} bytes")
+        return orjson.loads(content)
+
+
+def keys_in(document: Any) -> dict[str | None, jwt.PyJWK]:
+    """The keys of a key set that can be used here. One that can't is left out, as RFC 7517 asks (section 5).
+
+    Raises `ValueError` for what is no key set.
+    """
+    published = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(published, list):
+        raise ValueError("not a JSON Web Key Set")
+    keys: dict[str | None, jwt.PyJWK] = {}
+    for each in published:
+        try:
+            is_usable = each.get("kty") in PUBLIC_ALGORITHMS and each.get("use", "sig") == "sig"
+            if is_usable and each.get("crv", CURVE) == CURVE:
+                key = jwt.PyJWK(each, PUBLIC_ALGORITHMS[each["kty"]])
+                keys[key.key_id] = key
+        except Exception as error:  # the outermost place of a key
+            log.info("jwks.key_left_out", error=repr(error))
+    return keys
 
 
 class PublishedJwt:
@@ -127,7 +159,7 @@ class PublishedJwt:
     async def read(self, token: str) -> Principal | None:
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
+        except Exception:  # whatever a token makes PyJWT raise, it isn't good
             return None
         if header.get("alg") not in PUBLIC_ALGORITHMS.values():
             return None
@@ -138,25 +170,30 @@ class PublishedJwt:
         return await principal(self._database, said, self._claims) if said else None
 
 
-async def principal(database: Database, said: Mapping[str, Any], claims: Claims) -> Principal:
-    """The person whom verified claims name. Raises `Unauthenticated` for one who was shut out."""
+async def principal(
+    database: Database, said: Mapping[str, Any], claims: Claims
+) -> Principal | None:
+    """The person whom verified claims name; None where `sub` can be nobody's. Raises `Unauthenticated` for
+    one who was shut out."""
+    subject = said["sub"]
+    if _text(subject, SUBJECT_LENGTH) != subject or not subject:
+        return None
     async with acquire(database.requests) as connection:
         row = await connection.fetchrow(
             "SELECT * FROM subject_holder($1, $2, $3, $4)",
             uuid7(),
-            str(said["sub"]),
+            subject,
             _text(said.get("email")),
             _text(said.get("name")) or "",
         )
     if row["is_disabled"]:
         raise Unauthenticated("this account was disabled")
-    expires = said.get("exp")
     by_token = _grants_admin(said.get(claims.role_claim))
     return Principal(
         name=f"user:{row['user_id']}",
         user_id=row["user_id"],
         is_admin=by_token or row["is_admin"],
-        expires_at=datetime.fromtimestamp(expires, UTC) if expires is not None else None,
+        expires_at=_moment(said.get("exp")),
         is_admin_by_token=by_token,
     )
 
@@ -165,5 +202,16 @@ def _grants_admin(role: object) -> bool:
     return role == "admin" or (isinstance(role, list) and "admin" in role)
 
 
-def _text(claim: object) -> str | None:
-    return claim.replace("\x00", "")[:200] if isinstance(claim, str) else None
+def _moment(seconds: object) -> datetime | None:
+    """The time that a claim names; the last one that there is for what lies beyond the calendar, such as
+    milliseconds."""
+    if not isinstance(seconds, (int, float, str)):
+        return None
+    return datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
+
+
+def _text(claim: object, length: int = 200) -> str | None:
+    """A claim as text that Postgres can hold."""
+    if not isinstance(claim, str):
+        return None
+    return claim.replace("\x00", "").encode(errors="replace").decode()[:length]
