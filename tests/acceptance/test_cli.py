@@ -261,6 +261,11 @@ def test_a_run_is_exported_whole(tmp_path: Path, run: Run, client: Client, proje
     assert [json.loads((kept / f"v{n}.json").read_bytes()) for n in (1, 2)] == [{"a": 1}, {"a": 2}]
     assert run("runs", "export", "r", "-p", project, "-o", "out.zip").code == 0
     assert (tmp_path / "out.zip").read_bytes()[:2] == b"PK"
+    assert run("runs", "export", "--all", "-p", project, "-o", "all.parquet").code == 0
+    assert (tmp_path / "all.parquet").read_bytes()[:4] == b"PAR1"
+    assert run("runs", "export", "r", "-p", project, "-o", "out.zip").code == 1
+    assert run("runs", "export", "none", "-p", project, "-o", "none.ndjson").code != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.parquet", "out", "out.zip"]
 
 
 def test_artifacts_are_kept_listed_and_fetched(

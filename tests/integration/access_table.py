@@ -49,6 +49,7 @@ TABLE: dict[str, Line] = {
     "PATCH /projects/{project}": Line(N.OWNER, {"name": "other"}),
     "DELETE /projects/{project}": Line(N.OWNER),
     "GET /projects/{project}/storage": Line(N.VIEWER),
+    "GET /projects/{project}/export": Line(N.VIEWER),
     # runs
     "POST /projects/{project}/runs": Line(N.REPORTER, {}),
     "GET /projects/{project}/runs": Line(N.VIEWER),
@@ -71,6 +72,7 @@ TABLE: dict[str, Line] = {
     # logs and events
     "POST /runs/{run}/logs": Line(N.REPORTER, {"message": "m"}),
     "GET /runs/{run}/logs": Line(N.VIEWER),
+    "GET /runs/{run}/export": Line(N.VIEWER),
     "GET /runs/{run}/logs/search": Line(N.VIEWER, query="?q=m"),
     "GET /runs/{run}/logs/{line_number}/raw": Line(N.VIEWER),
     "POST /runs/{run}/tail": Line(N.EDITOR, {"path": "logs.txt"}),

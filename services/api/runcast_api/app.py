@@ -18,6 +18,7 @@ from runcast_api.routes import (
     artifacts,
     auth,
     events,
+    exports,
     invitations,
     keys,
     log_reads,
@@ -58,6 +59,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(artifacts.router)
     app.include_router(tails.router)
     app.include_router(events.router)
+    app.include_router(exports.router)
     app.include_router(questions.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)

@@ -16,6 +16,7 @@ from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board.access import Workplaces
 from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
+from runcast_api.exports.running import Exports
 from runcast_api.http import request_body
 from runcast_api.http.idempotency import MAX_KEY, Once
 from runcast_api.ingest.slow_path import Handlers
@@ -83,6 +84,7 @@ class Api:
     bounds: Bounds
     quotas: Quotas
     waiters: Waiters
+    exports: Exports = field(default_factory=Exports)
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)
     rendered: Rendered = field(default_factory=Rendered)

@@ -3,17 +3,17 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runcast import errors
-from runcast._recording import artifacts as artifact_files
 from runcast._recording import run_directory
-from runcast._support import encoding
 from runcast.cli import offline, output
-from runcast.cli.context import Context, connect, project_of, server_of
-from runcast.client.clients import Client
+from runcast.cli.context import Context, connect, project_of, project_or_default, server_of
+
+if TYPE_CHECKING:
+    from runcast.client.clients import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, show, cancel, retry and export runs.")
 
@@ -117,52 +117,61 @@ def retry(
 @app.command()
 def export(
     ctx: Context,
-    run: Run,
-    target: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Directory to write, or a .zip.")
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The run's id or key.", show_default=False)
     ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .zip, .ndjson or .parquet file, or a directory."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All runs of the project, instead of one.")
+    ] = False,
     project: output.Project = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Write a run's record, log, events and artifacts to a directory or a zip.
+    """Write a run's record, log, events and artifacts to a file or a directory.
 
-    Example:  runcast runs export nightly -o nightly.zip
+    The ending of the file says which: .zip, .ndjson or .parquet (events and lines alone). With --all it is
+    the whole project.
+
+    Examples:  runcast runs export nightly -o nightly.zip  |  runcast runs export --all -o demo.parquet
     """
+    if (run is None) != every:
+        raise typer.BadParameter("name a run, or --all for the project's runs")
+    project = project_or_default(project) if run is None else project_of(run, project)
+    target = target or Path(run or project or "runs")
+    if target.exists():
+        raise errors.RuncastError(f"{target} is there already")
     with connect(ctx) as client:
-        found = client.get_run(run, project=project_of(run, project))
-        target = target or Path(found.get("key") or found["id"])
-        if target.exists():
-            raise errors.RuncastError(f"{target} is there already")
-        with tempfile.TemporaryDirectory(dir=target.absolute().parent) as draft:
-            folder = Path(draft) / "run"
-            folder.mkdir()
-            _export(client, found, folder)
-            if target.suffix == ".zip":
-                shutil.make_archive(str(target.with_suffix("")), "zip", folder)
-            else:
-                folder.rename(target)
+        if target.suffix in _FORMATS:
+            _download(client, run, project, target)
+        else:
+            _unpack(client, run, project, target)
     if as_json:
-        output.print_json({"run_id": found["id"], "path": str(target)})
+        output.print_json({"run": run, "project": project, "path": str(target)})
     else:
         typer.echo(str(target))
 
 
-def _export(client: Client, run: dict[str, Any], folder: Path) -> None:
-    (folder / "run.json").write_bytes(encoding.encode(run))
-    (folder / "logs.txt").write_text(client.log_text(run["id"]), encoding="utf-8", newline="")
-    with (folder / "logs.ndjson").open("wb") as file:
-        for entry in client.iter_logs(run["id"], limit=1_000):
-            file.write(encoding.encode(entry) + b"\n")
-    with (folder / "events.ndjson").open("wb") as file:
-        events = client.iter_event_history(run["project_id"], run_id=run["id"], limit=1_000)
-        for event in events:
-            file.write(encoding.encode(event) + b"\n")
-    for artifact in client.iter_artifacts(run["id"], versions="all"):
-        step = folder / "artifacts" / artifact_files.folder_name(artifact["step_name"])
-        step.mkdir(parents=True, exist_ok=True)
-        extension = artifact_files.extension_of(artifact["media_type"])
-        content = client.artifact_content(artifact["id"])
-        (step / f"v{artifact['version']}{extension}").write_bytes(content)
+_FORMATS = {".zip": "zip", ".ndjson": "ndjson", ".parquet": "parquet"}
+
+
+def _download(client: "Client", run: str | None, project: str | None, target: Path) -> None:
+    format = _FORMATS[target.suffix]
+    if run is None:
+        client.export_project(target, project or "", format=format)
+    else:
+        client.export_run(target, run, project=project, format=format)
+
+
+def _unpack(client: "Client", run: str | None, project: str | None, target: Path) -> None:
+    """The zip as a directory, which is there whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=target.absolute().parent) as draft:
+        packed, folder = Path(draft) / "export.zip", Path(draft) / "export"
+        _download(client, run, project, packed)
+        shutil.unpack_archive(packed, folder)
+        folder.rename(target)
 
 
 def _print_run(run: dict[str, Any], as_json: bool) -> None:

@@ -5,12 +5,14 @@ An endpoint is a plain function that answers a `Call`: what to request, and how 
 of it. So there is one list of endpoints, and nothing kept twice.
 """
 
+import contextlib
 import functools
+import os
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import httpx
 import orjson
@@ -126,12 +128,14 @@ class SyncFace(Protocol):
     def send(self, call: Call[T]) -> T: ...
     def pages(self, call: Call[Json]) -> Iterator[Json]: ...
     def follow(self, subscription: Subscription) -> Iterator[Event]: ...
+    def download(self, call: Call[None], target: Path) -> None: ...
 
 
 class AsyncFace(Protocol):
     async def send(self, call: Call[T]) -> T: ...
     def pages(self, call: Call[Json]) -> AsyncIterator[Json]: ...
     def follow(self, subscription: Subscription) -> AsyncIterator[Event]: ...
+    async def download(self, call: Call[None], target: Path) -> None: ...
 
 
 class Endpoint(Generic[P, T]):
@@ -184,6 +188,34 @@ class Listing(Generic[P]):
         return iterate
 
 
+class Download(Generic[P]):
+    """An endpoint whose answer is written to a file, which is given first; it is there whole or not at
+    all."""
+
+    def __init__(self, build: Callable[P, Call[None]]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "Download[P]": ...
+    @overload
+    def __get__(self, client: SyncFace, owner: type) -> Callable[Concatenate[Path, P], None]: ...
+    @overload
+    def __get__(
+        self, client: AsyncFace, owner: type
+    ) -> Callable[Concatenate[Path, P], Awaitable[None]]: ...
+
+    def __get__(self, client: Any, owner: type) -> Any:
+        if client is None:
+            return self
+
+        @functools.wraps(self._build)
+        def download(target: Path, *args: P.args, **kwargs: P.kwargs) -> Any:
+            return client.download(self._build(*args, **kwargs), target)
+
+        return download
+
+
 class Stream(Generic[P]):
     """A stream, as an iterator over its events."""
 
@@ -207,6 +239,18 @@ class Stream(Generic[P]):
             return client.follow(self._build(*args, **kwargs))
 
         return follow
+
+
+@contextlib.contextmanager
+def draft_of(target: Path) -> Iterator[BinaryIO]:
+    """A file beside `target` that takes its place once it is whole, and is removed otherwise."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def following(call: Call[Json], page: Json) -> Call[Json] | None:

@@ -1,19 +1,21 @@
 """`Client` and `AsyncClient`: the few lines that do I/O for endpoints, pages and streams."""
 
 import asyncio
+import contextlib
 import functools
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from runcast._support import server_config
 from runcast._support.fork_safety import connecting
-from runcast.client.calls import Call, Json, entries, following
+from runcast.client.calls import Call, Json, draft_of, entries, following
 from runcast.client.endpoints import Endpoints
-from runcast.client.exchange import Outcome, Patience, exchange, failure
+from runcast.client.exchange import Outcome, Patience, exchange, failure, problem
 from runcast.client.subscription import Subscription
 from runcast.events import Event
 
@@ -118,6 +120,22 @@ class Client(_Settings, Endpoints):
             if not subscription.is_over:
                 time.sleep(subscription.broken(cause))
 
+    def download(self, call: Call[None], target: Path) -> None:
+        """Writes an answer to a file, piece by piece. Raises `ApiError`, `Unreachable`."""
+        request = self._http.build_request(**call.arguments())
+        request.extensions["trace"] = connecting.trace
+        try:
+            response = self._http.send(request, stream=True)
+            with contextlib.closing(response):
+                if not response.is_success:
+                    response.read()
+                    raise problem(response)
+                with draft_of(target) as file:
+                    for portion in response.iter_bytes():
+                        file.write(portion)
+        except httpx.HTTPError as error:
+            raise failure(error) or error from error
+
     def close(self) -> None:
         self._http.close()
 
@@ -188,6 +206,21 @@ class AsyncClient(_Settings, Endpoints):
                 cause = failure(error)
             if not subscription.is_over:
                 await asyncio.sleep(subscription.broken(cause))
+
+    async def download(self, call: Call[None], target: Path) -> None:
+        """Writes an answer to a file, piece by piece. Raises `ApiError`, `Unreachable`."""
+        request = self._http.build_request(**call.arguments())
+        try:
+            response = await self._http.send(request, stream=True)
+            async with contextlib.aclosing(response):
+                if not response.is_success:
+                    await response.aread()
+                    raise problem(response)
+                with draft_of(target) as file:
+                    async for portion in response.aiter_bytes():
+                        await asyncio.to_thread(file.write, portion)
+        except httpx.HTTPError as error:
+            raise failure(error) or error from error
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -1,7 +1,7 @@
 """Every endpoint as a method: the one list that both clients share."""
 
 from runcast.client import admin, people, questions, runs, streams, tasks
-from runcast.client.calls import Endpoint, Listing, Stream
+from runcast.client.calls import Download, Endpoint, Listing, Stream
 
 
 class Endpoints:
@@ -24,6 +24,8 @@ class Endpoints:
     retry_run = Endpoint(runs.retry_run)
     report_progress = Endpoint(runs.report_progress)
     heartbeat = Endpoint(runs.heartbeat)
+    export_run = Download(runs.export_run)
+    export_project = Download(runs.export_project)
     run_status = Endpoint(runs.run_status)
 
     create_artifact = Endpoint(runs.create_artifact)

@@ -114,6 +114,17 @@ def heartbeat(
     return Call("POST", where, {"project": project}, json=body, is_repeatable=True)
 
 
+def export_run(run: str, *, project: str | None = None, format: str = "ndjson") -> Call[None]:
+    """The run with its log, events and artifacts: `ndjson`, `parquet` or `zip`."""
+    where = path("/runs/{}/export", run)
+    return Call("GET", where, {"project": project, "format": format})
+
+
+def export_project(project: str, *, format: str = "ndjson") -> Call[None]:
+    """The project's runs with all events, lines and artifacts."""
+    return Call("GET", path("/projects/{}/export", project), {"format": format})
+
+
 def run_status(run: str, *, project: str | None = None, last: int | None = None) -> Call[Json]:
     """The run's status with its last progress events."""
     return Call("GET", path("/runs/{}/status", run), {"project": project, "last": last})

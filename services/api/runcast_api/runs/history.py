@@ -66,7 +66,8 @@ class EventPage(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events of a project: numbered above `after` and below `before`, of types, of a run.
+    """Which events of a project: numbered above `after` and below `before`, of types, of a run, with or
+    without log lines.
 
     With `before` alone they are the last ones below it.
     """
@@ -76,6 +77,7 @@ class Wanted:
     before: int | None = None
     types: Sequence[str] | None = None
     run_id: UUID | None = None
+    without_lines: bool = False
 
 
 def types_of(text: str | None) -> list[str] | None:
@@ -91,7 +93,9 @@ def types_of(text: str | None) -> list[str] | None:
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
     """One page of events."""
     from_end = wanted.before is not None and wanted.after is None
-    without_lines = wanted.types is not None and LOG_TYPE not in wanted.types
+    without_lines = wanted.without_lines or (
+        wanted.types is not None and LOG_TYPE not in wanted.types
+    )
     floor = await connection.fetchval(
         "SELECT floor_seq FROM project_counters WHERE project_id = $1", wanted.project_id
     )
