@@ -1,5 +1,6 @@
 """Commands run to their end, in a pipe or on a terminal."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -74,7 +75,33 @@ def on_terminal(
             break
         shown += more
         if types and after in shown:
-            os.write(terminal, types)
-            types = b""
+            os.set_blocking(terminal, False)
+            with contextlib.suppress(BlockingIOError):
+                types = types[os.write(terminal, types) :]
     os.close(terminal)
     return Ran(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown)
+
+
+def terminal_dialogue(directory: Path, first: str, *steps: tuple[bytes, bytes]) -> bytes:
+    """An interactive bash on a terminal: types a line, then, once something is shown, the next.
+    Answers all that was shown when the shell has ended."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(directory)
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment({"PS1": "$ "}))
+    os.write(terminal, first.encode())
+    shown, at, waiting = b"", 0, list(steps)
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                shown += os.read(terminal, 65_536)
+            except OSError:
+                break
+        if waiting and (found := shown.find(waiting[0][0], at)) >= 0:
+            at = found + len(waiting[0][0])
+            os.write(terminal, waiting.pop(0)[1])
+    assert not waiting, (waiting[0], shown)
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return shown

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.commands import RUNCAST, environment, on_terminal, runcast
+from tests.commands import RUNCAST, environment, on_terminal, runcast, terminal_dialogue
 from tests.processes import Up
 from tests.waiting import wait_for
 
@@ -137,11 +137,47 @@ def test_a_reader_that_goes_away_ends_the_command_as_it_would_alone(tmp_path: Pa
     wait_for(lambda: status(tmp_path).get("error") == "SIGPIPE", "the end of yes")
 
 
-def test_a_child_left_behind_does_not_hold_us(tmp_path: Path) -> None:
-    started = time.monotonic()
-    ran = runcast(tmp_path, "exec", "--run", "r", "--", "sh", "-c", "sleep 30 & echo here")
-    assert (ran.out, ran.code) == (b"here\n", 0)
-    assert time.monotonic() - started < 15
+def test_a_process_left_behind_does_not_hold_us_and_goes_on(tmp_path: Path) -> None:
+    script = "(while [ ! -e go ]; do sleep 0.05; done; echo later; echo last) & echo here"
+    with subprocess.Popen(
+        [RUNCAST, "exec", "--run", "r", "--", "sh", "-c", script],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        assert process.wait(30) == 0
+        (tmp_path / "go").touch()
+        assert process.stdout.read() == b"later\nlast\n"
+
+
+def test_output_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    line = f"{RUNCAST} exec --run r -- echo a > /dev/full"
+    ended = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, timeout=30
+    )
+    assert (ended.returncode, b"No space left" in ended.stderr) == (1, True)
+
+
+def test_a_shared_output_keeps_its_order_and_can_be_told_apart(tmp_path: Path) -> None:
+    script = "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done"
+    line = f'"{RUNCAST}" exec "$@" -- sh -c "$SCRIPT" 2>&1'
+    for options, sources in ((["--run", "r"], {"stdout"}), (["--run", "s", "--split"], None)):
+        ended = subprocess.run(
+            ["sh", "-c", line, "sh", *options],
+            cwd=tmp_path,
+            env={**environment(), "SCRIPT": script},
+            capture_output=True,
+            timeout=30,
+            check=True,
+        )
+        expected = "".join(f"o{n}\ne{n}\n" for n in range(1, 6)).encode()
+        if sources is not None:
+            assert ended.stdout == expected
+        assert sorted(ended.stdout.split()) == sorted(expected.split())
+        assert set(recorded(tmp_path, options[1])) == (sources or {"stdout", "stderr"})
 
 
 def test_stdin_is_the_commands(tmp_path: Path) -> None:
@@ -166,10 +202,7 @@ TERMINAL = (
 def test_on_a_terminal_the_command_has_one_of_the_same_size(tmp_path: Path) -> None:
     shown = on_terminal(tmp_path, *script(TERMINAL))
     assert b"[True, True, True] (101, 33)\r\n" in shown.out
-    assert recorded(tmp_path) == {
-        "stdout": ["[True, True, True] (101, 33)"],
-        "stderr": ["to stderr"],
-    }
+    assert recorded(tmp_path) == {"stdout": ["[True, True, True] (101, 33)", "to stderr"]}
 
 
 def test_ctrl_c_on_a_terminal_reaches_the_command(tmp_path: Path) -> None:
@@ -188,6 +221,46 @@ def test_what_is_typed_reaches_the_command(tmp_path: Path) -> None:
         tmp_path, *script("print('name?'); print('hello', input())"), types=b"Ada\n", after=b"name?"
     )
     assert b"hello Ada" in shown.out
+
+
+def test_a_job_can_be_stopped_and_go_on(tmp_path: Path) -> None:
+    """Ctrl-Z stops the command and us; `fg` continues both, and the keyboard is the command's again."""
+    shown = terminal_dialogue(
+        tmp_path,
+        f"{RUNCAST} exec -q --run r -- cat\n",
+        (b"exec -q", b"one\n"),
+        (b"one\r\none\r\n", b"\x1a"),
+        (b"Stopped", b"echo code $?\n"),
+        (b"code 148", b"fg\n"),
+        (b"--run r -- cat\r\n", b"two\n"),
+        (b"two\r\ntwo\r\n", b"\x04"),
+        (b"$ ", b"echo ended $?; exit\n"),
+    )
+    assert b"ended 0" in shown
+    assert status(tmp_path)["status"] == "completed"
+
+
+def test_a_job_in_the_background_runs_on(tmp_path: Path) -> None:
+    shown = terminal_dialogue(
+        tmp_path,
+        f"{RUNCAST} exec -q --run r -- sh -c 'sleep 0.3; echo from behind' & wait; echo all $?\n",
+        (b"all 0", b"exit\n"),
+    )
+    assert b"from behind\r\n" in shown
+    assert b"Stopped" not in shown
+
+
+def test_a_paste_into_a_busy_program_is_no_deadlock(tmp_path: Path) -> None:
+    """The program writes more than a terminal holds while more is typed than it reads."""
+    program = (
+        "import os, sys, tty; tty.setraw(0); sys.stdout.write('ready'); sys.stdout.flush()\n"
+        "for _ in range(60): os.write(1, b'.' * 3000)\n"
+        "n = 0\n"
+        "while n < 60000: n += len(os.read(0, 65536))\n"
+        "print('read', n)"
+    )
+    shown = on_terminal(tmp_path, *script(program), types=b"x" * 60_000, after=b"ready")
+    assert (shown.code, b"read 60000" in shown.out) == (0, True)
 
 
 def test_a_server_has_the_same_lines(

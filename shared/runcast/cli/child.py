@@ -1,41 +1,48 @@
 """Runs a command as if we weren't there, and listens.
 
 What the command writes goes on to our own stdout and stderr, byte for byte and at once, and to
-whoever listens. Where ours is a terminal the command gets one too (a pseudo-terminal of the same
-size), so that colours and progress bars work; stdout and stderr have one each, so that they can be
-told apart.
+whoever listens. Where ours is a terminal the command gets one too, of the same size, so that colours
+and progress bars work; what is closed stays closed, and every other descriptor is handed on.
 
-Three ways to share the keyboard:
-- our stdin and stdout are terminals: the command leads a session on its own terminal, and what is
-  typed goes there as it is, Ctrl-C included (as `script` does it);
-- only stdin is a terminal: the command stays in our process group, and the terminal's signals reach
-  both of us;
-- stdin is none: the command has its own process group, and signals are passed on.
+Three ways to share keyboard and signals:
+- stdin and stdout are the terminal in whose foreground we are: the command is a job on a terminal of
+  its own (`pty_job`), and what is typed goes there;
+- there is a terminal otherwise (stdin or stdout elsewhere, or we are in the background): the command
+  stays in our process group, so the terminal's signals reach both of us, and /dev/tty is its own;
+- there is none: the command has its own process group, and signals are passed on.
 """
 
 import contextlib
-import fcntl
+import functools
 import os
-import pty
-import selectors
 import signal
 import subprocess
-import termios
+import sys
 import time
-import tty
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-READ_BYTES = 64 * 1024
+from runcast.cli import channels, jobs, relay, terminal_size
+from runcast.cli.channels import PIPE_BYTES
+from runcast.cli.jobs import DirectJob
+from runcast.cli.pty_job import PtyJob, is_foreground
+from runcast.cli.relay import Flow
+
 LOOK_SECONDS = 0.2
 LINGER_SECONDS = 1.0
-"""How long output is awaited that children of the ended command may still write."""
+"""How long output is still recorded that processes left behind by the ended command write."""
 KILL_AFTER_SECONDS = 10.0
+UNHEARD_BYTES = 8 * 1024 * 1024
+"""Output that may wait to be listened to while the command is busy writing."""
 
+LEFTOVER = Path(__file__).parent / "leftover.py"
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 Listen = Callable[[str, bytes], None]
 
@@ -48,49 +55,48 @@ class Ended:
     signal: signal.Signals | None
     was_stopped: bool
     """Whether it was asked to stop, by us or through us."""
-
-
-@dataclass
-class Outlet:
-    """One of the command's outputs, on its way to ours."""
-
-    source: str
-    inlet: int
-    target: int
-    is_open: bool = True
+    trouble: OSError | None = None
+    """Why not all of its output could be passed on, unless its reader went away."""
 
 
 class Child:
-    """A command that runs. `listen` is told (source, bytes) of everything that it writes."""
+    """A command that runs. `listen` is told (source, bytes) of everything that it writes.
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], listen: Listen) -> None:
+    `splits` tells stdout from stderr even where both lead to the same place.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], listen: Listen, *, splits: bool = False
+    ) -> None:
         """Starts it. Raises `OSError` if it can't be started."""
         self._listen = listen
-        self._has_keyboard = os.isatty(0) and os.isatty(1)
-        self._shares_group = os.isatty(0) and not os.isatty(1)
+        self._unheard: deque[tuple[str, bytes]] = deque()
+        self._unheard_bytes = 0
         self._was_stopped = False
         self._kill_at: float | None = None
-        stdout, stdout_end = _channel(1)
-        stderr, stderr_end = _channel(2)
-        self._outlets = [Outlet("stdout", stdout, 1), Outlet("stderr", stderr, 2)]
+        self._ended_at: float | None = None
+        has_keyboard = os.isatty(0) and os.isatty(1) and is_foreground()
+        stdout, stderr = channels.made(has_keyboard=has_keyboard, splits=splits)
+        used = [c for c in dict.fromkeys((stdout, stderr)) if c is not None]
         try:
-            self._process = subprocess.Popen(
-                argv,
-                env=dict(env),
-                stdin=stdout_end if self._has_keyboard else None,
-                stdout=stdout_end,
-                stderr=stderr_end,
-                start_new_session=self._has_keyboard,
-                process_group=None if self._has_keyboard or self._shares_group else 0,
-                preexec_fn=_take_terminal if self._has_keyboard else None,
-            )
+            self._job = jobs.start(argv, env, stdout, stderr, has_keyboard=has_keyboard)
         except OSError:
-            os.close(stdout)
-            os.close(stderr)
+            for channel in used:
+                os.close(channel.ours)
             raise
         finally:
-            os.close(stdout_end)
-            os.close(stderr_end)
+            for channel in used:
+                os.close(channel.theirs)
+        self._channels = used
+        self._flows = [
+            Flow(
+                channel.ours,
+                channel.target,
+                functools.partial(self._hear, channel.source),
+                keeps_inlet=channel.is_terminal,
+            )
+            for channel in used
+        ]
 
     def run(self, is_cancelled: Callable[[], bool]) -> Ended:
         """Relays until the command has ended and its output is through.
@@ -98,146 +104,140 @@ class Child:
         `is_cancelled` is asked about five times a second; when it says so the command is asked to
         stop, and made to after 10 s.
         """
-        with self._signals(), self._keyboard(), selectors.DefaultSelector() as selector:
-            for outlet in self._outlets:
-                selector.register(outlet.inlet, selectors.EVENT_READ, outlet)
-            if self._has_keyboard:
-                selector.register(0, selectors.EVENT_READ, None)
-            self._relay(selector, is_cancelled)
-            code = self._process.wait()
-        for outlet in self._outlets:
-            if outlet.is_open:
-                os.close(outlet.inlet)
+        pty = self._job if isinstance(self._job, PtyJob) else None
+        with self._signals():
+            if pty is not None:
+                pty.begin()
+            try:
+                self._relay(is_cancelled, pty)
+            finally:
+                self._hear_all()
+                if pty is not None:
+                    pty.end()
+                self._leave()
+        status = self._job.poll()
+        assert status is not None
+        code = os.waitstatus_to_exitcode(status)
         ended_by = signal.Signals(-code) if code < 0 else None
-        return Ended(128 - code if code < 0 else code, ended_by, self._was_stopped)
+        trouble = next((flow.trouble for flow in self._flows if flow.is_lost()), None)
+        return Ended(128 - code if code < 0 else code, ended_by, self._was_stopped, trouble)
 
-    def _relay(self, selector: selectors.BaseSelector, is_cancelled: Callable[[], bool]) -> None:
-        last_heard = time.monotonic()
-        while any(outlet.is_open for outlet in self._outlets):
-            for key, _ in selector.select(LOOK_SECONDS):
-                if key.data is None:
-                    self._type(selector)
-                else:
-                    self._pass_on(selector, key.data)
-                    last_heard = time.monotonic()
-            self._heed(is_cancelled)
-            has_ended = self._process.poll() is not None
-            if has_ended and time.monotonic() - last_heard > LINGER_SECONDS:
-                return
+    def _relay(self, is_cancelled: Callable[[], bool], pty: PtyJob | None) -> None:
+        looked_at = 0.0
+        while not self._is_through():
+            flows = [*self._flows, *([pty.keyboard] if pty and self._flows[0].is_open else [])]
+            others = (pty.control.fileno(),) if pty is not None and pty.poll() is None else ()
+            ready = relay.step(flows, 0 if self._unheard else self._patience(), *others)
+            if pty is not None:
+                pty.attend(ready)
+            if not ready or self._unheard_bytes > UNHEARD_BYTES:
+                self._hear_some()
+            if (now := time.monotonic()) - looked_at > LOOK_SECONDS:
+                looked_at = now
+                self._heed(is_cancelled, now)
+            if self._ended_at is None and self._job.poll() is not None:
+                self._ended_at = now
+                for flow in self._flows:
+                    flow.bytes_read = 0
 
-    def _pass_on(self, selector: selectors.BaseSelector, outlet: Outlet) -> None:
-        try:
-            data = os.read(outlet.inlet, READ_BYTES)
-            if data:
-                _write(outlet.target, data)
-        except OSError:
-            # EIO: the terminal's last user is gone. EPIPE: nobody reads ours; closing the inlet
-            # lets the command meet the same.
-            data = b""
-        if data:
-            self._listen(outlet.source, data)
-        else:
-            selector.unregister(outlet.inlet)
-            os.close(outlet.inlet)
-            outlet.is_open = False
+    def _patience(self) -> float:
+        """How long nothing may happen before we look again: an end without output is seen soon."""
+        return LOOK_SECONDS if any(flow.is_open for flow in self._flows) else 0.01
 
-    def _type(self, selector: selectors.BaseSelector) -> None:
-        data = os.read(0, READ_BYTES)
-        if data and self._outlets[0].is_open:
-            _write(self._outlets[0].inlet, data)
-        else:
-            selector.unregister(0)
+    def _is_through(self) -> bool:
+        """Whether the command has ended and all that it wrote has gone where it should."""
+        if self._ended_at is None:
+            return False
+        is_late = time.monotonic() - self._ended_at > LINGER_SECONDS
+        has_all = all(
+            not flow.is_open or (is_late and (flow.is_dry or flow.bytes_read > PIPE_BYTES))
+            for flow in self._flows
+        )
+        return has_all and (self._was_stopped or all(flow.is_flushed for flow in self._flows))
 
-    def _heed(self, is_cancelled: Callable[[], bool]) -> None:
-        now = time.monotonic()
+    def _leave(self) -> None:
+        """Hands what processes that were left behind still write to `leftover`."""
+        pairs = [(flow.inlet, flow.target) for flow in self._flows if flow.is_open]
+        for channel in self._channels:
+            if channel.is_terminal:
+                channels.stop_translating(channel.ours)
+        if pairs:
+            with contextlib.suppress(OSError):
+                subprocess.Popen(
+                    [sys.executable, "-IS", str(LEFTOVER), *(f"{i}:{o}" for i, o in pairs)],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[inlet for inlet, _ in pairs],
+                    start_new_session=True,
+                    cwd="/",
+                )
+        for channel, flow in zip(self._channels, self._flows, strict=True):
+            flow.close()
+            if channel.is_terminal:
+                os.close(channel.ours)
+
+    # Listening
+
+    def _hear(self, source: str, data: bytes) -> None:
+        self._unheard.append((source, data))
+        self._unheard_bytes += len(data)
+
+    def _hear_some(self) -> None:
+        """Tells who listens, when the command gives us a moment, or too much has come together."""
+        if self._unheard:
+            source, data = self._unheard.popleft()
+            self._unheard_bytes -= len(data)
+            self._listen(source, data)
+
+    def _hear_all(self) -> None:
+        while self._unheard:
+            self._hear_some()
+
+    # Signals
+
+    def _heed(self, is_cancelled: Callable[[], bool], now: float) -> None:
         if self._kill_at is None and is_cancelled():
             self._kill_at = now + KILL_AFTER_SECONDS
-            self._send_to_group(signal.SIGTERM)
+            self._stop(signal.SIGTERM)
         elif self._kill_at is not None and now > self._kill_at:
             self._kill_at = now + KILL_AFTER_SECONDS
-            self._send_to_group(signal.SIGKILL)
+            self._stop(signal.SIGKILL)
 
-    def _send_to_group(self, number: int) -> None:
+    def _stop(self, number: int) -> None:
         self._was_stopped = True
-        with contextlib.suppress(ProcessLookupError):
-            if self._shares_group:
-                self._process.send_signal(number)
-            else:
-                os.killpg(self._process.pid, number)
+        self._job.send(number, to_group=True)
+        self._job.send(signal.SIGCONT, to_group=True)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Passes signals on; those of the terminal to the whole group, like the terminal does."""
-        before: dict[signal.Signals, Any] = {}
+        """Passes signals on. One that was ignored when we started stays ignored (`nohup`)."""
+        handlers: dict[signal.Signals, Any] = dict.fromkeys(PASSED_ON, self._to_command)
+        handlers |= dict.fromkeys(OF_TERMINAL, self._to_group)
+        handlers[signal.SIGWINCH] = self._resize
+        before = {}
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+        try:
+            yield
+        finally:
+            for number, former in before.items():
+                signal.signal(number, former)
 
-        def to_command(number: int, _: FrameType | None) -> None:
-            self._was_stopped = self._was_stopped or number in (signal.SIGTERM, signal.SIGHUP)
-            self._process.send_signal(number)
-
-        def to_group(number: int, _: FrameType | None) -> None:
+    def _to_command(self, number: int, _: FrameType | None) -> None:
+        self._job.send(number)
+        if number in STOPS:
             self._was_stopped = True
-            if not self._shares_group:
-                self._send_to_group(number)
+            self._job.send(signal.SIGCONT)
 
-        def resize(number: int, _: FrameType | None) -> None:
-            for outlet in self._outlets:
-                if outlet.is_open and os.isatty(outlet.target):
-                    _copy_size(outlet.target, outlet.inlet)
+    def _to_group(self, number: int, _: FrameType | None) -> None:
+        """The terminal has sent its signal to the whole group, so in a shared one we needn't."""
+        self._was_stopped = True
+        if not (isinstance(self._job, DirectJob) and self._job.shares_group):
+            self._job.send(number, to_group=True)
 
-        handlers = dict.fromkeys(PASSED_ON, to_command)
-        handlers |= dict.fromkeys(OF_TERMINAL, to_group)
-        handlers[signal.SIGWINCH] = resize
-        for each, handler in handlers.items():
-            before[each] = signal.signal(each, handler)
-        try:
-            yield
-        finally:
-            for each, former in before.items():
-                signal.signal(each, former)
-
-    @contextlib.contextmanager
-    def _keyboard(self) -> Iterator[None]:
-        """Hands keys on as they are; the command's own terminal makes sense of them."""
-        if not self._has_keyboard:
-            yield
-            return
-        before = termios.tcgetattr(0)
-        tty.setraw(0)
-        try:
-            yield
-        finally:
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-def _channel(target: int) -> tuple[int, int]:
-    """(our end, the command's end): a terminal like `target` if that is one, else a pipe."""
-    if not os.isatty(target):
-        return os.pipe()
-    ours, theirs = pty.openpty()
-    with contextlib.suppress(termios.error):
-        termios.tcsetattr(theirs, termios.TCSANOW, termios.tcgetattr(target))
-    _copy_size(target, ours)
-    return ours, theirs
-
-
-def _copy_size(source: int, target: int) -> None:
-    with contextlib.suppress(OSError):
-        size = fcntl.ioctl(source, termios.TIOCGWINSZ, b"\0" * 8)
-        fcntl.ioctl(target, termios.TIOCSWINSZ, size)
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _write(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]
-
-
-def explain(error: OSError, command: str) -> tuple[str, int]:
-    """What to say, and the exit code, when a command can't be started."""
-    if isinstance(error, FileNotFoundError):
-        return f"{command}: command not found", 127
-    return f"{command}: {error.strerror or error}", 126
+    def _resize(self, _: int, __: FrameType | None) -> None:
+        for channel, flow in zip(self._channels, self._flows, strict=True):
+            if channel.is_terminal and flow.is_open:
+                terminal_size.copy(channel.target, channel.ours)
+        if not isinstance(self._job, PtyJob):
+            self._job.send(signal.SIGWINCH)

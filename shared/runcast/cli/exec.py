@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -12,8 +13,9 @@ import typer
 from runcast import RunTracker
 from runcast._support.terminal import LineSplitter
 from runcast.cli import exits
-from runcast.cli.child import Child, Ended, explain
-from runcast.cli.context import Context, server_of
+from runcast.cli.child import Child, Ended
+from runcast.cli.context import Context, options, server_of
+from runcast.cli.jobs import explain
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -47,6 +49,14 @@ def exec_(
     offline: Annotated[
         bool, typer.Option("--offline", help="Only write files; `runcast sync` sends them later.")
     ] = False,
+    splits: Annotated[
+        bool,
+        typer.Option(
+            "--split",
+            help="Tell stderr from stdout also where both go to the same place. "
+            "Their lines may then change order.",
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing of our own on the terminal.")
     ] = False,
@@ -69,7 +79,7 @@ def exec_(
         name=name or shlex.join(command)[:200],
         agent_type="WORKER",
         steps=["command"],
-        input={"command": command, "directory": os.getcwd()},
+        input={"command": command, "directory": _directory()},
         url=server.url if server else None,
         token=server.token if server else None,
         offline=offline or server is None,
@@ -78,10 +88,17 @@ def exec_(
     if says:
         where = f"{server.url}/ui/runs/{tracker.run_id}" if server and not offline else "no server"
         typer.secho(f"runcast: {tracker.directory} · {where}", err=True, dim=True)
-    raise typer.Exit(_run(tracker, command))
+    given = {
+        "RUNCAST_RUN_ID": tracker.run_id,
+        "RUNCAST_RUNS_DIR": runs_dir and os.path.abspath(runs_dir),
+        "RUNCAST_PROJECT": project,
+        "RUNCAST_URL": options(ctx).url,
+        "RUNCAST_TOKEN": options(ctx).token,
+    }
+    raise typer.Exit(_run(tracker, command, _environment(given), splits=splits))
 
 
-def _run(tracker: RunTracker, command: list[str]) -> int:
+def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, splits: bool) -> int:
     splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
 
     def listen(source: str, data: bytes) -> None:
@@ -89,7 +106,7 @@ def _run(tracker: RunTracker, command: list[str]) -> int:
             tracker.lines(source, lines)
 
     try:
-        child = Child(command, _environment(tracker), listen)
+        child = Child(command, environ, listen, splits=splits)
     except OSError as error:
         reason, code = explain(error, command[0])
         typer.echo(f"runcast: {reason}", err=True)
@@ -101,6 +118,10 @@ def _run(tracker: RunTracker, command: list[str]) -> int:
             tracker.lines(source, lines)
     status, cause = _outcome(ended)
     tracker.finish(status, cause, result={"exit_code": ended.exit_code})
+    if ended.trouble is not None:
+        # The command couldn't see it: its own write had already gone well.
+        typer.echo(f"runcast: output was lost: {ended.trouble.strerror}", err=True)
+        return ended.exit_code or exits.FAILED
     return ended.exit_code
 
 
@@ -112,9 +133,18 @@ def _outcome(ended: Ended) -> tuple[str, str | None]:
     return ("cancelled" if is_stopped else "failed"), reason
 
 
-def _environment(tracker: RunTracker) -> dict[str, str]:
-    """The command learns its run; Python programs don't keep their lines in a buffer."""
-    more = {"RUNCAST_RUN_ID": tracker.run_id} if tracker.run_id else {}
+def _directory() -> str | None:
+    """Where we are; a directory can be deleted with somebody in it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _environment(given: Mapping[str, str | None]) -> dict[str, str]:
+    """The command learns its run, and what we were given to find it; Python programs don't keep
+    their lines in a buffer."""
+    more = {name: value for name, value in given.items() if value}
     return {"PYTHONUNBUFFERED": "1", **os.environ, **more}
 
 
