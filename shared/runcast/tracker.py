@@ -30,7 +30,17 @@ from runcast._recording.run_directory import runs_dir as resolved_runs_dir
 from runcast._support.never_raise import Guarded, harmless
 from runcast._support.server_config import Connection, find
 from runcast._upload.feeder import HEARTBEAT_SECONDS, Feeder
-from runcast.client.clients import Client
+from runcast.asking import (
+    UNREACHABLE,
+    WAIT_SECONDS,
+    Answer,
+    Waiting,
+    question_of,
+    wait,
+    wait_async,
+)
+from runcast.client.clients import AsyncClient, Client
+from runcast.client.exchange import ONCE
 from runcast.contract import TERMINAL_STATUSES
 
 logger = logging.getLogger("runcast")
@@ -202,6 +212,20 @@ class Calls(Guarded, Generic[R]):
         self._record(lambda recorder: recorder.custom(name, data))
         return self._result()
 
+    def _ask(
+        self,
+        title: str,
+        options: Sequence[Any] | None,
+        timeout: float | None,
+        fields: dict[str, Any],
+    ) -> Waiting | None:
+        """Writes a question to the spool; what there is to wait for, None without a server."""
+        question = question_of(str(title), options, timeout, fields)
+        self._record(lambda recorder: recorder.ask(question))
+        if self._server is None or self._feeder is None:
+            return None
+        return Waiting(question["id"], timeout)
+
     def expect_next_in(self, seconds: float) -> R:
         """Nothing may be heard for so long: until then the run does not count as stalled."""
         if self._feeder is not None:
@@ -309,6 +333,30 @@ class RunTracker(Calls[None]):
         self._begin()
         return self
 
+    @harmless("ask", UNREACHABLE)
+    def ask(
+        self,
+        /,
+        title: str,
+        options: Sequence[Any] | None = None,
+        *,
+        timeout: float | None = None,
+        **question: Any,
+    ) -> Answer:
+        """Asks people, and waits for the answer: for ever, or until it expires after `timeout` seconds.
+
+        With `options` (texts, or objects with id and label) one of them is chosen, without them a text is
+        asked for. `question`: kind, body, multiple, text, parts, schema, default, on_expiry, tool,
+        dedupe_key (`docs/questions.md`). Never raises: without a server the question is only recorded, and
+        the answer's state is `unreachable` at once.
+        """
+        waiting = self._ask(title, options, timeout, question)
+        if waiting is None or self._server is None:
+            return UNREACHABLE
+        where = (self._server.url, self._server.token)
+        with Client(*where, timeout_seconds=WAIT_SECONDS + 10.0, patience=ONCE) as client:
+            return wait(client, waiting)
+
     def finish(self, status: str = "completed", error: str | None = None, **more: Any) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
         self._end(status, error, **more)
@@ -336,6 +384,27 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
         """Begins the run."""
         await asyncio.to_thread(self._begin)
         return self
+
+    async def ask(
+        self,
+        title: str,
+        options: Sequence[Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 — the question's, kept by the server
+        **question: Any,
+    ) -> Answer:
+        """As `RunTracker.ask`, without holding up the event loop."""
+        try:
+            waiting = self._ask(title, options, timeout, question)
+            if waiting is None or self._server is None:
+                return UNREACHABLE
+            where = (self._server.url, self._server.token)
+            seconds = WAIT_SECONDS + 10.0
+            async with AsyncClient(*where, timeout_seconds=seconds, patience=ONCE) as client:
+                return await wait_async(client, waiting)
+        except Exception as error:  # the SDK's outermost line (`never_raise`)
+            self.told("ask", error)
+            return UNREACHABLE
 
     async def finish(
         self, status: str = "completed", error: str | None = None, **more: Any

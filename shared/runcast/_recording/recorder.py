@@ -165,6 +165,11 @@ class Recorder:
             self._write_run()
             self._write_status()
 
+    def ask(self, question: Json) -> None:
+        """A question to people; `question` has the id under which it will be known."""
+        with self._writing():
+            self._keep(messages.event("question:asked", self.run_id, question))
+
     def custom(self, name: str, data: Json) -> None:
         with self._writing():
             self._keep(messages.custom(self.run_id, name, data))

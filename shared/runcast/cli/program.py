@@ -34,6 +34,8 @@ COMMANDS = (
     "users",
     "keys",
     "doctor",
+    "inbox",
+    "answer",
 )
 """Each is a module of `runcast.cli` with a `register`, which adds the command of that name."""
 

@@ -17,11 +17,17 @@ from runcast_api.ingest.batch_state import Run, Scope
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
 from runcast_api.logs import entries
+from runcast_api.questions import questions
+from runcast_api.questions.schemas import QuestionNew
 from runcast_api.runs import progress, runs
 from runcast_api.storage.quotas import Admission, Open
+from runcast_server.auth.principal import Principal
 from runcast_server.eventlog.frames import LOG_TYPE, Event
 
 Model = TypeVar("Model", bound=BaseModel)
+
+INGEST = Principal(name="ingest")
+"""Who asks a question that came by a message."""
 
 CLEARED = frozenset({"attention", "parent_run_id"})
 """Members of a run that a message takes away by saying null."""
@@ -52,6 +58,7 @@ def handlers(
         "run:updated": update,
         "run:progress": report_progress,
         "artifact:created": keep_artifact,
+        "question:asked": ask,
     }
     return Handlers(of_run, emit_custom, runless or {}, admission or Open())
 
@@ -95,6 +102,13 @@ async def keep_artifact(scope: Scope, run: Run, message: Message) -> None:
         given.step_name, media_type, stored, given.filename, given.artifact_id
     )
     await artifacts.create(scope.transaction, run.id, upload)
+
+
+async def ask(scope: Scope, run: Run, message: Message) -> None:
+    """A question to people, once per `id` or `dedupe_key`."""
+    new = _model(QuestionNew, message.data)
+    await scope.save_runs()
+    await questions.ask(scope.transaction, run.id, new, INGEST)
 
 
 async def emit_custom(scope: Scope, run: Run, message: Message) -> None:

@@ -62,20 +62,15 @@ async def ask(
     caller: Principal,
     context: Json | None = None,
 ) -> tuple[Json, bool]:
-    """The question, and whether it is new: one with the same `dedupe_key` is answered as it is.
+    """The question, and whether it is new: one with the same id or `dedupe_key` is answered as it is.
 
     Raises `Conflict` where the run has ended, `Invalid` where it has too many open questions.
     """
     connection = transaction.connection
     run = await runs.lock(transaction, run_id)
-    if new.dedupe_key is not None:
-        row = await connection.fetchrow(
-            f"SELECT {COLUMNS} FROM questions WHERE run_id = $1 AND dedupe_key = $2",
-            run_id,
-            new.dedupe_key,
-        )
-        if row is not None:
-            return as_json(row), False
+    there = await _existing(connection, run_id, new)
+    if there is not None:
+        return there, False
     if run["status"] in TERMINAL_STATUSES:
         raise Conflict(f"the run is {run['status']}; it asks nothing any more")
     _check_default(new)
@@ -90,6 +85,20 @@ async def ask(
     transaction.emit(UUID(run["project_id"]), frames.event("question:asked", told, run_id=run_id))
     await runs.await_answer(transaction, run, closing.attention_of([*waiting, question]), now)
     return question, True
+
+
+async def _existing(connection: Connection, run_id: UUID, new: QuestionNew) -> Json | None:
+    """The run's question with this id or this dedupe key. Raises `Conflict` for an id taken elsewhere."""
+    row = await connection.fetchrow(
+        f"""SELECT {COLUMNS} FROM questions WHERE id = $1 OR (run_id = $2 AND dedupe_key = $3)
+            ORDER BY id = $1 DESC NULLS LAST LIMIT 1""",
+        new.id,
+        run_id,
+        new.dedupe_key,
+    )
+    if row is not None and row["run_id"] != run_id:
+        raise Conflict("this id is taken")
+    return None if row is None else as_json(row)
 
 
 def _check_default(new: QuestionNew) -> None:
@@ -111,7 +120,7 @@ def _columns(
     dumped = new.model_dump(mode="json", by_alias=True)
     expires_at = now + timedelta(seconds=new.expires_in_s) if new.expires_in_s else None
     return (
-        uuid7(),
+        new.id or uuid7(),
         UUID(run["project_id"]),
         UUID(run["id"]),
         new.kind,
@@ -140,7 +149,7 @@ async def shown_as(connection: Connection, caller: Principal) -> Json:
     """How a caller stands beside what it asked or answered."""
     name = await connection.fetchval("SELECT caller_name($1, $2)", caller.user_id, caller.key_id)
     return {
-        "kind": "key" if caller.key_id else "user",
+        "kind": "key" if caller.key_id else "user" if caller.user_id else "ingest",
         "id": str(caller.key_id or caller.user_id or "") or None,
         "name": name,
     }

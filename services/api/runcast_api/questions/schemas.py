@@ -91,6 +91,7 @@ class QuestionNew(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
+    id: UUID | None = None
     kind: Kind
     title: Title
     body: Body | None = None

@@ -36,6 +36,7 @@ class Waiters:
     pool: Pool
     _waiting: dict[UUID, set[asyncio.Event]] = field(default_factory=dict)
     _number: int = 0
+    _is_released: bool = False
 
     def loops(self) -> list[Loop]:
         """What wakes them, as loops."""
@@ -53,6 +54,8 @@ class Waiters:
         if self._number >= MAX_WAITING:
             raise Unavailable("too many requests are waiting for answers")
         closed = asyncio.Event()
+        if self._is_released:
+            closed.set()
         self._number += 1
         self._waiting.setdefault(question_id, set()).add(closed)
         try:
@@ -65,7 +68,8 @@ class Waiters:
                 del self._waiting[question_id]
 
     def release(self) -> None:
-        """Lets all requests answer with what is: the process stops."""
+        """Lets all requests answer with what is, also those that still come: the process stops."""
+        self._is_released = True
         for question_id in list(self._waiting):
             self._wake(question_id)
 

@@ -1,0 +1,132 @@
+"""`runcast inbox`: what agents ask, oldest first."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from runcast._support.terminal import harmless
+from runcast.cli import output
+from runcast.cli.context import Context, connect
+
+POLL_SECONDS = 1.0
+SHORTEST_ID = 8
+LONG_COMMAND = 3_500
+"""Characters up to which a body is printed whole; of a longer one head and tail, and how much is left out."""
+
+Json = dict[str, Any]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("inbox", rich_help_panel="Runs")(inbox)
+
+
+def inbox(
+    ctx: Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on, and print what is asked and answered.")
+    ] = False,
+    project: output.Project = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show the open questions of agents, oldest first: of a project, or of all that you may see.
+
+    Examples:  runcast inbox  |  runcast inbox -f  |  runcast answer 019ac3f2 allow
+    """
+    project = project or os.environ.get("RUNCAST_PROJECT")
+    with connect(ctx) as client:
+        known = list(client.iter_questions(state="open", project=project, limit=1000))
+        if as_json and not follow:
+            output.print_json({"questions": known, "total": len(known)})
+            return
+        _print_all(known, as_json)
+        if not known and not as_json:
+            output.say("Nobody waits for you.")
+        while follow:
+            time.sleep(POLL_SECONDS)
+            now = list(client.iter_questions(state="open", project=project, limit=1000))
+            ids, before = {each["id"] for each in now}, {each["id"] for each in known}
+            _print_all([each for each in now if each["id"] not in before], as_json)
+            for gone in (each for each in known if each["id"] not in ids):
+                _print_closed(client.get_question(gone["id"]), as_json)
+            known = now
+
+
+def short_ids(ids: Iterable[str]) -> dict[str, str]:
+    """Beginnings by which each of these ids can be told from the others."""
+    ordered = sorted(ids)
+    shown: dict[str, str] = {}
+    for place, id in enumerate(ordered):
+        neighbours = ordered[max(place - 1, 0) : place] + ordered[place + 1 : place + 2]
+        length = SHORTEST_ID
+        while length < len(id) and any(other[:length] == id[:length] for other in neighbours):
+            length += 1
+        shown[id] = id[:length]
+    return shown
+
+
+def _print_all(questions: list[Json], as_json: bool) -> None:
+    ids = short_ids(question["id"] for question in questions)
+    for question in questions:
+        if as_json:
+            output.print_json_line(question)
+        else:
+            print_question(question, ids[question["id"]])
+
+
+def _print_closed(question: Json, as_json: bool) -> None:
+    if as_json:
+        output.print_json_line(question)
+        return
+    given = question["answer"] or {}
+    said = (
+        given.get("option") or given.get("options") or given.get("text") or given.get("data") or ""
+    )
+    by = (given.get("by") or {}).get("name") or ""
+    words = " ".join(
+        str(word) for word in (question["title"], "→", question["state"], said, by) if word
+    )
+    output.say(harmless(words, colours=False))
+
+
+def print_question(question: Json, id: str) -> None:
+    """A question for a person: its title, all that it says, and how it can be answered."""
+    out = output.console()
+    asked_by = (question["asked_by"] or {}).get("name") or question["via"]
+    head = Text(harmless(question["title"], colours=False), style="bold")
+    where = f"  {question['kind']} of run {question['run_id']}, asked by {asked_by}"
+    out.print(
+        Text(id, style="cyan"), head, Text(harmless(where, colours=False), style="bright_black")
+    )
+    if question["body"]:
+        out.print(Text(indented(question["body"])))
+    for part in question["parts"] or ():
+        out.print(Text(f"  {part['id']}: {harmless(part['title'], colours=False)}"))
+        _print_options(part["options"])
+    _print_options(question["options"] or [])
+    if not question["answerable"]:
+        out.print(Text("  It can only be answered where the agent runs.", style="yellow"))
+
+
+def _print_options(options: list[Json]) -> None:
+    for option in options:
+        label = harmless(option["label"], colours=False)
+        name = harmless(option["id"], colours=False)
+        output.console().print(Text(f"    {name}" + (f"  {label}" if label != name else "")))
+
+
+def indented(body: str) -> str:
+    """A body as it is printed: what is approved is read whole, or one sees how much is left out."""
+    text = body
+    if len(text) > LONG_COMMAND:
+        left_out = len(text) - LONG_COMMAND
+        half = LONG_COMMAND // 2
+        text = (
+            f"{text[:half]}\n⋯ {left_out:,} characters left out; --json shows all ⋯\n{text[-half:]}"
+        )
+    return "\n".join(f"    {line}" for line in harmless(text, colours=False).splitlines())
