@@ -1,10 +1,15 @@
 """Streams of a hub: what the contract's section 4 promises, frame by frame."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runcast_hub.hub import Hub
 from runcast_server.db import acquire
@@ -346,6 +351,69 @@ async def test_the_limit_per_user_counts_over_hubs_and_a_closed_stream_frees_its
                     await key.until(lambda r: len(r.frames) >= 2)
             async with stream(first, path, token=user, last_event_id="0") as again:
                 await again.until(lambda r: len(r.frames) >= 2)
+
+
+async def test_the_limit_holds_when_hundreds_open_at_once_over_two_hubs(
+    database_url: str, redis_url: str
+) -> None:
+    limit = 60
+    async with (
+        streams.hub(database_url, redis_url, sse_max_connections_per_key=limit) as first,
+        streams.hub(database_url, redis_url, sse_max_connections_per_key=limit) as second,
+        contextlib.AsyncExitStack() as opened,
+    ):
+        project_id = await first.project()
+        path = f"/projects/{project_id}/events"
+
+        async def status(served: streams.Served) -> int:
+            address = urlsplit(served.url)
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            opened.callback(writer.close)
+            head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+            writer.write(f"{head}Authorization: Bearer {first.admin_key}\r\n\r\n".encode())
+            return int((await reader.readline()).split()[1])
+
+        statuses = await asyncio.gather(*(status((first, second)[n % 2]) for n in range(200)))
+        assert sorted(set(statuses)) == [200, 429]
+        assert statuses.count(200) == limit
+        for served in (first, second):
+            assert (await streams.refused(served, path, token=first.admin_key))[0] == 429
+
+
+async def test_a_redis_that_stands_still_holds_up_neither_openings_nor_a_drain(
+    database_url: str, redis_url: str
+) -> None:
+    """The hub's link, its leases and the drain wait for Redis once, and not one after the other."""
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        path = f"/projects/{project_id}/events"
+        user = served.token("ada", role="admin")
+        async with stream(served, path, token=user) as before:
+            await before.until(lambda r: len(r.frames) >= 2)
+            async with (
+                redis_standing_still(redis_url),
+                stream(served, path, token=user) as during,
+            ):
+                await during.until(lambda r: len(r.frames) >= 2)
+                served.stop.set()
+                for reader in (before, during):
+                    await reader.ended()
+                    assert reader.frames[-1].data == {"reason": "shutdown"}
+                async with Redis.from_url(redis_url, socket_timeout=0.1) as impatient:
+                    with pytest.raises(RedisTimeoutError):
+                        await impatient.ping()
+
+
+@contextlib.asynccontextmanager
+async def redis_standing_still(redis_url: str) -> AsyncIterator[None]:
+    """Redis answers nobody for some seconds: longer than a process that is stopped may take to say bye."""
+    client = Redis.from_url(redis_url, socket_timeout=60)
+    await client.execute_command("CLIENT", "PAUSE", 8_000, "ALL")
+    try:
+        yield
+    finally:
+        await client.ping()
+        await client.aclose()
 
 
 async def test_a_lease_from_before_redis_s_clock_went_back_counts_no_more(

@@ -17,6 +17,7 @@ from runcast_hub import metrics
 from runcast_hub.filters import Filter, without_questions
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
+from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Bus
@@ -30,8 +31,6 @@ so that it's shared, and little that is read in vain."""
 BACK_BYTES = 8 * 1024 * 1024
 STREAM_SECONDS = 1.0
 """How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
-AVOID_SECONDS = 5.0
-"""How long Redis isn't asked again after a read that failed."""
 
 _Key = tuple[UUID, int, int, int, Filter]
 
@@ -52,19 +51,18 @@ class Source:
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
         self._pages: Pages[_Key] = Pages(budget)
-        self._avoid_until = 0.0
 
     async def _from_stream(self, read: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
         """What Redis has; nothing while it fails, is slow, or did so a moment ago."""
-        clock = asyncio.get_running_loop().time
-        if clock() < self._avoid_until:
+        if self._bus.is_avoided:
             return []
         try:
             async with asyncio.timeout(STREAM_SECONDS):
                 return await read()
-        except Exception:
-            # Whatever lies there can't be read as blocks: Postgres has the same.
-            self._avoid_until = clock() + AVOID_SECONDS
+        except Exception as error:
+            # What can't be read as blocks is a matter of this project: Postgres has the same.
+            if outages.is_outage(error):
+                self._bus.avoid()
             return []
 
     async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:

@@ -73,11 +73,13 @@ class Link:
         subscribed as soon as possible)."""
         confirmed = self._wanted.setdefault(Keys.of(project_id).live, asyncio.Event())
         self._changed.set()
-        if not self.is_up:
+        if not self.is_up or self._bus.is_avoided:
             return False
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(SUBSCRIBE_SECONDS):
                 await confirmed.wait()
+        except TimeoutError:
+            self._bus.avoid()
         return confirmed.is_set()
 
     def unsubscribe(self, project_id: UUID) -> None:

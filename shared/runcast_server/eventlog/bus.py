@@ -10,6 +10,7 @@ receives with SSUBSCRIBE, so the same code runs on one server and on a cluster.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -31,6 +32,8 @@ STREAM_BYTES = 8 * 1024 * 1024
 EXPIRY_MS = 3_600_000
 COMMAND_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
+AVOID_SECONDS = 2.0
+"""How long Redis isn't asked again, where there is another way, after it failed or didn't answer."""
 CONNECTIONS = 32
 """Connections to Redis of one process; a call beyond that waits for one, up to `COMMAND_SECONDS`. redis-py's
 ordinary pool raises at its limit: a commit to 300 projects then lost 200 of its publishes."""
@@ -104,6 +107,7 @@ class Bus:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_cluster = "+cluster://" in url
+        self._avoid_until = 0.0
         self.client: Any = self._connect(COMMAND_SECONDS, Retry(NoBackoff(), 1))
         package = files("runcast_server.eventlog") / "scripts"
         self._publish = self.client.register_script((package / "publish.lua").read_text())
@@ -135,6 +139,15 @@ class Bus:
         again under the task that is reading, and what was missed meanwhile would go unnoticed.
         """
         return self._connect(block_seconds + COMMAND_SECONDS, Retry(NoBackoff(), 0, ()))
+
+    @property
+    def is_avoided(self) -> bool:
+        """Whether Redis failed or didn't answer a moment ago: who can do without it doesn't ask."""
+        return time.monotonic() < self._avoid_until
+
+    def avoid(self) -> None:
+        """Notes that Redis failed or didn't answer in time."""
+        self._avoid_until = time.monotonic() + AVOID_SECONDS
 
     async def publish(self, project_id: UUID, block: Block) -> Outcome:
         """Appends `block` and tells the hubs, if it is what comes next."""
