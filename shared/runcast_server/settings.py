@@ -138,6 +138,8 @@ class AuthSettings(_Settings):
     project_creation: Literal["anyone", "admin"] = "anyone"
     requests_per_minute: int = Field(default=300_000, ge=0)
     share_requests_per_minute: int = Field(default=600, ge=0)
+    share_searches_per_minute: int = Field(default=30, ge=0)
+    share_bytes_per_minute: int = Field(default=256 * 1024 * 1024, ge=0)
 
     @property
     def confirms_invitations(self) -> bool:

@@ -144,7 +144,7 @@ async def test_a_change_that_fails_takes_its_object_back(
     async def fail(*_: Any) -> Any:
         raise asyncpg.PostgresError("no")
 
-    monkeypatch.setattr("runcast_api.artifacts.create", fail)
+    monkeypatch.setattr("runcast_api.artifacts.artifacts.create", fail)
     assert (await upload(rest, run, BIG)).status_code == 500
     assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
 

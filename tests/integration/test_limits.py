@@ -71,7 +71,8 @@ async def test_share_links_have_a_limit_of_their_own(
 async def test_without_redis_requests_go_on_and_sign_ins_are_still_limited() -> None:
     bus = Bus("redis://127.0.0.1:1/0")
     counters = rate_limits.storage(bus)
-    requests, sign_ins = rate_limits.RequestLimits(counters, 1, 1), SignInLimits(counters)
+    one = rate_limits.PerMinute(1)
+    requests, sign_ins = rate_limits.RequestLimits(counters, one, one), SignInLimits(counters)
     for _ in range(50):
         requests.count(Principal("key:1"))
     for _ in range(10):

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from runcast_api import openapi
 from runcast_api.dependencies import Api
 from runcast_api.http import problems
+from runcast_api.http.bytes_sent import BytesSent
 from runcast_api.http.console import Console
 from runcast_api.http.fast_route import Shortcut
 from runcast_api.http.problems import Refusals
@@ -74,6 +75,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(root.router)
     app.add_middleware(Shortcut, handler=logs.add_logs)
     app.add_middleware(Refusals)
+    app.add_middleware(BytesSent, count=lambda *sent: api.people.requests.count_bytes(*sent))
     app.add_middleware(Sealing, docs_policy=docs_policy("/openapi.json", app.title))
     openapi.complete(app)
     return app

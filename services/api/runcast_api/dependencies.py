@@ -18,6 +18,7 @@ from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.exports.running import Exports
 from runcast_api.http import request_body
+from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
 from runcast_api.ingest.slow_path import Handlers
 from runcast_api.questions.waiting import Waiters
@@ -98,6 +99,7 @@ class Api:
         token = presented(request.headers, request.url.query)
         caller = await self.authenticator.principal(token)
         self.people.requests.count(caller)
+        request.scope[CALLER] = caller
         return caller
 
 

@@ -182,7 +182,9 @@ def _as_json(row: Any, role: str | None) -> dict[str, Any]:
 async def page(
     connection: Connection, caller: Principal, limit: int, cursor: str | None
 ) -> dict[str, Any]:
-    """The projects that the caller may see, newest first."""
+    """The projects that the caller may see, newest first. The link to a run shows none."""
+    if caller.run_id is not None:
+        return {"projects": [], "total": 0, "next_cursor": None}
     query = ("projects", caller.name)
     place = pagination.read(cursor, *query)
     seen_by = (caller.is_admin, caller.project_id, caller.user_id)

@@ -19,9 +19,10 @@ from runcast_hub.connections import MAX_BODY_BYTES, Connections
 from runcast_hub.handshake import EVENTS, RUN, Handshake
 from runcast_hub.hub import Hub
 from runcast_hub.stream_auth import Arrivals, added_headers
-from runcast_server import outages
+from runcast_server import outages, refusals
 from runcast_server.auth.principal import Authenticator
-from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge, Unavailable
+from runcast_server.auth.rate_limits import RequestLimits
+from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge
 
 _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
@@ -32,10 +33,10 @@ log = structlog.get_logger()
 class App:
     """Serves the streams of one hub."""
 
-    def __init__(self, hub: Hub, authenticator: Authenticator) -> None:
+    def __init__(self, hub: Hub, authenticator: Authenticator, limits: RequestLimits) -> None:
         self.hub = hub
         timeout_seconds = hub.settings.sse_connection_timeout_m * 60
-        self._arrivals = Arrivals(hub.database, authenticator, timeout_seconds)
+        self._arrivals = Arrivals(hub.database, authenticator, limits, timeout_seconds)
         self._handshake = Handshake(hub, self._arrivals)
         self._connections = Connections(hub)
 
@@ -80,10 +81,10 @@ class App:
 
 
 def _problem_of(error: Exception) -> Problem:
-    if outages.is_outage(error):
-        return Unavailable("a backing service can't be reached")
-    log.error("request.failed", exc_info=error)
-    return Problem()
+    problem = refusals.of(error)
+    if problem.status >= 500 and not outages.is_outage(error):
+        log.error("request.failed", exc_info=error)
+    return problem
 
 
 async def _body(receive: Receive) -> bytes:

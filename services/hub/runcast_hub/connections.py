@@ -32,7 +32,13 @@ class Connections:
         self._hub = hub
 
     async def list(self, principal: Principal, *, everyone: bool) -> dict[str, Any]:
-        """The caller's connections on all hubs, or everyone's, newest first."""
+        """The caller's connections on all hubs, or everyone's, newest first.
+
+        Holders of a share link are one caller and several people: they see none, and reach by its id, which
+        nobody can guess, the one that they opened.
+        """
+        if principal.share_id is not None:
+            return {"connections": [], "total": 0, "next_cursor": None}
         owner = None if everyone else principal.limit_name
         answers = await self._hub.control.ask_all({"kind": "list", "owner": owner})
         found = [connection for answer in answers for connection in answer["connections"]]

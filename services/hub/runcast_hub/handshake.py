@@ -25,7 +25,7 @@ from runcast_hub.hub import Hub
 from runcast_hub.room import Room
 from runcast_hub.snapshot import Snapshot, Snapshots
 from runcast_hub.stream_auth import Arrivals
-from runcast_hub.stream_request import Opening, Start, parse_query
+from runcast_hub.stream_request import MAX_LOG_TAIL_OF_LINKS, Opening, Start, parse_query
 from runcast_hub.subscriber import Gone, Subscriber, gap
 from runcast_server import outages
 from runcast_server.auth.principal import Principal
@@ -82,6 +82,8 @@ class Handshake:
     async def close(self, subscriber: Subscriber, send: Send) -> None:
         """Gives everything back, and says the last words."""
         self._hub.remove(subscriber)
+        sent = subscriber.room.bytes_sent(subscriber)
+        self._arrivals.limits.count_bytes(subscriber.principal, sent)
         subscriber.leave()
         await self._hub.leases.give_back(subscriber.principal.limit_name)
         reason = subscriber.ending or "shutdown"
@@ -109,7 +111,9 @@ class Handshake:
             assert target.run_id is not None
             wanted = filters.of_run(target.run_id)
         arrival.check(target.project_id)
-        wanted = replace(wanted, is_guest=principal.share_id is not None)
+        if principal.share_id is not None:
+            wanted = replace(wanted, is_guest=True)
+            query = replace(query, log_tail=min(query.log_tail, MAX_LOG_TAIL_OF_LINKS))
         return Opening(principal, target.project_id, wanted, query, arrival.headers)
 
     @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
 from runcast_server import loops
-from runcast_server.auth import tokens
+from runcast_server.auth import rate_limits, tokens
+from runcast_server.auth.rate_limits import RequestLimits
 from runcast_server.service import Readiness, Resources, Service
 
 
@@ -14,7 +15,9 @@ def build(resources: Resources) -> Service:
     """The hub service on these resources."""
     hub = Hub(resources.settings.hub, resources.database, resources.bus, connections.answer)
     resources.eventlog.listen(hub.hear)
-    app = App(hub, tokens.authenticator(resources.database, resources.settings.auth))
+    settings = resources.settings.auth
+    limits = RequestLimits.configured(rate_limits.storage(resources.bus), settings)
+    app = App(hub, tokens.authenticator(resources.database, settings), limits)
 
     async def ready() -> Readiness:
         found = loops.readiness(hub.loops)

@@ -23,6 +23,7 @@ from runcast_server.auth.principal import (
     hash_token,
     presented,
 )
+from runcast_server.auth.rate_limits import RequestLimits
 from runcast_server.db import Database
 from runcast_server.errors import NotFound, Unauthenticated
 
@@ -44,18 +45,25 @@ class Arrival:
 
 
 class Arrivals:
-    """Finds out who is there. Raises `Unauthenticated`."""
+    """Finds out who is there, and counts what they ask for. Raises `Unauthenticated`, `LimitReached`."""
 
     def __init__(
-        self, database: Database, authenticator: Authenticator, cookie_seconds: float
+        self,
+        database: Database,
+        authenticator: Authenticator,
+        limits: RequestLimits,
+        cookie_seconds: float,
     ) -> None:
         self._database = database
         self._authenticator = authenticator
+        self.limits = limits
         self._cookie_seconds = cookie_seconds
 
     async def caller(self, scope: Scope) -> Principal:
         """Who asks for anything but a stream."""
-        return await self._authenticator.principal(presented(Headers(scope=scope)))
+        principal = await self._authenticator.principal(presented(Headers(scope=scope)))
+        self.limits.count(principal)
+        return principal
 
     async def of_stream(self, scope: Scope) -> Arrival:
         """Who asks for a stream."""
@@ -63,6 +71,7 @@ class Arrivals:
         ticket = parse_qs(query).get("ticket", [""])[-1] if "ticket=" in query else ""
         if not ticket or "authorization" in headers:
             principal = await self._authenticator.principal(presented(headers, query))
+            self.limits.count(principal)
             return Arrival(principal, headers=added_headers(scope))
         return await self._by_ticket(scope, headers, ticket)
 

@@ -16,6 +16,8 @@ from runcast_server.auth.principal import Principal
 from runcast_server.errors import Invalid
 
 MAX_LOG_TAIL = 10_000
+MAX_LOG_TAIL_OF_LINKS = 1_000
+"""What one request by a share link may have sent ahead, of each run."""
 FARTHEST = 10**18
 
 _NUMBER = re.compile(r"[0-9]+")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,6 +22,7 @@ from runcast_server import outages
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
 from runcast_server.eventlog.bus import Bus
+from runcast_server.settings import AuthSettings
 
 PREFIX = "runcast:limit"
 REPORT_SECONDS = 0.25
@@ -81,31 +83,68 @@ class SignInLimits:
             return await self._own.hit(rule, *names)
 
 
-class RequestLimits:
-    """Requests of each caller in a window of a minute. `per_minute` 0 means no limit."""
+@dataclass(frozen=True, slots=True)
+class PerMinute:
+    """What one caller may have in a minute, over all processes; 0 means no limit."""
 
-    def __init__(self, counters: Storage, per_minute: int, per_minute_of_links: int) -> None:
+    requests: int = 0
+    bytes: int = 0
+    searches: int = 0
+
+
+class RequestLimits:
+    """What callers ask for and get in a window of a minute; holders of a share link count together.
+
+    Counting never waits. A caller over a limit is refused everything until the window's end, as soon as the
+    next report has told so.
+    """
+
+    def __init__(self, counters: Storage, of_callers: PerMinute, of_links: PerMinute) -> None:
         self._limiter = FixedWindowRateLimiter(counters)
-        self._per_minute = per_minute
-        self._per_minute_of_links = per_minute_of_links
-        self._unreported: Counter[tuple[str, int]] = Counter()
+        self._of_callers = of_callers
+        self._of_links = of_links
+        self._unreported: Counter[tuple[str, str, int]] = Counter()
         self._refused_until: dict[str, float] = {}
         self._due: asyncio.TimerHandle | None = None
         self._reporting: asyncio.Task[None] | None = None
 
+    @classmethod
+    def configured(cls, counters: Storage, settings: AuthSettings) -> RequestLimits:
+        """With the limits of the settings."""
+        links = PerMinute(
+            settings.share_requests_per_minute,
+            settings.share_bytes_per_minute,
+            settings.share_searches_per_minute,
+        )
+        return cls(counters, PerMinute(settings.requests_per_minute), links)
+
     def count(self, caller: Principal) -> None:
-        """Counts one request. Raises `LimitReached`. Never waits."""
-        limit = self._per_minute_of_links if caller.share_id else self._per_minute
-        if limit == 0:
+        """Counts one request. Raises `LimitReached`."""
+        self._refuse(caller.limit_name)
+        self._note("requests", caller, self._limits(caller).requests, 1)
+
+    def count_search(self, caller: Principal) -> None:
+        """Counts a request that looks through content. Raises `LimitReached`."""
+        self._refuse(caller.limit_name)
+        self._note("searches", caller, self._limits(caller).searches, 1)
+
+    def count_bytes(self, caller: Principal, number: int) -> None:
+        """Counts what a caller was sent. Raises nothing: the next request is refused."""
+        self._note("bytes", caller, self._limits(caller).bytes, number)
+
+    def _limits(self, caller: Principal) -> PerMinute:
+        return self._of_links if caller.share_id else self._of_callers
+
+    def _note(self, kind: str, caller: Principal, limit: int, number: int) -> None:
+        if limit == 0 or number == 0:
             return
-        name = caller.limit_name
-        if self._refused_until:
-            self._refuse(name)
-        self._unreported[name, limit] += 1
+        self._unreported[kind, caller.limit_name, limit] += number
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._begin_report)
 
     def _refuse(self, name: str) -> None:
+        if not self._refused_until:
+            return
         seconds = self._refused_until.get(name, 0.0) - time.monotonic()
         if seconds > 0:
             raise LimitReached("too many requests", retry_after_seconds=max(1, round(seconds)))
@@ -119,13 +158,13 @@ class RequestLimits:
     async def _report_all(self) -> None:
         counted, self._unreported = self._unreported, Counter()
         try:
-            for (name, limit), number in counted.items():
-                await self._report(name, limit, number)
+            for (kind, name, limit), number in counted.items():
+                await self._report(kind, name, limit, number)
         except outages.REDIS as error:
             log.warning("limits.not_counted", error=repr(error))
 
-    async def _report(self, name: str, limit: int, number: int) -> None:
-        rule = RateLimitItemPerSecond(limit, WINDOW_SECONDS, "requests")
+    async def _report(self, kind: str, name: str, limit: int, number: int) -> None:
+        rule = RateLimitItemPerSecond(limit, WINDOW_SECONDS, kind)
         if await self._limiter.hit(rule, name, cost=number):
             return
         resets_at = (await self._limiter.get_window_stats(rule, name)).reset_time

@@ -79,9 +79,7 @@ async def page(
     query = ("audit", action, project_id)
     before = None
     if cursor is not None:
-        [before] = pagination.decode(cursor, *query)
-        if not isinstance(before, int):
-            raise pagination.refusal()
+        [before] = pagination.members(cursor, query, pagination.whole)
     rows = await connection.fetch(_LIST, action, project_id, before, limit + 1)
     more = rows[limit - 1]["id"] if len(rows) > limit else None
     return {

@@ -38,9 +38,7 @@ class People:
         return cls(
             Passwords(settings.password_breach_url),
             SignInLimits(counters),
-            RequestLimits(
-                counters, settings.requests_per_minute, settings.share_requests_per_minute
-            ),
+            RequestLimits.configured(counters, settings),
             OpenId.configured(settings),
             settings.session_hours,
             resources.settings.process.public_url,

@@ -35,16 +35,21 @@ FROM artifacts WHERE run_id = $3 AND step_name = $4
 RETURNING version
 """
 
-_LATEST = f"""
-SELECT DISTINCT ON (a.step_name) {_SHOWN} FROM artifacts a
-WHERE a.run_id = $1 AND ($2::text IS NULL OR a.step_name = $2)
-ORDER BY a.step_name, a.version DESC
+EMBEDDED_BYTES = 4 * 1024 * 1024
+"""Content that a list of artifacts carries at most, in its order; that of the others is null."""
+_LISTED = f"""
+SELECT {_COLUMNS}, CASE WHEN sum(a.embedded) OVER (ORDER BY a.step_name, a.version DESC) <= {EMBEDDED_BYTES}
+                        THEN a.shown END AS content
+FROM (
+    SELECT {{distinct}} {_COLUMNS}, CASE WHEN a.media_type = '{JSON_MEDIA_TYPE}' THEN a.content END AS shown,
+           CASE WHEN a.media_type = '{JSON_MEDIA_TYPE}' AND a.content IS NOT NULL THEN a.size ELSE 0 END
+               AS embedded
+    FROM artifacts a WHERE a.run_id = $1 AND ($2::text IS NULL OR a.step_name = $2)
+    ORDER BY a.step_name, a.version DESC LIMIT 1000
+) a ORDER BY a.step_name, a.version DESC
 """
-
-_ALL = f"""
-SELECT {_SHOWN} FROM artifacts a WHERE a.run_id = $1 AND ($2::text IS NULL OR a.step_name = $2)
-ORDER BY a.step_name, a.version DESC LIMIT 1000
-"""
+_LATEST = _LISTED.format(distinct="DISTINCT ON (a.step_name)")
+_ALL = _LISTED.format(distinct="")
 
 
 class ArtifactNew(BaseModel):
@@ -58,7 +63,8 @@ class ArtifactNew(BaseModel):
 
 
 class Artifact(BaseModel):
-    """One version of a step's output; `content` is there where it is JSON and up to 1 MiB."""
+    """One version of a step's output; `content` is there where it is JSON and up to 1 MiB, in lists as far as
+    4 MiB of content in all go. `GET /artifacts/{artifact}/content` always has it."""
 
     id: UUID
     run_id: UUID

@@ -178,10 +178,8 @@ async def page(
 def _place(cursor: str | None, query: tuple[Any, ...]) -> tuple[float | None, UUID | None]:
     if cursor is None:
         return None, None
-    match pagination.decode(cursor, *query):
-        case [float(position), str(id)]:
-            return position, UUID(id)
-    raise pagination.refusal()
+    position, after = pagination.members(cursor, query, pagination.real, UUID)
+    return position, after
 
 
 async def lock(board: Board, task_id: UUID) -> Json:

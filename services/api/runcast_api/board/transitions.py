@@ -127,7 +127,7 @@ async def page(
 ) -> dict[str, Any]:
     """The history of a task and its subtasks, newest first. Raises `Invalid` for a foreign cursor."""
     query = ("transitions", task_id)
-    before = None if cursor is None else _place(pagination.decode(cursor, *query))
+    before = cursor and pagination.members(cursor, query, pagination.whole)[0]
     rows = await connection.fetch(_PAGE, task_id, before, limit + 1)
     shown = [_as_json(row) for row in rows[:limit]]
     has_more = len(rows) > limit
@@ -135,13 +135,6 @@ async def page(
         "transitions": shown,
         "next_cursor": pagination.encode([shown[-1]["id"]], *query) if has_more else None,
     }
-
-
-def _place(members: list[Any]) -> int:
-    match members:
-        case [int(id)]:
-            return id
-    raise pagination.refusal()
 
 
 def _as_json(row: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -39,11 +41,44 @@ def read(cursor: str | None, *query: Any) -> Place | None:
     """The place that a cursor names. Raises `Invalid` for one that isn't of this very query."""
     if cursor is None:
         return None
+    at, id = members(cursor, query, moment, UUID)
+    return Place(at, id)
+
+
+def members(cursor: str, query: tuple[Any, ...], *readers: Callable[[Any], Any]) -> list[Any]:
+    """What a cursor holds, each member through its reader. Raises `Invalid` for a cursor of another query,
+    and for one that somebody wrote: no member passes that its reader and Postgres don't take."""
+    return read_each(decode(cursor, *query), readers)
+
+
+def read_each(values: Sequence[Any], readers: Sequence[Callable[[Any], Any]]) -> list[Any]:
+    """The values through their readers. Raises `Invalid`."""
     try:
-        at, id = decode(cursor, *query)
-        return Place(datetime.fromisoformat(at), UUID(id))
-    except (ValueError, TypeError, AttributeError):
+        return [read(value) for read, value in zip(readers, values, strict=True)]
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise refusal() from None
+
+
+def whole(value: Any) -> int:
+    """A number that fits into a bigint. Raises `ValueError`."""
+    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ValueError("no whole number")
+    return int(value)
+
+
+def real(value: Any) -> float:
+    """A finite number. Raises `ValueError`, `TypeError`."""
+    if isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError("no number")
+    return float(value)
+
+
+def moment(value: Any) -> datetime:
+    """A time of the calendar in every zone. Raises `ValueError`, `TypeError`."""
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None or not 1 < at.year < 9999:
+        raise ValueError("no moment")
+    return at
 
 
 def encode(members: list[Any], *query: Any) -> str:

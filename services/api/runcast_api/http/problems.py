@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from typing import Any
 
-import asyncpg
 import orjson
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -20,10 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runcast_server import outages
+from runcast_server import refusals
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
-    Conflict,
     FieldError,
     Invalid,
     NotFound,
@@ -70,25 +68,13 @@ _BY_STATUS: dict[int, type[Problem]] = {
 def problem_of(error: Exception) -> Problem:
     """The refusal that stands for an exception; the base `Problem` (500) for one nobody expected."""
     match error:
-        case Problem():
-            return error
         case RequestValidationError():
             return invalid(error.errors())
         case HTTPException():
             return _BY_STATUS.get(error.status_code, BadRequest)(str(error.detail))
-        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():
-            return Invalid("a text holds a character that can't be stored (NUL)")
-        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
-            return Unavailable("the database was busy for too long")
-        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
-            return Unavailable("the change met another one")
-        case asyncpg.UniqueViolationError():
-            return Conflict("the change met another one that took the same name")
-        case _ if outages.is_outage(error):
-            return Unavailable("a backing service can't be reached")
-        case asyncpg.InterfaceError():
-            return Invalid("a value lies outside of what the database can hold")
-    return Problem()
+        case UnicodeError():
+            return BadRequest("a text isn't UTF-8, or holds half of a character")
+    return refusals.of(error)
 
 
 def invalid(errors: Any, *place: str) -> Invalid:

@@ -59,9 +59,7 @@ async def page(connection: Connection, limit: int, cursor: str | None) -> dict[s
     """Rejects, the newest first; row-level security shows them to administrators only."""
     before = None
     if cursor is not None:
-        [before] = pagination.decode(cursor, "rejects")
-        if not isinstance(before, int):
-            raise pagination.refusal()
+        [before] = pagination.members(cursor, ("rejects",), pagination.whole)
     rows = await connection.fetch(_LIST, before, limit + 1)
     more = rows[limit - 1]["id"] if len(rows) > limit else None
     return {

@@ -55,6 +55,8 @@ async def read_logs(
     `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
     """
     wanted = Filter(q, level, agent_name)
+    if not wanted.is_empty:
+        api.people.requests.count_search(caller)
     window = _window(after_line, before_line, tail)
     query = ("logs", run, project, after_line, before_line, tail, wanted)
     if cursor is not None:
@@ -95,10 +97,10 @@ def _window(after_line: int | None, before_line: int | None, tail: int | None) -
 
 
 def _window_of(cursor: str, query: tuple[Any, ...]) -> Window:
-    match pagination.decode(cursor, *query):
-        case [int(after), int(before), bool(from_end)]:
-            return Window(after, before, from_end)
-    raise pagination.refusal()
+    after, before, from_end = pagination.members(
+        cursor, query, pagination.whole, pagination.whole, bool
+    )
+    return Window(after, before, from_end)
 
 
 def _page(page: log_query.Found, query: tuple[Any, ...]) -> dict[str, Any]:
@@ -127,6 +129,7 @@ async def search_logs(
 ) -> Response:
     """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
     the end with `done`. `regex` is in Postgres's syntax."""
+    api.people.requests.count_search(caller)
     search = log_search.Search(q, regex, level, from_line)
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)

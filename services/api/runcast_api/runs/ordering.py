@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +17,13 @@ _NEED = """CASE r.attention->>'kind' WHEN 'permission' THEN 1 WHEN 'question' TH
 ended."""
 
 
-def _time(value: Any) -> datetime:
-    return datetime.fromisoformat(value)
-
-
 _Read = Callable[[Any], Any]
-_CREATED: tuple[str, _Read] = ("r.created_at", _time)
+_CREATED: tuple[str, _Read] = ("r.created_at", pagination.moment)
 _SORTS: Mapping[str, tuple[tuple[str, _Read], ...]] = {
     "created_at": (_CREATED,),
-    "updated_at": (("r.updated_at", _time),),
-    "number": (("r.number", int),),
-    "attention": ((_NEED, int), _CREATED),
+    "updated_at": (("r.updated_at", pagination.moment),),
+    "number": (("r.number", pagination.whole),),
+    "attention": ((_NEED, pagination.whole), _CREATED),
 }
 """The expressions of each order, and how their values are read from a cursor. The id follows them all."""
 
@@ -79,10 +74,7 @@ class Order:
 
     def read_place(self, packed: Sequence[Any]) -> list[Any]:
         """The values that `place_of` packed. Raises `Invalid` for others."""
-        try:
-            return [read(value) for (_, read), value in zip(self._terms, packed, strict=True)]
-        except (ValueError, TypeError, AttributeError):
-            raise pagination.refusal() from None
+        return pagination.read_each(packed, [read for _, read in self._terms])
 
 
 NEWEST = Order("created_at", is_descending=True)

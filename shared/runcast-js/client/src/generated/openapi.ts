@@ -658,6 +658,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{project}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Project
+         * @description The project's runs with all events, lines and artifacts, as of now.
+         */
+        get: operations["export_project_projects__project__export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects/{project}/keys": {
         parameters: {
             query?: never;
@@ -1029,6 +1049,26 @@ export interface paths {
          * @description Plays 12 log events, `interval_s` apart, and artifacts for idea, topic_critic and outline.
          */
         post: operations["play_demo_runs__run__demo_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Run
+         * @description The run with its log, events and artifacts, as of now.
+         */
+        get: operations["export_run_runs__run__export_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1522,7 +1562,8 @@ export interface components {
         };
         /**
          * Artifact
-         * @description One version of a step's output; `content` is there where it is JSON and up to 1 MiB.
+         * @description One version of a step's output; `content` is there where it is JSON and up to 1 MiB, in lists as far as
+         *     4 MiB of content in all go. `GET /artifacts/{artifact}/content` always has it.
          */
         Artifact: {
             /** Content */
@@ -5353,6 +5394,42 @@ export interface operations {
             };
         };
     };
+    export_project_projects__project__export_get: {
+        parameters: {
+            query?: {
+                /** @description `docs/export.md`. */
+                format?: "ndjson" | "parquet" | "zip";
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The export, as an attachment. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": unknown;
+                    "application/x-ndjson": unknown;
+                    "application/zip": unknown;
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_keys_projects__project__keys_get: {
         parameters: {
             query?: {
@@ -6390,6 +6467,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DemoStarted"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_run_runs__run__export_get: {
+        parameters: {
+            query?: {
+                /** @description `docs/export.md`. */
+                format?: "ndjson" | "parquet" | "zip";
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The export, as an attachment. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": unknown;
+                    "application/x-ndjson": unknown;
+                    "application/zip": unknown;
                 };
             };
             /** @description A refusal; `type` says which. */
