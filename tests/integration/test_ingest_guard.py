@@ -15,9 +15,7 @@ import pytest
 from runcast._support.ids import uuid7
 from runcast_api.ingest import rejects
 from runcast_api.logs import line_parser
-from runcast_server.auth.principal import Principal
-from runcast_server.db import acquire, act_as
-from tests.integration import ingesting, rest
+from tests.integration import ingesting, rest, rows
 from tests.integration.ingesting import Ingest, lines
 
 pytestmark = pytest.mark.anyio
@@ -189,8 +187,7 @@ async def test_a_project_that_is_deleted_under_its_writers_delays_no_other(inges
 
 
 async def delete(ingest: Ingest, project_id: UUID) -> None:
-    async with acquire(ingest.database.requests) as connection, connection.transaction():
-        await act_as(connection, Principal(name="admin", is_admin=True))
+    async with ingest.database.changing(rows.ADMIN) as connection:
         assert await connection.fetchval("SELECT delete_project($1)", project_id)
 
 

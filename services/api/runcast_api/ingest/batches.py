@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -18,7 +18,9 @@ from pydantic import SecretStr
 from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batch_items, fast_path, guard, rejects
 from runcast_api.ingest.batch_items import Item
+from runcast_api.ingest.cursors import Order
 from runcast_api.ingest.fast_path import Straight, Tip
+from runcast_api.ingest.messages import Message
 from runcast_api.ingest.slow_path import Handlers, Known, apply
 from runcast_api.ingest.stream import Entry, Position
 from runcast_server.errors import NotFound
@@ -30,18 +32,30 @@ _SWAP = """
 UPDATE ingest_cursor SET last_id = $4, updated_at = clock_timestamp()
 WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
 """
+_TABLES = """
+SELECT string_agg(quote_ident(relname), ', ') FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+  AND relname IN ('runs', 'log_sources', 'project_counters', 'artifacts', 'events', 'segments')
+"""
 
 
 class Fenced(Exception):
     """Another process has moved the ingest cursor: this one leads no longer, and nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Read:
-    """An entry of the stream and the message in it."""
+    """An entry of the stream and the message in it. Without an `order`, entries are taken as they come."""
 
     id: str
     item: Item
+    order: Order | None = None
+    place: int = 0
+
+    @property
+    def cursor(self) -> str:
+        """The ingest cursor when this and all that's taken before it are done."""
+        return self.id if self.order is None else self.order.cursor(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +71,6 @@ def understand(entries: Sequence[Entry]) -> list[Read]:
     return [Read(entry.id, batch_items.read(entry.raw)) for entry in entries]
 
 
-def cut(reads: Sequence[Read]) -> Iterator[list[Read]]:
-    """Batches of at most `MAX_EVENTS` events, or of one message that has more."""
-    batch: list[Read] = []
-    size = 0
-    for read in reads:
-        number = read.item.message.number_of_events if read.item.message else 1
-        if batch and size + number > MAX_EVENTS:
-            yield batch
-            batch, size = [], 0
-        batch.append(read)
-        size += number
-    if batch:
-        yield batch
-
-
 class Applier:
     """Commits batches and knows where the cursor then is."""
 
@@ -85,6 +84,21 @@ class Applier:
     async def let_pass(self) -> None:
         """Lets single callers' changes go before the next batch."""
         await self._eventlog.let_pass()
+
+    def project_of(self, message: Message) -> Hashable:
+        """The project of a message, as far as it is known without asking Postgres; an empty text else."""
+        address = self._known.find(message)
+        return message.project or (address.project_id if address else "")
+
+    async def is_ready(self) -> bool:
+        """Whether Postgres takes changes of all tables that messages touch: none is locked or read-only."""
+        try:
+            async with self._eventlog.connected() as connection, connection.transaction():
+                tables = await connection.fetchval(_TABLES)
+                await connection.execute(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE NOWAIT")
+        except Exception:
+            return False
+        return True
 
     def begin(self, position: Position, batch: Sequence[Read]) -> UnderWay | None:
         """Makes a batch of nothing but lines ready and sends it off; None for other batches.
@@ -102,7 +116,7 @@ class Applier:
             return None
         if ready is None:
             return None
-        attempt = self._attempt(position, batch[-1].id, ready)
+        attempt = self._attempt(position, batch[-1].cursor, ready)
         return UnderWay(ready, asyncio.create_task(attempt))
 
     def _may_say(self, item: Item) -> bool:
@@ -149,7 +163,7 @@ class Applier:
                 raise
             if numbers is not None:
                 self._committed(under_way.ready, *numbers)
-                return Position(position.epoch, batch[-1].id)
+                return Position(position.epoch, batch[-1].cursor)
             self._tip.forget()
         return await self._commit_or_halve(position, batch)
 
@@ -188,7 +202,7 @@ class Applier:
     ) -> Position:
         self._tip.drop(read.item.message.run_id for read in batch if read.item.message)
         async with self._eventlog.transaction() as transaction:
-            after = await _swap(transaction, position, batch[-1].id)
+            after = await _swap(transaction, position, batch[-1].cursor)
             messages = [read.item for read in batch]
             scope = await apply(
                 transaction,
@@ -219,13 +233,15 @@ class Applier:
         """Keeps a message that can't be applied as a reject, and moves past it."""
         item = Item(read.item.raw, address=read.item.address, refusal=reason)
         async with self._eventlog.transaction() as transaction:
-            after = await _swap(transaction, position, read.id)
+            after = await _swap(transaction, position, read.cursor)
             await rejects.keep(transaction.connection, [(read.id, item)])
         return after
 
 
 def _fresh(batch: Sequence[Read]) -> list[Read]:
-    return [Read(read.id, batch_items.read(read.item.raw)) for read in batch]
+    return [
+        Read(read.id, batch_items.read(read.item.raw), read.order, read.place) for read in batch
+    ]
 
 
 async def _swap(transaction: Transaction, position: Position, last_id: str) -> Position:

@@ -12,24 +12,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
 
 from runcast.contract import INGEST_STREAM
-from runcast_api.ingest import batches, metrics
+from runcast_api.ingest import cursors, metrics
 from runcast_api.ingest.batches import Applier, Fenced, Read, UnderWay
-from runcast_api.ingest.stream import START, Entry, IngestStream, Position, as_numbers
+from runcast_api.ingest.fair_queue import BLOCK_MS, FairQueue
+from runcast_api.ingest.patience import Patience
+from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
 from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus
 
 LEADER_LOCK = 0x72756E63  # "runc"
-BLOCK_MS = 1_000
-READ_ENTRIES = 64
-BATCHES_AHEAD = 4
 HINT_SECONDS = 1.0
 STILL_SECONDS = 5.0
 """How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
@@ -59,6 +57,7 @@ class Ingester:
         self._pool = pool
         self._applier = applier
         self._prepare = prepare
+        self._patience = Patience()
         self.is_leading = False
         self._seen: Position | None = None
         self._seen_since = 0.0
@@ -114,7 +113,7 @@ class Ingester:
         if time.monotonic() - self._seen_since < STILL_SECONDS:
             return False
         async with self._stream() as stream:
-            return bool(await stream.read(position.last_id, count=1))
+            return bool(await stream.read(cursors.all_done_to(position.last_id), count=1))
 
     @contextlib.asynccontextmanager
     async def _stream(self) -> AsyncIterator[IngestStream]:
@@ -131,7 +130,7 @@ class Ingester:
             await self._prepare()
         async with self._stream() as stream:
             position = await self._position(stream)
-            await stream.delete_upto(position.last_id)
+            await stream.delete_upto(cursors.all_done_to(position.last_id))
             await self._follow(stream, position)
 
     async def _position(self, stream: IngestStream) -> Position:
@@ -141,7 +140,8 @@ class Ingester:
             assert row is not None
             position = Position(*row)
             last_id = await stream.last_id()
-            if as_numbers(last_id) >= as_numbers(position.last_id):
+            done_to, _ = cursors.parse(position.last_id)
+            if as_numbers(last_id) >= as_numbers(done_to):
                 return position
             done = await connection.execute(
                 _NEW_EPOCH, INGEST_STREAM, position.epoch, position.last_id
@@ -152,38 +152,55 @@ class Ingester:
         log.warning("ingest.new_stream", cursor=position.last_id, last_id=last_id)
         return Position(position.epoch + 1, START)
 
+    def _queue(self, stream: IngestStream, position: Position) -> FairQueue:
+        max_events = self._patience.max_events(position)
+        return FairQueue(stream, position, self._applier.project_of, max_events)
+
     async def _follow(self, stream: IngestStream, position: Position) -> None:
         """Reads and parses ahead, and sends the next batch while the one before commits; removes what is
         done."""
-        ahead = ReadAhead(stream, position.last_id)
+        queue = self._queue(stream, position)
         done: list[str] = []
         under_way: UnderWay | None = None
         while True:
-            if ahead.is_empty:
+            if queue.is_empty:
                 await stream.delete(done)
                 done = []
-            batch = await ahead.next()
+            batch = await queue.next()
             if batch is None:
                 self.trouble = None
                 position = await self._position(stream)
-                ahead = ReadAhead(stream, position.last_id)
+                await stream.delete_upto(cursors.all_done_to(position.last_id))
+                queue = self._queue(stream, position)
+                continue
+            if self._patience.is_over(position) and await self._applier.is_ready():
+                position = await self._applier.reject(position, batch[0], self._patience.reason)
+                done.append(batch[0].id)
+                queue = self._queue(stream, position)
                 continue
             commit = asyncio.create_task(self._applier.commit(position, batch, under_way))
             under_way = None
             try:
                 await asyncio.sleep(0)  # the commit goes out before all else
                 await stream.delete(done)
-                await ahead.fill()
-                if (following := ahead.peek()) is not None:
+                await queue.fill()
+                if (following := queue.peek()) is not None:
                     await self._applier.let_pass()
-                    after = Position(position.epoch, batch[-1].id)
+                    after = Position(position.epoch, batch[-1].cursor)
                     under_way = self._applier.begin(after, following)
-                position = await commit
+                position = await self._committed(position, commit)
             except BaseException:
                 await _let_end(commit, under_way)
                 raise
             done = [read.id for read in batch]
             _count(batch)
+
+    async def _committed(self, before: Position, commit: asyncio.Task[Position]) -> Position:
+        try:
+            return await commit
+        except Exception as error:
+            self._patience.failed(before, error)
+            raise
 
 
 async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
@@ -194,39 +211,6 @@ async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -
     await asyncio.wait(tasks)
     for task in tasks:
         task.cancelled() or task.exception()
-
-
-class ReadAhead:
-    """Batches of the stream in order, the next ones parsed while one is committed."""
-
-    def __init__(self, stream: IngestStream, after: str) -> None:
-        self._stream = stream
-        self._after = after
-        self._batches: deque[list[Read]] = deque()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._batches
-
-    def peek(self) -> list[Read] | None:
-        """The batch that comes next, if it's here already."""
-        return self._batches[0] if self._batches else None
-
-    async def next(self) -> list[Read] | None:
-        """The next batch; waits for one, and answers None where none came for a while."""
-        if not self._batches:
-            self._take(await self._stream.read(self._after, count=READ_ENTRIES, block_ms=BLOCK_MS))
-        return self._batches.popleft() if self._batches else None
-
-    async def fill(self) -> None:
-        """Reads on without waiting, unless enough is here."""
-        if len(self._batches) < BATCHES_AHEAD:
-            self._take(await self._stream.read(self._after, count=READ_ENTRIES))
-
-    def _take(self, entries: Sequence[Entry]) -> None:
-        if entries:
-            self._after = entries[-1].id
-            self._batches.extend(batches.cut(batches.understand(entries)))
 
 
 def _count(batch: Sequence[Read]) -> None:

@@ -18,11 +18,12 @@ from runcast.contract import INGEST_STREAM
 START = "0-0"
 FIELD = b"m"
 LEFTOVERS = 1_000
+_MOST = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a stream was read, and which one (its epoch)."""
+    """How far a stream was read, and which one (its epoch). `last_id` is a cursor in words (`cursors`)."""
 
     epoch: int
     last_id: str
@@ -51,6 +52,11 @@ class IngestStream:
         [(_, entries)] = streams
         if entries and isinstance(entries[0], list) and isinstance(entries[0][0], (list, tuple)):
             [entries] = entries
+        return [Entry(id.decode(), fields.get(FIELD, b"")) for id, fields in entries]
+
+    async def range(self, first: str, last: str, *, count: int) -> list[Entry]:
+        """The entries from an id to another, both included; at most `count`."""
+        entries = await self._client.xrange(INGEST_STREAM, min=first, max=last, count=count)
         return [Entry(id.decode(), fields.get(FIELD, b"")) for id, fields in entries]
 
     async def last_id(self) -> str:
@@ -88,3 +94,19 @@ def as_numbers(id: str) -> tuple[int, int]:
     """An id's milliseconds and sequence: ids are compared by these, not as text."""
     milliseconds, _, sequence = id.partition("-")
     return int(milliseconds), int(sequence or 0)
+
+
+def next_id(id: str) -> str:
+    """The lowest id that comes after this one."""
+    milliseconds, sequence = as_numbers(id)
+    if sequence == _MOST:
+        return f"{milliseconds + 1}-0"
+    return f"{milliseconds}-{sequence + 1}"
+
+
+def id_before(id: str) -> str:
+    """The highest id that comes before this one."""
+    milliseconds, sequence = as_numbers(id)
+    if sequence == 0:
+        return f"{milliseconds - 1}-{_MOST}" if milliseconds else START
+    return f"{milliseconds}-{sequence - 1}"

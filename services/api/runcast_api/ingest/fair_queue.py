@@ -1,0 +1,258 @@
+"""What waits on the ingest stream, in an order that is fair: projects take turns, and so do a project's runs.
+
+The messages of one run stay in stream order; those of different runs need not. While everything that waits
+fits into one batch, it goes in stream order, and so does one run's backlog. Beyond that each batch takes the
+least served project's least served run first, so that a line of a quiet one never waits behind a flood.
+
+To find that line, the stream is read far beyond what can be applied. Memory is bounded all the same: of a
+project that has `KEPT_BYTES` waiting nothing more is kept; it's noted from where on its runs must be read
+again. The ingest cursor says the same in words (`cursors`), so that whoever leads next goes on exactly there.
+"""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+
+from runcast_api.ingest import batch_items, cursors
+from runcast_api.ingest.batches import MAX_EVENTS, Read
+from runcast_api.ingest.cursors import Order
+from runcast_api.ingest.messages import Message
+from runcast_api.ingest.stream import Entry, IngestStream, Position, as_numbers, next_id
+
+KEPT_BYTES = 4 * 1024 * 1024
+"""Bytes of one project's messages that wait in memory, at most about."""
+ALL_BYTES = 64 * 1024 * 1024
+MOST_LANES = 2_000
+"""Runs with something waiting; where there are more, nothing further on is read."""
+BLOCK_MS = 1_000
+FEWEST, MOST = 16, 1_000
+"""Entries of one read, about `PAGE_BYTES` in all."""
+PAGE_BYTES = 1024 * 1024
+PAGES = 3
+"""Reads at once, while a batch commits."""
+
+GroupOf = Callable[[Message], Hashable]
+"""The project of a message, as far as it is known: those of one group share their turns."""
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """The runs of one project that have something waiting, and how many bytes of it are in memory."""
+
+    key: Hashable
+    lanes: int = 0
+    size: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= KEPT_BYTES
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """The messages of one run that wait, in stream order. From `skipped` on they are only in the stream."""
+
+    name: str
+    group: Group
+    waiting: deque[Read] = field(default_factory=deque)
+    skipped: str | None = None
+
+    @property
+    def first(self) -> str | None:
+        """The first id that isn't done, as far as the stream was read."""
+        return self.waiting[0].id if self.waiting else self.skipped
+
+
+class FairQueue:
+    """Batches of the stream from a position on, of at most `max_events`, or one message that has more."""
+
+    def __init__(
+        self,
+        stream: IngestStream,
+        position: Position,
+        group_of: GroupOf,
+        max_events: int = MAX_EVENTS,
+    ) -> None:
+        self._stream = stream
+        self._group_of = group_of
+        self._max_events = max_events
+        self._lanes: dict[str, Lane] = {}
+        self._groups: dict[Hashable, Group] = {}
+        self._size = self._number = 0
+        self._page = FEWEST * 4
+        self._next: list[Read] | None = None
+        self._read_to, behind = cursors.parse(position.last_id)
+        self._done_to = self._read_to
+        """The highest id that was given in a batch."""
+        for name, first in behind.items():
+            self._lane(name, "").skipped = first
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known to wait."""
+        return self._next is None and not self._lanes
+
+    async def next(self) -> list[Read] | None:
+        """The next batch; waits for one, and answers None where none came for a while."""
+        if self.is_empty:
+            await self._read_on(BLOCK_MS)
+        while self.peek() is None and self._lanes:
+            await self._read_again()
+        batch, self._next = self._next, None
+        return batch
+
+    def peek(self) -> list[Read] | None:
+        """The batch that comes next, if it's in memory."""
+        if self._next is None and self._number:
+            self._next = self._built()
+        return self._next
+
+    async def fill(self) -> None:
+        """Reads on without waiting: first what was skipped and has room now, then what is new."""
+        if any(lane.skipped and lane.group.size < KEPT_BYTES // 2 for lane in self._lanes.values()):
+            await self._read_again()
+        for _ in range(PAGES):
+            if self._size >= ALL_BYTES or len(self._lanes) >= MOST_LANES:
+                return
+            if not await self._read_on():
+                return
+
+    # Reading
+
+    async def _read_on(self, block_ms: int | None = None) -> bool:
+        """Reads a page that wasn't read yet. Whether there may be another."""
+        asked = self._page
+        entries = await self._stream.read(self._read_to, count=asked, block_ms=block_ms)
+        if not entries:
+            return False
+        for entry in entries:
+            read, lane = self._understood(entry)
+            if lane.skipped is not None or lane.group.is_full:
+                lane.skipped = lane.skipped or read.id
+            else:
+                self._keep(lane, read)
+        self._read_to = entries[-1].id
+        mean_bytes = sum(len(entry.raw) for entry in entries) // len(entries) + 1
+        self._page = max(FEWEST, min(MOST, PAGE_BYTES // mean_bytes))
+        return len(entries) == asked
+
+    async def _read_again(self) -> None:
+        """Reads a page of what was skipped, from the first of it on, and keeps what has room now."""
+        wanted = {name: lane for name, lane in self._lanes.items() if lane.skipped}
+        wanted = {name: lane for name, lane in wanted.items() if not lane.group.is_full}
+        if not wanted:
+            return
+        start = min((lane.skipped or "" for lane in wanted.values()), key=as_numbers)
+        entries = await self._stream.range(start, self._read_to, count=self._page)
+        for entry in entries:
+            if (lane := wanted.get(_lane_of(entry))) is None or lane.skipped is None:
+                continue
+            if as_numbers(entry.id) < as_numbers(lane.skipped):
+                continue
+            if lane.group.is_full:
+                lane.skipped = entry.id
+                del wanted[lane.name]
+            else:
+                read, _ = self._understood(entry)
+                self._keep(lane, read)
+                lane.skipped = next_id(entry.id)
+        is_all = len(entries) < self._page
+        for lane in wanted.values():
+            if is_all:
+                lane.skipped = None
+                self._forget_if_empty(lane)
+            elif as_numbers(lane.skipped or "0") <= as_numbers(entries[-1].id):
+                lane.skipped = next_id(entries[-1].id)
+
+    def _understood(self, entry: Entry) -> tuple[Read, Lane]:
+        read = Read(entry.id, batch_items.read(entry.raw))
+        message = read.item.message
+        return read, self._lane(_name(message), self._group_of(message) if message else "")
+
+    def _lane(self, name: str, group: Hashable) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            found = self._groups.setdefault(group, Group(group))
+            found.lanes += 1
+            lane = self._lanes[name] = Lane(name, found)
+        return lane
+
+    def _keep(self, lane: Lane, read: Read) -> None:
+        lane.waiting.append(read)
+        lane.group.size += len(read.item.raw)
+        self._size += len(read.item.raw)
+        self._number += 1
+
+    # Taking turns
+
+    def _built(self) -> list[Read]:
+        """The next batch of what is in memory, its ids rising."""
+        order = Order(self._done_to, self._firsts())
+        taken = sorted(self._turns(), key=lambda each: as_numbers(each[1].id))
+        for place, (lane, read) in enumerate(taken):
+            order.add(lane.name, read.id)
+            read.order, read.place = order, place
+        order.after = self._firsts()
+        self._done_to = max(self._done_to, taken[-1][1].id, key=as_numbers)
+        return [read for _, read in taken]
+
+    def _firsts(self) -> dict[str, str]:
+        return {name: first for name, lane in self._lanes.items() if (first := lane.first)}
+
+    def _turns(self) -> Iterator[tuple[Lane, Read]]:
+        """Takes messages out, those of the least served project and run first, and of those the oldest."""
+        served: dict[Hashable, int] = {}
+        heap = [
+            (0, 0, as_numbers(lane.waiting[0].id), lane.name)
+            for lane in self._lanes.values()
+            if lane.waiting
+        ]
+        heapq.heapify(heap)
+        taken = 0
+        while heap and taken < self._max_events:
+            by_group, by_lane, first, name = heapq.heappop(heap)
+            lane = self._lanes[name]
+            so_far = served.get(lane.group.key, 0)
+            if so_far != by_group:  # its project had a turn since this was put here
+                heapq.heappush(heap, (so_far, by_lane, first, name))
+                continue
+            read = lane.waiting[0]
+            number = read.item.message.number_of_events if read.item.message else 1
+            if so_far and taken + number > self._max_events:
+                continue  # only a project's first turn may go beyond the limit
+            self._remove(lane)
+            taken += number
+            served[lane.group.key] = so_far + number
+            if lane.waiting:
+                following = as_numbers(lane.waiting[0].id)
+                heapq.heappush(heap, (so_far + number, by_lane + number, following, name))
+            yield lane, read
+            self._forget_if_empty(lane)
+
+    def _remove(self, lane: Lane) -> None:
+        size = len(lane.waiting.popleft().item.raw)
+        lane.group.size -= size
+        self._size -= size
+        self._number -= 1
+
+    def _forget_if_empty(self, lane: Lane) -> None:
+        if lane.waiting or lane.skipped:
+            return
+        del self._lanes[lane.name]
+        lane.group.lanes -= 1
+        if not lane.group.lanes:
+            del self._groups[lane.group.key]
+
+
+def _lane_of(entry: Entry) -> str:
+    return _name(batch_items.read(entry.raw).message)
+
+
+def _name(message: Message | None) -> str:
+    """The lane of a message: the same for all of one run, as long as they name it in the same way."""
+    run = "" if message is None else str(message.run_id or message.key or "")
+    return f"{zlib.crc32(run.encode()):08x}"
