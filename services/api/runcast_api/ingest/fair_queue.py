@@ -101,7 +101,7 @@ class FairQueue:
         if self.is_empty:
             await self._read_on(BLOCK_MS)
         while self.peek() is None and self._lanes:
-            await self._read_again()
+            await self.fill()
         batch, self._next = self._next, None
         return batch
 
@@ -117,7 +117,7 @@ class FairQueue:
             await self._read_again()
         for _ in range(PAGES):
             if self._size >= ALL_BYTES or len(self._lanes) >= MOST_LANES:
-                return
+                return  # as many as that are read again before anything new is
             if not await self._read_on():
                 return
 

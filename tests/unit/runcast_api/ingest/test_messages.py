@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from runcast_api.ingest import batch_items, messages
 from runcast_api.ingest.batch_items import Item
-from runcast_api.ingest.batches import MAX_EVENTS, Read, cut
 from runcast_api.ingest.messages import Refused
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.ingest.stream import as_numbers
@@ -89,17 +88,6 @@ def test_lone_surrogates_become_something_that_can_be_stored() -> None:
     message = messages.parse(json.dumps(lines(lines=["\ud800x"])).encode())
     assert message.lines is not None
     assert message.lines.lines[0].encode().endswith(b"x")
-
-
-def test_a_batch_holds_about_a_thousand_events() -> None:
-    def read(number: int, count: int) -> Read:
-        return Read(f"{number}-1", batch_items.read(json.dumps(lines(count)).encode()))
-
-    batches = list(cut([read(n, 400) for n in range(5)] + [read(9, 3_000), read(10, 1)]))
-    assert [[read.id for read in batch] for batch in batches] == [
-        ["0-1", "1-1"], ["2-1", "3-1"], ["4-1"], ["9-1"], ["10-1"],
-    ]  # fmt: skip
-    assert MAX_EVENTS == 1_000
 
 
 def test_ids_are_compared_as_numbers() -> None:
