@@ -87,7 +87,7 @@ class Discovery:
     def _directory(self, name: str) -> Path | None:
         """The directory of this name, through a link if it leads where we may read and to no run of ours."""
         path = self.root / name
-        if name.startswith(".") or name.endswith((".json", ".tmp")):
+        if name.startswith("."):
             return None
         try:
             status = os.lstat(path)

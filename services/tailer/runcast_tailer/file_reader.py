@@ -14,6 +14,7 @@ gone: it's tried again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -35,6 +36,7 @@ from runcast_tailer.file_identity import (
 )
 
 READ_BYTES = 256 * 1024
+FIRST_READ_BYTES = 64 * 1024 + 2
 DRAIN_SECONDS = 0.5
 """A file that was moved away counts as drained when it was quiet for so long."""
 SETTLED_NS = 50_000_000
@@ -108,6 +110,7 @@ class Follower:
     _seen: tuple[int, int, int, int] = _NOTHING_SEEN
     _moved: bool = False
     _is_lost: bool = False
+    _copy: Path | None = None
 
     def resume(self, committed: Committed) -> None:
         """Goes on from what Postgres holds, whatever was read here beyond it."""
@@ -131,6 +134,7 @@ class Follower:
         self.cursor, self._check = cursor, check
         self._held, self._before, self._scanned, self._seen = b"", b"", 0, _NOTHING_SEEN
         self._moved = self._is_lost = self.exhausted = False
+        self._forget_copy()
 
     @property
     def holds_sentinel(self) -> bool:
@@ -172,6 +176,8 @@ class Follower:
         status = self._look()
         if self.turning:
             return self._turn(status, budget) if settled else []
+        if self._copy is not None:
+            return self._drain_copy(budget)
         if status is not None and _stamp(status) == self._seen:
             return []
         if status is not None and self._is_ours(status):
@@ -217,9 +223,14 @@ class Follower:
 
     def _read(self, descriptor: int, status: os.stat_result, budget: int) -> list[Batch]:
         self.modified = status.st_mtime
-        size = max(min(budget, self.limits.read_bytes), self.limits.line_bytes + 2)
+        most = self.limits.line_bytes + 2
+        size = max(min(budget, self.limits.read_bytes), min(most, FIRST_READ_BYTES))
         before = min(CHECKED_BYTES, self.cursor.offset)
         data = os.pread(descriptor, before + size, self.cursor.offset - before)
+        while size < most and len(data) == before + size and data.find(b"\n", before) < 0:
+            # A line may be far longer than most are: a spool's holds a whole message.
+            size = min(size * 4, most)
+            data = os.pread(descriptor, before + size, self.cursor.offset - before)
         check = fingerprint(data[:before])
         if self._check not in (None, check) or not data.startswith(self._held, before):
             return self._give_up_generation()
@@ -227,6 +238,8 @@ class Follower:
         self._see(status, is_end=len(data) < before + size)
         if self.is_ended:
             return self._count_after_end(status)
+        if self.cursor.offset == 0 and data.startswith(b"\0"):
+            return self._after_hole(descriptor, status)
         end = data.rfind(b"\n", before) + 1
         if end == 0:
             return self._unfinished(descriptor, status, data, before)
@@ -301,6 +314,31 @@ class Follower:
         self._seen, self.exhausted = _NOTHING_SEEN, False
         return [self._long_line(descriptor, start + end, ends_with=1)]
 
+    def _after_hole(self, descriptor: int, status: os.stat_result) -> list[Batch]:
+        """The first line of a file that begins with a hole: its writer went on at its old place after
+        the file was truncated (`copytruncate` without O_APPEND). The zeros are told, not shown."""
+        start, piece = 0, b""
+        while not piece.strip(b"\0"):
+            start += len(piece)
+            piece = os.pread(descriptor, self.limits.read_bytes, start)
+            if not piece:
+                return []
+        start += len(piece) - len(piece.lstrip(b"\0"))
+        line = os.pread(descriptor, self.limits.line_bytes + 1, start)
+        end = line.find(b"\n")
+        if end < 0:
+            self._see(status, is_end=len(line) <= self.limits.line_bytes)
+            return []
+        limit = self.limits.line_bytes
+        text, flags = line_splitter.one(
+            line[:end].removesuffix(b"\r"), offset=start, length=end, limit=limit
+        )
+        flags["lost"] = {"offset": 0, "length": start}
+        after = start + end + 1
+        before = os.pread(descriptor, min(CHECKED_BYTES, after), max(after - CHECKED_BYTES, 0))
+        self._seen, self.exhausted = _NOTHING_SEEN, False
+        return [self._batch(line_splitter.Lines([text], after, {0: flags}), fingerprint(before))]
+
     def _long_line(self, descriptor: int, end: int, *, ends_with: int) -> Batch:
         """The line from the cursor to byte `end`, of which only the beginning is kept."""
         start = self.cursor.offset
@@ -367,7 +405,16 @@ class Follower:
         return self._batch(line_splitter.Lines([text], length, {0: flags} if flags else {}), check)
 
     def _give_up_generation(self) -> list[Batch]:
-        """The content at the cursor is gone: what's known of it is told, and a new generation waits."""
+        """The content at the cursor is gone: what's known of it is told, and a new generation waits.
+
+        A rotation that copied the file before it truncated it (`copytruncate`) has left what was not read
+        yet in the copy, which is read first."""
+        if self._copy is None and self._check is not None and not self.is_ended:
+            self._copy = self._find_copy()
+            if self._copy is not None:
+                self._seen, self.exhausted = _NOTHING_SEEN, False
+                return []
+        self._forget_copy()
         lost = self._reached - self.cursor.offset
         last = None
         if not self.is_ended:
@@ -420,6 +467,52 @@ class Follower:
         self.turning = True
         self.descriptors.close(self)
         return [last] if last else []
+
+    def _find_copy(self) -> Path | None:
+        """The newest file beside ours that is named after it and holds the bytes before the cursor."""
+        if self.cursor.offset == 0 and not self._held:
+            return None
+        found: list[tuple[int, Path]] = []
+        with os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                if entry.name.startswith(self.path.name) and entry.name != self.path.name:
+                    path = Path(entry.path)
+                    with contextlib.suppress(OSError):
+                        if self._is_copy(path):
+                            found.append((entry.stat(follow_symlinks=False).st_mtime_ns, path))
+        return max(found, default=(0, None))[1]
+
+    def _is_copy(self, path: Path) -> bool:
+        descriptor = self.descriptors.open((self, "copy"), self.root, path)
+        start = max(self.cursor.offset - CHECKED_BYTES, 0)
+        before = self.cursor.offset - start
+        data = os.pread(descriptor, before + len(self._held), start)
+        return (
+            len(data) == before + len(self._held)
+            and fingerprint(data[:before]) == self._check
+            and data.endswith(self._held)
+        )
+
+    def _drain_copy(self, budget: int) -> list[Batch]:
+        """What the copy holds behind the cursor, its unfinished last line at the end."""
+        assert self._copy is not None
+        try:
+            descriptor = self.descriptors.open((self, "copy"), self.root, self._copy)
+            batches = self._read(descriptor, os.fstat(descriptor), budget)
+        except OSError:
+            return self._give_up_generation()
+        self._seen = _NOTHING_SEEN
+        if batches or self.turning or not self.exhausted:
+            return batches
+        last = None if self.is_ended else self._held_line()
+        self._forget_copy()
+        self.turning, self.exhausted = True, False
+        self.descriptors.close(self)
+        return [last] if last else []
+
+    def _forget_copy(self) -> None:
+        self._copy = None
+        self.descriptors.close((self, "copy"))
 
     def _find_moved(self) -> int | None:
         """Opens the file under the name that rotation gave it, in the same directory."""

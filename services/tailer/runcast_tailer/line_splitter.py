@@ -7,6 +7,7 @@ and decoded at once; only a chunk with something odd in it is looked at line by 
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,8 @@ def split(data: bytes, *, offset: int, limit: int, has_sentinel: bool = True) ->
         size = sum(map(len, part)) + len(part)
         is_end = has_sentinel and first + len(part) == last and is_sentinel(part[-1])
         texts, flags = _decode(part, offset, limit)
+        if offset == 0:
+            texts[0] = texts[0].removeprefix("\ufeff")  # a byte order mark is no text
         yield Lines(texts, size, flags, is_end)
         offset += size
 
@@ -71,15 +74,32 @@ def one(line: bytes, *, offset: int, length: int, limit: int) -> tuple[str, Flag
     if length > limit:
         flags["cut"] = {"offset": offset, "length": length}
         line = cut(line, limit)
+    if b"\0" in line and (wide := _utf_16(line)) is not None:
+        return wide, flags
     try:
         return line.decode(), flags
     except UnicodeDecodeError:
         return line.decode(errors="replace"), flags | {"invalid_utf8": True}
 
 
+def _utf_16(line: bytes) -> str | None:
+    """The text of a line of UTF-16, as Windows programs write it; None if it isn't one.
+
+    Split at the byte of LF, every line but the first begins with the other half of the one before.
+    """
+    body = line[1:] if line[:1] == b"\0" and len(line) % 2 else line
+    if len(body) < 2 or len(body) % 2:
+        return None
+    encoding = "utf-16-be" if body[:1] == b"\0" or body[:2] == codecs.BOM_UTF16_BE else "utf-16-le"
+    high, low = (body[0::2], body[1::2]) if encoding == "utf-16-be" else (body[1::2], body[0::2])
+    if high.count(0) * 2 < len(high) or low.count(0) * 4 > len(low):
+        return None
+    return body.decode(encoding, "replace").removeprefix("\ufeff").removesuffix("\r")
+
+
 def _decode(lines: list[bytes], offset: int, limit: int) -> tuple[list[str], dict[int, Flags]]:
     body = b"\n".join(lines)
-    if b"\r" not in body and max(map(len, lines)) <= limit:
+    if b"\r" not in body and b"\0" not in body and max(map(len, lines)) <= limit:
         try:
             return body.decode().split("\n"), {}
         except UnicodeDecodeError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,14 @@ from runcast_tailer import metrics
 from runcast_tailer.descriptors import Descriptors, sensible_limit
 from runcast_tailer.encoder import Sender
 from runcast_tailer.file_identity import Committed
-from runcast_tailer.file_reader import Follower
+from runcast_tailer.file_reader import Follower, FollowLimits
 from runcast_tailer.guard import Guard
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.scheduled_tail import Followed, WatchedRun
 from runcast_tailer.tail import Tail
 from runcast_tailer.window import Budget, Sent, Window
 
+SPOOL_LINE_BYTES = 8 * 1024 * 1024
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two looks at a file that fails."""
 
@@ -56,7 +58,7 @@ class Tails:
             path,
             root,
             self.descriptors,
-            self._options.limits,
+            self._limits(source),
             has_sentinel=source not in (SPOOL_FILE, PROGRESS_FILE),
             clock=self._clock,
         )
@@ -70,6 +72,11 @@ class Tails:
         self.all.add(followed)
         heapq.heappush(self._schedule, followed)
         return followed
+
+    def _limits(self, source: str) -> FollowLimits:
+        """A line of a spool is a whole message, with up to a hundred lines in it: it is never cut."""
+        limits = self._options.limits
+        return replace(limits, line_bytes=SPOOL_LINE_BYTES) if source == SPOOL_FILE else limits
 
     def drop(self, followed: Followed) -> None:
         """Follows it no longer; what is under way of it may still arrive."""

@@ -108,6 +108,8 @@ class Followed:
         has_new = self.tail.step(now)
         if has_new or self.tail.follower.turning:
             self.active_at = now
+        elif is_first and self.tail.follower.missing:
+            self.active_at = now  # it is still to come, so it can't be old
         elif is_first:
             self.active_at = now - max(time.time() - self.tail.follower.modified, 0.0)
         return has_new or self._close(now)

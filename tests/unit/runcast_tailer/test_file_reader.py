@@ -36,6 +36,65 @@ def test_a_file_that_is_not_there_yet_is_waited_for(world: World) -> None:
     assert world.sink.lines == ["late"]
 
 
+def test_what_was_copied_before_the_file_was_truncated_is_read_from_the_copy(world: World) -> None:
+    """logrotate's `copytruncate`: lines that nobody had read yet are in the copy alone."""
+    world.write(b"one\ntw")
+    world.settle()
+    world.write(b"o\nthree\nfour")
+    copy = world.path.with_name("logs.txt.1")
+    copy.write_bytes(world.path.read_bytes())
+    world.path.with_name("logs.txt.2").write_bytes(b"another\n" * 10)
+    world.rewrite(b"five\n")
+    world.settle()
+    assert world.sink.lines == ["one", "two", "three", "four", "five"]
+    assert list(world.sink.generations) == [1, 2]
+    assert not world.sink.flags
+
+
+def test_a_copy_is_found_again_after_a_restart(world: World) -> None:
+    world.write(b"one\n")
+    world.settle()
+    world.kill()
+    world.write(b"two\nthree\n")
+    world.path.with_name("logs.txt-20260101").write_bytes(world.path.read_bytes())
+    world.rewrite(b"four\n")
+    world.settle()
+    assert world.sink.lines == ["one", "two", "three", "four"]
+
+
+def test_the_hole_that_a_writer_leaves_after_a_truncation_is_told_and_not_shown(
+    world: World,
+) -> None:
+    world.write(b"old\n")
+    world.settle()
+    world.rewrite(b"\0" * 200_000 + b"first\r\nsecond\n")
+    world.settle()
+    assert world.sink.lines == ["old", "first", "second"]
+    assert world.sink.flags == {(2, 1): {"lost": {"offset": 0, "length": 200_000}}}
+
+
+def test_a_line_may_be_far_longer_than_one_read(tmp_path: Path) -> None:
+    """A spool's line is a whole message; it is never cut at what a log's line may have."""
+    world = World(tmp_path / "spool.jsonl", line_bytes=2_000_000, has_sentinel=False)
+    world.write(b"x" * 700_000 + b"\nshort\n" + b"y" * 300_000)
+    world.settle()
+    world.write(b"\n")
+    world.settle()
+    assert [len(line) for line in world.sink.lines] == [700_000, 5, 300_000]
+    assert not world.sink.flags
+    world.descriptors.close_all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_text_of_windows_programs_is_read(world: World, encoding: str, end: str) -> None:
+    lines = ["[ERROR] first", "größe" if encoding == "utf-16-be" else "größe \u20ac", "third"]
+    world.write("".join(f"{line}{end}" for line in lines).encode(encoding))
+    world.settle()
+    assert world.sink.lines[:3] == lines
+    assert not any("invalid_utf8" in flags for flags in world.sink.flags.values())
+
+
 def test_a_partial_last_line_is_held(world: World) -> None:
     world.write(b"one\ntw")
     world.settle()
