@@ -19,6 +19,7 @@ from tests.processes import Up
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = (
     "/watch",
+    "/inbox",
     "/projects",
     "/projects/{project}",
     "/projects/{project}/board",

@@ -155,6 +155,9 @@ async def test_who_may_answer_take_back_and_see(rest: Rest) -> None:
         assert refused.status_code == status, refused.text
     assert (await rest.admin.get("/questions", headers=guest)).json()["questions"] == []
     assert len((await rest.admin.get("/questions", headers=viewer)).json()["questions"]) == 1
+    for path in ("/projects/demo/events/history", "/projects/demo/export", f"/runs/{run}/export"):
+        seen = [await rest.admin.get(path, headers=each) for each in (guest, viewer)]
+        assert [b"question:asked" in answer.content for answer in seen] == [False, True], path
     foreign = await rest.admin.post(f"/questions/{question['id']}/cancel", headers=reporter)
     assert foreign.status_code == 403
     own = await rest.admin.post(f"/runs/{run}/questions", json=PERMISSION, headers=reporter)

@@ -11,6 +11,7 @@ import {
 import { SearchX } from "lucide-react";
 import { Empty, Rows } from "./design/Surface";
 import { Failure } from "./design/Failure";
+import { InboxPage } from "./inbox/InboxPage";
 import { ProjectsPage } from "./projects/ProjectsPage";
 import { ProjectRunsPage } from "./projects/ProjectRunsPage";
 import { RunPage } from "./runs/RunPage";
@@ -66,6 +67,7 @@ const signIn = createRoute({
   },
 });
 const watch = createRoute({ getParentRoute: () => root, path: "/watch", component: WatchPage });
+const inbox = createRoute({ getParentRoute: () => root, path: "/inbox", component: InboxPage });
 const projects = createRoute({
   getParentRoute: () => root,
   path: "/projects",
@@ -154,6 +156,7 @@ export const router = createRouter({
     home,
     signIn,
     watch,
+    inbox,
     projects,
     projectRoute.addChildren([projectRuns, board, projectSettings]),
     run,

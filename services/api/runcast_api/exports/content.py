@@ -125,7 +125,7 @@ async def events(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
         )
         async with source.database.acting(source.actor) as connection:
             page = await history.page(connection, wanted, PAGE_EVENTS)
-        yield page["events"]
+        yield history.visible_to(source.actor, page["events"])
         after = page["next_after"]
 
 

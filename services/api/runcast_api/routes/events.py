@@ -42,6 +42,5 @@ async def read_history(
                 raise NotFound(f"no run {run_id!r} in this project")
         wanted = Wanted(found.id, after, before, history.types_of(types), run)
         page = await history.page(connection, wanted, limit)
-    if caller.share_id is not None:
-        page["events"] = [e for e in page["events"] if not e["type"].startswith("question:")]
+    page["events"] = history.visible_to(caller, page["events"])
     return answer(page, head=found.head)

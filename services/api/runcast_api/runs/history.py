@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.eventlog import history
@@ -123,6 +124,13 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
         "floor": floor,
         "next_after": rows[-1]["seq"] if is_full and not from_end else None,
     }
+
+
+def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events without those about questions, where the caller holds a share link."""
+    if caller.share_id is None:
+        return events
+    return [event for event in events if not event["type"].startswith("question:")]
 
 
 def _as_json(row: Any) -> dict[str, Any]:

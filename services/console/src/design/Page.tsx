@@ -1,11 +1,14 @@
 import { type ReactNode, useEffect } from "react";
+import { useWaiting } from "../inbox/useWaiting";
 import { cx } from "./classes";
 
-/** The title of the browser's tab while the page is shown. */
+/** The title of the browser's tab while the page is shown; in front of it, how many questions wait. */
 export function useTitle(title: string): void {
+  const waiting = useWaiting();
   useEffect(() => {
-    document.title = title ? `${title} · Runcast` : "Runcast";
-  }, [title]);
+    const named = title ? `${title} · Runcast` : "Runcast";
+    document.title = waiting > 0 ? `(${waiting}) ${named}` : named;
+  }, [title, waiting]);
 }
 
 export function PageHeader({

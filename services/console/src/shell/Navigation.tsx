@@ -6,6 +6,7 @@ import {
   Cable,
   ChevronsUpDown,
   FileWarning,
+  Inbox,
   Keyboard,
   ListTree,
   LogOut,
@@ -24,6 +25,7 @@ import type { ReactNode } from "react";
 import { IconButton } from "../design/Button";
 import { Kbd } from "../design/Kbd";
 import { Menu, MenuItem, MenuLine } from "../design/Menu";
+import { useWaiting } from "../inbox/useWaiting";
 import { useProjects } from "../projects/useProjects";
 import { SESSION, useMe } from "../session/SessionProvider";
 import { signOut } from "../session/session";
@@ -40,6 +42,7 @@ interface NavigationProps {
 export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
   const me = useMe();
   const slug = useLastProject();
+  const waiting = useWaiting();
   return (
     <header className="flex h-full flex-col">
       <div className="flex items-center gap-2.5 px-4 pt-4 pb-3">
@@ -63,6 +66,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
         {me.runId === null && (
           <>
             <Item to="/watch" icon={<Tv />} text="Watch" />
+            {me.kind !== "share" && <Item to="/inbox" icon={<Inbox />} text="Inbox" count={waiting} />}
             <Item to="/projects" icon={<Box />} text="Projects" exact />
           </>
         )}
@@ -152,12 +156,14 @@ function Item({
   icon,
   text,
   exact = false,
+  count = 0,
 }: {
   to: string;
   params?: Record<string, string>;
   icon: ReactNode;
   text: string;
   exact?: boolean;
+  count?: number;
 }) {
   return (
     <Link
@@ -168,6 +174,9 @@ function Item({
     >
       {icon}
       {text}
+      {count > 0 && (
+        <span className="nums ml-auto rounded-full bg-bad-soft px-1.5 text-xs font-medium text-bad">{count}</span>
+      )}
     </Link>
   );
 }

@@ -2,6 +2,8 @@ import { Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Menu as MenuIcon } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { IconButton } from "../design/Button";
+import { useInbox } from "../inbox/useInbox";
+import { WaitingCount, useWaitingIcon } from "../inbox/useWaiting";
 import { ConnectionBadge, ConnectionStates } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { Navigation } from "./Navigation";
@@ -19,7 +21,10 @@ export function Shell() {
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => setMenu(false), [path]);
   useGlobalShortcuts(() => setPalette(true), () => setSheet(true));
+  const waiting = useInbox().data?.total ?? 0;
+  useWaitingIcon(waiting);
   return (
+    <WaitingCount.Provider value={waiting}>
     <ConnectionStates>
       <a
         href="#content"
@@ -59,6 +64,7 @@ export function Shell() {
       <Palette open={palette} onClose={() => setPalette(false)} />
       <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
     </ConnectionStates>
+    </WaitingCount.Provider>
   );
 }
 
@@ -76,6 +82,7 @@ function useGlobalShortcuts(onPalette: () => void, onSheet: () => void): void {
         { keys: "/", text: "Search", run: focusSearch },
         { keys: "t", text: "Theme", run: toggleTheme },
         { keys: "g w", text: "Watch", run: () => void navigate({ to: "/watch" }) },
+        { keys: "g i", text: "Inbox", run: () => void navigate({ to: "/inbox" }) },
         { keys: "g p", text: "Projects", run: () => void navigate({ to: "/projects" }) },
         { keys: "g r", text: "Runs", run: inProject("/projects/$project") },
         { keys: "g b", text: "Board", run: inProject("/projects/$project/board") },

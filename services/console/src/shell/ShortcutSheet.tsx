@@ -9,6 +9,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
       ["/", "Search on this page"],
       ["?", "This list"],
       ["g w", "Watch"],
+      ["g i", "Inbox"],
       ["g p", "Projects"],
       ["g r", "Runs of the project"],
       ["g b", "Board of the project"],
@@ -26,6 +27,14 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
     ],
   ],
   [
+    "Inbox",
+    [
+      ["j  k", "Next, previous question"],
+      ["y  n", "Allow, deny"],
+      ["1  9", "The option with this number"],
+    ],
+  ],
+  [
     "A log",
     [
       ["f", "Follow"],
@@ -40,7 +49,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
 export function ShortcutSheet({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
     <Dialog open={open} onClose={onClose} title="Keyboard shortcuts" wide>
-      <div className="grid gap-6 sm:grid-cols-3">
+      <div className="grid gap-6 sm:grid-cols-2 lg:grid-cols-4">
         {GROUPS.map(([title, rows]) => (
           <section key={title}>
             <h3 className="mb-2 text-sm font-semibold">{title}</h3>

@@ -1,0 +1,114 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Inbox as InboxIcon } from "lucide-react";
+import { useMemo, useState } from "react";
+import { ListState } from "../design/ListState";
+import { PageBody, PageHeader, useTitle } from "../design/Page";
+import { Empty } from "../design/Surface";
+import { useToast } from "../design/Toasts";
+import { useShortcuts } from "../shell/shortcuts";
+import { QuestionCard } from "./QuestionCard";
+import { chosen } from "./Reply";
+import { type Given, INBOX, type Inbox, type Question, answer, useInbox } from "./useInbox";
+
+/** What agents ask, oldest first, answered with the mouse or with keys. */
+export function InboxPage() {
+  useTitle("Inbox");
+  const list = useInbox();
+  return (
+    <>
+      <PageHeader
+        title="Inbox"
+        below={<p className="text-sm text-muted">What agents ask you, oldest first. The first answer counts.</p>}
+      />
+      <PageBody>
+        <ListState list={list}>{(inbox) => <Questions inbox={inbox} />}</ListState>
+      </PageBody>
+    </>
+  );
+}
+
+function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
+  const [chosenId, setChosenId] = useState<string | null>(questions[0]?.id ?? null);
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const reply = useReply();
+  // A question that is gone leaves none chosen: a key that was meant for it must not answer another one.
+  const at = questions.findIndex(({ id }) => id === chosenId);
+  const current = questions[at];
+  useInboxKeys(questions, at, setChosenId, (question, place) => {
+    const option = question.options?.[place];
+    if (option) reply.mutate({ question, given: chosen(question, option, texts[question.id] ?? "") });
+  });
+  if (questions.length === 0) return <Empty icon={<InboxIcon />} title="Nobody waits for you" />;
+  return (
+    <>
+      <ol className="flex max-w-4xl flex-col gap-4">
+        {questions.map((question) => (
+          <QuestionCard
+            key={question.id}
+            question={question}
+            isChosen={question === current}
+            text={texts[question.id] ?? ""}
+            isBusy={reply.isPending && reply.variables.question.id === question.id}
+            onChoose={() => setChosenId(question.id)}
+            onText={(text) => setTexts({ ...texts, [question.id]: text })}
+            onAnswer={(given) => reply.mutate({ question, given })}
+          />
+        ))}
+      </ol>
+      {total > questions.length && (
+        <p className="text-sm text-muted">{(total - questions.length).toLocaleString("en")} more come after these.</p>
+      )}
+    </>
+  );
+}
+
+/** Sends an answer. Whatever comes of it, the list is read anew: somebody may have been faster. */
+function useReply() {
+  const queries = useQueryClient();
+  const say = useToast();
+  return useMutation({
+    mutationFn: ({ question, given }: { question: Question; given: Given }) => answer(question, given),
+    onError: (error) => say(error.message, "bad"),
+    onSuccess: (_, { question }) => {
+      say("Answered");
+      queries.setQueryData<Inbox>(INBOX, (held) =>
+        held && {
+          questions: held.questions.filter(({ id }) => id !== question.id),
+          total: held.total - 1,
+        },
+      );
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: INBOX }),
+  });
+}
+
+function useInboxKeys(
+  questions: readonly Question[],
+  at: number,
+  choose: (id: string | null) => void,
+  answerWith: (question: Question, place: number) => void,
+): void {
+  useShortcuts(
+    useMemo(() => {
+      const go = (step: number) => () => choose(questions[Math.min(Math.max(at + step, 0), questions.length - 1)]?.id ?? null);
+      const current = questions[at];
+      const isPlain = current?.answerable === true && !current.multiple && !current.parts;
+      const pick = (place: number) => () => {
+        if (current && isPlain && place >= 0) answerWith(current, place);
+      };
+      const withRole = (role: string) => () =>
+        pick((current?.options ?? []).findIndex((option) => option.role === role))();
+      return [
+        { keys: "j", text: "Next question", run: go(1) },
+        { keys: "k", text: "Previous question", run: go(-1) },
+        { keys: "y", text: "Allow", run: withRole("allow") },
+        { keys: "n", text: "Deny", run: withRole("deny") },
+        ...Array.from({ length: 9 }, (_, place) => ({
+          keys: String(place + 1),
+          text: `Option ${place + 1}`,
+          run: pick(place),
+        })),
+      ];
+    }, [questions, at, choose, answerWith]),
+  );
+}

@@ -1,0 +1,63 @@
+import { Link } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
+import { cx } from "../design/classes";
+import { Ago } from "../design/Time";
+import { Reply } from "./Reply";
+import { Said } from "./Said";
+import type { Given, Question } from "./useInbox";
+import { visible } from "./visible";
+
+interface QuestionCardProps {
+  question: Question;
+  isChosen: boolean;
+  text: string;
+  isBusy: boolean;
+  onChoose: () => void;
+  onText: (text: string) => void;
+  onAnswer: (given: Given) => void;
+}
+
+export function QuestionCard(props: QuestionCardProps) {
+  const { question, isChosen, onChoose } = props;
+  const card = useRef<HTMLLIElement>(null);
+  useEffect(() => {
+    if (isChosen) card.current?.scrollIntoView({ block: "nearest" });
+  }, [isChosen]);
+  const { tool } = question;
+  return (
+    <li
+      ref={card}
+      aria-current={isChosen || undefined}
+      aria-label={question.title}
+      onFocus={onChoose}
+      className={cx(
+        "flex flex-col gap-3 rounded-lg border bg-surface p-4 shadow-card",
+        isChosen && "outline-2 outline-accent",
+      )}
+    >
+      <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
+        <h2 className="text-base font-semibold break-words">{visible(question.title)}</h2>
+        <span className="text-xs text-muted">{question.kind}</span>
+        <span className="ml-auto flex gap-3 text-xs text-muted">
+          <Link to="/runs/$run" params={{ run: question.run_id }} className="text-accent hover:underline">
+            Run
+          </Link>
+          <span>asked by {visible(question.asked_by.name ?? question.via)}</span>
+          <Ago at={question.asked_at} />
+        </span>
+      </header>
+      {question.body && <Said text={question.body} />}
+      {tool?.input !== null && tool?.input !== undefined && (
+        <details>
+          <summary className="cursor-pointer text-xs text-muted">What {visible(tool.name)} gets</summary>
+          <Said text={JSON.stringify(tool.input, null, 2)} />
+        </details>
+      )}
+      {question.answerable ? (
+        <Reply {...props} showsKeys={isChosen} />
+      ) : (
+        <p className="text-sm text-warn">It can only be answered where the agent runs.</p>
+      )}
+    </li>
+  );
+}

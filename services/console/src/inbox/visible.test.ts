@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { LONG, shortened, visible } from "./visible";
+
+test("what can't be seen is shown by its number", () => {
+  expect(visible("rm \u202etxt.exe\u0000\u200b")).toBe("rm \\u{202e}txt.exe\\u{0}\\u{200b}");
+  expect(visible("two\nlines\tand ümläuts 日本")).toBe("two\nlines\tand ümläuts 日本");
+});
+
+test("a long text says how much is left out", () => {
+  expect(shortened("x".repeat(LONG))).toBeNull();
+  const cut = shortened("x".repeat(LONG + 7));
+  expect(cut?.leftOut).toBe(7);
+  expect((cut?.head.length ?? 0) + (cut?.tail.length ?? 0)).toBe(LONG);
+});

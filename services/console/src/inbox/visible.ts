@@ -1,0 +1,19 @@
+/**
+ * Text of an agent as a person may trust it: what would be invisible, or would turn the direction of what
+ * follows, is shown by its number.
+ */
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+export function visible(text: string): string {
+  return text.replace(HIDDEN, (found) => `\\u{${found.codePointAt(0)?.toString(16) ?? ""}}`);
+}
+
+/** Beyond this many characters a text is shown by head and tail first, with what is left out counted. */
+export const LONG = 3_500;
+
+export function shortened(text: string): { head: string; leftOut: number; tail: string } | null {
+  if (text.length <= LONG) return null;
+  const half = LONG / 2;
+  return { head: text.slice(0, half), leftOut: text.length - LONG, tail: text.slice(-half) };
+}
