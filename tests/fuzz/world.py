@@ -18,6 +18,7 @@ from runcast_hub import service as hub_service
 from runcast_server import settings
 from runcast_server.process import process
 from runcast_server.service import Resources
+from runcast_tailer import service as tailer_service
 from tests.integration import rows
 
 PASSWORD = "correct horse battery"
@@ -34,7 +35,9 @@ class World:
 
 
 @contextlib.contextmanager
-def serving(database_url: str, redis_url: str, data: Path) -> Iterator[World]:
+def serving(
+    database_url: str, redis_url: str, data: Path, *, with_tailer: bool = False, **given: Any
+) -> Iterator[World]:
     """The server, until the end of the block."""
     started: concurrent.futures.Future[tuple[str, str]] = concurrent.futures.Future()
     read = settings.read(
@@ -46,6 +49,7 @@ def serving(database_url: str, redis_url: str, data: Path) -> Iterator[World]:
         requests_per_minute=0,
         sse_connection_timeout_m=0.001,
         database_pool_size=6,
+        **given,
     )
     stopping: list[Any] = []
 
@@ -61,6 +65,7 @@ def serving(database_url: str, redis_url: str, data: Path) -> Iterator[World]:
     async def serve(resources: Resources, listener: Any, stop: asyncio.Event, key: str) -> None:
         url = process.url_of(read.process, listener)
         build = [hub_service.build, api_service.build]
+        build += [tailer_service.build] if with_tailer else []
         await process.serve(
             resources, build, listener, stop, lambda: started.set_result((url, key))
         )
