@@ -10,6 +10,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from runcast_hub import subscriber
+from runcast_hub.chunks import CHUNK_BYTES
+from runcast_server.eventlog.bus import Keys
+from runcast_server.process.http_protocol import UNSENT_BYTES
 from tests.integration import streams
 from tests.integration.streams import Served, stream
 from tests.waiting import until
@@ -36,7 +39,7 @@ async def stalled(served: Served, path: str) -> AsyncIterator[asyncio.StreamRead
             await writer.wait_closed()
 
 
-async def numbers_of(reader: asyncio.StreamReader, upto: int) -> list[int]:
+async def numbers_of(reader: asyncio.StreamReader, upto: int, kind: bytes = b"x:") -> list[int]:
     """Reads on until the event `upto`; the numbers of all events on the way."""
     found: list[int] = []
     buffer = before = b""
@@ -48,7 +51,7 @@ async def numbers_of(reader: asyncio.StreamReader, upto: int) -> list[int]:
             *lines, buffer = buffer.split(b"\n")
             for line in lines:
                 # A read may end between the two lines of one frame.
-                if before.startswith(b"id: ") and line.startswith(b"event: x:"):
+                if before.startswith(b"id: ") and line.startswith(b"event: " + kind):
                     found.append(int(before[4:]))
                 before = line
     return found
@@ -75,6 +78,55 @@ async def test_a_stalled_client_loses_nothing_and_holds_nobody_up(
             assert await numbers_of(sleeper, total) == list(range(1, total + 1))
             await served.emit(project_id)
             assert await numbers_of(sleeper, total + 1) == [total + 1]
+
+
+@pytest.mark.parametrize("where", ["live", "ring", "postgres", "backfill"])
+async def test_a_client_that_reads_nothing_is_owed_one_chunk(
+    database_url: str, redis_url: str, where: str
+) -> None:
+    """From wherever its next bytes come, and however long a frame is."""
+    memory_mb = {"ring": 64}.get(where, 1)
+    async with streams.hub(database_url, redis_url, hub_memory_mb=memory_mb) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+
+        async def write() -> None:
+            for size in (60_000, 200_000, 20_000):
+                await served.lines(project_id, run_id, 40, size=size)
+
+        async with stream(
+            served, f"/projects/{project_id}/events?subscribe_logs={run_id}"
+        ) as healthy:
+            await healthy.until(lambda r: len(r.frames) >= 2)
+            if where != "live":
+                await write()
+            if where == "postgres":
+                await served.resources.bus.client.delete(Keys.of(project_id).stream)
+            begins = {"live": "", "backfill": "&log_tail=120"}.get(where, "&last_event_id=0")
+            path = f"/projects/{project_id}/events?subscribe_logs={run_id}{begins}"
+            async with stalled(served, path) as sleeper:
+                await until(lambda: len(served.hub.subscribers) == 2, "both streams")
+                if where == "live":
+                    await write()
+                await healthy.until(lambda r: r.ids == list(range(1, 121)))
+                stuck = list(served.hub.subscribers.values())[-1]
+                owed = 0
+
+                def is_stuck() -> bool:
+                    nonlocal owed
+                    owed = max(owed, stuck.outlet.transport.get_write_buffer_size())
+                    return stuck.outlet.flow.write_paused and owed > 0
+
+                await until(is_stuck, "its socket to be full")
+                for _ in range(20):
+                    await asyncio.sleep(0.005)
+                    assert is_stuck()
+                assert owed <= CHUNK_BYTES + UNSENT_BYTES + 100
+                if where == "backfill":
+                    await served.emit(project_id)
+                    assert await numbers_of(sleeper, 121) == [121]
+                else:
+                    assert await numbers_of(sleeper, 120, b"agent:log") == list(range(1, 121))
 
 
 async def test_a_client_may_jump_to_the_present_instead(database_url: str, redis_url: str) -> None:

@@ -2,7 +2,7 @@
 
 Many clients that return at once ask for the same pages: one read is in flight per page, a page is kept
 while there is memory for it, and a bound on reads at once keeps a storm of resumes from taking every
-connection.
+connection. Reads are served room by room in turn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from runcast_hub import metrics
+from runcast_hub.fair_turns import FairTurns
 from runcast_hub.filters import Filter, without_questions
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
@@ -33,6 +34,9 @@ STREAM_SECONDS = 1.0
 """How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
 
 _Key = tuple[UUID, int, int, int, Filter]
+"""Project, epoch, the number after which it begins, the number up to which it was asked for, filter."""
+REST = 0
+"""In the place of the last number: a part of a longer page, which ends where that was cut."""
 
 
 class Held(NamedTuple):
@@ -48,7 +52,7 @@ class Source:
     def __init__(self, bus: Bus, pool: Pool, budget: Budget) -> None:
         self._bus = bus
         self._pool = pool
-        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._turns = FairTurns(READS_AT_ONCE)
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
         self._pages: Pages[_Key] = Pages(budget)
 
@@ -72,7 +76,7 @@ class Source:
         if blocks and all(block.epoch == epoch for block in blocks):
             metrics.HOLES.labels("stream").inc()
             return blocks
-        async with self._turns, acquire(self._pool) as connection:
+        async with self._turns.of(project_id), acquire(self._pool) as connection:
             block = await history.block(connection, project_id, epoch, after, upto)
         metrics.HOLES.labels("postgres").inc()
         return [block] if block else []
@@ -81,6 +85,14 @@ class Source:
         """What the stream holds right before `first`, newest first."""
         blocks = await self._from_stream(lambda: self._bus.read_back(project_id, first, BACK_BYTES))
         return blocks if all(block.epoch == epoch for block in blocks) else []
+
+    def kept(self, key: _Key) -> Page | None:
+        """A page, or a part of one, that is in memory."""
+        return self._pages.get(key)
+
+    def keep(self, key: _Key, page: Page) -> None:
+        """Keeps what was cut for one reader for the next ones, for as long as there is memory for it."""
+        self._pages.put(key, page)
 
     async def page(
         self, project_id: UUID, epoch: int, cursor: int, held: Held, floor: int, wanted: Filter
@@ -126,7 +138,7 @@ class Source:
 
     async def _keep(self, key: _Key) -> Page:
         try:
-            async with self._turns:
+            async with self._turns.of(key[0]):
                 page = await self._read(*key)
             if key[-1].is_guest:
                 page = replace(page, frames=without_questions(page.frames))

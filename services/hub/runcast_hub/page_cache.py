@@ -14,8 +14,6 @@ from typing import Generic, TypeVar
 from runcast_hub.ring import Budget
 from runcast_server.eventlog.history import Page
 
-LEAST_BYTES = 4 * 1024 * 1024
-"""What pages may hold in any case: where rings take all memory, those who read together still share."""
 PAGE_OVERHEAD_BYTES = 512
 
 Key = TypeVar("Key", bound=Hashable)
@@ -43,13 +41,15 @@ class Pages(Generic[Key]):
     def put(self, key: Key, page: Page) -> None:
         """Keeps a page for as long as there is room."""
         self._drop(key)
+        if _size(page) > self._budget.free:
+            return
         self._pages[key] = page
         self.size += _size(page)
         self.shrink(self._budget.free)
 
     def shrink(self, size: int) -> None:
-        """Drops what was used longest ago until no more than `size` bytes are held, or a small rest."""
-        while self.size > max(size, LEAST_BYTES):
+        """Drops what was used longest ago until no more than `size` bytes are held."""
+        while self.size > size:
             self._drop(next(iter(self._pages)))
 
     def _drop(self, key: Key) -> None:

@@ -26,23 +26,21 @@ from uuid import UUID
 
 import structlog
 
-from runcast_hub import metrics
+from runcast_hub import chunks, metrics
+from runcast_hub.chunks import CHUNK_BYTES
 from runcast_hub.filters import Filter, Fresh
-from runcast_hub.history_reader import Held, Source
+from runcast_hub.history_reader import REST, Held, Source
 from runcast_hub.ring import Budget, Ring
 from runcast_server import outages
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Deleted, Jump
 from runcast_server.eventlog.frames import Block
-from runcast_server.eventlog.history import Position
+from runcast_server.eventlog.history import Page, Position
 from runcast_server.process.http_protocol import as_chunk
 
 if TYPE_CHECKING:
     from runcast_hub.subscriber import Subscriber
-
-CHUNK_BYTES = 64 * 1024
-"""What a socket is handed at once at most: the only bytes outstanding for a slow client."""
 
 log = structlog.get_logger()
 
@@ -81,6 +79,12 @@ class Group:
                 self._lose(transport)
         metrics.DELIVERIES.inc(len(live))
         metrics.DELIVERED_BYTES.inc(len(data) * len(live))
+
+    def fall_behind(self) -> None:
+        """Before a frame that is longer than a chunk: everyone reads it on their own, piece by piece as their
+        socket takes it."""
+        for subscriber in list(self.live):
+            subscriber.fall_behind()
 
     def _lose(self, transport: asyncio.Transport) -> None:
         """For a transport that was closed in this very tick, which is rare."""
@@ -133,7 +137,6 @@ class Room:
         self._flush_scheduled = False
         self._filling: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
-        self._chunks: dict[tuple[int, Filter], Chunk] = {}
         self.touched_runs: set[bytes] = set()
         """Runs that had an event other than a line since the hub last looked."""
 
@@ -165,7 +168,6 @@ class Room:
 
     def _reset(self, position: Position) -> None:
         self._ring.clear()
-        self._chunks.clear()
         self._fresh.clear()
         self._reaches_back = True
         self.history_number += 1
@@ -209,7 +211,6 @@ class Room:
             self._fresh.append(piece)
             self.head = piece.last
         self.target = max(self.target, self.head)
-        self._chunks.clear()
         if not self._flush_scheduled:
             self._flush_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -256,12 +257,17 @@ class Room:
         fresh, self._fresh = self._fresh, []
         for blocks in _batches(fresh):
             batch = Fresh(blocks)
-            self.delivered = batch.last
-            self.touched_runs.update(batch.event_runs)
+            handed: list[tuple[Group, bytes]] = []
             for group in self._interested(batch):
                 data = group.live and batch.select(group.filter)
-                if data:
-                    group.deliver(data)
+                if data and len(data) <= CHUNK_BYTES:
+                    handed.append((group, data))
+                elif data:
+                    group.fall_behind()
+            self.delivered = batch.last
+            self.touched_runs.update(batch.event_runs)
+            for group, data in handed:
+                group.deliver(data)
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:
@@ -362,31 +368,45 @@ class Room:
             await asyncio.shield(self._reaching_back)
         if self._has(cursor):
             return self._recent(cursor, wanted)
-        held = Held(self._ring.first, self.delivered)
-        page = await self._source.page(
-            self.project_id, self.epoch, cursor, held, self.floor, wanted
-        )
-        if page.floor > cursor:
-            self.floor = max(self.floor, page.floor)
-            return Chunk(b"", page.floor, lost_upto=page.floor)
+        rest = (self.project_id, self.epoch, cursor, REST, wanted)
+        page = self._source.kept(rest)
+        if page is None:
+            held = Held(self._ring.first, self.delivered)
+            page = await self._source.page(
+                self.project_id, self.epoch, cursor, held, self.floor, wanted
+            )
+            if page.floor > cursor:
+                self.floor = max(self.floor, page.floor)
+                return Chunk(b"", page.floor, lost_upto=page.floor)
+            page = self._first_part(page, wanted)
         return Chunk(page.frames, page.upto)
+
+    def _first_part(self, page: Page, wanted: Filter) -> Page:
+        """As much of a page as a stream holds at once. The other parts are kept for those who read on;
+        pages of all events are kept whole."""
+        first, *others = chunks.cut(page)
+        after = first.upto
+        for part in others if not wanted.takes_everything else ():
+            self._source.keep((self.project_id, self.epoch, after, REST, wanted), part)
+            after = part.upto
+        return first
 
     def _has(self, cursor: int) -> bool:
         first = self._ring.first
         return first is not None and first <= cursor + 1
 
     def _recent(self, cursor: int, wanted: Filter) -> Chunk:
-        key = (cursor, wanted)
-        found = self._chunks.get(key)
-        if found is None:
-            blocks = [
-                frames.cut(block, cursor)
-                for block in self._ring.after(cursor, CHUNK_BYTES)
-                if block.last <= self.delivered
-            ]
-            batch = Fresh(blocks)
-            found = self._chunks[key] = Chunk(batch.select(wanted), batch.last)
-        return found
+        """What the ring has after the cursor, cut and joined once for all who stand there."""
+        blocks = [
+            block for block in self._ring.after(cursor, CHUNK_BYTES) if block.last <= self.delivered
+        ]
+        key = (self.project_id, self.epoch, cursor, blocks[-1].last, wanted)
+        page = self._source.kept(key)
+        if page is None:
+            batch = Fresh([frames.cut(block, cursor) for block in blocks])
+            page = Page(batch.select(wanted), batch.last)
+            self._source.keep(key, page)
+        return Chunk(page.frames, page.upto)
 
     async def _reach_back(self) -> None:
         """Puts what the Redis stream has before the ring's first block into the ring, once."""

@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 from starlette.types import Send
 
-from runcast_hub import backfill, metrics
+from runcast_hub import backfill, chunks, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
 from runcast_hub.timer_wheel import Wheel, jittered
@@ -125,6 +125,12 @@ class Subscriber:
         if self.room.part(self):
             self.cursor = self.room.delivered
             self._note_slow()
+            self.wake()
+
+    def fall_behind(self) -> None:
+        """What the room calls before what it can't hand over at once: read on from here."""
+        if self.room.part(self):
+            self.cursor = self.room.delivered
             self.wake()
 
     def on_lost(self) -> None:
@@ -349,12 +355,14 @@ class Subscriber:
         self.cursor = last
 
     async def write(self, data: bytes) -> None:
-        """Writes bytes, waiting for the socket at most `WRITE_SECONDS`. Raises `Gone`."""
-        if self.outlet.flow.write_paused:
-            await self._until_writable()
-        if self.is_gone:
-            raise Gone
-        self._put(data)
+        """Writes bytes, a chunk at a time, waiting for the socket at most `WRITE_SECONDS` before each.
+        Raises `Gone`."""
+        for piece in chunks.pieces(data):
+            if self.outlet.flow.write_paused:
+                await self._until_writable()
+            if self.is_gone:
+                raise Gone
+            self._put(piece)
 
     def _put(self, data: bytes) -> None:
         try:
