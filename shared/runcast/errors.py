@@ -15,7 +15,14 @@ class NotConfigured(RuncastError):
 
 
 class Unreachable(RuncastError):
-    """The server did not answer: refused, timed out, or the connection broke."""
+    """The server did not answer: refused, timed out, or the connection broke.
+
+    `is_refused`: no connection could be made at all.
+    """
+
+    def __init__(self, reason: str, *, is_refused: bool = False) -> None:
+        super().__init__(reason)
+        self.is_refused = is_refused
 
 
 class InvalidFile(RuncastError):

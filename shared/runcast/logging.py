@@ -4,14 +4,13 @@ logging.getLogger().addHandler(RuncastHandler(project="demo"))
 """
 
 import logging
-import threading
 from datetime import UTC, datetime
 from typing import Any
 
-from runcast._upload.feeder import THREAD_NAME
 from runcast.tracker import RunTracker
 
 _OWN_LOGGERS = ("runcast", "httpx", "httpcore")
+_OWN_THREADS = "runcast-"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -30,24 +29,29 @@ class RuncastHandler(logging.Handler):
         self._owns_run = tracker is None
         self.tracker = tracker or RunTracker(**fields)
         if self._owns_run:
-            self.tracker.otherwise = ("completed", None)
+            self.tracker._session.settings.otherwise = ("completed", None)
+
+    def createLock(self) -> None:
+        """None: a run's calls stand in line by themselves. A lock of ours could be waited for by a thread
+        that the run, in its turn, waits for."""
+        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         # What the SDK itself causes is left out: each such record would cause the next.
-        is_own = record.name.partition(".")[0] in _OWN_LOGGERS
-        if is_own or threading.current_thread().name == THREAD_NAME:
+        if (record.threadName or "").startswith(_OWN_THREADS):
+            return
+        if record.name.partition(".")[0] in _OWN_LOGGERS:
             return
         try:
             text = self.format(record)
         except Exception:  # a message that doesn't fit its arguments: as logging treats it
             self.handleError(record)
             return
-        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         self.tracker.log(
             text,
             level=record.levelname.lower(),
             agent_name=record.name,
-            payload=extra or None,
+            payload=_extra(record),
             ts=datetime.fromtimestamp(record.created, UTC),
         )
 
@@ -56,3 +60,11 @@ class RuncastHandler(logging.Handler):
         if self._owns_run:
             self.tracker.finish()
         super().close()
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any] | None:
+    """What was given as `extra`."""
+    members = vars(record)
+    if members.keys() <= _STANDARD:
+        return None
+    return {name: value for name, value in members.items() if name not in _STANDARD}

@@ -1,7 +1,8 @@
 """`RunTracker` and `AsyncRunTracker`: a program tells what it is doing.
 
 Calls write the run's files and return; a thread feeds the server from them, if there is one (see
-`recorder` and `feeder`). No call raises, and none waits for the network.
+`_tracking.session`, `_recording.recorder` and `_upload.feeder`). No call raises, and none waits for the
+network.
 
 Both are one class but for how they begin and end: those two may take as long as the disk's locks
 and the flush time, so the asynchronous face does them in a thread. Its calls are done when they
@@ -10,26 +11,21 @@ well.
 """
 
 import asyncio
-import atexit
 import contextlib
-import functools
-import logging
 import os
-import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
-from runcast import errors
 from runcast._recording.artifacts import Source
-from runcast._recording.capture import Capture
-from runcast._recording.open_run import open_run
+from runcast._recording.open_run import Resume
 from runcast._recording.recorder import Recorder
 from runcast._recording.run_directory import runs_dir as resolved_runs_dir
-from runcast._support.never_raise import Guarded, harmless
-from runcast._support.server_config import Connection, find
-from runcast._upload.feeder import HEARTBEAT_SECONDS, Feeder
+from runcast._support import acceptable
+from runcast._tracking.session import Session
+from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, run_id_of
+from runcast._upload.feed import HEARTBEAT_SECONDS
 from runcast.asking import (
     UNREACHABLE,
     WAIT_SECONDS,
@@ -43,9 +39,8 @@ from runcast.client.clients import AsyncClient, Client
 from runcast.client.exchange import ONCE
 from runcast.contract import TERMINAL_STATUSES
 
-logger = logging.getLogger("runcast")
-
-FLUSH_SECONDS = 5.0
+Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
+End = Literal["completed", "failed", "cancelled"]
 
 R = TypeVar("R")
 
@@ -58,7 +53,7 @@ class Done(Awaitable[None]):
         yield
 
 
-class Calls(Guarded, Generic[R]):
+class Calls(Generic[R]):
     """What a tracker can be told. `R` is what calls return: None, or something to await."""
 
     def __init__(
@@ -78,6 +73,11 @@ class Calls(Guarded, Generic[R]):
         task_id: str | None = None,
         input: Any = None,
         metadata: dict[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+        parent_run_id: str | None = None,
+        join: bool = True,
+        resume: Resume = "allow",
+        mode: Mode | None = None,
         url: str | None = None,
         token: str | None = None,
         offline: bool = False,
@@ -87,97 +87,120 @@ class Calls(Guarded, Generic[R]):
         """`run_id` is a UUID or a key, and names the run's directory in `runs_dir`.
 
         The server is `url`, else what `RUNCAST_URL` or the local server's credentials.json say;
-        without any, or `offline`, only files are written (`runcast sync` sends them later). At
-        the end at most `flush_seconds` are spent on what isn't sent yet. `capture_output` also
-        records what the program prints.
+        without any, or `offline`, only files are written (`runcast sync` sends them later); with
+        `mode="disabled"` (or `RUNCAST_MODE=disabled`) nothing is. The end waits as long as the server
+        goes on taking what isn't sent yet, and `flush_seconds` when it doesn't. A run whose record is
+        unfinished goes on, unless `resume="never"`. `capture_output` also records what the program prints.
+
+        Under `runcast exec` a tracker without a `run_id` takes part in the command's run, and doesn't end
+        it; one with another `run_id`, or with `join=False`, is a child of it.
         """
-        super().__init__()
-        self.flush_seconds = flush_seconds
-        self.otherwise: tuple[str, str | None] = (
-            "failed",
-            "the program ended without finishing the run",
+        settings = Settings(
+            run_id=run_id_of(run_id),
+            project=project,
+            root=resolved_runs_dir(runs_dir),
+            fields={
+                "name": name,
+                "steps": steps,
+                "phase": phase,
+                "current_step": current_step,
+                "agent_type": agent_type,
+                "agent_name": agent_name,
+                "task_id": task_id,
+                "input": input,
+                "metadata": metadata,
+                "labels": labels,
+                "parent_run_id": parent_run_id,
+            },
+            json_logs=json_logs,
+            captures=capture_output,
+            resume=resume,
+            flush_seconds=flush_seconds,
+            heartbeat_seconds=heartbeat_seconds,
         )
-        self.heartbeat_seconds = heartbeat_seconds
-        self._run_id = run_id
-        self._project = project
-        self._root = resolved_runs_dir(runs_dir)
-        self._json_logs = json_logs
-        self._captures = capture_output
-        self._fields = {
-            "name": name,
-            "steps": steps,
-            "phase": phase,
-            "current_step": current_step,
-            "agent_type": agent_type,
-            "agent_name": agent_name,
-            "task_id": task_id,
-            "input": input,
-            "metadata": metadata,
-        }
-        self._server = None if offline else _server(url, token)
-        self._recorder: Recorder | None = None
-        self._feeder: Feeder | None = None
-        self._capture: Capture | None = None
-        self._owner = 0
-        self._has_begun = False
-        self._beginning = threading.Lock()
+        settings.take_surroundings(url, token, "offline" if offline else mode, may_join=join)
+        self._session = Session(settings)
 
     @property
     def run_id(self) -> str | None:
         """The run's id, a UUID; None before it has begun, or where nothing could be written."""
-        return self._recorder.run_id if self._recorder else None
+        recorder = self._session.recorder
+        return recorder.run_id if recorder else None
+
+    @property
+    def key(self) -> str | None:
+        """The run's key, which names its directory; None for a run without one."""
+        recorder = self._session.recorder
+        return recorder.run["key"] if recorder else None
+
+    @property
+    def url(self) -> str | None:
+        """Where people see the run; None without a server, or before it has begun."""
+        server = self._session.settings.server
+        return f"{server.url}/ui/runs/{self.run_id}" if server and self.run_id else None
 
     @property
     def directory(self) -> Path | None:
         """Where the run's files are."""
-        return self._recorder.directory.path if self._recorder else None
+        recorder = self._session.recorder
+        return recorder.directory.path if recorder else None
 
     @property
     def cancelled(self) -> bool:
         """Whether the run was cancelled at the server; learnt within `heartbeat_seconds`."""
-        return self._feeder is not None and self._feeder.cancelled.is_set()
+        return self._session.is_cancelled
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the server didn't have yet when the run ended; `runcast sync` sends it."""
+        return self._session.unsent_bytes
+
+    def __repr__(self) -> str:
+        recorder = self._session.recorder
+        if recorder is None:
+            return f"<{type(self).__name__} not begun>"
+        where = self.url or recorder.directory.path
+        named = self.key or self.run_id
+        return f"<{type(self).__name__} {named} {recorder.run['status']} {where}>"
 
     def emit(
         self,
         stage: str,
-        message: str,
+        message: str = "",
         percent: float | None = None,
         step: int | None = None,
         total_steps: int | None = None,
     ) -> R:
         """Progress. A stage that is one of the run's steps also makes it the current one."""
         numbers = {"percent": percent, "step": step, "total_steps": total_steps}
-        whole = {name: _whole(value) for name, value in numbers.items()}
-        self._record(lambda recorder: recorder.progress(str(stage), str(message), **whole))
-        return self._result()
+        return self._record(lambda recorder: recorder.progress(stage, message, **numbers))
 
     def log(
         self,
         message: str,
         *,
-        level: str = "info",
+        level: Level | str = "info",
         agent_name: str | None = None,
         event_type: str | None = None,
         payload: Any = None,
         ts: datetime | None = None,
     ) -> R:
         """One log entry; `ts` is its time, if that isn't now."""
-        self._record(
+        named = agent_name or self._session.settings.fields["agent_name"]
+        return self._record(
             lambda recorder: recorder.log(
-                str(message),
-                level=str(level),
-                agent_name=agent_name or self._fields["agent_name"],
+                message,
+                level=level,
+                agent_name=named,
                 event_type=event_type,
                 payload=payload,
                 ts=ts,
             )
         )
-        return self._result()
 
     def lines(self, source: str, texts: Sequence[str]) -> R:
         """Lines of a program's output, as they are; `source` is stdout, stderr, a file's name …"""
-        self._record(lambda recorder: recorder.lines(source, texts))
-        return self._result()
+        return self._record(lambda recorder: recorder.lines(source, texts))
 
     def artifact(
         self,
@@ -187,30 +210,29 @@ class Calls(Guarded, Generic[R]):
         path: str | os.PathLike[str] | None = None,
         media_type: str | None = None,
     ) -> R:
-        """An output of a step: JSON, text, bytes, or a file (which is copied)."""
-        source = Source(content, Path(path) if path is not None else None, media_type)
-        self._record(lambda recorder: recorder.artifact(str(step_name), source))
-        return self._result()
+        """An output of a step: JSON, text, bytes, a file (which is copied) or a folder (which becomes a
+        zip archive). A `pathlib.Path` as content is the file there."""
+        return self._record(
+            lambda recorder: recorder.artifact(step_name, Source.of(content, path, media_type))
+        )
 
     def step(self, name: str) -> R:
-        """The run has reached a step."""
-        self._record(lambda recorder: recorder.update(current_step=str(name)))
-        return self._result()
+        """The run has reached a step. One that the run didn't name at its beginning is progress."""
+        return self._record(lambda recorder: recorder.update(current_step=name))
 
     def update(self, **fields: Any) -> R:
-        """Other fields of the run: `status` (`running`, `awaiting_feedback`), `metadata`,
-        `pr_url`, `result`. A terminal status ends the run."""
-        if fields.get("status") in TERMINAL_STATUSES:
+        """Other fields of the run: `status` (`running`, `awaiting_feedback`), `metadata`, `labels`,
+        `pr_url`, `result`; any other is kept in its metadata. A terminal status ends the run."""
+        status = fields.get("status")
+        if isinstance(status, str) and status.lower() in TERMINAL_STATUSES:
             ends = {name: fields[name] for name in ("result", "pr_url") if name in fields}
-            self._end(fields["status"], fields.get("error"), **ends)
+            self._session.end(status, fields.get("error"), **ends)
             return self._result()
-        self._record(lambda recorder: recorder.update(**fields))
-        return self._result()
+        return self._record(lambda recorder: recorder.update(**fields))
 
     def event(self, name: str, data: dict[str, Any]) -> R:
         """An event of one's own, `x:<name>`, with up to 64 KiB of JSON."""
-        self._record(lambda recorder: recorder.custom(name, data))
-        return self._result()
+        return self._record(lambda recorder: recorder.custom(name, data))
 
     def _ask(
         self,
@@ -220,98 +242,21 @@ class Calls(Guarded, Generic[R]):
         fields: dict[str, Any],
     ) -> Waiting | None:
         """Writes a question to the spool; what there is to wait for, None without a server."""
-        question = question_of(str(title), options, timeout, fields)
+        question = question_of(acceptable.printable(title), options, timeout, fields)
         self._record(lambda recorder: recorder.ask(question))
-        if self._server is None or self._feeder is None:
-            return None
-        return Waiting(question["id"], timeout)
+        return Waiting(question["id"], timeout) if self._session.is_fed else None
 
     def expect_next_in(self, seconds: float) -> R:
-        """Nothing may be heard for so long: until then the run does not count as stalled."""
-        if self._feeder is not None:
-            self._feeder.expect_next_in_s = seconds
+        """Nothing may be heard for so long: until then, or until the next call, the run does not count as
+        stalled."""
+        known = acceptable.whole(seconds, 1, 7 * 86_400)
+        if known is not None:
+            self._session.expect_next_in(known)
         return self._result()
 
-    @harmless("begin the run")
-    def _begin(self) -> None:
-        with self._beginning:
-            if self._recorder is None and not self._has_begun:
-                self._has_begun = True
-                self._open()
-
-    def _open(self) -> None:
-        recorder = open_run(
-            self._root,
-            run_id=self._run_id,
-            project=self._project,
-            json_logs=self._json_logs,
-            **self._fields,
-        )
-        recorder.begin()
-        self._recorder = recorder
-        self._owner = os.getpid()
-        self._start_feeder()
-        if self._captures:
-            self._capture = Capture(self.lines)
-            self._capture.start()
-        atexit.register(self._abandon)
-
-    def _start_feeder(self) -> None:
-        if self._server is not None and self._recorder is not None:
-            self._feeder = Feeder(
-                self._recorder.directory,
-                functools.partial(_connect, self._server),
-                heartbeat_seconds=self.heartbeat_seconds,
-            )
-            self._feeder.start()
-
-    @harmless("end the run")
-    def _end(
-        self,
-        status: str,
-        error: str | None = None,
-        /,
-        *,
-        result: Any = None,
-        pr_url: str | None = None,
-    ) -> None:
-        recorder = self._recorder
-        if recorder is None or not self._owner:
-            return
-        is_ours = os.getpid() == self._owner
-        if is_ours:
-            atexit.unregister(self._abandon)
-            if self._capture is not None:
-                self._capture.stop()
-            recorder.finish(status, error=error, result=result, pr_url=pr_url)
-            self._owner = 0
-            recorder.close()
-        self._flush(recorder, is_finished=is_ours)
-
-    def _flush(self, recorder: Recorder, *, is_finished: bool) -> None:
-        if self._feeder is None or not self._feeder.is_ours():
-            return
-        unsent = self._feeder.close(self.flush_seconds, is_finished=is_finished)
-        if unsent:
-            path = recorder.directory.path
-            logger.warning("%d bytes are not sent yet; later: runcast sync %s", unsent, path)
-
-    @harmless("record")
-    def _record(self, write: Callable[[Recorder], object]) -> None:
-        if self._recorder is None:
-            self._begin()
-        if self._recorder is None or not self._owner:
-            return
-        if os.getpid() != self._owner and self._feeder is not None and not self._feeder.is_ours():
-            # A forked child has no threads of its parent's: it may have to feed what it writes.
-            self._start_feeder()
-        write(self._recorder)
-        if self._feeder is not None:
-            self._feeder.wake()
-
-    def _abandon(self) -> None:
-        """The interpreter ends and nobody said how the run did."""
-        self._end(*self.otherwise)
+    def _record(self, write: Callable[[Recorder], object]) -> R:
+        self._session.record(write)
+        return self._result()
 
     def _result(self) -> R:
         raise NotImplementedError
@@ -324,16 +269,15 @@ class RunTracker(Calls[None]):
             run.emit("spec", "Generating spec", percent=10)
 
     Leaving the block marks the run completed, or failed with the exception's reason; Ctrl-C and
-    cancelled tasks mark it cancelled. It can be used from any thread, and in forked children,
-    where it adds to the same run; only the process that began the run ends it.
+    cancelled tasks mark it cancelled. It can be used from any thread, in signal handlers, and in forked
+    children, where it adds to the same run; only the process that began the run ends it.
     """
 
     def start(self) -> Self:
         """Begins the run. Entering the block, and the first call, do the same."""
-        self._begin()
+        self._session.begin()
         return self
 
-    @harmless("ask", UNREACHABLE)
     def ask(
         self,
         /,
@@ -350,22 +294,34 @@ class RunTracker(Calls[None]):
         dedupe_key (`docs/questions.md`). Never raises: without a server the question is only recorded, and
         the answer's state is `unreachable` at once.
         """
-        waiting = self._ask(title, options, timeout, question)
-        if waiting is None or self._server is None:
+        try:
+            waiting = self._ask(title, options, timeout, question)
+            server = self._session.settings.server
+            if waiting is None or server is None:
+                return UNREACHABLE
+            where = (server.url, server.token)
+            with Client(*where, timeout_seconds=WAIT_SECONDS + 10.0, patience=ONCE) as client:
+                return wait(client, waiting)
+        except Exception as error:  # the SDK's outermost line (`never_raise`)
+            self._session.told("ask", error)
             return UNREACHABLE
-        where = (self._server.url, self._server.token)
-        with Client(*where, timeout_seconds=WAIT_SECONDS + 10.0, patience=ONCE) as client:
-            return wait(client, waiting)
 
-    def finish(self, status: str = "completed", error: str | None = None, **more: Any) -> None:
+    def finish(
+        self, status: End | str = "completed", error: str | None = None, **more: Any
+    ) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
-        self._end(status, error, **more)
+        self._session.end(status, error, **_ends(more))
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Waits until the server has everything, for at most so many seconds; answers whether it has. Without
+        a server there is nothing to wait for."""
+        return self._session.flush(timeout) == 0
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._end(*outcome(error))
+        self._session.end(*outcome(error))
 
     def _result(self) -> None:
         return None
@@ -382,7 +338,7 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 
     async def start(self) -> Self:
         """Begins the run."""
-        await asyncio.to_thread(self._begin)
+        await asyncio.to_thread(self._session.begin)
         return self
 
     async def ask(
@@ -396,28 +352,33 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
         """As `RunTracker.ask`, without holding up the event loop."""
         try:
             waiting = self._ask(title, options, timeout, question)
-            if waiting is None or self._server is None:
+            server = self._session.settings.server
+            if waiting is None or server is None:
                 return UNREACHABLE
-            where = (self._server.url, self._server.token)
+            where = (server.url, server.token)
             seconds = WAIT_SECONDS + 10.0
             async with AsyncClient(*where, timeout_seconds=seconds, patience=ONCE) as client:
                 return await wait_async(client, waiting)
         except Exception as error:  # the SDK's outermost line (`never_raise`)
-            self.told("ask", error)
+            self._session.told("ask", error)
             return UNREACHABLE
 
     async def finish(
-        self, status: str = "completed", error: str | None = None, **more: Any
+        self, status: End | str = "completed", error: str | None = None, **more: Any
     ) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
-        await asyncio.to_thread(self._end, status, error, **more)
+        await asyncio.to_thread(self._session.end, status, error, **_ends(more))
+
+    async def flush(self, timeout: float = FLUSH_SECONDS) -> bool:  # noqa: ASYNC109 — not the loop's
+        """As `RunTracker.flush`; the event loop goes on meanwhile."""
+        return await asyncio.to_thread(self._session.flush, timeout) == 0
 
     async def __aenter__(self) -> Self:
         return await self.start()
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         # A cancelled task still ends its run, and is cancelled then.
-        await asyncio.shield(asyncio.to_thread(self._end, *outcome(error)))
+        await asyncio.shield(asyncio.to_thread(self._session.end, *outcome(error)))
 
     def _result(self) -> Awaitable[None]:
         return Done()
@@ -426,12 +387,12 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 def outcome(error: BaseException | None) -> tuple[str, str | None]:
     """How a run ended that this left: status and reason."""
     match error:
-        case None | GeneratorExit():
+        case None:
             return "completed", None
         case SystemExit():
             ended_well = error.code is None or error.code == 0
             return ("completed", None) if ended_well else ("failed", f"exit: {error.code}")
-        case KeyboardInterrupt() | asyncio.CancelledError():
+        case KeyboardInterrupt() | asyncio.CancelledError() | GeneratorExit():
             return "cancelled", type(error).__name__
         case _:
             text = ""
@@ -440,20 +401,6 @@ def outcome(error: BaseException | None) -> tuple[str, str | None]:
             return "failed", text or type(error).__name__
 
 
-def _whole(number: float | None) -> int | None:
-    """Percents and steps are whole numbers; what is none is left out."""
-    try:
-        return None if number is None else round(number)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _server(url: str | None, token: str | None) -> Connection | None:
-    try:
-        return find(url, token)
-    except errors.NotConfigured:
-        return None
-
-
-def _connect(server: Connection) -> Client:
-    return Client(server.url, server.token, timeout_seconds=10.0)
+def _ends(more: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's end takes; anything else is left out rather than costing the end."""
+    return {name: more[name] for name in ("result", "pr_url") if name in more}

@@ -178,9 +178,7 @@ def writes_of(pid: int) -> int:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_spool_whose_disk_was_full_harms_nobody_and_loses_only_what_it_could_not_take(
-    cluster: Cluster, way: str
-) -> None:
+def test_a_spool_whose_disk_was_full_loses_nothing(cluster: Cluster, way: str) -> None:
     """The program goes on; what was recorded before and after is stored once, in order."""
     directory = cluster.runs_dir / f"spooled-{way}"
     with small_disk(directory) if way == "tmpfs" else contextlib.nullcontext():
@@ -227,8 +225,4 @@ def _fill_under_a_program(cluster: Cluster, directory: Path, way: str) -> None:
         line for line in until(cluster, directory.name, f"line {number + 1}") if "line" in line
     ]
     numbers = [int(line.split()[-1]) for line in stored]
-    assert numbers == sorted(set(numbers)), "once and in order"
-    lost = set(range(1, number + 1)) - set(numbers)
-    begun = (201 + turn * (FULL_LINES + 50) for turn in range(3))
-    assert lost <= {n for first in begun for n in range(first - 1, first + FULL_LINES + 2)}
-    assert lost
+    assert numbers == list(range(1, number + 2)), "what the disk didn't take waited in memory"

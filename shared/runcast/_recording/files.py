@@ -70,45 +70,70 @@ def _exchange(one: str, other: Path) -> bool:
 class LineFile:
     """An append-only file of lines, which several processes may write under a lock of theirs.
 
-    `size` and `lines` are what the file held when we last looked. Each append is one `write`,
-    done when the call returns, so that `tail -f` sees it.
+    `size` and `lines` are what the file held when we last looked, `whole` is the byte behind its last
+    line end. Each append is one `write`, done when the call returns, so that `tail -f` sees it. The file
+    is opened by its first use, and again after `close`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = -1
+        self.forget()
+
+    def forget(self) -> None:
+        """The file is counted from its beginning again."""
         self.size = 0
         self.lines = 0
+        self.whole = 0
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the file ends in the middle of a line: a full disk, or a writer that died."""
+        return self.whole < self.size
 
     def fileno(self) -> int:
+        if self._fd < 0:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._fd = os.open(self.path, flags, 0o644)
         return self._fd
 
-    def catch_up(self) -> tuple[int, int]:
-        """Counts what others have appended; answers the bytes' range.
+    def catch_up(self) -> None:
+        """Counts what others have appended."""
+        end = os.fstat(self.fileno()).st_size
+        if end < self.size:
+            self.forget()
+        if end > self.size:
+            for part in self.read(self.size, end):
+                self._count(part)
 
-        A line that its writer didn't live to finish is finished with a line end: it stays
-        visible, and what comes after it stays whole.
+    def append(self, text: bytes, *, continues: bool = False) -> None:
+        """Adds whole lines, each with its line end.
+
+        Behind a torn line they begin on a line of their own, unless they continue it. What a disk takes
+        only in part is counted as far as it is there, and raises `OSError`.
         """
-        start = self.size
-        end = os.fstat(self._fd).st_size
-        if end < start:
-            start = self.size = self.lines = 0
-        for part in self.read(start, end):
-            self.size += len(part)
-            self.lines += part.count(b"\n")
-            if self.size == end and not part.endswith(b"\n"):
-                self.append(b"\n")
-        return start, self.size
+        if self.is_torn and not continues:
+            text = b"\n" + text
+        fd = self.fileno()
+        written = 0
+        try:
+            while written < len(text):
+                written += os.write(fd, text[written:] if written else text)
+        finally:
+            self._count(text[:written])
 
-    def append(self, text: bytes) -> None:
-        """Adds whole lines, each with its line end."""
-        _write_all(self._fd, text)
-        self.size += len(text)
-        self.lines += text.count(b"\n")
+    def _count(self, part: bytes) -> None:
+        if end := part.rfind(b"\n") + 1:
+            self.whole = self.size + end
+            self.lines += part.count(b"\n")
+        self.size += len(part)
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of a range, in parts."""
-        while start < end and (part := os.pread(self._fd, min(end - start, _READ_BYTES), start)):
+        while start < end:
+            part = os.pread(self.fileno(), min(end - start, _READ_BYTES), start)
+            if not part:
+                return
             yield part
             start += len(part)
 
@@ -120,10 +145,10 @@ class LineFile:
             yield from lines
 
     def close(self) -> None:
-        """Further writes raise `OSError`: the number may be another file's by then."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Gives the descriptor back; the next use takes another."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def _write_all(fd: int, content: bytes) -> None:

@@ -1,14 +1,26 @@
-"""Locks between processes, held on an open file and gone with the process that held them."""
+"""Locks between processes, held on an open file and gone with the process that held them.
 
-import fcntl
+Windows has no `flock`: there a run is written by one process at a time, without a lock.
+"""
+
+import contextlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from types import ModuleType
+from typing import Self
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 
 def try_lock(fd: int) -> bool:
     """Takes the lock if nobody holds it. It belongs to the open file: a forked child shares it with
-    its parent, and has to open the file anew to have one of its own."""
+    its parent, and has to open the file itself to have one of its own."""
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -16,13 +28,21 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-@contextmanager
-def locked(fd: int, timeout_seconds: float) -> Iterator[None]:
-    """Holds the lock, waiting for it at most so long; raises `TimeoutError`.
+def unlock(fd: int) -> None:
+    """Gives the lock back."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def lock(fd: int, timeout_seconds: float) -> None:
+    """Takes the lock, waiting for it at most so long; raises `TimeoutError`.
 
     Polled, because a blocking `flock` has no time-out and would stop the host program for as
     long as a stopped process holds the lock.
     """
+    if try_lock(fd):
+        return
     deadline = time.monotonic() + timeout_seconds
     pause = 0.00005
     while not try_lock(fd):
@@ -30,7 +50,31 @@ def locked(fd: int, timeout_seconds: float) -> Iterator[None]:
             raise TimeoutError("another process holds the lock")
         time.sleep(pause)
         pause = min(pause * 2, 0.01)
+
+
+@contextlib.contextmanager
+def locked(fd: int, timeout_seconds: float) -> Iterator[None]:
+    """Holds the lock for as long as the block lasts."""
+    lock(fd, timeout_seconds)
     try:
         yield
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        unlock(fd)
+
+
+class Held:
+    """A lock that is taken within its block, perhaps, and given back at its end."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+
+    def take(self, fd: int, timeout_seconds: float) -> None:
+        lock(fd, timeout_seconds)
+        self._fd = fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            unlock(self._fd)

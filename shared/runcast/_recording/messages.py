@@ -1,12 +1,14 @@
 """What a worker reports, as messages (`docs/ingest.md`): pure functions to dicts.
 
-The same messages go to Redis, into a run's `spool.jsonl` and, as requests, to the API.
+The same messages go to Redis, into a run's `spool.jsonl` and, as requests, to the API. What they are made
+from is made acceptable here (`acceptable`), whoever calls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runcast._support import times
+from runcast import contract
+from runcast._support import acceptable, encoding, times
 from runcast._support.ids import uuid7
 
 Message = dict[str, Any]
@@ -14,6 +16,48 @@ Message = dict[str, Any]
 LINES = "lines"
 WORKER_STATUS = "worker:status"
 RUNTIME_EVENT = "runtime:event"
+
+_SYNONYMS = {
+    "success": "completed",
+    "succeeded": "completed",
+    "done": "completed",
+    "ok": "completed",
+    "finished": "completed",
+    "error": "failed",
+    "failure": "failed",
+    "crashed": "failed",
+    "canceled": "cancelled",
+    "aborted": "cancelled",
+    "killed": "cancelled",
+}
+"""What people call the statuses elsewhere."""
+
+_CHANGES: Mapping[str, Callable[[Any], Any]] = {
+    "status": lambda value: status(value, contract.STATUSES),
+    "current_step": acceptable.name,
+    "error": acceptable.text,
+    "will_retry": bool,
+    "result": acceptable.json,
+    "pr_url": acceptable.url,
+    "metadata": acceptable.mapping,
+    "labels": acceptable.labels,
+    "usage": acceptable.mapping,
+    "attention": acceptable.json,
+}
+"""The fields of a run that may change, and what makes each acceptable."""
+
+_MADE_OF: Mapping[str, Callable[[Any], Any]] = {
+    "key": acceptable.key,
+    "name": acceptable.title,
+    "phase": acceptable.name,
+    "current_step": acceptable.name,
+    "steps": acceptable.steps,
+    "agent_type": acceptable.name,
+    "agent_name": acceptable.name,
+    "task_id": lambda value: str(acceptable.as_uuid(value) or "") or None,
+    "metadata": acceptable.mapping,
+    "labels": acceptable.labels,
+}
 
 
 def event(type: str, run_id: str, data: dict[str, Any], *, id: str | None = None) -> Message:
@@ -23,18 +67,28 @@ def event(type: str, run_id: str, data: dict[str, Any], *, id: str | None = None
 
 def started(run_id: str, *, project: str | None = None, **fields: Any) -> Message:
     """The run begins; with a `project` it is created where it doesn't exist yet."""
-    message = event("agent:started", run_id, fields)
-    return message if project is None else {**message, "project": project}
+    known = {
+        name: _MADE_OF.get(name, acceptable.json)(value)
+        for name, value in fields.items()
+        if value is not None
+    }
+    message = event("agent:started", run_id, known)
+    return message if project is None else {**message, "project": acceptable.project(project)}
 
 
 def completed(run_id: str, *, result: Any = None, pr_url: str | None = None) -> Message:
-    return event("agent:completed", run_id, {"result": result, "pr_url": pr_url})
+    data = {"result": acceptable.json(result), "pr_url": acceptable.url(pr_url)}
+    return event("agent:completed", run_id, data)
 
 
 def failed(
     run_id: str, error: str, *, will_retry: bool | None = None, result: Any = None
 ) -> Message:
-    data = {"error": error, "will_retry": will_retry, "result": result}
+    data = {
+        "error": acceptable.text(error),
+        "will_retry": None if will_retry is None else bool(will_retry),
+        "result": acceptable.json(result),
+    }
     return event("agent:failed", run_id, data)
 
 
@@ -50,11 +104,11 @@ def log(
 ) -> Message:
     """One log entry. For many, `lines` costs less and can't be doubled at all."""
     data = {
-        "message": message,
-        "level": level,
-        "agent_name": agent_name,
-        "event_type": event_type,
-        "payload": payload,
+        "message": acceptable.text(message),
+        "level": None if level is None else acceptable.level(level),
+        "agent_name": acceptable.name(agent_name),
+        "event_type": acceptable.name(event_type),
+        "payload": acceptable.json(payload, acceptable.PAYLOAD_BYTES),
         "ts": ts or times.to_milliseconds(times.now()),
     }
     return event("agent:log", run_id, data)
@@ -65,38 +119,52 @@ def progress(
     stage: str,
     message: str,
     *,
-    percent: int | None = None,
-    step: int | None = None,
-    total_steps: int | None = None,
+    percent: float | None = None,
+    step: float | None = None,
+    total_steps: float | None = None,
     ts: str | None = None,
 ) -> Message:
     """How far a run is; a `stage` that is one of its steps also makes it the current one."""
     data = {
         "ts": ts or times.to_milliseconds(times.now()),
-        "stage": stage,
-        "message": message,
-        "percent": percent,
-        "step": step,
-        "total_steps": total_steps,
+        "stage": acceptable.name(stage) or "-",
+        "message": acceptable.text(message),
+        "percent": acceptable.percent(percent),
+        "step": acceptable.whole(step),
+        "total_steps": acceptable.whole(total_steps),
     }
     return event("run:progress", run_id, data)
 
 
 def updated(run_id: str, **changed: Any) -> Message:
-    """Other fields of the run: `status`, `current_step`, `result`, `pr_url`, `metadata`."""
-    return event("run:updated", run_id, changed)
+    """Other fields of the run: `status`, `current_step`, `result`, `pr_url`, `metadata`, `labels` …
+
+    A field that a run doesn't have is kept in its metadata."""
+    known = {
+        name: _CHANGES[name](changed[name]) for name in _CHANGES if changed.get(name) is not None
+    }
+    others = {name: changed[name] for name in changed if name not in _CHANGES}
+    if others:
+        known["metadata"] = {**acceptable.mapping(others), **known.get("metadata", {})}
+    return event("run:updated", run_id, known)
 
 
 def artifact(
     run_id: str, step_name: str, content: Any, *, artifact_id: str | None = None
 ) -> Message:
-    data = {"artifact_id": artifact_id or str(uuid7()), "step_name": step_name, "content": content}
+    data = {
+        "artifact_id": artifact_id or str(uuid7()),
+        "step_name": acceptable.name(step_name) or "-",
+        "content": encoding.decode(encoding.encode(content)),
+    }
     return event("artifact:created", run_id, data)
 
 
-def custom(run_id: str, name: str, data: dict[str, Any]) -> Message:
+def custom(run_id: str, name: str, data: Any) -> Message:
     """A worker's own event, `x:<name>`; up to 64 KiB of JSON."""
-    return event(name if name.startswith("x:") else f"x:{name}", run_id, data)
+    # The server puts the run's id into what it measures.
+    limit = contract.EVENT_BYTES - 1_024
+    return event(acceptable.event_name(name), run_id, acceptable.mapping(data, limit))
 
 
 def lines(
@@ -130,6 +198,13 @@ def worker_status(worker_id: str, **fields: Any) -> Message:
 
 def runtime_event(**fields: Any) -> Message:
     return {"type": RUNTIME_EVENT, "id": str(uuid7()), "data": _given(fields)}
+
+
+def status(value: Any, allowed: frozenset[str]) -> str | None:
+    """The status that a value means, by its name here or elsewhere; None if it means none."""
+    named = acceptable.printable(value).strip().lower()
+    named = _SYNONYMS.get(named, named)
+    return named if named in allowed else None
 
 
 def _given(data: dict[str, Any]) -> dict[str, Any]:

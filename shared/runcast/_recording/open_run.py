@@ -1,20 +1,25 @@
 """Begins a run's record, or goes on with one that was left unfinished."""
 
+import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from runcast import contract
+from runcast._recording import files, writers
 from runcast._recording.recorder import Recorder
-from runcast._recording.run_directory import RunDirectory
-from runcast._support import acceptable, times
+from runcast._recording.run_directory import RunDirectory, find_by_id, opening
+from runcast._support import acceptable, encoding, times
 from runcast._support.ids import uuid7
 from runcast.errors import InvalidFile
 
 logger = logging.getLogger("runcast")
+
+
+Resume = Literal["allow", "never"]
 
 
 def open_run(
@@ -23,33 +28,111 @@ def open_run(
     run_id: str | None = None,
     project: str | None = None,
     json_logs: bool = False,
+    resume: Resume = "allow",
+    warn: Callable[[str], object] = logger.warning,
     **fields: Any,
 ) -> Recorder:
     """The recorder of the run that `run_id` (a UUID or a key) names beneath `root`.
 
-    A run whose record is unfinished goes on, whoever began it. One that is finished, or whose
-    files can't be believed, stays as it is: its name with `-2`, `-3` … is taken instead, with a
-    warning. Without `run_id` the run is new. Raises `OSError` where nothing can be written.
+    A run whose record is unfinished goes on. If the process that has it still lives, this one is its
+    guest. One that is finished, or whose files can't be believed, stays as it is: its name with `-2`,
+    `-3` … is taken instead, with a warning; with `resume="never"` so is one that was left unfinished.
+    Without `run_id` the run is new. What a person should know is given to `warn`.
+    Raises `OSError` where nothing can be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    for name in _names(run_id):
-        directory = RunDirectory(root / name)
+    if not root.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        # Runs don't belong into the repository of the program that makes them.
+        (root / ".gitignore").write_text("*\n")
+    if run_id is None:
+        return _made(RunDirectory(root / str(uuid7())), project, json_logs, warn, fields)
+    with contextlib.ExitStack() as turn:
+        with contextlib.suppress(OSError):  # a stopped process holds the lock: names may meet, once
+            turn.enter_context(opening(root))
+        return _named(root, str(run_id), project, json_logs, resume, warn, fields)
+
+
+def join_run(root: Path, run_id: str, *, json_logs: bool = False) -> Recorder | None:
+    """The recorder of a guest of a run that another process has, whether or not it is over; None if there
+    is no such run."""
+    directory = _directory(root, run_id)
+    try:
+        return Recorder(directory, directory.read_run(), json_logs=json_logs, is_guest=True)
+    except (FileNotFoundError, InvalidFile):
+        return None
+
+
+def _named(
+    root: Path,
+    run_id: str,
+    project: str | None,
+    json_logs: bool,
+    resume: Resume,
+    warn: Callable[[str], object],
+    fields: dict[str, Any],
+) -> Recorder:
+    for number, name in enumerate(_names(run_id)):
+        directory = _directory(root, name)
         try:
-            known = _unfinished(directory)
+            run = directory.read_run()
+        except FileNotFoundError:
+            if number:
+                warn(
+                    f"the run {run_id} is finished, unreadable or not to be resumed; recording as {name}"
+                )
+            return _made(directory, project, json_logs, warn, fields)
         except InvalidFile as error:
-            logger.warning("%s is left as it is", error)
+            warn(f"{error}: it is left as it is")
             continue
-        if known is None:
-            continue
-        directory.path.mkdir(exist_ok=True)
-        if run_id is not None and name != run_id:
-            logger.warning("the run %s is finished or unreadable; recording as %s", run_id, name)
-        run = known or new_run(name, project or os.environ.get("RUNCAST_PROJECT"), **fields)
-        return Recorder(directory, run, json_logs=json_logs)
+        if run["finished_at"] is None and resume == "allow":
+            return _continued(directory, run, json_logs, warn)
     raise AssertionError("names never end")
 
 
-def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]:
+def _continued(
+    directory: RunDirectory, run: dict[str, Any], json_logs: bool, warn: Callable[[str], object]
+) -> Recorder:
+    writer = writers.read(directory.writer)
+    is_guest = writers.is_another_that_lives(writer)
+    if is_guest:
+        warn(
+            f"the run {directory.path.name} is also written by process {writer['pid']}: "
+            "this one adds to it, and doesn't end it"
+        )
+    else:
+        files.replace(directory.writer, encoding.encode(writers.this_process()))
+    return Recorder(directory, run, json_logs=json_logs, is_guest=is_guest)
+
+
+def _made(
+    directory: RunDirectory,
+    project: str | None,
+    json_logs: bool,
+    warn: Callable[[str], object],
+    fields: dict[str, Any],
+) -> Recorder:
+    directory.path.mkdir(exist_ok=True)
+    named = project or os.environ.get("RUNCAST_PROJECT")
+    run = new_run(directory.path.name, named, warn=warn, **fields)
+    files.replace(directory.writer, encoding.encode(writers.this_process()))
+    # Another process that opens the same name finds it taken.
+    files.replace(directory.run, encoding.encode(run))
+    return Recorder(directory, run, json_logs=json_logs)
+
+
+def _directory(root: Path, name: str) -> RunDirectory:
+    found = find_by_id(root, name) if acceptable.as_uuid(name) is not None else None
+    return found or RunDirectory(root / name)
+
+
+def new_run(
+    named: str,
+    project: str | None,
+    /,
+    *,
+    warn: Callable[[str], object] = logger.warning,
+    **fields: Any,
+) -> dict[str, Any]:
     """A run as run.json shows it before it has begun; `named` is its id or its key.
 
     Everything is made acceptable: what a server refuses of a run would cost the whole run.
@@ -59,7 +142,7 @@ def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]
     metadata = acceptable.mapping(fields.pop("metadata", None))
     task_id = fields.pop("task_id", None)
     if task_id is not None and acceptable.as_uuid(task_id) is None:
-        logger.warning("task_id %.200r is no UUID: it is kept in the run's metadata", task_id)
+        warn(f"task_id {encoding.as_text(task_id)[:200]!r} is no UUID: it is kept in metadata")
         metadata.setdefault("task_id", acceptable.name(task_id))
         task_id = None
     moment = times.to_seconds(times.now())
@@ -92,29 +175,27 @@ def new_run(named: str, project: str | None, /, **fields: Any) -> dict[str, Any]
         "started_at": None,
         "finished_at": None,
         "updated_at": moment,
+        **_related(fields),
     }
+
+
+def _related(fields: dict[str, Any]) -> dict[str, Any]:
+    """What only some runs have."""
+    labels = acceptable.labels(fields.pop("labels", None))
+    parent = acceptable.as_uuid(fields.pop("parent_run_id", None))
+    given = {"labels": labels, "parent_run_id": parent and str(parent)}
+    return {name: value for name, value in given.items() if value}
 
 
 def _first_step(asked: str | None, steps: Sequence[str]) -> str:
     return asked if asked is not None and asked in steps else steps[0]
 
 
-def _names(run_id: str | None) -> Iterator[str]:
-    if run_id is None:
-        yield from (str(uuid7()) for _ in itertools.count())
-    elif (known := acceptable.as_uuid(run_id)) is not None:
+def _names(run_id: str) -> Iterator[str]:
+    if (known := acceptable.as_uuid(run_id)) is not None:
         yield str(known)
         yield from (str(uuid7()) for _ in itertools.count())
     else:
         key = acceptable.key(run_id)
         yield key
         yield from (f"{key[:120]}-{number}" for number in itertools.count(2))
-
-
-def _unfinished(directory: RunDirectory) -> dict[str, Any] | None:
-    """run.json of a run to go on with; empty if it is new; None if it is finished."""
-    try:
-        run = directory.read_run()
-    except FileNotFoundError:
-        return {}
-    return run if run["finished_at"] is None else None

@@ -3,64 +3,73 @@
 Every call is on disk when it returns. `spool.jsonl` comes first and is the truth: it holds each
 call whole, as one message on one line, and a server is fed from it; a line's place in it is the
 call's identity. The other files are views for people and scripts (`logs.txt` to tail, `status.json`
-to poll), so a process that dies between two writes leaves at most a view a line short.
+to poll), so a process that dies between two writes leaves at most a view a line short. A disk that
+takes nothing costs views, too; the spool goes on in memory (`spool`).
 
 Several threads and processes may write one run: each call takes a lock on the spool and first
-looks what others have appended since. A forked child opens the files anew, because it would share
+looks what others have appended since. A forked child opens the files itself, because it would share
 its parent's locks otherwise.
 
 Nothing is forced to the disk's platter: what a call wrote survives the process, not a power cut.
 """
 
-import functools
-import os
 import threading
-import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from runcast import contract
 from runcast._recording import artifacts, files, locks, messages
+from runcast._recording.open_files import open_files
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
+from runcast._recording.spool import Spool
 from runcast._support import acceptable, encoding, times
-from runcast.contract import TERMINAL_STATUSES
+from runcast._support.fork_renewal import fork_renewal
+from runcast.contract import RUN_FIELDS, TERMINAL_STATUSES, TEXT_BYTES
+from runcast.errors import InvalidFile
 
 STATUS_EVENTS = 1_000
 LOCK_SECONDS = 2.0
 INLINE_ARTIFACT_BYTES = 64 * 1024
-LINE_BYTES = 64 * 1024
+LINE_BYTES = TEXT_BYTES
 MESSAGE_LINES = 100
-PAYLOAD_BYTES = 128 * 1024
+MESSAGE_BYTES = 32 * 1024
 
 Json = dict[str, Any]
 
 
 class Recorder:
-    """The open files of one run.
+    """The files of one run.
 
-    `run` is the run as run.json shows it. Errors are those of the file system; `TimeoutError`
-    means that another process held the run's lock for too long.
+    `run` is the run as run.json shows it. Errors are those of the file system, raised when everything
+    that could be written is; what the disk didn't take of the spool is kept (`spool`). `is_guest`:
+    another process has the run, and ends it.
     """
 
-    def __init__(self, directory: RunDirectory, run: Json, *, json_logs: bool = False) -> None:
+    def __init__(
+        self, directory: RunDirectory, run: Json, *, json_logs: bool = False, is_guest: bool = False
+    ) -> None:
         self.directory = directory
         self.run = run
-        self._json_logs = json_logs
+        self.is_guest = is_guest
+        self.spool = Spool(directory.spool)
+        self._logs = files.LineFile(directory.logs)
+        self._events_file = files.LineFile(directory.events)
+        self._structured = files.LineFile(directory.json_logs) if json_logs else None
         self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
         self._sources: dict[str, tuple[int, int]] = {}
         self._error: str | None = None
         self._lock = threading.RLock()
-        self._is_open = False
+        self._is_locked = False
+        self._is_writing = False
+        self._is_certain = True
         self._is_closed = False
-        with self._lock:
-            self._open()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=functools.partial(_renew, weakref.ref(self)))
+        self._lock_seconds = LOCK_SECONDS
+        self._trouble: Exception | None = None
+        fork_renewal.add(self)
 
     @property
     def run_id(self) -> str:
@@ -73,16 +82,16 @@ class Recorder:
     def begin(self) -> None:
         """Writes the run's first state, or notes that it goes on."""
         with self._writing():
-            is_new = self._spool.size == 0
+            if self.is_guest:
+                return
             self.run["status"] = "running"
             self.run["started_at"] = self.run["started_at"] or _now()
             self._reach(self.run["current_step"])
-            if is_new:
-                fields = {name: self.run.get(name) for name in contract.RUN_FIELDS}
-                self._keep(messages.started(self.run_id, project=self.run["project"], **fields))
-            self._write_run()
-            self._write_status()
-        index_run(self.directory.path.parent, self.run)
+            if self.spool.is_empty:
+                self._keep(self._first_message(), is_vital=True)
+            self._view(self._write_run)
+            self._view(self._write_status)
+            self._view(index_run, self.directory.path.parent, self.run)
 
     def log(
         self,
@@ -96,88 +105,87 @@ class Recorder:
     ) -> None:
         """One log entry. Of a text or payload beyond 64 or 128 KiB the server gets the beginning;
         logs.txt has the whole text."""
+        moment = ts or times.now()
+        text = acceptable.printable(message)
+        entry = messages.log(
+            self.run_id,
+            text,
+            level=acceptable.level(level),
+            agent_name=agent_name,
+            event_type=event_type,
+            payload=payload,
+            ts=times.to_milliseconds(moment),
+        )
+        data = entry["data"]
+        named = {name: data.get(name) for name in ("agent_name", "event_type")}
         with self._writing():
-            moment = ts or times.now()
-            named = {"agent_name": agent_name, "event_type": event_type}
-            text = encoding.printable(message)
-            shown = _beginning(text)
-            payload = _of_bearable_size(payload)
-            exact = times.to_milliseconds(moment)
-            self._keep(
-                messages.log(
-                    self.run_id, shown, level=level.lower(), **named, payload=payload, ts=exact
-                )
-            )
-            self._write_log(text, level, times.to_seconds(moment), named)
+            self._keep(entry)
+            self._view(self._write_log, text, data["level"], times.to_seconds(moment), named)
 
     def lines(self, source: str, texts: Sequence[str]) -> None:
         """Lines of a program's output, as they are; without their ends."""
         source = acceptable.source(source)
+        printable = [acceptable.printable(text) for text in texts]
         with self._writing():
-            texts = [encoding.printable(text) for text in texts]
-            for first in range(0, len(texts), MESSAGE_LINES):
-                self._keep(self._numbered(source, texts[first : first + MESSAGE_LINES]))
-            self._logs.append("".join(f"{text}\n" for text in texts).encode())
+            for part in _parts(printable):
+                self._keep_lines(source, part)
+            whole = "".join(f"{text}\n" for text in printable).encode()
+            self._view(self._logs.append, whole)
             if self._structured:
                 stamp = _now()
-                entries = ({"ts": stamp, "source": source, "msg": text} for text in texts)
-                self._structured.append(b"".join(encoding.encode(e) + b"\n" for e in entries))
+                entries = ({"ts": stamp, "source": source, "msg": text} for text in printable)
+                lines = b"".join(encoding.encode(entry) + b"\n" for entry in entries)
+                self._view(self._structured.append, lines)
 
-    def progress(self, stage: str, message: str, **numbers: int | None) -> None:
+    def progress(self, stage: str, message: str, **numbers: float | None) -> None:
         """A progress event: `percent`, `step`, `total_steps`.
 
         run.json is written when the step changes; status.json is what follows every event.
         """
+        moment = times.now()
+        said = messages.progress(
+            self.run_id, stage, message, **numbers, ts=times.to_milliseconds(moment)
+        )
         with self._writing():
-            moment = times.now()
-            given = {name: value for name, value in numbers.items() if value is not None}
-            stamp = times.to_seconds(moment)
-            event: Json = {"ts": stamp, "stage": stage, "message": message, **given}
-            encoded = encoding.encode(event)
-            exact = times.to_milliseconds(moment)
-            self._keep(messages.progress(self.run_id, stage, message, **given, ts=exact))
-            self._events_file.append(encoded + b"\n")
-            self._events.append(encoded)
-            percent = f" ({given['percent']}%)" if "percent" in given else ""
-            self._write_log(f"[{stage}]{percent} {message}", "info", stamp)
-            self.run["progress"] = event
-            if stage in self.run["steps"] and stage != self.run["current_step"]:
-                self._reach(stage)
-                self._write_run()
-            self._write_status()
+            self._keep(said)
+            self._show_progress({**said["data"], "ts": times.to_seconds(moment)})
 
     def update(self, **changed: Any) -> None:
-        """Other fields of the run: `status` (not a terminal one), `current_step`, `metadata`.
-
-        Raises `ValueError` for a step that is none of the run's.
-        """
+        """Other fields of the run: `status` (not a terminal one), `current_step`, `metadata` … A step that
+        is none of the run's is told as progress."""
+        message = messages.updated(self.run_id, **changed)
+        data = message["data"]
+        step = data.get("current_step")
+        if step is not None and step not in self.run["steps"]:
+            del data["current_step"]
+            self.progress(step, "")
+        if not data:
+            return
         with self._writing():
-            step = changed.get("current_step")
-            if step is not None and step not in self.run["steps"]:
-                raise ValueError(f"{step!r} is not one of the run's steps {self.run['steps']}")
-            if "metadata" in changed:
-                merged = {**self.run["metadata"], **changed["metadata"]}
-            self._keep(messages.updated(self.run_id, **changed))
-            if "metadata" in changed:
-                changed["metadata"] = merged
-            self.run.update(changed)
-            self._reach(step)
-            self._write_run()
-            self._write_status()
+            self._keep(message, is_vital=True)
+            for name in ("metadata", "labels"):
+                if name in data:
+                    data[name] = {**(self.run.get(name) or {}), **data[name]}
+            self.run.update(data)
+            self._reach(data.get("current_step"))
+            self._view(self._write_run)
+            self._view(self._write_status)
 
     def ask(self, question: Json) -> None:
         """A question to people; `question` has the id under which it will be known."""
+        message = messages.event("question:asked", self.run_id, acceptable.mapping(question))
         with self._writing():
-            self._keep(messages.event("question:asked", self.run_id, question))
+            self._keep(message)
 
-    def custom(self, name: str, data: Json) -> None:
+    def custom(self, name: str, data: Any) -> None:
+        message = messages.custom(self.run_id, name, data)
         with self._writing():
-            self._keep(messages.custom(self.run_id, name, data))
+            self._keep(message)
 
     def artifact(self, step_name: str, source: artifacts.Source) -> Json:
         """Keeps an output of a step as its next version; answers its entry in the manifest."""
         with self._writing():
-            return self._artifact(step_name, source)
+            return self._artifact(acceptable.name(step_name) or "-", source)
 
     def finish(
         self,
@@ -188,91 +196,187 @@ class Recorder:
         pr_url: str | None = None,
     ) -> None:
         """The run's end: `completed`, `failed` or `cancelled`. Later ends change nothing."""
+        error = None if error is None else acceptable.text(error)
         with self._writing():
             if self.is_finished:
+                self._view(self._complete_views)
                 return
             if self.directory.output.is_file() and not self._has_output():
-                self._artifact("output", artifacts.Source(path=self.directory.output, moves=False))
-            text, level = _LAST_WORDS[status]
-            text = text.format(error=error or "unknown")
-            self._write_log(text, level, _now())
-            self._keep(_last_message(self.run_id, status, error, result, pr_url))
-            for source, (lines, size) in self._sources.items():
+                source = artifacts.Source(path=self.directory.output, moves=False)
+                self._view(self._artifact, "output", source)
+            last = _last_message(self.run_id, status, error, result, pr_url)
+            self._keep(last, is_vital=True)
+            for source_name, (lines, size) in list(self._sources.items()):
                 closed = {"reason": "status", "lines": lines, "bytes": size}
-                self._keep({**self._numbered(source, []), "closed": closed})
+                self._keep({**self._numbered(source_name, [])[0], "closed": closed}, is_vital=True)
             self._error = error
             self.run.update(
-                status=status, error=error, result=result, pr_url=pr_url, finished_at=_now()
+                status=status,
+                error=error,
+                result=last["data"].get("result"),
+                pr_url=last["data"].get("pr_url"),
+                finished_at=_now(),
             )
-            self._write_run()
-            self._write_status(log={"lines": self._logs.lines, "bytes": self._logs.size})
-        index_run(self.directory.path.parent, self.run)
+            text, level = _LAST_WORDS[status]
+            self._view(self._write_log, text.format(error=error or "unknown"), level, _now())
+            self._view(self._write_run)
+            extent = {"lines": self._logs.lines, "bytes": self._logs.size}
+            self._view(self._write_status, log=extent)
+            self._view(index_run, self.directory.path.parent, self.run)
+
+    def flush(self) -> None:
+        """Writes what a full disk left in memory, if it takes it now."""
+        with self._writing():
+            self.spool.flush()
 
     def close(self) -> None:
         """Closes the files. A recorder that is closed raises `ValueError` when it is used."""
         with self._lock:
             self._is_closed = True
-            for each in self._files():
-                each.close()
+            self._close_files()
+        open_files.closed(self)
 
-    def _open(self) -> None:
-        self._spool = files.LineFile(self.directory.spool)
-        self._logs = files.LineFile(self.directory.logs)
-        self._events_file = files.LineFile(self.directory.events)
-        self._structured = files.LineFile(self.directory.json_logs) if self._json_logs else None
-        with locks.locked(self._spool.fileno(), LOCK_SECONDS):
-            self._adopt()
-        self._is_open = True
+    def rest(self) -> bool:
+        """Closes the files until they are needed again; False if they are in use."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self._is_writing:
+                self._close_files()
+            return not self._is_writing
+        finally:
+            self._lock.release()
 
-    def _files(self) -> list[files.LineFile]:
-        always = [self._spool, self._logs, self._events_file]
+    def renew_after_fork(self) -> None:
+        """In a forked child: the files are opened again when they are needed, with a lock that no
+        thread of the parent's holds. What waits in memory is the parent's to write."""
+        self._lock = threading.RLock()
+        self._is_locked = self._is_writing = False
+        self._close_files()
+        self.spool.abandon()
+
+    def _close_files(self) -> None:
+        self.spool.close()
+        for each in self._views():
+            each.close()
+
+    def _views(self) -> list[files.LineFile]:
+        always = [self._logs, self._events_file]
         return [*always, self._structured] if self._structured else always
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """Within it the run's files are this call's alone. What the disk doesn't take is raised at the
+        end, so that one file's trouble is not another's."""
         with self._lock:
             if self._is_closed:
                 raise ValueError("the run's record is closed")
-            if not self._is_open:
-                self._open()
-            with locks.locked(self._spool.fileno(), LOCK_SECONDS):
-                self._adopt()
-                yield
+            self._trouble = None
+            self._is_writing = True
+            try:
+                open_files.used(self)
+                with self._locked():
+                    yield
+            except Exception:
+                raise
+            except BaseException:
+                # A signal handler raised it, in the middle of anything.
+                self._is_certain = False
+                raise
+            finally:
+                self._is_writing = False
+            if self._trouble is not None:
+                raise self._trouble
 
-    def _renew_in_child(self) -> None:
-        """In a forked child: the files are opened anew when they are needed, with a lock that no
-        thread of the parent's holds."""
-        self._lock = threading.RLock()
-        self._is_open = False
-        for each in self._files():
-            each.close()
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with locks.Held() as held:
+            try:
+                held.take(self.spool.fileno(), self._lock_seconds)
+                self._is_locked = True
+                self._lock_seconds = LOCK_SECONDS
+                self._adopt()
+            except OSError as error:  # TimeoutError among them: a stopped process holds the lock
+                self._trouble = error
+                self._lock_seconds = 0.0
+            try:
+                yield
+            finally:
+                self._is_locked = False
+
+    def _view(self, write: Callable[..., object], *args: Any, **named: Any) -> None:
+        """Writes something that isn't the truth: its trouble must not keep the rest from being written."""
+        try:
+            write(*args, **named)
+        except (OSError, InvalidFile) as error:
+            self._trouble = self._trouble or error
 
     def _adopt(self) -> None:
         """Takes over what is in the spool that this recorder didn't write."""
-        start, end = self._spool.catch_up()
-        if start == end:
+        if not self._is_certain:
+            self.spool.forget()
+            self._sources.clear()
+            for each in self._views():
+                each.forget()
+            self._is_certain = True
+        others = self.spool.catch_up()
+        if not others:
             return
-        for line in self._spool.read_lines(start, end):
+        for line in others:
             if b'"lines"' in line and (message := _parsed(line)).get("type") == messages.LINES:
-                last = message["first_line"] + len(message["lines"]) - 1
-                self._sources[message["source"]] = (last, message["next_offset"])
-        for each in self._files()[1:]:
+                self._place(message)
+        for each in self._views():
             each.catch_up()
         self._reload()
 
+    def _place(self, message: Json) -> None:
+        """Where the source of a `lines` message stands behind it."""
+        try:
+            last = message["first_line"] + len(message["lines"]) - 1
+            self._sources[message["source"]] = (last, int(message["next_offset"]))
+        except (KeyError, TypeError, ValueError):
+            return
+
     def _reload(self) -> None:
-        if self.directory.run.exists():
-            self.run = self.directory.read_run()
-        if self.directory.status.exists():
-            status = self.directory.read_status()
-            self._events.clear()
-            self._events.extend(encoding.encode(event) for event in status["events"])
-            self._error = status.get("error")
+        try:
+            if self.directory.run.exists():
+                self.run = self.directory.read_run()
+            if self.directory.status.exists():
+                status = self.directory.read_status()
+                self._events.clear()
+                self._events.extend(encoding.encode(event) for event in status["events"])
+                self._error = status.get("error")
+        except InvalidFile:  # named by `runcast doctor`; ours is what we know
+            return
 
-    def _keep(self, message: messages.Message) -> None:
-        self._spool.append(encoding.encode(message) + b"\n")
+    def _first_message(self) -> Json:
+        """Its `id` is the spool's own: another spool of this run begins otherwise."""
+        fields = {name: self.run.get(name) for name in RUN_FIELDS}
+        return messages.started(self.run_id, project=self.run["project"], **fields)
 
-    def _numbered(self, source: str, texts: Sequence[str]) -> messages.Message:
+    def _keep(self, message: messages.Message, *, is_vital: bool = False) -> None:
+        if message["type"] != "agent:started":
+            message.pop("id", None)  # its place in the spool is its identity
+        line = encoding.encode(message) + b"\n"
+        if not self._is_locked:
+            self.spool.keep(line, is_vital=is_vital)
+            return
+        try:
+            self.spool.append(line, is_vital=is_vital)
+        except OSError as error:
+            self._trouble = self._trouble or error
+
+    def _keep_lines(self, source: str, texts: list[str]) -> None:
+        message, place = self._numbered(source, texts)
+        dropped = self.spool.dropped
+        self._keep(message)
+        if self.spool.dropped == dropped:
+            self._sources[source] = place
+
+    def _numbered(
+        self, source: str, texts: Sequence[str]
+    ) -> tuple[messages.Message, tuple[int, int]]:
+        """A `lines` message, and where its source stands behind it."""
         lines, offset = self._sources.get(source, (0, 0))
         message = messages.lines(
             self.run_id, source, texts, first_line=lines + 1, first_offset=offset
@@ -284,12 +388,25 @@ class Recorder:
                 message["lines"][number] = _cut(text)
                 flags[str(number)] = {"cut": {"offset": offset, "length": length}}
             offset += length + 1
-        self._sources[source] = (lines + len(texts), offset)
         message["next_offset"] = offset
-        return {**message, "flags": flags} if flags else message
+        if flags:
+            message["flags"] = flags
+        return message, (lines + len(texts), offset)
+
+    def _show_progress(self, event: Json) -> None:
+        encoded = encoding.encode(event)
+        self._view(self._events_file.append, encoded + b"\n")
+        self._events.append(encoded)
+        percent = f" ({event['percent']}%)" if "percent" in event else ""
+        text = f"[{event['stage']}]{percent} {event['message']}"
+        self._view(self._write_log, text, "info", event["ts"])
+        self.run["progress"] = event
+        if event["stage"] in self.run["steps"] and event["stage"] != self.run["current_step"]:
+            self._reach(event["stage"])
+            self._view(self._write_run)
+        self._view(self._write_status)
 
     def _write_log(self, text: str, level: str, stamp: str, named: Json | None = None) -> None:
-        text = encoding.printable(text)
         self._logs.append(f"{stamp} [{level.upper()}] {text}\n".encode())
         if self._structured:
             given = {name: value for name, value in (named or {}).items() if value is not None}
@@ -302,16 +419,36 @@ class Recorder:
             self.run["step_timestamps"].setdefault(step, _now())
 
     def _artifact(self, step_name: str, source: artifacts.Source) -> Json:
-        known = self.directory.read_artifacts()
-        version = 1 + sum(entry["step_name"] == step_name for entry in known)
-        entry = artifacts.store(self.directory, step_name, version, source)
-        index_artifact(self.directory, entry)
-        inline = artifacts.inline(source, entry["size"], INLINE_ARTIFACT_BYTES)
+        version = artifacts.next_version(self.directory, step_name, self._known_artifacts())
+        inline = artifacts.inline(source, INLINE_ARTIFACT_BYTES)
+        try:
+            entry = artifacts.store(self.directory, step_name, version, source)
+        except OSError as error:
+            kept = artifacts.unstored(step_name, version, source, INLINE_ARTIFACT_BYTES)
+            if kept is None:
+                raise
+            entry, self._trouble = kept, error
+        else:
+            self._view(index_artifact, self.directory, entry)
         self._keep(messages.event("artifact:created", self.run_id, {**entry, **inline}))
         return entry
 
+    def _known_artifacts(self) -> list[Json]:
+        try:
+            return self.directory.read_artifacts()
+        except InvalidFile as error:
+            self._trouble = self._trouble or error
+            return []
+
+    def _complete_views(self) -> None:
+        """Writes what an interrupted end left unwritten."""
+        if self.directory.read_status()["status"] != self.run["status"]:
+            self._write_run()
+            self._write_status(log={"lines": self._logs.lines, "bytes": self._logs.size})
+            index_run(self.directory.path.parent, self.run)
+
     def _has_output(self) -> bool:
-        return any(entry["path"] == "output.zip" for entry in self.directory.read_artifacts())
+        return any(entry["path"] == "output.zip" for entry in self._known_artifacts())
 
     def _write_run(self) -> None:
         self.run["updated_at"] = _now()
@@ -356,28 +493,18 @@ def _cut(text: str) -> str:
     return text.encode()[:LINE_BYTES].decode(errors="ignore")
 
 
-def _beginning(text: str) -> str:
-    """The text, or as much of it as a log entry may hold, with what is missing."""
-    if len(text) <= LINE_BYTES // 4:
-        return text
-    size = len(text.encode())
-    if size <= LINE_BYTES:
-        return text
-    shown = text.encode()[: LINE_BYTES - 64].decode(errors="ignore")
-    return f"{shown}… [+{size - len(shown.encode())} bytes]"
-
-
-def _of_bearable_size(payload: Any) -> Any:
-    if payload is None or isinstance(payload, (bool, int, float)):
-        return payload
-    encoded = encoding.encode(payload)
-    if len(encoded) <= PAYLOAD_BYTES:
-        return payload
-    return {
-        "cut": True,
-        "bytes": len(encoded),
-        "beginning": encoded[:1_000].decode(errors="ignore"),
-    }
+def _parts(texts: list[str]) -> Iterator[list[str]]:
+    """The lines in portions that one message carries."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        if len(part) == MESSAGE_LINES or (part and size + len(text) > MESSAGE_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    if part:
+        yield part
 
 
 def _parsed(line: bytes) -> Json:
@@ -390,9 +517,3 @@ def _parsed(line: bytes) -> Json:
 
 def _now() -> str:
     return times.to_seconds(times.now())
-
-
-def _renew(recorder: "weakref.ref[Recorder]") -> None:
-    there = recorder()
-    if there is not None:
-        there._renew_in_child()

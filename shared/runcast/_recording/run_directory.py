@@ -5,10 +5,9 @@ replaced whole, under a lock beside them; one that can't be believed is named in
 a warning and left as it is.
 """
 
-import logging
+import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from runcast import contract
 from runcast._recording import files, formats, locks
 from runcast._support import encoding
 from runcast.errors import InvalidFile
-
-logger = logging.getLogger("runcast")
 
 INDEX_LOCK_SECONDS = 2.0
 RUNS_INDEX_FIELDS = (
@@ -51,6 +48,7 @@ class RunDirectory:
         self.logs = path / contract.LOG_FILE
         self.json_logs = path / contract.JSON_LOG_FILE
         self.spool = path / contract.SPOOL_FILE
+        self.writer = path / ".writer.json"
         self.output = path / "output.zip"
         self.artifacts = path / "artifacts"
         self.artifacts_index = self.artifacts / "index.json"
@@ -94,18 +92,40 @@ def is_run(path: Path) -> bool:
 
 
 def index_run(root: Path, run: dict[str, Any]) -> None:
-    """Puts the run's entry into `root/index.json`, in its place. The run itself does not depend on
-    that: where it can't be done there is a warning."""
+    """Puts the run's entry into `root/index.json`, in its place. Raises `OSError` where it can't be
+    written, and `InvalidFile` where it can't be believed and is left as it is."""
     entry = {name: run.get(name) for name in RUNS_INDEX_FIELDS}
 
     def changed(index: dict[str, Any]) -> dict[str, Any]:
         others = [each for each in index.get("runs", []) if each["id"] != entry["id"]]
         return runs_index([entry, *others])
 
+    _change_index(root / "index.json", "runs/index.json", changed)
+
+
+def find_by_id(root: Path, run_id: str) -> "RunDirectory | None":
+    """The directory of the run with this id, which its key may name."""
+    if (root / run_id).is_dir():
+        return RunDirectory(root / run_id)
     try:
-        _change_index(root / "index.json", "runs/index.json", changed)
-    except OSError as error:  # TimeoutError among them
-        logger.warning("%s can't be brought up to date: %s", root / "index.json", error)
+        entries = formats.read(root / "index.json", "runs/index.json")["runs"]
+    except (OSError, InvalidFile):
+        return None
+    keys = [each.get("key") for each in entries if each["id"] == run_id]
+    for key in keys:
+        if isinstance(key, str) and contract.is_key(key):
+            directory = RunDirectory(root / key)
+            with contextlib.suppress(OSError, InvalidFile):
+                if directory.read_run()["id"] == run_id:
+                    return directory
+    return None
+
+
+@contextlib.contextmanager
+def opening(root: Path) -> Iterator[None]:
+    """Processes that open a run of the same name do so one after the other."""
+    with _index_locked(root):
+        yield
 
 
 def runs_index(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -132,13 +152,10 @@ def _change_index(
             content = formats.read(path, kind)
         except FileNotFoundError:
             content = {}
-        except InvalidFile as error:
-            logger.warning("%s is left as it is", error)
-            return
         files.replace(path, encoding.encode(formats.check(kind, change(content))))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _index_locked(folder: Path) -> Iterator[None]:
     """A file of its own: the folder's lock tells tailers apart, the index itself is replaced."""
     fd = os.open(folder / ".index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -16,12 +16,14 @@ class MonotonicUUID7:
 
     Within a millisecond, and while the clock stands or runs back, the random part of the last
     one grows by a random step (RFC 9562, section 6.2, method 2). A forked child steps on by
-    other random amounts than its parent.
+    other random amounts than its parent. A signal handler that interrupts the making of an id gets one
+    that is random alone: unique, but in no order with that one.
     """
 
     def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_making = False
         self._millisecond = 0
         self._random = 0
         if hasattr(os, "register_at_fork"):
@@ -30,18 +32,27 @@ class MonotonicUUID7:
 
     def __call__(self) -> uuid.UUID:
         with self._lock:
-            now = self._clock_ns() // 1_000_000
-            if now > self._millisecond:
-                self._millisecond, self._random = now, _random(_NEW_MILLISECOND_BITS)
-            else:
-                self._random += 1 + _random(_STEP_BITS)
-            if self._random >> _RANDOM_BITS:
-                self._millisecond += 1
-                self._random = _random(_NEW_MILLISECOND_BITS)
-            return _assemble(self._millisecond, self._random)
+            if self._is_making:
+                return _assemble(self._clock_ns() // 1_000_000, _random(_RANDOM_BITS))
+            self._is_making = True
+            try:
+                self._step(self._clock_ns() // 1_000_000)
+                return _assemble(self._millisecond, self._random)
+            finally:
+                self._is_making = False
+
+    def _step(self, now: int) -> None:
+        if now > self._millisecond:
+            self._millisecond, self._random = now, _random(_NEW_MILLISECOND_BITS)
+        else:
+            self._random += 1 + _random(_STEP_BITS)
+        if self._random >> _RANDOM_BITS:
+            self._millisecond += 1
+            self._random = _random(_NEW_MILLISECOND_BITS)
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_making = False
 
 
 def _random(bits: int) -> int:

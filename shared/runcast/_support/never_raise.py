@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from runcast._support.encoding import as_text
+
 logger = logging.getLogger("runcast")
 
 P = ParamSpec("P")
@@ -12,18 +14,24 @@ S = TypeVar("S", bound="Guarded")
 R = TypeVar("R")
 
 
+WARNINGS = 50
+"""How many different failures one object warns of."""
+
+
 class Guarded:
-    """Something whose failures are told once for each kind, then counted."""
+    """Something whose failures are told once for each text, then counted."""
 
     def __init__(self) -> None:
         self.failures: dict[str, int] = {}
 
     def told(self, doing: str, error: Exception) -> None:
         """Takes note of a failure; warns of the first of its kind."""
-        kind = f"{doing}: {type(error).__name__}"
+        kind = f"{doing}: {type(error).__name__}: {as_text(error)[:100]}"
+        if kind not in self.failures and len(self.failures) >= WARNINGS:
+            return
         self.failures[kind] = self.failures.get(kind, 0) + 1
         if self.failures[kind] == 1:
-            logger.warning("could not %s, the program goes on: %s", doing, error)
+            logger.warning("could not %s, the program goes on: %s", doing, as_text(error))
 
 
 def harmless(

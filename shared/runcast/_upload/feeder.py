@@ -1,200 +1,285 @@
-"""Feeds a run's spool to the server, beside the program that writes it.
+"""Feeds the runs of this process to a server, beside the program that writes them.
 
-The spool is the queue: the feeder reads the file, so nothing waits in memory, the writer is never
-held up, and what isn't sent when the process ends can be sent later (`runcast sync`). A server that
-is away is tried again after 1 to 30 s. A process that finds another one feeding the same run waits
-until that one is gone.
+The spool is the queue: the feeder reads the files, so nothing waits in memory, no writer is ever held up,
+and what isn't sent when the process ends can be sent later (`runcast sync`). One thread sends for all
+runs, a portion of each in turn, so that a run that floods doesn't hold up the others. Heartbeats have a
+thread and a clock of their own: they extend leases and bring cancellations, whatever is being sent. A
+server that is away is tried again after 1 to 30 s.
 
-Nothing is noted about how far it got: the server says so.
+Calls that come from a run's program (`add`, `wake`, `flush`) may come from a signal handler, too: they
+take no lock that a call which they interrupt may hold.
 """
 
 import encodings.idna  # noqa: F401 — see below
-import functools
 import logging
 import os
+import queue
 import threading
 import time
-import weakref
 from collections.abc import Callable
 
 import certifi  # noqa: F401 — see below
 import httpcore  # noqa: F401 — see below
 
 from runcast import errors
-from runcast._recording import locks
-from runcast._recording.run_directory import RunDirectory
-from runcast._recording.spool import SpoolReader
 from runcast._support.backoff import Backoff
-from runcast._upload.uplink import Stopped, Uplink
+from runcast._support.fork_renewal import fork_renewal
+from runcast._support.server_config import Connection
+from runcast._upload.feed import POLL_SECONDS, Feed
 from runcast.client.clients import Client, tls
-from runcast.contract import SPOOL_FILE
 
 # encodings.idna, certifi and httpcore are imported by socket and httpx when they are first used,
 # which is in our thread. A host that forks in that moment would leave its child half a module.
 
 logger = logging.getLogger("runcast")
 
-POLL_SECONDS = 0.25
 GATHER_SECONDS = 0.02
-HEARTBEAT_SECONDS = 10.0
 LAST_TRIES_SECONDS = 0.5
+IDLE_SECONDS = 2.0
+"""How long the threads stay when there is no run."""
+RETRY_SECONDS = 5.0
+LOCKS = 64
+"""How many runs keep the lock of the process that feeds them, a descriptor each, between two steps."""
+BEATS_PER_SECOND = 50
+"""Heartbeats of very many runs are spread, each run's then comes less often."""
 THREAD_NAME = "runcast-feeder"
+HEARTBEAT_THREAD_NAME = "runcast-heartbeat"
+
+Connect = Callable[[], Client]
 
 
 class Feeder:
-    """A thread that feeds one run. It never raises; what goes wrong is told on the log.
+    """The threads that feed runs to one server. They never raise; what goes wrong is told on the log."""
 
-    `cancelled` is set when the run was cancelled at the server.
-    """
-
-    def __init__(
-        self,
-        directory: RunDirectory,
-        connect: Callable[[], Client],
-        *,
-        heartbeat_seconds: float | None = HEARTBEAT_SECONDS,
-    ) -> None:
-        self.cancelled = threading.Event()
-        self.expect_next_in_s: float | None = None
-        self._directory = directory
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._heartbeat_seconds = heartbeat_seconds
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._has_told = False
-        self._is_open = False
+        self._feeds: tuple[Feed, ...] = ()
         self._process = os.getpid()
-        self._lock: int | None = None
-        self._last_heard = time.monotonic()
-        self._position = 0
-        self._ending: dict[str, str] | None = None
-        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self._news: queue.SimpleQueue[Feed | None] = queue.SimpleQueue()
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._heart: threading.Thread | None = None
+        self._backoff = Backoff()
+        self._dropped_at = 0.0
+        self._next_try = 0.0
+        self._has_told = False
+        self._is_refused = False
+        self._moved_at = 0.0
+        self._waiting_since: float | None = None
+        self._waiting = 0
 
-    def start(self) -> None:
-        """Raises `OSError` if the run's directory is gone."""
-        # Opened before the thread runs: a fork then finds it here, and the child lets go of it.
-        self._lock = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
-        tls()
-        self._thread.start()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=functools.partial(_let_go, weakref.ref(self)))
-
+    @property
     def is_ours(self) -> bool:
-        """Whether the thread is this process's; a forked child has none of its parent's."""
+        """Whether the threads are this process's; a forked child has none of its parent's."""
         return os.getpid() == self._process
 
-    def wake(self) -> None:
-        """There is something new in the spool."""
-        self._wake.set()
+    def add(self, feed: Feed) -> None:
+        """Begins to feed a run, until it is finished and sent."""
+        with self._lock:
+            self._feeds = (*self._feeds, feed)
+            if self._thread is None:
+                tls()
+                self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+                self._thread.start()
+        self.wake(feed)
 
-    def close(self, flush_seconds: float, *, is_finished: bool) -> int:
-        """Sends what is left, for at most so long; answers the bytes that are still unsent.
+    def wake(self, feed: Feed) -> None:
+        """There is something new of this run."""
+        if not feed.is_woken:
+            feed.is_woken = True
+            self._news.put(feed)
 
-        `is_finished`: nothing will follow, so the server may close the log.
+    def flush(self, feed: Feed, seconds: float, *, at_most_seconds: float | None = None) -> int:
+        """Waits until a run is sent; answers the bytes that aren't.
+
+        Gives up after `seconds` in which the server took nothing, of any run: where very many runs end
+        beside a server that is away, only the first one waits. And after `at_most_seconds`.
         """
-        if is_finished:
-            self._ending = {"reason": "status"}
-        self._closing.set()
-        self._wake.set()
-        self._thread.join(flush_seconds)
-        return self._directory.spool.stat().st_size - self._position
+        began = time.monotonic()
+        ends_at = began + (at_most_seconds if at_most_seconds is not None else seconds)
+        if self._waiting_since is None or self._moved_at > self._waiting_since:
+            self._waiting_since = began
+        self._waiting += 1
+        self._next_try = min(self._next_try, began + LAST_TRIES_SECONDS)
+        feed.retry_at = min(feed.retry_at, began + LAST_TRIES_SECONDS)
+        pause = 0.001
+        try:
+            self.wake(feed)
+            while not feed.is_sent and not feed.is_fed_by_another:
+                now = time.monotonic()
+                quiet_since = max(self._waiting_since, self._moved_at)
+                if now >= ends_at or now - quiet_since >= seconds or self._is_hopeless(feed, began):
+                    break
+                time.sleep(pause)
+                pause = min(pause * 2, 0.02)
+        finally:
+            self._waiting -= 1
+        return feed.unsent()
+
+    def flush_for(self, feed: Feed, seconds: float) -> int:
+        """Waits until a run is sent, for at most so long; answers the bytes that aren't."""
+        ends_at = time.monotonic() + seconds
+        self.wake(feed)
+        while not feed.is_sent and not feed.is_fed_by_another and time.monotonic() < ends_at:
+            time.sleep(0.005)
+        return feed.unsent()
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: its copies of the runs' locks would outlive the parent's feeder."""
+        for feed in self._feeds:
+            feed.let_go()
+        self._feeds = ()
+        self._lock = threading.RLock()
+
+    def _is_hopeless(self, feed: Feed, since: float) -> bool:
+        """Nobody listens at the server's address, and it has not known the run before: another half
+        second was enough to see that."""
+        return (
+            self._is_refused
+            and not feed.is_known
+            and time.monotonic() - since >= LAST_TRIES_SECONDS
+        )
 
     def _run(self) -> None:
+        while True:
+            try:
+                with self._connect() as client:
+                    self._start_heart()
+                    while not self._is_idle():
+                        if not self._round(client):
+                            self._rest()
+                return
+            except Exception:  # the thread's outermost loop: the host program must not notice
+                logger.warning("runs are not fed for a moment", exc_info=True)
+                time.sleep(self._backoff.next_seconds())
+
+    def _round(self, client: Client) -> bool:
+        """A step of each run that has something to send; True if there may be more at once."""
+        has_more = False
+        now = time.monotonic()
+        if now < self._next_try:
+            return False
         try:
-            self._feed()
-        except Stopped as error:
-            logger.warning("%s is not fed any more: %s", self._directory.path, error)
-        except Exception:  # the thread's outermost loop: the host program must not notice
-            logger.warning("%s is not fed any more", self._directory.path, exc_info=True)
+            for feed in self._feeds:
+                if feed.is_due(now):
+                    has_more |= self._step(client, feed)
+        except errors.Unreachable as error:
+            self._away(error)
+            return False
+        return has_more
 
-    def _feed(self) -> None:
-        assert self._lock is not None
+    def _step(self, client: Client, feed: Feed) -> bool:
         try:
-            with self._connect() as client:
-                if self._wait_for(self._lock):
-                    self._feed_to(client)
-        finally:
-            lock, self._lock = self._lock, None
-            os.close(lock)
+            has_more = feed.step(client)
+            if feed.has_moved:
+                self._moved()
+        except errors.Unreachable:
+            raise
+        except Exception:  # one run's failure costs that run a moment
+            logger.warning("%s is not fed for a moment", feed.directory.path, exc_info=True)
+            feed.retry_at = time.monotonic() + RETRY_SECONDS
+            has_more = False
+        if feed.is_done:
+            self._drop(feed)
+        elif not has_more and feed.holds_lock and self._holds_many():
+            feed.let_go()
+        return has_more
 
-    def _wait_for(self, lock: int) -> bool:
-        """Waits while another process feeds this run; False if it still does when we close."""
-        while not locks.try_lock(lock):
-            if self._closing.wait(1.0):
-                return locks.try_lock(lock)
-        return True
+    def _moved(self) -> None:
+        self._moved_at = time.monotonic()
+        self._backoff.reset()
+        self._next_try = 0.0
+        self._has_told = self._is_refused = False
 
-    def _feed_to(self, client: Client) -> None:
-        uplink = Uplink(client, self._directory, self._directory.read_run())
-        reader = SpoolReader(self._directory.spool)
-        backoff = Backoff()
-        try:
-            while True:
-                try:
-                    if not self._is_open:
-                        uplink.open()
-                        self._arrived(reader, uplink.cursor(SPOOL_FILE))
-                        self._is_open = True
-                    self._drain(uplink, reader)
-                    backoff.reset()
-                    self._has_told = False
-                    if self._closing.is_set():
-                        return
-                    self._rest(uplink)
-                except (errors.Unreachable, errors.ApiError) as error:
-                    if not self._outlast(error, backoff):
-                        return
-        finally:
-            reader.close()
-
-    def _drain(self, uplink: Uplink, reader: SpoolReader) -> None:
-        while (portion := reader.read()).lines:
-            self._arrived(reader, uplink.send(SPOOL_FILE, portion))
-            self._last_heard = time.monotonic()
-        if self._ending is not None:
-            uplink.send(SPOOL_FILE, portion, closed=self._ending)
-            self._ending = None
-
-    def _arrived(self, reader: SpoolReader, needed: tuple[int, int]) -> None:
-        """Goes to where the server is: on, or back if it lost lines (go-back-N)."""
-        line, offset = needed
-        size = self._directory.spool.stat().st_size
-        if offset > size:
-            raise Stopped(
-                f"the server holds another spool of this run ({offset} bytes, here {size})"
-            )
-        reader.seek(line, offset)
-        self._position = offset
-
-    def _rest(self, uplink: Uplink) -> None:
-        """Waits for news; says in between that the run lives."""
-        if self._wake.wait(POLL_SECONDS):
-            # News rarely comes alone: a moment's wait makes one request of many calls.
-            self._closing.wait(GATHER_SECONDS)
-        self._wake.clear()
-        if self._heartbeat_seconds is None or self.cancelled.is_set():
-            return
-        if time.monotonic() - self._last_heard >= self._heartbeat_seconds:
-            self._last_heard = time.monotonic()
-            if uplink.heartbeat(self.expect_next_in_s):
-                self.cancelled.set()
-
-    def _outlast(self, error: errors.RuncastError, backoff: Backoff) -> bool:
-        """Waits until the next try; False if there is none."""
+    def _away(self, error: errors.Unreachable) -> None:
+        """The server doesn't answer: that is every run's matter."""
         if not self._has_told:
-            logger.warning("%s waits for the server: %s", self._directory.path, error)
+            logger.warning("runs wait for the server: %s", error)
             self._has_told = True
-        if self._closing.is_set():
-            time.sleep(LAST_TRIES_SECONDS)
-            return self._is_open
-        wait = backoff.next_seconds(getattr(error, "retry_after_seconds", None))
-        self._closing.wait(wait)
-        return True
+        self._is_refused = error.is_refused
+        wait = self._backoff.next_seconds()
+        # While a program waits for its run's end, the server is tried more often.
+        self._next_try = time.monotonic() + (LAST_TRIES_SECONDS if self._waiting else wait)
+
+    def _rest(self) -> None:
+        """Waits for news. They rarely come alone: a moment's wait makes one request of many calls."""
+        number = len(self._feeds)
+        try:
+            idle = IDLE_SECONDS if not number else max(POLL_SECONDS, number / 1_000)
+            self._news.get(timeout=idle)
+        except queue.Empty:
+            return
+        if not self._waiting:
+            time.sleep(GATHER_SECONDS)
+        while not self._news.empty():
+            self._news.get()
+
+    def _is_idle(self) -> bool:
+        """Whether there was no run for a while: the thread ends then, and a new run starts another."""
+        if self._feeds or time.monotonic() - self._dropped_at < IDLE_SECONDS:
+            return False
+        with self._lock:
+            if not self._feeds:
+                self._thread = None
+            return not self._feeds
+
+    def _drop(self, feed: Feed) -> None:
+        feed.let_go()
+        with self._lock:
+            self._feeds = tuple(each for each in self._feeds if each is not feed)
+            self._dropped_at = time.monotonic()
+
+    def _holds_many(self) -> bool:
+        return sum(each.holds_lock for each in self._feeds) > LOCKS
+
+    def _start_heart(self) -> None:
+        if self._heart is None:
+            self._heart = threading.Thread(
+                target=self._beat, name=HEARTBEAT_THREAD_NAME, daemon=True
+            )
+            self._heart.start()
+
+    def _beat(self) -> None:
+        while self._thread is not None:
+            now = time.monotonic()
+            for feed in self._feeds:
+                if feed.beats(now):
+                    self._beat_one(feed)
+            time.sleep(self._seconds_to_next_beat())
+        self._heart = None
+
+    def _beat_one(self, feed: Feed) -> None:
+        interval = max(feed.heartbeat_seconds or 0.0, len(self._feeds) / BEATS_PER_SECOND)
+        feed.next_beat = time.monotonic() + interval
+        try:
+            feed.beat()
+        except errors.RuncastError:  # the feeder tells that the server is away
+            return
+        except Exception:  # the thread's outermost loop, see `_run`
+            logger.warning("a heartbeat failed", exc_info=True)
+
+    def _seconds_to_next_beat(self) -> float:
+        waits = [feed.next_beat for feed in self._feeds if feed.is_known]
+        return min(max(min(waits, default=0.0) - time.monotonic(), 0.01), 0.25) if waits else 0.25
 
 
-def _let_go(feeder: "weakref.ref[Feeder]") -> None:
-    """In a forked child: its copy of the lock would outlive the parent's feeder."""
-    there = feeder()
-    if there is not None and there._lock is not None:
-        os.close(there._lock)
-        there._lock = None
+class Feeders:
+    """The feeders of this process, one for each server."""
+
+    def __init__(self) -> None:
+        self._feeders: dict[tuple[str, str | None], Feeder] = {}
+        fork_renewal.add(self)
+
+    def of(self, server: Connection, connect: Callable[[Connection], Client]) -> Feeder:
+        """The server's feeder."""
+        made = self._feeders.setdefault((server.url, server.token), Feeder(lambda: connect(server)))
+        return made
+
+    def renew_after_fork(self) -> None:
+        for each in self._feeders.values():
+            each.renew_after_fork()
+        self._feeders = {}
+
+
+feeders = Feeders()
+"""Those of this process."""

@@ -74,18 +74,15 @@ def _send(client: Client, directory: RunDirectory, project: str | None, report: 
 def _feed(uplink: Uplink, path: Path, is_over: bool) -> int:
     """Sends a source to its end; answers the bytes that the server didn't have."""
     reader = SpoolReader(path)
-    try:
-        line, offset = uplink.cursor(path.name)
-        start = offset
+    line, offset = uplink.cursor(path.name)
+    start = offset
+    reader.seek(line, offset)
+    while (portion := reader.read()).lines:
+        line, offset = uplink.send(path.name, portion)
         reader.seek(line, offset)
-        while (portion := reader.read()).lines:
-            line, offset = uplink.send(path.name, portion)
-            reader.seek(line, offset)
-        if is_over:
-            uplink.send(path.name, portion, closed={"reason": "status"})
-        return offset - start
-    finally:
-        reader.close()
+    if is_over:
+        uplink.send(path.name, portion, closed={"reason": "status"})
+    return offset - start
 
 
 def _status(directory: RunDirectory) -> dict[str, Any] | None:

@@ -28,7 +28,11 @@ Json = dict[str, Any]
 _ARTIFACT = b'"type":"artifact:created"'
 _CONTENT = (b'"content":', b'"content_base64":')
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
-_BULKY = {"input", "metadata"}
+_OF_CONTENT = frozenset({400, 413, 422})
+"""Refusals of what a request holds."""
+_NEWER = ("labels", "parent_run_id", "parent_key", "aliases")
+"""Fields that an older server doesn't know."""
+_BARE = frozenset({"id", "key", "steps", "current_step", "status"})
 
 
 class Stopped(errors.RuncastError):
@@ -42,7 +46,7 @@ class Uplink:
     """
 
     def __init__(self, client: Client, directory: RunDirectory, run: Json) -> None:
-        self._client = client
+        self.client = client
         self._directory = directory
         self._run = run
         self.run_id = str(run.get("id"))
@@ -50,7 +54,8 @@ class Uplink:
     def open(self) -> None:
         """Makes the run known, and its project where that is missing. One that is there is taken."""
         fields = {name: self._run.get(name) for name in ("id", *RUN_FIELDS)}
-        known = {**given(**fields), "status": "queued"}
+        known = {name: value for name, value in fields.items() if value is not None and value != {}}
+        known["status"] = "queued"
         project = self._run["project"]
         try:
             self._create(project, known)
@@ -84,7 +89,7 @@ class Uplink:
         named = {"id": artifact["artifact_id"], "media_type": artifact["media_type"]}
         try:
             call = rest.upload_artifact(self.run_id, artifact["step_name"], file, **named)
-            self._client.send(call, ONCE)
+            self.client.send(call, ONCE)
         except errors.ApiError as error:
             if _is_worth_retrying(error):
                 raise
@@ -93,49 +98,63 @@ class Uplink:
     def heartbeat(self, expect_next_in_s: float | None) -> bool:
         """Says that the run lives; answers whether it was cancelled."""
         call = rest.heartbeat(self.run_id, expect_next_in_s=expect_next_in_s)
-        return bool(self._client.send(call, ONCE).get("cancelled"))
+        return bool(self.client.send(call, ONCE).get("cancelled"))
 
     def end(self, status: str, error: str | None) -> None:
         """The end of a run whose files tell no more than that. One that is over stays so."""
         call = rest.update_run(self.run_id, status=status, **given(error=error))
         try:
-            self._client.send(call, ONCE)
+            self.client.send(call, ONCE)
         except errors.Conflict:
             pass
         except errors.ApiError as problem:
             raise _judged(problem) from problem
 
     def _send(self, source: str, portion: Portion, closed: Json | None) -> tuple[int, int]:
+        """Sends a portion. Where the server refuses it for its content, the line to blame is found, and
+        an empty one takes its place: one line is lost, with a warning, instead of all behind it."""
+        texts = [line.decode("utf-8", "replace") for line in portion.lines]
+        try:
+            return self._post(source, portion, texts, closed)
+        except errors.ApiError as error:
+            if error.status not in _OF_CONTENT or not any(texts):
+                raise _judged(error) from error
+            if len(texts) > 1:
+                return self._send(source, portion.before(len(texts) // 2), None)
+            number, path = portion.first_line, self._directory.path / source
+            logger.warning("the server refuses line %d of %s: %s", number, path, error)
+        return self._post(source, portion, [""], closed)
+
+    def _post(
+        self, source: str, portion: Portion, texts: list[str], closed: Json | None
+    ) -> tuple[int, int]:
         message = lines_message(
             self.run_id,
             source,
-            [line.decode("utf-8", "replace") for line in portion.lines],
+            texts,
             first_line=portion.first_line,
             first_offset=portion.first_offset,
         )
         message["next_offset"] = portion.next_offset
         if closed:
             message["closed"] = closed
-        try:
-            answer = self._client.send(rest.add_lines(self.run_id, message), ONCE)
-        except errors.ApiError as error:
-            raise _judged(error) from error
+        answer = self.client.send(rest.add_lines(self.run_id, message), ONCE)
         return int(answer["next_line"]), int(answer["next_offset"])
 
     def _create(self, project: str, fields: Json) -> None:
         try:
-            self.run_id = str(self._client.send(rest.create_run(project, **fields), ONCE)["id"])
+            self.run_id = str(self.client.send(rest.create_run(project, **fields), ONCE)["id"])
         except errors.NotFound:
             raise
         except errors.Conflict as error:
             self._create_beside(project, fields, error)
-        except errors.TooLarge:
-            if not fields.keys() & _BULKY:
-                raise
-            logger.warning("the run's input and metadata are too large for the server")
-            self._create(project, {k: v for k, v in fields.items() if k not in _BULKY})
         except errors.ApiError as error:
-            raise _judged(error) from error
+            fewer = _fewer(fields)
+            if error.status not in _OF_CONTENT or fewer == fields:
+                raise _judged(error) from error
+            if not fields.keys() & set(_NEWER):
+                logger.warning("the server refuses what run %s is made of: %s", self.run_id, error)
+            self._create(project, fewer)
 
     def _create_beside(self, project: str, fields: Json, error: errors.Conflict) -> None:
         """The key is another run's at the server. Ours gets an ending; a run that has no id of its
@@ -143,7 +162,7 @@ class Uplink:
         if "key" not in fields:
             raise Stopped(str(error)) from error
         if "id" not in fields:
-            there = self._client.send(rest.get_run(fields["key"], project=project), ONCE)
+            there = self.client.send(rest.get_run(fields["key"], project=project), ONCE)
             self.run_id = str(there["id"])
             return
         ending = fields["id"][-6:]
@@ -157,7 +176,7 @@ class Uplink:
 
     def _create_project(self, slug: str) -> None:
         try:
-            self._client.send(rest.create_project(slug, slug=slug), ONCE)
+            self.client.send(rest.create_project(slug, slug=slug), ONCE)
         except errors.Conflict:
             pass  # somebody else made it in the same moment
         except errors.Forbidden as error:
@@ -174,6 +193,13 @@ class Uplink:
 def is_file_of(line: bytes) -> bool:
     """Whether a line of a spool is an artifact whose content is not in it."""
     return _ARTIFACT in line and not any(name in line for name in _CONTENT)
+
+
+def _fewer(fields: Json) -> Json:
+    """What to try after a refusal: what every server knows, then the bare run."""
+    if fields.keys() & set(_NEWER):
+        return {name: value for name, value in fields.items() if name not in _NEWER}
+    return {name: value for name, value in fields.items() if name in _BARE}
 
 
 def _is_worth_retrying(error: errors.ApiError) -> bool:

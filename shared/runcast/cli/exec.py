@@ -84,6 +84,7 @@ def exec_(
         token=server.token if server else None,
         offline=offline or server is None,
         heartbeat_seconds=HEARTBEAT_SECONDS,
+        join=False,
     ).start()
     if says:
         where = f"{server.url}/ui/runs/{tracker.run_id}" if server and not offline else "no server"

@@ -9,6 +9,7 @@ which carry an `Idempotency-Key`.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,6 +27,10 @@ Outcome = httpx.Response | httpx.HTTPError | None
 BuildRequest = Callable[..., httpx.Request]
 
 _REPEATED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+_BEARER = re.compile(r"Bearer [^\s'\"]+")
+"""A token in the text of an error, which ends up in logs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def failure(outcome: Outcome) -> errors.RuncastError | None:
     if isinstance(outcome, httpx.HTTPError):
         with contextlib.suppress(RuntimeError):
             url = f"{outcome.request.url.scheme}://{outcome.request.url.netloc.decode()}: "
-    return errors.Unreachable(f"{url}{reason}")
+    is_refused = isinstance(outcome, httpx.ConnectError)
+    return errors.Unreachable(_BEARER.sub("Bearer …", f"{url}{reason}"), is_refused=is_refused)
 
 
 def problem(response: httpx.Response) -> errors.ApiError:

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,24 @@ def test_hostile_arguments_reach_nobody(tmp_path: Path, caplog: pytest.LogCaptur
     assert "the program goes on" in caplog.text
 
 
-def test_a_directory_that_can_not_be_written_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_directory_that_can_not_be_written_is_told_and_another_one_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with caplog.at_level(logging.WARNING), tracker(tmp_path / "file") as run:
+        run.log("x")
+    assert run.directory is not None
+    assert run.directory.is_relative_to(tmp_path / "temporary")
+    assert "RUNCAST_RUNS_DIR" in caplog.text
+
+
+def test_where_nothing_can_be_written_at_all_it_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING), tracker(tmp_path / "file") as run:
         for _ in range(5):
             run.log("x")

@@ -48,14 +48,12 @@ def test_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert formats.read(tmp_path / "index.json", "runs/index.json")["total"] == 40
 
 
-def test_an_invalid_index_is_named_and_left(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_invalid_index_is_named_and_left(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text('{"total": 1, "runs": [{"id": 1}]}')
-    run_directory.index_run(tmp_path, run("a"))
+    with pytest.raises(InvalidFile, match=r"runs\[0\].id is not str"):
+        run_directory.index_run(tmp_path, run("a"))
     assert path.read_text() == '{"total": 1, "runs": [{"id": 1}]}'
-    assert "runs[0].id is not str" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,24 @@
 """Portions of a spool: whole lines, exact places."""
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runcast._recording.spool import PORTION_BYTES, PORTION_LINES, Portion, SpoolReader
+from runcast._recording.spool import (
+    KEPT_BYTES,
+    PORTION_BYTES,
+    PORTION_LINES,
+    Overflow,
+    Portion,
+    Spool,
+    SpoolReader,
+)
 
 
 def read_all(path: Path) -> list[Portion]:
@@ -14,7 +27,6 @@ def read_all(path: Path) -> list[Portion]:
     while (portion := reader.read()).lines:
         portions.append(portion)
         reader.seek(portion.next_line, portion.next_offset)
-    reader.close()
     return portions
 
 
@@ -32,7 +44,6 @@ def test_reading_repeats_until_it_is_told_to_go_on(tmp_path: Path) -> None:
     assert reader.read() == reader.read()
     reader.seek(2, 4)
     assert reader.read() == Portion([], 2, 4, 4)
-    reader.close()
 
 
 def test_a_line_larger_than_a_portion_is_read_whole(tmp_path: Path) -> None:
@@ -65,3 +76,77 @@ def test_portions_are_bounded_and_can_be_cut(tmp_path: Path) -> None:
     assert second.before(3) == Portion(
         [b"line"] * 3, second.first_line, second.first_offset, second.first_offset + 15
     )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    st.lists(st.one_of(st.none(), st.integers(0, 200)), max_size=12),
+)
+def test_what_no_disk_takes_is_read_from_memory_and_written_later(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], rooms: list[int | None]
+) -> None:
+    """A disk that is full at any byte, and freed at any time: the reader sees every line once, and so
+    does the file in the end."""
+    path = tmp_path_factory.mktemp("run") / "spool.jsonl"
+    spool = Spool(path)
+    lines = [bytes([97 + number]) * size for number, size in enumerate(sizes)]
+    reader = SpoolReader(path, lambda: spool.overflow)
+    seen: list[bytes] = []
+    for number, line in enumerate(lines):
+        room = rooms[number] if number < len(rooms) else None
+        with limited(room):
+            spool.catch_up()
+            with contextlib.suppress(OSError):
+                spool.append(line + b"\n")
+        while (portion := reader.read()).lines:
+            seen += portion.lines
+            reader.seek(portion.next_line, portion.next_offset)
+    spool.flush()
+    assert seen == lines
+    assert path.read_bytes().splitlines() == lines
+    assert spool.overflow == Overflow(path.stat().st_size)
+    spool.close()
+
+
+@contextlib.contextmanager
+def limited(room: int | None) -> Iterator[None]:
+    """No file grows beyond so many bytes."""
+    write = os.write
+
+    def write_some(fd: int, text: bytes) -> int:
+        left = len(text) if room is None else room - os.fstat(fd).st_size
+        if left <= 0:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        return write(fd, text[:left])
+
+    os.write = write_some
+    try:
+        yield
+    finally:
+        os.write = write
+
+
+def test_a_torn_line_is_written_again_where_another_process_wrote_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "spool.jsonl"
+    spool = Spool(path)
+    with limited(4), contextlib.suppress(OSError):
+        spool.append(b"mine is long\n")
+    with path.open("ab") as other:
+        other.write(b"\nother\n")
+    spool.catch_up()
+    spool.append(b"next\n")
+    assert path.read_bytes() == b"mine\nother\nmine is long\nnext\n"
+    spool.close()
+
+
+def test_what_is_kept_in_memory_is_bounded(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "missing" / "spool.jsonl")
+    for _ in range(100):
+        with pytest.raises(FileNotFoundError):
+            spool.append(b"x" * 100_000 + b"\n")
+    with pytest.raises(FileNotFoundError):
+        spool.append(b"the end\n", is_vital=True)
+    assert spool.overflow.size() < KEPT_BYTES + 200_000
+    assert spool.overflow.lines[-1] == b"the end\n"
+    assert spool.dropped > 50

@@ -64,3 +64,24 @@ def test_another_users_file_says_nothing(directory: Path, monkeypatch: pytest.Mo
     )
     with pytest.raises(NotConfigured):
         server_config.find(environ={}, directory=directory)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "http://localhost:abc", "ftp://host", "http://", "http://a b", "\0"]
+)
+def test_what_is_no_url_is_named(tmp_path: Path, url: str) -> None:
+    with pytest.raises(NotConfigured, match="give one like http://"):
+        server_config.find(url, directory=tmp_path, environ={})
+
+
+def test_a_tokens_line_end_is_not_part_of_it(tmp_path: Path) -> None:
+    environ = {"RUNCAST_TOKEN": "rc_secret\n", "RUNCAST_URL": " http://h:1/ \n"}
+    found = server_config.find(directory=tmp_path, environ=environ)
+    assert (found.url, found.token) == ("http://h:1", "rc_secret")
+
+
+@pytest.mark.parametrize("token", ["rc_se\ncret", "rc_sécret", "rc se"])
+def test_a_token_that_is_none_is_never_shown(tmp_path: Path, token: str) -> None:
+    with pytest.raises(NotConfigured) as raised:
+        server_config.find("http://h", token, directory=tmp_path, environ={})
+    assert token not in str(raised.value)

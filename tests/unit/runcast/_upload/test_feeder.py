@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,20 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.waiting import wait_for
 
 from runcast._recording import locks
 from runcast._recording.artifacts import Source
 from runcast._recording.open_run import open_run
 from runcast._recording.recorder import Recorder
 from runcast._support.backoff import Backoff
+from runcast._upload import feed as feed_module
 from runcast._upload import feeder as feeding
+from runcast._upload.feed import Feed
 from runcast._upload.feeder import Feeder
 from runcast.client.clients import Client
 
+Answer = Callable[[httpx.Request], httpx.Response]
 FAULTS = ("busy", "refused before", "lost after", "forgets", "somebody else was faster")
 
 
@@ -81,11 +85,25 @@ class Server:
         return httpx.Response(200, json=cursor)
 
 
-def feeder(recorder: Recorder, server: Server, **options: Any) -> Feeder:
-    transport = httpx.MockTransport(server.answer)
-    return Feeder(
-        recorder.directory, lambda: Client("http://server", "x", transport=transport), **options
-    )
+class Fed:
+    """A run with a feeder of its own, in front of a server."""
+
+    def __init__(self, recorder: Recorder, answer: Answer, **options: Any) -> None:
+        transport = httpx.MockTransport(answer)
+        self.feeder = Feeder(lambda: Client("http://server", "x", transport=transport))
+        self.feed = Feed(recorder.directory, lambda: recorder.spool.overflow, **options)
+        self.feeder.add(self.feed)
+
+    def wake(self) -> None:
+        self.feeder.wake(self.feed)
+
+    def close(self, seconds: float, *, is_finished: bool = True) -> int:
+        """Ends the feeding; answers the bytes that are left."""
+        if is_finished:
+            self.feed.finish()
+        else:
+            self.feed.leave()
+        return self.feeder.flush(self.feed, seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +111,8 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Backoff, "next_seconds", lambda self, at_least=None: 0.001)
     monkeypatch.setattr(feeding, "LAST_TRIES_SECONDS", 0.001)
     monkeypatch.setattr(feeding, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(feed_module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(feed_module, "OTHERS_SECONDS", 0.01)
     monkeypatch.setattr(feeding, "GATHER_SECONDS", 0.001)
     logging.getLogger("runcast").setLevel(logging.ERROR)
     yield
@@ -124,13 +144,12 @@ def test_whatever_fails_every_line_is_there_once(
     server = Server(faults, recorder.directory.spool)
     for number in range(before):
         recorder.log(f"before {number}")
-    feeder_ = feeder(recorder, server)
-    feeder_.start()
+    fed = Fed(recorder, server.answer)
     for number in range(during):
         recorder.log(f"during {number}")
-        feeder_.wake()
+        fed.wake()
     recorder.finish("completed")
-    unsent = feeder_.close(20, is_finished=True)
+    unsent = fed.close(20, is_finished=True)
     assert unsent == 0
     assert server.lines == recorder.directory.spool.read_bytes().splitlines()
     assert server.closed == "status"
@@ -138,9 +157,8 @@ def test_whatever_fails_every_line_is_there_once(
 
 def test_the_run_is_made_of_its_record(recorder: Recorder) -> None:
     server = Server([])
-    feeder_ = feeder(recorder, server)
-    feeder_.start()
-    feeder_.close(10, is_finished=False)
+    fed = Fed(recorder, server.answer)
+    fed.close(10, is_finished=False)
     [made] = server.created
     assert (made["id"], made["key"], made["status"]) == (recorder.run_id, "r", "queued")
     assert server.closed is None
@@ -153,9 +171,8 @@ def test_a_file_goes_after_what_came_before_it(recorder: Recorder, tmp_path: Pat
     recorder.artifact("small", Source("inline"))
     recorder.log("after")
     server = Server([])
-    feeder_ = feeder(recorder, server)
-    feeder_.start()
-    feeder_.close(10, is_finished=False)
+    fed = Fed(recorder, server.answer)
+    fed.close(10, is_finished=False)
     kinds = [path.rpartition("/")[2] for path in server.asked]
     assert kinds == ["runs", "logs", "logs", "artifacts", "logs"]
     assert len(server.lines) == 5
@@ -167,45 +184,113 @@ def test_a_spool_can_not_have_files_from_elsewhere_sent(recorder: Recorder, tmp_
     for path in ("../secret", str(tmp_path / "secret"), "missing"):
         recorder._keep({"type": "artifact:created", "data": {**data, "path": path}})
     server = Server([])
-    feeder_ = feeder(recorder, server)
-    feeder_.start()
-    feeder_.close(10, is_finished=False)
+    fed = Fed(recorder, server.answer)
+    fed.close(10, is_finished=False)
     assert server.uploads == 0
     assert len(server.lines) == 4
 
 
 def test_cancelling_is_learnt_by_the_heartbeat(recorder: Recorder) -> None:
     server = Server([])
-    feeder_ = feeder(recorder, server, heartbeat_seconds=0.01)
-    feeder_.start()
+    fed = Fed(recorder, server.answer, heartbeat_seconds=0.01)
     server.is_cancelled = True
-    assert feeder_.cancelled.wait(10)
-    feeder_.close(10, is_finished=False)
+    wait_for(lambda: fed.feed.is_cancelled, "the news")
+    fed.close(10, is_finished=False)
 
 
 def test_one_process_feeds_and_another_takes_over(recorder: Recorder) -> None:
     server = Server([])
-    with recorder.directory.spool.open("rb"):
-        first, second = feeder(recorder, server), feeder(recorder, server)
-        first.start()
-        deadline = time.monotonic() + 10
-        while not server.lines and time.monotonic() < deadline:
-            time.sleep(0.01)
-        second.start()
-        first.close(10, is_finished=False)
-        recorder.log("for the second")
-        second.wake()
-        second.close(10, is_finished=False)
+    first = Fed(recorder, server.answer)
+    wait_for(lambda: server.lines, "the first one's lines")
+    second = Fed(recorder, server.answer)
+    wait_for(lambda: second.feed.is_fed_by_another, "the second one to see it")
+    first.close(10, is_finished=False)
+    wait_for(lambda: not first.feed.holds_lock, "the lock to be free")
+    recorder.log("for the second")
+    wait_for(lambda: not second.feed.is_fed_by_another, "the second one to take over")
+    assert second.close(10, is_finished=False) == 0
     assert server.lines == recorder.directory.spool.read_bytes().splitlines()
     assert len(server.created) == 2
+
+
+def test_a_run_that_floods_holds_up_neither_heartbeats_nor_another_run(tmp_path: Path) -> None:
+    """Each answer takes a while, and there is always more to send."""
+    server = Server([])
+    stop = threading.Event()
+    loud, quiet = (open_run(tmp_path, run_id=name, project="demo") for name in ("loud", "quiet"))
+    for each in (loud, quiet):
+        each.begin()
+    other_server = Server([])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        time.sleep(0.002)
+        if request.url.path == f"/runs/{quiet.run_id}/logs":
+            return other_server.answer(request)
+        return server.answer(request)
+
+    def flood() -> None:
+        while not stop.is_set():
+            loud.lines("stdout", ["x" * 100] * 500)
+            fed.wake()
+            time.sleep(0.002)
+
+    fed = Fed(loud, answer, heartbeat_seconds=0.01)
+    other = Feed(quiet.directory)
+    fed.feeder.add(other)
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        wait_for(lambda: other_server.lines, "the quiet run's lines")
+        beats = lambda: sum(path.endswith("heartbeat") for path in server.asked)  # noqa: E731
+        wait_for(lambda: beats() > 3, "heartbeats")
+        server.is_cancelled = True
+        wait_for(lambda: fed.feed.is_cancelled, "the news of the cancellation")
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_spool_line_that_the_server_refuses_costs_that_line_alone(recorder: Recorder) -> None:
+    server = Server([])
+    for number in range(20):
+        recorder.log(f"line {number}")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if b"line 13" in request.content:
+            return httpx.Response(413)
+        message = orjson.loads(request.content)
+        if message.get("lines") == [""]:  # in its place, of its extent
+            message["lines"] = [" " * (message["next_offset"] - message["first_offset"] - 1)]
+            return server._take(message)
+        return server.answer(request)
+
+    fed = Fed(recorder, answer)
+    unsent = fed.close(20)
+    assert (unsent, server.closed) == (0, "status")
+    expected = recorder.directory.spool.read_bytes().splitlines()
+    assert server.lines == [b" " * len(line) if b"line 13" in line else line for line in expected]
+
+
+def test_a_run_whose_fields_are_refused_is_made_without_them(recorder: Recorder) -> None:
+    server = Server([])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/runs") and b'"metadata"' in request.content:
+            return httpx.Response(422)
+        return server.answer(request)
+
+    recorder.run["metadata"] = {"a": 1}
+    recorder._write_run()
+    assert Fed(recorder, answer).close(10) == 0
+    [made] = server.created
+    assert made.keys() == {"id", "key", "steps", "current_step", "status"}
 
 
 def test_a_server_with_another_spool_of_this_run_is_left_alone(recorder: Recorder) -> None:
     server = Server([])
     server.lines = [b"x" * 10_000]
-    feeder_ = feeder(recorder, server)
-    feeder_.start()
-    assert feeder_.close(10, is_finished=True) == recorder.directory.spool.stat().st_size
+    fed = Fed(recorder, server.answer)
+    assert fed.close(10, is_finished=True) == recorder.directory.spool.stat().st_size
     assert server.lines == [b"x" * 10_000]
 
 
@@ -216,23 +301,32 @@ def test_closing_is_not_held_by_a_server_that_hangs(recorder: Recorder) -> None:
         hangs.wait(30)
         raise httpx.ReadTimeout("at last")
 
-    made = Feeder(
-        recorder.directory,
-        lambda: Client("http://server", "x", transport=httpx.MockTransport(hang)),
-    )
-    made.start()
+    fed = Fed(recorder, hang)
     started = time.monotonic()
-    assert made.close(0.2, is_finished=True) > 0
+    assert fed.close(0.2) > 0
     assert time.monotonic() - started < 5
     hangs.set()
-    made._thread.join(10)
 
 
-def test_the_lock_is_free_when_the_feeder_is_gone(recorder: Recorder) -> None:
-    feeder_ = feeder(recorder, Server([]))
-    feeder_.start()
-    feeder_.close(10, is_finished=True)
-    feeder_._thread.join(10)
+def test_the_end_goes_on_while_the_server_takes_something(recorder: Recorder) -> None:
+    """Each portion takes longer than half of the patience, all of them far longer than it."""
+    server = Server([])
+    for _ in range(20):
+        recorder.lines("stdout", ["x" * 30_000] * 2)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        time.sleep(0.1)
+        return server.answer(request)
+
+    fed = Fed(recorder, answer)
+    fed.feed.finish()
+    assert fed.feeder.flush(fed.feed, 0.5, at_most_seconds=60) == 0
+
+
+def test_the_lock_is_free_when_the_run_is_sent(recorder: Recorder) -> None:
+    fed = Fed(recorder, Server([]).answer)
+    fed.close(10)
+    wait_for(lambda: not fed.feed.holds_lock, "the lock to be free")
     fd = os.open(recorder.directory.path, os.O_RDONLY)
     assert locks.try_lock(fd)
     os.close(fd)

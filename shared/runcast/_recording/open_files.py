@@ -1,0 +1,49 @@
+"""A bound on open files: a process may have thousands of runs, and often no more than 256 descriptors."""
+
+import threading
+from collections import OrderedDict
+from typing import Protocol
+
+from runcast._support.fork_renewal import fork_renewal
+
+RUNS = 32
+"""How many runs' files (up to four each) are open at once in a process."""
+
+
+class Restable(Protocol):
+    def rest(self) -> bool:
+        """Closes files that the next use opens again; False if they are in use."""
+
+
+class OpenFiles:
+    """Those who used their files last keep them open."""
+
+    def __init__(self, limit: int = RUNS) -> None:
+        self._limit = limit
+        self._lock = threading.RLock()
+        self._users: OrderedDict[int, Restable] = OrderedDict()
+
+    def used(self, user: Restable) -> None:
+        """Takes note of a use, and has others close their files where there are too many."""
+        with self._lock:
+            self._users[id(user)] = user
+            self._users.move_to_end(id(user))
+            if len(self._users) <= self._limit:
+                return
+            for key, each in list(self._users.items())[: -self._limit]:
+                if each.rest():
+                    self._users.pop(key, None)
+
+    def closed(self, user: Restable) -> None:
+        """Forgets one that has closed its files for good."""
+        with self._lock:
+            self._users.pop(id(user), None)
+
+    def renew_after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._users.clear()
+
+
+open_files = OpenFiles()
+"""Those of this process."""
+fork_renewal.add(open_files)

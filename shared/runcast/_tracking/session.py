@@ -1,0 +1,280 @@
+"""The run behind a tracker: it begins, records, ends, and is fed to a server.
+
+No method raises, and none but `end` and `flush` waits for anything but a file. All may be called from any
+thread, a signal handler, a `__del__` and a forked child (`turns`): calls of one run are done one after the
+other, and what may wait for a server or for the host program's own locks comes when the turn is over.
+"""
+
+import atexit
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runcast._recording import messages
+from runcast._recording.open_run import join_run, open_run
+from runcast._recording.recorder import Recorder
+from runcast._recording.turns import Turns
+from runcast._support.fork_renewal import fork_renewal
+from runcast._support.never_raise import Guarded
+from runcast._support.server_config import Connection
+from runcast._tracking.capture import capture
+from runcast._tracking.settings import PATIENCE, Settings
+from runcast._upload.feed import Feed
+from runcast._upload.feeder import Feeder, feeders
+from runcast.client.clients import Client
+from runcast.contract import TERMINAL_STATUSES
+
+logger = logging.getLogger("runcast")
+
+Write = Callable[[Recorder], object]
+
+REQUEST_SECONDS = 10.0
+
+
+class Session(Guarded):
+    """`unsent_bytes`: what the server didn't have when the run ended."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.recorder: Recorder | None = None
+        self.unsent_bytes = 0
+        self._turns = Turns()
+        self._feeder: Feeder | None = None
+        self._feed: Feed | None = None
+        self._has_begun = False
+        self._has_ended = False
+        self._process = 0
+        self._before_end: list[Write] = []
+        fork_renewal.add(self)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the run has begun and this process has not ended it."""
+        return self.recorder is not None and not self._has_ended
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether there is a server that hears of the run."""
+        return self._feed is not None
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._feed is not None and self._feed.is_cancelled
+
+    def begin(self) -> None:
+        """Begins the run, once."""
+        self._turns.take(self._begin)
+
+    def record(self, write: Write) -> None:
+        """Begins the run if that's needed, and writes something into it."""
+        self._turns.take(functools.partial(self._record, write))
+
+    def end(
+        self, status: Any, error: Any = None, *, result: Any = None, pr_url: Any = None
+    ) -> None:
+        """Ends the run, or this process's part in it, and waits until it is sent."""
+        known = messages.status(status, TERMINAL_STATUSES)
+        if known is None:
+            known, error = "failed", error or f"finished as {status!r:.100}"
+        self._turns.take(functools.partial(self._end, known, error, result=result, pr_url=pr_url))
+
+    def flush(self, seconds: float) -> int:
+        """Waits for at most so long until everything is at the server; answers the bytes that aren't."""
+        feeder, feed = self._feeder, self._feed
+        if feeder is None or feed is None or not feeder.is_ours:
+            return 0
+        return feeder.flush_for(feed, seconds)
+
+    def expect_next_in(self, seconds: float) -> None:
+        if self._feed is not None:
+            self._feed.promise(seconds)
+
+    def before_end(self, work: Write) -> None:
+        """Has something done right before the run ends."""
+        self._before_end.append(work)
+
+    def renew_after_fork(self) -> None:
+        self._turns.renew()
+
+    def _begin(self) -> None:
+        if self._has_begun or self.settings.is_disabled:
+            return
+        self._has_begun = True
+        try:
+            self._open()
+        except Exception as error:  # the SDK's outermost line: the host program must not notice
+            self._tell("begin the run", error)
+
+    def _open(self) -> None:
+        if self.settings.trouble:
+            self._say(self.settings.trouble)
+        recorder = self._opened()
+        self.recorder = recorder
+        self._process = os.getpid()
+        atexit.register(self._abandon)
+        try:
+            recorder.begin()
+        except OSError as error:
+            self._tell("write the run's files", error)
+        self._start_feed()
+        if self.settings.captures:
+            capture.start(self, self._take_output)
+            self.before_end(self._stop_capture)
+
+    def _take_output(self, source: str, lines: list[str]) -> None:
+        self.record(lambda recorder: recorder.lines(source, lines))
+
+    def _stop_capture(self, recorder: Recorder) -> None:
+        for source, lines in capture.stop(self):
+            recorder.lines(source, lines)
+
+    def _opened(self) -> Recorder:
+        settings = self.settings
+        if settings.joins:
+            joined = join_run(settings.root, settings.joins, json_logs=settings.json_logs)
+            if joined is not None:
+                return joined
+            settings.fields["parent_run_id"] = settings.joins
+        try:
+            return self._open_in(settings.root)
+        except OSError as error:
+            fallback = _private_folder()
+            recorder = self._open_in(fallback)
+            self._say(
+                f"{settings.root} can't be written ({error}): the run's files are in {fallback}; "
+                "RUNCAST_RUNS_DIR names another folder"
+            )
+            return recorder
+
+    def _open_in(self, root: Path) -> Recorder:
+        return open_run(
+            root,
+            run_id=self.settings.run_id,
+            project=self.settings.project,
+            json_logs=self.settings.json_logs,
+            resume=self.settings.resume,
+            warn=self._say,
+            **self.settings.fields,
+        )
+
+    def _start_feed(self) -> None:
+        if self.settings.server is None or self.recorder is None:
+            return
+        spool = self.recorder.spool
+        self._feed = Feed(
+            self.recorder.directory,
+            lambda: spool.overflow,
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+        )
+        self._feeder = feeders.of(self.settings.server, _connect)
+        self._feeder.add(self._feed)
+
+    def _record(self, write: Write) -> None:
+        if self.recorder is None:
+            self._begin()
+        if self.recorder is None:
+            return
+        if self._has_ended:
+            self._tell("record", ValueError("the run is finished: nothing is recorded any more"))
+            return
+        self._write(write, self.recorder)
+        self._wake()
+
+    def _write(self, write: Write, recorder: Recorder) -> None:
+        try:
+            write(recorder)
+        except OSError as error:
+            self._tell("write the run's files", error)
+        except Exception as error:  # the SDK's outermost line, see above
+            self._tell("record", error)
+
+    def _wake(self) -> None:
+        if self._feeder is not None and not self._feeder.is_ours:
+            # A forked child has no threads of its parent's: it may have to feed what it writes.
+            self._start_feed()
+        if self._feed is not None and self._feeder is not None:
+            self._feed.heard()
+            self._feeder.wake(self._feed)
+
+    def _end(self, status: str, error: Any, **more: Any) -> None:
+        recorder = self.recorder
+        if recorder is None or self._has_ended:
+            return
+        for work in self._before_end:
+            self._write(work, recorder)
+        is_ours = os.getpid() == self._process
+        if is_ours:
+            atexit.unregister(self._abandon)
+        try:
+            if is_ours and not recorder.is_guest:
+                recorder.finish(status, error=error, **more)
+            elif is_ours and status == "failed":
+                recorder.log(f"A part of this run failed: {error}", level="error")
+        except OSError as trouble:
+            self._tell("write the run's files", trouble)
+        except Exception as trouble:  # the SDK's outermost line, see above
+            self._tell("end the run", trouble)
+        self._has_ended = True
+        ends = is_ours and not recorder.is_guest
+        self._turns.afterwards(functools.partial(self._settle, recorder, ends))
+
+    def _settle(self, recorder: Recorder, ends: bool) -> None:
+        """Sends what is left; the turn is over, so others may go on meanwhile."""
+        try:
+            self._send_rest(recorder, ends)
+            if recorder.spool.overflow.lines:
+                recorder.flush()
+            recorder.close()
+        except Exception as error:  # the SDK's outermost line, see above
+            self.told("end the run", error)
+
+    def _send_rest(self, recorder: Recorder, ends: bool) -> None:
+        feeder, feed = self._feeder, self._feed
+        if feeder is None or feed is None or not feeder.is_ours:
+            return
+        if ends:
+            feed.finish()
+        else:
+            feed.leave()
+        seconds = self.settings.flush_seconds
+        self.unsent_bytes = feeder.flush(feed, seconds, at_most_seconds=PATIENCE * seconds)
+        if self.unsent_bytes:
+            path = recorder.directory.path
+            logger.warning(
+                "%d bytes of the run %s are not sent yet; later: runcast sync %s",
+                self.unsent_bytes,
+                path.name,
+                path,
+            )
+
+    def _abandon(self) -> None:
+        """The interpreter ends and nobody said how the run did."""
+        status, error = self.settings.otherwise
+        self.end(status, error)
+
+    def _tell(self, doing: str, error: Exception) -> None:
+        """Warns when the turn is over: a logging handler of the host's may wait for it, or write into this
+        very run."""
+        self._turns.afterwards(functools.partial(self.told, doing, error))
+
+    def _say(self, text: str) -> None:
+        self._turns.afterwards(functools.partial(logger.warning, "%s", text))
+
+
+def _private_folder() -> Path:
+    """A folder in the temporary directory that is this user's alone. Raises `OSError`."""
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"runcast-{owner}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+        return Path(tempfile.mkdtemp(prefix="runcast-"))
+    return folder / "runs"
+
+
+def _connect(server: Connection) -> Client:
+    return Client(server.url, server.token, timeout_seconds=REQUEST_SECONDS)

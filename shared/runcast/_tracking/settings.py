@@ -1,0 +1,93 @@
+"""How a run is tracked: what the program asked for, and what its surroundings say."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from runcast import errors
+from runcast._recording.open_run import Resume
+from runcast._support import acceptable, server_config
+from runcast._support.server_config import Connection
+from runcast._upload.feed import HEARTBEAT_SECONDS
+
+Mode = Literal["online", "offline", "disabled"]
+
+FLUSH_SECONDS = 5.0
+PATIENCE = 12
+"""The end waits at most so many times `flush_seconds`, as long as the server takes something."""
+
+
+@dataclass
+class Settings:
+    """`joins`: the run of another process, in which this one takes part; `parent`: the run that a new one
+    belongs to."""
+
+    run_id: str | None
+    project: str | None
+    root: Path
+    fields: dict[str, Any]
+    json_logs: bool = False
+    captures: bool = False
+    resume: Resume = "allow"
+    handles_signals: bool = False
+    flush_seconds: float = FLUSH_SECONDS
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    is_disabled: bool = False
+    server: Connection | None = None
+    joins: str | None = None
+    trouble: str | None = None
+    """What is wrong with the surroundings, for a warning."""
+    otherwise: tuple[str, str | None] = field(
+        default=("failed", "the program ended without finishing the run")
+    )
+    """How the run ends if the program ends without saying so."""
+
+    def take_surroundings(
+        self,
+        url: str | None,
+        token: str | None,
+        mode: Mode | None,
+        *,
+        may_join: bool = True,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Finds the server, and the run of `runcast exec` that this process belongs to."""
+        mode = mode or _mode(environ)
+        self.is_disabled = mode == "disabled"
+        if mode == "online":
+            self._find_server(url, token)
+        outer = environ.get("RUNCAST_RUN_ID")
+        if outer and self.fields.get("parent_run_id") is None:
+            if may_join and self.run_id in (None, outer):
+                self.joins = outer
+            else:
+                self.fields["parent_run_id"] = outer
+
+    def _find_server(self, url: str | None, token: str | None) -> None:
+        try:
+            self.server = server_config.find(url, token)
+        except errors.NotConfigured as error:
+            if url or os.environ.get("RUNCAST_URL"):
+                self.trouble = str(error)
+
+
+def run_id_of(given: Any) -> str | None:
+    """A run's id or key as a text, whatever it was given as."""
+    if given is None:
+        return None
+    known = acceptable.as_uuid(given)
+    return acceptable.printable(given) if known is None else str(known)
+
+
+def _mode(environ: Mapping[str, str]) -> Mode:
+    if environ.get("RUNCAST_DISABLED", "").lower() in ("1", "true", "yes"):
+        return "disabled"
+    match environ.get("RUNCAST_MODE", "").strip().lower():
+        case "offline":
+            return "offline"
+        case "disabled":
+            return "disabled"
+        case _:
+            return "online"
