@@ -6,7 +6,7 @@ Names as in `docs/events.md`. Each event about a run also carries `run_id`; abou
 """
 
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 RUN_CREATED = "run:created"
 RUN_STATUS_CHANGED = "run:status_changed"
@@ -207,7 +207,9 @@ class SubtaskDeleted(SubtaskRef):
 
 class Connected(TypedDict):
     """Always first. `active_runs` is their state at `head`: with the later events applied it is
-    the state now. `resumed_from` is the position taken, or None."""
+    the state now. A run's `omitted` names the members that are too large to be shown here.
+    `active_runs_complete` is False where there are more active runs than are shown: the newest ones.
+    `resumed_from` is the position taken, or None."""
 
     connection_id: str
     project_id: str
@@ -215,6 +217,7 @@ class Connected(TypedDict):
     head: int
     resumed_from: int | None
     active_runs: list[dict[str, Any]]
+    active_runs_complete: NotRequired[bool]
     heartbeat_s: float
     timeout_m: float
 

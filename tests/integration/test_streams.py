@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runcast_hub.hub import Hub
+from runcast_hub.snapshot import MAX_RUNS, RUNS_BYTES
 from runcast_server.db import acquire
 from runcast_server.eventlog.bus import Keys
 from tests.integration import rows, streams
@@ -43,6 +46,45 @@ async def test_a_stream_begins_with_connected_and_goes_on_live(
         assert reader.response.headers["content-type"].startswith("text/event-stream")
         assert reader.response.headers["cache-control"] == "no-store"
         assert reader.response.headers["x-accel-buffering"] == "no"
+
+
+async def test_connected_is_bounded_and_says_what_it_leaves_out(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        path = f"/projects/{project_id}/events"
+
+        async def connected() -> dict[str, Any]:
+            await served.emit(project_id)
+            async with stream(served, path) as reader:
+                await reader.until(lambda r: len(r.frames) >= 2)
+                found: dict[str, Any] = reader.frames[0].data
+                return found
+
+        async with acquire(served.resources.database.log) as connection:
+            await connection.execute(
+                """UPDATE runs SET input = to_json(repeat('x', 1000000)),
+                                   metadata = json_build_object('small', true) WHERE id = $1""",
+                run_id,
+            )
+        first = await connected()
+        [run] = first["active_runs"]
+        assert (run["omitted"], run["metadata"]) == (["input"], {"small": True})
+        assert "input" not in run
+        assert first["active_runs_complete"] is True
+        async with acquire(served.resources.database.log) as connection:
+            await connection.execute(
+                """INSERT INTO runs (id, project_id, phase, steps, status, started_at)
+                   SELECT gen_random_uuid(), $1, 'phase1', '{}', 'running', now()
+                   FROM generate_series(1, 1200)""",
+                project_id,
+            )
+        many = await connected()
+        assert many["active_runs_complete"] is False
+        assert 100 < len(many["active_runs"]) <= MAX_RUNS
+        assert len(json.dumps(many["active_runs"])) < 2 * RUNS_BYTES
 
 
 async def test_log_lines_go_only_to_those_who_asked_for_their_run(

@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+import orjson
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from runcast_hub import backfill, filters, metrics
 from runcast_hub.access_cache import Permits
+from runcast_hub.chunks import CHUNK_BYTES
 from runcast_hub.hub import Hub
 from runcast_hub.room import Room
 from runcast_hub.snapshot import Snapshot, Snapshots
@@ -176,11 +178,19 @@ class Handshake:
             "epoch": str(snapshot.epoch),
             "head": snapshot.head,
             "resumed_from": start.resumed_from,
-            "active_runs": opening.visible_runs(snapshot),
+            "active_runs_complete": snapshot.is_complete,
             "heartbeat_s": settings.sse_heartbeat_interval_s,
             "timeout_m": settings.sse_connection_timeout_m,
         }
-        head = frames.control("connected", connected)
+        # The runs are the same bytes for everyone: a client that doesn't read them holds no copy.
+        runs = opening.visible_runs(snapshot)
+        before = b'event: connected\ndata: %b,"active_runs":' % orjson.dumps(connected)[:-1]
+        if len(runs) > CHUNK_BYTES:
+            await subscriber.write(before)
+            await subscriber.write(runs)
+            head = b"}\n\n"
+        else:
+            head = before + runs + b"}\n\n"
         if start.gap_reason is not None:
             metrics.GAPS.labels(start.gap_reason).inc()
             head += gap(opening.project_id, opening.filter, start.gap_reason, 1, start.cursor)

@@ -27,17 +27,33 @@ MAX_RUNS = 1000
 AT_ONCE = 32
 """Projects in one query at most: each may have `MAX_RUNS` active runs."""
 KEPT_BYTES = 16 * 1024 * 1024
+RUNS_BYTES = 512 * 1024
+"""The runs of one snapshot as JSON; further ones are left out, and `is_complete` says so."""
+MEMBER_BYTES = 4 * 1024
+"""A member of a run that is larger is left out, and the run's `omitted` names it."""
+LARGE_MEMBERS = ("input", "result", "metadata", "error", "progress", "usage", "labels")
+"""What a reporter may fill as it likes."""
 
+_LARGE = {
+    name: f"(pg_column_size({name}) > {MEMBER_BYTES // 2} OR octet_length({name}::text) > {MEMBER_BYTES})"
+    for name in LARGE_MEMBERS
+}
+"""The size as it is stored is looked at first: it costs nothing, and only what is small is unpacked."""
+_COLUMNS = ", ".join(
+    f"CASE WHEN {_LARGE[name]} THEN NULL ELSE {name} END AS {name}" if name in _LARGE else name
+    for name in runs.MEMBERS
+)
+_OMITTED = ", ".join(f"CASE WHEN {large} THEN '{name}' END" for name, large in _LARGE.items())
 _ACTIVE = f"""
 SELECT c.project_id AS project, c.last_seq AS head, c.epoch AS epoch, r.*
 FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS known (project_id, epoch, head)
 JOIN project_counters c USING (project_id)
 JOIN projects p ON p.id = c.project_id AND p.deleted_at IS NULL
 LEFT JOIN LATERAL (
-    SELECT {runs.COLUMNS} FROM runs
+    SELECT {_COLUMNS}, array_remove(ARRAY[{_OMITTED}], NULL) AS omitted FROM runs
     WHERE runs.project_id = c.project_id AND {runs.IS_ACTIVE}
         AND (c.last_seq, c.epoch) IS DISTINCT FROM (known.head, known.epoch)
-    ORDER BY created_at DESC, id DESC LIMIT {MAX_RUNS}
+    ORDER BY created_at DESC, id DESC LIMIT {MAX_RUNS} + 1
 ) r ON true
 """
 
@@ -51,10 +67,23 @@ class Snapshot:
     active_runs: list[dict[str, Any]]
     encoded_runs: bytes
     """The same as JSON, once for all who are told."""
+    is_complete: bool
+    """Whether these are all active runs. Else they are the newest ones."""
 
     @classmethod
     def of(cls, epoch: int, head: int, active_runs: list[dict[str, Any]]) -> Snapshot:
-        return cls(epoch, head, active_runs, orjson.dumps(active_runs))
+        """As many of the runs, newest first, as may be shown."""
+        encoded: list[bytes] = []
+        size = 0
+        for run in active_runs[:MAX_RUNS]:
+            encoded.append(orjson.dumps(run))
+            size += len(encoded[-1])
+            if size > RUNS_BYTES:
+                encoded.pop()
+                break
+        shown = active_runs[: len(encoded)]
+        is_complete = len(shown) == len(active_runs)
+        return cls(epoch, head, shown, b"[" + b",".join(encoded) + b"]", is_complete)
 
 
 class Snapshots:
@@ -90,7 +119,7 @@ class Snapshots:
         epoch, head = rows[0]["epoch"], rows[0]["head"]
         if known is not None and (known.epoch, known.head) == (epoch, head):
             return known
-        active = [runs.as_json(row) for row in rows if row["id"] is not None]
+        active = [_as_json(row) for row in rows if row["id"] is not None]
         snapshot = Snapshot.of(epoch, head, active)
         self._keep(project_id, snapshot)
         return snapshot
@@ -106,6 +135,15 @@ class Snapshots:
         snapshot = self._kept.pop(project_id, None)
         if snapshot is not None:
             self._kept_bytes -= _size(snapshot)
+
+
+def _as_json(row: Any) -> dict[str, Any]:
+    run = runs.as_json(row)
+    if row["omitted"]:
+        for name in row["omitted"]:
+            del run[name]
+        run["omitted"] = row["omitted"]
+    return run
 
 
 def _size(snapshot: Snapshot) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -66,13 +65,13 @@ class Opening:
             return Start(snapshot.head, gap_reason="ahead_of_head")
         return Start(position, resumed_from=position)
 
-    def visible_runs(self, snapshot: Snapshot) -> Any:
-        """The active runs that this caller may see, as orjson takes them: whoever holds a run's share
-        link sees that run."""
+    def visible_runs(self, snapshot: Snapshot) -> bytes:
+        """The active runs that this caller may see, as JSON: whoever holds a run's share link sees that
+        run."""
         only = self.principal.run_id
         if only is None:
-            return orjson.Fragment(snapshot.encoded_runs)
-        return [run for run in snapshot.active_runs if run["id"] == str(only)]
+            return snapshot.encoded_runs
+        return orjson.dumps([run for run in snapshot.active_runs if run["id"] == str(only)])
 
     def tailed_runs(self, snapshot: Snapshot) -> list[UUID]:
         """The runs of which `log_tail` shows the last lines; of `all` those that are active."""

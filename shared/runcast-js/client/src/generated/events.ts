@@ -140,6 +140,7 @@ export interface EventCatalogue {
     head: number;
     resumed_from: number | null;
     active_runs: Record<string, unknown>[];
+    active_runs_complete?: boolean;
     heartbeat_s: number;
     timeout_m: number;
   };
