@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from runcast_server.eventlog import bus as bus_module
 from runcast_server.eventlog import frames
-from runcast_server.eventlog.bus import CONNECTIONS, Bus
+from runcast_server.eventlog.bus import CONNECTIONS, Bus, Keys
 
 pytestmark = pytest.mark.anyio
 
@@ -23,5 +24,28 @@ async def test_calls_beyond_the_connections_wait_and_none_fails(redis_url: str) 
         outcomes = await asyncio.gather(*(bus.publish(each, block) for each in project_ids))
         assert {outcome.verdict for outcome in outcomes} == {"published"}
         assert len(await bus.client.client_list(_type="normal")) <= 2 * CONNECTIONS
+    finally:
+        await bus.close()
+
+
+async def test_a_stream_that_was_evicted_alone_fills_up_again(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`volatile-*` may evict the stream and leave the head, which counts the stream's bytes."""
+    monkeypatch.setattr(bus_module, "STREAM_BYTES", 2_000)
+    bus, project_id = Bus(redis_url), uuid4()
+    try:
+        await bus.seed(project_id, 7, 0)
+
+        async def length_after(first: int, last: int) -> int:
+            for seq in range(first, last + 1):
+                block = frames.build(7, seq, [frames.event("x:a", {"fill": "x" * 200})])
+                assert (await bus.publish(project_id, block)).verdict == "published"
+            return int(await bus.client.xlen(Keys.of(project_id).stream))
+
+        full = await length_after(1, 20)
+        assert full > 2
+        await bus.client.delete(Keys.of(project_id).stream)
+        assert await length_after(21, 40) == full
     finally:
         await bus.close()

@@ -17,7 +17,9 @@ import pytest
 import redis
 
 from runcast_server.embedded import EmbeddedError, Postgres, Valkey
+from runcast_server.process.all_in_one import kept_running
 from tests.servers import FAST_POSTGRES
+from tests.waiting import until
 
 # A program that starts both servers, says so, and waits to be killed.
 HOLDER = """
@@ -230,3 +232,38 @@ def test_a_server_that_cannot_start_says_why(data: Path) -> None:
     assert str(data / "postgres.log") in str(raised.value)
     with pytest.raises(EmbeddedError, match=r"(?s)Valkey did not start.*maxmemory-policy"):
         Valkey(data, extra={"maxmemory-policy": "nonsense"}).start()
+
+
+def test_a_server_that_could_not_be_started_at_first_is_started_when_it_can(data: Path) -> None:
+    """A full disk ends Postgres, and fails the first starts too, with an error of the system."""
+    server = Postgres(data, FAST_POSTGRES)
+    server.start()
+    settings = data / "postgres" / "runcast.conf"
+    before = settings.read_text()
+    failed: list[BaseException] = []
+    start = server.start
+
+    def noted() -> None:
+        try:
+            start()
+        except OSError as error:
+            failed.append(error)
+            raise
+
+    server.start = noted  # type: ignore[method-assign]
+
+    async def fill_and_make_room() -> None:
+        obstacle = data / "postgres" / "runcast.conf.new"
+        async with kept_running([server]):
+            obstacle.mkdir()
+            pid = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, signal.SIGQUIT)
+            await until(lambda: not server.alive(), "Postgres to end")
+            await until(lambda: failed, "a start that fails")
+            assert settings.read_text() == before
+            obstacle.rmdir()
+            await until(server.alive, "Postgres to be started again")
+            await until(lambda: server._postmaster()[1] == "ready", "it to be ready")
+
+    asyncio.run(fill_and_make_room())
+    server.stop(10)

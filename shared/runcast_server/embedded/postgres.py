@@ -134,13 +134,16 @@ class Postgres:
     def _configure(self) -> None:
         chosen = {**SETTINGS, "unix_socket_directories": f"'{self.sockets}'", **self.extra}
         lines = "".join(f"{name} = {value}\n" for name, value in chosen.items())
-        conf = self.home / "runcast.conf"
-        conf.write_text(
+        written = self.home / "runcast.conf.new"
+        written.write_text(
             "# Written at each start. Use ALTER SYSTEM for settings of your own.\n" + lines
         )
         account = _account()
         if account is not None:
-            os.chown(conf, account.pw_uid, account.pw_gid)
+            os.chown(written, account.pw_uid, account.pw_gid)
+        # By renaming: a disk that is full leaves the settings of the last start whole.
+        written.replace(self.home / "runcast.conf")
+        if account is not None:
             os.chown(self.sockets, account.pw_uid, account.pw_gid)
             self._let_in(account)
 

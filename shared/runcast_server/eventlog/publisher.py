@@ -44,6 +44,7 @@ class Publisher:
         self._bus = bus
         self._pool = pool
         self._lanes: dict[UUID, _Lane] = {}
+        self._failing: str | None = None
         self.nearby: list[Listener] = []
         """Who hears of blocks at once, in this process: a hub beside us needn't wait for Redis."""
 
@@ -69,14 +70,23 @@ class Publisher:
         except Exception as error:
             # The outermost place of this task: whatever happened, the sweeper has the rest.
             metrics.FAILED_PUBLISHES.inc(1 + len(lane.blocks))
+            self._note_failure(project_id, error)
+        else:
+            self._failing = None
+        finally:
+            del self._lanes[project_id]
+
+    def _note_failure(self, project_id: UUID, error: Exception) -> None:
+        """Says once what fails, and not for each commit while Redis is away."""
+        said = type(error).__name__
+        if said != self._failing:
             log.warning(
                 "publish.left_to_sweeper",
                 project=str(project_id),
-                error=str(error) or type(error).__name__,
+                error=str(error) or said,
                 exc_info=not outages.is_outage(error),
             )
-        finally:
-            del self._lanes[project_id]
+        self._failing = said
 
     async def publish(self, project_id: UUID, block: Block) -> None:
         """Publishes `block`, and what Redis misses before it. Repeating it does nothing twice.

@@ -6,14 +6,15 @@ import dataclasses
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import structlog
 import uvloop
 
-from runcast_server import embedded
+from runcast_server import embedded, loops
+from runcast_server.loops import Loop
 from runcast_server.process import credentials, datadir, db_roles, migrate, process, wait_for
 from runcast_server.service import Build
 from runcast_server.settings import ServerSettings
@@ -122,15 +123,16 @@ async def _serve(
         url = process.url_of(settings.process, listener)
         link = await credentials.sign_in_link(backed_by.database_url, url)
         written = credentials.Credentials(url, token, backed_by.worker_redis_url, os.getpid())
-        watch = asyncio.create_task(_keep_running(backed_by.servers, stop))
 
         def started() -> None:
             credentials.write(data, written)
             say(_welcome(settings, url, link))
 
-        async with process.opened(_with_urls(settings, backed_by)) as resources:
+        async with (
+            kept_running(backed_by.servers),
+            process.opened(_with_urls(settings, backed_by)) as resources,
+        ):
             await process.serve(resources, build, listener, stop, started)
-        await watch
 
 
 async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> None:
@@ -144,18 +146,38 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
-async def _keep_running(servers: Sequence[Server], stop: asyncio.Event) -> None:
-    """Start an embedded server again that ended though nobody asked it to."""
-    while not stop.is_set():
-        for server in servers:
-            if not server.alive():
-                log.error("embedded.ended", server=type(server).__name__)
-                try:
-                    await asyncio.to_thread(server.start)
-                except embedded.EmbeddedError as error:
-                    log.error("embedded.not_restarted", reason=str(error))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WATCH_SECONDS)
+class KeptRunning:
+    """Starts an embedded server again that ended though nobody asked it to, whatever ended it: a full disk
+    does, and then also fails the first starts."""
+
+    def __init__(self, server: Server) -> None:
+        self.name = type(server).__name__.lower()
+        self._server = server
+        self._starting: asyncio.Future[None] | None = None
+
+    async def look(self) -> None:
+        """One look. Raises what the start raises."""
+        if not self._server.alive():
+            log.error("embedded.ended", server=self.name)
+            self._starting = asyncio.ensure_future(asyncio.to_thread(self._server.start))
+            await asyncio.shield(self._starting)
+
+    async def settle(self) -> None:
+        """Waits for a start that is under way, so that the server can be stopped."""
+        if self._starting is not None:
+            await asyncio.wait((self._starting,))
+
+
+@contextlib.asynccontextmanager
+async def kept_running(servers: Sequence[Server]) -> AsyncIterator[None]:
+    """Keeps the servers running for as long as the block lasts."""
+    watched = [KeptRunning(server) for server in servers]
+    try:
+        async with loops.running([Loop(one.name, one.look, WATCH_SECONDS) for one in watched]):
+            yield
+    finally:
+        for one in watched:
+            await one.settle()
 
 
 def _welcome(settings: ServerSettings, url: str, link: str) -> str:

@@ -17,7 +17,11 @@ local bytes = tonumber(known[3]) + #frames
 local cap = tonumber(ARGV[7])
 while bytes > cap do
     local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-    if oldest == nil or oldest[1] == ARGV[3] .. '-0' then break end
+    if oldest == nil or oldest[1] == ARGV[3] .. '-0' then
+        -- Alone in its stream, which was evicted while the head stayed: count anew, or it stays alone.
+        bytes = #frames
+        break
+    end
     redis.call('XDEL', KEYS[1], oldest[1])
     bytes = bytes - #oldest[2][4]
 end
