@@ -424,6 +424,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.key_owner_is_away(key uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT EXISTS (SELECT FROM away a WHERE a.user_id IS NOT DISTINCT FROM
+                   (SELECT k.created_by FROM api_keys k WHERE k.id = key))
+$$;
+
 CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin boolean, expires_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -979,6 +987,14 @@ ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.away (
+    principal text NOT NULL,
+    user_id uuid,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.away.user_id IS 'Null: an administrator''s key; it stands for keys that nobody made.';
+
 CREATE TABLE public.events (
     project_id uuid NOT NULL,
     seq bigint NOT NULL,
@@ -1197,6 +1213,18 @@ CREATE TABLE public.run_counters (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE public.run_messages (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    text text NOT NULL,
+    said_by json NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    delivered_at timestamp with time zone,
+    how text,
+    CONSTRAINT run_messages_check CHECK (((delivered_at IS NULL) = (how IS NULL)))
+);
+
 CREATE TABLE public.runs (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -1236,6 +1264,7 @@ CREATE TABLE public.runs (
     usage json,
     aliases text[] DEFAULT '{}'::text[] NOT NULL,
     awaits_answer boolean DEFAULT false NOT NULL,
+    cancelled_by text,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
@@ -1255,6 +1284,8 @@ COMMENT ON COLUMN public.runs.attention IS 'What the run needs from a person: ki
 COMMENT ON COLUMN public.runs.usage IS 'Tokens and cost of this run alone; descendants are added when it is read.';
 
 COMMENT ON COLUMN public.runs.aliases IS 'A copy of run_aliases, in the order given.';
+
+COMMENT ON COLUMN public.runs.cancelled_by IS 'By what name whoever cancelled it is told to the agent.';
 
 CREATE TABLE public.runtime_events (
     id uuid NOT NULL,
@@ -1468,6 +1499,9 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.away
+    ADD CONSTRAINT away_pkey PRIMARY KEY (principal);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (project_id, seq, at);
 
@@ -1521,6 +1555,9 @@ ALTER TABLE ONLY public.run_aliases
 
 ALTER TABLE ONLY public.run_counters
     ADD CONSTRAINT run_counters_pkey PRIMARY KEY (project_id);
+
+ALTER TABLE ONLY public.run_messages
+    ADD CONSTRAINT run_messages_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
@@ -1618,6 +1655,8 @@ CREATE INDEX questions_open ON public.questions USING btree (project_id, asked_a
 CREATE INDEX questions_open_of_run ON public.questions USING btree (run_id, asked_at) WHERE (state = 'open'::text);
 
 CREATE INDEX run_aliases_of_run ON public.run_aliases USING btree (run_id);
+
+CREATE INDEX run_messages_queued ON public.run_messages USING btree (run_id, queued_at, id) WHERE (delivered_at IS NULL);
 
 CREATE INDEX runs_active ON public.runs USING btree (project_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text]));
 
@@ -1730,6 +1769,9 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.artifacts
     ADD CONSTRAINT artifacts_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id);
 
+ALTER TABLE ONLY public.away
+    ADD CONSTRAINT away_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.users(id);
 
@@ -1777,6 +1819,12 @@ ALTER TABLE ONLY public.run_aliases
 
 ALTER TABLE ONLY public.run_counters
     ADD CONSTRAINT run_counters_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.run_messages
+    ADD CONSTRAINT run_messages_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.run_messages
+    ADD CONSTRAINT run_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
@@ -1853,11 +1901,15 @@ ALTER TABLE public.artifacts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.away ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('editor'::text) AS acting_projects)::uuid[]))));
 
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.audit_log FOR INSERT TO runcast_log WITH CHECK (true);
+
+CREATE POLICY event_log ON public.away FOR SELECT TO runcast_log USING (true);
 
 CREATE POLICY event_log ON public.events TO runcast_log USING (true) WITH CHECK (true);
 
@@ -1880,6 +1932,8 @@ CREATE POLICY event_log ON public.queue_counts TO runcast_log USING (true) WITH 
 CREATE POLICY event_log ON public.queue_samples TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.run_aliases TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.run_messages TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (true);
 
@@ -1912,6 +1966,10 @@ ALTER TABLE public.log_sources ENABLE ROW LEVEL SECURITY;
 CREATE POLICY members ON public.project_members FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user)) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
 
 CREATE POLICY members ON public.questions FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))) AND (( SELECT public.acting_run() AS acting_run) IS NULL)));
+
+CREATE POLICY members ON public.run_messages FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))) AND (( SELECT public.acting_run() AS acting_run) IS NULL)));
+
+CREATE POLICY own ON public.away TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
 
 CREATE POLICY own ON public.idempotency_keys TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
 
@@ -1977,6 +2035,8 @@ ALTER TABLE public.run_aliases ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.run_counters ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.run_messages ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.runtime_events ENABLE ROW LEVEL SECURITY;
@@ -2039,6 +2099,9 @@ REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.key_holder(presented bytea) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.key_owner_is_away(key uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.key_owner_is_away(key uuid) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.key_rights(wanted uuid) FROM PUBLIC;
 
@@ -2156,6 +2219,9 @@ GRANT SELECT ON TABLE public.audit_log TO runcast_request;
 GRANT INSERT ON TABLE public.audit_log TO runcast_accounts;
 GRANT INSERT ON TABLE public.audit_log TO runcast_log;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.away TO runcast_request;
+GRANT SELECT ON TABLE public.away TO runcast_log;
+
 GRANT SELECT ON TABLE public.events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
 
@@ -2241,6 +2307,9 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.queue_samples TO runcast_log;
 
 GRANT SELECT ON TABLE public.run_aliases TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.run_aliases TO runcast_log;
+
+GRANT SELECT ON TABLE public.run_messages TO runcast_request;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.run_messages TO runcast_log;
 
 GRANT SELECT ON TABLE public.runs TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;

@@ -23,6 +23,8 @@ LOG_REOPENED = "log:reopened"
 ARTIFACT_CREATED = "artifact:created"
 QUESTION_ASKED = "question:asked"
 QUESTION_CLOSED = "question:closed"
+MESSAGE_QUEUED = "message:queued"
+MESSAGE_DELIVERED = "message:delivered"
 TASK_STATUS_CHANGED = "task:status_changed"
 SUBTASK_STATUS_CHANGED = "subtask:status_changed"
 SUBTASK_UNBLOCKED = "subtask:unblocked"
@@ -159,6 +161,21 @@ class QuestionClosed(RunRef):
     at: str
 
 
+class MessageQueued(RunRef):
+    """`message`: what a person says to a running session."""
+
+    message: dict[str, Any]
+    at: str
+
+
+class MessageDelivered(RunRef):
+    """`how`: `stop` (the agent goes on with it) or `context`."""
+
+    message_id: str
+    how: str
+    at: str
+
+
 class TaskStatusChanged(TypedDict):
     task_id: str
     old_status: str | None
@@ -258,6 +275,8 @@ DATA: dict[str, type] = {
     ARTIFACT_CREATED: ArtifactCreated,
     QUESTION_ASKED: QuestionAsked,
     QUESTION_CLOSED: QuestionClosed,
+    MESSAGE_QUEUED: MessageQueued,
+    MESSAGE_DELIVERED: MessageDelivered,
     TASK_STATUS_CHANGED: TaskStatusChanged,
     SUBTASK_STATUS_CHANGED: SubtaskStatusChanged,
     SUBTASK_UNBLOCKED: SubtaskUnblocked,

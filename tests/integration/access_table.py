@@ -85,6 +85,15 @@ TABLE: dict[str, Line] = {
     "GET /questions/{question}": Line(N.MEMBER_KNOWS),
     "POST /questions/{question}/answer": Line(N.EDITOR_OF_QUESTIONS, {"text": "yes"}),
     "POST /questions/{question}/cancel": Line(N.EDITOR_OF_QUESTIONS, {}),
+    # agents
+    "POST /agents/{agent}/hooks": Line(
+        N.REPORTER,
+        {"session_id": "{fresh}", "hook_event_name": "SessionStart"},
+        query="?project=demo",
+    ),
+    "POST /runs/{run}/say": Line(N.EDITOR, {"text": "t"}),
+    "GET /auth/me/away": Line(N.A_PERSON),
+    "PUT /auth/me/away": Line(N.A_PERSON, {"away": False}),
     # tasks
     "POST /projects/{project}/tasks": Line(N.REPORTER, {"title": "t"}),
     "GET /projects/{project}/tasks": Line(N.VIEWER),

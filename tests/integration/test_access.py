@@ -193,8 +193,8 @@ class World:
                 user_id = await self.person()
                 await self.join(user_id, "viewer")
                 return str(user_id)
-            case "line_number":
-                return "1"
+            case "line_number" | "agent":
+                return {"line_number": "1", "agent": "claude"}[name]
         return str(uuid4())
 
 

@@ -51,6 +51,7 @@ async def person(rest: Rest, name: str, role: str) -> dict[str, str]:
     me = (await rest.admin.get("/auth/me", headers=headers)).json()
     path = f"/projects/demo/members/{me['id']}"
     assert (await rest.admin.put(path, json={"role": role})).is_success
+    assert (await rest.admin.patch("/auth/me", json={"name": name}, headers=headers)).is_success
     return headers
 
 

@@ -16,6 +16,7 @@ from runcast_api.http.problems import Refusals
 from runcast_api.http.security_headers import Sealing, docs_policy
 from runcast_api.routes import (
     admin,
+    agents,
     artifacts,
     auth,
     events,
@@ -62,6 +63,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(events.router)
     app.include_router(exports.router)
     app.include_router(questions.router)
+    app.include_router(agents.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(runtime.router)

@@ -75,3 +75,11 @@ async def show(connection: Connection, question_id: UUID) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"no question '{question_id}'")
     return as_json(row)
+
+
+async def context(connection: Connection, question_id: UUID) -> dict[str, Any] | None:
+    """What was kept of an agent's hook, to answer it in its own words."""
+    kept: dict[str, Any] | None = await connection.fetchval(
+        "SELECT context FROM questions WHERE id = $1", question_id
+    )
+    return kept

@@ -10,6 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from runcast_api.agents import replies
+from runcast_api.agents.replies import Dialect
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
@@ -94,6 +96,10 @@ async def show_question(
             ge=0, le=MAX_WAIT_SECONDS, description="Wait so long for it to be closed, then show it."
         ),
     ] = 0,
+    dialect: Annotated[
+        Dialect | None,
+        Query(alias="as", description="Add `agent_answer`: what the hook of this agent prints."),
+    ] = None,
 ) -> Response:
     """The question; with `wait_s` as soon as it is closed, or when the time is over."""
     shown, head = await _show(api, caller, question)
@@ -107,6 +113,10 @@ async def show_question(
                     async with asyncio.timeout(wait_s):
                         await closed.wait()
                 shown, head = await _show(api, caller, question)
+    if dialect is not None:
+        async with api.database.acting(caller) as connection:
+            context = await listing.context(connection, UUID(shown["id"]))
+        shown["agent_answer"] = replies.reply(shown, context, dialect)
     return answer(shown, head=head)
 
 

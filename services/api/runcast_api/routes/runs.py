@@ -189,7 +189,7 @@ async def cancel_run(
         run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
 
     async def change(transaction: Transaction) -> Answer:
-        return Answer(await runs.cancel(transaction, run_id))
+        return Answer(await runs.cancel(transaction, run_id, caller))
 
     return await once.commit(api.resources.eventlog, found.id, change)
 

@@ -30,6 +30,7 @@ from runcast_api.runs.annotations import (
 )
 from runcast_server import runs
 from runcast_server.auth import access
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid, NotFound
 from runcast_server.eventlog import frames
@@ -455,9 +456,16 @@ async def _hear(connection: Connection, run_id: UUID) -> None:
     await connection.execute("UPDATE runs SET heard_at = clock_timestamp() WHERE id = $1", run_id)
 
 
-async def cancel(transaction: Transaction, run_id: UUID) -> dict[str, Any]:
+async def cancel(transaction: Transaction, run_id: UUID, caller: Principal) -> dict[str, Any]:
     """The run, cancelled. Raises `Conflict` where it ended in another way."""
-    return await change(transaction, await lock(transaction, run_id), {"status": "cancelled"})
+    run = await change(transaction, await lock(transaction, run_id), {"status": "cancelled"})
+    await transaction.connection.execute(
+        "UPDATE runs SET cancelled_by = coalesce(cancelled_by, caller_name($2, $3)) WHERE id = $1",
+        run_id,
+        caller.user_id,
+        caller.key_id,
+    )
+    return run
 
 
 async def await_answer(

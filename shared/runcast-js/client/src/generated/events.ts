@@ -100,6 +100,17 @@ export interface EventCatalogue {
     answer: Record<string, unknown> | null;
     at: string;
   };
+  "message:queued": {
+    run_id: string;
+    message: Record<string, unknown>;
+    at: string;
+  };
+  "message:delivered": {
+    run_id: string;
+    message_id: string;
+    how: string;
+    at: string;
+  };
   "task:status_changed": {
     task_id: string;
     old_status: string | null;

@@ -182,6 +182,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/agents/{agent}/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Hook
+         * @description An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for.
+         */
+        post: operations["receive_hook_agents__agent__hooks_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/artifacts/{artifact}": {
         parameters: {
             query?: never;
@@ -299,6 +319,27 @@ export interface paths {
          *     sign-in link; a new password ends all other sessions.
          */
         patch: operations["change_me_auth_me_patch"];
+        trace?: never;
+    };
+    "/auth/me/away": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show Away */
+        get: operations["show_away_auth_me_away_get"];
+        /**
+         * Set Away
+         * @description A person's setting. While it is on, agents that ask before they show their own prompt wait.
+         */
+        put: operations["set_away_auth_me_away_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/auth/methods": {
@@ -1213,6 +1254,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runs/{run}/say": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say
+         * @description A message to a session while it runs: queued until the agent's next hook takes it along.
+         */
+        post: operations["say_runs__run__say_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{run}/status": {
         parameters: {
             query?: never;
@@ -1670,6 +1731,22 @@ export interface components {
             next_cursor: string | null;
             /** Total */
             total: number;
+        };
+        /**
+         * Away
+         * @description Whether you are away from the terminal: then agents that would block it wait for an answer from
+         *     elsewhere.
+         */
+        Away: {
+            /** Away */
+            away: boolean;
+        };
+        /** AwayShown */
+        AwayShown: {
+            /** Away */
+            away: boolean;
+            /** Since */
+            since: string | null;
         };
         /** By */
         By: {
@@ -2325,6 +2402,34 @@ export interface components {
             role: "owner" | "editor" | "reporter" | "viewer";
         };
         /**
+         * Message
+         * @description `state`: `queued` until a hook took it to the agent, then `delivered`, at a time and how (`stop`,
+         *     `context`).
+         */
+        Message: {
+            by: components["schemas"]["By"];
+            /** Delivered At */
+            delivered_at: string | null;
+            /** How */
+            how: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Queued At */
+            queued_at: string;
+            /**
+             * Run Id
+             * Format: uuid
+             */
+            run_id: string;
+            /** State */
+            state: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Methods
          * @description The ways to sign in here. `oidc` is the provider's issuer.
          */
@@ -2596,6 +2701,8 @@ export interface components {
             default?: unknown;
             /** Expires In S */
             expires_in_s?: number | null;
+            /** Id */
+            id?: string | null;
             /**
              * Kind
              * @enum {string}
@@ -3301,6 +3408,11 @@ export interface components {
             usage: components["schemas"]["Usage"] | null;
             /** Will Retry */
             will_retry: boolean | null;
+        };
+        /** Say */
+        Say: {
+            /** Text */
+            text: string;
         };
         /** SessionPage */
         SessionPage: {
@@ -4394,6 +4506,52 @@ export interface operations {
             };
         };
     };
+    receive_hook_agents__agent__hooks_post: {
+        parameters: {
+            query?: {
+                /** @description The hook waits for the answer to a question. */
+                hold?: boolean;
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string | null;
+                /** @description The agent reads what the hook prints. */
+                sync?: boolean;
+            };
+            header?: never;
+            path: {
+                agent: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_artifact_artifacts__artifact__get: {
         parameters: {
             query?: never;
@@ -4598,6 +4756,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_away_auth_me_away_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AwayShown"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_away_auth_me_away_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Away"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AwayShown"];
                 };
             };
             /** @description A refusal; `type` says which. */
@@ -6053,6 +6273,8 @@ export interface operations {
     show_question_questions__question__get: {
         parameters: {
             query?: {
+                /** @description Add `agent_answer`: what the hook of this agent prints. */
+                as?: ("claude-hook" | "codex-hook" | "opencode") | null;
                 /** @description Wait so long for it to be closed, then show it. */
                 wait_s?: number;
             };
@@ -6773,6 +6995,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description It was there already, under the id that the request chose. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Question"];
+                };
+            };
             /** @description Successful Response */
             201: {
                 headers: {
@@ -6817,6 +7048,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    say_runs__run__say_post: {
+        parameters: {
+            query?: {
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Say"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
                 };
             };
             /** @description A refusal; `type` says which. */

@@ -1,0 +1,1 @@
+"""Hooks of agents: what they tell becomes runs and questions, what people answer becomes their words."""

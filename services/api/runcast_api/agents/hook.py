@@ -1,0 +1,199 @@
+"""One call of an agent's hook: what it says, the run that it concerns, and what it changes there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from runcast._support import times
+from runcast.contract import TERMINAL_STATUSES
+from runcast_api.agents import sessions
+from runcast_api.agents.sessions import Session
+from runcast_api.logs import entries
+from runcast_api.logs.entries import Append, LogEntry
+from runcast_api.questions import closing, questions
+from runcast_api.questions.schemas import WHOLE_BYTES, QuestionNew
+from runcast_api.questions.schemas import State as QuestionState
+from runcast_api.runs import progress, runs
+from runcast_api.runs.annotations import Attention, AttentionKind, attention_with
+from runcast_api.runs.progress import ProgressNew
+from runcast_server.auth.principal import Principal
+from runcast_server.eventlog.log import Transaction
+
+Json = dict[str, Any]
+
+HEADLINE_CHARACTERS = 300
+TEXT_CHARACTERS = 8 * 1024
+_SAYING = ("command", "cmd", "file_path", "path", "pattern", "query", "url", "description")
+"""Members of a tool's input that say best what it does, in this order."""
+_IS_FED = "SELECT EXISTS (SELECT FROM log_sources WHERE run_id = $1 AND source = 'spool.jsonl')"
+
+
+@dataclass(slots=True)
+class Hook:
+    """A hook's input, in the transaction of what it changes. `run` is locked; `holds`: the hook's program
+    waits for the answer to a question."""
+
+    transaction: Transaction
+    project_id: UUID
+    caller: Principal
+    session: Session
+    payload: Json
+    holds: bool
+    is_sync: bool
+    run: Json
+
+    @property
+    def has_ended(self) -> bool:
+        return self.run["status"] in TERMINAL_STATUSES
+
+    def text(self, name: str) -> str:
+        """A member of the input that is a text; empty where it isn't."""
+        value = self.payload.get(name)
+        return value.replace("\x00", "␀") if isinstance(value, str) else ""
+
+    def object(self, name: str) -> Json:
+        """A member of the input that is an object; empty where it isn't."""
+        value = self.payload.get(name)
+        return value if isinstance(value, dict) else {}
+
+    async def reload(self) -> None:
+        self.run = await runs.lock(self.transaction, UUID(self.run["id"]))
+
+    async def change(self, **given: Any) -> None:
+        """Changes the run, unless it has ended."""
+        if not self.has_ended:
+            self.run = await runs.change(self.transaction, self.run, given)
+
+    async def works(self) -> None:
+        """The session works: nobody is needed."""
+        await self.change(attention=None, status="running")
+
+    async def waits(self, kind: AttentionKind, summary: str) -> None:
+        """The session waits for a person, unless an open question says better for what."""
+        held = self.run["attention"]
+        if held and held["question_id"]:
+            return
+        attention = Attention(kind=kind, summary=" ".join(summary.split())[:500])
+        now = times.to_milliseconds(times.now())
+        shown = attention_with(held, attention, now)
+        await self.change(attention=shown, status="awaiting_feedback")
+
+    async def completes(self, result: Any = None) -> None:
+        """The session is over; what it still asks is taken back with it."""
+        given: Json = {"status": "completed"}
+        if result is not None:
+            given["result"] = result
+        await self.change(**given)
+
+    async def close_questions(
+        self, state: QuestionState, only: Sequence[UUID] | None = None
+    ) -> None:
+        """Closes the session's open questions, or those of them that are named."""
+        ids = only
+        if ids is None:
+            waiting = await closing.open_of(self.transaction, UUID(self.run["id"]))
+            ids = [UUID(question["id"]) for question in waiting]
+        if await questions.close_open(self.transaction, self.run, ids, state):
+            await self.reload()
+
+    async def ask(self, question: Json, context: Json) -> Json:
+        """Asks a question; what the hook is answered: the question's id where it waits for it."""
+        whole = _cut_to_size(
+            question | {"answerable": self.holds, "via": f"{self.session.program}-hook"}
+        )
+        whole["dedupe_key"] = await self._dedupe_key(context)
+        new = QuestionNew.model_validate(whole)
+        run_id = UUID(self.run["id"])
+        asked, _ = await questions.ask(self.transaction, run_id, new, self.caller, context)
+        if not self.holds or not asked["answerable"]:
+            return {}
+        return {"question_id": asked["id"], "agent_answer": None}
+
+    async def _dedupe_key(self, context: Json) -> str:
+        """The same for a hook that is called again while its question is open; another one afterwards, so
+        that no answer counts for a second request."""
+        said = [
+            self.session.key,
+            self.text("prompt_id"),
+            context["tool_name"],
+            context["tool_input"],
+        ]
+        digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        closed = await self.transaction.connection.fetchval(
+            """SELECT count(*) FROM questions
+               WHERE run_id = $1 AND starts_with(dedupe_key, $2) AND state <> 'open'""",
+            UUID(self.run["id"]),
+            digest,
+        )
+        return f"{digest}:{closed}"
+
+    async def log(self, event_type: str, message: str, level: str = "info", **payload: Any) -> None:
+        """An entry of the session's log, unless a watcher feeds it from the agent's own record: nothing
+        comes twice."""
+        run_id = UUID(self.run["id"])
+        if not message.strip() or await self.transaction.connection.fetchval(_IS_FED, run_id):
+            return
+        entry = LogEntry(
+            agent_name=self.session.program,
+            event_type=event_type,
+            level=level,
+            message=_shortened(message),
+            payload=payload or None,
+        )
+        now = times.to_milliseconds(times.now())
+        encoded = entries.encode(entry, now, entries.ENTRY_BYTES, source="session")
+        await entries.append_all(self.transaction, [Append(self.project_id, run_id, [encoded])])
+        await self.reload()
+
+    async def report(self, stage: str, message: str) -> None:
+        """What the session does now, as its progress."""
+        if not self.has_ended:
+            new = ProgressNew(stage=stage, message=message[:HEADLINE_CHARACTERS])
+            await progress.report(self.transaction, UUID(self.run["id"]), new)
+            await self.reload()
+
+
+async def opened(
+    transaction: Transaction,
+    project_id: UUID,
+    caller: Principal,
+    session: Session,
+    payload: Json,
+    *,
+    resumes: bool,
+    holds: bool,
+    is_sync: bool,
+) -> Hook:
+    """The hook with the run that it concerns."""
+    run = await sessions.current(transaction, project_id, session, resumes=resumes)
+    return Hook(transaction, project_id, caller, session, payload, holds, is_sync, run)
+
+
+def headline(tool: str, tool_input: Json) -> str:
+    """What a tool is used for, in one line: `Bash: pytest -q`."""
+    said = next((tool_input[name] for name in _SAYING if isinstance(tool_input.get(name), str)), "")
+    return f"{tool}: {' '.join(str(said).split())}"[:HEADLINE_CHARACTERS] if said else tool
+
+
+def _shortened(text: str) -> str:
+    """Head and tail of a long text, with the size of what lies between."""
+    if len(text) <= TEXT_CHARACTERS:
+        return text
+    left_out = len(text) - TEXT_CHARACTERS
+    return f"{text[: 6 * 1024]}\n⋯ {left_out:,} characters left out ⋯\n{text[-2 * 1024 :]}"
+
+
+def _cut_to_size(question: Json) -> Json:
+    """What is too large to be shown whole can't be approved here: it is cut, and answered at the agent."""
+    body, tool = question.get("body") or "", question.get("tool")
+    if len(body.encode("utf-8", "replace")) > WHOLE_BYTES:
+        question |= {"body": _shortened(body), "answerable": False}
+    if tool and len(orjson.dumps(tool["input"])) > WHOLE_BYTES:
+        question |= {"tool": tool | {"input": None}, "answerable": False}
+    return question

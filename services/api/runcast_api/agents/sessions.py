@@ -1,0 +1,102 @@
+"""The run of an agent's session: found, made, or gone on with under the next name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from runcast.agents.identity import resumed_key, session_key
+from runcast.contract import TERMINAL_STATUSES
+from runcast_api.runs import names, runs
+from runcast_api.runs.runs import RunNew
+from runcast_server.eventlog.log import Transaction
+
+Json = dict[str, Any]
+
+NAME_CHARACTERS = 80
+MAX_RESUMED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a hook says of the session that it belongs to."""
+
+    program: str
+    session_id: str
+    agent_id: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    """Members of `metadata.agent`: cwd, model, version …"""
+
+    @property
+    def key(self) -> str:
+        return session_key(self.program, self.session_id, self.agent_id)
+
+    @property
+    def parent(self) -> Session | None:
+        """The session that started this one, where this is a sub-agent's."""
+        return Session(self.program, self.session_id, None, self.facts) if self.agent_id else None
+
+
+async def current(
+    transaction: Transaction, project_id: UUID, session: Session, *, resumes: bool
+) -> Json:
+    """The session's run, locked; made where there is none.
+
+    With `resumes`, a session whose run has ended goes on as a new run (`<key>.r2` …); without, the ended
+    run is answered.
+    """
+    key = session.key
+    run_id = await names.find(transaction.connection, project_id, key)
+    if run_id is None:
+        return await _make(transaction, project_id, session, key)
+    run = await runs.lock(transaction, run_id)
+    for number in range(2, MAX_RESUMED):
+        if run["status"] not in TERMINAL_STATUSES:
+            break
+        next_key = resumed_key(key, number)
+        run_id = await names.find(transaction.connection, project_id, next_key)
+        if run_id is None:
+            if resumes:
+                before = run["key"]
+                return await _make(transaction, project_id, session, next_key, before)
+            break
+        run = await runs.lock(transaction, run_id)
+    return run
+
+
+async def _make(
+    transaction: Transaction,
+    project_id: UUID,
+    session: Session,
+    key: str,
+    resumes: str | None = None,
+) -> Json:
+    about: Json = {"program": session.program, "session_id": session.session_id}
+    about |= dict(session.facts)
+    if resumes is not None:
+        about["resumes"] = resumes
+    parent = session.parent
+    parent_id = None
+    if parent is not None:
+        parent_id = UUID((await current(transaction, project_id, parent, resumes=True))["id"])
+    new = RunNew(
+        key=key,
+        phase="session",
+        steps=[],
+        status="running",
+        agent_type="SUBAGENT" if session.agent_id else "SESSION",
+        agent_name=session.program,
+        metadata={"agent": about},
+        parent_run_id=parent_id,
+    )
+    run, _ = await runs.create(transaction, project_id, new)
+    return await runs.lock(transaction, UUID(run["id"]))
+
+
+def title_of(text: str) -> str:
+    """A run's name from what a person asked for: its first line, shortened."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "").replace(
+        "\x00", ""
+    )
+    return first if len(first) <= NAME_CHARACTERS else first[: NAME_CHARACTERS - 1] + "…"

@@ -1,0 +1,250 @@
+"""Hooks of agents: what each line of the samples does, and what is answered in the agent's own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.rest import Rest, serving
+from tests.integration.test_questions import key, person
+
+pytestmark = pytest.mark.anyio
+
+SAMPLES = Path(__file__).parents[1] / "data" / "agents"
+SESSION = "6f0c2b1e-5a34-4d0e-9a77-0b6c1d2e3f40"
+KEY = f"claude-{SESSION}"
+
+
+def sample(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (SAMPLES / name).read_text().splitlines()]
+
+
+@pytest.fixture
+async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+    async with serving(database_url, redis_url, tmp_path) as rest:
+        await rest.project()
+        yield rest
+
+
+class Agent:
+    """A program whose hooks run with a key of the project, with the role reporter."""
+
+    def __init__(self, rest: Rest, headers: dict[str, str], program: str = "claude") -> None:
+        self.rest, self.headers, self.program = rest, headers, program
+
+    @classmethod
+    async def of(cls, rest: Rest, program: str = "claude") -> Agent:
+        return cls(rest, await key(rest, "reporter"), program)
+
+    async def hook(self, payload: dict[str, Any], **query: Any) -> dict[str, Any]:
+        path = f"/agents/{self.program}/hooks"
+        answer = await self.rest.admin.post(path, json=payload, headers=self.headers, params=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def event(self, name: str, **members: Any) -> dict[str, Any]:
+        query = {each: members.pop(each) for each in ("hold", "sync") if each in members}
+        return await self.hook({"session_id": SESSION, "hook_event_name": name} | members, **query)
+
+    async def words(self, question: str, dialect: str = "claude-hook") -> Any:
+        """What the hook prints for a question."""
+        path = f"/questions/{question}"
+        shown = await self.rest.admin.get(path, params={"as": dialect}, headers=self.headers)
+        return shown.json()["agent_answer"]
+
+    async def run(self, key: str = KEY) -> dict[str, Any]:
+        shown = await self.rest.admin.get(f"/runs/{key}", params={"project": "demo"})
+        assert shown.status_code == 200, shown.text
+        found: dict[str, Any] = shown.json()
+        return found
+
+    async def standing(self, key: str = KEY) -> tuple[str, str | None]:
+        run = await self.run(key)
+        return run["status"], (run["attention"] or {}).get("kind")
+
+
+async def answer(rest: Rest, headers: dict[str, str], question: str, **given: Any) -> None:
+    path = f"/questions/{question}/answer"
+    replied = await rest.admin.post(path, json=given, headers=headers)
+    assert replied.status_code == 200, replied.text
+
+
+async def state(rest: Rest, question: str) -> str:
+    return str((await rest.admin.get(f"/questions/{question}")).json()["state"])
+
+
+async def test_each_line_of_the_samples_gives_the_state_of_the_table(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    lines = sample("claude/hooks.jsonl")
+    stands, asked = [], []
+    for line in lines:
+        said = await agent.hook(line, hold=1)
+        asked.append(said.get("question_id"))
+        stands.append(await agent.standing())
+    assert stands == [
+        ("awaiting_feedback", "idle"),
+        ("running", None),
+        ("awaiting_feedback", "permission"),
+        ("running", None),
+        ("running", None),
+        ("running", None),
+        ("awaiting_feedback", "question"),
+        ("awaiting_feedback", "question"),
+        ("running", None),
+        ("awaiting_feedback", "error"),
+        ("awaiting_feedback", "question"),
+        ("completed", None),
+    ]
+    run = await agent.run()
+    assert run["name"] == "Fix the login test"
+    assert run["metadata"]["agent"]["cwd"] == "/w/app"
+    permission, choice, form = (question for question in asked if question)
+    assert await state(rest, permission) == "resolved_elsewhere", "it was given at the terminal"
+    assert await state(rest, choice) == "resolved_elsewhere"
+    assert await state(rest, form) == "cancelled"
+    child = await agent.run(f"{KEY}.a1b2c3d4")
+    assert (child["status"], child["parent_run_id"]) == ("completed", run["id"])
+    assert child["result"] == "In app/auth.py, line 40."
+    again = await agent.event("UserPromptSubmit", prompt="And now the docs")
+    assert again == {}
+    resumed = await agent.run(f"{KEY}.r2")
+    assert (resumed["status"], resumed["metadata"]["agent"]["resumes"]) == ("running", KEY)
+    log = await rest.admin.get(f"/runs/{run['id']}/logs")
+    assert "prompt" in [entry["event_type"] for entry in log.json()["logs"]]
+
+
+async def test_answers_are_the_agents_own_words_byte_for_byte(rest: Rest) -> None:
+    agent, ana = await Agent.of(rest), await person(rest, "Ana", "editor")
+    _, _, permission, _, _, _, choice, _, _, _, form, _ = sample("claude/hooks.jsonl")
+    printed: list[Any] = []
+    for line, given in (
+        (permission, {"option": "allow"}),
+        (permission, {"option": "allow_session"}),
+        (permission, {"option": "deny", "text": "not on this machine"}),
+        (choice, {"data": {"1": "UTC"}}),
+        (form, {"data": {"stage": "dev"}}),
+    ):
+        question = (await agent.hook(line, hold=1))["question_id"]
+        assert await agent.words(question) is None
+        again = (await agent.hook(line, hold=1))["question_id"]
+        assert again == question, "a hook that runs again while it is open asks nothing new"
+        await answer(rest, ana, question, **given)
+        printed.append(await agent.words(question))
+    run = await agent.run()
+    said = {"text": "please also update the changelog"}
+    queued = await rest.admin.post(f"/runs/{run['id']}/say", json=said, headers=ana)
+    assert queued.json()["state"] == "queued"
+    stopped = await agent.event("Stop", last_assistant_message="Done.", background_tasks=[])
+    assert await agent.standing() == ("running", None)
+    nothing = await agent.event("Stop", last_assistant_message="Done.", background_tasks=[])
+    await rest.admin.post(f"/runs/{run['id']}/cancel", headers=ana)
+    printed += [await agent.event("PreToolUse", tool_name="Bash", tool_input={}), stopped, nothing]
+
+    def canonical(values: list[Any]) -> list[str]:
+        return [json.dumps(value, sort_keys=True) for value in values]
+
+    assert canonical(printed) == canonical(sample("claude/hook-answers.jsonl"))
+    types = [event["type"] for event in await rest.events(types="message:queued,message:delivered")]
+    assert types == ["message:queued", "message:delivered"]
+
+
+async def test_an_answer_counts_for_one_request_alone(rest: Rest) -> None:
+    agent, ana = await Agent.of(rest), await person(rest, "Ana", "editor")
+    ask: dict[str, Any] = {"tool_name": "Bash", "tool_input": {"command": "ls"}, "hold": 1}
+    first = (await agent.event("PermissionRequest", **ask))["question_id"]
+    await answer(rest, ana, first, option="allow")
+    second = (await agent.event("PermissionRequest", **ask))["question_id"]
+    assert second != first
+    assert await agent.words(second) is None
+    await agent.event("PostToolUse", tool_name="Bash", tool_input={"command": "pwd"})
+    assert await state(rest, second) == "open", "another command"
+    await agent.event("PermissionDenied", tool_name="Bash", tool_input={"command": "ls"})
+    assert (await state(rest, second), await agent.words(second)) == ("resolved_elsewhere", {})
+
+
+async def test_what_would_block_the_agent_is_held_only_while_its_owner_is_away(rest: Rest) -> None:
+    codex = await Agent.of(rest, "codex")
+    request, stop = sample("codex/hooks.jsonl")
+    name = f"codex-{request['session_id']}"
+    assert await codex.hook(request, hold=1) == {}
+    assert await codex.standing(name) == ("awaiting_feedback", "permission")
+    [question] = (await rest.admin.get("/questions?state=open")).json()["questions"]
+    assert question["answerable"] is False
+    assert await codex.hook(stop) == {}
+    assert await codex.standing(name) == ("awaiting_feedback", "idle")
+    assert (await rest.admin.put("/auth/me/away", json={"away": True})).json()["away"] is True
+    held = (await codex.hook(request, hold=1))["question_id"]
+    option = {"option": "deny", "text": "no", "via": "cli"}
+    await rest.admin.post(f"/questions/{held}/answer", json=option)
+    words = await codex.words(held, "codex-hook")
+    decision = words["hookSpecificOutput"]["decision"]
+    assert decision.keys() == {"behavior", "message"}
+    [notified] = sample("codex/notify.jsonl")
+    assert await codex.hook(notified) == {}
+    assert (await rest.admin.put("/auth/me/away", json={"away": False})).json()["since"] is None
+
+
+async def test_other_agents_are_understood(rest: Rest) -> None:
+    gemini = await Agent.of(rest, "gemini")
+    tool, after = sample("gemini/hooks.jsonl")
+    name = f"gemini-{tool['session_id']}"
+    await gemini.hook(tool)
+    assert await gemini.standing(name) == ("awaiting_feedback", "permission")
+    await gemini.hook(after)
+    assert await gemini.standing(name) == ("awaiting_feedback", "idle")
+    opencode = await Agent.of(rest, "opencode")
+    stands: list[Any] = []
+    for event in sample("opencode/events.jsonl")[1:]:
+        await opencode.hook(event, hold=1)
+        stands.append(await opencode.standing("opencode-ses_1"))
+    assert [kind for _, kind in stands] == [
+        None, None, None, None, "permission", None, None, "question", "question", "question", "idle",
+    ]  # fmt: skip
+    assert (await opencode.run("opencode-ses_1"))["name"] == "Fix the login test"
+
+
+async def test_bad_hooks_are_refused_or_harmless(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    for session in ("../x", "x" * 10_000, "🤖/../..", "."):
+        await agent.hook({"session_id": session, "hook_event_name": "UserPromptSubmit"})
+    page = await rest.admin.get("/projects/demo/runs")
+    keys = [run["key"] for run in page.json()["runs"]]
+    assert len(set(keys)) == 4
+    assert all("/" not in key and len(key) <= 128 and key.strip(".") for key in keys)
+    for payload in ({}, {"session_id": 7}, {"session_id": ""}):
+        refused = await rest.admin.post("/agents/claude/hooks", json=payload, headers=agent.headers)
+        assert refused.status_code == 422
+    unknown = await rest.admin.post("/agents/nobody/hooks", json={}, headers=agent.headers)
+    assert unknown.status_code == 404
+    odd: list[dict[str, Any]] = [
+        {"hook_event_name": "Tomorrow"},
+        {"hook_event_name": 7},
+        {"hook_event_name": "PermissionRequest", "tool_name": 7, "tool_input": "x"},
+        {
+            "hook_event_name": "PermissionRequest",
+            "tool_name": "AskUserQuestion",
+            "tool_input": {"questions": 1},
+        },
+        {
+            "hook_event_name": "PermissionRequest",
+            "tool_name": "T",
+            "permission_suggestions": [1, {"rules": [2]}],
+        },
+        {"hook_event_name": "Elicitation", "requested_schema": []},
+        {"hook_event_name": "Notification", "notification_type": ["x"]},
+        {"hook_event_name": "Stop", "background_tasks": "many", "last_assistant_message": "\x00"},
+        {
+            "hook_event_name": "PermissionRequest",
+            "tool_name": "B",
+            "tool_input": {"command": "y" * 300_000},
+        },
+    ]
+    for payload in odd:
+        await agent.hook({"session_id": SESSION} | payload, hold=1)
+    [large] = (await rest.admin.get("/questions?state=open")).json()["questions"]
+    assert large["answerable"] is False, "what can't be shown whole can't be approved here"
