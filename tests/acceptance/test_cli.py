@@ -283,7 +283,10 @@ def test_events_are_listed_and_followed(
     tmp_path: Path, run: Run, client: Client, project: str, server_environ: dict[str, str]
 ) -> None:
     run_id = made(client, project, "r", "line")
-    listed = [json.loads(line) for line in run("events", project, "--json").out.splitlines()]
+    told = run("events", project, "--json").out.splitlines()
+    assert "agent:log" not in {json.loads(line)["type"] for line in told}
+    everything = run("events", project, "--logs", "all", "--json").out.splitlines()
+    listed = [json.loads(line) for line in everything]
     assert [each["id"] for each in listed] == list(range(1, len(listed) + 1))
     with subprocess.Popen(
         [RUNCAST, "events", "-f", project, "--after", "0", "--logs", "all", "--json"],

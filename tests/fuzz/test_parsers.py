@@ -20,12 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runcast._support import sse
+from runcast._support import line_parser, sse
 from runcast._support.terminal import harmless
 from runcast_api.accounts.oidc import Journey
 from runcast_api.http import pagination, request_body
 from runcast_api.ingest import batch_items
-from runcast_api.logs import entries, line_parser
+from runcast_api.logs import entries
 from runcast_hub import connections, filters, stream_request
 from runcast_server.auth import principal
 from runcast_server.errors import Problem

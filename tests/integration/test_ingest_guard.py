@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
+from runcast._support import line_parser
 from runcast._support.ids import uuid7
 from runcast_api.ingest import rejects
-from runcast_api.logs import line_parser
 from tests.integration import ingesting, rest, rows
 from tests.integration.ingesting import Ingest, lines
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from runcast._recording import run_directory
-from runcast.cli import offline, output
-from runcast.cli.context import Context, connect, project_of, server_of
+from runcast.cli import completion, finding, offline, output
+from runcast.cli.context import Context, connect, server_of
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and keep outputs of runs.")
 
@@ -21,7 +21,9 @@ def register(parent: typer.Typer) -> None:
 @app.command()
 def ls(
     ctx: Context,
-    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help=output.RUN_HELP, autocompletion=completion.runs)
+    ],
     step: Annotated[str | None, typer.Option(help="Only of this step.")] = None,
     all_versions: Annotated[
         bool, typer.Option("--all", help="Every version, not only the latest of each step.")
@@ -37,8 +39,7 @@ def ls(
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
             page = client.list_artifacts(
-                run,
-                project=project_of(run, project),
+                finding.find_run(client, run, project)["id"],
                 step_name=step,
                 versions="all" if all_versions else None,
             )
@@ -88,7 +89,9 @@ def get(
 @app.command()
 def put(
     ctx: Context,
-    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help=output.RUN_HELP, autocompletion=completion.runs)
+    ],
     step: Annotated[str, typer.Argument(help="The step that made it.")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
     project: output.Project = None,
@@ -101,7 +104,7 @@ def put(
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     with connect(ctx) as client:
         kept = client.upload_artifact(
-            run, step, file, project=project_of(run, project), media_type=media_type
+            finding.find_run(client, run, project)["id"], step, file, media_type=media_type
         )
     if as_json:
         output.print_json(kept)

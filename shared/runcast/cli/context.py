@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from runcast import contract, errors
-from runcast._support.acceptable import as_uuid
+from runcast import errors
 from runcast._support.server_config import Connection, find
+from runcast.contract import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
     from runcast.client.clients import AsyncClient, Client
@@ -37,9 +37,18 @@ def server_of(ctx: Context) -> Connection | None:
         return None
 
 
-def connect(ctx: Context) -> "Client":
-    """A client for the server to use. Raises `NotConfigured`."""
-    made: Client = _clients().Client(options(ctx).url, options(ctx).token)
+def connect(ctx: Context, *, patient: bool = False) -> "Client":
+    """A client for the server to use. Raises `NotConfigured`.
+
+    A request that fails is told at once: somebody waits at a terminal. With `patient`, for work of
+    many requests, only a server that isn't there at the start is.
+    """
+    once = importlib.import_module("runcast.client.exchange").ONCE
+    made: Client = _clients().Client(
+        options(ctx).url, options(ctx).token, patience=None if patient else once
+    )
+    if patient:
+        made.send(importlib.import_module("runcast.client.admin").server(), once)
     return made
 
 
@@ -53,10 +62,10 @@ def _clients() -> Any:
     return importlib.import_module("runcast.client.clients")
 
 
+def named_project() -> str | None:
+    """The project that the environment names."""
+    return os.environ.get("RUNCAST_PROJECT") or None
+
+
 def project_or_default(project: str | None) -> str:
-    return project or os.environ.get("RUNCAST_PROJECT") or contract.DEFAULT_PROJECT
-
-
-def project_of(run: str, project: str | None) -> str | None:
-    """The project to name beside a run: one that is named by its key needs one."""
-    return project if as_uuid(run) else project_or_default(project)
+    return project or named_project() or DEFAULT_PROJECT

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from runcast import errors, events
-from runcast.cli import logs, output
+from runcast.cli import lines, output
 from runcast.cli.context import Context, connect
 from runcast.client.clients import Client
 
@@ -42,17 +42,17 @@ def demo(
         else:
             output.say(f"runcast: {client.url}/ui/runs/{run['id']}")
         if follows:
-            _show(client, run["id"], logs.Shown(as_json=as_json))
+            _show(client, run["id"], lines.Shown(as_json=as_json))
 
 
-def _show(client: Client, run_id: str, shown: logs.Shown) -> None:
+def _show(client: Client, run_id: str, shown: lines.Shown) -> None:
     """Prints the demonstration from its first event on; it leaves the run awaiting feedback, so
     its end is known by what it is made of."""
-    lines = artifacts = 0
+    number = artifacts = 0
     for event in client.stream_run(run_id, after=0):
         if event.type == events.AGENT_LOG:
-            shown.print(logs.entry_of(event))
-            lines += 1
+            shown.print(lines.entry_of(event))
+            number += 1
         artifacts += event.type == events.ARTIFACT_CREATED
-        if lines >= LINES and artifacts >= ARTIFACTS:
+        if number >= LINES and artifacts >= ARTIFACTS:
             return

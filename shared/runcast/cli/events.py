@@ -1,6 +1,7 @@
 """`runcast events`: a project's events, kept and live."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,13 @@ from runcast._support.terminal import harmless
 from runcast.cli import output
 from runcast.cli.context import Context, connect, project_or_default
 
+if TYPE_CHECKING:
+    from runcast.client.clients import Client
+
+HIDDEN = frozenset({catalogue.AGENT_LOG, catalogue.LOG_CLOSED, catalogue.LOG_REOPENED})
+"""What is said of lines: left out, unless `--logs` or `--type` asks for it."""
+PAGE = 1_000
+MOST_PAGES = 50
 LAST_EVENT = 2**53 - 1
 """Above every event's number."""
 
@@ -50,24 +58,50 @@ def events(
                 if not wanted or event.type in wanted or event.type == catalogue.GAP:
                     _print({"id": event.id, "type": event.type, "data": event.data}, as_json)
             return
-        before = LAST_EVENT if after is None else None
-        page = client.event_history(
-            where, after=after, before=before, types=types or None, limit=limit
-        )
-    for each in page["events"]:
+        # Lines are told where they are asked for, live or not: else they'd hide all the rest.
+        hidden = HIDDEN if not types and logs is None else frozenset[str]()
+        found = _kept(client, where, after, types, limit, hidden)
+    for each in found:
         _print(each, as_json)
+
+
+def _kept(
+    client: "Client",
+    project: str,
+    after: int | None,
+    types: Sequence[str] | None,
+    limit: int,
+    hidden: Set[str],
+) -> list[dict[str, Any]]:
+    """The first events after a number, or the last ones of all, oldest first, without some types."""
+    found: list[dict[str, Any]] = []
+    before = LAST_EVENT if after is None else None
+    for _ in range(MOST_PAGES):
+        size = PAGE if hidden else min(limit, PAGE)
+        page = client.event_history(
+            project, after=after, before=before, types=types or None, limit=size
+        )["events"]
+        shown = [event for event in page if event["type"] not in hidden]
+        found = found + shown if before is None else shown + found
+        if len(found) >= limit or len(page) < size:
+            break
+        if before is None:
+            after = page[-1]["id"]
+        else:
+            before = page[0]["id"]
+    return found[:limit] if before is None else found[-limit:]
 
 
 def _print(event: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json_line(event)
         return
-    out = output.console()
-    number = output.cell(event.get("id"))
-    number.stylize("bright_black")
-    name = output.cell(event["type"])
-    name.stylize("red" if event["type"] == catalogue.GAP else "cyan")
-    out.print(number, name, harmless(_summary(event), colours=False), markup=False)
+    colour = "red" if event["type"] == catalogue.GAP else "cyan"
+    output.print_line(
+        output.paint(output.shown(event.get("id")), "bright_black"),
+        output.paint(output.shown(event["type"]), colour),
+        harmless(_summary(event), colours=False),
+    )
 
 
 def _summary(event: dict[str, Any]) -> str:

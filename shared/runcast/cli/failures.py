@@ -2,14 +2,13 @@
 do about it."""
 
 import os
-import sys
 
 import typer
 from typer import exceptions as usage
 
 from runcast import errors
 from runcast._support.terminal import harmless
-from runcast.cli import exits, stdio
+from runcast.cli import exits, output, stdio
 
 
 def outcome(error: BaseException) -> int:
@@ -91,6 +90,6 @@ def _first(error: BaseException) -> BaseException:
 def _say(text: str, prefix: str = "runcast: ") -> None:
     try:
         line = harmless(f"{prefix}{text}".replace("\n", " "), colours=False)
-        typer.secho(line, err=True, fg="red" if sys.stderr.isatty() else None)
+        output.say(line, "red")
     except OSError:
         stdio.silence(2)

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from runcast._support.terminal import harmless
-from runcast.cli import output
+from runcast.cli import output, rich_output
 from runcast.cli.context import Context, connect
 
 POLL_SECONDS = 1.0
@@ -96,7 +96,7 @@ def _print_closed(question: Json, as_json: bool) -> None:
 
 def print_question(question: Json, id: str) -> None:
     """A question for a person: its title, all that it says, and how it can be answered."""
-    out = output.console()
+    out = rich_output.console()
     asked_by = (question["asked_by"] or {}).get("name") or question["via"]
     head = Text(harmless(question["title"], colours=False), style="bold")
     where = f"  {question['kind']} of run {question['run_id']}, asked by {asked_by}"
@@ -117,7 +117,7 @@ def _print_options(options: list[Json]) -> None:
     for option in options:
         label = harmless(option["label"], colours=False)
         name = harmless(option["id"], colours=False)
-        output.console().print(Text(f"    {name}" + (f"  {label}" if label != name else "")))
+        rich_output.console().print(Text(f"    {name}" + (f"  {label}" if label != name else "")))
 
 
 def indented(body: str) -> str:

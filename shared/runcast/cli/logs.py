@@ -1,89 +1,35 @@
 """`runcast logs`: the lines of one run or of several, now and as they come."""
 
 import asyncio
-import re
-import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from runcast import events
 from runcast._recording import run_directory
-from runcast._recording.run_directory import RunDirectory
-from runcast._support import times
-from runcast._support.terminal import harmless
-from runcast.cli import offline, output
-from runcast.cli.context import Context, connect_async, project_of, server_of
-from runcast.contract import TERMINAL_STATUSES
-from runcast.errors import InvalidFile
+from runcast.cli import completion, finding, lines, offline, offline_logs, output
+from runcast.cli.context import Context, connect, connect_async, server_of
+from runcast.cli.lines import LEVELS, Shown, entry_of
 
 if TYPE_CHECKING:
     from runcast.client.clients import AsyncClient
 
 Json = dict[str, Any]
 
-LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
 BACKFILL_LINES = 10_000
-POLL_SECONDS = 0.1
 
 
 def register(app: typer.Typer) -> None:
     app.command("logs", rich_help_panel="Runs")(logs)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Which lines are shown, and how."""
-
-    since: datetime | None = None
-    grep: re.Pattern[str] | None = None
-    level: str | None = None
-    with_times: bool = False
-    as_json: bool = False
-    tags: dict[str, Text] = field(default_factory=dict)
-
-    def wants(self, entry: Json) -> bool:
-        if self.grep and not self.grep.search(entry["message"]):
-            return False
-        if self.level and _rank(entry.get("level")) < _rank(self.level):
-            return False
-        return not (self.since and entry.get("ts") and times.parse(entry["ts"]) < self.since)
-
-    def print(self, entry: Json) -> None:
-        if not self.wants(entry):
-            return
-        if self.as_json:
-            output.print_json_line(entry)
-            return
-        typer.echo(self._line(entry), color=True)
-
-    def _line(self, entry: Json) -> str:
-        colours = output.has_colours()
-        text = harmless(entry["message"], colours=colours)
-        level = entry.get("level")
-        if colours and level in output.LEVEL_COLOURS and "\x1b" not in text:
-            text = _painted(Text(text, style=output.LEVEL_COLOURS[level]))
-        parts = [self._tag(entry, colours)]
-        if self.with_times and entry.get("ts"):
-            parts.append(_painted(Text(entry["ts"], style="bright_black"), colours))
-        if entry.get("agent_name"):
-            name = harmless(f"[{entry['agent_name']}]", colours=False)
-            parts.append(_painted(Text(name, style="bright_black"), colours))
-        return " ".join(part for part in (*parts, text) if part or part is text)
-
-    def _tag(self, entry: Json, colours: bool) -> str:
-        tag = self.tags.get(entry.get("run_id", ""))
-        return _painted(tag, colours) if tag else ""
-
-
 def logs(
     ctx: Context,
-    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or keys of runs.")],
+    run: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help=output.RUN_HELP, autocompletion=completion.runs),
+    ],
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the runs are over.")
     ] = False,
@@ -110,50 +56,37 @@ def logs(
 
     Examples:  runcast logs -f nightly  |  runcast logs -f a b c --level warning
     """
-    shown = _shown(since, grep, level, with_times, as_json)
+    shown = lines.chosen(since, grep, level, with_times, as_json)
     if directory is None and server_of(ctx) is not None:
-        if follow:
-            follow_runs(ctx, run, shown, project=project, tail=tail)
-        else:
-            asyncio.run(_print(ctx, run, shown, project, tail))
+        with connect(ctx) as client:
+            found = [finding.find_run(client, each, project) for each in run]
+        show_runs(ctx, found, shown, follow=follow, tail=tail)
         return
     root = run_directory.runs_dir(directory)
     for each in run:
-        _print_offline(offline.find(root, each), shown, follow, tail)
+        offline_logs.print_log(offline.find(root, each), shown, follow=follow, tail=tail)
 
 
-def follow_runs(
-    ctx: Context,
-    runs: Sequence[str],
-    shown: Shown,
-    *,
-    project: str | None = None,
-    tail: int | None = None,
+def show_runs(
+    ctx: Context, runs: Sequence[Json], shown: Shown, *, follow: bool, tail: int | None
 ) -> None:
-    """Prints the runs' lines until all of them are over and their logs closed."""
-    asyncio.run(_follow(ctx, runs, shown, project, tail))
+    """Prints the runs' lines; with `follow` until all of them are over and their logs closed."""
+    shown.tag(runs)
+    ids = list(dict.fromkeys(run["id"] for run in runs))
+    asyncio.run((_follow if follow else _print)(ctx, ids, shown, tail))
 
 
-async def _print(
-    ctx: Context, runs: Sequence[str], shown: Shown, project: str | None, tail: int | None
-) -> None:
+async def _print(ctx: Context, ids: Sequence[str], shown: Shown, tail: int | None) -> None:
     async with connect_async(ctx) as client:
-        found = [await client.get_run(run, project=project_of(run, project)) for run in runs]
-        _tag(shown, found)
-        for run in found:
-            async for entry in _stored(client, run["id"], tail):
+        for run_id in ids:
+            async for entry in _stored(client, run_id, tail):
                 shown.print(entry)
 
 
-async def _follow(
-    ctx: Context, runs: Sequence[str], shown: Shown, project: str | None, tail: int | None
-) -> None:
-    async with connect_async(ctx) as client:
-        found = [await client.get_run(run, project=project_of(run, project)) for run in runs]
-        _tag(shown, found)
-        async with asyncio.TaskGroup() as tasks:
-            for run in found:
-                tasks.create_task(_follow_one(client, run["id"], shown, tail))
+async def _follow(ctx: Context, ids: Sequence[str], shown: Shown, tail: int | None) -> None:
+    async with connect_async(ctx) as client, asyncio.TaskGroup() as tasks:
+        for run_id in ids:
+            tasks.create_task(_follow_one(client, run_id, shown, tail))
 
 
 async def _follow_one(client: "AsyncClient", run_id: str, shown: Shown, tail: int | None) -> None:
@@ -171,6 +104,8 @@ async def _follow_one(client: "AsyncClient", run_id: str, shown: Shown, tail: in
         elif event.type == events.GAP:
             reason = event.data["reason"]
             output.say(f"runcast: events up to {event.data['to']} are left out ({reason})")
+            if reason == "reset":
+                last_line = 0  # another history: its lines are counted from 1
 
 
 async def _stored(
@@ -189,80 +124,3 @@ async def _stored(
         after = max(run["last_line_number"] - tail, 0)
     async for entry in client.iter_logs(run_id, after_line=after, limit=1_000):
         yield entry
-
-
-def entry_of(event: events.Event) -> Json:
-    """A live line as the stored entry that it is."""
-    return {"id": event.id, **event.data, "message": event.data.get("line", "")}
-
-
-def _print_offline(directory: RunDirectory, shown: Shown, follow: bool, tail: int | None) -> None:
-    run_id = directory.path.name
-    position = directory.logs.stat().st_size if directory.logs.exists() else 0
-    for number, line in enumerate(offline.log_lines(directory, tail) if position else (), 1):
-        shown.print({"run_id": run_id, "line_number": number, "message": line})
-    rest = b""
-    while follow:
-        is_over = _is_over(directory)
-        text, position = _grown(directory.logs, position)
-        *lines, rest = (rest + text).split(b"\n")
-        for raw in lines:
-            shown.print({"run_id": run_id, "message": raw.decode("utf-8", "replace")})
-        if is_over:
-            return
-        time.sleep(POLL_SECONDS)
-
-
-def _grown(path: Path, position: int) -> tuple[bytes, int]:
-    if not path.exists():
-        return b"", 0
-    with path.open("rb") as file:
-        file.seek(position)
-        text = file.read()
-    return text, position + len(text)
-
-
-def _is_over(directory: RunDirectory) -> bool:
-    try:
-        return directory.read_status()["status"] in TERMINAL_STATUSES
-    except (InvalidFile, FileNotFoundError):
-        return False
-
-
-def _shown(
-    since: str | None, grep: str | None, level: str | None, with_times: bool, as_json: bool
-) -> Shown:
-    try:
-        moment = times.since(since) if since else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
-    try:
-        pattern = re.compile(grep) if grep else None
-    except re.error as error:
-        raise typer.BadParameter(f"not a pattern: {error}", param_hint="--grep") from error
-    if level and level.lower() not in LEVELS:
-        raise typer.BadParameter(f"one of {', '.join(LEVELS)}", param_hint="--level")
-    return Shown(moment, pattern, level.lower() if level else None, with_times, as_json)
-
-
-def _rank(level: str | None) -> int:
-    return LEVELS.index(level) if level in LEVELS else LEVELS.index("info")
-
-
-def _tag(shown: Shown, runs: Sequence[Json]) -> None:
-    if len(runs) < 2:
-        return
-    names = [run.get("key") or run.get("name") or run["id"][-8:] for run in runs]
-    width = max(len(name) for name in names)
-    for number, (run, name) in enumerate(zip(runs, names, strict=True)):
-        colour = output.TAG_COLOURS[number % len(output.TAG_COLOURS)]
-        text = harmless(name, colours=False)
-        shown.tags[run["id"]] = Text(f"{text:<{width}} |", style=colour)
-
-
-def _painted(text: Text, colours: bool = True) -> str:
-    if not colours:
-        return text.plain
-    with output.console().capture() as captured:
-        output.console().print(text, end="")
-    return captured.get() or text.plain

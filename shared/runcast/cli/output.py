@@ -5,22 +5,23 @@ terminal.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from runcast._support.terminal import harmless
+from runcast.cli import table
+from runcast.cli.table import Column
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Project = Annotated[
     str | None, typer.Option("--project", "-p", help="Slug or id.  [RUNCAST_PROJECT, default]")
 ]
+RUN_HELP = "Id, key, #number, --last, or what only one begins with."
 RunsDir = Annotated[
     str | None,
     typer.Option("--dir", help="Read a directory of runs instead of asking a server."),
@@ -51,6 +52,19 @@ LEVEL_COLOURS = {
     "error": "red",
     "critical": "bold red",
 }
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bright_black": "90",
+    "bright_red": "91",
+    "bright_cyan": "96",
+}
 TAG_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
 
 
@@ -66,50 +80,78 @@ def print_json_line(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; a status shows its colour."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "run", "status"))
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    console().print(table)
+def print_table(columns: Sequence[str | Column], rows: Iterable[Sequence[Any]]) -> None:
+    """A table, one line a row; a status shows its colour. On a terminal it fits the width; elsewhere
+    nothing is cut."""
+    known = [Column(each) if isinstance(each, str) else each for each in columns]
+    texts = [[_one_line(shown(value)) for value in row] for row in rows]
+    kept, widths = table.fitted(known, texts, terminal_width())
+    print_line(*_cells([known[n].title for n in kept], widths, ["bold"] * len(kept)), gap="  ")
+    for row in texts:
+        chosen = [row[n] for n in kept]
+        print_line(*_cells(chosen, widths, [_colour(text) for text in chosen]), gap="  ")
+
+
+def _cells(texts: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -> list[str]:
+    cut = [table.cut(text, width) for text, width in zip(texts, widths, strict=True)]
+    padded = [table.padded(text, width) for text, width in zip(cut[:-1], widths, strict=False)]
+    return [paint(text, style) for text, style in zip([*padded, *cut[-1:]], styles, strict=True)]
 
 
 def print_fields(fields: dict[str, Any]) -> None:
     """Names and values, one on a line; what is empty is left out."""
-    shown = {name: value for name, value in fields.items() if value not in (None, {}, [])}
-    width = max((len(name) for name in shown), default=0)
-    out = console()
-    for name, value in shown.items():
-        out.print(Text(f"{name:<{width}}  ", style="bold") + cell(value))
+    known = {name: value for name, value in fields.items() if value not in (None, {}, [])}
+    width = max((len(name) for name in known), default=0)
+    for name, value in known.items():
+        text = shown(value)
+        print_line(paint(f"{name:<{width}} ", "bold"), paint(text, _colour(text)))
 
 
-def cell(value: Any) -> Text:
+def print_line(*parts: str, gap: str = " ") -> None:
+    """One line, as it is: the parts are harmless already."""
+    typer.echo(gap.join(parts), color=True)
+
+
+def shown(value: Any) -> str:
     """A value as it is shown to people."""
     if value is None:
-        return Text("-", style="bright_black")
+        return "-"
     text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    return Text(harmless(text, colours=False), style=STATUS_COLOURS.get(text, ""))
+    return harmless(text, colours=False)
 
 
-def console() -> Console:
-    """The terminal; as wide as what is printed where stdout is none."""
-    is_terminal = sys.stdout.isatty()
-    return Console(
-        highlight=False,
-        emoji=False,
-        markup=False,
-        soft_wrap=True,
-        width=None if is_terminal else 200,
-    )
+def status(text: str) -> str:
+    """A status in its colour."""
+    return paint(shown(text), STATUS_COLOURS.get(text, ""))
+
+
+def paint(text: str, style: str) -> str:
+    """The text in a style such as `bold red`, where stdout shows colours."""
+    if not style or not has_colours():
+        return text
+    return f"\x1b[{';'.join(_CODES[each] for each in style.split())}m{text}\x1b[0m"
+
+
+def terminal_width() -> int | None:
+    """The width of stdout, None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def has_colours() -> bool:
     """Whether stdout shows colours (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    is_dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb
 
 
-def say(text: str) -> None:
+def say(text: str, style: str = "dim") -> None:
     """A word beside the output."""
-    typer.secho(text, err=True, dim=True)
+    has_style = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    typer.echo(f"\x1b[{_CODES[style]}m{text}\x1b[0m" if has_style else text, err=True, color=True)
+
+
+def _colour(text: str) -> str:
+    return "bright_black" if text == "-" else STATUS_COLOURS.get(text.strip().split(" ")[0], "")
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else " ".join(text.split())

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from runcast.cli import failures
+from runcast.cli import failures, finding
 from runcast.cli.context import Context, Options
 
 COMMANDS = (
@@ -45,6 +45,7 @@ EVERYWHERE = ("url", "token")
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command line to its end; answers the exit code."""
+    arguments = _with_last(arguments)
     try:
         code = build(arguments)(args=list(arguments), prog_name="runcast", standalone_mode=False)
         sys.stdout.flush()
@@ -73,6 +74,12 @@ def build(arguments: Sequence[str]) -> TyperGroup:
     assert isinstance(group, TyperGroup)
     _spread(group, [each for each in group.params if each.name in EVERYWHERE])
     return group
+
+
+def _with_last(arguments: Sequence[str]) -> list[str]:
+    """`--last` where a run is named is the run `@last`: it may stand wherever a run may."""
+    names_runs = _asked(arguments) in ("logs", "wait", "runs", "artifacts")
+    return [finding.LAST if names_runs and each == "--last" else each for each in arguments]
 
 
 def _spread(group: TyperGroup, options: Sequence[Any]) -> None:

@@ -9,15 +9,29 @@ import typer
 
 from runcast import errors
 from runcast._recording import run_directory
-from runcast.cli import offline, output
-from runcast.cli.context import Context, connect, project_of, project_or_default, server_of
+from runcast._support import times
+from runcast.cli import completion, finding, offline, output
+from runcast.cli.context import Context, connect, named_project, project_or_default, server_of
+from runcast.cli.table import Column
 
 if TYPE_CHECKING:
     from runcast.client.clients import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, show, cancel, retry and export runs.")
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id or key.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help=output.RUN_HELP, autocompletion=completion.runs)
+]
+COLUMNS = (
+    Column("#", drops=2),
+    Column("project", shrinks=True, drops=3),
+    Column("run", shrinks=True),
+    Column("status"),
+    Column("step", shrinks=True, drops=5),
+    Column("name", shrinks=True, drops=1),
+    Column("lines", drops=4),
+    Column("created"),
+)
 
 
 def register(parent: typer.Typer) -> None:
@@ -28,42 +42,71 @@ def register(parent: typer.Typer) -> None:
 def ls(
     ctx: Context,
     project: output.Project = None,
-    status: Annotated[str | None, typer.Option(help="Only runs of this status.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(help="Only runs of this status.", autocompletion=completion.statuses),
+    ] = None,
     search: Annotated[
         str | None, typer.Option("--search", "-s", help="Words in id, key, name, agent or step.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 20,
+    everywhere: Annotated[
+        bool, typer.Option("--all", "-A", help="Of all projects, also with RUNCAST_PROJECT.")
+    ] = False,
     directory: output.RunsDir = None,
     as_json: output.AsJson = False,
 ) -> None:
     """List runs, newest first: a project's, or all that you may see.
 
+    On a terminal a row is a line that fits it: ids are shown by their last eight characters, by which
+    other commands find them. Elsewhere nothing is cut. A run that nothing is heard of says so.
+
     Without a server, those of the local directory of runs.
 
     Examples:  runcast runs ls -s "nightly coder"  |  runcast runs ls -p demo --status running --json
     """
+    names: dict[str, str] = {}
     if directory is None and server_of(ctx) is not None:
+        where = None if everywhere else project or named_project()
         with connect(ctx) as client:
-            page = client.list_runs(project, status=status, q=search, limit=limit)
+            page = client.list_runs(where, status=status, q=search, limit=limit)
+            if not as_json and len({run["project_id"] for run in page["runs"]}) > 1:
+                names = {each["id"]: each["slug"] for each in client.iter_projects()}
     else:
         page = offline.list_runs(run_directory.runs_dir(directory), status, search, limit)
     if as_json:
         output.print_json(page)
         return
-    output.print_table(
-        ("run", "status", "step", "name", "lines", "created"),
-        (
-            (
-                run.get("key") or run["id"],
-                run["status"],
-                run.get("current_step"),
-                run.get("name"),
-                run.get("last_line_number"),
-                run["created_at"],
-            )
-            for run in page["runs"]
-        ),
+    output.print_table(COLUMNS, [_row(run, names) for run in page["runs"]])
+    if page["total"] > len(page["runs"]):
+        output.say(f"{len(page['runs'])} of {page['total']:,} (-n shows more, -s searches)")
+
+
+def _row(run: dict[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
+    is_shown_short = output.terminal_width() is not None
+    liveness = run.get("liveness")
+    status = run["status"]
+    if status == "running" and liveness in ("stalled", "lost"):
+        status = f"{status} ({liveness})"
+    return (
+        run.get("number"),
+        names.get(run.get("project_id", "")),
+        run.get("key") or (f"…{run['id'][-8:]}" if is_shown_short else run["id"]),
+        status,
+        run.get("current_step"),
+        run.get("name"),
+        run.get("last_line_number"),
+        relative(run["created_at"]) if is_shown_short else run["created_at"],
     )
+
+
+def relative(moment: str) -> str:
+    """How long ago a time is, as `5m`; a date where that is longer than a week."""
+    seconds = (times.now() - times.parse(moment)).total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return moment[:10] if seconds > 7 * 86_400 else f"{int(seconds // size)}{unit} ago"
+    return f"{max(int(seconds), 0)}s ago"
 
 
 @app.command()
@@ -80,7 +123,7 @@ def show(
     """
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
-            found = client.get_run(run, project=project_of(run, project))
+            found = finding.find_run(client, run, project)
     else:
         found = offline.show_run(run_directory.runs_dir(directory), run)
     if as_json:
@@ -102,7 +145,7 @@ def cancel(
 ) -> None:
     """Cancel a run; its worker learns it within seconds. A run that is over stays as it is."""
     with connect(ctx) as client:
-        _print_run(client.cancel_run(run, project=project_of(run, project)), as_json)
+        _print_run(client.cancel_run(finding.find_run(client, run, project)["id"]), as_json)
 
 
 @app.command()
@@ -111,14 +154,20 @@ def retry(
 ) -> None:
     """Queue a run again, as a new attempt linked to the old one."""
     with connect(ctx) as client:
-        _print_run(client.retry_run(run, project=project_of(run, project)), as_json)
+        _print_run(client.retry_run(finding.find_run(client, run, project)["id"]), as_json)
 
 
 @app.command()
 def export(
     ctx: Context,
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run's id or key.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help=output.RUN_HELP,
+            show_default=False,
+            autocompletion=completion.runs,
+        ),
     ] = None,
     target: Annotated[
         Path | None,
@@ -139,11 +188,16 @@ def export(
     """
     if (run is None) != every:
         raise typer.BadParameter("name a run, or --all for the project's runs")
-    project = project_or_default(project) if run is None else project_of(run, project)
-    target = target or Path(run or project or "runs")
-    if target.exists():
-        raise errors.RuncastError(f"{target} is there already")
-    with connect(ctx) as client:
+    with connect(ctx, patient=True) as client:
+        if run is None:
+            project = project_or_default(project)
+        else:
+            found = finding.find_run(client, run, project)
+            run, project = found["id"], None
+            target = target or Path(found["key"] or found["id"])
+        target = target or Path(project or "runs")
+        if target.exists():
+            raise errors.RuncastError(f"{target} is there already")
         if target.suffix in _FORMATS:
             _download(client, run, project, target)
         else:
@@ -179,4 +233,4 @@ def _print_run(run: dict[str, Any], as_json: bool) -> None:
         output.print_json(run)
     else:
         name = run.get("key") or run["id"]
-        output.console().print(output.cell(name), output.cell(run["status"]))
+        output.print_line(output.shown(name), output.status(run["status"]))

@@ -40,7 +40,7 @@ def sync(
     Examples:  runcast sync  |  runcast sync runs/nightly  |  runcast sync --follow runs/
     """
     reports: list[Report] = []
-    with connect(ctx) as client:
+    with connect(ctx, patient=True) as client:
         while True:
             reports = [run_sync.sync(client, run, project) for run in _runs(paths)]
             if not follow or all(report.is_over for report in reports):

@@ -237,5 +237,6 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json(found)
     else:
-        out = output.console()
-        out.print(*(output.cell(found[name]) for name in ("id", "status", "title")))
+        output.print_line(
+            output.shown(found["id"]), output.status(found["status"]), output.shown(found["title"])
+        )

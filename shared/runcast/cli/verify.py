@@ -92,9 +92,8 @@ def _print(found: dict[str, Any]) -> None:
         where = each.get("subtask_id") or each["worker_id"]
         route = routes.get(each["worker_id"])
         where = f"{where} on {route}" if route and where == each["worker_id"] else where
-        output.console().print(
-            output.cell(f"{each['flag']}: {where}: {each['reason']}"), style="red"
-        )
+        text = output.shown(f"{each['flag']}: {where}: {each['reason']}")
+        output.print_line(output.paint(text, "red"))
     flags = ", ".join(found["degraded"])
     typer.echo(f"degraded: {flags}" if flags else "all is well")
 

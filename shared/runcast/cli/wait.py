@@ -1,6 +1,7 @@
 """`runcast wait`: until a run is over."""
 
 import asyncio
+import contextlib
 import time
 from typing import Annotated, Any
 
@@ -10,11 +11,17 @@ from runcast import events
 from runcast._recording import run_directory
 from runcast._recording.run_directory import RunDirectory
 from runcast._support import times
-from runcast.cli import exits, offline, output
-from runcast.cli.context import Context, connect_async, project_of, server_of
+from runcast.cli import completion, exits, finding, offline, output
+from runcast.cli.context import Context, connect, connect_async, server_of
 from runcast.contract import TERMINAL_STATUSES
 
 POLL_SECONDS = 0.2
+LOOKS_AGAIN = (
+    events.CONNECTED,
+    events.RUN_STATUS_CHANGED,
+    events.RUN_LIVENESS_CHANGED,
+    events.GAP,
+)
 
 STATUS_EXITS = {"completed": exits.OK, "failed": exits.FAILED, "cancelled": exits.INTERRUPTED}
 
@@ -25,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def wait(
     ctx: Context,
-    run: Annotated[str, typer.Argument(help="The run's id or key.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help=output.RUN_HELP, autocompletion=completion.runs)
+    ],
     project: output.Project = None,
     timeout: Annotated[
         str | None, typer.Option(help="Give up after this long (90s, 5m) with exit code 124.")
@@ -45,7 +54,10 @@ def wait(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if directory is None and server_of(ctx) is not None:
-        found = asyncio.run(_ended(ctx, run, project_of(run, project), seconds))
+        with connect(ctx) as client:
+            found = finding.find_run(client, run, project)
+        if found["status"] not in TERMINAL_STATUSES:
+            found = asyncio.run(_ended(ctx, found["id"], seconds))
     else:
         found = _ended_offline(offline.find(run_directory.runs_dir(directory), run), seconds)
     if as_json:
@@ -56,32 +68,32 @@ def wait(
     raise typer.Exit(exit_code(found))
 
 
-async def _ended(
-    ctx: Context, run: str, project: str | None, seconds: float | None
-) -> dict[str, Any]:
+async def _ended(ctx: Context, run_id: str, seconds: float | None) -> dict[str, Any]:
+    has_told = False
     async with connect_async(ctx) as client:
-        found = await client.get_run(run, project=project)
-        try:
+        found = await client.get_run(run_id)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # From its first event on: whatever happens between the two requests is seen.
-                async for event in client.stream_run(found["id"], with_control=True):
-                    if event.type in (events.CONNECTED, events.RUN_STATUS_CHANGED, events.GAP):
-                        found = await client.get_run(found["id"])
+                async for event in client.stream_run(run_id, with_control=True):
+                    if event.type in LOOKS_AGAIN:
+                        found = await client.get_run(run_id)
                     if found["status"] in TERMINAL_STATUSES:
                         break
-        except TimeoutError:
-            pass
-        return await client.get_run(found["id"])
+                    if found["liveness"] == "lost" and not has_told:
+                        output.say("runcast: nothing is heard of the run any more; still waiting")
+                        has_told = True
+        return await client.get_run(run_id)
 
 
 def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, Any]:
     deadline = None if seconds is None else time.monotonic() + seconds
-    found = directory.read_run()
+    found = offline.read_run(directory)
     while found["status"] not in TERMINAL_STATUSES:
         if deadline is not None and time.monotonic() > deadline:
             break
         time.sleep(POLL_SECONDS)
-        found = directory.read_run()
+        found = offline.read_run(directory)
     return found
 
 

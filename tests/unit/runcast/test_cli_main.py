@@ -67,7 +67,7 @@ def test_the_entry_point_imports_no_http_client() -> None:
     """`exec`, `logs` and `wait` start as fast as they can."""
     program = (
         "import sys, runcast.cli.program as p; p.build(['wait', 'x']); p.build(['logs', 'x']);"
-        "print([m for m in ('httpx', 'redis') if m in sys.modules])"
+        "print([m for m in ('httpx', 'redis', 'rich') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert shown.stdout == b"[]\n"

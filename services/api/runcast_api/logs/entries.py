@@ -16,11 +16,11 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from runcast._support import times
+from runcast._support import line_parser, times
 from runcast.contract import FEEDS
 from runcast_api.http.fields import Source
 from runcast_api.http.problems import invalid
-from runcast_api.logs import line_marks, line_parser, sources
+from runcast_api.logs import line_marks, sources
 from runcast_api.logs.line_marks import FileMark, LineMarks
 from runcast_api.logs.sources import Batch
 from runcast_server.db import Connection

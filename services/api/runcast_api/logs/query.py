@@ -16,8 +16,8 @@ from uuid import UUID
 
 import orjson
 
+from runcast._support.line_parser import level_of
 from runcast_api.logs import entries, like
-from runcast_api.logs.line_parser import level_of
 from runcast_server.db import Connection
 
 PAGE_LINES = 2_000

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast_api.logs import line_parser
+from runcast._support import line_parser
 from runcast_server.db import Connection
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.frames import LOG_TYPE, Event

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runcast_api.logs import line_parser, sources
+from runcast._support import line_parser
+from runcast_api.logs import sources
 from runcast_api.logs.sources import Accepted, Batch, SourceKey
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.frames import Lines

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runcast_api.logs import line_parser
+from runcast._support import line_parser
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 
