@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -361,6 +362,61 @@ def test_directories_are_enough(tmp_path: Path, offline: Run) -> None:
     key = json.loads(offline("runs", "ls", "--json").out)["runs"][0]["key"]
     assert json.loads(offline("runs", "ls", "--json", "-s", key.upper()).out)["total"] == 1
     assert json.loads(offline("runs", "ls", "--json", "-s", "nothing").out)["total"] == 0
+
+
+def test_a_run_is_found_by_what_only_it_has(run: Run, client: Client, project: str) -> None:
+    key = f"k{project[-8:]}-one"
+    run_id = made(client, project, key, "said")
+    number = client.get_run(run_id)["number"]
+    for name in (key[:10], run_id[-12:], f"#{number}", str(number), "--last"):
+        assert run("logs", name, "-p", project).text == "said\n", name
+    found = run("logs", key)
+    assert (found.text, f"of project {project}" in found.err.decode()) == ("said\n", True)
+    missing = run("runs", "show", "..", "-p", project)
+    assert (missing.code, missing.out) == (5, b"")
+
+
+def test_lists_fit_the_terminal(
+    tmp_path: Path, client: Client, project: str, server_environ: dict[str, str]
+) -> None:
+    client.create_run(project, name="A long name " * 10, status="running")
+    environ = {**server_environ, "NO_COLOR": "1"}
+    shown = on_terminal(tmp_path, "runs", "ls", "-p", project, environ=environ).out
+    rows = shown.decode().splitlines()
+    assert len(rows) == 2
+    assert max(len(row) for row in rows) <= 101
+
+
+def test_a_server_that_is_down_is_told_at_once_with_what_to_do(tmp_path: Path) -> None:
+    ran = runcast(tmp_path, "logs", "x", environ={"RUNCAST_URL": "http://127.0.0.1:9"})
+    assert (ran.code, ran.err.count(b"\n"), b"runcast up" in ran.err) == (3, 1, True)
+
+
+def test_a_log_without_a_server_is_filtered_and_followed_like_any_other(
+    tmp_path: Path, offline: Run
+) -> None:
+    log = tmp_path / "runs" / "foreign" / "logs.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("2020-01-01T00:00:00Z old\n[ERROR] bad\n[INFO] fine\n")
+    assert offline("logs", "foreign", "--level", "warning").text == "[ERROR] bad\n"
+    assert offline("logs", "foreign", "--since", "1d").text == "[ERROR] bad\n[INFO] fine\n"
+    assert offline("logs", "foreign", "-n", "1", "-t").text.endswith("[INFO] fine\n")
+    assert offline("runs", "show", "foreign").code == 0
+    with subprocess.Popen(
+        [RUNCAST, "logs", "-f", "foreign"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(3)][2] == b"[INFO] fine\n"
+        log.write_text("after\n")
+        assert process.stdout.readline() == b"after\n"
+        log.rename(log.with_suffix(".1"))
+        log.write_text("replaced\n")
+        assert process.stdout.readline() == b"replaced\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_following_a_directory_shows_it_grow(tmp_path: Path, offline: Run) -> None:

@@ -30,6 +30,7 @@ def find_run(client: "Client", name: str, project: str | None) -> Json:
     A key is looked for in the project that is named, else in `RUNCAST_PROJECT` or `default`; where it
     isn't there, in all others that one may see.
     """
+    name = name.lstrip("…")  # as lists show ids
     if name == LAST:
         return _newest(client, project)
     if as_uuid(name):

@@ -64,6 +64,7 @@ def show_run(root: Path, run: str) -> Json:
 
 def find(root: Path, run: str) -> RunDirectory:
     """The directory of a run, by path or by what `finding` knows. Raises `NotFound` and `Conflict`."""
+    run = run.lstrip("…")
     if is_key(run) and (root / run).is_dir():
         return RunDirectory(root / run)
     if "/" in run and is_run(Path(run)):

@@ -61,7 +61,7 @@ def fitted(
         dropping = [n for n in kept if columns[n].drops]
         if excess <= 0 or (excess > sum(spare.values()) and not dropping and not spare):
             break
-        if excess > sum(spare.values()) // 2 and dropping:
+        if excess * 4 > sum(spare.values()) * 3 and dropping:
             kept.remove(max(dropping, key=lambda n: columns[n].drops))
         elif spare:
             widths[max(spare, key=lambda n: widths[n])] -= 1
