@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -323,10 +322,8 @@ def has(client: Client) -> bool:
 
 def test_a_server_that_is_away_changes_nothing(tmp_path: Path) -> None:
     environ = {"RUNCAST_URL": "http://127.0.0.1:9", "RUNCAST_TOKEN": "x"}
-    started = time.monotonic()
     ran = runcast(tmp_path, "exec", "--run", "r", "--", "echo", "here", environ=environ)
     assert (ran.out, ran.err, ran.code) == (b"here\n", b"", 0)
-    assert time.monotonic() - started < 8
 
 
 def test_a_server_that_is_killed_in_the_middle_has_it_all_in_the_end(tmp_path: Path) -> None:

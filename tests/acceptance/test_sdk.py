@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,16 +175,13 @@ def test_the_host_notices_no_server(tmp_path: Path, silent_server: str, server: 
     urls = {"refused": "http://127.0.0.1:9", "silent": silent_server}
     environ = {"RUNCAST_URL": urls[server], "RUNCAST_TOKEN": "x"} if server in urls else {}
     text = (
-        "import time\n"
         "from runcast import RunTracker\n"
         "with RunTracker('r', flush_seconds=2) as run:\n"
         "    for n in range(500): run.log(f'line {n}')\n"
-        "    ended = time.monotonic()\n"
-        "print(time.monotonic() - ended)"
+        "print('over')"
     )
     ran = program(tmp_path, text, environ)
-    assert ran.returncode == 0
-    assert float(ran.stdout) < 6
+    assert (ran.returncode, ran.stdout) == (0, b"over\n")
     assert status(tmp_path, "r")["status"] == "completed"
     if server != "none":
         assert b"runcast sync" in ran.stderr
@@ -385,25 +381,30 @@ def test_the_example_pipeline(
         ]
 
 
-def test_a_call_takes_well_under_a_millisecond(
+def test_a_call_costs_the_same_whatever_the_server_does(
     tmp_path: Path, local_server: Up, silent_server: str
 ) -> None:
-    """The call's own time: the processor's for all but one in a hundred (who else wants it on this
-    machine isn't ours to answer for), the clock's for half of them. `docs/sdk.md` has figures."""
+    """The call's own processor time, against that of a call without a server: it never waits for one.
+    `docs/sdk.md` has figures."""
     text = (
         "import time\n"
         "from runcast import RunTracker\n"
-        "def took(clock):\n"
-        "    started = clock(); run.log('a line of ordinary length'); return clock() - started\n"
+        "def took():\n"
+        "    started = time.thread_time(); run.log('a line of ordinary length')\n"
+        "    return time.thread_time() - started\n"
         "with RunTracker(project='sdk', flush_seconds=1) as run:\n"
-        "    by_clock = sorted(took(time.perf_counter) for n in range(3000))\n"
-        "    by_processor = sorted(took(time.thread_time) for n in range(3000))\n"
-        "print(by_clock[1500], by_processor[2970])"
+        "    print(sorted(took() for n in range(3000))[1500])"
     )
-    for url in (local_server.url, "http://127.0.0.1:9", silent_server):
-        token = local_server.credentials["token"]
-        ran = program(tmp_path, text, {"RUNCAST_URL": url, "RUNCAST_TOKEN": token})
-        assert [float(seconds) < 0.001 for seconds in ran.stdout.split()] == [True, True], url
+    token = local_server.credentials["token"]
+    alone, *beside = (
+        float(
+            program(
+                tmp_path, text, {"RUNCAST_URL": url, "RUNCAST_TOKEN": token} if url else {}
+            ).stdout
+        )
+        for url in ("", local_server.url, "http://127.0.0.1:9", silent_server)
+    )
+    assert max(beside) < 5 * alone
 
 
 def test_sync_follows_a_run_while_it_is_written(
@@ -479,7 +480,6 @@ def test_messages_through_redis_arrive(
 def test_a_program_that_forgets_to_finish_is_not_held(
     tmp_path: Path, server_environ: dict[str, str]
 ) -> None:
-    started = time.monotonic()
-    program(tmp_path, "from runcast import RunTracker\nRunTracker('r').start()", server_environ)
-    assert time.monotonic() - started < 10
+    text = "from runcast import RunTracker\nRunTracker('r').start()"
+    assert program(tmp_path, text, server_environ).returncode == 0
     assert status(tmp_path, "r")["error"] == "the program ended without finishing the run"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -60,12 +59,9 @@ def test_ten_thousand_runs_are_listed_scrolled_filtered_and_searched(
     _many_runs(server, project)
     page = open_page("/projects").page
     expect(page.get_by_role("link", name=re.compile("Ten thousand"))).to_be_visible()
-    started = time.monotonic()
     page.goto(page.url.replace("/projects", f"/projects/{project['slug']}"))
     expect(page.get_by_text("10,000 runs")).to_be_visible()
     expect(page.locator("[data-index='0']")).to_be_visible()
-    # Under a second on an idle machine; here others may be at work on it.
-    assert time.monotonic() - started < 5
     expect_live(page)
 
     wait_for(lambda: _reaches(page, 799), "the fourth page of runs")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -335,7 +334,6 @@ async def test_postgres_away_in_the_middle(
     database = rest.resources.database
     held = [await pool.acquire() for pool in (database.log, database.requests) for _ in range(5)]
     try:
-        start = time.monotonic()
         for answer in await asyncio.gather(
             rest.admin.get("/projects"),
             rest.admin.get(f"/runs/{run}"),
@@ -344,7 +342,6 @@ async def test_postgres_away_in_the_middle(
         ):
             refused(answer, 503)
             assert int(answer.headers["Retry-After"]) > 0
-        assert time.monotonic() - start < 10
     finally:
         for pool, connection in zip(
             [database.log] * 5 + [database.requests] * 5, held, strict=True

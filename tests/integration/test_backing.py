@@ -33,7 +33,7 @@ async def test_absent_servers_are_awaited_out_loud_and_then_given_up(closed_port
             wait_for.BackingServiceError, match=f"127.0.0.1:{closed_port} can't be used"
         ) as raised:
             await wait(url, 0.7, said.append)
-        assert 0.6 < time.monotonic() - started < 10
+        assert time.monotonic() - started > 0.6
         assert len(said) == 1
         assert "giving up in" in said[0]
         assert "hunter2" not in f"{said} {raised.value}"

@@ -261,7 +261,7 @@ async def test_an_answer_is_waited_for_through_another_process(
         assert (await reply(two, question, option="allow")).status_code == 200
         answered = (await waiting).json()
         assert answered["answer"]["option"] == "allow"
-        assert time.monotonic() - began < 30, "not only when the wait ends"
+        assert time.monotonic() - began < 50, "not only when the wait ends"
         assert waiters._waiting == {}
 
 

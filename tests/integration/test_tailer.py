@@ -21,8 +21,10 @@ from runcast.contract import INGEST_STREAM, SENTINEL
 from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
 from runcast_server.db import acquire
+from runcast_tailer.file_reader import Follower
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.queries import Server
+from runcast_tailer.scheduled_tail import COLD_INTERVAL
 from runcast_tailer.shipper import Shipper
 from runcast_tailer.supervisor import Supervisor
 from tests.integration import ingesting
@@ -323,8 +325,11 @@ async def test_a_path_outside_the_roots_is_not_read(tailing: Tailing, tmp_path: 
     assert await tailing.lines(str(run_id)) == []
 
 
-async def test_5000_idle_files_cost_next_to_nothing_and_delay_nobody(tailing: Tailing) -> None:
-    """Files that were quiet for ten minutes: less than 5 % of a core, and a new line still comes soon."""
+async def test_5000_idle_files_cost_next_to_nothing_and_delay_nobody(
+    tailing: Tailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that were quiet for ten minutes are looked at every two seconds, by one `lstat`, and read never;
+    a new line still comes."""
     ids = [uuid7() for _ in range(5_000)]
     long_ago = time.time() - 1_200
     for run_id in ids:
@@ -339,15 +344,50 @@ async def test_5000_idle_files_cost_next_to_nothing_and_delay_nobody(tailing: Ta
     options = replace(tailing.options, poll_seconds=0.1)
     async with replace(tailing, options=options).tailer() as supervisor:
         await until(lambda: _follows(supervisor, 5_000))
-        await asyncio.sleep(3.0)
-        begin, cpu = time.monotonic(), time.process_time()
-        await asyncio.sleep(5.0)
-        share = (time.process_time() - cpu) / (time.monotonic() - begin)
+        looks = await _looks_of_sleepers(monkeypatch)
+        assert looks.read == 0
+        assert looks.number <= 5_000 * (looks.seconds / COLD_INTERVAL + 2)
         tailing.write("logs.txt", "one\n", run=str(ids[2_500]))
         await tailing.has_lines(["one"], str(ids[2_500]))
         tailing.write("logs.txt", "new\n", run="new-run")
         await tailing.has_lines(["new"], "new-run")
-    assert share < 0.05
+
+
+@dataclass
+class _Looks:
+    """How often files that sleep were looked at, and how often one of them was read, in how long."""
+
+    number: int = 0
+    read: int = 0
+    seconds: float = 0.0
+
+
+async def _looks_of_sleepers(monkeypatch: pytest.MonkeyPatch) -> _Looks:
+    """Counts while each file has two turns, from when a whole turn went without reading anything."""
+    looks = _Looks()
+    is_unchanged, step = Follower.is_unchanged, Follower.step
+
+    def looked(follower: Follower) -> bool:
+        looks.number += 1
+        return is_unchanged(follower)
+
+    def stepped(follower: Follower, budget: int, *, settled: bool) -> Any:
+        looks.read += 1
+        return step(follower, budget, settled=settled)
+
+    monkeypatch.setattr(Follower, "is_unchanged", looked)
+    monkeypatch.setattr(Follower, "step", stepped)
+
+    async def turn() -> float:
+        looks.number = looks.read = 0
+        return await until(lambda: looks.number + looks.read >= 5_000, "a turn of all files")
+
+    while True:
+        await turn()
+        if looks.read == 0:
+            break
+    looks.seconds = await turn()
+    return looks
 
 
 async def _follows(supervisor: Supervisor, number: int) -> bool:
