@@ -6,7 +6,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Toasts } from "./design/Toasts";
 import { router } from "./router";
-import { SESSION } from "./session/SessionProvider";
+import { SESSION } from "./session/query";
 import "./styles.css";
 
 const queries = new QueryClient({

@@ -11,7 +11,8 @@ import { Table, type TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
 import { client, holdsToken } from "../session/session";
-import { SESSION, useMe } from "../session/SessionProvider";
+import { useMe } from "../session/SessionProvider";
+import { SESSION } from "../session/query";
 import { useList } from "../session/useList";
 
 interface Session {

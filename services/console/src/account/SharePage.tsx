@@ -5,7 +5,7 @@ import { useEffect } from "react";
 import { Failure } from "../design/Failure";
 import { Rows } from "../design/Surface";
 import { Door } from "../session/SignIn";
-import { SESSION } from "../session/SessionProvider";
+import { SESSION } from "../session/query";
 import { setToken, whoAmI } from "../session/session";
 
 /** A share link: for this tab, its token is who one is, and leads to what it shows. */

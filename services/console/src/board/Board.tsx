@@ -3,11 +3,11 @@ import { useMemo, useState } from "react";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { useShortcuts } from "../shell/shortcuts";
-import type { ViewLogs } from "./BoardPage";
 import { SubtaskCard } from "./SubtaskCard";
 import { TaskHead } from "./TaskHead";
 import { positionBefore, positionBy } from "./order";
 import { COLUMNS, type Column, columnOf, neighbour } from "./moves";
+import type { ViewLogs } from "./types";
 
 export interface BoardProps {
   tasks: readonly Task[];

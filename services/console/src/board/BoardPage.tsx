@@ -1,4 +1,4 @@
-import type { Run, Subtask, Task } from "@runcast/client";
+import type { Subtask, Task } from "@runcast/client";
 import { useActiveRuns, useTasks } from "@runcast/react";
 import { Plus, SquareKanban } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -16,14 +16,13 @@ import { Board } from "./Board";
 import { NewTask } from "./NewTask";
 import { SubtaskDetail } from "./SubtaskDetail";
 import { type Column, moveInto } from "./moves";
+import type { ViewLogs } from "./types";
 
 interface OpenLog {
   runId: string;
   title: string;
   agentType: string | null;
 }
-
-export type ViewLogs = (run: Run, title: string) => void;
 
 const SHOWN = { all: "All tasks", open: "Open tasks", done: "Done" } as const;
 

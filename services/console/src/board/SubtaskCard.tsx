@@ -3,7 +3,7 @@ import { GitPullRequest, Lock, ScrollText } from "lucide-react";
 import { Button } from "../design/Button";
 import { StatusBadge, wordOf } from "../design/Status";
 import { cx } from "../design/classes";
-import type { ViewLogs } from "./BoardPage";
+import type { ViewLogs } from "./types";
 
 export interface SubtaskCardProps {
   subtask: Subtask;

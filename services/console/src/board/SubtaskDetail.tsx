@@ -12,9 +12,9 @@ import { actorText } from "../admin/actor";
 import { useToast } from "../design/Toasts";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
-import type { ViewLogs } from "./BoardPage";
 import { workerOf } from "./SubtaskCard";
 import { MOVES, MOVE_WORDS } from "./moves";
+import type { ViewLogs } from "./types";
 
 interface Transition {
   id: number;

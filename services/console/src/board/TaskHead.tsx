@@ -6,7 +6,7 @@ import { StatusBadge } from "../design/Status";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
-import type { ViewLogs } from "./BoardPage";
+import type { ViewLogs } from "./types";
 
 const DONE = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
 

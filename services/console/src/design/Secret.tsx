@@ -1,19 +1,24 @@
 import { Copy } from "lucide-react";
 import { IconButton } from "./Button";
+import { copyText } from "./clipboard";
 import { useToast } from "./Toasts";
 
-/** Something that is shown this once: it can be copied, and is said to go. */
+/** A secret that is shown once: it can be copied or selected. */
 export function Secret({ label, value }: { label: string; value: string }) {
   const say = useToast();
   const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(value);
-    say("Copied");
+    try {
+      await copyText(value);
+      say("Copied");
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
   };
   return (
     <div className="flex flex-col gap-1.5 rounded-lg bg-warn-soft p-3">
-      <p className="text-sm text-warn">{label} It is shown this once.</p>
+      <p className="text-sm text-warn">{label} Copy it now: it won’t be shown again.</p>
       <div className="flex items-center gap-1 rounded-md border bg-surface pl-2.5">
-        <code className="min-w-0 flex-1 py-1.5 font-mono text-xs break-all">{value}</code>
+        <code className="select-all min-w-0 flex-1 py-1.5 font-mono text-xs break-all">{value}</code>
         <IconButton size="sm" label="Copy" icon={<Copy />} onClick={() => void copy()} />
       </div>
     </div>

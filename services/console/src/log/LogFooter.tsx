@@ -11,6 +11,8 @@ interface LogFooterProps {
   shown: number | null;
   hasAllShown: boolean;
   isConnected: boolean;
+  /** Whether the log's length is known. */
+  isLoaded: boolean;
   error: Error | null;
   following: boolean;
   range: LineRange | null;
@@ -27,14 +29,14 @@ export function LogFooter(props: LogFooterProps) {
       </span>
       {state.detail && <span className="min-w-0 truncate text-bad">{state.detail}</span>}
       <span className="nums ml-auto whitespace-nowrap">
-        {range && `${rangeText(range)} chosen · `}
+        {range && `${rangeText(range)} selected · `}
         {shown !== null && `${count(shown)}${hasAllShown ? "" : "+"} of `}
         {count(lines)} {lines === 1 ? "line" : "lines"}
       </span>
-      <span className="hidden whitespace-nowrap sm:inline">
-        {following ? "Following" : "Scroll lock"}
-      </span>
-      <Announcer lines={lines} isStreaming={state.tone === "live"} />
+      {!TERMINAL.has(props.run.status) && <span className="hidden whitespace-nowrap sm:inline">
+        {following ? "Following" : "Paused"}
+      </span>}
+      <Announcer lines={lines} isStreaming={state.tone === "live" && props.isLoaded} />
     </footer>
   );
 }

@@ -1,10 +1,9 @@
-import { type Run, type RunLog, TERMINAL } from "@runcast/client";
+import { type FilteredLog, type Run, type RunLog, TERMINAL } from "@runcast/client";
 import { Ban, CircleDashed, CircleX, FileText, Radio, SearchX } from "lucide-react";
 import type { ReactNode } from "react";
 import { Spinner } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Empty } from "../design/Surface";
-import type { FilteredLog } from "./lines";
 
 /** What stands in place of lines while there are none. */
 export function LogState({
@@ -24,10 +23,10 @@ export function LogState({
 function filteredState(filtered: FilteredLog): ReactNode {
   if (filtered.length > 0) return null;
   if (filtered.error) return <Failure error={filtered.error} />;
-  if (!filtered.isLoaded) return <Loading text="Reading the matching lines…" />;
+  if (!filtered.isLoaded || !filtered.hasAll) return <Loading text="Loading matching lines…" />;
   return (
-    <Empty icon={<SearchX />} title="No line matches">
-      Change the search or the filters; new lines that match appear here by themselves.
+    <Empty icon={<SearchX />} title="No matching lines">
+      Change the search or the filters. New matching lines appear here.
     </Empty>
   );
 }
@@ -35,30 +34,30 @@ function filteredState(filtered: FilteredLog): ReactNode {
 function wholeState(log: RunLog | null, run: Run): ReactNode {
   if (log && log.lastLine > 0) return null;
   if (log?.error) return <Failure error={log.error} onRetry={() => void log.open()} />;
-  if (!log?.isLoaded) return <Loading text="Reading the log…" />;
+  if (!log?.isLoaded) return <Loading text="Loading the log…" />;
   if (run.status === "queued") {
     return (
       <Empty icon={<CircleDashed />} title="The run has not started yet">
-        Its lines appear here as soon as it writes some.
+        Its log appears here once it starts.
       </Empty>
     );
   }
   if (run.status === "failed") {
     return (
-      <Empty icon={<CircleX />} title="The run failed without writing a line">
+      <Empty icon={<CircleX />} title="The run failed without any output">
         {run.error}
       </Empty>
     );
   }
   if (run.status === "cancelled") {
-    return <Empty icon={<Ban />} title="The run was cancelled before it wrote a line" />;
+    return <Empty icon={<Ban />} title="The run was cancelled before any output" />;
   }
   if (TERMINAL.has(run.status)) {
-    return <Empty icon={<FileText />} title="The run completed without writing a line" />;
+    return <Empty icon={<FileText />} title="The run completed without any output" />;
   }
   return (
     <Empty icon={<Radio />} title="Waiting for the first line…">
-      The run is under way; what it writes appears here at once.
+      The run is active. Its output appears here as it is written.
     </Empty>
   );
 }

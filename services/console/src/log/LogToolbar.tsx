@@ -2,6 +2,7 @@ import {
   ArrowDownToLine,
   ChevronDown,
   ChevronUp,
+  CircleAlert,
   Copy,
   Download,
   Link2,
@@ -10,16 +11,17 @@ import {
   Settings2,
   WrapText,
 } from "lucide-react";
+import type { LineFilter, SearchState } from "@runcast/client";
 import { useState } from "react";
 import { IconButton } from "../design/Button";
 import { Input, Select } from "../design/Field";
 import { Menu, MenuCheck, MenuChoice, MenuItem, MenuLine } from "../design/Menu";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
-import type { LogFilterValue } from "./lines";
 import type { LineRange } from "./permalink";
 import type { LogPreferences } from "./preferences";
-import type { SearchState } from "./search";
+import type { LogActions } from "./useLogActions";
+import type { LogSearch } from "./useLogSearch";
 
 /** Chosen to name an agent that isn't among those seen; no agent's name holds a newline. */
 const ANOTHER = "\n";
@@ -27,25 +29,19 @@ const LEVELS = ["debug", "info", "warning", "error", "critical"];
 
 interface LogToolbarProps {
   agents: readonly string[];
-  filter: LogFilterValue;
-  onFilter: (filter: LogFilterValue) => void;
-  query: { q: string; regex: boolean };
-  onQuery: (query: { q: string; regex: boolean }) => void;
+  filter: LineFilter;
+  onFilter: (filter: LineFilter) => void;
   onlyMatches: boolean;
   onOnlyMatches: (only: boolean) => void;
-  search: SearchState;
-  match: number | null;
+  search: LogSearch;
   lastLine: number;
-  onStep: (direction: 1 | -1) => void;
   preferences: LogPreferences;
   onPreferences: (change: Partial<LogPreferences>) => void;
   range: LineRange | null;
-  permalinks: boolean;
   following: boolean;
   onFollow: () => void;
-  onCopy: () => void;
-  onCopyLink: () => void;
-  onDownload: (what: "all" | "view") => void;
+  onNextError: () => void;
+  actions: LogActions;
   isFiltered: boolean;
 }
 
@@ -104,6 +100,13 @@ export function LogToolbar(props: LogToolbarProps) {
       <div className="ml-auto flex items-center gap-0.5">
         <IconButton
           size="sm"
+          label="Next error"
+          shortcut="e"
+          icon={<CircleAlert />}
+          onClick={props.onNextError}
+        />
+        <IconButton
+          size="sm"
           label={props.following ? "Stop following" : "Follow the newest lines"}
           shortcut="f"
           pressed={props.following}
@@ -119,16 +122,16 @@ export function LogToolbar(props: LogToolbarProps) {
         />
         <IconButton
           size="sm"
-          label={props.range ? "Copy the chosen lines" : "Copy the log"}
+          label={props.range ? "Copy the selected lines" : "Copy the log"}
           icon={<Copy />}
-          onClick={props.onCopy}
+          onClick={props.actions.copy}
         />
         {props.range && (
           <IconButton
             size="sm"
             label="Copy a link to these lines"
             icon={<Link2 />}
-            onClick={props.onCopyLink}
+            onClick={props.actions.copyLink}
           />
         )}
         <Menu
@@ -149,7 +152,7 @@ export function LogToolbar(props: LogToolbarProps) {
             options={[
               ["local", "Local time"],
               ["utc", "UTC"],
-              ["elapsed", "Since the start"],
+              ["elapsed", "Elapsed"],
               ["hidden", "Hidden"],
             ]}
           />
@@ -159,7 +162,7 @@ export function LogToolbar(props: LogToolbarProps) {
             value={preferences.format}
             onChange={(format) => onPreferences({ format })}
             options={[
-              ["text", "As a terminal shows them"],
+              ["text", "Rendered"],
               ["raw", "Raw"],
               ["json", "JSON"],
             ]}
@@ -169,15 +172,15 @@ export function LogToolbar(props: LogToolbarProps) {
             Wrap long lines
           </MenuCheck>
           <MenuLine />
-          <MenuItem icon={<Download />} onSelect={() => props.onDownload("all")}>
+          <MenuItem icon={<Download />} onSelect={() => props.actions.download("all")}>
             Download the whole log
           </MenuItem>
           <MenuItem
             icon={<Download />}
             disabled={!props.isFiltered}
-            onSelect={() => props.onDownload("view")}
+            onSelect={() => props.actions.download("view")}
           >
-            Download what is shown
+            Download filtered lines
           </MenuItem>
         </Menu>
       </div>
@@ -185,17 +188,8 @@ export function LogToolbar(props: LogToolbarProps) {
   );
 }
 
-function SearchField({
-  query,
-  onQuery,
-  onlyMatches,
-  onOnlyMatches,
-  search,
-  match,
-  lastLine,
-  onStep,
-}: LogToolbarProps) {
-  const isSearching = query.q !== "";
+function SearchField({ filter, onFilter, onlyMatches, onOnlyMatches, search, lastLine }: LogToolbarProps) {
+  const isSearching = filter.q !== "";
   return (
     <div className="flex min-w-0 flex-1 basis-64 flex-wrap items-center gap-1.5">
       <Input
@@ -206,39 +200,37 @@ function SearchField({
         data-shortcut="search"
         icon={<Search />}
         className="min-w-36 flex-1 basis-36 sm:max-w-72"
-        value={query.q}
-        onChange={(event) => onQuery({ ...query, q: event.target.value })}
+        value={filter.q}
+        onChange={(event) => onFilter({ ...filter, q: event.target.value })}
         onKeyDown={(event) => {
-          if (event.key === "Enter") onStep(event.shiftKey ? -1 : 1);
-          else if (event.key === "Escape") onQuery({ ...query, q: "" });
+          if (event.key === "Enter") search.step(event.shiftKey ? -1 : 1);
+          else if (event.key === "Escape") onFilter({ ...filter, q: "" });
         }}
       />
       <IconButton
         size="sm"
         label="Regular expression"
-        pressed={query.regex}
+        pressed={filter.regex}
         icon={<Regex />}
-        onClick={() => onQuery({ ...query, regex: !query.regex })}
+        onClick={() => onFilter({ ...filter, regex: !filter.regex })}
       />
       {isSearching && (
         <>
-          <IconButton size="sm" label="Previous match" shortcut="N" icon={<ChevronUp />} onClick={() => onStep(-1)} />
-          <IconButton size="sm" label="Next match" shortcut="n" icon={<ChevronDown />} onClick={() => onStep(1)} />
-          {!query.regex && (
-            <label className="flex items-center gap-1.5 text-xs whitespace-nowrap text-muted">
-              <input
-                type="checkbox"
-                checked={onlyMatches}
-                onChange={(event) => onOnlyMatches(event.target.checked)}
-              />
-              Only matches
-            </label>
-          )}
+          <IconButton size="sm" label="Previous match" shortcut="N" icon={<ChevronUp />} onClick={() => search.step(-1)} />
+          <IconButton size="sm" label="Next match" shortcut="n" icon={<ChevronDown />} onClick={() => search.step(1)} />
+          <label className="flex items-center gap-1.5 text-xs whitespace-nowrap text-muted">
+            <input
+              type="checkbox"
+              checked={onlyMatches}
+              onChange={(event) => onOnlyMatches(event.target.checked)}
+            />
+            Only matches
+          </label>
           <output
             aria-live="polite"
-            className={cx("nums text-xs whitespace-nowrap", search.error ? "text-bad" : "text-muted")}
+            className={cx("nums text-xs whitespace-nowrap", search.state.error ? "text-bad" : "text-muted")}
           >
-            {searchText(search, match, lastLine)}
+            {searchText(search.state, search.match, lastLine)}
           </output>
         </>
       )}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { afterCarriageReturns, parseAnsi, withoutEscapes } from "./ansi";
+import { afterCarriageReturns, parseAnsi } from "./ansi";
+import { withoutEscapes } from "@runcast/client";
 
 const classes = (text: string) => parseAnsi(text).map((span) => [span.text, span.className]);
 

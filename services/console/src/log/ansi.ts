@@ -1,4 +1,5 @@
 /** Text with terminal colours, as spans. Only SGR sequences mean anything here; others go. */
+import { ESCAPE } from "@runcast/client";
 
 export interface Span {
   text: string;
@@ -30,19 +31,11 @@ const PLAIN: Style = {
   background: null,
 };
 
-// CSI … final byte; OSC … BEL or ST; two-character escapes.
- 
-const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g;
-
 /** What a terminal would show of a line in which a carriage return starts over. */
 export function afterCarriageReturns(text: string): string {
   if (!text.includes("\r")) return text;
   const whole = text.replace(/\r+$/, "");
   return whole.slice(whole.lastIndexOf("\r") + 1);
-}
-
-export function withoutEscapes(text: string): string {
-  return text.includes("\x1b") ? text.replace(ESCAPE, "") : text;
 }
 
 export function parseAnsi(text: string): Span[] {

@@ -1,6 +1,8 @@
 /** A line of a log as an element. Plain DOM: a framework can't make a thousand of these a second. */
 import type { LogLine } from "@runcast/client";
-import { type Span, afterCarriageReturns, parseAnsi, withoutEscapes } from "./ansi";
+import { HIGHLIGHTED_CHARACTERS } from "./highlight";
+import { type Span, afterCarriageReturns, parseAnsi } from "./ansi";
+import { withoutEscapes } from "@runcast/client";
 
 export type TimeDisplay = "local" | "utc" | "elapsed" | "hidden";
 export type Format = "text" | "raw" | "json";
@@ -140,7 +142,7 @@ function withTimePrefix(spans: Span[]): Span[] {
 }
 
 function nodesOf(spans: Span[], highlight: RegExp | null): Node[] {
-  const marks = highlight ? matchesIn(spans.map(({ text }) => text).join(""), highlight) : [];
+  const marks = highlight ? matchesIn(spans.map(({ text }) => text).join("").slice(0, HIGHLIGHTED_CHARACTERS), highlight) : [];
   const nodes: Node[] = [];
   let at = 0;
   for (const span of spans) {

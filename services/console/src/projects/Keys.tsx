@@ -15,7 +15,7 @@ import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
-import { ROLES } from "./ProjectSettingsPage";
+import { ROLES } from "./roles";
 
 interface Key {
   id: string;

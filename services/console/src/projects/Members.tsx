@@ -13,7 +13,7 @@ import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
-import { ROLES } from "./ProjectSettingsPage";
+import { ROLES } from "./roles";
 
 interface Member {
   user_id: string;

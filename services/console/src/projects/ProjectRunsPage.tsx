@@ -19,7 +19,7 @@ import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
-import { useSettled } from "./useSettled";
+import { useSettled } from "../design/useSettled";
 import { type RunPages, useRunPages } from "./useRunPages";
 
 const STATUSES: RunStatus[] = [

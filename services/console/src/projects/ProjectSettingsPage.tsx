@@ -1,6 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import type { Role } from "@runcast/client";
 import { type FormEvent, useState } from "react";
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
@@ -14,13 +13,6 @@ import { projectKey, useProject } from "../shell/ProjectScope";
 import { Keys } from "./Keys";
 import { Members } from "./Members";
 import { ShareLinks } from "./ShareLinks";
-
-export const ROLES: readonly (readonly [Role, string])[] = [
-  ["viewer", "Viewer: reads"],
-  ["reporter", "Reporter: reports runs"],
-  ["editor", "Editor: changes everything in it"],
-  ["owner", "Owner: and its people and keys"],
-];
 
 export function ProjectSettingsPage() {
   const project = useProject();

@@ -1,4 +1,4 @@
-import { type UseQueryResult, useQuery } from "@tanstack/react-query";
+import type { UseQueryResult } from "@tanstack/react-query";
 import type { Artifact, Run } from "@runcast/client";
 import { Download, FileDiff, Package } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -15,6 +15,7 @@ import { saveAs } from "../log/save";
 import { client } from "../session/session";
 import { Preview, isText } from "./Preview";
 import { diffLines } from "./diff";
+import { useText } from "./useText";
 
 export function Artifacts({
   run,
@@ -134,26 +135,6 @@ const EXTENSIONS: Record<string, string> = {
   "image/jpeg": "jpg",
   "application/zip": "zip",
 };
-
-/** An artifact's text; JSON with its lines laid out, so that versions compare line by line. */
-export function useText(artifact: Artifact) {
-  return useQuery({
-    queryKey: ["artifact text", artifact.id],
-    queryFn: async ({ signal }) => {
-      const text = await (await client.artifactContent(artifact.id, signal)).text();
-      return artifact.media_type === "application/json" ? laidOut(text) : text;
-    },
-    staleTime: Infinity,
-  });
-}
-
-function laidOut(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
-}
 
 function Difference({ before, after }: { before: Artifact; after: Artifact }) {
   const old = useText(before);

@@ -6,7 +6,7 @@ import { Spinner } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Empty } from "../design/Surface";
 import { client } from "../session/session";
-import { useText } from "./Artifacts";
+import { useText } from "./useText";
 import { Json } from "./Json";
 
 const Markdown = lazy(() => import("./Markdown"));

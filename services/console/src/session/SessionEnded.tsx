@@ -1,8 +1,8 @@
 import { useQueryClient } from "@tanstack/react-query";
 import * as Radix from "@radix-ui/react-dialog";
 import { useEffect } from "react";
-import { SESSION } from "./SessionProvider";
 import { SignInForm } from "./SignIn";
+import { SESSION } from "./query";
 import type { Me } from "./session";
 
 interface SessionEndedProps {

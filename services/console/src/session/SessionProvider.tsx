@@ -4,6 +4,7 @@ import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { SignIn } from "./SignIn";
 import { SessionEnded } from "./SessionEnded";
+import { SESSION } from "./query";
 import { type Me, hasLeft, redeemCode, resumeSession, whoAmI } from "./session";
 
 const SessionContext = createContext<Me | null>(null);
@@ -13,8 +14,6 @@ export function useMe(): Me {
   if (!me) throw new Error("useMe must be used within a SessionProvider");
   return me;
 }
-
-export const SESSION = ["session"] as const;
 
 /** Shows the page to whoever is signed in, and the way in to everybody else. */
 export function SessionProvider({ children }: { children: ReactNode }) {

@@ -4,7 +4,7 @@ import { type ProjectEvents, useMaybeProjectEvents } from "@runcast/react";
 import { type ReactNode, createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Dot, type Tone } from "../design/Badge";
 import { useLocalNow } from "../design/Time";
-import { SESSION } from "../session/SessionProvider";
+import { SESSION } from "../session/query";
 import { type Me, client } from "../session/session";
 
 export interface ShownConnection {

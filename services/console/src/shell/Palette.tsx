@@ -8,7 +8,7 @@ import { shortId } from "../design/format";
 import { wordOf } from "../design/Status";
 import { client } from "../session/session";
 import { useProjects } from "../projects/useProjects";
-import { useSettled } from "../projects/useSettled";
+import { useSettled } from "../design/useSettled";
 import { useMe } from "../session/SessionProvider";
 import { currentTheme, setTheme } from "./theme";
 

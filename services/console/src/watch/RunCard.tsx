@@ -18,7 +18,7 @@ import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
-import { withoutEscapes } from "../log/ansi";
+import { withoutEscapes } from "@runcast/client";
 import type { Latest, LatestLines } from "./latest";
 
 interface RunCardProps {

@@ -1,6 +1,6 @@
 /** The newest line of each run, told to whoever shows that run, a few times a second. */
 import { type RuncastEvent, isLog } from "@runcast/client";
-import { withoutEscapes } from "../log/ansi";
+import { withoutEscapes } from "@runcast/client";
 
 const TELL_MS = 200;
 const SHOWN_CHARACTERS = 200;

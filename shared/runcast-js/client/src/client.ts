@@ -27,8 +27,12 @@ export interface LogQuery {
   tail?: number;
   limit?: number;
   q?: string;
+  /** Whether `q` is a regular expression (RE2's syntax). */
+  regex?: boolean;
   level?: string;
   agent_name?: string;
+  /** A page's `next_cursor`, with the same other parameters. */
+  cursor?: string;
 }
 
 export interface SearchQuery {
@@ -49,6 +53,11 @@ export interface SearchProgress {
 export type SearchItem = LogEntry | SearchProgress;
 
 export const isProgress = (item: SearchItem): item is SearchProgress => "searched_to_line" in item;
+
+export interface LogPage {
+  logs: LogEntry[];
+  next_cursor: string | null;
+}
 
 export interface Listed {
   total?: number;
@@ -160,13 +169,22 @@ export class RuncastClient {
 
   // Logs
 
-  logs(run: string, query: LogQuery = {}): Promise<Answer<{ logs: LogEntry[] }>> {
-    return this.#get(`/runs/${segment(run)}/logs`, { ...query });
+  /** A page of lines, oldest first. With a filter there may be fewer than asked for and more to come. */
+  logs(run: string, query: LogQuery = {}, signal?: AbortSignal): Promise<Answer<LogPage>> {
+    const path = `/runs/${segment(run)}/logs`;
+    return this.http.json<LogPage>("GET", path, { query: { ...query }, signal });
   }
   /** The whole log as text, each line as it was written. */
   logText(run: string, query: LogQuery = {}): Promise<Response> {
     const headers = { Accept: "text/plain" };
     return this.http.send("GET", `/runs/${segment(run)}/logs`, { headers, query: { ...query } });
+  }
+  /** The whole log, or what a filter wants of it, entry by entry. */
+  async *logEntries(run: string, query: LogQuery = {}, signal?: AbortSignal): AsyncGenerator<LogEntry, void> {
+    const headers = { Accept: "application/x-ndjson" };
+    const path = `/runs/${segment(run)}/logs`;
+    const response = await this.http.send("GET", path, { headers, query: { ...query }, signal });
+    if (response.body) yield* ndjson<LogEntry>(response.body);
   }
   /** The whole of a line that was cut, while its file is still there. */
   rawLine(run: string, lineNumber: number): Promise<Response> {

@@ -1,11 +1,15 @@
 export { Backoff } from "./backoff.js";
 export * from "./client.js";
 export * from "./connection.js";
+export { ESCAPE, withoutEscapes } from "./escapes.js";
 export * from "./events.js";
+export * from "./filtered-log.js";
 export type { EventCatalogue, EventName } from "./generated/events.js";
 export type { components, paths } from "./generated/openapi.js";
 export * from "./http.js";
 export { keyFault, sourceFault } from "./names.js";
+export * from "./line-filter.js";
+export * from "./log-search.js";
 export { ndjson } from "./ndjson.js";
 export * from "./pool.js";
 export * from "./problem.js";

@@ -1,13 +1,14 @@
 /** A search through a whole log: matches as the server finds them, and how far it has read. */
-import { type RuncastClient, isProgress } from "@runcast/client";
+import { type RuncastClient, isProgress } from "./client.js";
+import { type LineFilter, queryOf } from "./line-filter.js";
 
 export interface SearchState {
   /** Numbers of matching lines, as many as are kept. */
-  lines: readonly number[];
-  matches: number;
-  searchedTo: number;
-  isDone: boolean;
-  error: Error | null;
+  readonly lines: readonly number[];
+  readonly matches: number;
+  readonly searchedTo: number;
+  readonly isDone: boolean;
+  readonly error: Error | null;
 }
 
 export const NO_SEARCH: SearchState = {
@@ -22,11 +23,14 @@ export const NO_SEARCH: SearchState = {
 const MAX_KEPT = 50_000;
 const REPORT_MS = 80;
 
-/** Runs until done or aborted; reports at most every 80 ms, and the first match at once. */
+/**
+ * Searches until done or aborted. Reports at most every 80 ms, and always at the end; an error is part of
+ * the last report. The server ends a request after a number of matches or a time: it goes on from there.
+ */
 export async function searchLog(
   client: RuncastClient,
   runId: string,
-  query: { q: string; regex: boolean },
+  filter: LineFilter,
   signal: AbortSignal,
   report: (state: SearchState) => void,
 ): Promise<void> {
@@ -42,12 +46,12 @@ export async function searchLog(
     error,
   });
   try {
-    // The server ends a search after so many matches; it goes on from there.
     for (let isWhole = false; !isWhole && lines.length < MAX_KEPT; ) {
+      const from = searchedTo;
       const before = lines.length;
-      const asked = { q: query.q, from_line: searchedTo + 1, ...(query.regex && { regex: true }) };
+      const query = { ...queryOf(filter), from_line: from + 1 };
       isWhole = true;
-      for await (const item of client.searchLogs(runId, asked, signal)) {
+      for await (const item of client.searchLogs(runId, query, signal)) {
         if (isProgress(item)) {
           matches = before + item.matches;
           searchedTo = item.searched_to_line;
@@ -59,20 +63,11 @@ export async function searchLog(
           report(state(false));
         }
       }
-      if (lines.length === before) isWhole = true;
+      // An answer that came no further would be asked for without end.
+      if (searchedTo === from) isWhole = true;
     }
     report(state(true));
   } catch (error) {
     if (!signal.aborted) report(state(true, error as Error));
-  }
-}
-
-/** What is searched for, as marks in the shown lines; null while it isn't a valid expression. */
-export function highlightOf(q: string, regex: boolean): RegExp | null {
-  if (q === "") return null;
-  try {
-    return new RegExp(regex ? q : q.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), regex ? "g" : "gi");
-  } catch {
-    return null;
   }
 }
