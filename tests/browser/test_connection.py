@@ -130,7 +130,7 @@ def test_a_project_deleted_while_it_is_open_is_said_to_be(api: Api, open_page: O
 
 def test_a_run_that_does_not_exist(open_page: OpenPage) -> None:
     page = open_page("/runs/01a1f957-0000-7000-8000-000000000000").page
-    expect(page.get_by_text("This isn't here")).to_be_visible()
+    expect(page.get_by_text("Not found")).to_be_visible()
 
 
 def test_many_runs_stay_smooth(api: Api, open_page: OpenPage) -> None:

@@ -169,7 +169,7 @@ def test_the_log_is_downloaded_whole_and_as_it_is_shown(api: Api, open_page: Ope
     assert downloaded("Download the whole log") == ("a-run.log", api.text(run))
     page.get_by_label("Level").select_option("error")
     expect(page.locator(".log-row")).to_have_count(1)
-    assert downloaded("Download what is shown") == ("a-run-filtered.log", ["bad"])
+    assert downloaded("Download filtered lines") == ("a-run-filtered.log", ["bad"])
 
 
 def test_odd_lines_are_shown_as_they_are(api: Api, open_page: OpenPage) -> None:

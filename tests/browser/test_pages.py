@@ -134,7 +134,7 @@ def test_a_run_is_started_cancelled_and_retried(api: Api, open_page: OpenPage) -
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled").first).to_be_visible()
     page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("the one before")).to_be_visible()
+    expect(page.get_by_text("Previous attempt")).to_be_visible()
     page.get_by_role("tab", name="Details").click()
     expect(page.get_by_text('"a shooter"')).to_be_visible()
 
@@ -289,7 +289,7 @@ def test_people_keys_and_links(api: Api, open_page: OpenPage) -> None:
     expect(link).to_be_visible()
     page.get_by_role("button", name="Invite").click()
     page.get_by_label("Email").fill("ada@example.test")
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create invite link").click()
     expect(page.get_by_text(re.compile("/ui/invitations/"))).to_be_visible()
 
 

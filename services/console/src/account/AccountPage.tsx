@@ -84,7 +84,7 @@ function Profile() {
           <Field label="Name">
             {(ids) => <Input {...ids} name="name" required maxLength={200} defaultValue={me.name ?? ""} />}
           </Field>
-          <Field label="Current password" hint="Only needed to change it.">
+          <Field label="Current password" hint="Required to change your password.">
             {(ids) => <Input {...ids} name="current_password" type="password" autoComplete="current-password" />}
           </Field>
           <Field label="New password" error={error}>

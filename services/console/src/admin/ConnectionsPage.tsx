@@ -59,7 +59,7 @@ export function ConnectionsPage() {
         <Confirm
           title="End this connection?"
           text={`The stream of ${actorText(user, users)} ends; its client may come back.`}
-          action="End it"
+          action="Disconnect"
           onConfirm={async () => {
             await client.http.send("DELETE", `/connections/${id}`);
             await list.refetch();
@@ -78,7 +78,7 @@ export function ConnectionsPage() {
     <>
       <PageHeader
         title="Connections"
-        below={<p className="text-sm text-muted">Open streams on all hubs, read every 5 s</p>}
+        below={<p className="text-sm text-muted">Open streams on all hubs, Updates every 5 s</p>}
       />
       <PageBody>
         <ListState list={list}>

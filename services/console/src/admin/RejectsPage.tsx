@@ -42,7 +42,7 @@ export function RejectsPage() {
     <>
       <PageHeader
         title="Ingest rejects"
-        below={<p className="text-sm text-muted">Messages of the ingest stream that could not be accepted, and why</p>}
+        below={<p className="text-sm text-muted">Rejected ingest messages</p>}
       />
       <PageBody>
         <ListState list={list}>

@@ -99,7 +99,7 @@ function Health({ status }: { status: RuntimeStatus }) {
   return (
     <div className="grid gap-3 sm:grid-cols-3">
       <HealthCard icon={<Activity />} title="Overall" tone={isWell ? "ok" : "bad"} value={isWell ? "Healthy" : "Degraded"}>
-        {isWell ? "Nothing stands out" : flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}
+        {isWell ? "All systems normal" : flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}
       </HealthCard>
       <HealthCard
         icon={<Zap />}
@@ -280,10 +280,10 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
     void navigate({ to: "/admin/runtime", search: next, replace: true });
   };
   return (
-    <Section title="Events" hint="What the runtime's parts report">
+    <Section title="Events" hint="Runtime events">
       <div className="flex flex-wrap gap-2">
         <Select aria-label="Layer" className="w-auto!" value={search.layer ?? ""} onChange={({ target }) => set({ layer: target.value })}>
-          <option value="">Every layer</option>
+          <option value="">All layers</option>
           {LAYERS.map((layer) => (
             <option key={layer}>{layer}</option>
           ))}

@@ -66,7 +66,7 @@ export function UsersPage() {
         user.id !== me.id && (
           <Menu trigger={<Button size="sm">Change</Button>}>
             <MenuItem onSelect={() => change(user, { is_admin: !user.is_admin })}>
-              {user.is_admin ? "Take admin rights away" : "Make an admin"}
+              {user.is_admin ? "Remove admin" : "Make admin"}
             </MenuItem>
             <MenuItem danger={!user.is_disabled} onSelect={() => change(user, { is_disabled: !user.is_disabled })}>
               {user.is_disabled ? "Enable" : "Disable"}
@@ -124,7 +124,7 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
     <Dialog open={open} onClose={close} title="Invite someone to this server">
       {url ? (
-        <Secret label="Give this link to whom you invite." value={url} />
+        <Secret label="Send this link to the person you’re inviting." value={url} />
       ) : (
         <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
           <Field label="Email" error={error}>
@@ -133,7 +133,7 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
           <div className="flex justify-end gap-2">
             <Button onClick={close}>Cancel</Button>
             <Button look="primary" type="submit">
-              Make a link
+              Create invite link
             </Button>
           </div>
         </form>

@@ -92,7 +92,7 @@ export function SubtaskCard({
         {subtask.title}
       </button>
       {waitsFor.length > 0 && (
-        <ul aria-label="Waits for" className="flex flex-wrap gap-1">
+        <ul aria-label="Blocked by" className="flex flex-wrap gap-1">
           {waitsFor.map((needed) => (
             <li
               key={needed.id}

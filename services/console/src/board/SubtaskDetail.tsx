@@ -70,7 +70,7 @@ function Content({
           <StatusBadge status={subtask.status} />
           <span className="text-xs text-muted">
             attempt {subtask.attempt} of {subtask.max_attempts}
-            {subtask.worker_id && ` · held by ${subtask.worker_id}`}
+            {subtask.worker_id && ` · claimed by ${subtask.worker_id}`}
           </span>
           {run && (
             <Button
@@ -101,7 +101,7 @@ function Content({
           </Part>
         )}
         {subtask.depends_on.length > 0 && (
-          <Part title="Waits for">
+          <Part title="Blocked by">
             <ul className="flex flex-col gap-1.5">
               {subtask.depends_on.map((id) => {
                 const needed = siblings.find((other) => other.id === id);

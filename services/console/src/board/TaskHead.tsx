@@ -68,7 +68,7 @@ export function TaskHead({
         )}
         {canMove && task.status === "PLANNING_FAILED" && (
           <Button size="sm" icon={<RotateCcw />} onClick={() => move("retry-planning")}>
-            Plan again
+            Retry planning
           </Button>
         )}
         {canMove && (

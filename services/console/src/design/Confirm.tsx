@@ -37,7 +37,7 @@ export function Confirm({
       {children(() => setOpen(true))}
       <Dialog open={open} onClose={() => setOpen(false)} title={title} description={text}>
         <div className="flex justify-end gap-2 pt-2">
-          <Button onClick={() => setOpen(false)}>Keep it</Button>
+          <Button onClick={() => setOpen(false)}>Cancel</Button>
           <Button look="danger" busy={busy} onClick={() => void confirm()}>
             {action}
           </Button>

@@ -14,12 +14,12 @@ function wordsFor(error: Error) {
   if (error.status === 404) {
     return {
       icon: <SearchX />,
-      title: "This isn't here",
+      title: "Not found",
       text: "It may have been deleted, or it belongs to a project that you can't see.",
     };
   }
   if (error.status === 403) {
-    return { icon: <Lock />, title: "You don't have the right to see this", text: error.detail };
+    return { icon: <Lock />, title: "You don't have access", text: error.detail };
   }
   if (error.status === 503) return { ...OFFLINE, title: "The server isn't ready" };
   return { icon: <CircleAlert />, title: error.title, text: error.detail };

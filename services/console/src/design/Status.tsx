@@ -64,7 +64,7 @@ export function LivenessBadge({ liveness }: { liveness: Liveness | null }) {
   if (liveness === "lost") {
     return (
       <Badge tone="bad" icon={<TriangleAlert />}>
-        Not heard from
+        Unresponsive
       </Badge>
     );
   }

@@ -158,7 +158,7 @@ function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void;
   return (
     <Dialog open={open} onClose={close} title="New API key">
       {token ? (
-        <Secret label="Keep it somewhere safe." value={token} />
+        <Secret label="API key" value={token} />
       ) : (
         <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
           <Field label="Name" error={error}>
@@ -175,7 +175,7 @@ function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void;
               </Select>
             )}
           </Field>
-          <Field label="Expires" hint="Left empty: never.">
+          <Field label="Expires" hint="Leave empty for no expiry.">
             {(ids) => <Input {...ids} name="expires" type="date" />}
           </Field>
           {me.isAdmin && (

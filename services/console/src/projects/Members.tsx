@@ -72,7 +72,7 @@ export function Members({ canChange }: { canChange: boolean }) {
         canChange && (
           <Confirm
             title={`Remove ${member.name}?`}
-            text="They lose sight of this project at once; their open streams of it end."
+            text="They will lose access immediately; their open streams of it end."
             action="Remove"
             onConfirm={async () => {
               await client.http.send("DELETE", `${path}/${member.user_id}`);
@@ -106,7 +106,7 @@ export function Members({ canChange }: { canChange: boolean }) {
             columns={columns}
             rows={rows}
             keyOf={({ user_id: id }) => id}
-            empty={<Empty icon={<Users />} title="Nobody but administrators sees this project" />}
+            empty={<Empty icon={<Users />} title="No members yet. Only administrators have access." />}
           />
         )}
       </ListState>
@@ -139,7 +139,7 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
     <Dialog open={open} onClose={close} title={`Invite someone to ${project.name}`}>
       {url ? (
-        <Secret label="Give this link to whom you invite." value={url} />
+        <Secret label="Send this link to the person you’re inviting." value={url} />
       ) : (
         <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
           <Field label="Email" error={error}>
@@ -159,7 +159,7 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
           <div className="flex justify-end gap-2">
             <Button onClick={close}>Cancel</Button>
             <Button look="primary" type="submit">
-              Make a link
+              Create invite link
             </Button>
           </div>
         </form>

@@ -23,7 +23,7 @@ export function NewRun({ open, onClose, onStarted }: NewRunProps) {
     const form = new FormData(event.currentTarget);
     const text = (name: string): string => (form.get(name) as string).trim();
     const input = inputOf(text("input"));
-    setInputError(input instanceof SyntaxError ? "This is neither text nor valid JSON" : null);
+    setInputError(input instanceof SyntaxError ? "Invalid JSON" : null);
     if (input instanceof SyntaxError) return;
     setBusy(true);
     try {
@@ -46,13 +46,13 @@ export function NewRun({ open, onClose, onStarted }: NewRunProps) {
       open={open}
       onClose={onClose}
       title="Start a run"
-      description="An agent that watches this project can pick it up; its steps and lines appear here."
+      description="Creates a run for an agent in this project to pick up."
     >
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
         <Field label="Name">
           {(ids) => <Input {...ids} name="name" maxLength={200} autoFocus />}
         </Field>
-        <Field label="Key" hint="Unique in the project; names the run's directory and stands for its id.">
+        <Field label="Key" hint="Optional. A unique ID for this run, also used as its folder name.">
           {(ids) => <Input {...ids} name="key" pattern="[A-Za-z0-9._\-]{1,128}" />}
         </Field>
         <Field label="Input" hint="A prompt, or JSON that begins with { or [." error={inputError}>

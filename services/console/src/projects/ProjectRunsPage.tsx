@@ -187,13 +187,13 @@ function RunTable({
   if (pages.isPending && runs.length === 0) return <Rows count={8} className="h-11" />;
   if (runs.length === 0) {
     return isFiltered ? (
-      <Empty icon={<ListTree />} title="No run matches">
+      <Empty icon={<ListTree />} title="No matching runs">
         Change the search or the status.
       </Empty>
     ) : (
       <Empty
         icon={<ListTree />}
-        title="No run yet"
+        title="No runs yet"
         action={
           <Button look="primary" icon={<Play />} onClick={onStart}>
             Start a run

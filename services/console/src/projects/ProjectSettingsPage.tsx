@@ -72,7 +72,7 @@ function General({ canChange }: { canChange: boolean }) {
               <Input {...ids} name="name" required maxLength={200} defaultValue={project.name} disabled={!canChange} />
             )}
           </Field>
-          <Field label="Short name">
+          <Field label="Slug">
             {(ids) => (
               <Input
                 {...ids}

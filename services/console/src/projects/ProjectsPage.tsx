@@ -76,7 +76,7 @@ function UnderWayCount({ runs }: { runs: number }) {
   return (
     <span className="nums flex items-center gap-1.5">
       <Dot tone={runs > 0 ? "live" : "idle"} />
-      {runs > 0 ? `${count(runs)} under way` : "Nothing under way"}
+      {runs > 0 ? `${count(runs)} under way` : "No active runs"}
     </span>
   );
 }
@@ -115,7 +115,7 @@ function NewProject({ open, onClose }: { open: boolean; onClose: () => void }) {
         <Field label="Name" error={error}>
           {(ids) => <Input {...ids} name="name" required maxLength={200} autoFocus />}
         </Field>
-        <Field label="Short name" hint="Stands in addresses. Left empty, it is made from the name.">
+        <Field label="Slug" hint="Used in URLs. Generated from the name if empty.">
           {(ids) => <Input {...ids} name="slug" pattern="[a-z0-9][a-z0-9\-]*" maxLength={63} />}
         </Field>
         <div className="flex justify-end gap-2">

@@ -60,9 +60,9 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       className: "text-right",
       cell: ({ id }) => (
         <Confirm
-          title="Take this link back?"
+          title="Revoke this link?"
           text="Whoever has it sees nothing any more."
-          action="Take it back"
+          action="Revoke"
           onConfirm={async () => {
             await client.http.send("DELETE", `/share-links/${id}`);
             await list.refetch();
@@ -80,7 +80,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
   return (
     <Section
       title="Share links"
-      hint="Reading only, without an account"
+      hint="Read-only access without an account"
       actions={
         <Button icon={<Plus />} onClick={() => void create()}>
           New link

@@ -49,14 +49,14 @@ function Sources({ run }: { run: Run }) {
   });
   if (!tails.data?.length) return null;
   return (
-    <Section title="Where its lines come from">
+    <Section title="Log sources">
       <Card className="px-4 py-2">
         <dl>
           {tails.data.map((tail) => (
             <Row key={tail.source} name={tail.source}>
               <span className="nums">
                 {count(tail.lines)} lines, {bytes(tail.bytes)}
-                {tail.active && " · followed now"}
+                {tail.active && " · tailing"}
                 {tail.path && <code className="ml-2 font-mono text-xs text-muted">{tail.path}</code>}
               </span>
             </Row>

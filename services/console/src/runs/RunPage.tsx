@@ -204,7 +204,7 @@ function Facts({ run }: { run: Run }) {
           {run.attempt}
           {run.retry_of && (
             <Link to="/runs/$run" params={{ run: run.retry_of }} className="ml-1.5 text-accent hover:underline">
-              the one before
+              Previous attempt
             </Link>
           )}
         </Fact>
@@ -264,7 +264,7 @@ function Actions({ run }: { run: Run }) {
   const demo = () =>
     act("demo", async () => {
       await client.startDemo(run.id);
-      say("Demo events are on their way");
+      say("Demo started");
     });
   const isOver = TERMINAL.has(run.status);
   return (

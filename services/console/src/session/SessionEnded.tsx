@@ -28,12 +28,12 @@ export function SessionEnded({ last, onDone }: SessionEndedProps) {
         <Radix.Content className="fixed top-[12vh] left-1/2 z-50 flex max-h-[80vh] w-[calc(100vw-2rem)] max-w-sm -translate-x-1/2 animate-rise flex-col gap-5 overflow-y-auto rounded-xl bg-raised p-6 shadow-pop outline-none">
           <header>
             <Radix.Title className="text-lg font-semibold">
-              {isLink ? "This link has ended" : "Your session has ended"}
+              {isLink ? "This link is no longer valid" : "Your session has ended"}
             </Radix.Title>
             <Radix.Description className="text-sm text-muted">
               {isLink
-                ? "It has run out, or was taken back. Whoever gave it to you can make a new one."
-                : "Sign in again to go on where you are."}
+                ? "It has expired or was revoked. Ask the person who sent it for a new one."
+                : "Sign in to continue."}
             </Radix.Description>
           </header>
           {!isLink && <SignInForm refused={null} onDone={onDone} />}

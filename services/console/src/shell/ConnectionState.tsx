@@ -89,7 +89,7 @@ function Reachability() {
     refetchInterval: ({ state }) => (state.status === "error" ? LOOK_AGAIN_MS : LOOK_MS),
     retry: false,
   });
-  if (health.isError) return <Mark tone="bad" text="Offline: trying again" />;
+  if (health.isError) return <Mark tone="bad" text="Offline, retrying" />;
   if (health.isPending) return <Mark tone="idle" text="Connecting…" />;
   return <Mark tone="ok" text="Online" />;
 }
@@ -100,7 +100,7 @@ function Words({ state }: { state: ConnectionState }) {
   if (state.status === "closed") {
     return <Mark tone={state.reason === "complete" ? "ok" : "bad"} text={closedText(state)} />;
   }
-  if (state.attempt > 3) return <Mark tone="bad" text="Offline: polling" />;
+  if (state.attempt > 3) return <Mark tone="bad" text="Offline, retrying" />;
   return <Countdown until={state.retryAt} />;
 }
 

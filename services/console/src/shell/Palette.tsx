@@ -99,7 +99,7 @@ function Content({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {found.length === 0 && <p className="px-4 pb-5 text-center text-sm text-muted">Nothing by that name.</p>}
+      {found.length === 0 && <p className="px-4 pb-5 text-center text-sm text-muted">No results</p>}
     </>
   );
 }

@@ -30,7 +30,7 @@ export function Shell() {
         href="#content"
         className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-raised focus:px-3 focus:py-2 focus:shadow-pop"
       >
-        Skip to the content
+        Skip to content
       </a>
       <div className="flex h-full flex-col md:flex-row">
         <header className="flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3 md:hidden">

@@ -13,7 +13,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
       ["g p", "Projects"],
       ["g r", "Runs of the project"],
       ["g b", "Board of the project"],
-      ["t", "Light or dark"],
+      ["t", "Toggle theme"],
     ],
   ],
   [
@@ -40,7 +40,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
       ["f", "Follow"],
       ["n  N", "Next, previous match"],
       ["Home  End", "First line, newest line"],
-      ["Esc", "Forget the chosen lines"],
+      ["Esc", "Clear selection"],
       ["[  ]", "Previous, next run"],
     ],
   ],

@@ -64,7 +64,7 @@ export function WatchPage() {
       <div className="min-h-0 flex-1 overflow-y-auto">
         <PageHeader
           title="Watch"
-          below={<p className="text-sm text-muted">Every run under way, as it happens</p>}
+          below={<p className="text-sm text-muted">Live runs</p>}
           actions={
             <>
               {chosen.size > 0 && (
@@ -261,7 +261,7 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
         <span className="nums text-sm font-normal text-muted">
           {count(runs.length)} under way
         </span>
-        {!isLive && <Badge>read every 5 s</Badge>}
+        {!isLive && <Badge>Updates every 5 s</Badge>}
       </h2>
       <ul className="grid grid-cols-[repeat(auto-fill,minmax(min(17rem,100%),1fr))] gap-3">
         {runs.map((run) => (
@@ -282,7 +282,7 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
 function NothingRuns({ project }: { project: Project }) {
   return (
     <Card>
-      <Empty icon={<Radio />} title="Nothing runs right now">
+      <Empty icon={<Radio />} title="No active runs">
         Runs appear here the moment they start. Try
         <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
           runcast exec --project {project.slug} -- your-command
