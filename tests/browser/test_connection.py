@@ -138,7 +138,7 @@ def test_many_runs_stay_smooth(api: Api, open_page: OpenPage) -> None:
     for n in range(200):
         api.run(project, name=f"Agent {n}")
     page = open_page(f"/watch?project={project['slug']}").page
-    expect(page.get_by_text("200 under way")).to_be_visible()
+    expect(page.get_by_text("200 running")).to_be_visible()
     runs = api.call("GET", f"/projects/{project['id']}/active-runs")["runs"]
     for run in runs[:40]:
         api.log(run, f"newest of {run['name']}")

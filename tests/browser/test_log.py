@@ -79,7 +79,7 @@ def test_a_line_is_linked_to_and_a_range_is_copied(
     line(page, 1198).locator(".log-number").click()
     line(page, 1201).locator(".log-number").click(modifiers=["Shift"])
     expect(page).to_have_url(f"{server.url}/ui/runs/{run['id']}#L1198-1201")
-    page.get_by_role("button", name="Copy the chosen lines").click()
+    page.get_by_role("button", name="Copy the selected lines").click()
     expect(page.get_by_text("Copied 4 lines")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == "line 1198\nline 1199\nline 1200\nline 1201"

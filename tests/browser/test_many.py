@@ -99,7 +99,7 @@ def test_watch_follows_what_is_on_the_screen_and_reads_the_rest(
     expect_live(page)
     section = page.get_by_role("region", name="Floor 7", exact=True)
     section.scroll_into_view_if_needed()
-    expect(section.get_by_text("9 under way")).to_be_visible()
+    expect(section.get_by_text("9 running")).to_be_visible()
     expect(section.get_by_text("Updates every 5 s")).to_have_count(0)
     api.log(runs[7][0], "told at once")
     expect(section.get_by_text("told at once")).to_be_visible(timeout=3_000)

@@ -10,8 +10,8 @@ import {
 } from "@tanstack/react-router";
 import { SearchX } from "lucide-react";
 import { Empty, Rows } from "./design/Surface";
-import { Failure } from "./design/Failure";
 import { InboxPage } from "./inbox/InboxPage";
+import { PageFailure } from "./design/Failure";
 import { ProjectsPage } from "./projects/ProjectsPage";
 import { ProjectRunsPage } from "./projects/ProjectRunsPage";
 import { RunPage } from "./runs/RunPage";
@@ -37,7 +37,7 @@ function NotFound() {
   return (
     <Empty
       icon={<SearchX />}
-      title="There is no such page"
+      title="Page not found"
       action={
         <Link to="/watch" className="text-sm font-medium text-accent hover:underline">
           Go to Watch
@@ -151,7 +151,7 @@ export const router = createRouter({
   basepath: "/ui",
   defaultPreload: "intent",
   defaultPendingComponent: () => <Rows count={6} />,
-  defaultErrorComponent: ({ error, reset }) => <Failure error={error as Error} onRetry={reset} />,
+  defaultErrorComponent: ({ error, reset }) => <PageFailure error={error as Error} onRetry={reset} />,
   routeTree: root.addChildren([
     home,
     signIn,

@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Laptop } from "lucide-react";
-import { type FormEvent, useState } from "react";
+
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Field, Input } from "../design/Field";
@@ -14,6 +14,7 @@ import { client, holdsToken } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { SESSION } from "../session/query";
 import { useList } from "../session/useList";
+import { FormError, useForm } from "../design/useForm";
 
 interface Session {
   id: string;
@@ -54,43 +55,36 @@ function Profile() {
   const me = useMe();
   const say = useToast();
   const queries = useQueryClient();
-  const [error, setError] = useState<string | null>(null);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const target = event.currentTarget;
-    const form = new FormData(target);
-    const password = form.get("password") as string;
-    const current = form.get("current_password") as string;
-    try {
-      await client.http.send("PATCH", "/auth/me", {
-        body: {
-          name: form.get("name"),
-          ...(password && { password }),
-          ...(current && { current_password: current }),
-        },
-      });
-      setError(null);
-      for (const field of target.querySelectorAll<HTMLInputElement>("[type=password]")) field.value = "";
-      await queries.invalidateQueries({ queryKey: SESSION });
-      say("Saved");
-    } catch (failure) {
-      setError((failure as Error).message);
-    }
-  };
+  const form = useForm();
+  const submit = form.submit(async (value, target) => {
+    const password = value("password");
+    const current = value("current_password");
+    await client.http.send("PATCH", "/auth/me", {
+      body: {
+        name: value("name"),
+        ...(password && { password }),
+        ...(current && { current_password: current }),
+      },
+    });
+    for (const field of target.querySelectorAll<HTMLInputElement>("[type=password]")) field.value = "";
+    await queries.invalidateQueries({ queryKey: SESSION });
+    say("Saved");
+  });
   return (
-    <Section title="You">
+    <Section title="Profile">
       <Card className="p-4">
-        <form onSubmit={(event) => void submit(event)} className="flex max-w-md flex-col gap-4">
-          <Field label="Name">
+        <form onSubmit={submit} className="flex max-w-md flex-col gap-4">
+          <Field label="Name" error={form.errorOf("name")}>
             {(ids) => <Input {...ids} name="name" required maxLength={200} defaultValue={me.name ?? ""} />}
           </Field>
-          <Field label="Current password" hint="Required to change your password.">
+          <Field label="Current password" error={form.errorOf("current_password")} hint="Required to change your password.">
             {(ids) => <Input {...ids} name="current_password" type="password" autoComplete="current-password" />}
           </Field>
-          <Field label="New password" error={error}>
-            {(ids) => <Input {...ids} name="password" type="password" minLength={8} autoComplete="new-password" />}
+          <Field label="New password" error={form.errorOf("password")} hint="At least 10 characters.">
+            {(ids) => <Input {...ids} name="password" type="password" minLength={10} autoComplete="new-password" />}
           </Field>
-          <Button type="submit" className="self-start">
+          <FormError form={form} />
+          <Button type="submit" busy={form.busy} className="self-start">
             Save
           </Button>
         </form>
@@ -118,20 +112,20 @@ function Sessions() {
           <span className="line-clamp-1 max-w-80" title={browser}>
             {browser || "unknown"}
           </span>
-          {isCurrent && <Badge tone="ok">This one</Badge>}
+          {isCurrent && <Badge tone="ok">This device</Badge>}
         </span>
       ),
     },
     { title: "Address", className: "font-mono text-xs", cell: ({ address }) => address },
-    { title: "Used", className: "text-muted", cell: ({ used_at: at }) => <Ago at={at} /> },
-    { title: "Since", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
+    { title: "Last used", className: "text-muted", cell: ({ used_at: at }) => <Ago at={at} /> },
+    { title: "Created", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
     {
       title: "",
       className: "text-right",
       cell: ({ id, is_current: isCurrent }) =>
         !isCurrent && (
           <Button size="sm" onClick={() => void end(`/auth/sessions/${id}`)}>
-            End
+            Sign out
           </Button>
         ),
     },

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Problem } from "@runcast/client";
-import { type FormEvent, useState } from "react";
+
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Field, Input } from "../design/Field";
@@ -9,6 +9,7 @@ import { useTitle } from "../design/Page";
 import { Rows } from "../design/Surface";
 import { Door } from "../session/SignIn";
 import { client } from "../session/session";
+import { FormError, useForm } from "../design/useForm";
 
 interface Invitation {
   email: string;
@@ -26,26 +27,23 @@ export function InvitationPage() {
     queryKey: ["invitation", token],
     queryFn: async () => (await client.http.json<Invitation>("GET", path)).data,
   });
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const name = form.get("name");
-    setBusy(true);
-    try {
-      const body = { password: form.get("password"), cookie: true, ...(name !== null && { name }) };
-      await client.http.send("POST", `${path}/accept`, { body });
-      location.assign("/ui/");
-    } catch (failure) {
-      setError(failure instanceof Problem ? (failure.detail ?? failure.title) : "The server can't be reached.");
-      setBusy(false);
-    }
-  };
+  const form = useForm();
+  const submit = form.submit(async (value) => {
+    const name = value("name");
+    const body = { password: value("password"), cookie: true, ...(name && { name }) };
+    await client.http.send("POST", `${path}/accept`, { body });
+    location.assign("/ui/");
+  });
   if (invitation.error) {
     return (
       <Door title="Invitation">
-        <Failure error={invitation.error} />
+        {invitation.error instanceof Problem && invitation.error.status === 404 ? (
+          <p role="alert" className="text-sm text-muted">
+            This invitation has expired or was already used. Ask the person who invited you for a new one.
+          </p>
+        ) : (
+          <Failure error={invitation.error} />
+        )}
       </Door>
     );
   }
@@ -60,18 +58,22 @@ export function InvitationPage() {
       </p>
       {!isConfirmed && (
         <p className="text-sm text-muted">
-          An administrator has to confirm this invitation before it makes a new account.
+          An administrator has to confirm this invitation before it creates an account.
         </p>
       )}
-      <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+      <form onSubmit={submit} className="flex flex-col gap-4">
         <input type="hidden" name="username" autoComplete="username" value={email} readOnly />
-        <Field label="Your name" hint="Where you have an account here, it keeps its name.">
+        <Field
+          label="Your name"
+          hint="An existing account keeps its name."
+          error={form.errorOf("name")}
+        >
           {(ids) => <Input {...ids} name="name" required maxLength={200} autoComplete="name" autoFocus />}
         </Field>
         <Field
           label="Password"
-          hint="That of your account, or a new one where you have none."
-          error={error}
+          hint="The password of your account, or a new one if you have none."
+          error={form.errorOf("password")}
         >
           {(ids) => (
             <Input
@@ -83,7 +85,8 @@ export function InvitationPage() {
             />
           )}
         </Field>
-        <Button look="primary" type="submit" busy={busy}>
+        <FormError form={form} />
+        <Button look="primary" type="submit" busy={form.busy}>
           Join
         </Button>
       </form>

@@ -20,7 +20,7 @@ export function SharePage() {
       const me = await whoAmI();
       if (!me) {
         setToken(null);
-        throw new Problem(404, "This link isn't valid, or it was taken back");
+        throw new Problem(404, "This link has expired or was revoked");
       }
       return me;
     },
@@ -38,7 +38,13 @@ export function SharePage() {
   if (shared.error) {
     return (
       <Door title="Shared with you">
-        <Failure error={shared.error} />
+        {shared.error instanceof Problem && shared.error.status === 404 ? (
+          <p role="alert" className="text-sm text-muted">
+            {shared.error.title}. Ask the person who sent it for a new one.
+          </p>
+        ) : (
+          <Failure error={shared.error} />
+        )}
       </Door>
     );
   }

@@ -19,7 +19,7 @@ interface Connection {
   user: string;
   project_id: string;
   run_id: string | null;
-  subscribe_logs: string | null;
+  subscribe_logs: readonly string[] | "all" | null;
   lag: number;
   bytes: number;
   age_s: number;
@@ -57,8 +57,8 @@ export function ConnectionsPage() {
       className: "text-right",
       cell: ({ connection_id: id, user }) => (
         <Confirm
-          title="End this connection?"
-          text={`The stream of ${actorText(user, users)} ends; its client may come back.`}
+          title="Disconnect this client?"
+          text={`${actorText(user, users)} will be disconnected and may reconnect.`}
           action="Disconnect"
           onConfirm={async () => {
             await client.http.send("DELETE", `/connections/${id}`);
@@ -67,7 +67,7 @@ export function ConnectionsPage() {
         >
           {(ask) => (
             <Button size="sm" icon={<Unplug />} onClick={ask}>
-              End
+              Disconnect
             </Button>
           )}
         </Confirm>
@@ -88,7 +88,7 @@ export function ConnectionsPage() {
               columns={columns}
               rows={rows}
               keyOf={({ connection_id: id }) => id}
-              empty={<Empty icon={<Cable />} title="No stream is open" />}
+              empty={<Empty icon={<Cable />} title="No open streams" />}
             />
           )}
         </ListState>
@@ -99,8 +99,8 @@ export function ConnectionsPage() {
 
 function filterText({ run_id: run, subscribe_logs: logs }: Connection): string {
   if (run) return `run ${shortId(run)}`;
-  if (!logs) return "none";
   if (logs === "all") return "all runs";
-  const runs = logs.split(",").length;
+  const runs = logs?.length ?? 0;
+  if (runs === 0) return "none";
   return `${runs} ${runs === 1 ? "run" : "runs"}`;
 }

@@ -303,7 +303,7 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
           columns={EVENT_COLUMNS}
           rows={events.data?.events ?? []}
           keyOf={({ id }) => id}
-          empty={<Empty icon={<Activity />} title={events.isPending ? "Reading…" : "No event matches"} />}
+          empty={<Empty icon={<Activity />} title={events.isPending ? "Loading…" : "No matching events"} />}
         />
       )}
       <div className="flex justify-end gap-2">
@@ -326,7 +326,11 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
 }
 
 function pick({ layer, reason_code, entity_id, task_id, worker_id, from, to }: EventFilter) {
-  const iso = (at: string | undefined): string | undefined => at && new Date(at).toISOString();
+  const iso = (at: string | undefined): string | undefined => {
+    const moment = Date.parse(at ?? "");
+    // An address can be edited by hand: what is no time filters nothing.
+    return Number.isNaN(moment) ? undefined : new Date(moment).toISOString();
+  };
   return { layer, reason_code, entity_id, task_id, worker_id, from: iso(from), to: iso(to) };
 }
 
@@ -471,7 +475,7 @@ function Tasks({ refetchInterval }: { refetchInterval: number | false }) {
           columns={TASK_COLUMNS}
           rows={tasks.data ?? []}
           keyOf={({ id }) => id}
-          empty={<Empty icon={<Activity />} title={tasks.isPending ? "Reading…" : stuck ? "Nothing is stuck" : "No task yet"} />}
+          empty={<Empty icon={<Activity />} title={tasks.isPending ? "Loading…" : stuck ? "Nothing is stuck" : "No tasks yet"} />}
         />
       )}
     </Section>

@@ -1,5 +1,5 @@
 import { Plus, Users } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Dialog } from "../design/Dialog";
@@ -15,6 +15,7 @@ import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { useList } from "../session/useList";
+import { FormError, useForm } from "../design/useForm";
 
 interface User {
   id: string;
@@ -93,7 +94,7 @@ export function UsersPage() {
               columns={columns}
               rows={rows}
               keyOf={({ id }) => id}
-              empty={<Empty icon={<Users />} title="Nobody has an account yet" />}
+              empty={<Empty icon={<Users />} title="No users yet" />}
             />
           )}
         </ListState>
@@ -104,21 +105,16 @@ export function UsersPage() {
 }
 
 function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const [error, setError] = useState<string | null>(null);
+  const form = useForm();
   const [url, setUrl] = useState<string | null>(null);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const email = new FormData(event.currentTarget).get("email");
-    try {
-      const { data } = await client.http.json<{ url: string }>("POST", "/invitations", { body: { email } });
-      setUrl(data.url);
-    } catch (failure) {
-      setError((failure as Error).message);
-    }
-  };
+  const submit = form.submit(async (value) => {
+    const body = { email: value("email") };
+    const { data } = await client.http.json<{ url: string }>("POST", "/invitations", { body });
+    setUrl(data.url);
+  });
   const close = (): void => {
     setUrl(null);
-    setError(null);
+    form.clear();
     onClose();
   };
   return (
@@ -126,13 +122,14 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
       {url ? (
         <Secret label="Send this link to the person you’re inviting." value={url} />
       ) : (
-        <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-          <Field label="Email" error={error}>
+        <form onSubmit={submit} className="flex flex-col gap-4">
+          <Field label="Email" error={form.errorOf("email")}>
             {(ids) => <Input {...ids} name="email" type="email" required autoFocus />}
           </Field>
+          <FormError form={form} />
           <div className="flex justify-end gap-2">
             <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit">
+            <Button look="primary" type="submit" busy={form.busy}>
               Create invite link
             </Button>
           </div>

@@ -37,7 +37,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
     tasks
       .find((task) => task.id === id)
       ?.subtasks.filter((other) => columnOf(other.status) === columnOf(status)) ?? [];
-  useBoardKeys(subtasks, focused, canMove, onMove, (subtask, by) =>
+  useBoardKeys(subtasks, canMove, onMove, (subtask, by) =>
     onPlace(subtask, positionBy(siblingsOf(subtask), subtask.id, by)),
   );
   const drop = (onto: Subtask | null, column: Column): void => {
@@ -159,15 +159,14 @@ function relatedTo(id: string | null, subtasks: ReadonlyMap<string, Subtask>): R
 /** h j k l walk over the cards by where they are on the screen; [ and ] move the focused one. */
 function useBoardKeys(
   subtasks: ReadonlyMap<string, Subtask>,
-  focused: string | null,
   canMove: boolean,
   onMove: (subtask: Subtask, column: Column) => void,
   onStep: (subtask: Subtask, by: 1 | -1) => void,
 ): void {
-  /** The card that has the focus; else the one under the pointer. */
+  /** The card that has the focus. The pointer may rest anywhere, so it names none. */
   const current = (): Subtask | undefined => {
     const card = document.activeElement?.closest<HTMLElement>("[data-subtask]");
-    return subtasks.get(card?.dataset.subtask ?? focused ?? "");
+    return subtasks.get(card?.dataset.subtask ?? "");
   };
   const move = (direction: 1 | -1) => (): void => {
     const subtask = current();

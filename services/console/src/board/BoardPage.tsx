@@ -7,12 +7,14 @@ import { Failure } from "../design/Failure";
 import { Select } from "../design/Field";
 import { PageHeader, useTitle } from "../design/Page";
 import { Empty, Rows } from "../design/Surface";
+import { wordOf } from "../design/Status";
 import { useToast } from "../design/Toasts";
 import { count } from "../design/format";
 import { LiveLogPanel } from "../log/LiveLogPanel";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { Board } from "./Board";
+import { can } from "../projects/roles";
 import { NewTask } from "./NewTask";
 import { SubtaskDetail } from "./SubtaskDetail";
 import { type Column, moveInto } from "./moves";
@@ -42,7 +44,7 @@ export function BoardPage() {
   const move = async (subtask: Subtask, column: Column): Promise<void> => {
     const step = moveInto(subtask, column);
     if (!step) {
-      say(`It can't go from there to “${column.title}”`, "bad");
+      say(`A ${wordOf(subtask.status).toLowerCase()} subtask can’t move to ${column.title}`, "bad");
       return;
     }
     try {
@@ -64,7 +66,7 @@ export function BoardPage() {
     [tasks.data, shown],
   );
   const open = tasks.data?.flatMap((task) => task.subtasks).find(({ id }) => id === detail) ?? null;
-  const canWrite = project.role !== "viewer";
+  const canWrite = can(project.role, "report");
   const create = canWrite && (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New task

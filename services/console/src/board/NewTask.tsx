@@ -1,9 +1,10 @@
-import { type FormEvent, useState } from "react";
+
 import { Button } from "../design/Button";
 import { Dialog } from "../design/Dialog";
 import { Field, Input, TextArea } from "../design/Field";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
+import { FormError, useForm } from "../design/useForm";
 
 /** A line of the form `key: title < other, another`. */
 export function subtasksOf(text: string) {
@@ -25,44 +26,34 @@ export function subtasksOf(text: string) {
 
 export function NewTask({ open, onClose }: { open: boolean; onClose: () => void }) {
   const project = useProject();
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const text = (name: string): string => (form.get(name) as string).trim();
-    setBusy(true);
-    try {
-      await client.createTask(project.id, {
-        title: text("title"),
-        ...(text("description") && { description: text("description") }),
-        subtasks: subtasksOf(text("subtasks")),
-      });
-      onClose();
-    } catch (failure) {
-      setError((failure as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const form = useForm();
+  const submit = form.submit(async (value) => {
+    await client.createTask(project.id, {
+      title: value("title"),
+      ...(value("description") && { description: value("description") }),
+      subtasks: subtasksOf(value("subtasks")),
+    });
+    onClose();
+  });
   return (
     <Dialog open={open} onClose={onClose} title="New task">
-      <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-        <Field label="Title" error={error}>
+      <form onSubmit={submit} className="flex flex-col gap-4">
+        <Field label="Title" error={form.errorOf("title")}>
           {(ids) => <Input {...ids} name="title" required maxLength={200} autoFocus />}
         </Field>
-        <Field label="Description">
+        <Field label="Description" error={form.errorOf("description")}>
           {(ids) => <TextArea {...ids} name="description" rows={3} />}
         </Field>
         <Field
           label="Subtasks"
-          hint="One a line. “api: Write the API”, and “ui: Build the page < api” for one that waits."
+          hint="One per line, for example “api: Write the API”. Add “< api” to a line to depend on that one."
         >
           {(ids) => <TextArea {...ids} name="subtasks" rows={5} className="font-mono" />}
         </Field>
+        <FormError form={form} />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="primary" type="submit" busy={busy}>
+          <Button look="primary" type="submit" busy={form.busy}>
             Create
           </Button>
         </div>

@@ -47,12 +47,13 @@ export function moveInto(subtask: Subtask, column: Column): SubtaskMove | null {
   return moves.find(([, status]) => column.statuses.includes(status))?.[0] ?? null;
 }
 
-/** The nearest column to the left (-1) or right (1) that a move leads into. */
+/** The nearest column to the left (-1) or right (1) that a move leads into, other than skipping. */
 export function neighbour(subtask: Subtask, direction: 1 | -1): Column | null {
   let at = COLUMNS.indexOf(columnOf(subtask.status));
   for (at += direction; at >= 0 && at < COLUMNS.length; at += direction) {
     const column = COLUMNS[at];
-    if (column && moveInto(subtask, column)) return column;
+    const step = column ? moveInto(subtask, column) : null;
+    if (column && step !== null && step !== "skip") return column;
   }
   return null;
 }

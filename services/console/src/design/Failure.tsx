@@ -1,16 +1,30 @@
 import { Problem } from "@runcast/client";
-import { CircleAlert, CloudOff, Lock, SearchX } from "lucide-react";
+import { Bug, CircleAlert, CloudOff, Lock, SearchX } from "lucide-react";
 import { Button } from "./Button";
 import { Empty } from "./Surface";
+import { useToast } from "./Toasts";
+import { copyText } from "./clipboard";
 
 const OFFLINE = {
   icon: <CloudOff />,
   title: "The server can't be reached",
-  text: "It may be restarting. This page tries again by itself.",
+  text: "It may be restarting. This page retries automatically.",
+};
+const BROKEN = {
+  icon: <Bug />,
+  title: "Something went wrong on this page",
+  text: "This is a fault of the page, not of the server. Reload it, or report the details.",
 };
 
+/** `fetch` fails with a `TypeError` whose message names the network, in each browser's own words. */
+const isNetwork = (error: Error): boolean =>
+  error.name === "AbortError" ||
+  error.name === "TimeoutError" ||
+  (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
+
 function wordsFor(error: Error) {
-  if (!(error instanceof Problem)) return OFFLINE;
+  if (isNetwork(error)) return OFFLINE;
+  if (!(error instanceof Problem)) return BROKEN;
   if (error.status === 404) {
     return {
       icon: <SearchX />,
@@ -36,6 +50,39 @@ export function Failure({ error, onRetry }: { error: Error; onRetry?: () => void
         action={onRetry && <Button onClick={onRetry}>Try again</Button>}
       >
         {text}
+      </Empty>
+    </div>
+  );
+}
+
+/** A page, or a part of one, whose code raised: its words never blame the network for a fault of ours. */
+export function PageFailure({ error, onRetry }: { error: Error; onRetry: () => void }) {
+  const say = useToast();
+  if (error instanceof Problem || isNetwork(error)) return <Failure error={error} onRetry={onRetry} />;
+  const details = `${error.name}: ${error.message}\n${location.pathname}\n${error.stack ?? ""}`;
+  const copy = (): void => {
+    copyText(details).then(
+      () => say("Copied the details"),
+      (refusal: unknown) => say((refusal as Error).message, "bad"),
+    );
+  };
+  return (
+    <div role="alert">
+      <Empty
+        icon={BROKEN.icon}
+        title={BROKEN.title}
+        action={
+          <span className="flex gap-2">
+            <Button look="primary" onClick={() => location.reload()}>
+              Reload
+            </Button>
+            <Button onClick={onRetry}>Try again</Button>
+            <Button onClick={copy}>Copy details</Button>
+          </span>
+        }
+      >
+        {BROKEN.text}
+        <code className="mt-2 block font-mono text-xs break-words">{error.message}</code>
       </Empty>
     </div>
   );

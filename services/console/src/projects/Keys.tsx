@@ -1,6 +1,6 @@
 import type { Role } from "@runcast/client";
 import { KeyRound, Plus } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
@@ -16,6 +16,7 @@ import { useMe } from "../session/SessionProvider";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
 import { ROLES } from "./roles";
+import { FormError, useForm } from "../design/useForm";
 
 interface Key {
   id: string;
@@ -129,30 +130,24 @@ export function Keys({ canChange }: { canChange: boolean }) {
 function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void; onMade: () => void }) {
   const project = useProject();
   const me = useMe();
-  const [error, setError] = useState<string | null>(null);
+  const form = useForm();
   const [token, setToken] = useState<string | null>(null);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const until = form.get("expires") as string;
-    try {
-      const { data } = await client.http.json<{ token: string }>("POST", `/projects/${project.id}/keys`, {
-        body: {
-          name: form.get("name"),
-          role: form.get("role"),
-          ...(form.get("worker") && { scopes: ["worker"] }),
-          ...(until && { expires_at: new Date(until).toISOString() }),
-        },
-      });
-      setToken(data.token);
-      onMade();
-    } catch (failure) {
-      setError((failure as Error).message);
-    }
-  };
+  const submit = form.submit(async (value) => {
+    const until = value("expires_at");
+    const { data } = await client.http.json<{ token: string }>("POST", `/projects/${project.id}/keys`, {
+      body: {
+        name: value("name"),
+        role: value("role"),
+        ...(value("worker") && { scopes: ["worker"] }),
+        ...(until && { expires_at: new Date(until).toISOString() }),
+      },
+    });
+    setToken(data.token);
+    onMade();
+  });
   const close = (): void => {
     setToken(null);
-    setError(null);
+    form.clear();
     onClose();
   };
   return (
@@ -160,8 +155,8 @@ function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void;
       {token ? (
         <Secret label="API key" value={token} />
       ) : (
-        <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-          <Field label="Name" error={error}>
+        <form onSubmit={submit} className="flex flex-col gap-4">
+          <Field label="Name" error={form.errorOf("name")}>
             {(ids) => <Input {...ids} name="name" required maxLength={200} autoFocus />}
           </Field>
           <Field label="Role">
@@ -175,17 +170,18 @@ function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void;
               </Select>
             )}
           </Field>
-          <Field label="Expires" hint="Leave empty for no expiry.">
-            {(ids) => <Input {...ids} name="expires" type="date" />}
+          <Field label="Expires" error={form.errorOf("expires_at")} hint="Leave empty for no expiry.">
+            {(ids) => <Input {...ids} name="expires_at" type="date" />}
           </Field>
           {me.isAdmin && (
             <label className="flex items-center gap-2 text-sm">
               <input type="checkbox" name="worker" /> May report on the runtime (scope “worker”)
             </label>
           )}
+          <FormError form={form} />
           <div className="flex justify-end gap-2">
             <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit">
+            <Button look="primary" type="submit" busy={form.busy}>
               Create
             </Button>
           </div>

@@ -1,6 +1,6 @@
 import type { Role } from "@runcast/client";
 import { UserPlus, Users } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
 import { Dialog } from "../design/Dialog";
@@ -14,6 +14,7 @@ import { client } from "../session/session";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
 import { ROLES } from "./roles";
+import { FormError, useForm } from "../design/useForm";
 
 interface Member {
   user_id: string;
@@ -117,23 +118,16 @@ export function Members({ canChange }: { canChange: boolean }) {
 
 function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
   const project = useProject();
-  const [error, setError] = useState<string | null>(null);
+  const form = useForm();
   const [url, setUrl] = useState<string | null>(null);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    try {
-      const { data } = await client.http.json<{ url: string }>("POST", "/invitations", {
-        body: { email: form.get("email"), project: project.id, role: form.get("role") },
-      });
-      setUrl(data.url);
-    } catch (failure) {
-      setError((failure as Error).message);
-    }
-  };
+  const submit = form.submit(async (value) => {
+    const body = { email: value("email"), project: project.id, role: value("role") };
+    const { data } = await client.http.json<{ url: string }>("POST", "/invitations", { body });
+    setUrl(data.url);
+  });
   const close = (): void => {
     setUrl(null);
-    setError(null);
+    form.clear();
     onClose();
   };
   return (
@@ -141,8 +135,8 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
       {url ? (
         <Secret label="Send this link to the person you’re inviting." value={url} />
       ) : (
-        <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-          <Field label="Email" error={error}>
+        <form onSubmit={submit} className="flex flex-col gap-4">
+          <Field label="Email" error={form.errorOf("email")}>
             {(ids) => <Input {...ids} name="email" type="email" required autoFocus />}
           </Field>
           <Field label="Role">
@@ -156,9 +150,10 @@ function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
               </Select>
             )}
           </Field>
+          <FormError form={form} />
           <div className="flex justify-end gap-2">
             <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit">
+            <Button look="primary" type="submit" busy={form.busy}>
               Create invite link
             </Button>
           </div>

@@ -1,10 +1,11 @@
 import type { Run } from "@runcast/client";
-import { type FormEvent, useState } from "react";
+
 import { Button } from "../design/Button";
 import { Dialog } from "../design/Dialog";
 import { Field, Input, TextArea } from "../design/Field";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
+import { FieldProblem, FormError, useForm } from "../design/useForm";
 
 interface NewRunProps {
   open: boolean;
@@ -14,32 +15,19 @@ interface NewRunProps {
 
 export function NewRun({ open, onClose, onStarted }: NewRunProps) {
   const project = useProject();
-  const [error, setError] = useState<string | null>(null);
-  const [inputError, setInputError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const text = (name: string): string => (form.get(name) as string).trim();
-    const input = inputOf(text("input"));
-    setInputError(input instanceof SyntaxError ? "Invalid JSON" : null);
-    if (input instanceof SyntaxError) return;
-    setBusy(true);
-    try {
-      const { data } = await client.createRun(project.id, {
-        ...(text("name") && { name: text("name") }),
-        ...(text("key") && { key: text("key") }),
-        ...(input !== undefined && { input }),
-      });
-      onClose();
-      onStarted(data);
-    } catch (failure) {
-      setError((failure as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const form = useForm();
+  const submit = form.submit(async (value) => {
+    const input = inputOf(value("input"));
+    if (input instanceof SyntaxError) throw new FieldProblem("input", "Invalid JSON");
+    const { data } = await client.createRun(project.id, {
+      status: "queued",
+      ...(value("name") && { name: value("name") }),
+      ...(value("key") && { key: value("key") }),
+      ...(input !== undefined && { input }),
+    });
+    onClose();
+    onStarted(data);
+  });
 
   return (
     <Dialog
@@ -48,24 +36,20 @@ export function NewRun({ open, onClose, onStarted }: NewRunProps) {
       title="Start a run"
       description="Creates a run for an agent in this project to pick up."
     >
-      <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-        <Field label="Name">
+      <form onSubmit={submit} className="flex flex-col gap-4">
+        <Field label="Name" error={form.errorOf("name")}>
           {(ids) => <Input {...ids} name="name" maxLength={200} autoFocus />}
         </Field>
-        <Field label="Key" hint="Optional. A unique ID for this run, also used as its folder name.">
+        <Field label="Key" error={form.errorOf("key")} hint="Optional. A unique ID for this run, also used as its folder name.">
           {(ids) => <Input {...ids} name="key" pattern="[A-Za-z0-9._\-]{1,128}" />}
         </Field>
-        <Field label="Input" hint="A prompt, or JSON that begins with { or [." error={inputError}>
+        <Field label="Input" hint="A prompt, or JSON that begins with { or [." error={form.errorOf("input")}>
           {(ids) => <TextArea {...ids} name="input" rows={5} className="font-mono" />}
         </Field>
-        {error && (
-          <p role="alert" className="text-sm text-bad">
-            {error}
-          </p>
-        )}
+        <FormError form={form} />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="primary" type="submit" busy={busy}>
+          <Button look="primary" type="submit" busy={form.busy}>
             Start
           </Button>
         </div>

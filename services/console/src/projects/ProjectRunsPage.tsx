@@ -19,6 +19,7 @@ import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
+import { can } from "./roles";
 import { useSettled } from "../design/useSettled";
 import { type RunPages, useRunPages } from "./useRunPages";
 
@@ -74,7 +75,7 @@ export function ProjectRunsPage() {
       setBusy(false);
     }
   };
-  const canWrite = project.role !== "viewer";
+  const canWrite = can(project.role, "report");
 
   return (
     <div className="flex h-full flex-col">
@@ -118,7 +119,7 @@ export function ProjectRunsPage() {
           value={search.status ?? ""}
           onChange={(event) => set({ status: (event.target.value || undefined) as RunStatus | undefined })}
         >
-          <option value="">Every status</option>
+          <option value="">All statuses</option>
           {STATUSES.map((status) => (
             <option key={status} value={status}>
               {wordOf(status)}
@@ -126,7 +127,7 @@ export function ProjectRunsPage() {
           ))}
         </Select>
       </div>
-      <RunTable pages={pages} runs={runs} isFiltered={isFiltered} onOpen={open} onStart={() => setStarting(true)} />
+      <RunTable pages={pages} runs={runs} isFiltered={isFiltered} onStart={() => setStarting(true)} />
       <NewRun open={starting} onClose={() => setStarting(false)} onStarted={open} />
     </div>
   );
@@ -139,17 +140,16 @@ function RunTable({
   pages,
   runs,
   isFiltered,
-  onOpen,
   onStart,
 }: {
   pages: RunPages;
   runs: readonly Run[];
   isFiltered: boolean;
-  onOpen: (run: Run) => void;
   onStart: () => void;
 }) {
   const host = useRef<HTMLDivElement>(null);
-  const [chosen, setChosen] = useState(-1);
+  // By id: an index would name another run as soon as one starts.
+  const [chosen, setChosen] = useState<string | null>(null);
   const rows = useVirtualizer({
     count: runs.length,
     getScrollElement: () => host.current,
@@ -165,22 +165,15 @@ function RunTable({
   }, [hasMore, loadMore, lastShown, runs.length]);
 
   const move = (by: number): void => {
-    const next = Math.min(runs.length - 1, Math.max(0, chosen + by));
-    setChosen(next);
+    const at = runs.findIndex(({ id }) => id === chosen);
+    const next = Math.min(runs.length - 1, Math.max(0, at + by));
+    setChosen(runs[next]?.id ?? null);
     rows.scrollToIndex(next);
     host.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus();
   };
   useShortcuts([
     { keys: "j", text: "Next run", run: () => move(1) },
     { keys: "k", text: "Previous run", run: () => move(-1) },
-    {
-      keys: "Enter",
-      text: "Open",
-      run: () => {
-        const run = runs[chosen];
-        if (run) onOpen(run);
-      },
-    },
   ]);
 
   if (pages.error && pages.runs.length === 0) return <Failure error={pages.error} onRetry={pages.retry} />;
@@ -227,7 +220,7 @@ function RunTable({
                 className="absolute inset-x-0 top-0"
                 style={{ height: item.size, transform: `translateY(${item.start}px)` }}
               >
-                <RunRow run={run} index={item.index} onFocus={() => setChosen(item.index)} />
+                <RunRow run={run} index={item.index} onFocus={() => setChosen(run.id)} />
               </li>
             )
           );

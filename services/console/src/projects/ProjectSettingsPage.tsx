@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
 import { Field, Input } from "../design/Field";
@@ -12,21 +12,23 @@ import { useMe } from "../session/SessionProvider";
 import { projectKey, useProject } from "../shell/ProjectScope";
 import { Keys } from "./Keys";
 import { Members } from "./Members";
+import { can } from "./roles";
 import { ShareLinks } from "./ShareLinks";
+import { FormError, useForm } from "../design/useForm";
 
 export function ProjectSettingsPage() {
   const project = useProject();
   const me = useMe();
   useTitle(`${project.name} settings`);
-  const owns = me.isAdmin || project.role === "owner";
+  const owns = me.isAdmin || can(project.role, "own");
   return (
     <>
       <PageHeader title="Settings" below={<p className="text-sm text-muted">{project.name}</p>} />
       <PageBody className="max-w-4xl">
-        <General canChange={owns || project.role === "editor"} />
+        <General canChange={owns} />
         <Members canChange={owns} />
         <Keys canChange={owns} />
-        <ShareLinks canChange={owns || project.role === "editor"} />
+        <ShareLinks canChange={owns || can(project.role, "edit")} />
         {owns && <Danger />}
       </PageBody>
     </>
@@ -38,41 +40,31 @@ function General({ canChange }: { canChange: boolean }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const say = useToast();
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const slug = (form.get("slug") as string).trim();
-    const name = (form.get("name") as string).trim();
-    setBusy(true);
-    try {
-      const { data } = await client.updateProject(project.id, {
-        name,
-        ...(slug !== project.slug && { slug }),
-      });
-      queries.setQueryData(projectKey(data.slug), data);
-      await queries.invalidateQueries({ queryKey: ["projects"] });
-      await queries.invalidateQueries({ queryKey: ["project"] });
-      say("Saved");
-      if (data.slug !== project.slug) {
-        await navigate({ to: "/projects/$project/settings", params: { project: data.slug } });
-      }
-    } catch (error) {
-      say((error as Error).message, "bad");
-    } finally {
-      setBusy(false);
+  const form = useForm();
+  const submit = form.submit(async (value) => {
+    const slug = value("slug");
+    const { data } = await client.updateProject(project.id, {
+      name: value("name"),
+      ...(slug !== project.slug && { slug }),
+    });
+    queries.setQueryData(projectKey(data.slug), data);
+    await queries.invalidateQueries({ queryKey: ["projects"] });
+    await queries.invalidateQueries({ queryKey: ["project"] });
+    say("Saved");
+    if (data.slug !== project.slug) {
+      await navigate({ to: "/projects/$project/settings", params: { project: data.slug } });
     }
-  };
+  });
   return (
     <Section title="General">
       <Card className="p-4">
-        <form onSubmit={(event) => void submit(event)} className="grid items-end gap-4 sm:grid-cols-[1fr_1fr_auto]">
-          <Field label="Name">
+        <form onSubmit={submit} className="grid items-end gap-4 sm:grid-cols-[1fr_1fr_auto]">
+          <Field label="Name" error={form.errorOf("name")}>
             {(ids) => (
               <Input {...ids} name="name" required maxLength={200} defaultValue={project.name} disabled={!canChange} />
             )}
           </Field>
-          <Field label="Slug">
+          <Field label="Slug" error={form.errorOf("slug")}>
             {(ids) => (
               <Input
                 {...ids}
@@ -86,10 +78,11 @@ function General({ canChange }: { canChange: boolean }) {
             )}
           </Field>
           {canChange && (
-            <Button type="submit" busy={busy}>
+            <Button type="submit" busy={form.busy}>
               Save
             </Button>
           )}
+          <FormError form={form} />
         </form>
       </Card>
     </Section>
@@ -104,11 +97,11 @@ function Danger() {
     <Section title="Delete the project">
       <Card className="flex flex-wrap items-center gap-4 p-4">
         <p className="min-w-0 flex-1 basis-60 text-sm text-muted">
-          Its runs, logs, artifacts and board go with it, and open streams end. This can't be undone.
+          This deletes its runs, logs, artifacts and board, and disconnects its streams. You can't undo it.
         </p>
         <Confirm
           title={`Delete ${project.name}?`}
-          text="Everything in it goes, for everybody. This can't be undone."
+          text="This deletes everything in it for everyone. You can't undo it."
           action="Delete the project"
           onConfirm={async () => {
             await client.deleteProject(project.id);

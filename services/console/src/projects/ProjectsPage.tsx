@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Box, Plus } from "lucide-react";
 import type { Run } from "@runcast/client";
-import { type FormEvent, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { Badge, Dot } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Dialog } from "../design/Dialog";
@@ -14,6 +14,7 @@ import { Ago } from "../design/Time";
 import { count } from "../design/format";
 import { client } from "../session/session";
 import { useProjects, useUnderWay } from "./useProjects";
+import { FormError, useForm } from "../design/useForm";
 
 const POLL_MS = 10_000;
 
@@ -76,7 +77,7 @@ function UnderWayCount({ runs }: { runs: number }) {
   return (
     <span className="nums flex items-center gap-1.5">
       <Dot tone={runs > 0 ? "live" : "idle"} />
-      {runs > 0 ? `${count(runs)} under way` : "No active runs"}
+      {runs > 0 ? `${count(runs)} running` : "No active runs"}
     </span>
   );
 }
@@ -88,39 +89,29 @@ function countedBy(runs: readonly Run[]): ReadonlyMap<string, number> {
 }
 
 function NewProject({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const form = useForm();
   const queries = useQueryClient();
   const navigate = useNavigate();
-  const submit = async (event: FormEvent<HTMLFormElement>): Promise<void> => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const slug = (form.get("slug") as string).trim();
-    setBusy(true);
-    try {
-      const name = (form.get("name") as string).trim();
-      const { data } = await client.createProject({ name, ...(slug && { slug }) });
-      await queries.invalidateQueries({ queryKey: ["projects"] });
-      onClose();
-      await navigate({ to: "/projects/$project", params: { project: data.slug } });
-    } catch (failure) {
-      setError((failure as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const submit = form.submit(async (value) => {
+    const slug = value("slug");
+    const { data } = await client.createProject({ name: value("name"), ...(slug && { slug }) });
+    await queries.invalidateQueries({ queryKey: ["projects"] });
+    onClose();
+    await navigate({ to: "/projects/$project", params: { project: data.slug } });
+  });
   return (
     <Dialog open={open} onClose={onClose} title="New project">
-      <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
-        <Field label="Name" error={error}>
+      <form onSubmit={submit} className="flex flex-col gap-4">
+        <Field label="Name" error={form.errorOf("name")}>
           {(ids) => <Input {...ids} name="name" required maxLength={200} autoFocus />}
         </Field>
-        <Field label="Slug" hint="Used in URLs. Generated from the name if empty.">
+        <Field label="Slug" error={form.errorOf("slug")} hint="Used in URLs. Generated from the name if empty.">
           {(ids) => <Input {...ids} name="slug" pattern="[a-z0-9][a-z0-9\-]*" maxLength={63} />}
         </Field>
+        <FormError form={form} />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
-          <Button look="primary" type="submit" busy={busy}>
+          <Button look="primary" type="submit" busy={form.busy}>
             Create
           </Button>
         </div>

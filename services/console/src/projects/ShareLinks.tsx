@@ -24,6 +24,7 @@ interface ShareLink {
 export function ShareLinks({ canChange }: { canChange: boolean }) {
   const project = useProject();
   const say = useToast();
+  const [busy, setBusy] = useState(false);
   const [made, setMade] = useState<string | null>(null);
   const list = useList<ShareLink>(
     `/projects/${project.id}/share-links`,
@@ -33,6 +34,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
   );
   if (!canChange) return null;
   const create = async (): Promise<void> => {
+    setBusy(true);
     try {
       const path = `/projects/${project.id}/share-links`;
       const { data } = await client.http.json<{ url: string }>("POST", path, { body: {} });
@@ -40,6 +42,8 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       await list.refetch();
     } catch (error) {
       say((error as Error).message, "bad");
+    } finally {
+      setBusy(false);
     }
   };
   const columns: readonly TableColumn<ShareLink>[] = [
@@ -48,7 +52,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       className: "font-medium",
       cell: ({ run_id: run }) => (run ? `Run ${shortId(run)}` : "The whole project"),
     },
-    { title: "Made", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
+    { title: "Created", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
     { title: "Opened", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
     {
       title: "Expires",
@@ -61,7 +65,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       cell: ({ id }) => (
         <Confirm
           title="Revoke this link?"
-          text="Whoever has it sees nothing any more."
+          text="The link stops working immediately."
           action="Revoke"
           onConfirm={async () => {
             await client.http.send("DELETE", `/share-links/${id}`);
@@ -82,12 +86,12 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       title="Share links"
       hint="Read-only access without an account"
       actions={
-        <Button icon={<Plus />} onClick={() => void create()}>
+        <Button icon={<Plus />} busy={busy} onClick={() => void create()}>
           New link
         </Button>
       }
     >
-      {made && <Secret label="Whoever has this link sees the project." value={made} />}
+      {made && <Secret label="Anyone with this link can view this project." value={made} />}
       <ListState list={list}>
         {({ rows }) => (
           <Table
@@ -95,7 +99,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
             columns={columns}
             rows={rows}
             keyOf={({ id }) => id}
-            empty={<Empty icon={<Link2 />} title="Nothing is shared" />}
+            empty={<Empty icon={<Link2 />} title="No share links yet" />}
           />
         )}
       </ListState>

@@ -7,3 +7,17 @@ export const ROLES: readonly (readonly [Role, string])[] = [
   ["editor", "Editor (can edit)"],
   ["owner", "Owner (full access)"],
 ];
+
+const RANK: Record<Role, number> = { viewer: 0, reporter: 1, editor: 2, owner: 3 };
+const NEEDS = {
+  /** Start runs, and report to them. */
+  report: "reporter",
+  /** Cancel, retry and change what is there; answer questions. */
+  edit: "editor",
+  /** Members, keys and the project itself. */
+  own: "owner",
+} as const satisfies Record<string, Role>;
+
+/** Whether a role may do something. The server decides; this only spares people what it would refuse. */
+export const can = (role: string | null | undefined, what: keyof typeof NEEDS): boolean =>
+  (RANK[role as Role] ?? -1) >= RANK[NEEDS[what]];

@@ -5,6 +5,7 @@ import { useArtifacts, useRun, useRuns } from "@runcast/react";
 import { Ban, ChevronRight, FlaskConical, GitPullRequest, RotateCcw } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Badge } from "../design/Badge";
+import { Boundary } from "../design/Boundary";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { useTitle } from "../design/Page";
@@ -14,6 +15,7 @@ import { Ago, Lasting } from "../design/Time";
 import { useToast } from "../design/Toasts";
 import { cx } from "../design/classes";
 import { LogPanel } from "../log/LogPanel";
+import { can } from "../projects/roles";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { ProjectScope, RunScope, useProject } from "../shell/ProjectScope";
@@ -75,7 +77,7 @@ function Content({ run }: { run: Run }) {
   const artifacts = useArtifacts(run.id);
   useNeighbours(run.id);
   const show = (next: Tab): void =>
-    void navigate({ to: ".", search: next === "log" ? {} : { tab: next }, replace: true });
+    void navigate({ to: ".", search: next === "log" ? {} : { tab: next }, hash: true, replace: true });
   return (
     <div className="flex h-full min-h-0 flex-col">
       <Head run={run} />
@@ -91,9 +93,22 @@ function Content({ run }: { run: Run }) {
         </TabButton>
       </div>
       <div role="tabpanel" aria-labelledby={`tab-${tab}`} className={cx("min-h-0 flex-1", tab === "log" ? "" : "overflow-y-auto")}>
-        {tab === "log" && <LogPanel run={run} permalinks />}
-        {tab === "artifacts" && <Artifacts run={run} artifacts={artifacts} />}
-        {tab === "details" && <Details run={run} />}
+        {/* The log stays, out of sight, so that search, filter and place are there on return. */}
+        <div hidden={tab !== "log"} className="h-full">
+          <Boundary>
+            <LogPanel run={run} permalinks />
+          </Boundary>
+        </div>
+        {tab === "artifacts" && (
+          <Boundary>
+            <Artifacts run={run} artifacts={artifacts} />
+          </Boundary>
+        )}
+        {tab === "details" && (
+          <Boundary>
+            <Details run={run} />
+          </Boundary>
+        )}
       </div>
     </div>
   );
@@ -239,7 +254,7 @@ function Actions({ run }: { run: Run }) {
   const navigate = useNavigate();
   const say = useToast();
   const [busy, setBusy] = useState<string | null>(null);
-  if (project.role === "viewer") return null;
+  if (!can(project.role, "edit")) return null;
   const act = async (name: string, action: () => Promise<void>): Promise<void> => {
     setBusy(name);
     try {

@@ -122,7 +122,7 @@ export function WatchPage() {
           {nothingRuns && wanted[0] && <NothingRuns project={wanted[0]} />}
           {(active.data?.unread ?? 0) > 0 && (
             <p className="text-sm text-muted">
-              {count(active.data?.unread ?? 0)} more are under way: choose a project to see all of its runs.
+              {count(active.data?.unread ?? 0)} more are running. Choose a project to see all of its runs.
             </p>
           )}
         </PageBody>
@@ -259,7 +259,7 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
           {project.name}
         </Link>
         <span className="nums text-sm font-normal text-muted">
-          {count(runs.length)} under way
+          {count(runs.length)} running
         </span>
         {!isLive && <Badge>Updates every 5 s</Badge>}
       </h2>
