@@ -130,7 +130,7 @@ def test_a_run_is_started_cancelled_and_retried(api: Api, open_page: OpenPage) -
     page.get_by_label("Input").fill('{"prompt": "a shooter"}')
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_role("heading", name="By hand")).to_be_visible()
-    expect(page.get_by_text("Awaiting feedback").first).to_be_visible()
+    expect(page.get_by_text("Queued").first).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled").first).to_be_visible()
     page.get_by_role("button", name="Retry").click()

@@ -137,9 +137,12 @@ class Session {
   attach(connection: LiveConnection, onState: (state: ConnectionState) => void): () => void {
     this.#connection = connection;
     connection.setLogs(this.#filter());
+    let wasLive = connection.state.status === "live";
     connection.onState((state) => {
       onState(state);
-      if (state.status === "live") this.#caughtUp(connection.position);
+      const isLive = state.status === "live";
+      if (isLive && !wasLive) this.#caughtUp(connection.position);
+      wasLive = isLive;
     });
     connection.onEvents((events) => this.#receive(events));
     onState(connection.state);
@@ -147,6 +150,7 @@ class Session {
     if (connection.state.status === "live") this.#caughtUp(connection.position);
     return () => {
       clearTimeout(this.#lastLinesTimer);
+      this.#lastLinesTimer = undefined;
       connection.close();
       this.#connection = null;
     };
