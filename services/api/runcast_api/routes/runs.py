@@ -250,7 +250,8 @@ async def play_demo(
     interval_s: Annotated[float, Query(ge=0, le=60)] = demo.INTERVAL_SECONDS,
     project: OfProject = None,
 ) -> Response:
-    """Plays 12 log events, `interval_s` apart, and artifacts for idea, topic_critic and outline."""
+    """Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline,
+    and a question to you."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
 
@@ -260,7 +261,9 @@ async def play_demo(
 
     given, is_repeat, head = await once.run(api.resources.eventlog, found.id, change)
     if not is_repeat:
-        api.demos.start(api.resources.eventlog, found.id, run_id, interval_s)
+        api.demos.start(
+            demo.Stage(api.resources.eventlog, api.waiters, found.id, run_id, caller, interval_s)
+        )
     return render(given, is_repeat, head)
 
 

@@ -53,6 +53,7 @@ function stateOf({ run, isConnected, error }: LogFooterProps): {
   if (run.status === "cancelled") return { tone: "idle", text: "Cancelled" };
   if (isOver) return { tone: "ok", text: "Complete" };
   if (!isConnected) return { tone: "warn", text: "Reconnecting…" };
+  if (run.status === "queued") return { tone: "idle", text: "Queued" };
   return { tone: "live", text: "Streaming" };
 }
 
