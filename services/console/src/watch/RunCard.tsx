@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { Run } from "@runcast/client";
+import { type Run, TERMINAL } from "@runcast/client";
 import {
   type RefObject,
   memo,
@@ -18,8 +18,8 @@ import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
-import { withoutEscapes } from "@runcast/client";
-import type { Latest, LatestLines } from "./latest";
+import { needsYou } from "./need";
+import { type Latest, type LatestLines, shownText } from "./latest";
 
 interface RunCardProps {
   run: Run;
@@ -28,10 +28,12 @@ interface RunCardProps {
   isLive: boolean;
   isChosen: boolean;
   onChoose: (run: Run, isChosen: boolean) => void;
+  /** Takes a card of a run that has ended away. */
+  onDismiss?: ((id: string) => void) | undefined;
 }
 
 /** One run at a glance. Its size never changes, whatever happens in it. */
-export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, onChoose }: RunCardProps) {
+export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, onChoose, onDismiss }: RunCardProps) {
   const card = useRef<HTMLLIElement>(null);
   const isVisible = useIsVisible(card);
   const line = useLatest(run, latest, { isLive, isVisible });
@@ -41,6 +43,8 @@ export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, on
       className={cx(
         "relative flex h-36 flex-col rounded-lg border bg-surface shadow-card transition-colors [contain-intrinsic-size:auto_144px] [content-visibility:auto] hover:border-edge",
         isChosen && "border-accent",
+        run.status === "failed" && "border-bad",
+        needsYou(run) && "border-warn",
       )}
     >
       <div className="flex items-center gap-2 px-3 pt-2.5">
@@ -80,26 +84,49 @@ export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, on
       </p>
       <p
         className={cx(
-          "mx-3 mt-2 line-clamp-2 h-9 overflow-hidden font-mono text-2xs leading-4.5 break-all",
-          line?.level === "error" ? "text-bad" : "text-muted",
+          "mx-3 mt-2 line-clamp-2 h-9 overflow-hidden font-mono text-2xs leading-4.5 [overflow-wrap:anywhere]",
+          line?.level === "error" || run.status === "failed" ? "text-bad" : "text-muted",
         )}
       >
-        {line?.text ?? run.progress?.message ?? "Waiting for the first line…"}
+        {textOf(run, line)}
       </p>
       <div className="mt-auto flex flex-col gap-1.5 px-3 pb-2.5">
         <ProgressBar run={run} />
         <p className="flex h-5 items-center gap-2 text-2xs text-muted">
           <Lasting from={run.started_at ?? run.created_at} to={run.finished_at} />
-          <span className="nums">{count(line?.lineNumber ?? run.last_line_number)} lines</span>
-          <span className="ml-auto flex gap-1">
-            <LivenessBadge liveness={run.liveness} />
-            {run.status === "awaiting_feedback" && <StatusBadge status={run.status} />}
-          </span>
+          <span className="nums">{linesText(line?.lineNumber ?? run.last_line_number)}</span>
+          <State run={run} onDismiss={onDismiss} />
         </p>
       </div>
     </li>
   );
 });
+
+function State({ run, onDismiss }: Pick<RunCardProps, "run" | "onDismiss">) {
+  return (
+    <span className="ml-auto flex gap-1">
+      <LivenessBadge liveness={run.liveness} />
+      {run.status !== "running" && <StatusBadge status={run.status} />}
+      {onDismiss && TERMINAL.has(run.status) && (
+        <button
+          type="button"
+          aria-label={`Dismiss ${nameOf(run)}`}
+          title="Dismiss"
+          onClick={() => onDismiss(run.id)}
+          className="relative z-1 rounded-sm px-1 text-muted hover:bg-hover hover:text-fg"
+        >
+          ×
+        </button>
+      )}
+    </span>
+  );
+}
+
+/** What matters most of a run in a line: what it asks, why it failed, what it said last. */
+const textOf = (run: Run, line: Latest | null): string =>
+  run.attention?.summary ?? run.error ?? line?.text ?? run.progress?.message ?? "Waiting for the first line…";
+
+const linesText = (lines: number): string => `${count(lines)} ${lines === 1 ? "line" : "lines"}`;
 
 function useLatest(
   run: Run,
@@ -123,7 +150,7 @@ function useLatest(
   useEffect(() => {
     if (!entry) return;
     const { line_number: lineNumber, message, level } = entry;
-    latest.put(run.id, { lineNumber, text: withoutEscapes(message).slice(0, 200), level: level ?? null });
+    latest.put(run.id, { lineNumber, text: shownText(message), level: level ?? null });
   }, [entry, latest, run.id]);
   return line;
 }

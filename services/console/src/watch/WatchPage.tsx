@@ -1,5 +1,5 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import type { Project, Run } from "@runcast/client";
+import { type Project, type Run, TERMINAL } from "@runcast/client";
 import { ProjectEventsProvider, useActiveRuns, useProjectEvents } from "@runcast/react";
 import { Radio } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
@@ -19,6 +19,8 @@ import { MergedLines } from "./MergedLines";
 import { MergedStream } from "./MergedStream";
 import { RunCard } from "./RunCard";
 import { LatestLines } from "./latest";
+import { byNeed, needsYou } from "./need";
+import { useEnded } from "./useEnded";
 
 /**
  * A person may hold five streams at once, over all browsers, and a browser six connections to a host:
@@ -44,7 +46,9 @@ export function WatchPage() {
   const hasOthers = wanted.length > LIVE_PROJECTS;
   const active = useUnderWay({ enabled: hasOthers, refetchInterval: POLL_MS });
   const [onScreen, setOnScreen] = useState<ReadonlySet<string>>(new Set());
-  const live = useLiveProjects(wanted, active.data?.runs, onScreen);
+  // With more projects than streams, the busiest are known only once the active runs are.
+  const isRanked = !hasOthers || active.data !== undefined || active.isError;
+  const live = useLiveProjects(isRanked ? wanted : NO_PROJECTS, active.data?.runs, onScreen);
   const runsOf = (project: Project): readonly Run[] =>
     active.data?.runs.filter((run) => run.project_id === project.id) ?? NONE;
   const [report, isIdle] = useReportOf(live);
@@ -72,27 +76,13 @@ export function WatchPage() {
                   Close the stream
                 </Button>
               )}
-              {(projects.data?.length ?? 0) > 1 && (
-                <Select
-                  aria-label="Project"
-                  className="w-auto! max-w-56"
-                  value={search.project ?? ""}
-                  onChange={({ target }) =>
-                    void navigate({
-                      to: "/watch",
-                      search: target.value ? { project: target.value } : {},
-                      replace: true,
-                    })
-                  }
-                >
-                  <option value="">All projects</option>
-                  {projects.data?.map(({ slug, name }) => (
-                    <option key={slug} value={slug}>
-                      {name}
-                    </option>
-                  ))}
-                </Select>
-              )}
+              <ProjectChoice
+                projects={projects.data ?? NO_PROJECTS}
+                chosen={search.project}
+                onChoose={(project) =>
+                  void navigate({ to: "/watch", search: project ? { project } : {}, replace: true })
+                }
+              />
             </>
           }
         />
@@ -100,7 +90,7 @@ export function WatchPage() {
           {projects.error && !projects.data && (
             <Failure error={projects.error} onRetry={() => void projects.refetch()} />
           )}
-          {projects.isPending && <Rows count={2} className="h-36" />}
+          {(projects.isPending || !isRanked) && <Rows count={2} className="h-36" />}
           {projects.data && wanted.length === 0 && <NoProjects />}
           {wanted.map((project) => {
             const isStreamed = live.has(project.id);
@@ -132,7 +122,33 @@ export function WatchPage() {
   );
 }
 
+interface ProjectChoiceProps {
+  projects: readonly Project[];
+  chosen: string | undefined;
+  onChoose: (slug: string) => void;
+}
+
+function ProjectChoice({ projects, chosen, onChoose }: ProjectChoiceProps) {
+  if (projects.length < 2) return null;
+  return (
+    <Select
+      aria-label="Project"
+      className="w-auto! max-w-56"
+      value={chosen ?? ""}
+      onChange={({ target }) => onChoose(target.value)}
+    >
+      <option value="">All projects</option>
+      {projects.map(({ slug, name }) => (
+        <option key={slug} value={slug}>
+          {name}
+        </option>
+      ))}
+    </Select>
+  );
+}
+
 const NONE: readonly Run[] = [];
+const NO_PROJECTS: readonly Project[] = [];
 
 /** What is on the screen first, then those with the most runs under way; busy ones stay. */
 function useLiveProjects(
@@ -230,7 +246,8 @@ function LiveProject({ merged, polled, onState, ...props }: LiveProjectProps) {
   const { id } = props.project;
   const { state, isConnected, retryNow, onEvents, subscribeToLogs, unsubscribeFromLogs } = useProjectEvents();
   const runs = useActiveRuns();
-  const isIdle = runs.data?.length === 0;
+  const [ended, dismiss] = useEnded(runs.data, onEvents);
+  const isIdle = runs.data?.length === 0 && ended.length === 0;
   useEffect(() => onState(id, { state, retryNow, isIdle }), [onState, id, state, retryNow, isIdle]);
   useEffect(() => () => onState(id, null), [onState, id]);
   useEffect(() => {
@@ -245,13 +262,21 @@ function LiveProject({ merged, polled, onState, ...props }: LiveProjectProps) {
     });
   }, [onEvents, latest, merged, chosen]);
   if (runs.error && !runs.data) return <Failure error={runs.error} />;
-  const shown = runs.data ?? polled;
+  const shown = [...(runs.data ?? polled), ...ended];
   if (shown.length === 0) return null;
   const isLive = isConnected || state.status === "connecting";
-  return <Runs {...props} runs={shown} isLive={isLive} />;
+  return <Runs {...props} runs={shown} isLive={isLive} onDismiss={dismiss} />;
 }
 
-function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly Run[]; isLive: boolean }) {
+interface RunsProps extends CardsProps {
+  runs: readonly Run[];
+  isLive: boolean;
+  onDismiss?: (id: string) => void;
+}
+
+function Runs({ project, runs, isLive, onDismiss, ...rest }: RunsProps) {
+  const waiting = runs.filter(needsYou).length;
+  const working = runs.filter(({ status }) => !TERMINAL.has(status)).length;
   return (
     <>
       <h2 className="flex min-h-6 items-center gap-2 text-base font-semibold">
@@ -259,12 +284,13 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
           {project.name}
         </Link>
         <span className="nums text-sm font-normal text-muted">
-          {count(runs.length)} running
+          {count(working)} running
         </span>
+        {waiting > 0 && <Badge tone="warn">{count(waiting)} need you</Badge>}
         {!isLive && <Badge>Updates every 5 s</Badge>}
       </h2>
       <ul className="grid grid-cols-[repeat(auto-fill,minmax(min(17rem,100%),1fr))] gap-3">
-        {runs.map((run) => (
+        {byNeed(runs).map((run) => (
           <RunCard
             key={run.id}
             run={run}
@@ -272,6 +298,7 @@ function Runs({ project, runs, isLive, ...rest }: CardsProps & { runs: readonly 
             isLive={isLive}
             isChosen={rest.chosen.has(run.id)}
             onChoose={rest.onChoose}
+            onDismiss={onDismiss}
           />
         ))}
       </ul>

@@ -1,6 +1,6 @@
 /** The newest line of each run, told to whoever shows that run, a few times a second. */
-import { type RuncastEvent, isLog } from "@runcast/client";
-import { withoutEscapes } from "@runcast/client";
+import { type RuncastEvent, isLog, withoutEscapes } from "@runcast/client";
+import { afterCarriageReturns } from "../log/ansi";
 
 const TELL_MS = 200;
 const SHOWN_CHARACTERS = 200;
@@ -10,6 +10,10 @@ export interface Latest {
   text: string;
   level: string | null;
 }
+
+/** A line as a terminal would show it, as much of it as a card has room for. */
+export const shownText = (line: string): string =>
+  withoutEscapes(afterCarriageReturns(line).slice(0, 2 * SHOWN_CHARACTERS)).slice(0, SHOWN_CHARACTERS);
 
 export class LatestLines {
   readonly #lines = new Map<string, Latest>();
@@ -32,8 +36,7 @@ export class LatestLines {
     for (const event of events) {
       if (!isLog(event)) continue;
       const { run_id: runId, line_number: lineNumber, line, level } = event.data;
-      const text = withoutEscapes(line.slice(0, 2 * SHOWN_CHARACTERS)).slice(0, SHOWN_CHARACTERS);
-      this.put(runId, { lineNumber, text, level: level ?? null });
+      this.put(runId, { lineNumber, text: shownText(line), level: level ?? null });
     }
   }
 
