@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, createContext, useContext, useState } from "react";
-import { Button } from "../design/Button";
+import { type ReactNode, createContext, useContext, useEffect, useState } from "react";
+import { Button, Spinner } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { SignIn } from "./SignIn";
 import { SessionEnded } from "./SessionEnded";
@@ -15,7 +15,27 @@ export function useMe(): Me {
   return me;
 }
 
-/** Shows the page to whoever is signed in, and the way in to everybody else. */
+const PATIENCE_MS = 1_000;
+
+/** Nothing at first, since an answer is quick; after a second a word on why nothing is there. */
+function Connecting() {
+  const [isSlow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div aria-busy className="flex h-full items-center justify-center bg-ground">
+      {isSlow && (
+        <p role="status" className="flex items-center gap-2 text-sm text-muted">
+          <Spinner /> Connecting to the server…
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Shows the page to people who are signed in, and the sign-in form to others. */
 export function SessionProvider({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
   const [refused, setRefused] = useState<string | null>(null);
@@ -34,7 +54,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   if (me && me !== last) setLast(me);
   const signedIn = (): void => {
     resumeSession();
-    // What was refused meanwhile is asked for anew.
+    // Requests that were refused meanwhile are repeated.
     void queries.invalidateQueries();
   };
 
@@ -50,7 +70,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     );
   }
   const shown = me ?? last;
-  if (!shown) return <div aria-busy className="h-full bg-ground" />;
+  if (!shown) return <Connecting />;
   return (
     // Somebody else who signs in gets pages of their own; the same person finds everything as it was.
     <SessionContext.Provider key={shown.id} value={shown}>

@@ -34,6 +34,7 @@ import { ConnectionBadge } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { useLastProject } from "./lastProject";
 import { setTheme } from "./theme";
+import { MOD } from "./platform";
 
 interface NavigationProps {
   onPalette: () => void;
@@ -59,7 +60,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
           <Search aria-hidden />
           Go to…
           <span className="ml-auto">
-            <Kbd>⌘ K</Kbd>
+            <Kbd>{MOD} K</Kbd>
           </span>
         </button>
       </div>

@@ -1,7 +1,7 @@
 import * as Radix from "@radix-ui/react-dialog";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Box, CornerDownLeft, Moon, Play, Search, Shield, SquareKanban, Tv, User } from "lucide-react";
+import { Box, CornerDownLeft, Inbox, Moon, Play, Search, Settings, Shield, SquareKanban, Tv, User } from "lucide-react";
 import { type ReactNode, useId, useMemo, useState } from "react";
 import { cx } from "../design/classes";
 import { shortId } from "../design/format";
@@ -85,6 +85,7 @@ function Content({ onClose }: { onClose: () => void }) {
             id={`${id}-${index}`}
             role="option"
             aria-selected={index === at}
+            ref={index === at ? intoView : undefined}
             onPointerMove={() => setAt(index)}
             onClick={() => choose(command)}
             className={cx(
@@ -103,6 +104,16 @@ function Content({ onClose }: { onClose: () => void }) {
     </>
   );
 }
+
+const ADMIN_PAGES = [
+  ["/admin/runtime", "Runtime"],
+  ["/admin/connections", "Connections"],
+  ["/admin/rejects", "Rejected messages"],
+  ["/admin/users", "Users"],
+  ["/admin/audit", "Audit log"],
+] as const;
+
+const intoView = (option: HTMLElement | null): void => option?.scrollIntoView({ block: "nearest" });
 
 function matching(commands: Command[], text: string): Command[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -145,11 +156,12 @@ function useCommands(text: string): Command[] {
       page("/watch", "Watch", <Tv />),
       page("/projects", "Projects", <Box />),
       page("/account", "Account", <User />),
-      ...(me.isAdmin ? [page("/admin/runtime", "Admin", <Shield />)] : []),
+      page("/inbox", "Inbox", <Inbox />),
+      ...(me.isAdmin ? ADMIN_PAGES.map(([to, name]) => page(to, name, <Shield />)) : []),
     ];
     const theme = {
       id: "theme",
-      text: "Switch between light and dark",
+      text: "Toggle theme",
       hint: "Command",
       icon: <Moon />,
       run: toggleTheme,
@@ -168,6 +180,13 @@ function useCommands(text: string): Command[] {
         hint: "Board",
         icon: <SquareKanban />,
         run: () => void navigate({ to: "/projects/$project/board", params: { project: slug } }),
+      },
+      {
+        id: `settings ${slug}`,
+        text: `${name} settings`,
+        hint: "Settings",
+        icon: <Settings />,
+        run: () => void navigate({ to: "/projects/$project/settings", params: { project: slug } }),
       },
     ]);
     const known = new Map([...(runs.data ?? []), ...(found.data ?? [])].map((run) => [run.id, run]));

@@ -13,6 +13,8 @@ import { ShortcutSheet } from "./ShortcutSheet";
 import { focusSearch, useShortcuts } from "./shortcuts";
 import { cx } from "../design/classes";
 
+const focusFirst = (menu: HTMLElement | null): void => menu?.querySelector<HTMLElement>("a, button")?.focus();
+
 /** The frame of every page: navigation, connection, palette, shortcuts. */
 export function Shell() {
   const [palette, setPalette] = useState(false);
@@ -50,6 +52,8 @@ export function Shell() {
           />
         )}
         <div
+          ref={menu ? focusFirst : undefined}
+          onKeyDown={(event) => event.key === "Escape" && setMenu(false)}
           className={cx(
             "inset-y-0 left-0 z-30 w-60 shrink-0 border-r bg-sunken md:static md:block md:w-56",
             menu ? "fixed animate-fade" : "hidden",

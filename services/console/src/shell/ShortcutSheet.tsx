@@ -1,11 +1,12 @@
 import { Dialog } from "../design/Dialog";
 import { Kbd } from "../design/Kbd";
+import { MOD } from "./platform";
 
 const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
   [
     "Anywhere",
     [
-      ["⌘ K", "Command palette"],
+      [`${MOD} K`, "Command palette"],
       ["/", "Search on this page"],
       ["?", "This list"],
       ["g w", "Watch"],
