@@ -34,7 +34,8 @@ async def test_a_demo_starts_works_asks_and_completes(rest: Rest) -> None:
     [question] = await open_questions(rest, run)
     working = (await rest.admin.get(f"/runs/{run}")).json()
     assert (working["current_step"], working["progress"]["percent"]) == ("outline", 100)
-    assert working["started_at"] is not None and working["last_line_number"] == 12
+    assert working["started_at"] is not None
+    assert working["last_line_number"] == 12
     await rest.admin.post(f"/questions/{question['id']}/answer", json={"option": "publish"})
 
     async def is_over() -> bool:
