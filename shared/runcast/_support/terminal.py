@@ -2,6 +2,8 @@
 
 import re
 
+from runcast.contract import TEXT_BYTES
+
 _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours among them
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]).*?(?:\x1b\\|\x07|\x9c|$)"  # OSC, DCS … and what they carry
@@ -37,24 +39,42 @@ class LineSplitter:
     line's end, and a CR before it, are not part of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = TEXT_BYTES) -> None:
+        """A line of more than `limit_bytes` is told in pieces of that size, so that output without
+        line ends takes no memory, and nothing of it is cut."""
+        self._limit = limit_bytes
         self._partial: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[str]:
         """The lines that the bytes complete."""
-        if b"\n" not in data:
-            self._keep(data)
-            return []
-        *whole, rest = b"".join((*self._partial, data)).split(b"\n")
-        self._partial = []
-        self._keep(rest)
-        return [_last_state(line) for line in whole]
+        lines: list[str] = []
+        if b"\n" in data:
+            *whole, data = b"".join((*self._partial, data)).split(b"\n")
+            self._let_go()
+            for line in whole:
+                lines += self._pieces(line)
+        self._keep(data)
+        if self._size > self._limit:
+            *pieces, rest = _cut(b"".join(self._partial), self._limit)
+            self._let_go()
+            self._keep(rest)
+            lines += [_last_state(piece) for piece in pieces]
+        return lines
 
     def finish(self) -> list[str]:
         """The last line, if it has no end."""
         rest = b"".join(self._partial)
-        self._partial = []
-        return [_last_state(rest)] if rest.strip(b"\r") else []
+        self._let_go()
+        return self._pieces(rest) if rest.strip(b"\r") else []
+
+    def _pieces(self, line: bytes) -> list[str]:
+        if len(line) <= self._limit:
+            return [_last_state(line)]
+        return [_last_state(piece) for piece in _cut(_last_bytes(line), self._limit)]
+
+    def _let_go(self) -> None:
+        self._partial, self._size = [], 0
 
     def _keep(self, data: bytes) -> None:
         """Of a line in the making only what no CR has overwritten yet. A CR at its very end may
@@ -64,12 +84,29 @@ class LineSplitter:
         start = data.rfind(b"\r", 0, len(data.rstrip(b"\r")))
         ended = bool(self._partial) and self._partial[-1].endswith(b"\r")
         if start >= 0 or (ended and data.strip(b"\r")):
-            self._partial = []
+            self._let_go()
         self._partial.append(data[start + 1 :])
+        self._size += len(data) - start - 1
 
 
-def _last_state(line: bytes) -> str:
+def _cut(line: bytes, limit: int) -> list[bytes]:
+    """Pieces of at most so many bytes, none beginning inside a UTF-8 character."""
+    pieces, start = [], 0
+    while len(line) - start > limit:
+        end = start + limit
+        while end > start + limit - 3 and line[end] & 0xC0 == 0x80:
+            end -= 1
+        pieces.append(line[start:end])
+        start = end
+    return [*pieces, line[start:]]
+
+
+def _last_bytes(line: bytes) -> bytes:
     line = line.removesuffix(b"\r")
     if b"\r" in line:
         line = next((each for each in reversed(line.split(b"\r")) if each), b"")
-    return line.decode("utf-8", "replace")
+    return line
+
+
+def _last_state(line: bytes) -> str:
+    return _last_bytes(line).decode("utf-8", "replace")

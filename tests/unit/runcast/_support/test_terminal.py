@@ -47,6 +47,20 @@ def test_portions_do_not_matter(output: bytes, cuts: list[int]) -> None:
     assert split(*portions) == split(output)
 
 
+@pytest.mark.parametrize("portion", [1, 7, 1_000])
+def test_a_line_without_an_end_is_told_in_pieces(portion: int) -> None:
+    output = "aé€\n".encode() + "é€".encode() * 100
+    splitter = LineSplitter(limit_bytes=32)
+    lines = []
+    for at in range(0, len(output), portion):
+        lines += splitter.feed(output[at : at + portion])
+        assert sum(map(len, splitter._partial)) <= 32
+    lines += splitter.finish()
+    assert lines[0] == "aé€"
+    assert "".join(lines[1:]) == "é€" * 100
+    assert all(len(line.encode()) <= 32 for line in lines)
+
+
 @pytest.mark.parametrize("step", [b"%d%%\r", b"\r%d%%", b"\r\x1b[K%d%%"])
 def test_a_progress_bar_takes_no_more_memory_than_its_last_state(step: bytes) -> None:
     splitter = LineSplitter()
