@@ -419,6 +419,27 @@ def test_a_log_without_a_server_is_filtered_and_followed_like_any_other(
         assert process.wait(30) == 130
 
 
+def test_files_are_followed_by_pattern(
+    run: Run, client: Client, project: str, local_server: Up
+) -> None:
+    """The server's roots are its directory of runs."""
+    files = local_server.directory / "runs" / f"plain-{project}"
+    files.mkdir(parents=True)
+    (files / "a.log").write_text("one\n")
+    (files / "b c.log").write_text("two\n")
+    followed = run("tail", str(files / "*.log"), "-p", project, "--json")
+    told = [json.loads(line) for line in followed.out.splitlines()]
+    assert (followed.code, [each["state"] for each in told]) == (0, ["followed", "followed"])
+    for each, line in zip(told, ("one", "two"), strict=True):
+        wait_for(
+            lambda key=each["run"], line=line: client.log_text(key, project=project) == f"{line}\n",
+            "the line",
+        )
+    refused = run("tail", "/etc/passwd", "-p", project)
+    assert (refused.code, "TAIL_ROOTS" in refused.text) == (1, True)
+    assert run("tail", str(files / "*.nothing"), "-p", project).code == 5
+
+
 def test_following_a_directory_shows_it_grow(tmp_path: Path, offline: Run) -> None:
     command = [RUNCAST, "exec", "--run", "grows", "--", "sh", "-c", "echo a; sleep 1; echo b"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL):

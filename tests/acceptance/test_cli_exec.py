@@ -320,10 +320,12 @@ def has(client: Client) -> bool:
     return any(project["slug"] == "cli-exec" for project in client.iter_projects())
 
 
-def test_a_server_that_is_away_changes_nothing(tmp_path: Path) -> None:
+def test_a_server_that_is_away_changes_nothing_and_what_it_lacks_is_said(tmp_path: Path) -> None:
     environ = {"RUNCAST_URL": "http://127.0.0.1:9", "RUNCAST_TOKEN": "x"}
     ran = runcast(tmp_path, "exec", "--run", "r", "--", "echo", "here", environ=environ)
-    assert (ran.out, ran.err, ran.code) == (b"here\n", b"", 0)
+    assert (ran.out, ran.code) == (b"here\n", 0)
+    [said] = ran.err.decode().splitlines()
+    assert "not at the server" in said
 
 
 def test_a_server_that_is_killed_in_the_middle_has_it_all_in_the_end(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from runcast import RunTracker
 from runcast._support.terminal import LineSplitter
-from runcast.cli import exits
+from runcast.cli import exits, output
 from runcast.cli.child import Child, Ended
 from runcast.cli.context import Context, options, server_of
 from runcast.cli.jobs import explain
@@ -64,7 +64,7 @@ def exec_(
     """Run a command as a run: its output lives here and there, and its exit code is ours.
 
     Files come first (runs/<run>/), a server gets them live if there is one. Without a terminal
-    nothing of our own is printed.
+    nothing of our own is printed, unless something did not reach the server.
 
     Examples:  runcast exec -- make test  |  runcast exec -p demo --run nightly -- ./agent.sh
     """
@@ -86,9 +86,11 @@ def exec_(
         heartbeat_seconds=HEARTBEAT_SECONDS,
         join=False,
     ).start()
-    if says:
+    if says and tracker.run_id is None:
+        output.say("runcast: the command is not recorded: its run could not be begun")
+    elif says:
         where = f"{server.url}/ui/runs/{tracker.run_id}" if server and not offline else "no server"
-        typer.secho(f"runcast: {tracker.directory} · {where}", err=True, dim=True)
+        output.say(f"runcast: {tracker.directory} · {where}")
     given = {
         "RUNCAST_RUN_ID": tracker.run_id,
         "RUNCAST_RUNS_DIR": runs_dir and os.path.abspath(runs_dir),
@@ -96,7 +98,14 @@ def exec_(
         "RUNCAST_URL": options(ctx).url,
         "RUNCAST_TOKEN": options(ctx).token,
     }
-    raise typer.Exit(_run(tracker, command, _environment(given), splits=splits))
+    code = _run(tracker, command, _environment(given), splits=splits)
+    if tracker.unsent_bytes and not says:
+        # Also where nothing else is said: the disk of a job that ran this may be gone soon.
+        output.say(
+            f"runcast: {tracker.unsent_bytes:,} bytes of the run are not at the server; "
+            f"they are in {tracker.directory} (later: runcast sync)"
+        )
+    raise typer.Exit(code)
 
 
 def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, splits: bool) -> int:

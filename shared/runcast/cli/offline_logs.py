@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -14,6 +13,7 @@ from runcast.contract import TERMINAL_STATUSES
 from runcast.errors import InvalidFile
 
 POLL_SECONDS = 0.1
+PIECE_BYTES = 1024 * 1024
 QUIET_LOOKS = 3
 """A run that is over is looked at so often more: its writer may be at its last line."""
 
@@ -21,8 +21,9 @@ QUIET_LOOKS = 3
 def print_log(directory: RunDirectory, shown: Shown, *, follow: bool, tail: int | None) -> None:
     """Prints logs.txt, its last `tail` lines, and with `follow` what comes until the run is over."""
     reader = LogReader(directory)
-    entries = reader.read()
-    for entry in entries if tail is None else deque(entries, maxlen=tail):
+    if tail is not None:
+        reader.skip_to_last(tail)
+    for entry in reader.read():
         shown.print(entry)
     left = QUIET_LOOKS
     while follow and left:
@@ -47,6 +48,23 @@ class LogReader:
         self._position = 0
         self._number = 0
         self._rest = b""
+
+    def skip_to_last(self, number: int) -> None:
+        """Goes to where the last lines begin, without looking at what the others say."""
+        if not self._is_open():
+            return
+        assert self._file is not None
+        starts, lines, last = [(0, 0)], 0, b"\n"
+        while piece := self._file.read(PIECE_BYTES):
+            lines += piece.count(b"\n")
+            last = piece[-1:]
+            starts.append((self._file.tell(), lines))
+        first = max(lines + (last != b"\n") - number, 0)
+        offset, before = max(start for start in starts if start[1] <= first)
+        self._file.seek(offset)
+        for _ in range(first - before):
+            self._file.readline()
+        self._position, self._number = self._file.tell(), first
 
     def read(self) -> Iterator[dict[str, Any]]:
         """The lines that are whole now."""

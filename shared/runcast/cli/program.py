@@ -10,14 +10,16 @@ import copy
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from runcast.cli import failures, finding
 from runcast.cli.context import Context, Options
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 COMMANDS = (
     "exec",
@@ -29,6 +31,7 @@ COMMANDS = (
     "verify",
     "wait",
     "sync",
+    "tail",
     "demo",
     "token",
     "users",
@@ -46,6 +49,8 @@ EVERYWHERE = ("url", "token")
 def run(arguments: Sequence[str]) -> int:
     """Runs a command line to its end; answers the exit code."""
     arguments = _with_last(arguments)
+    # httpx has a command line of its own, and imports rich, pygments and click for it where it can.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     try:
         code = build(arguments)(args=list(arguments), prog_name="runcast", standalone_mode=False)
         sys.stdout.flush()
@@ -68,7 +73,9 @@ def build(arguments: Sequence[str]) -> TyperGroup:
     for name in (asked,) if asked in COMMANDS else COMMANDS:
         importlib.import_module(f"runcast.cli.{name}").register(app)
     if asked not in COMMANDS:
-        for entry in entry_points(group="runcast.commands"):
+        for entry in importlib.import_module("importlib.metadata").entry_points(
+            group="runcast.commands"
+        ):
             _load(app, entry)
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
@@ -106,7 +113,8 @@ def _remember(ctx: Context, param: Any, value: str | None) -> None:
 
 def _print_version(is_asked: bool | None) -> None:
     if is_asked:
-        typer.echo(f"runcast {version('runcast')}")
+        version = importlib.import_module("importlib.metadata").version("runcast")
+        typer.echo(f"runcast {version}")
         raise typer.Exit
 
 
@@ -147,7 +155,7 @@ def _asked(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _load(app: typer.Typer, entry: EntryPoint) -> None:
+def _load(app: typer.Typer, entry: "EntryPoint") -> None:
     """Adds a package's commands; one whose libraries are missing is left out."""
     try:
         entry.load()(app)

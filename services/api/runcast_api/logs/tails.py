@@ -74,10 +74,18 @@ def own_file(path: str, directory: Path) -> Path:
     try:
         os.close(beneath.open_file(directory.parent, given))
     except FileNotFoundError:
-        pass
+        refuse_pattern(path)
     except (OSError, ValueError):
         raise Invalid.of("body.path", "not a regular file of the run's directory") from None
     return given
+
+
+def refuse_pattern(path: str) -> None:
+    """A file may be still to come, but one called `*.log` is a mistake. Raises `Invalid`."""
+    if any(character in path for character in "*?["):
+        raise Invalid.of(
+            "body.path", "is a pattern; name each file (`runcast tail` takes patterns)"
+        )
 
 
 def confined(path: str, roots: Sequence[Path]) -> Path:
@@ -93,6 +101,7 @@ def confined(path: str, roots: Sequence[Path]) -> Path:
     try:
         found = resolved.lstat()
     except FileNotFoundError:
+        refuse_pattern(path)
         return resolved
     except (OSError, ValueError):
         raise Invalid.of("body.path", "can't be looked at") from None
