@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from tests import object_store
@@ -162,3 +163,35 @@ async def test_what_was_uploaded_is_never_shown_as_a_page(rest: Rest) -> None:
     assert read.headers["content-security-policy"] == "sandbox; default-src 'none'"
     assert "x" not in read.headers
     assert read.content == page
+
+
+NO_JSON = [
+    b"",
+    b'{"a": NaN}',
+    b"\xef\xbb\xbf{}",
+    b"\xff\x00",
+    b"[" * 200 + b"]" * 200,
+    b"{} {}",
+    b"{",
+]
+
+
+async def test_json_that_is_none_is_kept_as_bytes_and_breaks_no_answer(rest: Rest) -> None:
+    """It is stored as it is, and never spliced into an answer."""
+    run = await rest.run()
+    for content in NO_JSON:
+        answer = await rest.admin.post(
+            f"/runs/{run}/artifacts",
+            data={"step_name": "idea"},
+            files={"file": ("a.json", content, "application/json")},
+        )
+        assert (answer.status_code, answer.json()["content"]) == (201, None), content
+        stored = await rest.admin.get(f"/artifacts/{answer.json()['id']}/content")
+        assert stored.content == content
+    for path in (f"/runs/{run}", f"/runs/{run}/artifacts?versions=all"):
+        shown = await rest.admin.get(path)
+        assert shown.status_code == 200
+        assert orjson.loads(shown.content)
+    exported = await rest.admin.get(f"/runs/{run}/export?format=ndjson")
+    for each in exported.content.splitlines():
+        orjson.loads(each)

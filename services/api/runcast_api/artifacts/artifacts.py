@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runcast._support.ids import uuid7
 from runcast_api.artifacts.store import Stored
+from runcast_api.http import request_body
 from runcast_api.http.fields import Name
+from runcast_api.http.problems import BadRequest
 from runcast_api.runs import runs
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, NotFound
@@ -183,4 +185,18 @@ def as_json(row: Any) -> dict[str, Any]:
         "created_at": in_milliseconds(row["created_at"]),
     }
     content = row["content"] if row["media_type"] == JSON_MEDIA_TYPE else None
-    return shown | {"content": None if content is None else orjson.Fragment(content)}
+    return shown | {"content": embedded(content)}
+
+
+def embedded(content: bytes | None) -> orjson.Fragment | None:
+    """Stored content as a part of an answer; None where it says that it is JSON and isn't: NaN, a byte order
+    mark, nothing at all. It is kept and served as the bytes that it is."""
+    if not content:
+        return None
+    try:
+        value = orjson.loads(content)
+        if content.count(b"[") + content.count(b"{") > request_body.JSON_DEPTH:
+            request_body.refuse_deep(value)
+    except (orjson.JSONDecodeError, BadRequest):
+        return None
+    return orjson.Fragment(content)

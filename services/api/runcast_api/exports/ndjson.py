@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from runcast_api.artifacts.artifacts import JSON_MEDIA_TYPE
+from runcast_api.artifacts.artifacts import JSON_MEDIA_TYPE, embedded
 from runcast_api.artifacts.store import INLINE_BYTES
 from runcast_api.exports import content
 from runcast_api.exports.content import Artifact, Source
@@ -47,6 +47,6 @@ async def _with_content(source: Source, artifact: Artifact) -> dict[str, Any]:
     if artifact.object_key is not None or artifact.shown["size"] > INLINE_BYTES:
         return artifact.shown
     stored = await content.inline_content(source, artifact)
-    if artifact.shown["media_type"] == JSON_MEDIA_TYPE:
-        return artifact.shown | {"content": orjson.Fragment(stored or b"null")}
+    if artifact.shown["media_type"] == JSON_MEDIA_TYPE and (json := embedded(stored)) is not None:
+        return artifact.shown | {"content": json}
     return artifact.shown | {"content_base64": base64.b64encode(stored).decode()}
