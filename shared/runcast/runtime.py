@@ -7,7 +7,8 @@ sink.record("provider_runtime", "CALL", "OK", entity_id="openai/gpt", metadata={
 import atexit
 from typing import Any, Self
 
-from runcast._support import times
+from runcast import errors
+from runcast._support import acceptable, times
 from runcast._support.ids import uuid7
 from runcast._support.never_raise import Guarded, harmless
 from runcast._upload.background import Background, Kept
@@ -22,6 +23,9 @@ OPERATIONS = frozenset(
     {"CALL", "FALLBACK", "RETRY", "TOOL_CALL", "TOOL_LOOP", "TASK", "HEARTBEAT", "BREAKER"}
 )
 BATCH = 200
+METADATA_BYTES = 15 * 1024
+REFUSED = frozenset({400, 413, 422})
+"""Answers that say that what was sent can't be taken."""
 FLUSH_SECONDS = 2.0
 
 
@@ -42,6 +46,7 @@ class RuntimeEventSink(Guarded):
         self._worker_id = worker_id
         self._kept = Kept(keep)
         self._sending: list[dict[str, Any]] = []
+        self._alone = 0
         self._background: Background | None = None
         if not offline:
             self._background = Background(
@@ -49,7 +54,7 @@ class RuntimeEventSink(Guarded):
                 lambda: Client(url, token, timeout_seconds=10.0),
                 self._next_call,
                 every_seconds=1.0,
-                failed=lambda _: self._kept.put_back(self._sending),
+                failed=self._failed,
             )
             self._background.start()
             atexit.register(self.close)
@@ -78,16 +83,17 @@ class RuntimeEventSink(Guarded):
         """One event. `layer` and `operation` are those of `LAYERS` and `OPERATIONS`."""
         if layer not in LAYERS or operation not in OPERATIONS:
             raise ValueError(f"no layer {layer!r} with an operation {operation!r}")
+        more = acceptable.mapping(metadata, METADATA_BYTES)
         event = {
             "id": str(uuid7()),
             "layer": layer,
             "operation": operation,
-            "reason_code": reason_code,
-            "entity_id": entity_id,
-            "task_id": task_id,
-            "persona_id": persona_id,
-            "worker_id": self._worker_id,
-            "metadata": metadata or {},
+            "reason_code": acceptable.reason_code(reason_code),
+            "entity_id": acceptable.name(entity_id) or "-",
+            "task_id": acceptable.id_or_note("task_id", task_id, more),
+            "persona_id": acceptable.id_or_note("persona_id", persona_id, more),
+            "worker_id": acceptable.name(self._worker_id),
+            "metadata": more,
             "occurred_at": times.to_milliseconds(times.now()),
         }
         self._kept.add({name: value for name, value in event.items() if value is not None})
@@ -101,8 +107,21 @@ class RuntimeEventSink(Guarded):
             self._background.close(FLUSH_SECONDS)
             self._background = None
 
+    def _failed(self, error: errors.RuncastError) -> None:
+        """Those that weren't sent wait again. Where the server refuses what they hold, each is sent alone,
+        and the one to blame is dropped: it must not keep the others."""
+        is_refused = isinstance(error, errors.ApiError) and error.status in REFUSED
+        if is_refused and len(self._sending) == 1:
+            self._kept.dropped += 1
+            return
+        if is_refused:
+            self._alone = len(self._sending)
+        self._kept.put_back(self._sending)
+
     def _next_call(self) -> Call[Any] | None:
-        self._sending = self._kept.take(BATCH)
+        number = 1 if self._alone > 0 else BATCH
+        self._alone = max(self._alone - 1, 0)
+        self._sending = self._kept.take(number)
         return admin.add_runtime_events(self._sending) if self._sending else None
 
     def __enter__(self) -> Self:

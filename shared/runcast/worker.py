@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from runcast._support import acceptable
 from runcast._support.never_raise import Guarded, harmless
 from runcast._upload.background import Background
 from runcast.client import admin
@@ -19,6 +20,7 @@ from runcast.client.clients import Client
 
 INTERVAL_SECONDS = 15.0
 FLUSH_SECONDS = 2.0
+METADATA_BYTES = 15 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,15 @@ class Worker(Guarded):
         token: str | None = None,
     ) -> None:
         super().__init__()
-        self.worker_id = worker_id
-        self.agent_type = agent_type
+        self.worker_id = acceptable.name(worker_id) or "worker"
+        self.agent_type = acceptable.name(agent_type) or "worker"
         self._breaker = breaker
         self._interval_seconds = interval_seconds
         self._metadata = dict(metadata or {})
         self._tasks: list[str | None] = []
         self._status: str | None = None
         self._due: list[Call[Any]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._background = Background(
             f"worker {worker_id}",
             lambda: Client(url, token, timeout_seconds=10.0),
@@ -113,15 +115,19 @@ class Worker(Guarded):
 
     def _call(self) -> Call[Any]:
         breaker = self._snapshot()
+        more = acceptable.mapping(
+            {"expect_next_in_s": 2 * self._interval_seconds, **self._metadata}, METADATA_BYTES
+        )
+        task_id = self._tasks[-1] if self._tasks else None
         is_degraded = breaker.is_open and self._status != "STOPPED"
         return admin.put_worker_status(
             self.worker_id,
             self.agent_type,
             "DEGRADED" if is_degraded else str(self._status),
             circuit_open=breaker.is_open,
-            circuit_reason=breaker.reason,
-            current_task_id=self._tasks[-1] if self._tasks else None,
-            metadata={"expect_next_in_s": 2 * self._interval_seconds, **self._metadata},
+            circuit_reason=None if breaker.reason is None else acceptable.text(breaker.reason),
+            current_task_id=acceptable.id_or_note("current_task_id", task_id, more),
+            metadata=more,
         )
 
     @harmless("read the circuit breaker", otherwise=BreakerSnapshot(False))

@@ -117,3 +117,15 @@ def test_what_is_no_event_is_told_and_passed_over(caplog: pytest.LogCaptureFixtu
     sink.record("nonsense", "CALL", "OK", "x")
     assert sink.last == []
     assert "nonsense" in caplog.text
+
+
+def test_an_absurd_event_is_kept_and_holds_up_none(client: Client, server: dict[str, str]) -> None:
+    entity = f"tool/{uuid7()}"
+    with RuntimeEventSink(worker_id="w" * 300, **server) as sink:
+        sink.record("worker", "TASK", "not a code!", entity, task_id="TICKET-1")
+        sink.record("worker", "TASK", "OK", entity, metadata={"big": "x" * 100_000, "nan": "\0"})
+        sink.record("worker", "TASK", "OK", entity)
+    events = list(client.iter_runtime_events(entity_id=entity, limit=10))
+    assert len(events) == 3
+    assert sorted(each["metadata"].get("task_id", "") for each in events) == ["", "", "TICKET-1"]
+    assert sink.dropped == 0

@@ -178,6 +178,25 @@ def source(value: Any) -> str:
     return fitting if contract.source_fault(fitting) is None else f"source-{_hash(given)}"
 
 
+def reason_code(value: Any) -> str:
+    """A code that machines read: letters, digits, `_`, `.`, `:` and `-`."""
+    given = printable(value)
+    if re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", given):
+        return given
+    return f"{re.sub(r'[^A-Za-z0-9_.:-]+', '_', given)[:80]}-{_hash(given)}"
+
+
+def id_or_note(name_: str, value: Any, notes: dict[str, Any]) -> str | None:
+    """The id that a value is; one that is none is kept in `notes` under its name."""
+    if value is None:
+        return None
+    known = as_uuid(value)
+    if known is None:
+        notes.setdefault(name_, name(value))
+        return None
+    return str(known)
+
+
 def as_uuid(value: Any) -> uuid.UUID | None:
     """The id that a value is, or None if it is none."""
     if isinstance(value, uuid.UUID):

@@ -26,7 +26,7 @@ class Background:
     """A thread that sends what `next_call` answers, until that is None, whenever it is woken or
     `every_seconds` have gone by (then it asks `tick` before).
 
-    A call that fails is handed to `failed`, if given; the thread then waits 1 to 30 s.
+    `failed`, if given, is told why a call failed; the thread then waits 1 to 30 s.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Background:
         *,
         every_seconds: float | None = None,
         tick: Callable[[], None] | None = None,
-        failed: Callable[[Call[Any]], None] | None = None,
+        failed: Callable[[errors.RuncastError], None] | None = None,
     ) -> None:
         self._name = name
         self._connect = connect
@@ -97,7 +97,7 @@ class Background:
                 self._has_told = False
             except errors.RuncastError as error:
                 if self._failed is not None:
-                    self._failed(call)
+                    self._failed(error)
                 if not self._has_told:
                     logger.warning("%s can't be reported: %s", self._name, error)
                     self._has_told = True

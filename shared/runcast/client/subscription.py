@@ -137,6 +137,9 @@ class Subscription:
             case events.BYE:
                 self._farewell = event.data.get("reason", "")
             case events.GAP:
+                if event.data.get("reason") == "reset":
+                    # Another history: its lines are numbered from 1 again.
+                    self._last_lines.clear()
                 return True
         return self._with_control or event.type not in events.CONTROL
 

@@ -106,6 +106,16 @@ def test_a_gap_moves_a_position_back_that_was_beyond_the_head() -> None:
     assert stream.position == 10
 
 
+def test_lines_of_a_history_that_begins_again_are_all_new() -> None:
+    stream = events("demo", logs="all", after=0)
+    stream.request()
+    reset = {"from": 1, "to": 10, "reason": "reset", "refetch": []}
+    before = feed(stream, connected(), *(line(n, n) for n in range(1, 9)))
+    after = feed(stream, frame("gap", reset, 10), *(line(n, n + 10) for n in range(1, 5)))
+    assert numbers(before) == list(range(1, 9))
+    assert numbers(after[1:]) == [1, 2, 3, 4]
+
+
 def test_control_frames_are_for_those_who_ask() -> None:
     portions = [connected(), frame("bye", {"reason": "timeout"})]
     assert feed(events("demo"), *portions) == []
