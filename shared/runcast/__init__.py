@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runcast.client.clients import AsyncClient, Client
+    from runcast.decorators import run, step
     from runcast.errors import ApiError, RuncastError
     from runcast.events import Event
-    from runcast.tracker import AsyncRunTracker, RunTracker
+    from runcast.tracker import AsyncRunTracker, RunTracker, current_run
 
 __all__ = [
     "ApiError",
@@ -26,6 +27,9 @@ __all__ = [
     "Event",
     "RunTracker",
     "RuncastError",
+    "current_run",
+    "run",
+    "step",
 ]
 
 _HOMES = {
@@ -36,6 +40,9 @@ _HOMES = {
     "Event": "runcast.events",
     "RunTracker": "runcast.tracker",
     "RuncastError": "runcast.errors",
+    "current_run": "runcast.tracker",
+    "run": "runcast.decorators",
+    "step": "runcast.decorators",
 }
 
 

@@ -12,6 +12,7 @@ well.
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -23,8 +24,12 @@ from runcast._recording.open_run import Resume
 from runcast._recording.recorder import Recorder
 from runcast._recording.run_directory import runs_dir as resolved_runs_dir
 from runcast._support import acceptable
+from runcast._tracking.capture import current_session
+from runcast._tracking.commands import execute
+from runcast._tracking.current import Current
 from runcast._tracking.session import Session
 from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, run_id_of
+from runcast._tracking.spans import Span
 from runcast._upload.feed import HEARTBEAT_SECONDS
 from runcast.asking import (
     UNREACHABLE,
@@ -76,6 +81,7 @@ class Calls(Generic[R]):
         labels: Mapping[str, str] | None = None,
         parent_run_id: str | None = None,
         join: bool = True,
+        handle_signals: bool = False,
         resume: Resume = "allow",
         mode: Mode | None = None,
         url: str | None = None,
@@ -91,6 +97,7 @@ class Calls(Generic[R]):
         `mode="disabled"` (or `RUNCAST_MODE=disabled`) nothing is. The end waits as long as the server
         goes on taking what isn't sent yet, and `flush_seconds` when it doesn't. A run whose record is
         unfinished goes on, unless `resume="never"`. `capture_output` also records what the program prints.
+        `handle_signals`: SIGTERM cancels the run, and does then what it did before.
 
         Under `runcast exec` a tracker without a `run_id` takes part in the command's run, and doesn't end
         it; one with another `run_id`, or with `join=False`, is a child of it.
@@ -115,11 +122,13 @@ class Calls(Generic[R]):
             json_logs=json_logs,
             captures=capture_output,
             resume=resume,
+            handles_signals=handle_signals,
             flush_seconds=flush_seconds,
             heartbeat_seconds=heartbeat_seconds,
         )
         settings.take_surroundings(url, token, "offline" if offline else mode, may_join=join)
         self._session = Session(settings)
+        self._tokens: tuple[Any, Any] = (None, None)
 
     @property
     def run_id(self) -> str | None:
@@ -246,6 +255,49 @@ class Calls(Generic[R]):
         self._record(lambda recorder: recorder.ask(question))
         return Waiting(question["id"], timeout) if self._session.is_fed else None
 
+    def metric(self, name: str, value: float, step: int | None = None) -> R:
+        """A number that is measured again and again (`x:metric`). The last one of each name is in the run's
+        `metadata.summary` at its end."""
+        named = acceptable.name(name) or "-"
+        data = {"name": named, "value": value, "step": acceptable.whole(step)}
+        self._session.summary[named] = value
+        return self._record(lambda recorder: recorder.custom("metric", data))
+
+    def summary(self, **values: Any) -> R:
+        """What the run comes to, in its `metadata.summary`."""
+        self._session.summary.update(values)
+        known = dict(self._session.summary)
+        return self._record(lambda recorder: recorder.update(metadata={"summary": known}))
+
+    def label(self, **labels: str) -> R:
+        """Labels by which runs are found: `run.label(model="large", team="search")`."""
+        return self._record(lambda recorder: recorder.update(labels=labels))
+
+    def span(
+        self, name: str, *, kind: str = "span", input: Any = None, agent_name: str | None = None
+    ) -> Span:
+        """A part of the run, with its duration and how it ended: `with run.span("search") as span: …`.
+        `kind="tool"` is a tool's call."""
+        named = acceptable.name(name) or "-"
+        return Span(self, named, acceptable.name(kind) or "span", input, agent_name)
+
+    def child(self, name: str | None = None, **fields: Any) -> Self:
+        """A run of its own that belongs to this one; `fields` as for any run."""
+        self._session.begin()
+        settings = self._session.settings
+        server = settings.server
+        given: dict[str, Any] = {
+            "name": name,
+            "project": settings.project,
+            "runs_dir": settings.root,
+            "parent_run_id": self.run_id,
+            "join": False,
+            "url": server.url if server else None,
+            "token": server.token if server else None,
+            "offline": server is None,
+        }
+        return type(self)(**{**given, **fields})
+
     def expect_next_in(self, seconds: float) -> R:
         """Nothing may be heard for so long: until then, or until the next call, the run does not count as
         stalled."""
@@ -253,6 +305,24 @@ class Calls(Generic[R]):
         if known is not None:
             self._session.expect_next_in(known)
         return self._result()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it takes part in the same run; the token isn't in the pickle."""
+        self._session.begin()
+        server = self._session.settings.server
+        directory = self.directory
+        root = str(directory.parent) if directory else None
+        project = self._session.settings.project
+        return rejoined, (type(self), self.run_id, root, project, server.url if server else None)
+
+    def _enter(self) -> None:
+        self._tokens = (_current.enter(self), current_session.enter(self._session))
+
+    def _leave(self) -> None:
+        run, session = self._tokens
+        self._tokens = (None, None)
+        _current.leave(self, run)
+        current_session.leave(self._session, session)
 
     def _record(self, write: Callable[[Recorder], object]) -> R:
         self._session.record(write)
@@ -317,10 +387,42 @@ class RunTracker(Calls[None]):
         a server there is nothing to wait for."""
         return self._session.flush(timeout) == 0
 
+    def exec(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Runs a command whose output becomes lines of the run; answers its exit code (128 + n after signal
+        n, 127 if it can't be started). Where the run is cancelled, or the time is over, it is stopped.
+        Trackers in it take part in this run."""
+        self._session.begin()
+        learnt = {"RUNCAST_RUN_ID": self.run_id, "RUNCAST_RUNS_DIR": self._runs_dir()}
+        more = {name: value for name, value in learnt.items() if value}
+        try:
+            return execute(
+                command,
+                self.lines,
+                environ={**os.environ, **more, **(env or {})},
+                cwd=cwd,
+                is_cancelled=lambda: self.cancelled,
+                timeout=timeout,
+            )
+        except OSError as error:
+            self.log(f"{acceptable.printable(command)}: {error}", level="error")
+            return 127
+
+    def _runs_dir(self) -> str | None:
+        return str(self.directory.parent) if self.directory else None
+
     def __enter__(self) -> Self:
+        self._enter()
         return self.start()
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._leave()
         self._session.end(*outcome(error))
 
     def _result(self) -> None:
@@ -374,14 +476,51 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
         return await asyncio.to_thread(self._session.flush, timeout) == 0
 
     async def __aenter__(self) -> Self:
+        self._enter()
         return await self.start()
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._leave()
         # A cancelled task still ends its run, and is cancelled then.
         await asyncio.shield(asyncio.to_thread(self._session.end, *outcome(error)))
 
     def _result(self) -> Awaitable[None]:
         return Done()
+
+
+def current_run() -> RunTracker | AsyncRunTracker | None:
+    """The run in whose `with` the code at hand is; None without one.
+
+    Tasks inherit it. In a thread without one it is the only run that is live in the process, and in a
+    command of `runcast exec` the command's run.
+    """
+    return _current.get() or _run_of_command(os.getpid())
+
+
+_current: Current[Any] = Current("runcast_run")
+
+
+@functools.cache
+def _run_of_command(_: int) -> RunTracker | None:
+    """The run of the command that this process is, joined once in each process."""
+    return RunTracker().start() if os.environ.get("RUNCAST_RUN_ID") else None
+
+
+def rejoined(
+    kind: type[Calls[Any]],
+    run_id: str | None,
+    root: str | None,
+    project: str | None,
+    url: str | None,
+) -> Calls[Any]:
+    """A tracker of another process, which takes part in the run. It feeds the run only if this process
+    finds the same server by itself."""
+    made = kind(run_id, runs_dir=root, project=project, join=False)
+    settings = made._session.settings
+    settings.joins = run_id
+    if settings.server is not None and settings.server.url != url:
+        settings.server = None
+    return made
 
 
 def outcome(error: BaseException | None) -> tuple[str, str | None]:

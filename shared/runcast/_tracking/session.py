@@ -9,9 +9,12 @@ import atexit
 import functools
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from runcast._recording import messages
@@ -43,6 +46,7 @@ class Session(Guarded):
         self.settings = settings
         self.recorder: Recorder | None = None
         self.unsent_bytes = 0
+        self.summary: dict[str, Any] = {}
         self._turns = Turns()
         self._feeder: Feeder | None = None
         self._feed: Feed | None = None
@@ -122,9 +126,16 @@ class Session(Guarded):
         except OSError as error:
             self._tell("write the run's files", error)
         self._start_feed()
+        self.before_end(self._write_summary)
+        if self.settings.handles_signals:
+            handle_sigterm(self)
         if self.settings.captures:
             capture.start(self, self._take_output)
             self.before_end(self._stop_capture)
+
+    def _write_summary(self, recorder: Recorder) -> None:
+        if self.summary:
+            recorder.update(metadata={"summary": dict(self.summary)})
 
     def _take_output(self, source: str, lines: list[str]) -> None:
         self.record(lambda recorder: recorder.lines(source, lines))
@@ -264,6 +275,23 @@ class Session(Guarded):
 
     def _say(self, text: str) -> None:
         self._turns.afterwards(functools.partial(logger.warning, "%s", text))
+
+
+def handle_sigterm(session: Session) -> None:
+    """SIGTERM cancels the run, then does what it did before. Only the main thread can ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    former = signal.getsignal(signal.SIGTERM)
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        session.end("cancelled", "SIGTERM")
+        if callable(former):
+            former(number, frame)
+        elif former is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def _private_folder() -> Path:

@@ -1,0 +1,86 @@
+"""Commands that a run executes: their output becomes lines of the run, and they learn which run it is."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+from runcast._support.terminal import LineSplitter
+
+Take = Callable[[str, list[str]], object]
+
+READ_BYTES = 64 * 1024
+CHECK_SECONDS = 0.1
+KILL_AFTER_SECONDS = 10.0
+
+
+def execute(
+    command: Sequence[str],
+    take: Take,
+    *,
+    environ: Mapping[str, str],
+    cwd: str | os.PathLike[str] | None,
+    is_cancelled: Callable[[], bool],
+    timeout: float | None,
+) -> int:
+    """Runs a command to its end, with nothing to read; answers its exit code, 128 + n after signal n.
+
+    It is asked to stop when the run is cancelled or the time is over, and made to after 10 s. Raises
+    `OSError` if it can't be started.
+    """
+    process = subprocess.Popen(
+        [os.fspath(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environ),
+        cwd=cwd,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    readers = [
+        threading.Thread(
+            target=_read, args=(stream, name, take), name=f"runcast-{name}", daemon=True
+        )
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr))
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        code = _wait(process, is_cancelled, timeout)
+    except BaseException:
+        process.kill()
+        raise
+    for reader in readers:
+        # A daemon that the command left behind may hold the pipe for ever.
+        reader.join(1.0)
+    return 128 - code if code < 0 else code
+
+
+def _wait(
+    process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool], timeout: float | None
+) -> int:
+    waited = 0.0
+    stopped_at: float | None = None
+    while True:
+        try:
+            return process.wait(CHECK_SECONDS)
+        except subprocess.TimeoutExpired:
+            waited += CHECK_SECONDS
+        if stopped_at is None and (is_cancelled() or (timeout is not None and waited >= timeout)):
+            stopped_at = waited
+            process.terminate()
+        elif stopped_at is not None and waited - stopped_at >= KILL_AFTER_SECONDS:
+            process.kill()
+
+
+def _read(stream: IO[bytes], name: str, take: Take) -> None:
+    splitter = LineSplitter()
+    with stream:
+        while data := os.read(stream.fileno(), READ_BYTES):
+            if lines := splitter.feed(data):
+                take(name, lines)
+    if lines := splitter.finish():
+        take(name, lines)

@@ -1,0 +1,112 @@
+"""Functions as runs and as parts of runs.
+
+    @runcast.run(project="demo")
+    def nightly(date):
+        plan(date)
+
+    @runcast.step("plan")
+    def plan(date): ...
+
+For functions, coroutines, generators and asynchronous generators. A decorated function does what it did:
+arguments, results and exceptions are its own.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+from runcast.tracker import AsyncRunTracker, RunTracker, current_run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Block = Callable[[], Any]
+
+
+def run(name: str | None = None, **fields: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Each call of the function is a run; `fields` as `RunTracker` takes them."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        shown = name or function.__name__
+        return _within(
+            function,
+            lambda: RunTracker(name=shown, **fields),
+            lambda: AsyncRunTracker(name=shown, **fields),
+        )
+
+    return decorate
+
+
+def step(
+    name: str | None = None, *, kind: str = "step"
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Each call of the function is a part of the current run, with its duration and how it ended. Without a
+    current run the function is called as it is."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        shown = name or function.__name__
+
+        def block() -> Any:
+            current = current_run()
+            if current is None:
+                return _Nothing()
+            if kind == "step":
+                current.step(shown)
+            return current.span(shown, kind=kind)
+
+        return _within(function, block, block)
+
+    return decorate
+
+
+class _Nothing:
+    """A block that does nothing."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+def _within(function: Callable[P, R], block: Block, async_block: Block) -> Callable[P, R]:
+    """The function, each call of it within a block."""
+    called: Any = function
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def async_generator(*args: P.args, **kwargs: P.kwargs) -> Any:
+            async with async_block():
+                async for each in called(*args, **kwargs):
+                    yield each
+
+        return cast(Callable[P, R], async_generator)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
+            async with async_block():
+                return await called(*args, **kwargs)
+
+        return cast(Callable[P, R], coroutine)
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with block():
+                return (yield from called(*args, **kwargs))
+
+        return cast(Callable[P, R], generator)
+
+    @functools.wraps(function)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+        with block():
+            return function(*args, **kwargs)
+
+    return plain

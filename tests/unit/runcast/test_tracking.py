@@ -1,0 +1,236 @@
+"""What trackers offer around a run: the current run, spans, children, metrics, commands, pickles."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runcast
+from runcast import AsyncRunTracker, RunTracker, current_run
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server, and runs in a folder of the test's own."""
+    monkeypatch.setenv("RUNCAST_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("RUNCAST_MODE", "offline")
+
+
+def messages(run: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run.directory / "spool.jsonl").read_bytes().splitlines()]
+
+
+def logged(run: Any) -> list[dict[str, Any]]:
+    return [each["data"] for each in messages(run) if each["type"] == "agent:log"]
+
+
+def of(root: Path) -> list[dict[str, Any]]:
+    """The runs of a folder, as run.json shows them, in the order of their beginning."""
+    found = [json.loads(path.read_bytes()) for path in root.glob("runs/*/run.json")]
+    return sorted(found, key=lambda run: str(run["id"]))
+
+
+def test_the_current_run_is_that_of_the_innermost_block() -> None:
+    assert current_run() is None
+    with RunTracker() as outer:
+        assert current_run() is outer
+        with RunTracker() as inner:
+            assert current_run() is inner
+        assert current_run() is outer
+        seen: list[Any] = []
+        thread = threading.Thread(target=lambda: seen.append(current_run()))
+        thread.start()
+        thread.join()
+        assert seen == [outer]
+    assert current_run() is None
+
+
+def test_tasks_have_a_current_run_each() -> None:
+    async def agent() -> bool:
+        async with AsyncRunTracker() as run:
+            await asyncio.sleep(0)
+            return current_run() is run
+
+    async def main() -> list[bool]:
+        return await asyncio.gather(*(agent() for _ in range(5)))
+
+    assert asyncio.run(main()) == [True] * 5
+
+
+def test_spans_know_what_they_lie_in_and_how_they_ended() -> None:
+    with RunTracker() as run:
+        with run.span("plan") as plan, run.span("search", kind="tool", input={"q": 1}) as search:
+            search.output(["found"])
+        with pytest.raises(ValueError, match="odd"), run.span("broken"):
+            raise ValueError("odd")
+    entries = logged(run)
+    kinds = [entry["event_type"] for entry in entries]
+    assert kinds == ["span", "tool", "tool_result", "span_end", "span", "span_end"]
+    tool, result, broken = entries[1], entries[2], entries[5]
+    assert tool["payload"]["input"] == {"q": 1}
+    assert result["payload"]["output"] == ["found"]
+    assert tool["payload"]["call_id"] == result["payload"]["call_id"] == search.id
+    assert tool["payload"]["parent_id"] == plan.id
+    assert (broken["payload"]["ok"], broken["level"]) == (False, "error")
+    assert broken["payload"]["error"] == "ValueError: odd"
+
+
+def test_a_child_belongs_to_its_parent(tmp_path: Path) -> None:
+    with RunTracker(project="demo") as run, run.child("helper", labels={"team": "search"}) as child:
+        child.log("x")
+    parent, helper = of(tmp_path)
+    assert (helper["parent_run_id"], helper["name"]) == (parent["id"], "helper")
+    assert (helper["project"], helper["labels"]) == ("demo", {"team": "search"})
+
+
+def test_metrics_are_events_and_their_last_values_the_summary(tmp_path: Path) -> None:
+    with RunTracker() as run:
+        for number in range(3):
+            run.metric("loss", 1 / (number + 1), step=number)
+        run.summary(best="model-2")
+        run.label(team="search")
+    values = [each["data"]["value"] for each in messages(run) if each["type"] == "x:metric"]
+    assert values == [1.0, 0.5, 1 / 3]
+    [kept] = of(tmp_path)
+    assert kept["metadata"]["summary"] == {"loss": 1 / 3, "best": "model-2"}
+    assert kept["labels"] == {"team": "search"}
+
+
+def test_decorated_functions_do_what_they_did(tmp_path: Path) -> None:
+    @runcast.step("add")
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @runcast.step()
+    def count(to: int) -> Iterator[int]:
+        yield from range(to)
+
+    @runcast.step()
+    async def wait(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    @runcast.step()
+    async def stream(to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    @runcast.run(steps=["add", "count"])
+    def whole() -> int:
+        return add(1, b=2) + sum(count(3))
+
+    @runcast.run("named")
+    async def tasks() -> list[int]:
+        return [await wait(4), *[each async for each in stream(2)]]
+
+    assert add(1, 2) == 3
+    assert whole() == 6
+    assert asyncio.run(tasks()) == [4, 0, 1]
+    first, second = of(tmp_path)
+    assert (first["name"], first["status"], first["current_step"]) == (
+        "whole",
+        "completed",
+        "count",
+    )
+    assert set(first["step_timestamps"]) == {"add", "count"}
+    assert (second["name"], second["status"]) == ("named", "completed")
+
+
+def test_a_commands_output_and_exit_code_are_the_runs(tmp_path: Path) -> None:
+    code = (
+        "from runcast import RunTracker\n"
+        "with RunTracker() as run: run.log('from within')\n"
+        "print('out'); raise SystemExit(3)"
+    )
+    with RunTracker() as run:
+        assert run.exec([sys.executable, "-c", code]) == 3
+        assert run.exec(["/nonexistent/command"]) == 127
+        assert run.exec(["sh", "-c", "kill -9 $$"]) == 137
+        assert run.exec(["sleep", "60"], timeout=0.1) == 128 + signal.SIGTERM
+    lines = [each for each in messages(run) if each["type"] == "lines" and each["lines"]]
+    assert [(each["source"], each["lines"]) for each in lines] == [("stdout", ["out"])]
+    assert "from within" in [entry["message"] for entry in logged(run)]
+    assert [each["status"] for each in of(tmp_path)] == ["completed"]
+
+
+def say(run: RunTracker, text: str) -> None:
+    run.log(text)
+    run.finish()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_another_process_takes_part_in_a_run_that_it_is_given(tmp_path: Path, method: Any) -> None:
+    with RunTracker("shared", token="rc_secret") as run:
+        assert b"rc_secret" not in pickle.dumps(run)
+        process = multiprocessing.get_context(method).Process(target=say, args=(run, "child"))
+        process.start()
+        process.join(60)
+        run.log("parent")
+    assert [entry["message"] for entry in logged(run)] == ["child", "parent"]
+    assert [each["status"] for each in of(tmp_path)] == ["completed"]
+
+
+def test_sigterm_cancels_a_run_that_asked_for_it(tmp_path: Path) -> None:
+    code = (
+        "import time\nfrom runcast import RunTracker\n"
+        "with RunTracker('r', handle_signals=True):\n    print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env=dict(os.environ)
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        assert process.wait(60) == -signal.SIGTERM
+    assert [(each["status"], each["error"]) for each in of(tmp_path)] == [("cancelled", "SIGTERM")]
+
+
+def test_nothing_is_recorded_where_that_is_disabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNCAST_MODE", "disabled")
+    with RunTracker("r") as run:
+        run.log("x")
+        assert run.exec(["true"]) == 0
+    assert not (tmp_path / "runs").exists()
+    assert repr(run) == "<RunTracker not begun>"
+
+
+def test_a_tracker_says_which_run_it_is() -> None:
+    with RunTracker("nightly", mode="online", url="http://127.0.0.1:9", token="x") as run:
+        assert run.url == f"http://127.0.0.1:9/ui/runs/{run.run_id}"
+        assert repr(run) == f"<RunTracker nightly running {run.url}>"
+        assert run.flush(0.01) is False
+    assert run.unsent_bytes > 0
+
+
+def test_runs_that_overlap_record_what_each_of_them_prints(capsys: Any) -> None:
+    stdout = sys.stdout
+
+    async def agent(name: str) -> AsyncRunTracker:
+        async with AsyncRunTracker(capture_output=True) as run:
+            for _ in range(3):
+                print(name)  # noqa: T201
+                await asyncio.sleep(0.001)
+        return run
+
+    async def main() -> list[AsyncRunTracker]:
+        return await asyncio.gather(agent("one"), agent("two"))
+
+    one, two = asyncio.run(main())
+    for run, name in ((one, "one"), (two, "two")):
+        lines = [
+            line for each in messages(run) if each["type"] == "lines" for line in each["lines"]
+        ]
+        assert lines == [name] * 3
+    assert sys.stdout is stdout
