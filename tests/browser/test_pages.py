@@ -110,7 +110,7 @@ def test_watch_shows_live_runs_and_merges_those_that_are_chosen(
     expect(page.get_by_text("the newest line of the first")).to_be_visible()
     page.get_by_label("Show First agent in the stream").check()
     page.get_by_label("Show Second agent in the stream").check()
-    stream = page.get_by_role("region", name="Lines of the chosen runs")
+    stream = page.get_by_role("region", name="Lines of the selected runs")
     api.log(second, "from the second")
     api.log(first, "from the first")
     expect(stream).to_contain_text("from the second")

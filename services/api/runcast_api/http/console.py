@@ -1,7 +1,8 @@
 """The console's files, as they were built into the package; none in a checkout that hasn't built it.
 
 Paths that aren't files are the console's own addresses: they get `index.html`. Built assets carry a hash
-in their names and may be kept for ever; the page itself is asked for anew.
+in their names, so a browser may keep them for ever; it asks for the page itself each time. The build
+stores assets compressed beside their originals, so that no request compresses anything.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from starlette.responses import FileResponse, Response
 
 INDEX = "index.html"
 ASSETS = "assets/"
+ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+"""Content codings that the build makes, smallest first, and the ends of their files' names."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -45,16 +48,11 @@ class Console:
         """The one that came with the package."""
         return cls(Path(str(files("runcast_api") / "console")))
 
-    def answer(self, path: str) -> Response:
-        """The file at `path`, or the page that makes something of it."""
+    def answer(self, path: str, accept_encoding: str = "") -> Response:
+        """The file at `path`, compressed where the caller takes that, or the page that shows the path."""
         found = self._file(path)
         if found is not None:
-            kept = path.startswith(ASSETS)
-            caching = "public, max-age=31536000, immutable" if kept else "no-cache"
-            media_type = mimetypes.guess_type(found.name)[0]
-            return FileResponse(
-                found, media_type=media_type, headers=HEADERS | {"Cache-Control": caching}
-            )
+            return self._asset(path, found, accept_encoding)
         index = self._file(INDEX)
         if index is None:
             return Response(NOT_BUILT, 503, HEADERS, "text/html; charset=utf-8")
@@ -64,6 +62,18 @@ class Console:
             index, media_type="text/html", headers=HEADERS | {"Cache-Control": "no-cache"}
         )
 
+    def _asset(self, path: str, found: Path, accept_encoding: str) -> Response:
+        is_kept = path.startswith(ASSETS)
+        caching = "public, max-age=31536000, immutable" if is_kept else "no-cache"
+        headers = HEADERS | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
+        media_type = mimetypes.guess_type(found.name)[0]
+        for coding, suffix in ENCODINGS:
+            compressed = self._file(path + suffix) if _takes(accept_encoding, coding) else None
+            if compressed is not None:
+                headers["Content-Encoding"] = coding
+                return FileResponse(compressed, media_type=media_type, headers=headers)
+        return FileResponse(found, media_type=media_type, headers=headers)
+
     def _file(self, path: str) -> Path | None:
         try:
             found = (self.root / path).resolve()
@@ -71,3 +81,12 @@ class Console:
             return found if path and is_inside and found.is_file() else None
         except (OSError, ValueError):
             return None
+
+
+def _takes(accept_encoding: str, coding: str) -> bool:
+    """Whether the header takes the coding: named, and not with a weight of zero (RFC 9110, 12.5.3)."""
+    for part in accept_encoding.lower().split(","):
+        name, _, weight = part.strip().partition(";")
+        if name.strip() == coding:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False

@@ -30,4 +30,4 @@ async def without_slash() -> Response:
 @router.api_route("/ui/{path:path}", methods=["GET", "HEAD"])
 async def console(path: str, request: Request) -> Response:
     found: Console = request.app.state.console
-    return found.answer(path)
+    return found.answer(path, request.headers.get("accept-encoding", ""))

@@ -11,6 +11,8 @@ interface LogFooterProps {
   shown: number | null;
   hasAllShown: boolean;
   isConnected: boolean;
+  /** The first line that is still kept. */
+  firstLine: number;
   /** Whether the log's length is known. */
   isLoaded: boolean;
   error: Error | null;
@@ -19,7 +21,7 @@ interface LogFooterProps {
 }
 
 export function LogFooter(props: LogFooterProps) {
-  const { lines, shown, hasAllShown, range, following } = props;
+  const { lines, firstLine, shown, hasAllShown, range, following } = props;
   const state = stateOf(props);
   return (
     <footer className="flex h-8 shrink-0 items-center gap-3 border-t px-3 text-xs text-muted">
@@ -30,6 +32,7 @@ export function LogFooter(props: LogFooterProps) {
       {state.detail && <span className="min-w-0 truncate text-bad">{state.detail}</span>}
       <span className="nums ml-auto whitespace-nowrap">
         {range && `${rangeText(range)} selected · `}
+        {firstLine > 1 && `lines 1–${count(firstLine - 1)} were removed by retention · `}
         {shown !== null && `${count(shown)}${hasAllShown ? "" : "+"} of `}
         {count(lines)} {lines === 1 ? "line" : "lines"}
       </span>

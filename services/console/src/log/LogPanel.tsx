@@ -148,6 +148,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
       <LogFooter
         run={run}
         lines={lastLine}
+        firstLine={log?.firstLine ?? 1}
         shown={filtered ? filtered.length : null}
         hasAllShown={filtered?.hasAll ?? true}
         isConnected={isConnected}

@@ -115,7 +115,8 @@ export class LogView {
   setLines(lines: Lines): void {
     this.#stopListening();
     this.#lines = lines;
-    this.#stopListening = lines.onChange(({ prepended = 0 }) => {
+    this.#stopListening = lines.onChange(({ prepended = 0, reset = false }) => {
+      if (reset) this.#clearRows();
       if (prepended !== 0) this.#shift(prepended);
       this.#invalidate();
     });

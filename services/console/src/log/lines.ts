@@ -6,7 +6,10 @@
  */
 import type { FilteredChange, LogLine, RunLog } from "@runcast/client";
 
-export type LinesChange = FilteredChange;
+export interface LinesChange extends FilteredChange {
+  /** Lines came between others: what was drawn is out of date. */
+  reset?: boolean;
+}
 
 export interface Lines {
   readonly length: number;

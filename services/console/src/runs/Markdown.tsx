@@ -1,5 +1,5 @@
 import { compiler } from "markdown-to-jsx";
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 
 /** Markdown without raw HTML; pictures become links, for the page loads nothing from elsewhere. */
 export default function Markdown({ text }: { text: string }) {
@@ -8,6 +8,7 @@ export default function Markdown({ text }: { text: string }) {
       {compiler(text, {
         disableParsingRawHTML: true,
         forceBlock: true,
+        wrapper: Fragment,
         overrides: {
           img: { component: Picture },
           a: { component: Outward },
@@ -24,7 +25,7 @@ function Picture({ src, alt }: { src?: string; alt?: string }) {
 function Outward({ href, children }: { href?: string; children?: ReactNode }) {
   const isSafe = href !== undefined && /^(https?:|mailto:|#)/i.test(href);
   return isSafe ? (
-    <a href={href} target="_blank" rel="noreferrer noopener">
+    <a href={href} {...(href.startsWith("#") ? {} : { target: "_blank", rel: "noreferrer noopener" })}>
       {children}
     </a>
   ) : (

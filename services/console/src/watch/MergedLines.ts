@@ -1,4 +1,4 @@
-/** The lines of several runs in the order they arrive; the oldest go when there are too many. */
+/** The lines of several runs in the order of their times, each once; the oldest go when there are too many. */
 import { type LogLine, type RuncastEvent, isLog, lineOfEvent } from "@runcast/client";
 import type { Lines, LinesChange } from "../log/lines";
 
@@ -6,12 +6,17 @@ const MAX_LINES = 20_000;
 
 export interface MergedLine extends LogLine {
   runId: string;
+  /** The line's number in its own run; `lineNumber` is its place in the stream. */
+  runLine: number;
 }
+
+type Given = LogLine & { runId: string };
 
 export class MergedLines implements Lines {
   #lines: MergedLine[] = [];
   /** How many lines went: numbers go on counting. */
   #gone = 0;
+  readonly #held = new Set<string>();
   readonly #listeners = new Set<(change: LinesChange) => void>();
 
   get length(): number {
@@ -35,7 +40,7 @@ export class MergedLines implements Lines {
   }
 
   take(events: readonly RuncastEvent[], chosen: ReadonlySet<string>): void {
-    const added: MergedLine[] = [];
+    const added: Given[] = [];
     for (const event of events) {
       if (isLog(event) && chosen.has(event.data.run_id)) {
         added.push({ ...lineOfEvent(event.data), runId: event.data.run_id });
@@ -44,15 +49,43 @@ export class MergedLines implements Lines {
     this.add(added);
   }
 
-  add(lines: readonly MergedLine[]): void {
-    if (lines.length === 0) return;
-    const before = this.#gone + this.#lines.length;
-    const numbered = lines.map((line, i) => ({ ...line, lineNumber: before + i + 1 }));
-    const all = [...this.#lines, ...numbered];
-    const over = Math.max(0, all.length - MAX_LINES);
-    this.#lines = over > 0 ? all.slice(over + MAX_LINES / 10) : all;
-    const gone = all.length - this.#lines.length;
-    this.#gone += gone;
-    for (const listener of this.#listeners) listener(gone > 0 ? { prepended: -gone } : {});
+  /** Adds lines that aren't there yet, each where its time belongs. */
+  add(lines: readonly Given[]): void {
+    const fresh = lines.filter((line) => {
+      const name = nameOf(line);
+      if (this.#held.has(name)) return false;
+      this.#held.add(name);
+      return true;
+    });
+    if (fresh.length === 0) return;
+    const added = fresh.map((line) => ({ ...line, runLine: line.lineNumber })).sort(byTime);
+    const last = this.#lines.at(-1);
+    const isInOrder = !last || byTime(last, added[0]!) <= 0;
+    const all = isInOrder ? [...this.#lines, ...added] : [...this.#lines, ...added].sort(byTime);
+    const over = all.length > MAX_LINES ? all.length - MAX_LINES + MAX_LINES / 10 : 0;
+    for (const line of all.slice(0, over)) this.#held.delete(nameOf({ ...line, lineNumber: line.runLine }));
+    this.#gone += over;
+    this.#lines = all.slice(over).map((line, place) => ({ ...line, lineNumber: this.#gone + place + 1 }));
+    this.#tell(isInOrder ? { prepended: -over } : { reset: true });
   }
+
+  /** Forgets everything: the stream was closed. */
+  clear(): void {
+    this.#lines = [];
+    this.#held.clear();
+    this.#gone = 0;
+    this.#tell({ reset: true });
+  }
+
+  #tell(change: LinesChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+const nameOf = ({ runId, lineNumber }: Given): string => `${runId}:${lineNumber}`;
+
+/** Lines of one run keep their order, whatever their times say. */
+function byTime(a: MergedLine, b: MergedLine): number {
+  if (a.runId === b.runId) return a.runLine - b.runLine;
+  return (a.timestamp ?? "").localeCompare(b.timestamp ?? "");
 }

@@ -1,4 +1,5 @@
-import type { Run } from "@runcast/client";
+import { useNavigate } from "@tanstack/react-router";
+import { type Run, lineOf } from "@runcast/client";
 import { ArrowDownToLine, WrapText, X } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { IconButton } from "../design/Button";
@@ -7,7 +8,6 @@ import { LogView, type LogViewOptions } from "../log/LogView";
 import { useLogPreferences } from "../log/preferences";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
-import { lineOf } from "@runcast/client";
 import type { MergedLine, MergedLines } from "./MergedLines";
 
 const HUES = 8;
@@ -28,6 +28,7 @@ export function MergedStream({
   const [preferences, changePreferences] = useLogPreferences();
   const [following, setFollowing] = useState(true);
   const [unseen, setUnseen] = useState(0);
+  const navigate = useNavigate();
   useFirstLines(lines, runs);
 
   const hues = useRef(new Map<string, { text: string; hue: number }>());
@@ -58,18 +59,24 @@ export function MergedStream({
     const made = new LogView(host.current, first.current, {
       onFollow: setFollowing,
       onUnseen: setUnseen,
-      onPick: () => undefined,
+      // A line's number leads to that line in its own run.
+      onPick: (place) => {
+        const line = lines.at(lines.indexOf(place));
+        if (!line) return;
+        void navigate({ to: "/runs/$run", params: { run: line.runId }, hash: `L${line.runLine}` });
+      },
       onContext: () => undefined,
     });
     made.setLines(lines);
     view.current = made;
     return () => made.destroy();
-  }, [lines]);
+  }, [lines, navigate]);
+  useEffect(() => () => lines.clear(), [lines]);
   useEffect(() => view.current?.setOptions(options), [options]);
 
   return (
     <section
-      aria-label="Stream of the chosen runs"
+      aria-label="Stream of the selected runs"
       className="flex h-[40%] min-h-56 shrink-0 animate-rise flex-col border-t bg-surface"
     >
       <header className="flex h-10 shrink-0 items-center gap-2 border-b px-4">
@@ -104,7 +111,7 @@ export function MergedStream({
           <IconButton size="sm" label="Close the stream" icon={<X />} onClick={onClose} />
         </span>
       </header>
-      <div ref={host} tabIndex={0} role="region" aria-label="Lines of the chosen runs" className="log min-h-0 flex-1" />
+      <div ref={host} tabIndex={0} role="region" aria-label="Lines of the selected runs" className="log min-h-0 flex-1" />
     </section>
   );
 }

@@ -34,6 +34,8 @@ export class RunLog {
   error: Error | null = null;
   /** Whether the first answer has come, so that an empty log can be told from an unknown one. */
   isLoaded = false;
+  /** The first line that is still kept: retention removes a log from its beginning. */
+  firstLine = 1;
 
   /** Names of agents in lines that were ever held here. */
   readonly agents = new Set<string>();
@@ -146,9 +148,11 @@ export class RunLog {
     const request = new AbortController();
     this.#loading.set(index, request);
     try {
-      const after = index * CHUNK_LINES;
-      const entries = await this.#fetch({ after_line: after, limit: CHUNK_LINES }, request.signal);
+      const after = this.#firstMissing(index) - 1;
+      const limit = (index + 1) * CHUNK_LINES - after;
+      const entries = await this.#fetch({ after_line: after, limit }, request.signal);
       for (const entry of entries) this.#put(lineOf(entry));
+      this.#learnFirst(after + 1, entries[0]?.line_number ?? after + limit + 1);
       this.isLoaded = true;
       this.#loading.delete(index);
       this.#settled(null);
@@ -182,8 +186,20 @@ export class RunLog {
   }
 
   #isWhole(index: number): boolean {
-    const expected = Math.min(CHUNK_LINES, this.lastLine - index * CHUNK_LINES);
-    return (this.#chunks.get(index)?.filled ?? 0) >= expected;
+    return this.#firstMissing(index) > Math.min((index + 1) * CHUNK_LINES, this.lastLine);
+  }
+
+  /** The first line of a chunk that is kept and isn't held; beyond the chunk where there is none. */
+  #firstMissing(index: number): number {
+    const end = (index + 1) * CHUNK_LINES;
+    let line = Math.max(index * CHUNK_LINES + 1, this.firstLine);
+    while (line <= end && this.line(line)) line += 1;
+    return line;
+  }
+
+  /** Lines that were asked for and did not come, while later ones exist, are no longer kept. */
+  #learnFirst(asked: number, came: number): void {
+    if (came > asked) this.firstLine = Math.max(this.firstLine, Math.min(came, this.lastLine + 1));
   }
 
   #forget(): void {

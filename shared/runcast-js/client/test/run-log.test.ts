@@ -93,6 +93,31 @@ describe("RunLog", () => {
     expect(log.line(1)).toBeUndefined();
   });
 
+  it("asks once for lines that retention removed, and knows where the log begins", async () => {
+    const { server, log } = await opened(4_000);
+    log.show(1, 40);
+    server.last(LOGS).json({ logs: [] });
+    await settle();
+    log.show(1_400, 1_440);
+    server.last(LOGS).json({ logs: entries(1_501, 1_501) });
+    await settle();
+    const before = server.count(LOGS);
+    log.show(1, 40);
+    log.show(1_400, 1_440);
+    await settle();
+    expect(log.firstLine).toBe(1_501);
+    expect(server.count(LOGS)).toBe(before);
+  });
+
+  it("reads a chunk to its end though an answer holds only a part of it", async () => {
+    const { server, log } = await opened(4_000);
+    log.show(1_001, 1_040);
+    server.last(LOGS).json({ logs: entries(1_001, 1_200) });
+    await settle();
+    log.show(1_001, 1_040);
+    expect(server.last(LOGS).url.searchParams.get("after_line")).toBe("1200");
+  });
+
   it("keeps what it has when a request fails, and says so", async () => {
     const { server, log } = await opened(1_000);
     log.show(1, 10);

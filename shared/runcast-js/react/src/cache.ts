@@ -61,9 +61,12 @@ const ROOTS = Object.keys(appliers) as LiveRoot[];
 
 /** Events kept for answers that were asked for before they came. */
 const RECENT_EVENTS = 2_000;
+const REREAD_MS = 1_000;
 
 export class LiveCache {
   #recent: RuncastEvent[] = [];
+  /** Keys that were read again in the last second, and whether they have been asked for since. */
+  readonly #soon = new Map<string, boolean>();
 
   constructor(
     private readonly queries: QueryClient,
@@ -99,7 +102,10 @@ export class LiveCache {
     const held = { state: answer.data, head: answer.head ?? 0 };
     // Without a head nobody can tell which events the answer includes; the next ones apply.
     if (answer.head === null) return { ...held, head: this.#recent.at(-1)?.id ?? 0 };
-    return reduce(held, this.#recent, appliers[root]) ?? held;
+    const caughtUp = reduce(held, this.#recent, appliers[root]);
+    // An event came meanwhile that only a new answer can show.
+    if (caughtUp === null) this.#invalidateSoon([root, this.projectId]);
+    return caughtUp ?? held;
   }
 
   /** Reads anew what was read before `position`: the events between were not seen. */
@@ -126,7 +132,7 @@ export class LiveCache {
     for (const [queryKey, held] of queries) {
       if (!held || !isLive(queryKey, this.projectId, held)) continue;
       const next = reduce(held, events, appliers[root]);
-      if (next === null) void this.queries.invalidateQueries({ queryKey, exact: true });
+      if (next === null) this.#invalidateSoon(queryKey);
       else if (next.state !== held.state) this.queries.setQueryData(queryKey, next);
       else held.head = next.head;
     }
@@ -135,13 +141,33 @@ export class LiveCache {
   #invalidateFor(event: RuncastEvent): void {
     const { type, data } = event;
     if (type === "artifact:created" && data.run_id) {
-      void this.queries.invalidateQueries({ queryKey: keys.artifacts(data.run_id) });
+      this.#invalidateSoon(keys.artifacts(data.run_id));
     }
     if (type === "agent:started" || type === "agent:completed" || type === "agent:failed") {
       const id = data.subtask_id ?? data.task_id;
       const queryKey = id ? keys.agentRuns(id) : ["agentRuns"];
-      void this.queries.invalidateQueries({ queryKey });
+      this.#invalidateSoon(queryKey);
     }
+  }
+
+  /**
+   * Reads again what a key names: now, and at most once a second while events keep asking for it.
+   *
+   * A read that is under way is never cancelled, so that a list is shown however fast runs end.
+   */
+  #invalidateSoon(queryKey: QueryKey): void {
+    const name = JSON.stringify(queryKey);
+    if (this.#soon.has(name)) {
+      this.#soon.set(name, true);
+      return;
+    }
+    this.#soon.set(name, false);
+    void this.queries.invalidateQueries({ queryKey }, { cancelRefetch: false });
+    setTimeout(() => {
+      const isAskedAgain = this.#soon.get(name) === true;
+      this.#soon.delete(name);
+      if (isAskedAgain) this.#invalidateSoon(queryKey);
+    }, REREAD_MS);
   }
 }
 
