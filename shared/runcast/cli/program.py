@@ -39,6 +39,9 @@ COMMANDS = (
     "doctor",
     "inbox",
     "answer",
+    "connect",
+    "away",
+    "say",
 )
 """Each is a module of `runcast.cli` with a `register`, which adds the command of that name."""
 

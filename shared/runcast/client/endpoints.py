@@ -59,6 +59,9 @@ class Endpoints:
     get_question = Endpoint(questions.get_question)
     answer_question = Endpoint(questions.answer_question)
     cancel_question = Endpoint(questions.cancel_question)
+    say = Endpoint(questions.say)
+    get_away = Endpoint(questions.get_away)
+    set_away = Endpoint(questions.set_away)
 
     create_task = Endpoint(tasks.create_task)
     list_tasks = Endpoint(tasks.list_tasks)

@@ -46,3 +46,18 @@ def answer_question(
 def cancel_question(question: str, *, state: str | None = None) -> Call[Json]:
     """Takes a question back; `state`: `cancelled`, or `resolved_elsewhere`."""
     return Call("POST", path("/questions/{}/cancel", question), json=given(state=state))
+
+
+def say(run: str, text: str, *, project: str | None = None) -> Call[Json]:
+    """Queues a message to a session while it runs."""
+    return Call("POST", path("/runs/{}/say", run), {"project": project}, json={"text": text})
+
+
+def get_away() -> Call[Json]:
+    """Whether the caller is away from the terminal."""
+    return Call("GET", "/auth/me/away")
+
+
+def set_away(away: bool) -> Call[Json]:
+    """While away, agents that would block their terminal wait for answers from elsewhere."""
+    return Call("PUT", "/auth/me/away", json={"away": away})

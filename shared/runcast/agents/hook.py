@@ -1,0 +1,156 @@
+"""`runcast-hook`: what an agent starts at each of its hooks. It must never harm the agent.
+
+    runcast-hook AGENT [--hold] [--sync]      the hook's input on stdin
+    runcast-hook codex-notify JSON
+
+It hands the input to the server and prints what that answers. Without a server, with a slow or a wrong one,
+it prints nothing, exits with 0, and takes less than a second. With --hold it waits for the answer to a
+question, through restarts of the server, until the agent itself ends. `runcast connect` installs this file as
+a program that runs with `-I -S`; so it imports nothing but the standard library's smallest parts, and nothing
+of ours.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import sys
+import time
+from urllib.parse import urlsplit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` itself would cost a tenth of the program's start
+    from typing import Any, NoReturn
+
+LIMIT_SECONDS = 0.8
+CONNECT_SECONDS = 0.3
+HELD_SECONDS = 5.0
+WAIT_SECONDS = 50
+READ_BYTES = 64 * 1024 * 1024
+SENT_BYTES = 900 * 1024
+CUT_CHARACTERS = 64 * 1024
+PAUSE_SECONDS = 1.0
+DIALECTS = {"codex": "codex-hook", "opencode": "opencode"}
+
+
+def configuration() -> Any:
+    """Where the server is, and with which key: written by `runcast connect`, readable by its owner alone."""
+    named = os.environ.get("RUNCAST_AGENTS_CONFIG")
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    with open(named or os.path.join(base, "runcast", "agents.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def request(known: Any, method: str, path: str, body: bytes | None, seconds: float) -> Any:
+    """The server's answer as JSON. Raises whatever goes wrong."""
+    url = urlsplit(known["url"])
+    connection: http.client.HTTPConnection
+    if url.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(
+            url.netloc, timeout=CONNECT_SECONDS, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(url.netloc, timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+        connection.sock.settimeout(seconds)
+        headers = {
+            "Authorization": "Bearer " + known["token"],
+            "Content-Type": "application/json",
+            "User-Agent": "runcast-hook",
+        }
+        connection.request(method, url.path.rstrip("/") + path, body, headers)
+        answer = connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            raise ValueError(answer.status)
+        return json.loads(data)
+    finally:
+        connection.close()
+
+
+def small(raw: bytes) -> bytes:
+    """The input, made small enough to be sent: results of tools and long texts are what is large."""
+    if len(raw) <= SENT_BYTES:
+        return raw
+    payload = json.loads(raw)
+    payload.pop("tool_response", None)
+    raw = json.dumps(payload).encode()
+    return raw if len(raw) <= SENT_BYTES else json.dumps(cut(payload)).encode()
+
+
+def cut(value: Any) -> Any:
+    """The value with long texts cut."""
+    if isinstance(value, str) and len(value) > CUT_CHARACTERS:
+        return value[:CUT_CHARACTERS] + " … [cut]"
+    if isinstance(value, dict):
+        return {name: cut(each) for name, each in value.items()}
+    return [cut(each) for each in value[:1000]] if isinstance(value, list) else value
+
+
+def held(known: Any, agent: str, question: str, parent: int) -> Any:
+    """What to print for a question, once it is closed. Gives up when the agent is gone."""
+    dialect = DIALECTS.get(agent, "claude-hook")
+    path = f"/questions/{question}?wait_s={WAIT_SECONDS}&as={dialect}"
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent:
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+    while True:
+        try:
+            shown = request(known, "GET", path, None, WAIT_SECONDS + 10)
+        except ValueError as error:
+            if error.args and error.args[0] in (401, 403, 404):
+                return None
+            time.sleep(PAUSE_SECONDS)
+        except Exception:
+            time.sleep(PAUSE_SECONDS)
+        else:
+            if shown["state"] != "open":
+                return shown["agent_answer"]
+
+
+def run(arguments: list[str]) -> str | None:
+    """What to print, or None."""
+    parent = os.getppid()
+    agent, *flags = arguments
+    is_held = "--hold" in flags
+    if agent == "codex-notify":
+        agent, raw = "codex", flags[-1].encode()
+    else:
+        raw = sys.stdin.buffer.read(READ_BYTES)
+    seconds = HELD_SECONDS if is_held else LIMIT_SECONDS
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    known = configuration()
+    query = f"?hold={int(is_held)}&sync={int('--sync' in flags)}"
+    answer = request(known, "POST", f"/agents/{agent}/hooks{query}", small(raw), seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    question = answer.get("question_id")
+    if question:
+        answer = held(known, agent, question, parent) if is_held else None
+    return json.dumps(answer) if answer else None
+
+
+def main() -> NoReturn:
+    """Prints the answer, if there is one; always ends well."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    try:
+        said = run(sys.argv[1:])
+        if said:
+            sys.stdout.write(said + "\n")
+            sys.stdout.flush()
+    except BaseException:
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

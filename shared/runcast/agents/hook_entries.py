@@ -1,0 +1,124 @@
+"""Which hooks of an agent `runcast connect` sets, and where its configuration is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+HOLD_SECONDS = 86_400
+PROGRAM = "runcast-hook"
+_TOLD = ("SessionStart", "UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "SubagentStart",
+         "SubagentStop", "Notification", "StopFailure")  # fmt: skip
+"""Events that Claude Code needn't wait for."""
+_CODEX = (
+    "SessionStart",
+    "UserPromptSubmit",
+    "PostToolUse",
+    "SubagentStart",
+    "SubagentStop",
+    "Stop",
+    "SessionEnd",
+)
+_GEMINI = ("SessionStart", "BeforeAgent", "Notification", "AfterAgent", "SessionEnd")
+
+
+def settings_path(agent: str, env: Mapping[str, str], home: Path, project: Path | None) -> Path:
+    """The file that holds the agent's hooks: the user's, or with `project` this project's own."""
+    if agent == "claude":
+        if project is not None:
+            return project / ".claude" / "settings.local.json"
+        return Path(env.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "settings.json"
+    if agent == "codex":
+        root = project / ".codex" if project else Path(env.get("CODEX_HOME") or home / ".codex")
+        return root / "hooks.json"
+    return (project or home) / ".gemini" / "settings.json"
+
+
+def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[str, Json]:
+    """The entry of each event. `answers`: permissions are held for an answer; `control`: a cancelled session
+    stops before its next tool, which costs a process for each."""
+    if agent == "claude":
+        return _claude(program, answers=answers, control=control)
+    if agent == "codex":
+        told = {event: _shell(program, agent, timeout=5) for event in _CODEX}
+        hold = "--hold" if answers else None
+        return told | {
+            "PermissionRequest": _shell(
+                program, agent, hold, timeout=HOLD_SECONDS if answers else 5
+            )
+        }
+    return {event: _shell(program, agent, timeout=5_000) for event in _GEMINI}
+
+
+def _claude(program: Path, *, answers: bool, control: bool) -> dict[str, Json]:
+    made = {event: _claude_entry(program, timeout=5, is_async=True) for event in _TOLD}
+    made["SessionEnd"] = _claude_entry(program, timeout=5)
+    made["Stop"] = _claude_entry(program, timeout=3)
+    if control:
+        made["PreToolUse"] = _claude_entry(program, timeout=3)
+    for event in ("PermissionRequest", "Elicitation"):
+        made[event] = (
+            _claude_entry(program, "--hold", timeout=HOLD_SECONDS)
+            if answers
+            else _claude_entry(program, timeout=5, is_async=True)
+        )
+    if answers:
+        [held] = made["PermissionRequest"]["hooks"]
+        held["statusMessage"] = "Runcast: can be answered elsewhere"
+    return made
+
+
+def _claude_entry(program: Path, *flags: str, timeout: int, is_async: bool = False) -> Json:
+    hook: Json = {
+        "type": "command",
+        "command": str(program),
+        "args": ["claude", *flags],
+        "timeout": timeout,
+    }
+    return {"hooks": [hook | {"async": True} if is_async else hook]}
+
+
+def _shell(program: Path, agent: str, flag: str | None = None, *, timeout: int) -> Json:
+    command = " ".join(each for each in (_quoted(str(program)), agent, flag) if each)
+    return {"hooks": [{"type": "command", "command": command, "timeout": timeout}]}
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9/._-]+", text) else f"'{text}'"
+
+
+def is_ours(entry: Any) -> bool:
+    """Whether an entry of the configuration was made by `runcast connect`."""
+    inner = entry.get("hooks") if isinstance(entry, dict) else None
+    commands = (
+        [hook.get("command") for hook in inner if isinstance(hook, dict)]
+        if isinstance(inner, list)
+        else []
+    )
+    return any(isinstance(command, str) and _program_of(command) == PROGRAM for command in commands)
+
+
+def _program_of(command: str) -> str:
+    text = command.strip()
+    first = text[1:].split("'", 1)[0] if text.startswith("'") else text.split(" ", 1)[0]
+    return Path(first).name
+
+
+def with_entries(settings: Json, wanted: Mapping[str, Json]) -> Json:
+    """The settings with exactly these entries of ours; all others stay, in their order."""
+    hooks = settings.get("hooks")
+    hooks = dict(hooks) if isinstance(hooks, dict) else {}
+    for event in [*hooks, *(event for event in wanted if event not in hooks)]:
+        found = hooks.get(event)
+        others = [each for each in found if not is_ours(each)] if isinstance(found, list) else []
+        mine = [wanted[event]] if event in wanted else []
+        if others or mine:
+            hooks[event] = others + mine
+        elif isinstance(found, list) and found:
+            del hooks[event]
+    changed = {name: value for name, value in settings.items() if name != "hooks" or hooks}
+    return changed | {"hooks": hooks} if hooks else changed

@@ -1,0 +1,144 @@
+"""`runcast connect`: lets an agent's hooks tell Runcast what it does and asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runcast import errors
+from runcast.agents import hook_entries, settings_file
+from runcast.cli import output
+from runcast.cli.context import Context, connect, project_or_default
+
+AGENTS = ("claude", "codex", "gemini", "opencode")
+PLUGIN = "runcast.js"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("connect", rich_help_panel="Agents")(connect_agent)
+
+
+def connect_agent(
+    ctx: Context,
+    agent: Annotated[str, typer.Argument(help="claude, codex, gemini or opencode.")],
+    project: output.Project = None,
+    scope: Annotated[
+        str, typer.Option(help="user: all your sessions; project: those in this directory.")
+    ] = "user",
+    no_answers: Annotated[
+        bool, typer.Option("--no-answers", help="Only watch; nothing is answered from elsewhere.")
+    ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="A cancelled session stops before its next tool.")
+    ] = False,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Show what would be written, and do nothing.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away what was added, and nothing else.")
+    ] = False,
+) -> None:
+    """Connect an agent by its hooks: its sessions become runs, its questions come to your inbox.
+
+    What its hooks hand over (what you ask for, commands that need a permission, its last words) goes to
+    your Runcast server, and nowhere else. Your own hooks and their order stay as they are.
+
+    Examples:  runcast connect claude  |  runcast connect codex --print  |  runcast connect claude --remove
+    """
+    if agent not in AGENTS:
+        raise typer.BadParameter(f"{agent!r} is not one of {', '.join(AGENTS)}")
+    if scope not in ("user", "project"):
+        raise typer.BadParameter("--scope is user or project")
+    here = Path.cwd() if scope == "project" else None
+    if agent == "opencode":
+        _opencode(ctx, project, here, print_only=print_only, remove=remove)
+        return
+    path = hook_entries.settings_path(agent, os.environ, Path.home(), here)
+    found, text = settings_file.read(path)
+    program = config_dir() / hook_entries.PROGRAM
+    wanted = (
+        {}
+        if remove
+        else hook_entries.entries(agent, program, answers=not no_answers, control=control)
+    )
+    settings = hook_entries.with_entries(found, wanted)
+    if print_only:
+        typer.echo(f"{path}:")
+        typer.echo(settings_file.in_form_of(settings, text), nl=False)
+        return
+    if remove:
+        if text is not None:
+            settings_file.restore(path, settings, found, text)
+        output.say(f"Nothing of Runcast is in {path} any more.")
+        return
+    _install(ctx, project_or_default(project), program)
+    is_changed = settings_file.change(path, settings, text)
+    output.say(f"{path}: {'connected' if is_changed else 'was connected already'}")
+    if agent == "codex":
+        output.say("Codex asks you once to trust new hooks: open it and type /hooks.")
+
+
+def config_dir() -> Path:
+    """Where the hook's program and its key are."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "runcast"
+
+
+def _install(ctx: Context, project: str, program: Path) -> None:
+    """The hook's program, and a key of the project for it, made once."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    source = (files("runcast.agents") / "hook.py").read_text(encoding="utf-8")
+    # -I -S: nothing of the environment and no site packages, which halves the time of its start.
+    _write(program, f"#!{sys.executable} -IS\n{source}", 0o755)
+    config = program.parent / "agents.json"
+    with connect(ctx) as client:
+        if _is_good(config, client.url, project):
+            return
+        name = f"hooks on {platform.node()}"[:200]
+        made = client.create_key(project, name, role="reporter")
+        known = {"url": client.url, "token": made["token"], "project": project}
+    _write(config, json.dumps(known) + "\n", 0o600)
+
+
+def _is_good(config: Path, url: str, project: str) -> bool:
+    try:
+        known: Any = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and (known.get("url"), known.get("project")) == (url, project)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+    os.replace(draft, path)
+
+
+def _opencode(
+    ctx: Context, project: str | None, here: Path | None, *, print_only: bool, remove: bool
+) -> None:
+    folder = here / ".opencode" if here else config_dir().parent / "opencode"
+    path = folder / "plugins" / PLUGIN
+    source = (files("runcast.agents") / "opencode_plugin.js").read_text(encoding="utf-8")
+    if print_only:
+        typer.echo(f"{path}:\n{source}", nl=False)
+    elif remove:
+        path.unlink(missing_ok=True)
+        output.say(f"{path} is gone.")
+    else:
+        if path.exists() and "Runcast" not in path.read_text(encoding="utf-8", errors="replace"):
+            raise errors.RuncastError(f"{path} is there already, and isn't ours")
+        _install(ctx, project_or_default(project), config_dir() / hook_entries.PROGRAM)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, source, 0o644)
+        output.say(f"{path}: connected")
