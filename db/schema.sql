@@ -176,6 +176,32 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.delete_user(account uuid) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT acting_is_admin() THEN
+        RAISE EXCEPTION 'only administrators delete people' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    PERFORM FROM users u WHERE u.id = account FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM forget_ways_in(account);
+    DELETE FROM project_members m WHERE m.user_id = account;
+    DELETE FROM spent_session_tokens t USING sessions s WHERE s.id = t.session_id AND s.user_id = account;
+    DELETE FROM sessions s WHERE s.user_id = account;
+    DELETE FROM sign_in_links l WHERE l.user_id = account;
+    DELETE FROM invitations i WHERE i.login = (SELECT u.login FROM users u WHERE u.id = account);
+    -- The row stays for what refers to it, and so does the subject: a token of this person lets nobody in.
+    UPDATE users u SET login = NULL, email = NULL, name = 'deleted user', is_admin = false,
+                       disabled_at = coalesce(u.disabled_at, now()), deleted_at = now()
+    WHERE u.id = account AND u.deleted_at IS NULL;
+    RETURN FOUND;
+END
+$$;
+
 CREATE FUNCTION public.drop_empty_partitions(parent regclass) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -310,6 +336,33 @@ CREATE FUNCTION public.end_stuck_sessions(older_than interval) RETURNS integer
       AND wait_event_type = 'Client' AND wait_event = 'ClientRead'
       AND state IN ('active', 'idle in transaction', 'idle in transaction (aborted)')
       AND xact_start < clock_timestamp() - older_than
+$$;
+
+CREATE FUNCTION public.erase_events(run uuid, batch integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+DECLARE
+    known erased_runs;
+BEGIN
+    SELECT * INTO known FROM erased_runs WHERE run_id = run FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF known.next_line = 1 THEN
+        UPDATE events SET type = 'deleted', data = json_build_object('run_id', run)
+        WHERE run_id = run AND line_number IS NULL;
+    END IF;
+    UPDATE events SET data = json_build_object('run_id', run, 'line_number', line_number, 'line', '',
+        'ts', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'source', 'deleted')
+    WHERE run_id = run AND line_number >= known.next_line AND line_number < known.next_line + batch;
+    IF known.next_line + batch > known.last_line THEN
+        DELETE FROM erased_runs WHERE run_id = run;
+        RETURN false;
+    END IF;
+    UPDATE erased_runs SET next_line = known.next_line + batch WHERE run_id = run;
+    RETURN true;
+END
 $$;
 
 CREATE FUNCTION public.forget_audit(age interval, batch integer) RETURNS integer
@@ -604,6 +657,21 @@ BEGIN
         END IF;
     END IF;
     RETURN QUERY SELECT u.id, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
+END
+$$;
+
+CREATE FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+DECLARE
+    changed integer;
+BEGIN
+    UPDATE events e SET data = n.content::json
+    FROM unnest(numbers, contents) AS n (seq, content)
+    WHERE e.project_id = project AND e.seq = n.seq;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
 END
 $$;
 
@@ -994,6 +1062,13 @@ CREATE TABLE public.away (
 );
 
 COMMENT ON COLUMN public.away.user_id IS 'Null: an administrator''s key; it stands for keys that nobody made.';
+
+CREATE TABLE public.erased_runs (
+    run_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    next_line bigint DEFAULT 1 NOT NULL,
+    last_line bigint NOT NULL
+);
 
 CREATE TABLE public.events (
     project_id uuid NOT NULL,
@@ -1460,7 +1535,8 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     login text,
     disabled_at timestamp with time zone,
-    last_sign_in_at timestamp with time zone
+    last_sign_in_at timestamp with time zone,
+    deleted_at timestamp with time zone
 );
 
 COMMENT ON COLUMN public.users.subject IS 'Who an external token says this is: its `sub`.';
@@ -1468,6 +1544,8 @@ COMMENT ON COLUMN public.users.subject IS 'Who an external token says this is: i
 COMMENT ON COLUMN public.users.email IS 'What an external token said; it proves nothing.';
 
 COMMENT ON COLUMN public.users.login IS 'The e-mail address to sign in with, in lower case.';
+
+COMMENT ON COLUMN public.users.deleted_at IS 'The row stays as a tombstone, without a name or an address.';
 
 CREATE TABLE public.worker_status (
     worker_id text NOT NULL,
@@ -1501,6 +1579,9 @@ ALTER TABLE ONLY public.audit_log
 
 ALTER TABLE ONLY public.away
     ADD CONSTRAINT away_pkey PRIMARY KEY (principal);
+
+ALTER TABLE ONLY public.erased_runs
+    ADD CONSTRAINT erased_runs_pkey PRIMARY KEY (run_id);
 
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (project_id, seq, at);
@@ -1772,6 +1853,9 @@ ALTER TABLE ONLY public.artifacts
 ALTER TABLE ONLY public.away
     ADD CONSTRAINT away_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.erased_runs
+    ADD CONSTRAINT erased_runs_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.users(id);
 
@@ -1905,11 +1989,15 @@ ALTER TABLE public.away ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('editor'::text) AS acting_projects)::uuid[]))));
 
+ALTER TABLE public.erased_runs ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.audit_log FOR INSERT TO runcast_log WITH CHECK (true);
 
 CREATE POLICY event_log ON public.away FOR SELECT TO runcast_log USING (true);
+
+CREATE POLICY event_log ON public.erased_runs TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.events TO runcast_log USING (true) WITH CHECK (true);
 
@@ -2073,6 +2161,9 @@ GRANT ALL ON FUNCTION public.create_project(project uuid, wanted_slug text, want
 REVOKE ALL ON FUNCTION public.delete_project(project uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_accounts;
 
+REVOKE ALL ON FUNCTION public.delete_user(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.delete_user(account uuid) TO runcast_accounts;
+
 REVOKE ALL ON FUNCTION public.drop_empty_partitions(parent regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.drop_empty_partitions(parent regclass) TO runcast_log;
 
@@ -2084,6 +2175,9 @@ GRANT ALL ON FUNCTION public.drop_partitions(parent regclass, keep interval) TO 
 
 REVOKE ALL ON FUNCTION public.end_stuck_sessions(older_than interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.erase_events(run uuid, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_events(run uuid, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.forget_audit(age interval, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcast_log;
@@ -2124,6 +2218,9 @@ GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_account
 
 REVOKE ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_accounts;
@@ -2221,6 +2318,8 @@ GRANT INSERT ON TABLE public.audit_log TO runcast_log;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.away TO runcast_request;
 GRANT SELECT ON TABLE public.away TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.erased_runs TO runcast_log;
 
 GRANT SELECT ON TABLE public.events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
@@ -2397,6 +2496,8 @@ GRANT SELECT(disabled_at) ON TABLE public.users TO runcast_request;
 GRANT UPDATE(disabled_at) ON TABLE public.users TO runcast_accounts;
 
 GRANT SELECT(last_sign_in_at) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT(deleted_at) ON TABLE public.users TO runcast_request;
 
 GRANT SELECT ON TABLE public.worker_status TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.worker_status TO runcast_log;

@@ -20,7 +20,10 @@ AGENT_FAILED = "agent:failed"
 AGENT_LOG = "agent:log"
 LOG_CLOSED = "log:closed"
 LOG_REOPENED = "log:reopened"
+LOG_REDACTED = "log:redacted"
 ARTIFACT_CREATED = "artifact:created"
+ARTIFACT_DELETED = "artifact:deleted"
+RUN_DELETED = "run:deleted"
 QUESTION_ASKED = "question:asked"
 QUESTION_CLOSED = "question:closed"
 MESSAGE_QUEUED = "message:queued"
@@ -135,6 +138,28 @@ class LogClosed(RunRef):
     lines: int
     bytes: int
     reason: str
+
+
+class LogRedacted(RunRef):
+    """Lines that now say something else: what was kept of them has to be read again."""
+
+    from_line: int
+    to_line: int
+    lines: int
+    at: str
+
+
+class RunDeleted(RunRef):
+    """The run, its log and its artifacts are gone; its earlier events have lost what they said."""
+
+    at: str
+
+
+class ArtifactDeleted(RunRef):
+    artifact_id: str
+    step_name: str
+    version: int
+    at: str
 
 
 class ArtifactCreated(RunRef):
@@ -272,7 +297,10 @@ DATA: dict[str, type] = {
     AGENT_LOG: AgentLog,
     LOG_CLOSED: LogClosed,
     LOG_REOPENED: LogClosed,
+    LOG_REDACTED: LogRedacted,
     ARTIFACT_CREATED: ArtifactCreated,
+    ARTIFACT_DELETED: ArtifactDeleted,
+    RUN_DELETED: RunDeleted,
     QUESTION_ASKED: QuestionAsked,
     QUESTION_CLOSED: QuestionClosed,
     MESSAGE_QUEUED: MessageQueued,

@@ -19,6 +19,7 @@ from runcast_api.routes import (
     agents,
     artifacts,
     auth,
+    deletion,
     events,
     exports,
     invitations,
@@ -57,6 +58,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(logs.router)
     app.include_router(subtasks.claim_router)
     app.include_router(log_reads.router)
+    app.include_router(deletion.router)
     app.include_router(runs.router)
     app.include_router(artifacts.router)
     app.include_router(tails.router)

@@ -94,6 +94,12 @@ class Source:
         """Keeps what was cut for one reader for the next ones, for as long as there is memory for it."""
         self._pages.put(key, page)
 
+    def forget(self, project_id: UUID) -> None:
+        """Drops the pages of a project, also those that are being read: they may hold what was erased."""
+        self._pages.forget(lambda key: key[0] == project_id)
+        for key in [key for key in self._reading if key[0] == project_id]:
+            del self._reading[key]
+
     async def page(
         self, project_id: UUID, epoch: int, cursor: int, held: Held, floor: int, wanted: Filter
     ) -> Page:
@@ -137,14 +143,18 @@ class Source:
         return page
 
     async def _keep(self, key: _Key) -> Page:
+        is_forgotten = True
         try:
             async with self._turns.of(key[0]):
                 page = await self._read(*key)
             if key[-1].is_guest:
                 page = replace(page, frames=without_questions(page.frames))
         finally:
-            del self._reading[key]
-        self._pages.put(key, page)
+            if self._reading.get(key) is asyncio.current_task():
+                del self._reading[key]
+                is_forgotten = False
+        if not is_forgotten:
+            self._pages.put(key, page)
         return page
 
     async def _read(

@@ -8,7 +8,7 @@ first when rings need it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from runcast_hub.ring import Budget
@@ -51,6 +51,11 @@ class Pages(Generic[Key]):
         """Drops what was used longest ago until no more than `size` bytes are held."""
         while self.size > size:
             self._drop(next(iter(self._pages)))
+
+    def forget(self, is_meant: Callable[[Key], bool]) -> None:
+        """Drops the pages that are meant."""
+        for key in [key for key in self._pages if is_meant(key)]:
+            self._drop(key)
 
     def _drop(self, key: Key) -> None:
         page = self._pages.pop(key, None)

@@ -35,6 +35,7 @@ from runcast_server import outages
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Deleted, Jump
+from runcast_server.eventlog.erasure import ERASING
 from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Page, Position
 from runcast_server.process.http_protocol import as_chunk
@@ -206,6 +207,10 @@ class Room:
             self._append(block)
 
     def _append(self, block: Block) -> None:
+        if any(mark in block.frames for mark in ERASING):
+            # What came before must not be shown again: it is read from Postgres, which has lost it.
+            self._ring.clear()
+            self._source.forget(self.project_id)
         for piece in frames.split(frames.cut(block, self.head), CHUNK_BYTES):
             self._ring.append(piece)
             self._fresh.append(piece)

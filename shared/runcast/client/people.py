@@ -174,6 +174,16 @@ def create_user(
     return Call("POST", "/admin/users", json=body)
 
 
+def delete_user(user: str) -> Call[None]:
+    """Ends an account for good; what it wrote stays, without its name."""
+    return Call("DELETE", path("/admin/users/{}", user))
+
+
+def confirm_invitation(invitation: str) -> Call[Json]:
+    """Lets an invitation by somebody who is no administrator make an account."""
+    return Call("POST", path("/invitations/{}/confirm", invitation))
+
+
 def update_user(
     user: str,
     *,

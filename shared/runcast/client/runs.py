@@ -88,6 +88,29 @@ def update_run(run: str, *, project: str | None = None, **fields: Any) -> Call[J
     return Call("PATCH", path("/runs/{}", run), {"project": project}, json=fields)
 
 
+def delete_run(run: str, *, project: str | None = None, dry_run: bool = False) -> Call[Json]:
+    """Deletes the run with its log and artifacts; with `dry_run` says what would go."""
+    return Call("DELETE", path("/runs/{}", run), {"project": project, "dry_run": dry_run or None})
+
+
+def delete_artifact(artifact: str) -> Call[None]:
+    """Deletes one version of a step's output."""
+    return Call("DELETE", path("/artifacts/{}", artifact))
+
+
+def redact_logs(
+    run: str,
+    from_line: int,
+    to_line: int,
+    *,
+    replacement: str | None = None,
+    project: str | None = None,
+) -> Call[Json]:
+    """Overwrites stored lines for good, at most 10,000 at once."""
+    body = given(from_line=from_line, to_line=to_line, replacement=replacement)
+    return Call("POST", path("/runs/{}/logs/redact", run), {"project": project}, json=body)
+
+
 def cancel_run(run: str, *, project: str | None = None) -> Call[Json]:
     return Call("POST", path("/runs/{}/cancel", run), {"project": project})
 

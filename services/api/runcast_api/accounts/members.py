@@ -72,7 +72,7 @@ async def put(
     except asyncpg.ForeignKeyViolationError:
         raise NotFound("no such user") from None
     except asyncpg.PostgresError as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
     await audit.note(
         connection, caller, "member_set", project_id=project_id, subject=user_id, role=role
     )
@@ -90,13 +90,14 @@ async def remove(
             user_id,
         )
     except asyncpg.PostgresError as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
     if not removed:
         raise NotFound("no such member")
     await audit.note(connection, caller, "member_removed", project_id=project_id, subject=user_id)
 
 
-def _refusal(error: Exception) -> Exception:
+def refusal(error: Exception) -> Exception:
+    """What the database's refusal to leave a project without an owner says; other errors as they are."""
     if getattr(error, "sqlstate", None) == LAST_OWNER:
         return Conflict("a project keeps an owner: make somebody else one first")
     return error

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from runcast._support.ids import uuid7
-from runcast_api.accounts import audit, listing
+from runcast_api.accounts import audit, listing, members
 from runcast_api.accounts.listing import moment, text
 from runcast_api.accounts.passwords import Password
 from runcast_api.accounts.signing_in import Email
@@ -21,7 +22,7 @@ from runcast_server.errors import Conflict, NotFound
 LINK_HOURS = 24
 
 _COLUMNS = """id, name, login, email, subject, is_admin, created_at, disabled_at, last_sign_in_at"""
-_LIST = f"SELECT {_COLUMNS} FROM users"
+_LIST = f"SELECT {_COLUMNS} FROM users WHERE deleted_at IS NULL"
 
 
 class UserNew(BaseModel):
@@ -121,10 +122,22 @@ async def change(
 
 async def show(connection: Connection, user_id: UUID) -> dict[str, Any]:
     """The account. Raises `NotFound`."""
-    row = await connection.fetchrow(f"{_LIST} WHERE id = $1", user_id)
+    row = await connection.fetchrow(f"{_LIST} AND id = $1", user_id)
     if row is None:
         raise NotFound("no such user")
     return _as_json(row)
+
+
+async def delete(connection: Connection, caller: Principal, user_id: UUID) -> None:
+    """Ends an account for good: nobody signs in with it, it has no name and no address any more, and what it
+    wrote stays. Raises `NotFound`, and `Conflict` for the last owner of a project."""
+    try:
+        done = await connection.fetchval("SELECT delete_user($1)", user_id)
+    except asyncpg.PostgresError as error:
+        raise members.refusal(error) from None
+    if not done:
+        raise NotFound("no such user")
+    await audit.note(connection, caller, "user_deleted", subject=user_id)
 
 
 async def sign_in_link(

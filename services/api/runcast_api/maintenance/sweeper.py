@@ -24,7 +24,7 @@ from runcast_api.http.idempotency import KEPT_HOURS
 from runcast_api.ingest import rejects
 from runcast_server import loops
 from runcast_server.db import Pool, acquire
-from runcast_server.eventlog import epoch, history
+from runcast_server.eventlog import epoch, erasure, history
 from runcast_server.eventlog.bus import Bus, Head
 from runcast_server.eventlog.history import Position
 from runcast_server.eventlog.publisher import Publisher
@@ -133,6 +133,18 @@ class Sweeper:
         if ended:
             log.warning("sessions.ended", number=ended)
         await rejects.prune(self.pool)
+        await self._erase()
+
+    async def _erase(self) -> None:
+        """Goes on with deleted runs whose events still say something."""
+        async with acquire(self.pool) as connection:
+            left = await erasure.unfinished(connection)
+        for run_id, project_id in left:
+            has_more = True
+            while has_more:
+                async with acquire(self.pool) as connection:
+                    has_more = await erasure.go_on(connection, run_id)
+            await self.bus.forget(project_id)
 
     async def purge(self) -> None:
         """Empties deleted projects. One that can't be emptied now keeps no other one waiting."""

@@ -22,7 +22,7 @@ from runcast_api.accounts.users import (
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
-from runcast_api.http.responses import answer
+from runcast_api.http.responses import answer, no_content
 from runcast_api.ingest import rejects
 from runcast_api.ingest.rejects import RejectPage
 from runcast_server.auth.principal import Principal
@@ -72,6 +72,18 @@ async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller
         changed = await users.change(connection, caller, user, body)
     api.authenticator.forget()
     return answer(changed)
+
+
+@router.delete("/admin/users/{user}", status_code=204)
+async def delete_user(user: UUID, api: ApiState, caller: Caller) -> Response:
+    """Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without
+    a name. A token of an identity provider for the same person lets nobody in."""
+    _admins_only(caller)
+    async with api.database.changing(caller) as connection:
+        await users.delete(connection, caller, user)
+    api.authenticator.forget()
+    api.runs.forget()
+    return no_content()
 
 
 @router.post("/admin/users/{user}/sign-in-link", status_code=201, response_model=SignInLink)

@@ -80,6 +80,13 @@ export interface EventCatalogue {
     bytes: number;
     reason: string;
   };
+  "log:redacted": {
+    run_id: string;
+    from_line: number;
+    to_line: number;
+    lines: number;
+    at: string;
+  };
   "artifact:created": {
     run_id: string;
     artifact_id: string;
@@ -87,6 +94,17 @@ export interface EventCatalogue {
     version: number;
     media_type: string;
     size: number;
+  };
+  "artifact:deleted": {
+    run_id: string;
+    artifact_id: string;
+    step_name: string;
+    version: number;
+    at: string;
+  };
+  "run:deleted": {
+    run_id: string;
+    at: string;
   };
   "question:asked": {
     run_id: string;

@@ -152,7 +152,12 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete User
+         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without
+         *     a name. A token of an identity provider for the same person lets nobody in.
+         */
+        delete: operations["delete_user_admin_users__user__delete"];
         options?: never;
         head?: never;
         /**
@@ -213,7 +218,11 @@ export interface paths {
         get: operations["show_artifact_artifacts__artifact__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Artifact
+         * @description Deletes one version of a step's output, with its content.
+         */
+        delete: operations["delete_artifact_artifacts__artifact__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1011,7 +1020,12 @@ export interface paths {
         get: operations["show_run_runs__run__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Run
+         * @description Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's
+         *     own files stay where they are, and are not taken in again.
+         */
+        delete: operations["delete_run_runs__run__delete"];
         options?: never;
         head?: never;
         /** Change Run */
@@ -1087,7 +1101,8 @@ export interface paths {
         put?: never;
         /**
          * Play Demo
-         * @description Plays 12 log events, `interval_s` apart, and artifacts for idea, topic_critic and outline.
+         * @description Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline,
+         *     and a question to you.
          */
         post: operations["play_demo_runs__run__demo_post"];
         delete?: never;
@@ -1173,6 +1188,27 @@ export interface paths {
         get: operations["read_raw_line_runs__run__logs__line_number__raw_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run}/logs/redact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redact Lines
+         * @description Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were
+         *     kept. Their numbers and times stay. The agent's own files are not changed.
+         */
+        post: operations["redact_lines_runs__run__logs_redact_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2837,6 +2873,29 @@ export interface components {
             max_bytes?: number | null;
         };
         /**
+         * Redacted
+         * @description How many stored lines were overwritten.
+         */
+        Redacted: {
+            /** Lines */
+            lines: number;
+        };
+        /**
+         * Redaction
+         * @description Which lines, and what they say from now on.
+         */
+        Redaction: {
+            /** From Line */
+            from_line: number;
+            /**
+             * Replacement
+             * @default [redacted]
+             */
+            replacement: string;
+            /** To Line */
+            to_line: number;
+        };
+        /**
          * Reject
          * @description A message as it came, and why it was not accepted.
          */
@@ -3003,6 +3062,25 @@ export interface components {
             usage: components["schemas"]["Usage"] | null;
             /** Will Retry */
             will_retry: boolean | null;
+        };
+        /**
+         * RunDeleted
+         * @description What goes with a run, or would go.
+         */
+        RunDeleted: {
+            /** Artifact Bytes */
+            artifact_bytes: number;
+            /** Artifacts */
+            artifacts: number;
+            /** Deleted */
+            deleted: boolean;
+            /** Lines */
+            lines: number;
+            /**
+             * Run Id
+             * Format: uuid
+             */
+            run_id: string;
         };
         /**
          * RunNew
@@ -4440,6 +4518,35 @@ export interface operations {
             };
         };
     };
+    delete_user_admin_users__user__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     change_user_admin_users__user__patch: {
         parameters: {
             query?: never;
@@ -4571,6 +4678,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Artifact"];
                 };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_artifact_artifacts__artifact__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                artifact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A refusal; `type` says which. */
             default: {
@@ -6458,6 +6594,41 @@ export interface operations {
             };
         };
     };
+    delete_run_runs__run__delete: {
+        parameters: {
+            query?: {
+                /** @description Only says what would go. */
+                dry_run?: boolean;
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDeleted"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     change_run_runs__run__patch: {
         parameters: {
             query?: {
@@ -6883,6 +7054,43 @@ export interface operations {
                 };
                 content: {
                     "text/plain": unknown;
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redact_lines_runs__run__logs_redact_post: {
+        parameters: {
+            query?: {
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redaction"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redacted"];
                 };
             };
             /** @description A refusal; `type` says which. */

@@ -1,0 +1,156 @@
+"""Deleting a run, an artifact, or what lines say: what goes, and from where.
+
+A secret that leaked into a log lies in Postgres, in Redis, in the memory of hubs, in answers that are kept
+for repeated requests, in messages that were refused, and in files of the store. It leaves all of them here.
+It stays in the agent's own files, and in what people have read or saved.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.http.fields import NoNul
+from runcast_api.runs import runs
+from runcast_server.db import Connection
+from runcast_server.errors import Invalid, NotFound
+from runcast_server.eventlog import erasure, frames
+from runcast_server.eventlog.log import Transaction
+from runcast_server.runs import in_milliseconds
+
+_COUNTS = """
+SELECT r.last_line_number AS lines,
+    (SELECT count(*) FROM artifacts WHERE run_id = r.id) AS artifacts,
+    (SELECT coalesce(sum(size), 0)::bigint FROM artifacts WHERE run_id = r.id) AS artifact_bytes
+FROM runs r WHERE r.id = $1
+"""
+_FORGET_ANSWERS = """
+DELETE FROM idempotency_keys
+WHERE principal <> 'ingest' AND body IS NOT NULL AND position(convert_to($1, 'UTF8') in body) > 0
+"""
+_FORGET_REJECTS = """
+DELETE FROM ingest_rejects WHERE project_id = $1 AND position($2 in message) > 0
+"""
+
+
+class Redaction(BaseModel):
+    """Which lines, and what they say from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_line: Annotated[int, Field(ge=1, lt=2**62)]
+    to_line: Annotated[int, Field(ge=1, lt=2**62)]
+    replacement: Annotated[str, Field(max_length=200), NoNul] = "[redacted]"
+
+
+class Redacted(BaseModel):
+    """How many stored lines were overwritten."""
+
+    lines: int
+
+
+class RunDeleted(BaseModel):
+    """What goes with a run, or would go."""
+
+    run_id: UUID
+    lines: int
+    artifacts: int
+    artifact_bytes: int
+    deleted: bool
+
+
+async def explain(connection: Connection, run_id: UUID) -> dict[str, Any]:
+    """What goes with the run. Raises `NotFound`."""
+    row = await connection.fetchrow(_COUNTS, run_id)
+    if row is None:
+        raise NotFound(f"no run '{run_id}'")
+    names = ("lines", "artifacts", "artifact_bytes")
+    told: dict[str, Any] = {name: row[name] for name in names}
+    return told | {"run_id": str(run_id), "deleted": False}
+
+
+async def redact(
+    transaction: Transaction, project_id: UUID, run_id: UUID, wanted: Redaction
+) -> dict[str, Any]:
+    """Overwrites the lines, and tells everybody who holds copies. Raises `Invalid` for too many."""
+    if wanted.to_line < wanted.from_line:
+        raise Invalid.of("body.to_line", "lies before from_line")
+    if wanted.to_line - wanted.from_line >= erasure.LINES_AT_ONCE:
+        raise Invalid.of("body.to_line", f"at most {erasure.LINES_AT_ONCE:,} lines at once")
+    await runs.lock(transaction, run_id)
+    connection = transaction.connection
+    reach = (wanted.from_line, wanted.to_line)
+    number = await erasure.redact(connection, project_id, run_id, *reach, wanted.replacement)
+    await _forget_copies(connection, project_id, run_id)
+    told: dict[str, Any] = {"from_line": wanted.from_line, "to_line": wanted.to_line}
+    told |= {"lines": number, "at": in_milliseconds(runs.moment())}
+    transaction.emit(project_id, frames.event(erasure.REDACTED, told, run_id=run_id))
+    return {"lines": number}
+
+
+async def delete_run(
+    transaction: Transaction, store: ArtifactStore, project_id: UUID, run_id: UUID
+) -> dict[str, Any]:
+    """The run, its artifacts, sources, links and questions; its events lose what they say."""
+    run = await runs.lock(transaction, run_id)
+    connection = transaction.connection
+    told = await explain(connection, run_id)
+    rows = await connection.fetch("SELECT id, object_key FROM artifacts WHERE run_id = $1", run_id)
+    await connection.execute("DELETE FROM artifacts WHERE run_id = $1", run_id)
+    await _bury(connection, [run_id, *(row["id"] for row in rows)])
+    await connection.execute("DELETE FROM log_sources WHERE run_id = $1", run_id)
+    await connection.execute("UPDATE runs SET retry_of = NULL WHERE retry_of = $1", run_id)
+    await connection.execute("UPDATE tasks SET run_id = NULL WHERE run_id = $1", run_id)
+    await connection.execute("DELETE FROM runs WHERE id = $1", run_id)
+    await erasure.begin(connection, project_id, run_id, run["last_line_number"])
+    await _forget_copies(connection, project_id, run_id)
+    at = in_milliseconds(runs.moment())
+    transaction.emit(
+        project_id, frames.event(erasure.RUN_DELETED, {"run_id": str(run_id), "at": at})
+    )
+    for row in rows:
+        if row["object_key"] is not None:
+            await store.delete(row["object_key"])
+    return told | {"deleted": True}
+
+
+async def delete_artifact(
+    transaction: Transaction, store: ArtifactStore, project_id: UUID, artifact_id: UUID
+) -> None:
+    """The artifact and its content. Its version is never given again while a later one is there."""
+    connection = transaction.connection
+    row = await connection.fetchrow(
+        """DELETE FROM artifacts WHERE id = $1 AND project_id = $2
+           RETURNING run_id, step_name, version, object_key""",
+        artifact_id,
+        project_id,
+    )
+    if row is None:
+        raise NotFound(f"no artifact '{artifact_id}'")
+    await _bury(connection, [artifact_id])
+    await connection.execute(_FORGET_ANSWERS, str(artifact_id))
+    told = {
+        "artifact_id": str(artifact_id),
+        "step_name": row["step_name"],
+        "version": row["version"],
+        "at": in_milliseconds(runs.moment()),
+    }
+    event = frames.event("artifact:deleted", told, run_id=row["run_id"])
+    transaction.emit(project_id, event)
+    if row["object_key"] is not None:
+        await store.delete(row["object_key"])
+
+
+async def _bury(connection: Connection, ids: list[UUID]) -> None:
+    await connection.execute(
+        "INSERT INTO tombstones SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", ids
+    )
+
+
+async def _forget_copies(connection: Connection, project_id: UUID, run_id: UUID) -> None:
+    """Answers that are kept for repeated requests, and messages of the run that were refused."""
+    await connection.execute(_FORGET_ANSWERS, str(run_id))
+    await connection.execute(_FORGET_REJECTS, project_id, str(run_id))

@@ -1,0 +1,84 @@
+"""Takes out of stored events what they should never have held.
+
+The log only grows, and its numbers have no holes: whoever resumes after an event finds every later one. So
+nothing is removed. A redacted line keeps its number, its time and its place, and loses what it said; the
+events of a deleted run lose everything. What holds copies of them learns of it from the event that follows in
+the same transaction (`ERASING`): hubs drop what they keep in memory of the project, and Redis is emptied of
+it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from runcast_server.db import Connection
+
+REDACTED = "log:redacted"
+RUN_DELETED = "run:deleted"
+ERASING = tuple(f"\nevent: {name}\n".encode() for name in (REDACTED, RUN_DELETED))
+"""How a frame begins that says so. No data holds it: in JSON a line feed is written as two characters."""
+LINES_AT_ONCE = 10_000
+BATCH = 5_000
+
+_KEPT = (
+    "run_id",
+    "line_number",
+    "ts",
+    "level",
+    "agent_name",
+    "source",
+    "generation",
+    "source_line",
+)
+_LINES = """
+SELECT seq, data::text AS data FROM events
+WHERE run_id = $1 AND line_number >= $2 AND line_number <= $3 ORDER BY line_number
+"""
+
+
+async def redact(
+    connection: Connection,
+    project_id: UUID,
+    run_id: UUID,
+    from_line: int,
+    to_line: int,
+    replacement: str,
+) -> int:
+    """Overwrites stored lines, text and payload; how many there were. At most `LINES_AT_ONCE`."""
+    rows = await connection.fetch(_LINES, run_id, from_line, to_line)
+    contents: list[str] = []
+    for row in rows:
+        members: dict[str, Any] = orjson.loads(row["data"])
+        kept = {name: members[name] for name in _KEPT if name in members}
+        contents.append(orjson.dumps(kept | {"line": replacement, "redacted": True}).decode())
+    if rows:
+        numbers = [row["seq"] for row in rows]
+        await connection.fetchval(
+            "SELECT overwrite_events($1, $2, $3)", project_id, numbers, contents
+        )
+    return len(rows)
+
+
+async def begin(connection: Connection, project_id: UUID, run_id: UUID, last_line: int) -> None:
+    """Notes that a run was deleted: its events are emptied by `go_on`, now and whatever happens."""
+    await connection.execute(
+        "INSERT INTO erased_runs (run_id, project_id, last_line) VALUES ($1, $2, $3)",
+        run_id,
+        project_id,
+        last_line,
+    )
+
+
+async def go_on(connection: Connection, run_id: UUID) -> bool:
+    """Empties the next events of a deleted run; whether there may be more."""
+    has_more: bool = await connection.fetchval("SELECT erase_events($1, $2)", run_id, BATCH)
+    return has_more
+
+
+async def unfinished(connection: Connection) -> list[tuple[UUID, UUID]]:
+    """Deleted runs whose events aren't empty yet, with their projects."""
+    rows = await connection.fetch("SELECT run_id, project_id FROM erased_runs LIMIT 100")
+    return [(row["run_id"], row["project_id"]) for row in rows]
