@@ -18,9 +18,11 @@ from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.exports.running import Exports
 from runcast_api.http import request_body
+from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
 from runcast_api.ingest.slow_path import Handlers
+from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.demo import Demos
 from runcast_api.runtime.feed import RuntimeFeed
@@ -85,6 +87,8 @@ class Api:
     bounds: Bounds
     quotas: Quotas
     waiters: Waiters
+    searches: SearchDatabase
+    bodies: Bodies
     exports: Exports = field(default_factory=Exports)
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)

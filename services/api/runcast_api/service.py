@@ -16,9 +16,11 @@ from runcast_api.accounts.container import People
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board.access import Workplaces
 from runcast_api.dependencies import Api, RunDirectory
+from runcast_api.http.body_intake import Bodies
 from runcast_api.ingest import factory
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.logs.closing import Closer
+from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
 from runcast_api.questions.expiry import Expiry
@@ -53,9 +55,10 @@ def build(resources: Resources) -> Service:
     handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
     ingester = factory.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
+    authenticator = tokens.authenticator(database, settings.auth)
     api = Api(
         resources,
-        tokens.authenticator(database, settings.auth),
+        authenticator,
         RunDirectory(database),
         store,
         handlers,
@@ -66,6 +69,8 @@ def build(resources: Resources) -> Service:
         bounds,
         quotas,
         Waiters(settings.postgres.database_url or "", database.log),
+        SearchDatabase.of(database),
+        Bodies(authenticator),
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(

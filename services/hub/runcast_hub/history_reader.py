@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from runcast_hub import metrics
-from runcast_hub.fair_turns import FairTurns
 from runcast_hub.filters import Filter, without_questions
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
@@ -24,6 +23,7 @@ from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.frames import Block, Segment
 from runcast_server.eventlog.history import Page
+from runcast_server.fair_turns import FairTurns
 
 READS_AT_ONCE = 4
 SHORT_PAGE_EVENTS = 125

@@ -147,7 +147,7 @@ class Refusals:
             if has_begun:
                 raise
             answer = response_to(error)
-            if isinstance(error, TooLarge) and not is_read:
+            if isinstance(error, (TooLarge, Unauthenticated)) and not is_read:
                 await send_and_linger(answer, receive, send)
             else:
                 await answer(scope, receive, send)

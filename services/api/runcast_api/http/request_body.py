@@ -16,7 +16,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runcast_api.http import nesting
+from runcast_api.http import body_intake, nesting
+from runcast_api.http.body_intake import Bodies
 from runcast_api.http.problems import BadRequest
 from runcast_server.errors import TooLarge
 
@@ -62,8 +63,8 @@ async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 async def read(request: Request, limit: int = JSON_BYTES) -> bytes:
-    """The whole body. Raises as `chunks` does."""
-    return b"".join([chunk async for chunk in chunks(request, limit)])
+    """The whole body. Raises as `chunks` does, and `TooSlow`."""
+    return await body_intake.paced(chunks(request, limit))
 
 
 def raw(request: Request) -> bytes:
@@ -96,6 +97,9 @@ class JsonRoute(APIRoute):
             return handle
 
         async def handle_read(request: Request) -> Response:
-            return await handle(JsonRequest(request, await read(request)))
+            bodies: Bodies = request.app.state.api.bodies
+            async with bodies.admitted(request, JSON_BYTES) as limit:
+                body = await read(request, limit)
+            return await handle(JsonRequest(request, body))
 
         return handle_read

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from runcast_api.dependencies import ApiState, Caller
+from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.http import pagination
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
@@ -19,6 +20,7 @@ from runcast_api.logs import search as log_search
 from runcast_api.logs.entries import LogEntryShown
 from runcast_api.logs.query import LAST_LINE, Filter, Window
 from runcast_server.auth import access
+from runcast_server.auth.principal import Principal
 
 NDJSON = "application/x-ndjson"
 
@@ -131,12 +133,22 @@ async def search_logs(
     the end with `done`. `regex` is in Postgres's syntax."""
     api.people.requests.count_search(caller)
     search = log_search.Search(q, regex, level, from_line)
-    async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project)
-        await log_search.check(connection, search)
-        log = await log_query.find(connection, run_id)
-    pieces = log_search.results(api.database, caller, log, search)
+    api.searches.admit(caller)
+    with api.searches.counted(caller):
+        async with api.searches.acting(caller) as connection:
+            run_id, found = await access.run_id(connection, caller, run, project)
+            await log_search.check(connection, search)
+            log = await log_query.find(connection, run_id)
+    pieces = _counted(api, caller, log_search.results(api.searches, caller, log, search))
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
+
+
+async def _counted(
+    api: Api, caller: Principal, pieces: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    with api.searches.counted(caller):
+        async for piece in pieces:
+            yield piece
 
 
 @router.get(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runcast_hub.fair_turns import FairTurns
+from runcast_server.fair_turns import FairTurns
 
 pytestmark = pytest.mark.anyio
 

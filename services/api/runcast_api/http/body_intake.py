@@ -1,0 +1,90 @@
+"""Who may send how much of a body, and how slowly.
+
+A body costs memory before anyone knows what it asks for. So a caller's token is looked at before the body
+is read; without a good one a request may bring a small body, as signing in needs, and one address has only
+some such bodies under way. Whoever it is, a body must keep coming: connections that send a byte now and then
+would otherwise hold what they have sent for as long as they like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+
+from runcast_server.auth.principal import Authenticator, presented
+from runcast_server.errors import LimitReached, Problem, Unauthenticated
+
+GRACE_SECONDS = 10.0
+LEAST_BYTES_A_SECOND = 1024
+ANONYMOUS_BYTES = 4 * 1024
+ANONYMOUS_AT_ONCE = 32
+"""Bodies of one address at a time that no token came with."""
+
+
+class TooSlow(Problem):
+    """A body that doesn't keep coming; `detail` names the rate."""
+
+    status = 408
+    type = "too-slow"
+    title = "The body comes too slowly"
+
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
+
+
+class Bodies:
+    """The bodies that a process is taking in, of those who haven't signed in."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._anonymous: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def admitted(self, request: Request, limit: int) -> AsyncIterator[int]:
+        """How long the body may be that is read within the block. Raises `Unauthenticated` for a longer one
+        without a token that is good, and `LimitReached` for too many of one address at once."""
+        try:
+            await self._authenticator.principal(presented(request.headers, request.url.query))
+        except Unauthenticated:
+            if _announced(request) > ANONYMOUS_BYTES:
+                raise
+        else:
+            yield limit
+            return
+        address = request.client.host if request.client else ""
+        if self._anonymous[address] >= ANONYMOUS_AT_ONCE:
+            raise LimitReached("too many requests at once without a token", retry_after_seconds=5)
+        self._anonymous[address] += 1
+        try:
+            yield min(limit, ANONYMOUS_BYTES)
+        finally:
+            self._anonymous[address] -= 1
+            if not self._anonymous[address]:
+                del self._anonymous[address]
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdigit() and len(length) < 19 else 0
+
+
+async def paced(body: AsyncIterator[bytes]) -> bytes:
+    """The whole body. Raises `TooSlow` where it comes at less than `LEAST_BYTES_A_SECOND`, after some
+    seconds of grace, and what reading it raises."""
+    parts: list[bytes] = []
+    size = 0
+    begun = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(begun + GRACE_SECONDS) as deadline:
+            async for part in body:
+                parts.append(part)
+                size += len(part)
+                deadline.reschedule(begun + GRACE_SECONDS + size / LEAST_BYTES_A_SECOND)
+    except TimeoutError:
+        rate = f"{LEAST_BYTES_A_SECOND:,} bytes a second"
+        raise TooSlow(f"a body must come at {rate} at least") from None
+    return b"".join(parts)

@@ -1,0 +1,91 @@
+"""What callers may make the API hold: bodies before they have signed in, and searches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runcast_api.http import body_intake
+from runcast_api.logs import search_turns
+from tests.integration.rest import Rest, listening, serving
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+    async with serving(database_url, redis_url, tmp_path) as rest:
+        yield rest
+
+
+class Slow:
+    """A client that sends a head and some of its body, and then nothing."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def posting(cls, url: str, length: int, sent: int = 1, token: str = "") -> Slow:
+        port = int(url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /projects HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+        head += f"Authorization: {token}\r\n" if token else ""
+        writer.write(f"{head}\r\n".encode() + b" " * sent)
+        return cls(reader, writer)
+
+    async def status(self) -> int:
+        async with asyncio.timeout(30):
+            found = int((await self._reader.readline()).split()[1])
+        self._writer.close()
+        return found
+
+
+async def test_a_large_body_without_a_token_is_refused_before_it_is_read(rest: Rest) -> None:
+    async with listening(rest) as url:
+        for token in ("", "Bearer rc_no_such_key"):
+            client = await Slow.posting(url, 1024 * 1024, token=token)
+            assert await client.status() == 401
+
+
+async def test_bodies_that_do_not_keep_coming_are_given_up(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_intake, "GRACE_SECONDS", 1.0)
+    token = str(rest.admin.headers["Authorization"])
+    async with listening(rest) as url:
+        signed_in = await Slow.posting(url, 1024 * 1024, sent=100, token=token)
+        anonymous = [
+            await Slow.posting(url, 4000) for _ in range(2 * body_intake.ANONYMOUS_AT_ONCE)
+        ]
+        statuses = sorted(await asyncio.gather(*(one.status() for one in anonymous)))
+        assert set(statuses) == {408, 429}
+        assert statuses.count(408) == body_intake.ANONYMOUS_AT_ONCE
+        assert await signed_in.status() == 408
+        again = await Slow.posting(url, 3, sent=3)
+        assert await again.status() in (401, 422)
+
+
+async def test_searches_leave_connections_to_everyone_else(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An expression can be made to hold its connection for seconds."""
+    await rest.project()
+    run = await rest.run()
+    await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "a" * 400}] * 400)
+    expression = r"^(.+)(.+)(.+)(.+)\1\2\3\4$"
+
+    async def search() -> int:
+        path = f"/runs/{run}/logs/search"
+        found = await rest.admin.get(path, params={"q": expression, "regex": True}, timeout=60)
+        return found.status_code
+
+    searches = [asyncio.create_task(search()) for _ in range(12)]
+    while not any(task.done() for task in searches):
+        assert (await rest.admin.get("/projects")).status_code == 200
+        await asyncio.sleep(0.05)
+    statuses = await asyncio.gather(*searches)
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) <= 2 * search_turns.SEARCHES_PER_CALLER
