@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -184,7 +192,16 @@ class TailerSettings(_Settings):
     tail_project: str = "default"
     tail_poll_ms: int = Field(default=100, ge=1)
     tail_wait_s: float = Field(default=5, ge=0)
+    tail_tz: str | None = None
     max_line_bytes: int = Field(default=65_536, ge=1)
+
+    @field_validator("tail_tz")
+    @classmethod
+    def is_a_zone(cls, name: str | None) -> str | None:
+        """A name of the tz database that this machine knows."""
+        if name is not None and name not in available_timezones():
+            raise ValueError("is no time zone (for example Europe/Berlin)")
+        return name
 
     @property
     def roots(self) -> tuple[Path, ...]:

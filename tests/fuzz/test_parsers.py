@@ -117,7 +117,7 @@ def test_lines_of_logs(text: str) -> None:
 @given(st.binary(max_size=400), st.integers(1, 50), st.integers(0, 10**12))
 def test_bytes_of_files(data: bytes, limit: int, offset: int) -> None:
     for batch in line_splitter.split(data, offset=offset, limit=limit):
-        for line in batch.lines:
+        for line in batch.texts:
             line.encode()
 
 

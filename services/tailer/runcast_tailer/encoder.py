@@ -21,6 +21,8 @@ class Sender:
     run: dict[str, Any]
     source: str
     auth: str | None = None
+    zone: str | None = None
+    """The time zone of times without an offset (IANA), where one is known."""
 
     def encode(self, batch: Batch) -> bytes:
         """The `lines` message of a batch. `at` is the file's time, with the local offset from UTC:
@@ -35,6 +37,8 @@ class Sender:
             "next_offset": batch.after.offset,
             "lines": batch.texts,
         }
+        if self.zone is not None:
+            message["zone"] = self.zone
         if (at := _local_time(batch.modified)) is not None:
             message["at"] = at
         if batch.file is not None:

@@ -19,6 +19,7 @@ class TailerOptions:
     wait_seconds: float = 5.0
     limits: FollowLimits = field(default_factory=FollowLimits)
     auth: str | None = None
+    zone: str | None = None
     artifacts_url: str = "memory:///"
 
 

@@ -63,7 +63,7 @@ class Tails:
             clock=self._clock,
         )
         follower.resume(committed or Committed())
-        sender = Sender(run, source, self._options.auth)
+        sender = Sender(run, source, self._options.auth, self._options.zone)
         tail = Tail(follower, Window(self.budget), sender)
         followed = Followed(tail, source, run_id, path, watched, due=self._clock())
         if source == SPOOL_FILE:

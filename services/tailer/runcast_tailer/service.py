@@ -49,6 +49,7 @@ def options(resources: Resources) -> TailerOptions:
         poll_seconds=settings.tail_poll_ms / 1_000,
         wait_seconds=settings.tail_wait_s,
         limits=FollowLimits(line_bytes=settings.max_line_bytes),
+        zone=settings.tail_tz,
         auth=secret.get_secret_value() if secret else None,
         artifacts_url=resources.settings.artifacts_url,
     )

@@ -7,30 +7,14 @@ line. Only the beginning is looked at; the line itself is stored as it was writt
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from runcast._support import times
-
-LEVELS = {
-    "trace": "trace",
-    "debug": "debug",
-    "info": "info",
-    "notice": "info",
-    "warn": "warning",
-    "warning": "warning",
-    "error": "error",
-    "err": "error",
-    "critical": "critical",
-    "fatal": "critical",
-}
-"""Names of levels as they are written, and ours for them."""
-
-CLOCK_SLACK = timedelta(minutes=5)
-"""How far a time of day may lie after the file's time and still mean the same day."""
+from runcast._support import foreign_lines, times
+from runcast._support.said import CLOCK_SLACK, LEVELS, NOTHING, Said
 
 REMEMBERED_TIMES = 4_096
 """Times that were read lately: the lines of a second share theirs."""
@@ -38,24 +22,17 @@ REMEMBERED_TIMES = 4_096
 _START = re.compile(
     r"\s*(?:\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)\]?"
     r"|\[(?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d+)?\])?"
-    r"\s*(?:\[(?P<bracketed>[A-Za-z]{3,8})\]|(?P<bare>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR"
+    r"\s*(?:- \S{1,100} - )?"
+    r"(?:\[(?P<bracketed>[A-Za-z]{3,8})\]|(?P<bare>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR"
     r"|CRITICAL|FATAL)\b)?"
 )
-STARTS = frozenset("[{0123456789 \tTDINWECF")
+STARTS = frozenset("[{<0123456789 \tTDINWECFJMASOtl")
 """Characters with which a line begins if it says anything about itself."""
 _DIGITS = frozenset("0123456789")
 _TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
+_NUMBERED = {10: "trace", 20: "debug", 30: "info", 40: "warning", 50: "error", 60: "critical"}
+"""Levels as pino and bunyan number them."""
 _LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
-
-
-class Said(NamedTuple):
-    """A line's own time (ISO-8601, milliseconds, UTC) and level, where it names them."""
-
-    ts: str | None = None
-    level: str | None = None
-
-
-NOTHING = Said()
 
 
 def level_of(name: str) -> str:
@@ -73,9 +50,11 @@ def read(text: str, at: datetime) -> Said:
     if (said := _usual(text, at)) is not None:
         return said
     if text[0] in _DIGITS and text[4:5] != "-":
-        return NOTHING
+        return foreign_lines.read(text, at) or NOTHING
     found = _START.match(text)
-    return NOTHING if found is None or found.end() == 0 else _of_match(found, at)
+    if found is None or not any(found.groups()):
+        return foreign_lines.read(text, at) or NOTHING
+    return _of_match(found, at)
 
 
 def _of_match(found: re.Match[str], at: datetime) -> Said:
@@ -113,16 +92,27 @@ def _of_object(text: str, at: datetime) -> Said:
         members = orjson.loads(text)
     except orjson.JSONDecodeError:
         return NOTHING
-    ts = _first_text(members, _TIME_MEMBERS)
-    level = _first_text(members, _LEVEL_MEMBERS)
+    ts, level = _first(members, _TIME_MEMBERS), _first(members, _LEVEL_MEMBERS)
     return Said(
-        _moment(ts, at.tzinfo) if ts else None,
-        LEVELS.get(level.lower()) if level is not None else None,
+        _moment(ts, at.tzinfo) if isinstance(ts, str) else _since_1970(ts),
+        LEVELS.get(level.lower()) if isinstance(level, str) else _NUMBERED.get(level),
     )
 
 
-def _first_text(members: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((members[name] for name in names if isinstance(members.get(name), str)), None)
+def _first(members: dict[str, Any], names: tuple[str, ...]) -> Any:
+    found = (members[name] for name in names if name in members)
+    return next((value for value in found if isinstance(value, str | int | float)), None)
+
+
+def _since_1970(number: Any) -> str | None:
+    """Seconds, or milliseconds as JavaScript counts them; a small number is no time."""
+    if isinstance(number, bool) or not isinstance(number, int | float) or number < 1e9:
+        return None
+    try:
+        seconds = number / 1_000 if number > 1e11 else number
+        return times.to_milliseconds(datetime.fromtimestamp(seconds, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @lru_cache(maxsize=REMEMBERED_TIMES)

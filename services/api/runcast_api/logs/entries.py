@@ -124,6 +124,7 @@ class LinesMessage(BaseModel):
     next_offset: Annotated[int, Field(ge=0, lt=2**62)] | None = None
     lines: Annotated[list[str], Field(max_length=MESSAGE_LINES)]
     at: datetime | None = None
+    zone: Annotated[str, Field(max_length=64)] | None = None
     flags: Annotated[dict[int, LineMarks], Field(max_length=MESSAGE_LINES)] = {}
     file: FileMark | None = None
     closed: Closing | None = None
@@ -164,7 +165,7 @@ class LinesMessage(BaseModel):
             self.first_offset,
             self.first_offset + size if self.next_offset is None else self.next_offset,
             texts,
-            line_marks.moment(self.at),
+            line_marks.moment(self.at, self.zone),
             flags,
             self.file.model_dump(exclude_none=True) if self.file else None,
             self.closed.reason if self.closed else None,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,11 +67,23 @@ def unplaced(marks: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
     }
 
 
-def moment(at: datetime | None) -> datetime:
-    """The time of lines that name none; now, where the sender gave none that can be meant."""
+def moment(at: datetime | None, zone: str | None = None) -> datetime:
+    """The time of lines that name none; now, where the sender gave none that can be meant. With a `zone`
+    it carries that zone's rules, by which times without an offset are read on both sides of a change of
+    the clocks."""
     if at is None or not FIRST_YEAR <= at.year <= LAST_YEAR:
         return datetime.now(UTC)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    placed = at if at.tzinfo else at.replace(tzinfo=UTC)
+    rules = _rules(zone) if zone else None
+    return placed.astimezone(rules) if rules else placed
+
+
+@lru_cache(maxsize=64)
+def _rules(zone: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        return None  # no such zone
 
 
 def cut(

@@ -21,6 +21,7 @@ from uuid import UUID
 import orjson
 
 from runcast._support import line_parser
+from runcast._support.said import NOTHING, Said
 from runcast_server.db import Connection
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.frames import LOG_TYPE, Event
@@ -270,7 +271,7 @@ def datas_of(key: SourceKey, batch: Batch, accepted: Accepted, base: int) -> lis
             beside = _beside(said, batch.entries.get(place), at) + end
             more = _members(batch.flags.get(place))
             datas.append(f'{head}{number},"line":"{line}",{beside}{source_line}{more}}}')
-        elif said is line_parser.NOTHING:
+        elif said is NOTHING:
             datas.append(f'{head}{number},"line":"{line}{plain}{source_line}}}')
         else:
             level = f',"level":"{said.level}"' if said.level else ""
@@ -284,7 +285,9 @@ _BETWEEN = "\x7f"
 """Stands between texts that are encoded in one call: ASCII, not escaped in JSON, and next to never printed.
 (A quote, a comma and a quote would not do: the first may be an escaped one that ends a line.)"""
 _SAYS = re.compile(
-    r"\x7f\s*(?:[\[{]|\\[tnrfu]|[0-9]{4}-|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|CRITICAL|FATAL))"
+    r"\x7f\s*(?:[\[{<]|\\[tnrfu]|[0-9]{4}[-/]|[0-9]{1,3}\.|[JFMASOND][a-z]{2} [ 0-9]"
+    r"|[IWEF][0-9]{4} |(?:time|ts|level|lvl)="
+    r"|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|CRITICAL|FATAL))"
 )
 """Finds among encoded texts one that may say something about itself (see `line_parser`). The pattern begins
 with a character of its own, which is sought at the speed of memory."""
@@ -301,7 +304,7 @@ def _encoded(texts: Sequence[str]) -> tuple[list[str], bool]:
     return [orjson.dumps(text)[1:-1].decode() for text in safe], True
 
 
-def _beside(said: line_parser.Said, entry: dict[str, Any] | None, at: str) -> str:
+def _beside(said: Said, entry: dict[str, Any] | None, at: str) -> str:
     """The members for what is known of a line besides its text, by itself or by its writer."""
     known = {"ts": said.ts or at, "level": said.level} | (entry or {})
     members = {name: value for name, value in known.items() if value is not None}

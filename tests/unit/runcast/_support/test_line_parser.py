@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runcast._support import line_parser
+from runcast_api.logs import line_marks
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 
@@ -35,6 +36,24 @@ AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
         ),
         ('{"level":"odd","time":5}', None, None),
         ('{"broken"', None, None),
+        ('{"level":50,"time":1769853605123,"msg":"x"}', "2026-01-31T10:00:05.123Z", "error"),
+        ("2026-01-31 10:00:05,123 - a.b - ERROR - x", "2026-01-31T10:00:05.123Z", "error"),
+        ("Nov 20 12:30:01 host sshd[12]: x", "2026-11-20T12:30:01.000Z", None),
+        ("Dec  1 12:30:01 host x", "2025-12-01T12:30:01.000Z", None),
+        ("<11>Nov  3 12:30:01 host x", "2026-11-03T12:30:01.000Z", "error"),
+        ("<34>1 2026-01-31T10:00:05.003Z host app - x", "2026-01-31T10:00:05.003Z", "critical"),
+        ("2026/01/31 10:00:05 [crit] 12#0: *1 x", "2026-01-31T10:00:05.000Z", "critical"),
+        (
+            '10.0.0.1 - joe [31/Jan/2026:10:00:05 +0100] "GET / HTTP/1.1" 200 1',
+            "2026-01-31T09:00:05.000Z",
+            None,
+        ),
+        ("E0131 10:00:05.123456 1 main.go:7] x", "2026-01-31T10:00:05.123Z", "error"),
+        ('time="2026-01-31T10:00:05Z" level=warning msg=x', "2026-01-31T10:00:05.000Z", "warning"),
+        ("level=error msg=x", None, "error"),
+        ("Feb 31 10:00:05 host x", None, None),
+        ("Monday is no month", None, None),
+        ("1.5 seconds", None, None),
     ],
 )
 def test_a_beginning_is_understood(text: str, ts: str | None, level: str | None) -> None:
@@ -45,6 +64,14 @@ def test_a_time_without_an_offset_is_the_files() -> None:
     at = AT.astimezone(timezone(timedelta(hours=2)))
     assert line_parser.read("[12:30:01] x", at).ts == "2026-11-20T10:30:01.000Z"
     assert line_parser.read("2026-01-31T10:00:00 x", at).ts == "2026-01-31T08:00:00.000Z"
+
+
+def test_a_zone_has_rules_on_both_sides_of_a_change_of_the_clocks() -> None:
+    at = line_marks.moment(datetime(2026, 4, 1, tzinfo=UTC), "Europe/Berlin")
+    assert line_parser.read("2026-03-28T12:00:00 x", at).ts == "2026-03-28T11:00:00.000Z"
+    assert line_parser.read("2026-03-30T12:00:00 x", at).ts == "2026-03-30T10:00:00.000Z"
+    assert line_parser.read("Mar 28 12:00:00 host x", at).ts == "2026-03-28T11:00:00.000Z"
+    assert line_marks.moment(AT, "../etc/passwd") == AT
 
 
 @settings(max_examples=50, deadline=None)
