@@ -78,7 +78,7 @@ def database_url(
 ) -> Iterator[str]:
     """A migrated database for this test alone; dropped with whoever is still connected."""
     name = next(database_names)
-    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
     yield in_database(postgres_url, name)
     run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.torture.faults import EXPECTED, FAULTS, Stage
+from tests.torture.faults import EXPECTED, Stage
+from tests.torture.odd_faults import FAULTS
 
 AT_ONCE = 4
 LONGER = 1.5
