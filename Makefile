@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz audit torture marks docs screenshots test-containers console schema clean
+.PHONY: help up test again check fix bench fuzz mutants audit torture marks docs screenshots test-containers console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -66,6 +66,9 @@ bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,ncha
 
 fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time
 	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-22000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
+
+mutants: $(VENV)/.dev ## Break each promise in a copy of the product, and see its test fail (ARGS=part of a description)
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 audit: $(VENV)/.dev node_modules/.package-lock.json ## Known vulnerabilities of what we depend on; bandit over our own code
 	$(BIN)/python -m bandit -q -c pyproject.toml -r shared services/api services/hub services/tailer

@@ -138,10 +138,20 @@ async def test_a_position_that_fails_again_and_again_is_rejected(
         await handle(scope, run, message)
 
     monkeypatch.setitem(ingest.applier._handlers.of_run, "agent:log", stumbles)  # type: ignore[arg-type]
-    await ingest.send(entry(good, "before"), entry(poisoned, "poison"), entry(good, "after"))
+    sizes: list[int] = []
+    commit = ingest.applier.commit
+
+    async def counted(position: Position, batch: Any, under_way: Any = None) -> Position:
+        sizes.append(len(batch))
+        return await commit(position, batch, under_way)
+
+    monkeypatch.setattr(ingest.applier, "commit", counted)
+    after = [entry(good, "after") for _ in range(500)]
+    await ingest.send(entry(good, "before"), entry(poisoned, "poison"), *after)
     async with ingest.running():
         await ingest.drained()
-    assert await ingest.lines(good) == ["before", "after"]
+    assert await ingest.lines(good) == ["before"] + ["after"] * 500
+    assert len(sizes) < 100, "one message at a time only where it fails"
     [(reason, _)] = await ingest.rejects()
     assert "it failed 5 times: QueryCanceledError" in reason
     assert tries < 10

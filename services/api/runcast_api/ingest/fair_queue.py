@@ -79,7 +79,7 @@ class FairQueue:
     ) -> None:
         self._stream = stream
         self._group_of = group_of
-        self._max_events = max_events
+        self.max_events = max_events
         self._lanes: dict[str, Lane] = {}
         self._groups: dict[Hashable, Group] = {}
         self._size = self._number = 0
@@ -213,7 +213,7 @@ class FairQueue:
         ]
         heapq.heapify(heap)
         taken = 0
-        while heap and taken < self._max_events:
+        while heap and taken < self.max_events:
             by_group, by_lane, first, name = heapq.heappop(heap)
             lane = self._lanes[name]
             so_far = served.get(lane.group.key, 0)
@@ -222,7 +222,7 @@ class FairQueue:
                 continue
             read = lane.waiting[0]
             number = read.item.message.number_of_events if read.item.message else 1
-            if so_far and taken + number > self._max_events:
+            if so_far and taken + number > self.max_events:
                 continue  # only a project's first turn may go beyond the limit
             self._remove(lane)
             taken += number

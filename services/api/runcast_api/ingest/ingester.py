@@ -19,7 +19,7 @@ import structlog
 
 from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import cursors, metrics
-from runcast_api.ingest.batches import Applier, Fenced, Read, UnderWay
+from runcast_api.ingest.batches import MAX_EVENTS, Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.fair_queue import BLOCK_MS, FairQueue
 from runcast_api.ingest.patience import Patience
 from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
@@ -192,6 +192,7 @@ class Ingester:
             except BaseException:
                 await _let_end(commit, under_way)
                 raise
+            queue.max_events = MAX_EVENTS
             done = [read.id for read in batch]
             _count(batch)
 

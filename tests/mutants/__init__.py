@@ -1,0 +1,1 @@
+"""Mutations of the product that its tests must catch."""
