@@ -66,6 +66,8 @@ bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,ncha
 
 fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time
 	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-22000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
+	RUNCAST_FUZZ_EXAMPLES=$${RUNCAST_FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest -q --timeout 7200 \
+		tests/acceptance/test_sdk_property.py
 
 mutants: $(VENV)/.dev ## Break each promise in a copy of the product, and see its test fail (ARGS=part of a description)
 	$(BIN)/python -m tests.mutants $(ARGS)

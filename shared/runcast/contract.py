@@ -113,5 +113,7 @@ EVENT_BYTES = 64 * 1024
 """The data of a worker's own event."""
 STEPS = 200
 LABELS = 64
+LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,128}")
+LABEL_CHARACTERS = 256
 JSON_DEPTH = 64
 LARGEST_NUMBER = 2**31 - 1

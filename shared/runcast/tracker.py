@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
+from runcast._recording import messages
 from runcast._recording.artifacts import Source
 from runcast._recording.open_run import Resume
 from runcast._recording.recorder import Recorder
@@ -232,8 +233,10 @@ class Calls(Generic[R]):
     def update(self, **fields: Any) -> R:
         """Other fields of the run: `status` (`running`, `awaiting_feedback`), `metadata`, `labels`,
         `pr_url`, `result`; any other is kept in its metadata. A terminal status ends the run."""
-        status = fields.get("status")
-        if isinstance(status, str) and status.lower() in TERMINAL_STATUSES:
+        status = None
+        if fields.get("status") is not None:
+            status = messages.status(fields["status"], TERMINAL_STATUSES)
+        if status is not None:
             ends = {name: fields[name] for name in ("result", "pr_url") if name in fields}
             self._session.end(status, fields.get("error"), **ends)
             return self._result()

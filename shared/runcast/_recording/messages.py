@@ -36,7 +36,7 @@ _CHANGES: Mapping[str, Callable[[Any], Any]] = {
     "status": lambda value: status(value, contract.STATUSES),
     "current_step": acceptable.name,
     "error": acceptable.text,
-    "will_retry": bool,
+    "will_retry": acceptable.truth,
     "result": acceptable.json,
     "pr_url": acceptable.url,
     "metadata": acceptable.mapping,
@@ -143,7 +143,12 @@ def updated(run_id: str, **changed: Any) -> Message:
     known = {
         name: _CHANGES[name](changed[name]) for name in _CHANGES if changed.get(name) is not None
     }
-    others = {name: changed[name] for name in changed if name not in _CHANGES}
+    if known.get("status", "") is None:
+        del known["status"]  # it is no status: kept like a field that a run doesn't have
+        others = {"status": changed["status"]}
+    else:
+        others = {}
+    others |= {name: changed[name] for name in changed if name not in _CHANGES}
     if others:
         known["metadata"] = {**acceptable.mapping(others), **known.get("metadata", {})}
     return event("run:updated", run_id, known)

@@ -90,6 +90,14 @@ def whole(value: Any, low: int = 0, high: int = contract.LARGEST_NUMBER) -> int 
         return None
 
 
+def truth(value: Any) -> bool:
+    """Whether a value counts as true; False for one that doesn't say."""
+    try:
+        return bool(value)
+    except Exception:  # a host's own __bool__ may raise anything
+        return False
+
+
 def percent(value: Any) -> int | None:
     """0 to 100, or None."""
     return whole(value, 0, 100)
@@ -118,15 +126,22 @@ def mapping(value: Any, limit_bytes: int = JSON_BYTES) -> dict[str, Any]:
 
 
 def labels(value: Any) -> dict[str, str]:
-    """At most 64 labels; keys and values are names."""
+    """At most 64 labels. Keys that a label can't have become others that stay apart, as with `key`."""
     if not isinstance(value, Mapping):
         return {}
     found: dict[str, str] = {}
     for key, each in _items(value):
-        named = name(key)
-        if named and each is not None and len(found) < contract.LABELS:
-            found[named] = name(each) or ""
+        if each is not None and len(found) < contract.LABELS:
+            found[label_key(key)] = name(each, contract.LABEL_CHARACTERS) or ""
     return found
+
+
+def label_key(value: Any) -> str:
+    """The key of a label."""
+    given = printable(value)
+    if contract.LABEL_KEY.fullmatch(given):
+        return given
+    return f"{re.sub(r'[^A-Za-z0-9._/-]+', '-', given)[:96]}-{_hash(given)}"
 
 
 def steps(values: Any) -> list[str]:

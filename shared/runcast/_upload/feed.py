@@ -127,6 +127,8 @@ class Feed:
             self._give_up(str(error))
         except errors.Unreachable:
             raise
+        except FileNotFoundError as error:
+            self._give_up(str(error))
         except (errors.RuncastError, OSError) as error:
             self._postpone(error)
         return False

@@ -10,13 +10,14 @@ Calls that come from a run's program (`add`, `wake`, `flush`) may come from a si
 take no lock that a call which they interrupt may hold.
 """
 
+import contextlib
 import encodings.idna  # noqa: F401 — see below
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import certifi  # noqa: F401 — see below
 import httpcore  # noqa: F401 — see below
@@ -99,12 +100,8 @@ class Feeder:
         ends_at = began + (at_most_seconds if at_most_seconds is not None else seconds)
         if self._waiting_since is None or self._moved_at > self._waiting_since:
             self._waiting_since = began
-        self._waiting += 1
-        self._next_try = min(self._next_try, began + LAST_TRIES_SECONDS)
-        feed.retry_at = min(feed.retry_at, began + LAST_TRIES_SECONDS)
         pause = 0.001
-        try:
-            self.wake(feed)
+        with self._in_a_hurry(feed):
             while not feed.is_sent and not feed.is_fed_by_another:
                 now = time.monotonic()
                 quiet_since = max(self._waiting_since, self._moved_at)
@@ -112,17 +109,28 @@ class Feeder:
                     break
                 time.sleep(pause)
                 pause = min(pause * 2, 0.02)
-        finally:
-            self._waiting -= 1
         return feed.unsent()
 
     def flush_for(self, feed: Feed, seconds: float) -> int:
         """Waits until a run is sent, for at most so long; answers the bytes that aren't."""
         ends_at = time.monotonic() + seconds
-        self.wake(feed)
-        while not feed.is_sent and not feed.is_fed_by_another and time.monotonic() < ends_at:
-            time.sleep(0.005)
+        with self._in_a_hurry(feed):
+            while not feed.is_sent and not feed.is_fed_by_another and time.monotonic() < ends_at:
+                time.sleep(0.005)
         return feed.unsent()
+
+    @contextlib.contextmanager
+    def _in_a_hurry(self, feed: Feed) -> Iterator[None]:
+        """While a program waits for a run, a server that is away is tried more often."""
+        soon = time.monotonic() + LAST_TRIES_SECONDS
+        self._waiting += 1
+        self._next_try = min(self._next_try, soon)
+        feed.retry_at = min(feed.retry_at, soon)
+        try:
+            self.wake(feed)
+            yield
+        finally:
+            self._waiting -= 1
 
     def renew_after_fork(self) -> None:
         """In a forked child: its copies of the runs' locks would outlive the parent's feeder."""
