@@ -457,6 +457,19 @@ def test_waiting_for_a_directory(tmp_path: Path, offline: Run) -> None:
         assert offline("wait", "slow").code == 3
 
 
+def test_the_doctor_names_what_is_not_followed(tmp_path: Path, offline: Run) -> None:
+    runs = tmp_path / "runs"
+    for name in ("odd name", "nested/inner", "linked", "good"):
+        (runs / name).mkdir(parents=True)
+    for name in ("odd name/logs.txt", "good/logs.txt", "nested/inner/logs.txt", "loose.log"):
+        (runs / name).touch()
+    (runs / "linked" / "logs.txt").symlink_to(runs / "good" / "logs.txt")
+    findings = json.loads(offline("doctor", "--json").out)["findings"]
+    told = " ".join(each["text"] for each in findings if each["about"] == "not followed")
+    assert all(name in told for name in ("odd name", "nested", "linked", "loose.log"))
+    assert "good:" not in told
+
+
 def test_the_doctor_names_what_is_wrong(
     tmp_path: Path, run: Run, local_server: Up, server_environ: dict[str, str]
 ) -> None:

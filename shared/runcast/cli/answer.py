@@ -41,7 +41,11 @@ def answer(
 ) -> None:
     """Answer a question. Without an option or a text it is shown, and you are asked on a terminal.
 
-    Examples:  runcast answer 019ac3f2 allow  |  runcast answer 019ac3f2 deny -m "not on this machine"
+    Examples:
+
+    runcast answer 019ac3f2 allow
+
+    runcast answer 019ac3f2 deny -m "not on this machine"
     """
     options = option or []
     with connect(ctx) as client:

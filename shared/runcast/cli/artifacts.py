@@ -34,7 +34,9 @@ def ls(
 ) -> None:
     """List a run's artifacts.
 
-    Example:  runcast artifacts ls nightly --all
+    Example:
+
+    runcast artifacts ls nightly --all
     """
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
@@ -76,7 +78,9 @@ def get(
 ) -> None:
     """Fetch an artifact's content.
 
-    Example:  runcast artifacts get 0198… -o outline.json
+    Example:
+
+    runcast artifacts get 0198… -o outline.json
     """
     with connect(ctx) as client:
         content = client.artifact_content(artifact)
@@ -99,7 +103,9 @@ def put(
 ) -> None:
     """Keep a file as the next version of a step.
 
-    Example:  runcast artifacts put nightly outline outline.md
+    Example:
+
+    runcast artifacts put nightly outline outline.md
     """
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     with connect(ctx) as client:

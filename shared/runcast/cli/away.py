@@ -26,7 +26,9 @@ def away(
     While you are away, agents that ask before they show their own prompt (Codex, sub-agents in the
     background) wait for an answer from the inbox.
 
-    Example:  runcast away on
+    Example:
+
+    runcast away on
     """
     if state not in ("on", "off", "status"):
         raise typer.BadParameter("on, off or status")

@@ -50,7 +50,13 @@ def connect_agent(
     What its hooks hand over (what you ask for, commands that need a permission, its last words) goes to
     your Runcast server, and nowhere else. Your own hooks and their order stay as they are.
 
-    Examples:  runcast connect claude  |  runcast connect codex --print  |  runcast connect claude --remove
+    Examples:
+
+    runcast connect claude
+
+    runcast connect codex --print
+
+    runcast connect claude --remove
     """
     if agent not in AGENTS:
         raise typer.BadParameter(f"{agent!r} is not one of {', '.join(AGENTS)}")

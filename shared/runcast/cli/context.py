@@ -30,10 +30,14 @@ def options(ctx: Context) -> Options:
 
 
 def server_of(ctx: Context) -> Connection | None:
-    """The server to use, or None if none is known."""
+    """The server to use, or None if none is known. Raises `NotConfigured` where one is named by a URL
+    that is none: what is asked of it must not be answered from files."""
+    given = options(ctx)
     try:
-        return find(options(ctx).url, options(ctx).token)
+        return find(given.url, given.token)
     except errors.NotConfigured:
+        if given.url or os.environ.get("RUNCAST_URL"):
+            raise
         return None
 
 

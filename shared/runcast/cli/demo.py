@@ -30,7 +30,11 @@ def demo(
 ) -> None:
     """Have the server act out a run: twelve log events and three artifacts.
 
-    Examples:  runcast demo  |  runcast demo --interval 0.2 --no-follow --json
+    Examples:
+
+    runcast demo
+
+    runcast demo --interval 0.2 --no-follow --json
     """
     with connect(ctx) as client:
         with contextlib.suppress(errors.Conflict):

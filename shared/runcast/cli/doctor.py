@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from runcast import errors
+from runcast import contract, errors
 from runcast._recording import formats, run_directory
 from runcast._support import server_config
 from runcast._support.server_config import Connection
@@ -20,6 +20,7 @@ from runcast.cli.context import Context, options
 from runcast.client.clients import Client
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
+MOST_LEFT_OUT = 20
 _COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 
 
@@ -48,7 +49,9 @@ def doctor(
 
     Exits with 1 if something is wrong.
 
-    Example:  runcast doctor
+    Example:
+
+    runcast doctor
     """
     findings = [*_machine(), *_server(ctx), *_files(run_directory.runs_dir(directory))]
     if as_json:
@@ -135,7 +138,35 @@ def _files(root: Path) -> Iterator[Finding]:
             yield Finding("file", PROBLEM, str(error), "it is left as it is; mend or remove it")
         except OSError as error:
             yield Finding("file", PROBLEM, f"{path}: {error.strerror}")
+    yield from _not_followed(root)
     yield Finding("runs", OK, f"{root}: {checked} files looked at")
+
+
+def _not_followed(root: Path) -> Iterator[Finding]:
+    """What lies among the runs, and neither tailer nor `sync` takes for one."""
+    left_out = [(path, reason) for path in sorted(root.iterdir()) if (reason := _refusal(path))]
+    for path, reason in left_out[:MOST_LEFT_OUT]:
+        advice = f"`runcast tail '{path}/*.log'` has its files followed" if path.is_dir() else ""
+        yield Finding("not followed", WARNING, f"{path}: {reason}", advice)
+    if len(left_out) > MOST_LEFT_OUT:
+        yield Finding("not followed", WARNING, f"and {len(left_out) - MOST_LEFT_OUT} more")
+
+
+def _refusal(path: Path) -> str | None:
+    """Why a name among the runs is not followed; None where it is, or nobody expects it to be."""
+    if path.name.startswith(".") or path.name == "index.json":
+        return None
+    if not path.is_dir():
+        return "is a file; a run is a directory" if path.suffix in (".log", ".txt") else None
+    if not run_directory.is_run(path):
+        return "holds none of run.json, spool.jsonl, status.json and logs.txt"
+    if fault := contract.key_fault(path.name):
+        return f"its name can't be a run's key: it {fault}"
+    for name in (contract.LOG_FILE, contract.SPOOL_FILE):
+        found = path / name
+        if found.is_symlink() or (found.exists() and not found.is_file()):
+            return f"{name} is no regular file"
+    return None
 
 
 def _json_files(root: Path) -> Iterator[tuple[Path, str]]:

@@ -39,7 +39,7 @@ def events(
         list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", help="At most so many (not with -f).")
+        int, typer.Option("--limit", "-n", min=1, help="At most so many (not with -f).")
     ] = 50,
     as_json: output.AsJson = False,
 ) -> None:
@@ -48,7 +48,11 @@ def events(
     With -f and --after nothing between is missed; what can't be delivered any more is told as a
     `gap`. The stream reconnects by itself.
 
-    Examples:  runcast events -f demo  |  runcast events -f demo --logs all --json
+    Examples:
+
+    runcast events -f demo
+
+    runcast events -f demo --logs all --json
     """
     where = project_or_default(project)
     wanted = set(types or ())

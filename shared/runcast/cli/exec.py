@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from runcast import RunTracker
+from runcast import RunTracker, errors
+from runcast._support.server_config import Connection
 from runcast._support.terminal import LineSplitter
 from runcast.cli import exits, output
 from runcast.cli.child import Child, Ended
@@ -66,11 +67,15 @@ def exec_(
     Files come first (runs/<run>/), a server gets them live if there is one. Without a terminal
     nothing of our own is printed, unless something did not reach the server.
 
-    Examples:  runcast exec -- make test  |  runcast exec -p demo --run nightly -- ./agent.sh
+    Examples:
+
+    runcast exec -- make test
+
+    runcast exec -p demo --run nightly -- ./agent.sh
     """
     says = sys.stderr.isatty() and not quiet
     _tell_on_terminal_only(says)
-    server = server_of(ctx)
+    server = _server(ctx)
     tracker = RunTracker(
         run,
         project=project,
@@ -141,6 +146,15 @@ def _outcome(ended: Ended) -> tuple[str, str | None]:
     reason = ended.signal.name if ended.signal else f"exit code {ended.exit_code}"
     is_stopped = ended.was_stopped or ended.signal == signal.SIGINT
     return ("cancelled" if is_stopped else "failed"), reason
+
+
+def _server(ctx: Context) -> Connection | None:
+    """A mistake in its URL doesn't keep the command from running."""
+    try:
+        return server_of(ctx)
+    except errors.NotConfigured as error:
+        output.say(f"runcast: {error}; the run is recorded in files alone")
+        return None
 
 
 def _directory() -> str | None:

@@ -36,7 +36,13 @@ def inbox(
 ) -> None:
     """Show the open questions of agents, oldest first: of a project, or of all that you may see.
 
-    Examples:  runcast inbox  |  runcast inbox -f  |  runcast answer 019ac3f2 allow
+    Examples:
+
+    runcast inbox
+
+    runcast inbox -f
+
+    runcast answer 019ac3f2 allow
     """
     project = project or os.environ.get("RUNCAST_PROJECT")
     with connect(ctx) as client:

@@ -29,7 +29,11 @@ def ls(
 ) -> None:
     """List the keys that are good.
 
-    Examples:  runcast keys ls -p demo  |  runcast keys ls --all
+    Examples:
+
+    runcast keys ls -p demo
+
+    runcast keys ls --all
     """
     with connect(ctx) as client:
         if everything:
@@ -62,7 +66,11 @@ def create(
 ) -> None:
     """Make a key and print its token: this once, it is stored nowhere.
 
-    Examples:  runcast keys create ci -p demo  |  runcast keys create backup --admin
+    Examples:
+
+    runcast keys create ci -p demo
+
+    runcast keys create backup --admin
     """
     expires_at = _after(expires_in_days)
     with connect(ctx) as client:

@@ -54,7 +54,11 @@ def logs(
 ) -> None:
     """Print logs; with -f as they grow. Lines of several runs carry a coloured tag.
 
-    Examples:  runcast logs -f nightly  |  runcast logs -f a b c --level warning
+    Examples:
+
+    runcast logs -f nightly
+
+    runcast logs -f a b c --level warning
     """
     shown = lines.chosen(since, grep, level, with_times, as_json)
     if directory is None and server_of(ctx) is not None:

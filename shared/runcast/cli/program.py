@@ -98,6 +98,9 @@ def _spread(group: TyperGroup, options: Sequence[Any]) -> None:
         if isinstance(command, TyperGroup):
             _spread(command, options)
             continue
+        for param in command.params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""  # a flag takes no `<bool>`
         taken = {name for param in command.params for name in param.opts}
         for option in options:
             if taken.isdisjoint(option.opts):

@@ -49,7 +49,7 @@ def ls(
     search: Annotated[
         str | None, typer.Option("--search", "-s", help="Words in id, key, name, agent or step.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
     everywhere: Annotated[
         bool, typer.Option("--all", "-A", help="Of all projects, also with RUNCAST_PROJECT.")
     ] = False,
@@ -63,7 +63,11 @@ def ls(
 
     Without a server, those of the local directory of runs.
 
-    Examples:  runcast runs ls -s "nightly coder"  |  runcast runs ls -p demo --status running --json
+    Examples:
+
+    runcast runs ls -s "nightly coder"
+
+    runcast runs ls -p demo --status running --json
     """
     names: dict[str, str] = {}
     if directory is None and server_of(ctx) is not None:
@@ -119,7 +123,9 @@ def show(
 ) -> None:
     """Show a run and its artifacts.
 
-    Example:  runcast runs show nightly -p demo
+    Example:
+
+    runcast runs show nightly -p demo
     """
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
@@ -184,7 +190,11 @@ def export(
     The ending of the file says which: .zip, .ndjson or .parquet (events and lines alone). With --all it is
     the whole project.
 
-    Examples:  runcast runs export nightly -o nightly.zip  |  runcast runs export --all -o demo.parquet
+    Examples:
+
+    runcast runs export nightly -o nightly.zip
+
+    runcast runs export --all -o demo.parquet
     """
     if (run is None) != every:
         raise typer.BadParameter("name a run, or --all for the project's runs")

@@ -27,7 +27,9 @@ def say(
 
     It is queued until the agent's next hook takes it along; an idle session may have none for a while.
 
-    Example:  runcast say claude-6f0c2b1e "please also update the changelog"
+    Example:
+
+    runcast say claude-6f0c2b1e "please also update the changelog"
     """
     with connect(ctx) as client:
         queued = client.say(finding.find_run(client, run, project)["id"], text)

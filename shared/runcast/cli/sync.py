@@ -37,7 +37,13 @@ def sync(
 ) -> None:
     """Send runs from their files. Sending again, or beside others, doubles nothing.
 
-    Examples:  runcast sync  |  runcast sync runs/nightly  |  runcast sync --follow runs/
+    Examples:
+
+    runcast sync
+
+    runcast sync runs/nightly
+
+    runcast sync --follow runs/
     """
     reports: list[Report] = []
     with connect(ctx, patient=True) as client:

@@ -38,7 +38,9 @@ def ls(
 ) -> None:
     """List a project's tasks in the order of its board, with how far each is.
 
-    Example:  runcast tasks ls -p demo --status ACTIVE
+    Example:
+
+    runcast tasks ls -p demo --status ACTIVE
     """
     with connect(ctx) as client:
         page = client.list_tasks(project_or_default(project), status=status, limit=limit)
@@ -68,7 +70,9 @@ def _counts(task: dict[str, Any]) -> str:
 def show(ctx: Context, id: Id, as_json: output.AsJson = False) -> None:
     """Show a task with its subtasks, or one subtask.
 
-    Example:  runcast tasks show 0190c0de-…
+    Example:
+
+    runcast tasks show 0190c0de-…
     """
     with connect(ctx) as client:
         found = _find(client, id)
@@ -130,8 +134,13 @@ def add(
 ) -> None:
     """Add a task, perhaps with subtasks; or with --to a subtask.
 
-    Examples:  runcast tasks add "Release 2" -s build -s test -s publish --in-order --activate  |
-    runcast tasks add -f task.json  |  runcast tasks add "Fix the docs" --to TASK --after build
+    Examples:
+
+    runcast tasks add "Release 2" -s build -s test -s publish --in-order --activate
+
+    runcast tasks add -f task.json
+
+    runcast tasks add "Fix the docs" --to TASK --after build
     """
     if (title is None) == (file is None):
         raise typer.BadParameter("give either a title or --file")
@@ -194,7 +203,11 @@ def move(
 ) -> None:
     """Take a task or a subtask one step on.
 
-    Examples:  runcast tasks move ID activate  |  runcast tasks move ID skip -r "not needed"
+    Examples:
+
+    runcast tasks move ID activate
+
+    runcast tasks move ID skip -r "not needed"
     """
     if step not in (*TASK_MOVES, *SUBTASK_MOVES):
         raise typer.BadParameter(f"no step {step!r}")
@@ -214,7 +227,9 @@ def rm(
 ) -> None:
     """Delete a task or a subtask, and say what else went.
 
-    Example:  runcast tasks rm ID --dry-run
+    Example:
+
+    runcast tasks rm ID --dry-run
     """
     with connect(ctx) as client:
         is_subtask = "task_id" in _find(client, id)

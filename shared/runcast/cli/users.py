@@ -25,7 +25,9 @@ def register(parent: typer.Typer) -> None:
 def ls(ctx: Context, as_json: output.AsJson = False) -> None:
     """List people, newest first.
 
-    Example:  runcast users ls --json
+    Example:
+
+    runcast users ls --json
     """
     with connect(ctx) as client:
         users = list(client.iter_users())
@@ -54,7 +56,9 @@ def create(
 ) -> None:
     """Make an account. Without a password, a link is printed that signs in once.
 
-    Example:  runcast users create ann@example.org --admin
+    Example:
+
+    runcast users create ann@example.org --admin
     """
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
     with connect(ctx) as client:
@@ -78,7 +82,9 @@ def invite(
 ) -> None:
     """Print a link by which this address makes its account, or joins a project.
 
-    Example:  runcast users invite ann@example.org -p demo --role editor
+    Example:
+
+    runcast users invite ann@example.org -p demo --role editor
     """
     with connect(ctx) as client:
         made = client.invite(email, project=project, role=role)

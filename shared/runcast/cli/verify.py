@@ -33,7 +33,13 @@ def verify(
     Exits with 1 where something is degraded: an open breaker, a worker that is not heard of, a
     subtask that is stuck. Needs an administrator's token.
 
-    Examples:  runcast verify  |  runcast verify --json | jq .degraded  |  runcast verify --watch
+    Examples:
+
+    runcast verify
+
+    runcast verify --json | jq .degraded
+
+    runcast verify --watch
     """
     with connect(ctx) as client:
         found = _look(client)

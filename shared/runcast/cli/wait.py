@@ -47,7 +47,9 @@ def wait(
     0 only for a run that completed. Else its command's code where it has one from 1 to 255
     (`runcast exec`), or 1 failed, 130 cancelled.
 
-    Example:  runcast wait nightly --timeout 1h && deploy
+    Example:
+
+    runcast wait nightly --timeout 1h && deploy
     """
     try:
         seconds = None if timeout is None else times.duration_seconds(timeout)

@@ -44,7 +44,11 @@ def up(
 ) -> None:
     """Start everything in one process, on a Postgres and a Valkey of its own.
 
-    Examples:  runcast up  |  runcast up --port 9000 --data ~/runcast
+    Examples:
+
+    runcast up
+
+    runcast up --port 9000 --data ~/runcast
     """
     _launch(
         "up",
@@ -86,7 +90,11 @@ def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
     Clients that saw more than is left are told with a gap, and begin anew. Servers may be running; our own
     Postgres must be.
 
-    Examples:  runcast db after-restore  |  runcast db after-restore --database-url postgresql://…
+    Examples:
+
+    runcast db after-restore
+
+    runcast db after-restore --database-url postgresql://…
     """
     _launch("after-restore", database_url=database_url, data=data)
 
