@@ -103,7 +103,7 @@ $$;
 
 CREATE FUNCTION public.caller_name(person uuid, key uuid) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT coalesce((SELECT coalesce(u.name, u.login, u.email) FROM users u WHERE u.id = person AND key IS NULL),
                     (SELECT k.name FROM api_keys k WHERE k.id = key))
@@ -479,7 +479,7 @@ $$;
 
 CREATE FUNCTION public.key_owner_is_away(key uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
     SELECT EXISTS (SELECT FROM away a WHERE a.user_id IS NOT DISTINCT FROM
                    (SELECT k.created_by FROM api_keys k WHERE k.id = key))
@@ -610,7 +610,7 @@ $$;
 
 CREATE FUNCTION public.number_run() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO run_counters AS c (project_id, last_number)
@@ -938,7 +938,7 @@ $$;
 
 CREATE FUNCTION public.tell_of_closed_question() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'public'
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
 BEGIN
     PERFORM pg_notify('runcast_questions', NEW.id::text);

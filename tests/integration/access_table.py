@@ -60,7 +60,7 @@ TABLE: dict[str, Line] = {
     "POST /runs/{run}/logs/redact": Line(N.EDITOR, {"from_line": 1, "to_line": 1}),
     "GET /runs/{run}/children": Line(N.VIEWER),
     "PATCH /runs/{run}": Line(N.REPORTER, {"status": "running"}),
-    "POST /runs/{run}/cancel": Line(N.EDITOR),
+    "POST /runs/{run}/cancel": Line(N.REPORTER),
     "POST /runs/{run}/retry": Line(N.EDITOR),
     "POST /runs/{run}/heartbeat": Line(N.REPORTER, {}),
     "POST /runs/{run}/progress": Line(N.REPORTER, {"stage": "idea", "message": "m"}),

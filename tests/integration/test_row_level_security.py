@@ -14,14 +14,22 @@ import pytest
 from runcast._support.ids import uuid7
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal, Role
-from runcast_server.db import LOG_ROLE, REQUEST_ROLE, Database, acquire, open_database
+from runcast_server.db import (
+    ACCOUNTS_ROLE,
+    LOG_ROLE,
+    REQUEST_ROLE,
+    Database,
+    acquire,
+    act_as,
+    open_database,
+)
 from runcast_server.process import db_roles
 from tests.integration import rest, rows
 from tests.integration.test_people import account, anonymous, ok
 
 pytestmark = pytest.mark.anyio
 
-SERVICE_ROLES = (REQUEST_ROLE, LOG_ROLE)
+SERVICE_ROLES = (REQUEST_ROLE, LOG_ROLE, ACCOUNTS_ROLE)
 WITHOUT_PROJECT = {"schema_migrations", "ingest_cursor", "tombstones"}
 """Tables that hold nothing of anybody: a version, a cursor, ids that must not be used again."""
 
@@ -75,7 +83,8 @@ async def test_service_roles_are_nothing_special_and_own_nothing(database_url: s
 @pytest.mark.parametrize("role", SERVICE_ROLES)
 async def test_every_pool_becomes_its_role_as_it_connects(database_url: str, role: str) -> None:
     async with opened(database_url) as database:
-        pool = database.requests if role == REQUEST_ROLE else database.log
+        pools = (database.requests, database.log, database.accounts)
+        pool = dict(zip(SERVICE_ROLES, pools, strict=True))[role]
         async with acquire(pool) as connection:
             assert await connection.fetchval("SELECT current_user") == role
             assert not await connection.fetchval(
@@ -366,3 +375,81 @@ async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_
                     await connection.fetch("SELECT * FROM projects")
         async with database.acting(rows.ADMIN) as connection:
             assert await connection.fetchval("SELECT id FROM projects") == project_id
+
+
+async def test_functions_with_their_owners_rights_look_into_temporary_schemas_last(
+    database_url: str,
+) -> None:
+    found = await superuser(
+        database_url,
+        """SELECT p.oid::regprocedure::text AS name FROM pg_proc p
+           WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+             AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%, pg_temp')""",
+    )
+    assert [row["name"] for row in found] == []
+
+
+def by_login(url: str, login: str) -> str:
+    return db_roles.as_login(url, f"{login}:a-password")
+
+
+async def test_sql_of_an_attacker_reaches_no_secret_and_changes_nobody(database_url: str) -> None:
+    """What `SECURITY.md` says of SQL through a mistake of ours: the SQL is run here."""
+    service = by_login(database_url, db_roles.SERVICE_LOGIN)
+    accounts = by_login(database_url, db_roles.ACCOUNTS_LOGIN)
+    await db_roles.ensure(database_url, service, accounts)
+    database = await open_database(service, accounts, requests=2, log=2, accounts=2)
+    try:
+        project_id = await rows.project(database)
+        await person(database, project_id, "owner")
+        attacks = (
+            "SELECT hash FROM passwords",
+            "SELECT * FROM password_of('alice@example.org')",
+            "SELECT token_hash FROM api_keys",
+            "SELECT token_hash FROM sessions",
+            "SET ROLE runcast_accounts",
+            "SELECT set_config('role', 'runcast_accounts', false)",
+            "SET SESSION AUTHORIZATION postgres",
+            "CREATE TEMP TABLE project_members (project_id uuid, user_id uuid, role text)",
+            "CREATE TABLE mine (id int)",
+            "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "COPY (SELECT 1) TO PROGRAM 'id'",
+            "SELECT pg_read_file('/etc/passwd')",
+            "UPDATE users SET is_admin = true",
+            "INSERT INTO users (id, name, is_admin) VALUES (gen_random_uuid(), 'x', true)",
+            "UPDATE api_keys SET is_admin = true",
+            """INSERT INTO sign_in_links (token_hash, user_id, expires_at)
+               SELECT 'x', id, now() + '1 day' FROM users""",
+            """INSERT INTO sessions (id, user_id, token_hash, method, expires_at)
+               SELECT gen_random_uuid(), id, 'x', 'link', now() + '1 day' FROM users""",
+            "INSERT INTO passwords (user_id, hash) SELECT id, 'x' FROM users",
+            """INSERT INTO stream_tickets (token_hash, project_id, principal, expires_at)
+               SELECT 'x', id, '{"is_admin": true}', now() + '1 day' FROM projects""",
+            "SELECT openid_holder(gen_random_uuid(), 'me', 'alice@example.org', '', '')",
+            "SELECT accept_invitation('x', NULL, gen_random_uuid(), 'x')",
+            "SELECT delete_user(id) FROM users",
+            "SELECT forget_ways_in(id) FROM users",
+            "DELETE FROM audit_log",
+            "UPDATE audit_log SET actor = 'somebody'",
+        )
+        for pool in (database.requests, database.log):
+            for attack in attacks:
+                async with acquire(pool) as connection:
+                    whole = connection.transaction()
+                    await whole.start()
+                    try:
+                        if pool is database.requests:
+                            await act_as(connection, rows.ADMIN)
+                        refused = None
+                        await connection.execute(attack)
+                    except asyncpg.InsufficientPrivilegeError as error:
+                        refused = error
+                    finally:
+                        await whole.rollback()
+                assert refused is not None, attack
+        for statement in ("UPDATE runs SET name = 'x'", "DELETE FROM runs", "DELETE FROM projects"):
+            async with acquire(database.requests) as connection:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+    finally:
+        await database.close()

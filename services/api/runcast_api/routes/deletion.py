@@ -17,8 +17,8 @@ from runcast_api.http.responses import answer, no_content
 from runcast_api.runs import deletion
 from runcast_api.runs.deletion import Redacted, Redaction, RunDeleted
 from runcast_server import outages
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.db import acquire
 from runcast_server.eventlog import erasure
 from runcast_server.eventlog.log import Transaction
@@ -41,7 +41,7 @@ async def delete_run(
     """Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's
     own files stay where they are, and are not taken in again."""
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.ERASE)
         told = await deletion.explain(connection, run_id)
     if dry_run:
         return answer(told, head=found.head)
@@ -64,7 +64,7 @@ async def delete_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Resp
     async with api.database.acting(caller) as connection:
         row = await artifacts.find(connection, artifact)
         absent = f"no artifact '{artifact}'"
-        found = await access.inside(connection, caller, row["project_id"], absent, Role.EDITOR)
+        found = await access.inside(connection, caller, row["project_id"], absent, rights.ERASE)
     await _note(api, caller, "artifact_deleted", found.id, artifact, step_name=row["step_name"])
 
     async def change(transaction: Transaction) -> None:
@@ -81,7 +81,7 @@ async def redact_lines(
     """Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were
     kept. Their numbers and times stay. The agent's own files are not changed."""
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.ERASE)
     reach = {"from_line": body.from_line, "to_line": body.to_line}
     await _note(api, caller, "lines_redacted", found.id, run_id, **reach)
     await _forget(api, found.id)

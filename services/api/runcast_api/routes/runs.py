@@ -25,7 +25,7 @@ from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
 from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
-from runcast_server.auth import access
+from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Role
 from runcast_server.eventlog.log import Transaction
 
@@ -186,7 +186,7 @@ async def cancel_run(
     run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.CANCEL)
 
     async def change(transaction: Transaction) -> Answer:
         return Answer(await runs.cancel(transaction, run_id, caller))
@@ -199,7 +199,7 @@ async def retry_run(
     run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.RETRY)
 
     async def change(transaction: Transaction) -> Answer:
         return Answer(await runs.retry(transaction, run_id, caller.user_id), 201)

@@ -17,8 +17,7 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
-from runcast_server.auth import access, tickets
-from runcast_server.auth.principal import Role
+from runcast_server.auth import access, rights, tickets
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)
@@ -42,7 +41,7 @@ async def create_share_link(
 ) -> Response:
     """Shares a run, or the project, with whoever gets the link. Editors do it."""
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, Role.EDITOR)
+        found = await access.project(connection, caller, project, rights.SHARE)
 
         async def change() -> tuple[dict[str, Any], Secrets]:
             made, token = await share_links.create(
@@ -58,7 +57,7 @@ async def list_share_links(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        found = await access.project(connection, caller, project, Role.EDITOR)
+        found = await access.project(connection, caller, project, rights.SHARE)
         page = await share_links.page(connection, found.id, limit, cursor)
     return answer(page, head=found.head)
 

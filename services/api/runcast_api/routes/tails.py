@@ -16,8 +16,8 @@ from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.logs import tails
 from runcast_api.logs.tails import Tail, TailList, TailNew
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.eventlog.log import Transaction
@@ -39,7 +39,7 @@ async def start_tail(
     changes nothing."""
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.TAIL)
         shown = await _shown(connection, settings.runs_dir, run_id, caller)
     if caller.is_admin:
         path = await to_thread.run_sync(tails.confined, body.path, settings.roots)
@@ -74,7 +74,7 @@ async def stop_tail(
     source: Annotated[str | None, Query(description="Without it, all.")] = None,
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.TAIL)
 
     async def change(transaction: Transaction) -> None:
         await tails.stop(transaction, found.id, run_id, source)
