@@ -98,9 +98,11 @@ def _started(process: "subprocess.Popen[bytes]", directory: Path) -> Server:
             found = json.loads((directory / ".runcast/credentials.json").read_text())
             if httpx.get(f"{found['url']}/ready").status_code == 200:
                 stores = stores_in(directory)
-                started = Server(
-                    process.pid, found["url"], found["token"], found["redis_url"], stores
-                )
+                place = found["redis_url"].rpartition("@")[2]
+                # Its owner's password: the URL of the credentials is that of workers, who may only write.
+                password = (directory / ".runcast/valkey/password").read_text()
+                redis_url = f"redis://:{password}@{place}"
+                started = Server(process.pid, found["url"], found["token"], redis_url, stores)
                 pin(process.pid, SERVER_CPU)
                 for store in stores:
                     pin(store, CLIENT_CPU)

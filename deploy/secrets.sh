@@ -12,8 +12,10 @@ random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 password() { test -s "$1" || printf '%s' "${2:-$(random)}" >"$1"; }
 hash() { printf '%s' "$(cat "$1")" | sha256sum | cut -d' ' -f1; }
 
-mkdir -p passwords redis api hub tailer migrate
-password postgres_password "${POSTGRES_PASSWORD:-}"
+mkdir -p passwords postgres redis api hub tailer migrate
+# Earlier versions kept it here.
+test ! -s postgres_password || mv postgres_password postgres/password
+password postgres/password "${POSTGRES_PASSWORD:-}"
 password passwords/server
 password passwords/accounts
 password passwords/worker "${REDIS_PASSWORD:-}"
@@ -26,7 +28,7 @@ for server in api hub tailer; do
 	database runcast_server passwords/server >"$server/runcast_database_url"
 	redis "$server" >"$server/runcast_redis_url"
 done
-database runcast postgres_password >migrate/runcast_database_url
+database runcast postgres/password >migrate/runcast_database_url
 database runcast_server passwords/server >migrate/runcast_database_service_url
 # Only the API checks passwords and makes tokens.
 for reader in api migrate; do
@@ -41,4 +43,6 @@ cp passwords/health redis/health
 
 # Redis reads its files as a user of its own; nothing but our containers mounts this volume.
 chmod 644 redis/users.acl redis/health
-chmod 600 postgres_password passwords/*
+# Postgres's start script reads its one as root; no other container mounts its directory.
+chmod 644 postgres/password
+chmod 600 passwords/*

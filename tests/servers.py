@@ -45,7 +45,7 @@ def redis() -> Iterator[str]:
         server = embedded.Valkey(data, extra={"appendonly": "no"})
         server.start()
         try:
-            yield server.worker_url
+            yield server.port_url
         finally:
             server.stop(5)
 

@@ -42,7 +42,7 @@ async def test_absent_servers_are_awaited_out_loud_and_then_given_up(closed_port
 async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
     server = embedded.Valkey(tmp_path, extra={"appendonly": "no"})
     await asyncio.to_thread(server.start)
-    url = server.worker_url
+    url = server.port_url
     await asyncio.to_thread(server.stop, 5)
     said = asyncio.Event()
     waiting = asyncio.create_task(wait_for.wait_for_redis(url, 60, lambda text: said.set()))

@@ -108,7 +108,7 @@ def test_valkey_keeps_its_data_and_its_address_over_a_stop(data: Path) -> None:
     second = Valkey(data)
     second.start()
     assert second.worker_url == address
-    with redis.Redis.from_url(address) as client:
+    with redis.Redis.from_url(second.port_url) as client:
         assert client.get("kept") == b"42"
     second.stop(5)
 
@@ -117,11 +117,21 @@ def test_workers_need_the_password(data: Path) -> None:
     server = Valkey(data)
     server.start()
     with (
-        redis.Redis.from_url(server.worker_url.replace(server.password, "guess")) as client,
+        redis.Redis.from_url(server.worker_url.replace(server.worker_password, "guess")) as client,
         pytest.raises(redis.AuthenticationError),
     ):
         client.ping()
-    for private in ("password", "valkey.conf"):
+    with redis.Redis.from_url(server.worker_url) as worker:
+        assert worker.xadd("runcast:ingest", {"m": "{}"})
+        for command in (
+            ("FLUSHALL",),
+            ("CONFIG", "GET", "*"),
+            ("KEYS", "*"),
+            ("EVAL", "return 1", "0"),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                worker.execute_command(*command)
+    for private in ("password", "worker-password", "valkey.conf"):
         assert (data / "valkey" / private).stat().st_mode & 0o077 == 0
     server.stop(5)
 

@@ -14,6 +14,7 @@ import redis.asyncio
 
 from runcast._support.ids import uuid7
 from runcast.contract import INGEST_STREAM
+from runcast_server.embedded import valkey
 from runcast_tailer import service as tailer_service
 from tests.integration import rest, streams
 
@@ -48,6 +49,10 @@ def url_of(redis_url: str, user: str) -> str:
 async def as_user(redis_url: str, user: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with redis.asyncio.Redis.from_url(url_of(redis_url, user)) as client:
         yield client
+
+
+def test_the_embedded_server_gives_workers_the_same_rights() -> None:
+    assert USERS[valkey.WORKER] == ["on", "#{worker}", *valkey.WORKER_RULES.split()]
 
 
 def test_the_default_user_is_shut_out() -> None:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runcast_server import settings
 
@@ -30,7 +31,7 @@ FIXED = {
     )
 }
 # Read by compose and the gateway alone.
-COMPOSED = {"RUNCAST_IMAGE", "RUNCAST_BIND", "RUNCAST_SITE", "RUNCAST_PORT"}
+COMPOSED = {"RUNCAST_IMAGE", "RUNCAST_BIND", "RUNCAST_SITE", "RUNCAST_PORT", "RUNCAST_MEMORY"}
 
 
 @pytest.mark.parametrize("name", sorted(settings.names() - FIXED))
@@ -82,6 +83,26 @@ def test_each_server_has_passwords_of_its_own(tmp_path: Path) -> None:
         assert "//runcast_server:" in made[0][f"{server}/runcast_database_url"]
     assert "{" not in made[0]["redis/users.acl"].replace("{*}", "").replace("{hub:*}", "")
     assert made[0]["passwords/api"] not in made[0]["redis/users.acl"]
+
+
+def test_each_container_has_its_own_secrets_and_no_rights_to_spare() -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["mem_limit"], name
+        mounts = [volume for volume in service.get("volumes", ()) if "secrets" in str(volume)]
+        if name == "secrets":
+            assert mounts == ["secrets:/secrets"]
+        elif name != "gateway":
+            [mount] = mounts
+            assert mount["volume"]["subpath"] == name
+            assert mount["target"] == f"/secrets/{name}"
+            assert mount["read_only"]
+    assert "noeviction" in services["redis"]["command"]
+    assert "--maxmemory" in services["redis"]["command"]
+    assert not services["tailer"]["environment"]["RUNCAST_JWT_SECRET"]
 
 
 def test_the_image_runs_as_nobody_special() -> None:

