@@ -2265,6 +2265,11 @@ export interface components {
             next_offset: number | null;
             /** Source */
             source: string;
+            /**
+             * Zone
+             * @default null
+             */
+            zone: string | null;
         };
         /**
          * LogEntry
