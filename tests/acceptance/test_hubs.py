@@ -9,11 +9,13 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
+import redis
 from tests.processes import Process
 from tests.waiting import wait_for
 
 SECRET = "a secret of thirty-two characters, at least"
 LEASE_END_SECONDS = 30.0
+PROMISED_SECONDS = 15
 
 
 @pytest.fixture
@@ -38,6 +40,16 @@ def service(directory: Path, name: str, environ: dict[str, str]) -> Iterator[tup
         yield process, url
     finally:
         process.cleanup()
+
+
+def lease_seconds(redis_url: str) -> int:
+    """For how long at most an entry of any hub counts from now on."""
+    with redis.Redis.from_url(redis_url) as client:
+        now, _ = client.time()
+        entries = [
+            entry for key in client.scan_iter("runcast:lease:*") for entry in client.hvals(key)
+        ]
+        return max(int(entry.partition(b":")[2]) - now for entry in entries)
 
 
 def status(url: str, headers: dict[str, str]) -> int:
@@ -76,6 +88,7 @@ def test_the_sixth_stream_is_refused_until_a_killed_hub_s_leases_end(
         assert status(one + path, headers) == 429
 
         doomed.kill()
+        assert lease_seconds(redis_url) <= PROMISED_SECONDS
         assert status(two + path, headers) == 429
         wait_for(
             lambda: status(two + path, headers) == 200,

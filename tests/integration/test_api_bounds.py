@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from runcast_api.http import body_intake
@@ -66,6 +67,28 @@ async def test_bodies_that_do_not_keep_coming_are_given_up(
         assert await signed_in.status() == 408
         again = await Slow.posting(url, 3, sent=3)
         assert await again.status() in (401, 422)
+
+
+async def test_a_database_that_became_read_only_is_unavailable(
+    rest: Rest, database_url: str
+) -> None:
+    """What a client of a primary that was demoted meets."""
+    await rest.project()
+    owner = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT current_database()")
+    try:
+        await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await rest.resources.database.requests.expire_connections()
+        await rest.resources.database.log.expire_connections()
+        refused = await rest.admin.post("/projects/demo/runs", json={})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        assert "read-only" in (await rest.service.ready()).failing["postgres"]
+        await owner.execute("SET default_transaction_read_only = off")
+        await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        # The connections that met it were replaced.
+        assert (await rest.admin.post("/projects/demo/runs", json={})).status_code == 201
+    finally:
+        await owner.close()
 
 
 async def test_searches_leave_connections_to_everyone_else(

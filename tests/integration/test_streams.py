@@ -3,22 +3,28 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from runcast_hub import hub as hub_module
+from runcast_hub.filters import Filter
+from runcast_hub.history_reader import Source
 from runcast_hub.hub import Hub
+from runcast_hub.room import Chunk, Room
 from runcast_hub.snapshot import MAX_RUNS, RUNS_BYTES
 from runcast_server.db import acquire
 from runcast_server.eventlog.bus import Keys
 from tests.integration import rows, streams
 from tests.integration.streams import stream
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -117,34 +123,45 @@ async def test_log_lines_go_only_to_those_who_asked_for_their_run(
 @pytest.mark.parametrize("where", ["ring", "redis", "postgres"])
 @pytest.mark.parametrize("wanted", ["", "&subscribe_logs=all", "&subscribe_logs={run}"])
 async def test_a_resumed_stream_has_the_live_stream_s_bytes(
-    database_url: str, redis_url: str, where: str, wanted: str
+    database_url: str, redis_url: str, where: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with streams.hub(database_url, redis_url, event_channel_buffer=100_000) as served:
         project_id = await served.project()
         run_id = await served.run(project_id)
         path = f"/projects/{project_id}/events?{wanted.format(run=run_id)}"
+        # With the first event Redis learns where the project stands; from the second on it has all.
+        await served.emit(project_id)
+        await until(lambda: known_to_redis(served, project_id), "Redis to know the project")
         async with stream(served, path) as live:
             await live.until(lambda r: len(r.frames) >= 2)
             for _ in range(8):
                 await served.emit(project_id, 30, size=200)
                 await served.lines(project_id, run_id, 170, size=90)
             await live.until(
-                lambda r: r.frames[-1].id == 1600 or (not wanted and r.ids[-1:] == [1430])
+                lambda r: r.frames[-1].id == 1601 or (not wanted and r.ids[-1:] == [1431])
             )
             expected = [frame.raw for frame in live.frames if frame.event not in ("connected", "")]
             if where == "ring":
-                async with stream(served, path, last_event_id="0") as resumed:
+                async with stream(served, path, last_event_id="1") as resumed:
                     await resumed.until(lambda r: r.ids == live.ids)
         if where != "ring":
             if where == "postgres":
                 await served.resources.bus.client.delete(Keys.of(project_id).stream)
+            else:
+                # Nothing but the Redis stream is left.
+                monkeypatch.delattr(Source, "page")
             async with (
                 streams.hub(database_url, redis_url) as second,
-                stream(second, path, last_event_id="0") as resumed,
+                stream(second, path, last_event_id="1") as resumed,
             ):
                 await resumed.until(lambda r: r.ids == live.ids)
         assert [f.raw for f in resumed.frames if f.event not in ("connected", "")] == expected
-        assert resumed.frames[0].data["resumed_from"] == 0
+        assert resumed.frames[0].data["resumed_from"] == 1
+
+
+async def known_to_redis(served: streams.Served, project_id: UUID) -> bool:
+    [head] = await served.resources.bus.heads([project_id])
+    return head is not None and head.seq >= 1
 
 
 async def test_a_stream_resumes_after_any_position(database_url: str, redis_url: str) -> None:
@@ -197,6 +214,18 @@ async def test_without_redis_events_arrive_from_postgres(database_url: str, redi
             published.add = lambda *_: None  # type: ignore[method-assign]
             await served.emit(project_id, 2)
             await reader.until(lambda r: r.ids == [1, 2, 3])
+
+
+async def test_without_any_redis_events_arrive_from_postgres(database_url: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"redis://127.0.0.1:{unused.getsockname()[1]}"
+        async with streams.hub(database_url, nowhere) as served:
+            project_id = await served.project()
+            async with stream(served, f"/projects/{project_id}/events") as reader:
+                await reader.until(lambda r: len(r.frames) >= 2)
+                await served.emit(project_id, 2)
+                await reader.until(lambda r: r.ids == [1, 2])
 
 
 async def test_what_is_committed_beside_the_hub_goes_to_it_without_redis(
@@ -354,6 +383,67 @@ async def test_a_run_s_stream_ends_when_the_run_is_complete(
             await reader.ended()
             assert reader.ids == [1, 2, 3]
             assert reader.frames[-1].data == {"reason": "complete"}
+
+
+async def test_a_run_s_stream_ends_after_events_that_it_does_not_have_yet(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is seen to be complete in Postgres before its last lines have come by Redis."""
+    monkeypatch.setattr(hub_module, "COMPARE_SECONDS", 3600.0)
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        async with stream(served, f"/runs/{run_id}/stream") as reader:
+            await reader.until(lambda r: len(r.frames) >= 2)
+            served.log._publisher.add = lambda *_: None  # type: ignore[method-assign]
+            await served.lines(project_id, run_id, 3)
+            async with acquire(served.resources.database.log) as connection:
+                await connection.execute(
+                    "UPDATE runs SET status = 'completed', finished_at = now() WHERE id = $1",
+                    run_id,
+                )
+            await reader.ended()
+            assert reader.ids == [1, 2, 3]
+            assert reader.frames[-1].data == {"reason": "complete"}
+
+
+async def test_a_filter_takes_effect_at_the_connection_s_own_cursor(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection lags: events between its cursor and the project's head follow the new filter."""
+    gate, read = asyncio.Event(), Room.read
+
+    async def gated(self: Room, cursor: int, wanted: Filter) -> Chunk:
+        await gate.wait()
+        return await read(self, cursor, wanted)
+
+    monkeypatch.setattr(Room, "read", gated)
+    async with streams.hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        run_id = await served.run(project_id)
+        path = f"/projects/{project_id}/events"
+        async with (
+            stream(served, path) as keeps_the_room,
+            httpx.AsyncClient(headers={"Authorization": f"Bearer {served.admin_key}"}) as client,
+        ):
+            await keeps_the_room.until(lambda r: len(r.frames) >= 2)
+            for _ in range(30):
+                await served.lines(project_id, run_id, 10, size=2_000)
+            async with stream(served, path, last_event_id="0") as reader:
+                await reader.until(lambda r: len(r.frames) >= 2)
+                connection_id = reader.frames[0].data["connection_id"]
+                changing = asyncio.create_task(
+                    client.patch(
+                        f"{served.url}/connections/{connection_id}",
+                        json={"subscribe_logs": "all"},
+                    )
+                )
+                lagging = served.hub.subscribers[connection_id]
+                await until(lambda: lagging.pending_filter is not None, "the change to arrive")
+                gate.set()
+                effective_after = (await changing).json()["effective_after"]
+                assert 0 < effective_after < 300
+                await reader.until(lambda r: r.ids == list(range(effective_after + 1, 301)))
 
 
 async def test_draining_says_shutdown_to_every_stream(database_url: str, redis_url: str) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.mutants import streams
 from tests.mutants.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ SECONDS = 300
 
 def main() -> int:
     part = " ".join(sys.argv[1:])
-    chosen = [mutant for mutant in MUTANTS if part in str(mutant)]
+    chosen = [mutant for mutant in [*streams.MUTANTS, *MUTANTS] if part in str(mutant)]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="runcast-mutants-") as directory:
         copy = Path(directory) / "product"
@@ -70,7 +71,7 @@ def _fails(copy: Path, test: str) -> bool:
         "-q",
         "-x",
         "--timeout",
-        "40",
+        "100",
         "-p",
         "no:cacheprovider",
         test,

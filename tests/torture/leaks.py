@@ -138,7 +138,7 @@ def leaked(before: Held, after: Held, number: int) -> list[str]:
     Memory may grow by 200 bytes a connection beyond what an allocator keeps, and a pool by a connection
     for each client that came at the same time.
     """
-    allowed = 8.0 + number * 200 / 1e6
+    allowed = 6.0 + number * 200 / 1e6
     found = []
     if after.memory_mb - before.memory_mb > allowed:
         found.append(f"memory grew by {after.memory_mb - before.memory_mb:.1f} MB")
