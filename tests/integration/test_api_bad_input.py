@@ -323,6 +323,13 @@ async def test_paths_outside_of_the_roots(rest: Rest, run: str, tmp_path: Path) 
         ("fine.txt", True),
         ("yet.log", True),
     }
+    (runs / "fine.txt").unlink()
+    (runs / "fine.txt").symlink_to(outside)
+    shown = (await rest.admin.get(f"/runs/{run}/tail")).json()["tails"]
+    troubles = {each["source"]: each["trouble"] for each in shown}
+    assert troubles["yet.log"] == "is not there yet"
+    assert "link" in troubles["fine.txt"]
+    refused(await tail("*.log"), 422)
     assert (await rest.admin.delete(f"/runs/{run}/tail?source=yet.log")).status_code == 204
     refused(await rest.admin.delete(f"/runs/{run}/tail?source=nothing"), 404)
 

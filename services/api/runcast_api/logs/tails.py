@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from runcast_api.http.fields import NoNul, Source
@@ -35,6 +36,9 @@ class Tail(BaseModel):
     active: bool
     lines: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
+    trouble: Annotated[
+        str | None, Field(description="Why the file is not read at present, if it isn't.")
+    ] = None
 
 
 class TailList(BaseModel):
@@ -169,7 +173,33 @@ async def of_run(connection: Connection, run_id: UUID, shown: Shown) -> dict[str
            ORDER BY source""",
         run_id,
     )
-    return {"tails": [as_json(row, shown) for row in rows]}
+    tails = [as_json(row, shown) for row in rows]
+    asked = [
+        row["path"] if tail["path"] and tail["active"] else None
+        for row, tail in zip(rows, tails, strict=True)
+    ]
+    for tail, trouble in zip(tails, await to_thread.run_sync(_troubles, asked), strict=True):
+        tail["trouble"] = trouble
+    return {"tails": tails}
+
+
+def _troubles(paths: Sequence[str | None]) -> list[str | None]:
+    return [_trouble(path) if path is not None else None for path in paths]
+
+
+def _trouble(path: str) -> str | None:
+    """Why a tailer that is asked to doesn't read this file now."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return "is not there yet"
+    except (OSError, ValueError):
+        return "can't be looked at"
+    if stat.S_ISLNK(found.st_mode):
+        return "is a link, and links are not followed"
+    if not stat.S_ISREG(found.st_mode):
+        return "is no regular file"
+    return None if os.access(path, os.R_OK) else "may not be read"
 
 
 def as_json(row: Any, shown: Shown) -> dict[str, Any]:
@@ -179,4 +209,5 @@ def as_json(row: Any, shown: Shown) -> dict[str, Any]:
         "active": row["is_active"],
         "lines": row["lines"],
         "bytes": row["bytes"],
+        "trouble": None,
     }

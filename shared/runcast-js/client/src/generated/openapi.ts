@@ -3789,6 +3789,11 @@ export interface components {
             path: string | null;
             /** Source */
             source: string;
+            /**
+             * Trouble
+             * @description Why the file is not read at present, if it isn't.
+             */
+            trouble?: string | null;
         };
         /** TailList */
         TailList: {
