@@ -254,3 +254,26 @@ def test_a_disk_that_can_not_be_written_costs_a_warning(
     folder = tmp_path / f"runcast-{os.getuid()}"
     assert folder.stat().st_mode & 0o077 == 0
     assert json.loads((folder / "runs/elsewhere/status.json").read_bytes())["status"] == "completed"
+
+
+def test_sync_reads_the_log_of_another_program_as_the_tailer_does(
+    tmp_path: Path, client: Client, server_environ: dict[str, str]
+) -> None:
+    """A mark, CRs, a line that is too long, one without an end; and what stands behind a sentinel."""
+    logs = {
+        "unended": b"\xef\xbb\xbf[ERROR] one\r\ntwo\r\n" + b"x" * 70_000 + b"\nlast",
+        "sentinel": b"one\n=== Run Complete ===\nbehind it\n",
+    }
+    stamp = "2024-01-15T10:00:05+00:00"
+    for key, text in logs.items():
+        directory = tmp_path / "runs" / key
+        directory.mkdir(parents=True)
+        (directory / "logs.txt").write_bytes(text)
+        status = {"run_id": key, "status": "completed", "created_at": stamp, "updated_at": stamp}
+        (directory / "status.json").write_text(json.dumps({**status, "events": []}))
+    for _ in range(2):
+        assert runcast(tmp_path, "sync", "-p", "sdk", environ=server_environ).code == 0
+    assert texts(client, "unended", "sdk") == ["[ERROR] one", "two", "x" * 65_536, "last"]
+    assert texts(client, "sentinel", "sdk") == ["one", "=== Run Complete ==="]
+    first = next(iter(client.iter_logs(run_of(client, "unended")["id"])))
+    assert first["level"] == "error"

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runcast._recording import line_splitter
 from runcast._support import line_parser, sse
 from runcast._support.terminal import harmless
 from runcast_api.accounts.oidc import Journey
@@ -30,7 +31,6 @@ from runcast_hub import connections, filters, stream_request
 from runcast_server.auth import principal
 from runcast_server.errors import Problem
 from runcast_server.eventlog import bus
-from runcast_tailer import line_splitter
 
 MANY = settings(
     max_examples=int(os.environ.get("RUNCAST_FUZZ_CASES", "600")) // 10,

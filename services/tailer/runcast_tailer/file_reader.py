@@ -23,8 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runcast._recording import line_splitter
 from runcast_server.beneath import NotRegular
-from runcast_tailer import line_splitter
 from runcast_tailer.descriptors import Descriptors
 from runcast_tailer.file_identity import (
     CHECKED_BYTES,

@@ -14,6 +14,7 @@ from runcast._recording.files import LineFile
 PORTION_LINES = 500
 PORTION_BYTES = 64 * 1024
 """What goes in one request: about a thousand events, which the server commits under one lock."""
+REST_BYTES = 1024 * 1024
 KEPT_BYTES = 4 * 1024 * 1024
 """What one run keeps in memory of what its disk doesn't take. State changes are kept beyond that."""
 
@@ -167,6 +168,12 @@ class SpoolReader:
             lines = _from(overflow, self.offset, _size(self._path))
         size = sum(map(len, lines)) + len(lines)
         return Portion(lines, self.line, self.offset, self.offset + size)
+
+    def rest(self) -> bytes:
+        """What stands behind the last line end: a line that its writer never ended, if it is over."""
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            return file.read(REST_BYTES)
 
     def unread(self) -> int:
         """Bytes behind the place, in the file and in memory. Raises `OSError`."""

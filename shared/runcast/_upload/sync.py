@@ -4,6 +4,7 @@ A directory with a spool is fed from it. One without (another program's) is fed 
 `events.jsonl`, which have cursors of their own, and its status, artifacts and output are taken over.
 """
 
+import dataclasses
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from typing import Any
 
 from runcast import contract, errors
 from runcast._recording import artifacts, locks
+from runcast._recording.line_splitter import Lines, split
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import SpoolReader
 from runcast._support import acceptable
 from runcast._upload.uplink import Uplink
 from runcast.client.clients import Client
-from runcast.contract import TERMINAL_STATUSES
+from runcast.contract import LOG_FILE, TERMINAL_STATUSES, TEXT_BYTES
 
 
 @dataclass
@@ -63,7 +65,8 @@ def _send(client: Client, directory: RunDirectory, project: str | None, report: 
     uplink.open()
     for path in (directory.spool,) if is_ours else (directory.events, directory.logs):
         if path.exists():
-            report.sent_bytes += _feed(uplink, path, is_over)
+            feed = _feed if is_ours else _feed_log
+            report.sent_bytes += feed(uplink, path, is_over)
     if not is_ours:
         for artifact in [*directory.read_artifacts(), *_output(directory, run, is_over)]:
             uplink.upload(artifact)
@@ -72,7 +75,7 @@ def _send(client: Client, directory: RunDirectory, project: str | None, report: 
 
 
 def _feed(uplink: Uplink, path: Path, is_over: bool) -> int:
-    """Sends a source to its end; answers the bytes that the server didn't have."""
+    """Sends a spool to its end; answers the bytes that the server didn't have."""
     reader = SpoolReader(path)
     line, offset = uplink.cursor(path.name)
     start = offset
@@ -83,6 +86,43 @@ def _feed(uplink: Uplink, path: Path, is_over: bool) -> int:
     if is_over:
         uplink.send(path.name, portion, closed={"reason": "status"})
     return offset - start
+
+
+def _feed_log(uplink: Uplink, path: Path, is_over: bool) -> int:
+    """Sends the log of another program as the tailer does: a CR before the line's end and a byte order mark
+    are no text, the sentinel is the last line, and so is one without an end if the run is over."""
+    reader = SpoolReader(path)
+    line, offset = uplink.cursor(path.name)
+    start = offset
+    is_closed = False
+    reader.seek(line, offset)
+    while not is_closed and (data := _data(reader, is_over)):
+        for lines in split(
+            data if data.endswith(b"\n") else data + b"\n",
+            offset=reader.offset,
+            limit=TEXT_BYTES,
+            has_sentinel=path.name == LOG_FILE,
+        ):
+            size = min(lines.size, len(data))
+            is_closed = lines.is_end
+            sent = dataclasses.replace(lines, size=size)
+            closed = "sentinel" if is_closed else None
+            line, offset = uplink.send_log(path.name, reader.line, reader.offset, sent, closed)
+            if (line, offset) == (reader.line, reader.offset):
+                return offset - start  # the server wants no more of it
+            reader.seek(line, offset)
+            data = data[lines.size :]
+    if is_over and not is_closed:
+        uplink.send_log(path.name, reader.line, reader.offset, Lines([], 0), "status")
+    return offset - start
+
+
+def _data(reader: SpoolReader, is_over: bool) -> bytes:
+    """The next lines as they stand in the file; at the end what has no end, if nothing will follow."""
+    portion = reader.read()
+    if portion.lines:
+        return b"".join(each + b"\n" for each in portion.lines)
+    return reader.rest() if is_over else b""
 
 
 def _status(directory: RunDirectory) -> dict[str, Any] | None:

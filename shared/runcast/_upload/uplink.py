@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from runcast import errors
+from runcast._recording.line_splitter import Lines
 from runcast._recording.messages import lines as lines_message
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Portion
@@ -79,6 +80,19 @@ class Uplink:
                 return self._send(source, portion.before(files[0]), None)
         return self._send(source, portion, closed)
 
+    def send_log(
+        self, source: str, line: int, offset: int, lines: Lines, closed: str | None
+    ) -> tuple[int, int]:
+        """Sends lines of a log that another program wrote, from this line and byte on."""
+        portion = Portion([], line, offset, offset + lines.size)
+        flags = {str(place): each for place, each in lines.flags.items()}
+        try:
+            return self._post(
+                source, portion, lines.texts, {"reason": closed} if closed else None, flags
+            )
+        except errors.ApiError as error:
+            raise _judged(error) from error
+
     def upload(self, artifact: Json) -> None:
         """Sends an artifact's file, once per `artifact_id`; its entry in the spool adds nothing
         then. One that is not there, or refused, is named in a warning."""
@@ -126,7 +140,12 @@ class Uplink:
         return self._post(source, portion, [""], closed)
 
     def _post(
-        self, source: str, portion: Portion, texts: list[str], closed: Json | None
+        self,
+        source: str,
+        portion: Portion,
+        texts: list[str],
+        closed: Json | None,
+        flags: Json | None = None,
     ) -> tuple[int, int]:
         message = lines_message(
             self.run_id,
@@ -138,6 +157,8 @@ class Uplink:
         message["next_offset"] = portion.next_offset
         if closed:
             message["closed"] = closed
+        if flags:
+            message["flags"] = flags
         answer = self.client.send(rest.add_lines(self.run_id, message), ONCE)
         return int(answer["next_line"]), int(answer["next_offset"])
 

@@ -1,4 +1,4 @@
-"""Bytes into lines: the one place that knows what a line is.
+"""Bytes into lines: the one place that knows what a line is, for the tailer and for `runcast sync`.
 
 A line ends with LF; a CR right before it belongs to the line's end. A line is bytes until it's cut to
 its limit, and text only then, so offsets never drift by what decoding replaced. A whole chunk is split
