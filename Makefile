@@ -64,8 +64,8 @@ fix: $(VENV)/.dev ## Let ruff format and mend what it can
 bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,nchan --quick' …)
 	$(BIN)/python -m bench $(ARGS)
 
-fuzz: $(VENV)/.dev ## 20,000 generated requests against every operation, other ones each time
-	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-22000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
+fuzz: $(VENV)/.dev ## 30,000 generated requests against every operation, other ones each time
+	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-33000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
 	RUNCAST_FUZZ_EXAMPLES=$${RUNCAST_FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest -q --timeout 7200 \
 		tests/acceptance/test_sdk_property.py
 

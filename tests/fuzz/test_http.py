@@ -1,6 +1,6 @@
 """Generated requests against every operation of the OpenAPI document: no 5xx, no undocumented answer.
 
-`make test` runs a short part that is the same each time; `make fuzz` at least 20,000 cases, other ones each
+`make test` runs a short part that is the same each time; `make fuzz` at least 30,000 cases, other ones each
 time.
 """
 
@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 
 from runcast_api import app as api_app
 from runcast_api.dependencies import Api
+from runcast_api.http import pagination
 from tests.conftest import run_sql
 from tests.fuzz import world as worlds
 from tests.fuzz.world import World
@@ -41,8 +42,34 @@ CHECKS = [
     response_schema_conformance,
 ]
 ENDLESS = "/admin/stream"
-KEPT = {("DELETE", "/projects/{project}"), ("DELETE", "/keys/{key}")}
+KEPT = {
+    ("DELETE", f"/{place}")
+    for place in (
+        "projects/{project}",
+        "keys/{key}",
+        "runs/{run}",
+        "artifacts/{artifact}",
+        "admin/users/{user}",
+        "share-links/{link}",
+    )
+}
 """Asked about things that aren't there, so that there is something left for the others."""
+
+BROKEN = {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjEsImV4cCI6MWUzMDB9.x"}
+HEADERS: tuple[dict[str, str], ...] = (
+    {"Origin": "http://["},
+    {"Origin": "null"},
+    {"Cookie": "runcast_session=rs_x; =; ;;"},
+    {"Cookie": "a=" + "b" * 5_000},
+    {"Accept": "text/plain;q=x, */*;q=-1"},
+    {"Last-Event-ID": "99999999999999999999"},
+    {"Idempotency-Key": "x" * 300},
+    {"If-None-Match": '"'},
+    {"Range": "bytes=5-1,x"},
+    {"X-Forwarded-For": "[,::"},
+    {"Sec-Fetch-Site": "?"},
+)
+MEMBERS: tuple[list[object], ...] = ([], [2**63], ["0001-01-01T00:00:00+14:00", "x"], [None, {}])
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -107,4 +134,9 @@ def prepare(case: Case, world: World) -> dict[str, str]:
     if (case.method, case.path) not in KEPT and choice.random() < 0.8:
         for name in case.path_parameters or {}:
             case.path_parameters[name] = world.things.get(name, case.path_parameters[name])
-    return choice.choices([world.admin, world.owner, {}], [60, 30, 10])[0]
+    if case.query and "cursor" in case.query:
+        members = choice.choice(MEMBERS)
+        case.query["cursor"] = pagination.encode(members, choice.choice(("projects", "runs")))
+    others = choice.choice(world.others)
+    caller = choice.choices([world.admin, world.owner, others, BROKEN, {}], [45, 25, 20, 5, 5])[0]
+    return caller | (choice.choice(HEADERS) if choice.random() < 0.3 else {})

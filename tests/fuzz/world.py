@@ -31,6 +31,8 @@ class World:
     url: str
     admin: dict[str, str]
     owner: dict[str, str] = field(default_factory=dict)
+    others: list[dict[str, str]] = field(default_factory=list)
+    """A key of each role, a worker's key, and links to a project and to a run."""
     things: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,6 +49,9 @@ def serving(
         runs_dir=data / "runs",
         port=0,
         requests_per_minute=0,
+        share_requests_per_minute=0,
+        share_searches_per_minute=0,
+        share_bytes_per_minute=0,
         sse_connection_timeout_m=0.001,
         database_pool_size=6,
         **given,
@@ -106,6 +111,18 @@ def furnish(world: World) -> None:
         key = made(f"/projects/{project}/keys", {"name": "k", "role": "viewer"})
         link = made(f"/projects/{project}/share-links", {})
         invitation = made("/invitations", {"email": "new@example.org", "project": project})
+        keys, links = f"/projects/{project}/keys", f"/projects/{project}/share-links"
+        worker = {"name": "w", "role": "reporter", "scopes": ["worker"]}
+        tokens = [
+            *(
+                made(keys, {"name": role, "role": role})
+                for role in ("viewer", "reporter", "editor")
+            ),
+            made(keys, worker),
+            made(links, {}),
+            made(links, {"run_id": run}),
+        ]
+        world.others = [{"Authorization": f"Bearer {each['token']}"} for each in tokens]
     world.things = {
         "project": project,
         "run": run,
