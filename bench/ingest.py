@@ -4,8 +4,8 @@
 
 Lines a second from the first byte written to the last row committed and the last frame received, with
 everything on this machine's processors; the delay from write to frame at 1,000 lines a second; memory of
-the server's process as it goes; and the same rows inserted bare into the same table, by COPY and by
-unnest, as the limit.
+the server's process as it goes; what a line takes on disk and in the write-ahead log; and as the yardstick
+the same lines as bare rows, one a line, in a table with three indexes, by COPY and by unnest.
 """
 
 import argparse
@@ -33,8 +33,21 @@ DELAY_SECONDS = 10.0
 DELAY_PER_SECOND = 1_000
 
 _INSERT = """
-INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
+INSERT INTO bare_rows (project_id, seq, at, type, run_id, line_number, data)
 SELECT $1, n, $2, 'agent:log', $3, n, d::json FROM unnest($4::bigint[], $5::text[]) AS e (n, d)
+"""
+_BARE_TABLE = """
+CREATE TABLE bare_rows (
+    project_id uuid NOT NULL, seq bigint NOT NULL, at timestamptz NOT NULL, type text NOT NULL, run_id uuid,
+    line_number bigint, data json NOT NULL, PRIMARY KEY (project_id, seq, at)
+);
+CREATE INDEX ON bare_rows (project_id, seq) WHERE line_number IS NULL;
+CREATE INDEX ON bare_rows (run_id, seq) WHERE line_number IS NULL AND run_id IS NOT NULL;
+CREATE INDEX ON bare_rows (run_id, line_number) WHERE line_number IS NOT NULL;
+"""
+_TAKEN = """
+SELECT (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'segments'::regclass),
+       pg_current_wal_lsn() - '0/0'::pg_lsn
 """
 
 
@@ -73,7 +86,7 @@ def spread(one: Server) -> None:
 
 def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) -> float:
     """Writes lines as fast as they are taken; answers how many were a second."""
-    frames, cpu = clients.frames, cpu_seconds(one)
+    frames, cpu, taken = clients.frames, cpu_seconds(one), asyncio.run(disk_and_log(one))
     memory: list[int] = []
     begin = time.monotonic()
     writer = threading.Thread(target=write, args=(path, lines, clients, frames, subscribers))
@@ -93,12 +106,25 @@ def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) 
     spent = {name: (now - cpu[name]) / lines * 1e6 for name, now in cpu_seconds(one).items()}
     parts = ", ".join(f"{used:.2f} {name}" for name, used in spent.items())
     print(f"cpu     {sum(spent.values()):10.2f} us a line: {parts}")
+    now = asyncio.run(disk_and_log(one))
+    on_disk, logged = ((after - before) / lines for after, before in zip(now, taken, strict=True))
+    print(f"stored  {on_disk:10.1f} bytes a line on disk, {logged:.1f} of write-ahead log")
     quarter = max(len(memory) // 4, 1)
     print(
         f"memory  {statistics.mean(memory[:quarter]) / 2**20:10.0f} MiB in the first quarter, "
         f"{statistics.mean(memory[-quarter:]) / 2**20:.0f} MiB in the last, {max(memory) / 2**20:.0f} at most"
     )
     return rate
+
+
+async def disk_and_log(one: Server) -> tuple[float, float]:
+    """Bytes that segments take on disk, with indexes and TOAST, and that the log was written so far."""
+    connection = await asyncpg.connect(database_url(one))
+    try:
+        size, position = await connection.fetchrow(_TAKEN)
+        return float(size), float(position)
+    finally:
+        await connection.close()
 
 
 def cpu_seconds(one: Server) -> dict[str, float]:
@@ -178,7 +204,7 @@ def database_url(one: Server) -> str:
 
 
 async def insert_bare(one: Server) -> dict[str, float]:
-    """Rows a second of the same size into the same table, one connection, nothing else: each statement
+    """Rows a second of the same size into a table of rows, one connection, nothing else: each statement
     commits by itself."""
     connection = await asyncpg.connect(database_url(one))
     run_id, project_id = UUID(int=1), UUID(int=2)
@@ -190,6 +216,7 @@ async def insert_bare(one: Server) -> dict[str, float]:
     at = datetime.now(UTC)
     rates: dict[str, float] = {}
     try:
+        await connection.execute(_BARE_TABLE)
         for way in ("COPY", "unnest"):
             seconds = 0.0
             for first in range(0, BARE_ROWS, ROWS_PER_TRANSACTION):
@@ -200,7 +227,7 @@ async def insert_bare(one: Server) -> dict[str, float]:
                 begin = time.monotonic()
                 if way == "COPY":
                     await connection.copy_records_to_table(
-                        "events",
+                        "bare_rows",
                         records=[
                             (project_id, n, at, "agent:log", run_id, n, d)
                             for n, d in zip(numbers, datas, strict=True)

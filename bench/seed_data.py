@@ -9,12 +9,29 @@ import asyncpg
 CHUNK_LINES = 250_000
 
 _LINES = """
-INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-SELECT $1, $3 + n, $4::timestamptz + (n - $5) * $6::interval, 'agent:log', $2, n, format(
-    '{"run_id":"%s","line_number":%s,"line":"%s the agent reads one file after another and says what it '
-    'finds in each","ts":"2026-11-20T14:00:00.000Z","source":"logs.txt","source_line":%s}',
-    $2::uuid, n, lpad(n::text, 9, '0'), n)::json
-FROM generate_series($5::bigint, $7::bigint) n
+INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size, codec,
+                      levels, agents, body)
+SELECT $1, $2, $3 + first, $3 + last, $4::timestamptz + (last - $5) * $6::interval, first, last,
+       last - first + 1, length(body), 0, 128, '{}', body
+FROM (
+    SELECT min(n) AS first, max(n) AS last, convert_to(string_agg(format(
+        '"line":"%s the agent reads one file after another and says what it finds in each",'
+        '"ts":"2026-11-20T14:00:00.000Z","source":"logs.txt","source_line":%s}',
+        lpad(n::text, 9, '0'), n), E'\\n' ORDER BY n), 'UTF8') AS body
+    FROM generate_series($5::bigint, $7::bigint) n GROUP BY (n - $5) / 1000
+) batches
+"""
+_MONTHS = """
+WITH known AS (
+    INSERT INTO segment_months (project_id, month, first_seq)
+    SELECT project_id, date_trunc('month', at AT TIME ZONE 'UTC')::date, min(first_seq) FROM segments
+    WHERE project_id = $1 GROUP BY 1, 2
+    ON CONFLICT (project_id, month) DO UPDATE SET first_seq = excluded.first_seq
+)
+UPDATE runs r SET first_month = m.first, last_month = m.last FROM (
+    SELECT date_trunc('month', min(at) AT TIME ZONE 'UTC')::date AS first,
+           date_trunc('month', max(at) AT TIME ZONE 'UTC')::date AS last FROM segments WHERE run_id = $2
+) m WHERE r.id = $2
 """
 _HEADS = """
 WITH moved AS (UPDATE runs SET last_line_number = $3, created_at = least(created_at, $4) WHERE id = $2)
@@ -31,17 +48,6 @@ class Filled:
     lines: int
 
 
-async def partition(connection: asyncpg.Connection, day: datetime) -> None:
-    """The partition of a day that lies back; its name and bounds are as `make_partitions` makes them."""
-    first = day.replace(hour=0, minute=0, second=0, microsecond=0)
-    name = f"events_{first:%Y%m%d}"
-    if await connection.fetchval("SELECT to_regclass($1)", name) is None:
-        await connection.execute(
-            f"CREATE TABLE {name} PARTITION OF events FOR VALUES FROM ('{first}') "
-            f"TO ('{first + timedelta(days=1)}')"
-        )
-
-
 async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> Filled:
     """Adds so many lines to the run's log, the newest stored now, the others over the days before it.
 
@@ -52,7 +58,9 @@ async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> F
     try:
         now = datetime.now(UTC)
         for day in range(int(days) + 2):
-            await partition(connection, now - timedelta(days=day))
+            await connection.execute(
+                "SELECT make_partition('segments', $1)", now - timedelta(days=day)
+            )
         step = timedelta(days=days) / max(1, lines)
         base = await connection.fetchval(
             "SELECT last_seq FROM project_counters WHERE project_id = $1", filled.project_id
@@ -79,7 +87,8 @@ async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> F
             lines,
             now,
         )
-        await connection.execute("ANALYZE events")
+        await connection.execute(_MONTHS, filled.project_id, filled.run_id)
+        await connection.execute("ANALYZE segments")
     finally:
         await connection.close()
     return Filled(filled.project_id, filled.run_id, filled.lines + lines)

@@ -202,7 +202,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.drop_empty_partitions(parent regclass) RETURNS integer
+CREATE FUNCTION public.drop_empty_partitions() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
@@ -212,15 +212,12 @@ DECLARE
     is_empty boolean;
     dropped integer := 0;
 BEGIN
-    IF parent::text <> 'events' THEN
-        RAISE EXCEPTION 'not a table whose rows retention deletes: %', parent;
-    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
     FOR partition_name IN
         SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-        WHERE inhparent = parent ORDER BY child.relname
+        WHERE inhparent = 'segments'::regclass ORDER BY child.relname
     LOOP
-        CONTINUE WHEN to_date(right(partition_name, 8), 'YYYYMMDD') + 2 > clock_timestamp();
+        CONTINUE WHEN to_date(right(partition_name, 6), 'YYYYMM') + interval '1 month 1 day' > clock_timestamp();
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM public.%I)', partition_name) INTO is_empty;
         IF is_empty THEN
             EXECUTE format('DROP TABLE public.%I', partition_name);
@@ -234,62 +231,70 @@ $$;
 CREATE FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
-    AS $$
+    AS $_$
 DECLARE
     known project_storage;
     excess bigint;
     dropped_seq bigint;
-    upto bigint;
+    oldest_month date;
+    current_month date;
+    oldest timestamptz;
     gone record;
+    is_empty boolean;
+    -- $1 project, $2 floor, $3 counted up to, $4 the age, $5 the excess, $6 the batch, $7 the age of failed runs
+    chosen CONSTANT text := 'WITH chosen AS (
+        SELECT * FROM (
+            SELECT last_seq, at, run_id, first_line, coalesce(sum(octet_length(body)) OVER (
+                ORDER BY last_seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS freed
+            FROM segments WHERE project_id = $1 AND last_seq %s AND %s ORDER BY last_seq LIMIT $6
+        ) near WHERE at < $4 OR freed < $5
+    ), deleted AS (
+        DELETE FROM segments s USING chosen c
+        WHERE s.project_id = $1 AND s.last_seq = c.last_seq AND s.at = c.at AND %s
+          AND NOT ($2 IS NOT NULL AND $5 = 0 AND c.first_line IS NOT NULL AND coalesce(c.at >= $7, false)
+                   AND EXISTS (SELECT FROM runs r WHERE r.id = c.run_id AND r.status = ''failed''))
+        RETURNING s.count, s.first_line, octet_length(s.body) AS size
+    )
+    SELECT (SELECT count(*) FROM chosen) AS passed, (SELECT max(last_seq) FROM chosen) AS upto,
+           coalesce(sum(count), 0) AS events, coalesce(sum(size), 0) AS bytes,
+           coalesce(sum(count) FILTER (WHERE first_line IS NOT NULL), 0) AS lines
+    FROM deleted';
 BEGIN
     SELECT * INTO known FROM project_storage WHERE project_id = project FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN 0; END IF;
     SELECT floor_seq INTO dropped_seq FROM project_counters WHERE project_id = project;
     IF NOT FOUND THEN RETURN 0; END IF;
+    SELECT min(month) INTO oldest_month FROM segment_months WHERE project_id = project;
+    IF oldest_month IS NULL THEN RETURN 0; END IF;
     excess := greatest(0, coalesce(known.bytes - max_bytes, 0));
-    upto := dropped_seq;
 
     -- What stayed below the floor comes first: it is the oldest.
-    WITH chosen AS (
-        SELECT seq, at FROM events
-        WHERE project_id = project AND seq <= dropped_seq AND (at < failed_older_than OR excess > 0)
-        ORDER BY seq LIMIT batch
-    ), deleted AS (
-        DELETE FROM events e USING chosen c
-        WHERE e.project_id = project AND e.seq = c.seq AND e.at = c.at
-        RETURNING e.line_number, octet_length(e.data::text) AS size
-    )
-    SELECT count(*) AS passed, count(*) AS events, count(line_number) AS lines, coalesce(sum(size), 0) AS bytes
-    INTO gone FROM deleted;
-
-    IF gone.events = 0 THEN
-        SELECT coalesce(max(seq), dropped_seq) INTO upto FROM (
-            SELECT seq, at, coalesce(sum(octet_length(data::text)) OVER (
-                ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS freed
-            FROM events WHERE project_id = project AND seq > dropped_seq AND seq <= known.upto_seq
-            ORDER BY seq LIMIT batch
-        ) oldest WHERE at < older_than OR freed < excess;
-        WITH deleted AS (
-            DELETE FROM events e
-            WHERE e.project_id = project AND e.seq > dropped_seq AND e.seq <= upto
-              AND NOT (excess = 0 AND e.line_number IS NOT NULL AND coalesce(e.at >= failed_older_than, false)
-                       AND EXISTS (SELECT FROM runs r WHERE r.id = e.run_id AND r.status = 'failed'))
-            RETURNING e.line_number, octet_length(e.data::text) AS size
-        )
-        SELECT upto - dropped_seq AS passed, count(*) AS events, count(line_number) AS lines,
-               coalesce(sum(size), 0) AS bytes
-        INTO gone FROM deleted;
+    EXECUTE format(chosen, '<= $3', in_month(oldest_month), in_month(oldest_month, 's'))
+    INTO gone USING project, NULL::bigint, dropped_seq, failed_older_than, excess, batch, NULL::timestamptz;
+    IF gone.passed = 0 THEN
+        current_month := month_of_number(project, dropped_seq + 1);
+        EXECUTE format(chosen, '> $2 AND last_seq <= $3', in_month(current_month), in_month(current_month, 's'))
+        INTO gone USING project, dropped_seq, known.upto_seq, older_than, excess, batch, failed_older_than;
     END IF;
-    IF gone.passed = 0 THEN RETURN 0; END IF;
+    IF gone.passed = 0 THEN
+        IF oldest_month >= current_month THEN RETURN 0; END IF;
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM segments WHERE project_id = $1 AND %s)',
+                       in_month(oldest_month)) INTO is_empty USING project;
+        IF NOT is_empty THEN RETURN 0; END IF;
+        DELETE FROM segment_months WHERE project_id = project AND month = oldest_month;
+        RETURN 1;
+    END IF;
 
+    dropped_seq := greatest(dropped_seq, gone.upto);
+    EXECUTE format('SELECT at FROM segments WHERE project_id = $1 AND last_seq > $2 AND %s ORDER BY last_seq LIMIT 1',
+                   in_month(month_of_number(project, dropped_seq + 1))) INTO oldest USING project, dropped_seq;
     UPDATE project_storage SET bytes = bytes - gone.bytes, lines = lines - gone.lines,
-        events = events - gone.events, oldest_at = (
-            SELECT at FROM events WHERE project_id = project AND seq > upto ORDER BY seq LIMIT 1)
+        events = events - gone.events, oldest_at = oldest
     WHERE project_id = project;
-    UPDATE project_counters SET floor_seq = upto WHERE project_id = project AND floor_seq < upto;
+    UPDATE project_counters SET floor_seq = dropped_seq WHERE project_id = project AND floor_seq < dropped_seq;
     RETURN gone.passed;
 END
-$$;
+$_$;
 
 CREATE FUNCTION public.drop_partitions(parent regclass, keep interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -350,12 +355,21 @@ BEGIN
         RETURN false;
     END IF;
     IF known.next_line = 1 THEN
-        UPDATE events SET type = 'deleted', data = json_build_object('run_id', run)
-        WHERE run_id = run AND line_number IS NULL;
+        UPDATE segments s SET codec = 0, size = octet_length(e.body), body = e.body
+        FROM segments t, LATERAL (SELECT format('deleted {"run_id":"%s"}', run) AS record) r,
+             LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
+        WHERE t.run_id = run AND t.first_line IS NULL
+          AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at;
     END IF;
-    UPDATE events SET data = json_build_object('run_id', run, 'line_number', line_number, 'line', '',
-        'ts', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'source', 'deleted')
-    WHERE run_id = run AND line_number >= known.next_line AND line_number < known.next_line + batch;
+    UPDATE segments s
+    SET codec = 0, size = octet_length(e.body), body = e.body, levels = 128, agents = '{}'
+    FROM segments t,
+         LATERAL (SELECT format('"line":"","ts":"%s","source":"deleted"}',
+                      to_char(t.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS record) r,
+         LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
+    WHERE t.run_id = run AND t.first_line IS NOT NULL
+      AND t.last_line >= known.next_line AND t.first_line < known.next_line + batch
+      AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at;
     IF known.next_line + batch > known.last_line THEN
         DELETE FROM erased_runs WHERE run_id = run;
         RETURN false;
@@ -443,8 +457,16 @@ CREATE FUNCTION public.has_partition(parent regclass, moment timestamp with time
     SET search_path TO 'pg_catalog', 'public'
     SET "TimeZone" TO 'UTC'
     AS $$
-    SELECT to_regclass(format('public.%I', format('%s_%s', parent, to_char(moment, 'YYYYMMDD')))) IS NOT NULL
+    SELECT to_regclass(format('public.%I', partition_of(parent, moment))) IS NOT NULL
 $$;
+
+CREATE FUNCTION public.in_month(month date, alias text DEFAULT 'segments'::text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog'
+    AS $_$
+    SELECT format('%1$I.at >= %2$L::timestamptz AND %1$I.at < %3$L::timestamptz', alias, month::text || ' 00:00Z',
+                  (month + interval '1 month')::date::text || ' 00:00Z')
+$_$;
 
 CREATE FUNCTION public.keep_an_owner() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -517,6 +539,47 @@ CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin
        AND (NOT bool_or(j.is_admin AND j.step = 1) OR bool_and(j.is_admin))
 $$;
 
+CREATE TABLE public.segments (
+    project_id uuid NOT NULL,
+    run_id uuid,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    first_line bigint,
+    last_line bigint,
+    count integer NOT NULL,
+    size integer NOT NULL,
+    codec smallint NOT NULL,
+    levels smallint,
+    agents text[],
+    pieces bytea,
+    body bytea NOT NULL,
+    CONSTRAINT segments_count_check CHECK ((count > 0))
+)
+PARTITION BY RANGE (at);
+ALTER TABLE ONLY public.segments ALTER COLUMN body SET STORAGE EXTERNAL;
+
+COMMENT ON COLUMN public.segments.at IS 'When it was committed; of a merged segment, when the last of it was. Never decreases with last_seq.';
+
+COMMENT ON COLUMN public.segments.size IS 'Bytes of the records, before they were compressed.';
+
+COMMENT ON COLUMN public.segments.codec IS '0: the records as they are; 1: zstd.';
+
+COMMENT ON COLUMN public.segments.levels IS 'A bit for each level that its lines have; null: not known.';
+
+COMMENT ON COLUMN public.segments.agents IS 'The agents that its lines name; null: not known.';
+
+COMMENT ON COLUMN public.segments.pieces IS 'Of a merged segment: how its lines are numbered, and when each was committed.';
+
+CREATE FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) RETURNS SETOF public.segments
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT * FROM segments
+    WHERE run_id = run AND first_line IS NOT NULL AND last_line >= from_line AND first_line <= to_line
+    ORDER BY last_line FOR UPDATE
+$$;
+
 CREATE FUNCTION public.make_late_partition(moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -538,44 +601,47 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETURNS integer
+CREATE FUNCTION public.make_partition(parent regclass, moment timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
-    first_day timestamptz;
-    partition_name text;
-    made integer := 0;
+    unit text := partition_unit(parent);
+    begins timestamptz := date_trunc(unit, moment);
+    partition_name text := partition_of(parent, moment);
 BEGIN
-    IF parent::text <> 'events' AND parent::text <> 'runtime_events' THEN
-        RAISE EXCEPTION 'not a table with daily partitions: %', parent;
-    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
-    FOR first_day IN
-        SELECT generate_series(date_trunc('day', clock_timestamp()) - interval '1 day',
-                               date_trunc('day', clock_timestamp()) + make_interval(days => days_ahead),
-                               interval '1 day')
-    LOOP
-        partition_name := format('%s_%s', parent, to_char(first_day, 'YYYYMMDD'));
-        IF to_regclass(format('public.%I', partition_name)) IS NULL THEN
-            EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', partition_name, parent::text);
-            EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
-                           parent::text, partition_name, first_day, first_day + interval '1 day');
-            made := made + 1;
-        END IF;
-    END LOOP;
-    RETURN made;
+    IF to_regclass(format('public.%I', partition_name)) IS NOT NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', partition_name, parent::text);
+    EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                   parent::text, partition_name, begins, begins + ('1 ' || unit)::interval);
+    RETURN 1;
 END
+$$;
+
+CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+    SELECT coalesce(sum(make_partition(parent, begins)), 0)::integer
+    FROM generate_series(date_trunc(partition_unit(parent), clock_timestamp() - interval '1 day'),
+                         date_trunc(partition_unit(parent), clock_timestamp() + make_interval(days => days_ahead)),
+                         ('1 ' || partition_unit(parent))::interval) AS begins
 $$;
 
 CREATE FUNCTION public.measure_project(project uuid, batch integer) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public'
-    AS $$
+    AS $_$
 DECLARE
     history project_counters;
     known project_storage;
+    month date;
+    next_seq bigint;
     new record;
 BEGIN
     SELECT * INTO history FROM project_counters WHERE project_id = project;
@@ -587,17 +653,35 @@ BEGIN
         UPDATE project_storage SET epoch = history.epoch, upto_seq = 0, bytes = 0, lines = 0, events = 0,
             oldest_at = NULL WHERE project_id = project RETURNING * INTO known;
     END IF;
-    SELECT count(*) AS events, count(line_number) AS lines, coalesce(sum(size), 0) AS bytes, max(seq) AS upto,
-           min(at) AS oldest INTO new
-    FROM (SELECT seq, at, line_number, octet_length(data::text) AS size FROM events
-          WHERE project_id = project AND seq > known.upto_seq AND seq <= history.last_seq
-          ORDER BY seq LIMIT batch) uncounted;
-    UPDATE project_storage SET upto_seq = coalesce(new.upto, history.last_seq), bytes = bytes + new.bytes,
-        lines = lines + new.lines, events = events + new.events,
-        oldest_at = coalesce(oldest_at, new.oldest), measured_at = clock_timestamp()
+    month := month_of_number(project, known.upto_seq + 1);
+    IF month IS NULL THEN RETURN 0; END IF;
+    EXECUTE format(
+        'SELECT count(*) AS segments, coalesce(sum(count), 0) AS events, max(last_seq) AS upto, min(at) AS oldest,
+                coalesce(sum(count) FILTER (WHERE first_line IS NOT NULL), 0) AS lines,
+                coalesce(sum(octet_length(body)), 0) AS bytes
+         FROM (SELECT * FROM segments WHERE project_id = $1 AND last_seq > $2 AND last_seq <= $3 AND %s
+               ORDER BY last_seq LIMIT $4) uncounted', in_month(month))
+    INTO new USING project, known.upto_seq, history.last_seq, batch;
+    IF new.segments = 0 THEN
+        -- The month is counted. Numbers go on in the next one.
+        SELECT min(m.first_seq) INTO next_seq FROM segment_months m
+        WHERE m.project_id = project AND m.first_seq > known.upto_seq + 1;
+        new.upto := coalesce(next_seq - 1, history.last_seq);
+    END IF;
+    UPDATE project_storage SET upto_seq = new.upto, bytes = bytes + new.bytes, lines = lines + new.lines,
+        events = events + new.events, oldest_at = coalesce(oldest_at, new.oldest), measured_at = clock_timestamp()
     WHERE project_id = project;
-    RETURN new.events;
+    RETURN CASE WHEN new.upto < history.last_seq THEN batch ELSE new.segments END;
 END
+$_$;
+
+CREATE FUNCTION public.month_of_number(project uuid, seq bigint) RETURNS date
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+    SELECT coalesce(
+        (SELECT max(month) FROM segment_months WHERE project_id = project AND first_seq <= seq),
+        (SELECT min(month) FROM segment_months WHERE project_id = project))
 $$;
 
 CREATE FUNCTION public.note_sign_in(signed_in uuid) RETURNS void
@@ -660,18 +744,31 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
-DECLARE
-    changed integer;
+    UPDATE segments SET codec = new_codec, size = new_size, body = new_body
+    WHERE project_id = project AND last_seq = number AND at = moment
+$$;
+
+CREATE FUNCTION public.partition_of(parent regclass, moment timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'public'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+    SELECT format('%s_%s', parent,
+                  to_char(moment, CASE parent::text WHEN 'segments' THEN 'YYYYMM' ELSE 'YYYYMMDD' END))
+$$;
+
+CREATE FUNCTION public.partition_unit(parent regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
 BEGIN
-    UPDATE events e SET data = n.content::json
-    FROM unnest(numbers, contents) AS n (seq, content)
-    WHERE e.project_id = project AND e.seq = n.seq;
-    GET DIAGNOSTICS changed = ROW_COUNT;
-    RETURN changed;
+    IF parent::text = 'segments' THEN RETURN 'month'; END IF;
+    IF parent::text = 'runtime_events' THEN RETURN 'day'; END IF;
+    RAISE EXCEPTION 'not a table with partitions by time: %', parent;
 END
 $$;
 
@@ -707,8 +804,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM projects WHERE id = project AND deleted_at IS NOT NULL) THEN
         RAISE EXCEPTION 'project % is not deleted', project;
     END IF;
-    DELETE FROM events WHERE (project_id, seq, at) IN (
-        SELECT e.project_id, e.seq, e.at FROM events e WHERE e.project_id = project LIMIT batch);
+    DELETE FROM segments WHERE (project_id, last_seq, at) IN (
+        SELECT s.project_id, s.last_seq, s.at FROM segments s WHERE s.project_id = project LIMIT batch);
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone > 0 THEN RETURN gone; END IF;
     WITH chosen AS (
@@ -728,6 +825,7 @@ BEGIN
     INSERT INTO tombstones SELECT id FROM chosen ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone > 0 THEN RETURN gone; END IF;
+    DELETE FROM segment_months WHERE project_id = project;
     DELETE FROM share_links WHERE project_id = project;
     DELETE FROM stream_tickets WHERE project_id = project;
     DELETE FROM invitations WHERE project_id = project;
@@ -877,62 +975,106 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], from_lines bigint[], to_lines bigint[], from_offsets bigint[], to_offsets bigint[], files text[], run_ids uuid[], from_numbers bigint[], to_numbers bigint[], of_project uuid, total bigint, line_runs uuid[], line_bases bigint[], places bigint[], texts text[]) RETURNS TABLE(history bigint, base bigint)
+CREATE FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], begin_lines bigint[], end_lines bigint[], begin_offsets bigint[], end_offsets bigint[], files text[], of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) RETURNS TABLE(place bigint, history bigint, first_number bigint, first_line_number bigint)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public'
     AS $$
 DECLARE
     moved bigint;
-    moment timestamptz;
 BEGIN
-    PERFORM FROM ingest_cursor c WHERE c.stream = of_stream FOR UPDATE;
-    UPDATE ingest_cursor c SET last_id = to_id, updated_at = clock_timestamp()
-    WHERE c.stream = of_stream AND c.stream_epoch = of_epoch AND c.last_id = from_id;
-    IF NOT FOUND THEN
-        RETURN;
+    IF of_stream IS NOT NULL THEN
+        PERFORM FROM ingest_cursor c WHERE c.stream = of_stream FOR UPDATE;
+        UPDATE ingest_cursor c SET last_id = to_id, updated_at = clock_timestamp()
+        WHERE c.stream = of_stream AND c.stream_epoch = of_epoch AND c.last_id = from_id;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
     END IF;
-
     IF cardinality(source_runs) > 1 THEN
         PERFORM FROM log_sources s JOIN unnest(source_runs, source_names) AS n (run_id, source)
             USING (run_id, source)
         ORDER BY s.run_id, s.source FOR UPDATE OF s;
-        PERFORM FROM runs r WHERE r.id = ANY (run_ids) ORDER BY r.id FOR NO KEY UPDATE;
     END IF;
     UPDATE log_sources s
-    SET next_line = n.to_line, next_offset = n.to_offset, lines = s.lines + n.to_line - n.from_line,
-        bytes = s.bytes + greatest(n.to_offset - n.from_offset, 0), file = n.file::json, updated_at = clock_timestamp()
-    FROM unnest(source_runs, source_names, generations, from_lines, to_lines, from_offsets, to_offsets, files)
-        AS n (run_id, source, generation, from_line, to_line, from_offset, to_offset, file)
+    SET next_line = n.end_line, next_offset = n.end_offset, lines = s.lines + n.end_line - n.begin_line,
+        bytes = s.bytes + greatest(n.end_offset - n.begin_offset, 0), file = coalesce(n.file::json, s.file),
+        updated_at = clock_timestamp()
+    FROM unnest(source_runs, source_names, generations, begin_lines, end_lines, begin_offsets, end_offsets, files)
+        AS n (run_id, source, generation, begin_line, end_line, begin_offset, end_offset, file)
     WHERE s.run_id = n.run_id AND s.source = n.source AND s.generation = n.generation
-      AND s.next_line = n.from_line AND s.next_offset = n.from_offset
+      AND s.next_line = n.begin_line AND s.next_offset = n.begin_offset
       AND s.closed_reason IS NULL AND s.bytes_after_end = 0;
     GET DIAGNOSTICS moved = ROW_COUNT;
     IF moved <> cardinality(source_runs) THEN
         RAISE serialization_failure USING MESSAGE = 'a source of lines has moved';
     END IF;
-
-    UPDATE runs r
-    SET last_line_number = n.to_number, heard_at = greatest(r.heard_at, clock_timestamp())
-    FROM unnest(run_ids, from_numbers, to_numbers) AS n (id, from_number, to_number)
-    WHERE r.id = n.id AND r.project_id = of_project AND r.last_line_number = n.from_number;
+    RETURN QUERY SELECT * FROM take_numbers(of_projects, of_runs, are_lines, from_lines, counts, sizes, codecs,
+                                            levels, agents, bodies);
     GET DIAGNOSTICS moved = ROW_COUNT;
-    IF moved <> cardinality(run_ids) THEN
-        RAISE serialization_failure USING MESSAGE = 'a run has moved';
+    IF moved <> cardinality(counts) THEN
+        RAISE serialization_failure USING MESSAGE = 'a run is gone';
     END IF;
+END
+$$;
 
-    UPDATE project_counters c
-    SET last_seq = c.last_seq + total, last_at = greatest(clock_timestamp(), c.last_at)
-    WHERE c.project_id = of_project
-    RETURNING c.epoch, c.last_seq - total, c.last_at INTO history, base, moment;
-    IF NOT FOUND THEN
-        RAISE serialization_failure USING MESSAGE = 'the project was deleted';
-    END IF;
+CREATE FUNCTION public.take_numbers(of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) RETURNS TABLE(place bigint, history bigint, first_number bigint, first_line_number bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public'
+    AS $$
+BEGIN
+    RETURN QUERY
+    WITH given AS (
+        SELECT * FROM unnest(of_projects, of_runs, are_lines, from_lines, counts, sizes, codecs, levels, agents, bodies)
+            WITH ORDINALITY AS g (project_id, run_id, is_line, from_line, count, size, codec, level, agent, body, n)
+    ), locked AS (
+        SELECT r.id, w.total FROM runs r JOIN (
+            SELECT g.run_id, g.project_id, sum(g.count) AS total FROM given g
+            WHERE g.is_line AND g.from_line IS NULL GROUP BY g.run_id, g.project_id
+        ) w ON r.id = w.run_id AND r.project_id = w.project_id
+        WHERE EXISTS (SELECT FROM project_counters c WHERE c.project_id = w.project_id)
+        ORDER BY r.id FOR NO KEY UPDATE OF r
+    ), moved AS (
+        UPDATE runs r
+        SET last_line_number = r.last_line_number + l.total, heard_at = greatest(r.heard_at, clock_timestamp())
+        FROM locked l WHERE r.id = l.id
+        RETURNING r.id, r.last_line_number - l.total AS base
+    ), kept AS (
+        SELECT g.*, CASE
+            WHEN NOT g.is_line THEN NULL
+            WHEN g.from_line IS NOT NULL THEN g.from_line
+            ELSE m.base + 1 - g.count + sum(g.count) FILTER (WHERE g.from_line IS NULL)
+                OVER (PARTITION BY g.run_id, g.is_line ORDER BY g.n)
+        END::bigint AS line, sum(g.count) OVER (PARTITION BY g.project_id ORDER BY g.n) - g.count AS before
+        FROM given g LEFT JOIN moved m ON m.id = g.run_id
+        WHERE NOT g.is_line OR g.from_line IS NOT NULL OR m.id IS NOT NULL
+    ), counted AS (
+        SELECT c.project_id, w.total FROM project_counters c
+        JOIN (SELECT k.project_id, sum(k.count) AS total FROM kept k GROUP BY k.project_id) w USING (project_id)
+        ORDER BY c.project_id FOR UPDATE OF c
+    ), taken AS (
+        UPDATE project_counters c
+        SET last_seq = c.last_seq + w.total, last_at = greatest(clock_timestamp(), c.last_at)
+        FROM counted w WHERE c.project_id = w.project_id
+        RETURNING c.project_id, c.epoch, c.last_seq - w.total AS base, c.last_at
+    ), begun AS (
+        INSERT INTO segment_months (project_id, month, first_seq)
+        SELECT t.project_id, m.month, t.base + 1
+        FROM taken t, LATERAL (SELECT date_trunc('month', t.last_at AT TIME ZONE 'UTC')::date AS month) m
+        WHERE NOT EXISTS (
+            SELECT FROM segment_months s WHERE s.project_id = t.project_id AND s.month = m.month)
+    ), stored AS (
+        INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size,
+                              codec, levels, agents, body)
+        SELECT k.project_id, k.run_id, t.base + k.before + 1, t.base + k.before + k.count, t.last_at, k.line,
+               k.line + k.count - 1, k.count, k.size, k.codec, k.level,
+               string_to_array(k.agent, E'\n'), k.body
+        FROM kept k JOIN taken t USING (project_id)
+    )
+    SELECT k.n, t.epoch, (t.base + k.before + 1)::bigint, k.line FROM kept k JOIN taken t USING (project_id);
 
-    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-    SELECT of_project, base + n.place + l.n, moment, 'agent:log', n.run_id, n.line_base + l.n, l.data::json
-    FROM unnest(line_runs, line_bases, places, texts) AS n (run_id, line_base, place, text),
-         string_to_table(n.text, E'\n') WITH ORDINALITY AS l (data, n);
-    RETURN NEXT;
+    UPDATE runs r SET first_month = coalesce(r.first_month, m.month), last_month = m.month
+    FROM project_counters c, LATERAL (SELECT date_trunc('month', c.last_at AT TIME ZONE 'UTC')::date AS month) m
+    WHERE r.id = ANY (of_runs) AND c.project_id = r.project_id AND r.last_month IS DISTINCT FROM m.month;
 END
 $$;
 
@@ -1070,16 +1212,25 @@ CREATE TABLE public.erased_runs (
     last_line bigint NOT NULL
 );
 
-CREATE TABLE public.events (
-    project_id uuid NOT NULL,
-    seq bigint NOT NULL,
-    at timestamp with time zone NOT NULL,
-    type text NOT NULL,
-    run_id uuid,
-    line_number bigint,
-    data json NOT NULL
-)
-PARTITION BY RANGE (at);
+CREATE VIEW public.events WITH (security_invoker='true') AS
+ SELECT s.project_id,
+    ((s.first_seq + r.place) - 1) AS seq,
+    s.at,
+        CASE
+            WHEN (s.first_line IS NULL) THEN split_part(r.record, ' '::text, 1)
+            ELSE 'agent:log'::text
+        END AS type,
+    s.run_id,
+    ((s.first_line + r.place) - 1) AS line_number,
+    (
+        CASE
+            WHEN (s.first_line IS NULL) THEN substr(r.record, (strpos(r.record, ' '::text) + 1))
+            ELSE format('{"run_id":"%s","line_number":%s,%s'::text, s.run_id, ((s.first_line + r.place) - 1), r.record)
+        END)::json AS data
+   FROM public.segments s,
+    LATERAL string_to_table(convert_from(s.body, 'UTF8'::name), '
+'::text) WITH ORDINALITY r(record, place)
+  WHERE ((s.codec = 0) AND (s.pieces IS NULL));
 
 CREATE TABLE public.idempotency_keys (
     principal text NOT NULL,
@@ -1332,6 +1483,8 @@ CREATE TABLE public.runs (
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    first_month date,
+    last_month date,
     number bigint NOT NULL,
     labels jsonb DEFAULT '{}'::jsonb NOT NULL,
     parent_run_id uuid,
@@ -1381,6 +1534,12 @@ PARTITION BY RANGE (occurred_at);
 
 CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
+);
+
+CREATE TABLE public.segment_months (
+    project_id uuid NOT NULL,
+    month date NOT NULL,
+    first_seq bigint NOT NULL
 );
 
 CREATE TABLE public.sessions (
@@ -1583,9 +1742,6 @@ ALTER TABLE ONLY public.away
 ALTER TABLE ONLY public.erased_runs
     ADD CONSTRAINT erased_runs_pkey PRIMARY KEY (run_id);
 
-ALTER TABLE ONLY public.events
-    ADD CONSTRAINT events_pkey PRIMARY KEY (project_id, seq, at);
-
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (principal, route, key);
 
@@ -1649,6 +1805,12 @@ ALTER TABLE ONLY public.runtime_events
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY public.segment_months
+    ADD CONSTRAINT segment_months_pkey PRIMARY KEY (project_id, month);
+
+ALTER TABLE ONLY public.segments
+    ADD CONSTRAINT segments_pkey PRIMARY KEY (project_id, last_seq, at);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
@@ -1702,12 +1864,6 @@ CREATE INDEX api_keys_made_by ON public.api_keys USING btree (made_by_key) WHERE
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
 
 CREATE INDEX audit_log_of_project ON public.audit_log USING btree (project_id, id) WHERE (project_id IS NOT NULL);
-
-CREATE INDEX events_lines ON ONLY public.events USING btree (run_id, line_number) WHERE (line_number IS NOT NULL);
-
-CREATE INDEX events_of_run ON ONLY public.events USING btree (run_id, seq) WHERE ((line_number IS NULL) AND (run_id IS NOT NULL));
-
-CREATE INDEX events_without_logs ON ONLY public.events USING btree (project_id, seq) WHERE (line_number IS NULL);
 
 CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
 
@@ -1774,6 +1930,16 @@ CREATE INDEX runtime_events_route ON ONLY public.runtime_events USING btree (wor
 CREATE INDEX runtime_events_task ON ONLY public.runtime_events USING btree (task_id, occurred_at DESC, id DESC) WHERE (task_id IS NOT NULL);
 
 CREATE INDEX runtime_events_worker ON ONLY public.runtime_events USING btree (worker_id, occurred_at DESC, id DESC) WHERE (worker_id IS NOT NULL);
+
+CREATE INDEX segments_lines ON ONLY public.segments USING btree (run_id, last_line) WHERE (first_line IS NOT NULL);
+
+CREATE INDEX segments_lines_by_number ON ONLY public.segments USING btree (run_id, last_seq) WHERE (first_line IS NOT NULL);
+
+CREATE INDEX segments_merged ON ONLY public.segments USING btree (project_id, last_seq) WHERE (pieces IS NOT NULL);
+
+CREATE INDEX segments_of_run ON ONLY public.segments USING btree (run_id, last_seq) WHERE ((first_line IS NULL) AND (run_id IS NOT NULL));
+
+CREATE INDEX segments_without_logs ON ONLY public.segments USING btree (project_id, last_seq) WHERE (first_line IS NULL);
 
 CREATE INDEX sessions_of_user ON public.sessions USING btree (user_id);
 
@@ -1999,8 +2165,6 @@ CREATE POLICY event_log ON public.away FOR SELECT TO runcast_log USING (true);
 
 CREATE POLICY event_log ON public.erased_runs TO runcast_log USING (true) WITH CHECK (true);
 
-CREATE POLICY event_log ON public.events TO runcast_log USING (true) WITH CHECK (true);
-
 CREATE POLICY event_log ON public.idempotency_keys TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.ingest_rejects TO runcast_log USING (true) WITH CHECK (true);
@@ -2027,6 +2191,10 @@ CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (t
 
 CREATE POLICY event_log ON public.runtime_events TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.segment_months TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.segments TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.task_dependencies TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.task_transitions TO runcast_log USING (true) WITH CHECK (true);
@@ -2034,8 +2202,6 @@ CREATE POLICY event_log ON public.task_transitions TO runcast_log USING (true) W
 CREATE POLICY event_log ON public.tasks TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.worker_status TO runcast_log USING (true) WITH CHECK (true);
-
-ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
@@ -2095,8 +2261,6 @@ ALTER TABLE public.queue_samples ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY readers ON public.artifacts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
-CREATE POLICY readers ON public.events FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
-
 CREATE POLICY readers ON public.log_sources FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.project_counters FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
@@ -2110,6 +2274,10 @@ CREATE POLICY readers ON public.queue_counts FOR SELECT TO runcast_request USING
 CREATE POLICY readers ON public.run_aliases FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.segment_months FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
+CREATE POLICY readers ON public.segments FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.stream_tickets FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))));
 
@@ -2128,6 +2296,10 @@ ALTER TABLE public.run_messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.runtime_events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.segment_months ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.segments ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.sessions ENABLE ROW LEVEL SECURITY;
 
@@ -2164,8 +2336,8 @@ GRANT ALL ON FUNCTION public.delete_project(project uuid) TO runcast_accounts;
 REVOKE ALL ON FUNCTION public.delete_user(account uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.delete_user(account uuid) TO runcast_accounts;
 
-REVOKE ALL ON FUNCTION public.drop_empty_partitions(parent regclass) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.drop_empty_partitions(parent regclass) TO runcast_log;
+REVOKE ALL ON FUNCTION public.drop_empty_partitions() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.drop_empty_partitions() TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.drop_oldest(project uuid, older_than timestamp with time zone, failed_older_than timestamp with time zone, max_bytes bigint, batch integer) TO runcast_log;
@@ -2189,6 +2361,9 @@ GRANT ALL ON FUNCTION public.forget_ways_in(account uuid) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.guard_project_table(guarded regclass, run_column text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.in_month(month date, alias text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.in_month(month date, alias text) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
@@ -2199,14 +2374,25 @@ GRANT ALL ON FUNCTION public.key_owner_is_away(key uuid) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.key_rights(wanted uuid) FROM PUBLIC;
 
+GRANT SELECT ON TABLE public.segments TO runcast_request;
+GRANT SELECT,INSERT ON TABLE public.segments TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.make_partition(parent regclass, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.measure_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_project(project uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.month_of_number(project uuid, seq bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.month_of_number(project uuid, seq bigint) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_accounts;
@@ -2219,8 +2405,8 @@ GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_account
 REVOKE ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_accounts;
 
-REVOKE ALL ON FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.overwrite_events(project uuid, numbers bigint[], contents text[]) TO runcast_log;
+REVOKE ALL ON FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_accounts;
@@ -2255,8 +2441,11 @@ GRANT ALL ON FUNCTION public.stream_cookie_holder(presented bytea, wanted_path t
 REVOKE ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) TO runcast_request;
 
-REVOKE ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], from_lines bigint[], to_lines bigint[], from_offsets bigint[], to_offsets bigint[], files text[], run_ids uuid[], from_numbers bigint[], to_numbers bigint[], of_project uuid, total bigint, line_runs uuid[], line_bases bigint[], places bigint[], texts text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], from_lines bigint[], to_lines bigint[], from_offsets bigint[], to_offsets bigint[], files text[], run_ids uuid[], from_numbers bigint[], to_numbers bigint[], of_project uuid, total bigint, line_runs uuid[], line_bases bigint[], places bigint[], texts text[]) TO runcast_log;
+REVOKE ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], begin_lines bigint[], end_lines bigint[], begin_offsets bigint[], end_offsets bigint[], files text[], of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], begin_lines bigint[], end_lines bigint[], begin_offsets bigint[], end_offsets bigint[], files text[], of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.take_numbers(of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_numbers(of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.tell_of_closed_question() FROM PUBLIC;
 
@@ -2322,7 +2511,7 @@ GRANT SELECT ON TABLE public.away TO runcast_log;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.erased_runs TO runcast_log;
 
 GRANT SELECT ON TABLE public.events TO runcast_request;
-GRANT SELECT,INSERT ON TABLE public.events TO runcast_log;
+GRANT SELECT ON TABLE public.events TO runcast_log;
 
 GRANT SELECT ON TABLE public.idempotency_keys TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_log;
@@ -2415,6 +2604,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
 
 GRANT SELECT ON TABLE public.runtime_events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.runtime_events TO runcast_log;
+
+GRANT SELECT ON TABLE public.segment_months TO runcast_request;
+GRANT SELECT,INSERT ON TABLE public.segment_months TO runcast_log;
 
 GRANT INSERT ON TABLE public.sessions TO runcast_accounts;
 

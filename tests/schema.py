@@ -12,7 +12,7 @@ from tests.urls import in_database
 FILE = Path(__file__).parents[1] / "db" / "schema.sql"
 
 # Daily partitions carry the date of the day on which they were made.
-PARTITIONS = ("events_2*", "runtime_events_2*")
+PARTITIONS = ("segments_2*", "runtime_events_2*")
 NOISE = re.compile(
     r"^(--.*|SET .*|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*)\n", re.MULTILINE
 )

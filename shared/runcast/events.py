@@ -267,7 +267,7 @@ class Connected(TypedDict):
 # `from` is a word of Python's.
 Gap = TypedDict("Gap", {"from": int, "to": int, "reason": str, "refetch": list[str]})
 Gap.__doc__ = """Events `from` … `to` will not be sent; `refetch` lists the URLs of the state instead.
-`reason`: `retention`, `lag`, `ahead_of_head` or `reset`."""
+`reason`: `retention`, `lag`, `ahead_of_head`, `reset` or `damaged`."""
 
 
 class Backfill(RunRef):

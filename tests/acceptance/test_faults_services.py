@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from tests import stored_events
 from tests.acceptance.faults import Stage, reading, running, stage
 from tests.torture.cluster import Cluster
 from tests.torture.faults import metric
@@ -267,14 +268,12 @@ async def _lines(here: Stage, key: str, at_least: int = 0) -> list[str]:
     """The stored lines of a file run in order; none while there are fewer than so many."""
     connection = await here.cluster.connect()
     try:
-        rows = await connection.fetch(
-            """SELECT e.data->>'line' AS line FROM events e JOIN runs r ON r.id = e.run_id
-               WHERE r.key = $1 AND e.line_number IS NOT NULL ORDER BY e.line_number""",
-            key,
-        )
+        run_id = await connection.fetchval("SELECT id FROM runs WHERE key = $1", key)
+        found = await stored_events.of_run(connection, run_id)
     finally:
         await connection.close()
-    return [row["line"] for row in rows] if len(rows) >= at_least else []
+    lines = [json.loads(event.data)["line"] for event in found if event.line_number is not None]
+    return lines if len(lines) >= at_least else []
 
 
 async def _restart(target: Service) -> None:

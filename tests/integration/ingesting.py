@@ -24,7 +24,9 @@ from runcast_server.eventlog import history
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog
 from runcast_server.eventlog.publisher import Publisher
+from tests import stored_events
 from tests.integration import rows
+from tests.stored_events import StoredEvent
 from tests.waiting import until
 
 
@@ -75,22 +77,21 @@ class Ingest:
 
     async def events(self, project_id: UUID) -> list[tuple[str, dict[str, Any]]]:
         """All events in order; their numbers are checked to be 1, 2, 3 …"""
-        rows = await self.rows(
-            "SELECT seq, type, data::text FROM events WHERE project_id = $1 ORDER BY seq",
-            project_id,
-        )
-        assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-        return [(row[1], orjson.loads(row[2])) for row in rows]
+        async with acquire(self.database.log) as connection:
+            found = await stored_events.of_project(connection, project_id)
+        assert [event.seq for event in found] == list(range(1, len(found) + 1))
+        return [(event.type, orjson.loads(event.data)) for event in found]
+
+    async def of_run(self, run_id: UUID) -> list[StoredEvent]:
+        """The run's events in order."""
+        async with acquire(self.database.log) as connection:
+            return await stored_events.of_run(connection, run_id)
 
     async def lines(self, run_id: UUID) -> list[str]:
         """The run's lines in order; their numbers are checked to be 1, 2, 3 …"""
-        rows = await self.rows(
-            """SELECT line_number, data::text FROM events
-               WHERE run_id = $1 AND line_number IS NOT NULL ORDER BY seq""",
-            run_id,
-        )
-        assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-        return [orjson.loads(row[1])["line"] for row in rows]
+        found = [event for event in await self.of_run(run_id) if event.line_number is not None]
+        assert [event.line_number for event in found] == list(range(1, len(found) + 1))
+        return [orjson.loads(event.data)["line"] for event in found]
 
     async def seed(self, project_id: UUID) -> None:
         """Lets Redis know the project's head, as if it had always been there."""
@@ -108,7 +109,7 @@ class Ingest:
         if not blocks:
             return False
         async with acquire(self.database.log) as connection:
-            whole = await history.block(connection, project_id, blocks[0].epoch, 0, 10_000)
+            whole = await history.chain(connection, project_id, blocks[0].epoch, 0, 10_000)
         return whole is not None and b"".join(block.frames for block in blocks) == whole.frames
 
     async def rejects(self) -> list[tuple[str, str]]:

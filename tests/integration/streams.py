@@ -21,6 +21,7 @@ from runcast_server.eventlog import frames
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog, Transaction
 from runcast_server.eventlog.publisher import Publisher
+from runcast_server.eventlog.segments import Lines
 from runcast_server.process import process
 from runcast_server.service import Resources, Service
 from tests.integration import rows
@@ -69,17 +70,8 @@ class Served:
         """`count` log lines of a run in one commit."""
 
         async def change(transaction: Transaction) -> None:
-            last = await transaction.connection.fetchval(
-                """UPDATE runs SET last_line_number = last_line_number + $2 WHERE id = $1
-                   RETURNING last_line_number""",
-                run_id,
-                count,
-            )
-            for number in range(last - count + 1, last + 1):
-                data = {"run_id": str(run_id), "line_number": number, "line": "x" * size}
-                transaction.emit(
-                    project_id, frames.Event("agent:log", json.dumps(data).encode(), run_id, number)
-                )
+            record = json.dumps({"line": "x" * size})[1:].encode()
+            transaction.emit(project_id, Lines(run_id, b"\n".join([record] * count), count))
 
         await self.log.commit(project_id, change)
 

@@ -112,10 +112,17 @@ async def test_a_deleted_project_is_gone_and_its_ids_stay_taken(
             ArtifactStore((tmp_path / "artifacts").as_uri()),
         )
         assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
-        await sweeper.keep_house()
+        await sweeper.purge()
         async with acquire(rest.resources.database.log) as connection:
-            for table in ("events", "runs", "artifacts", "log_sources", "tasks"):
-                assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+            for table in (
+                "segments",
+                "segment_months",
+                "runs",
+                "artifacts",
+                "log_sources",
+                "tasks",
+            ):
+                assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0, table
         assert not [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
         again = await rest.admin.post("/projects", json={"name": "x", "id": project})
         assert again.status_code == 409

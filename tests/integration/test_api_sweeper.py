@@ -139,7 +139,7 @@ async def test_partitions_are_made_and_old_ones_dropped(rest: Rest, sweeper: Swe
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         has = "SELECT has_partition($1::text::regclass, $2)"
         await sweeper.keep_partitions()
-        assert await connection.fetchval(has, "events", tomorrow)
+        assert await connection.fetchval(has, "segments", tomorrow)
         # Everything until tomorrow counts as older than this retention.
         sweeper.runtime_days = -3
         await sweeper.keep_partitions()

@@ -69,8 +69,7 @@ class Doomed:
         """Everything of the run is there once: its lines up to the sentinel, its events, its end."""
         [[run_id]] = await self.ingest.rows("SELECT id FROM runs WHERE key = $1", key)
         assert await self.ingest.lines(run_id) == [*LINES, SENTINEL]
-        events = await self.ingest.rows("SELECT type FROM events WHERE run_id = $1", run_id)
-        kinds = [row[0] for row in events]
+        kinds = [event.type for event in await self.ingest.of_run(run_id)]
         once = ["agent:completed", "artifact:created", "log:closed", "run:created", "run:progress"]
         counted = {kind: kinds.count(kind) for kind in once}
         # The progress file's source is closed too, if its quiet second was over.

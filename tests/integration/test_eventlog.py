@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.errors import Conflict, Problem
-from runcast_server.eventlog import frames, history
+from runcast_server.eventlog import chains, frames, history, segments
 from runcast_server.eventlog.bus import Bus, Head, Keys
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.log import EventLog, Transaction
 from runcast_server.eventlog.publisher import Publisher
 from tests.integration import rows
@@ -39,13 +39,13 @@ class Parts:
     async def stream(self, project_id: UUID) -> bytes:
         """All frames that Redis has, in order."""
         entries = await self.bus.client.xrange(Keys.of(project_id).stream)
-        return b"".join([fields[b"f"] for _, fields in entries])
+        return b"".join([chains.unpack(one[b"t"] + one[b"f"]).frames for _, one in entries])
 
     async def stored(self, project_id: UUID) -> bytes:
         """The frames of all events in Postgres."""
         async with acquire(self.database.log) as connection:
-            block = await history.block(connection, project_id, 7, 0, 10**9)
-        return block.frames if block else b""
+            chain = await history.chain(connection, project_id, 7, 0, 10**9)
+        return chain.frames if chain else b""
 
 
 @contextlib.asynccontextmanager
@@ -176,7 +176,7 @@ async def test_a_late_block_never_seeds_an_emptied_redis(database_url: str, redi
         await published(parts, project_id, 5)
         await parts.bus.client.flushall()
         async with acquire(parts.database.log) as connection:
-            old = await history.block(connection, project_id, 7, 1, 2)
+            old = await history.chain(connection, project_id, 7, 1, 2)
         assert old is not None
         assert (await parts.bus.publish(project_id, old)).verdict == "unknown"
         await parts.publisher.publish(project_id, old)
@@ -190,7 +190,7 @@ async def test_whoever_comes_too_early_publishes_the_missing_events_first(
         project_id = await parts.new_project()
         await parts.log.commit(project_id, emitting(project_id, 1, "first"))
         await published(parts, project_id, 1)
-        blocks: list[Block] = []
+        blocks: list[Chain] = []
         parts.publisher.add = lambda _, block: blocks.append(block)  # type: ignore[method-assign]
         for _ in range(4):
             await parts.log.commit(project_id, emitting(project_id, 3, "late"))
@@ -204,7 +204,8 @@ async def test_a_block_of_another_history_is_dropped(database_url: str, redis_ur
         project_id = await parts.new_project()
         await parts.log.commit(project_id, emitting(project_id, 2, "a"))
         await published(parts, project_id, 2)
-        foreign = frames.build(8, 3, [frames.event("x:test", {})])
+        [segment] = segments.of([frames.event("x:test", {})])
+        foreign = chains.of(8, [segment._replace(first=3)])
         await parts.publisher.publish(project_id, foreign)
         assert await parts.bus.heads([project_id]) == [Head(7, 2)]
 
@@ -222,7 +223,7 @@ def test_any_interleaving_of_commits_crashes_and_publishes_yields_one_stream(
     async def history_of_one() -> None:
         async with opened(database_url, redis_url) as parts:
             project_id = await parts.new_project()
-            blocks: list[Block] = []
+            blocks: list[Chain] = []
             parts.publisher.add = lambda _, block: blocks.append(block)  # type: ignore[method-assign]
             for step in data.draw(st.lists(st.sampled_from("cccppf"), min_size=1, max_size=20)):
                 if step == "c" or not blocks:

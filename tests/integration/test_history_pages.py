@@ -16,17 +16,15 @@ from runcast_server.db import acquire
 from runcast_server.errors import Conflict, Unavailable
 from runcast_server.eventlog import history
 from runcast_server.eventlog.log import Transaction
+from tests import stored_events
 from tests.integration import streams
 from tests.integration.streams import Served
+from tests.stored_events import StoredEvent
 
 pytestmark = pytest.mark.anyio
 
 Logs = Sequence[UUID] | Literal["all"] | None
 ROUNDS = 40
-STORED = """
-SELECT seq, run_id, line_number, format(E'id: %s\\nevent: %s\\ndata: %s\\n\\n', seq, type, data) AS frame
-FROM events WHERE project_id = $1 ORDER BY seq
-"""
 
 
 async def write(served: Served, project_id: UUID, runs: list[UUID], chance: random.Random) -> None:
@@ -92,20 +90,20 @@ async def test_a_filtered_page_up_to_a_known_head_is_complete_under_writers(
         await asyncio.gather(*(read(wanted, random.Random(7)) for wanted in filters), *writing)
         assert len(pages) > 4 * 10
         async with acquire(served.resources.database.log) as connection:
-            rows = await connection.fetch(STORED, project_id)
+            rows = await stored_events.of_project(connection, project_id)
         for wanted, after, found in pages:
             expected = [
-                row["frame"]
+                row.frame
                 for row in rows
-                if after < row["seq"] <= found.upto and is_wanted(row, **wanted)
+                if after < row.seq <= found.upto and is_wanted(row, **wanted)
             ]
             assert found.frames.decode() == "".join(expected), (wanted, after, found.upto)
 
 
-def is_wanted(row: Any, *, logs: Sequence[UUID] | None, run: UUID | None = None) -> bool:
+def is_wanted(row: StoredEvent, *, logs: Sequence[UUID] | None, run: UUID | None = None) -> bool:
     if run is not None:
-        return bool(row["run_id"] == run)
-    return row["line_number"] is None or row["run_id"] in (logs or ())
+        return row.run_id == run
+    return row.line_number is None or row.run_id in (logs or ())
 
 
 @pytest.mark.parametrize("days", [-40, 40])

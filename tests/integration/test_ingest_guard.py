@@ -54,8 +54,8 @@ async def test_lines_of_a_time_that_is_none_are_kept(ingest: Ingest, at: str) ->
     await ingest.drained()
     assert await ingest.rejects() == []
     assert await ingest.lines(run_id) == [*texts, "z"]
-    [row] = await ingest.rows("SELECT data::text FROM events WHERE line_number = 1")
-    assert 1970 <= int(json.loads(row[0])["ts"][:4]) <= 9998
+    first = (await ingest.of_run(run_id))[0]
+    assert 1970 <= int(json.loads(first.data)["ts"][:4]) <= 9998
 
 
 REFUSED: dict[str, Any] = {
@@ -196,8 +196,8 @@ async def test_marks_of_lines_are_no_members_of_events(ingest: Ingest) -> None:
     forged = {"run_id": str(foreign), "line_number": 77, "line": "forged", "seen": True}
     await ingest.send(lines(run_id, ["true"], flags={"0": forged | {"invalid_utf8": True}}))
     await ingest.drained()
-    [row] = await ingest.rows("SELECT data::text FROM events")
-    assert json.loads(row[0]) | {"ts": ""} == {
+    [event] = await ingest.of_run(run_id)
+    assert json.loads(event.data) | {"ts": ""} == {
         "run_id": str(run_id), "line_number": 1, "line": "true", "ts": "",
         "source": "logs.txt", "source_line": 1, "invalid_utf8": True,
     }  # fmt: skip
@@ -210,8 +210,8 @@ async def test_a_line_beyond_the_limit_is_cut_and_says_so(ingest: Ingest) -> Non
     short, long, after = await ingest.lines(run_id)
     assert (short, after) == ("short", "after")
     assert long == "é" * (128 * 1024)
-    [row] = await ingest.rows("SELECT data::text FROM events WHERE line_number = 2")
-    assert json.loads(row[0])["cut"] == {"offset": 6, "length": 400_000}
+    second = (await ingest.of_run(run_id))[1]
+    assert json.loads(second.data)["cut"] == {"offset": 6, "length": 400_000}
 
 
 async def test_rejects_are_bounded_and_pruned_and_hold_no_secret(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.retention import Keeper
+from tests import aging
 from tests.integration.streams import Reader, Served, hub, stream
 
 pytestmark = pytest.mark.anyio
@@ -19,22 +21,13 @@ OLD = 30
 
 
 async def aged(served: Served, database_url: str, days: int = 2, number: int = OLD) -> UUID:
-    """A project whose first events are some days old, in a partition of their own, and one of today."""
+    """A project whose first events are some days old, and one of today."""
     project_id = await served.project()
     await served.emit(project_id, number)
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute(
-            f"""DO $$
-            DECLARE first_day timestamptz := date_trunc('day', now() AT TIME ZONE 'UTC')
-                AT TIME ZONE 'UTC' - interval '{days} days';
-            BEGIN
-                EXECUTE format('CREATE TABLE IF NOT EXISTS events_%s PARTITION OF events
-                                FOR VALUES FROM (%L) TO (%L)', to_char(first_day AT TIME ZONE 'UTC',
-                                'YYYYMMDD'), first_day, first_day + interval '1 day');
-                UPDATE events SET at = first_day + interval '1 hour' WHERE project_id = '{project_id}';
-            END $$"""
-        )
+        at = datetime.now(UTC) - timedelta(days=days)
+        await aging.make_older(connection, project_id, number, at)
     finally:
         await connection.close()
     await served.emit(project_id, 1)
@@ -61,7 +54,7 @@ async def test_tomorrow_and_a_week_are_there_before_they_are_needed(database_url
     try:
         missing = await connection.fetch(
             """SELECT day FROM generate_series(now(), now() + interval '7 days', '1 day') AS day
-               WHERE NOT has_partition('events', day)"""
+               WHERE NOT has_partition('segments', day)"""
         )
     finally:
         await connection.close()
@@ -168,10 +161,11 @@ async def test_a_hole_above_the_floor_is_an_error_and_no_gap(
     """Somebody deleted rows by hand: the stream says nothing that isn't so, and ends."""
     async with hub(database_url, redis_url) as served:
         project_id = await served.project()
-        await served.emit(project_id, 20)
+        for _ in range(5):
+            await served.emit(project_id, 4)
         connection = await asyncpg.connect(database_url)
         await connection.execute(
-            "DELETE FROM events WHERE project_id = $1 AND seq BETWEEN 8 AND 11", project_id
+            "DELETE FROM segments WHERE project_id = $1 AND first_seq = 9", project_id
         )
         await connection.close()
         await served.resources.bus.forget(project_id)
@@ -180,4 +174,4 @@ async def test_a_hole_above_the_floor_is_an_error_and_no_gap(
             await reader.ended()
             assert gaps(reader) == []
             assert [frame.data["reason"] for frame in reader.of("bye")] == ["shutdown"]
-            assert not {8, 9, 10, 11, 12} & set(reader.ids)
+            assert not {9, 10, 11, 12, 13} & set(reader.ids)

@@ -114,6 +114,7 @@ VALUES = {
     "text": "'x'",
     "bytea": "'x'",
     "timestamp with time zone": "now()",
+    "date": "now()",
     "json": "'{}'",
     "jsonb": "'{}'",
     "boolean": "false",

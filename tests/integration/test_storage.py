@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from runcast.contract import INGEST_STREAM
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.retention import Keeper
 from runcast_server.db import acquire
+from tests import aging
 from tests.integration import ingesting
 from tests.integration.rest import Rest, serving
 from tests.waiting import until
@@ -55,24 +57,24 @@ async def owner_sql(rest: Rest, statement: str, *values: Any) -> str:
         await connection.close()
 
 
-async def made_older(rest: Rest, upto: int, hours: int = 30) -> None:
-    """Lets the project's events up to a number be from yesterday, the first partition that there is."""
-    await owner_sql(
-        rest,
-        """UPDATE events SET at = greatest(at - make_interval(hours => $2),
-               date_trunc('day', now(), 'UTC') - interval '1 day') WHERE seq <= $1""",
-        upto,
-        hours,
-    )
-    await owner_sql(rest, "UPDATE runs SET created_at = created_at - interval '2 days'")
+async def made_older(rest: Rest, project: str, upto: int, *, days: int = 40) -> None:
+    """Lets the project's events up to a number be so old: in another month."""
+    url = rest.resources.settings.postgres.database_url
+    connection = await asyncpg.connect(url)
+    try:
+        at = datetime.now(UTC) - timedelta(days=days)
+        await aging.make_older(connection, UUID(project), upto, at)
+    finally:
+        await connection.close()
 
 
 async def counted(rest: Rest) -> tuple[int, int, int]:
     """Bytes, lines and events by counting them all."""
     async with acquire(rest.resources.database.log) as connection:
         row = await connection.fetchrow(
-            """SELECT coalesce(sum(octet_length(data::text)), 0)::bigint, count(line_number), count(*)
-               FROM events"""
+            """SELECT coalesce(sum(octet_length(body)), 0)::bigint,
+                      coalesce(sum(count) FILTER (WHERE first_line IS NOT NULL), 0)::bigint,
+                      coalesce(sum(count), 0)::bigint FROM segments"""
         )
     return row[0], row[1], row[2]
 
@@ -155,29 +157,34 @@ async def test_what_a_project_takes_is_counted_once(rest: Rest) -> None:
 
 
 async def test_old_events_and_those_beyond_the_size_go_from_the_beginning(rest: Rest) -> None:
-    await rest.project()
+    project = await rest.project()
     run = await rest.run()
-    await rest.admin.post(f"/runs/{run}/logs", json=[{"message": f"{n:050}"} for n in range(3_000)])
-    await made_older(rest, 2_100)
-    await limit(rest, retention={"days": 1})
+    for part in range(30):
+        texts = [{"message": f"{part}: {n * 7919:050}"} for n in range(100)]
+        await rest.admin.post(f"/runs/{run}/logs", json=texts)
+    await made_older(rest, project, 1_101, days=100)
+    await made_older(rest, project, 1_101, days=70)
+    await made_older(rest, project, 501, days=100)
+    await limit(rest, retention={"days": 60})
     await keeper(rest).measure()
     await keeper(rest).shorten()
     page = (await rest.admin.get("/projects/demo/events/history?limit=3")).json()
-    assert (page["floor"], [event["id"] for event in page["events"]]) == (
-        2_100,
-        [2_101, 2_102, 2_103],
-    )
+    numbers = [event["id"] for event in page["events"]]
+    assert (page["floor"], numbers) == (1_101, [1_102, 1_103, 1_104])
     assert await kept(rest) == await counted(rest)
     first = (await rest.admin.get(f"/runs/{run}/logs?limit=1")).json()["logs"][0]
-    assert first["id"] == 2_101
+    assert first["id"] == 1_102
+    async with acquire(rest.resources.database.log) as connection:
+        months = await connection.fetch("SELECT month FROM segment_months")
+        assert len(months) == 1, months
 
     most = (await storage(rest))["bytes"] // 2
     await limit(rest, retention={"max_bytes": most})
     await asyncio.gather(*[keeper(rest).shorten() for _ in range(3)])
     found = await storage(rest)
-    assert most - 500 < found["bytes"] <= most
+    assert most // 2 < found["bytes"] <= most
     assert (found["bytes"], found["lines"], found["events"]) == await counted(rest)
-    # The present is never lost to retention: numbers go on.
+    # Numbers go on, also where nothing is left.
     await limit(rest, retention={"max_bytes": 1})
     await keeper(rest).shorten()
     assert await kept(rest) == (0, 0, 0)
@@ -186,14 +193,15 @@ async def test_old_events_and_those_beyond_the_size_go_from_the_beginning(rest: 
 
 
 async def test_lines_of_failed_runs_stay_for_longer(rest: Rest) -> None:
-    await rest.project()
+    project = await rest.project()
     runs = [await rest.run(status="running") for _ in range(2)]
     for number in range(10):
         await rest.admin.post(f"/runs/{runs[number % 2]}/logs", json={"message": str(number)})
     await rest.admin.patch(f"/runs/{runs[1]}", json={"status": "failed"})
     head = len(await rest.events())
-    await made_older(rest, head)
-    await limit(rest, retention={"days": 1, "keep_failed_days": 2})
+    await made_older(rest, project, head - 2, days=40)
+    await made_older(rest, project, 8, days=70)
+    await limit(rest, retention={"days": 1, "keep_failed_days": 90})
     await keeper(rest).measure()
     await keeper(rest).shorten()
 
@@ -201,13 +209,16 @@ async def test_lines_of_failed_runs_stay_for_longer(rest: Rest) -> None:
         logs = [(await rest.admin.get(f"/runs/{run}/logs")).json()["logs"] for run in runs]
         return [len(log) for log in logs]
 
-    assert (await rest.admin.get("/projects/demo/events/history")).json()["floor"] == head
+    assert (await rest.admin.get("/projects/demo/events/history")).json()["floor"] == head - 2
     assert await lines() == [0, 5]
     assert await kept(rest) == await counted(rest)
+    await limit(rest, retention={"keep_failed_days": 60})
+    await keeper(rest).shorten()
+    assert (await lines())[1] in range(1, 5)
     await limit(rest, retention={"keep_failed_days": None})
     await keeper(rest).shorten()
     assert await lines() == [0, 0]
-    assert await kept(rest) == (0, 0, 0)
+    assert await kept(rest) == await counted(rest)
 
 
 async def test_a_full_project_takes_changes_of_state_and_no_lines(rest: Rest) -> None:
@@ -216,7 +227,7 @@ async def test_a_full_project_takes_changes_of_state_and_no_lines(rest: Rest) ->
     run, other = await rest.run(status="running"), await rest.run("other")
     path = f"/runs/{run}/logs"
     await rest.admin.post(path, json=[{"message": "x" * 100}] * 50)
-    await limit(rest, quota={"max_bytes": 5_000})
+    await limit(rest, quota={"max_bytes": 10})
     quotas = rest.service.app.state.api.quotas  # type: ignore[union-attr]
     await keeper(rest).measure()
     await quotas.refresh()
@@ -246,7 +257,7 @@ async def test_a_full_project_takes_changes_of_state_and_no_lines(rest: Rest) ->
         await rest.admin.post(f"/runs/{other}/logs", json={"message": "x"}),
     ):
         assert taken.is_success, taken.text
-    await limit(rest, retention={"max_bytes": 4_000})
+    await limit(rest, retention={"max_bytes": 9})
     await keeper(rest).shorten()
     await quotas.refresh()
     assert (await rest.admin.post(path, json={"message": "x"})).is_success
@@ -286,7 +297,7 @@ async def test_lines_of_a_full_project_wait_in_their_file(
         quotas = rest.service.app.state.api.quotas  # type: ignore[union-attr]
 
         async def full(*, is_full: bool) -> None:
-            await limit(rest, quota={"max_bytes": 5_000 if is_full else None})
+            await limit(rest, quota={"max_bytes": 10 if is_full else None})
             await keeper(rest).measure()
             await quotas.refresh()
 

@@ -279,8 +279,7 @@ async def test_a_spool_is_fed_alone_and_once(tailing: Tailing) -> None:
     async with tailing.tailer():
         await tailing.looked()
     assert await tailing.lines(str(run_id)) == ["said"]
-    rows = await tailing.ingest.rows("SELECT type FROM events WHERE run_id = $1", run_id)
-    kinds = [row[0] for row in rows]
+    kinds = [event.type for event in await tailing.ingest.of_run(run_id)]
     assert kinds.count("agent:started") == kinds.count("agent:completed") == 1
     row = await tailing.row("SELECT name, key FROM runs WHERE id = $1", run_id)
     assert tuple(row) == ("A name", "my-run")

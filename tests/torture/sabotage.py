@@ -15,7 +15,8 @@ from uuid import UUID
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.room import Group, Room
 from runcast_server.eventlog.bus import Bus, Deleted, Jump, Keys, Outcome
-from runcast_server.eventlog.frames import FRAME_END, Block
+from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.frames import FRAME_END
 
 EVERY = 20
 
@@ -26,21 +27,21 @@ def apply(kind: str) -> None:
 
 
 def skip_a_publish() -> None:
-    """A block is never published, nobody remembers it, and hubs believe what they hear next.
+    """A chain is never published, nobody remembers it, and hubs believe what they hear next.
 
     It takes both: a hub that sees the hole fills it, and a publisher that finds Redis behind does too.
     """
     publish, receive = Bus.publish, Room.receive
     calls = itertools.count(1)
 
-    async def forgetful(self: Bus, project_id: UUID, block: Block) -> Outcome:
-        outcome = await publish(self, project_id, block) if next(calls) % EVERY else None
+    async def forgetful(self: Bus, project_id: UUID, chain: Chain) -> Outcome:
+        outcome = await publish(self, project_id, chain) if next(calls) % EVERY else None
         if outcome is None:
-            await self.client.hset(Keys.of(project_id).head, "seq", block.last)
-        return outcome or Outcome("published", block.last)
+            await self.client.hset(Keys.of(project_id).head, "seq", chain.last)
+        return outcome or Outcome("published", chain.last)
 
-    def gullible(self: Room, message: Block | Jump | Deleted) -> bool:
-        if isinstance(message, Block) and message.first > self.head + 1:
+    def gullible(self: Room, message: Chain | Jump | Deleted) -> bool:
+        if isinstance(message, Chain) and message.first > self.head + 1:
             self.head = message.first - 1
         return receive(self, message)
 

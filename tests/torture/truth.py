@@ -13,9 +13,8 @@ from zlib import crc32
 
 import asyncpg
 
+from tests import stored_events
 from tests.torture.history import Wanted
-
-PAGE = 20_000
 
 
 class Row(NamedTuple):
@@ -116,18 +115,16 @@ class Truth:
 
 async def load(connection: asyncpg.Connection, project: str) -> list[Row]:
     """Every event that Postgres holds of a project, in order."""
-    rows: list[Row] = []
-    while True:
-        found = await connection.fetch(
-            """SELECT seq, type, run_id::text, line_number, data::text FROM events
-               WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3""",
-            UUID(project),
-            rows[-1].seq if rows else 0,
-            PAGE,
+    return [
+        Row(
+            event.seq,
+            event.type,
+            None if event.run_id is None else str(event.run_id),
+            event.line_number,
+            event.data.encode(),
         )
-        rows += [Row(seq, kind, run, line, data.encode()) for seq, kind, run, line, data in found]
-        if len(found) < PAGE:
-            return rows
+        for event in await stored_events.of_project(connection, UUID(project))
+    ]
 
 
 def serials(rows: Iterable[Row], mark: re.Pattern[bytes]) -> dict[str, list[int]]:

@@ -10,24 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from runcast_server.db import Pool, acquire
-from runcast_server.eventlog import frames
+from runcast_server.eventlog import frames, lines
+from runcast_server.eventlog.lines import Log, Window
 
 PAGE_LINES = 500
-
-_LAST_LINE = """
-SELECT line_number FROM events
-WHERE run_id = $1 AND project_id = $2 AND seq <= $3 AND line_number IS NOT NULL
-ORDER BY line_number DESC LIMIT 1
-"""
-
-_LINES = """
-SELECT line_number, convert_to(data::text, 'UTF8') AS data FROM events
-WHERE run_id = $1 AND project_id = $2 AND line_number >= $3 AND line_number <= $4
-ORDER BY line_number LIMIT $5
-"""
+PAGE_BYTES = 256 * 1024
 
 
-async def lines(
+async def last_lines(
     pool: Pool, project_id: UUID, run_ids: Sequence[UUID], count: int, upto: int
 ) -> AsyncIterator[bytes]:
     """Chunks with the last `count` lines of each run among the events up to number `upto`."""
@@ -40,17 +30,22 @@ async def _of_run(
     pool: Pool, project_id: UUID, run_id: UUID, count: int, upto: int
 ) -> AsyncIterator[bytes]:
     async with acquire(pool) as connection:
-        last = await connection.fetchval(_LAST_LINE, run_id, project_id, upto) or 0
-    first = next_line = max(1, last - count + 1)
-    while next_line <= last:
+        log = await lines.find(connection, run_id) or Log(run_id, 0, "")
+        last = await lines.last_upto(connection, project_id, log, upto)
+    first = max(1, last - count + 1)
+    head = b'event: agent:log\ndata: {"run_id":"%b","line_number":' % str(run_id).encode()
+    place: Window | None = Window(first - 1, last + 1) if last else None
+    has_begun = False
+    while place is not None:
         async with acquire(pool) as connection:
-            rows = await connection.fetch(_LINES, run_id, project_id, next_line, last, PAGE_LINES)
-        if not rows:
+            rows, rest = await lines.rows(connection, log, place, lines=PAGE_LINES, size=PAGE_BYTES)
+        found = [line for row in rows for line in lines.lines_of(row, place)]
+        if not found:
             break
-        if next_line == first:
-            first = rows[0]["line_number"]
-        next_line = rows[-1]["line_number"] + 1
-        yield b"".join([b"event: agent:log\ndata: %b\n\n" % row["data"] for row in rows])
+        if not has_begun:
+            has_begun, first = True, max(first, rows[0]["first_line"])
+        yield b"".join([b"%b%d,%b\n\n" % (head, line.number, line.record) for line in found])
+        place = rest
     ends = {"from_line": first, "to_line": last} if last else {"from_line": None, "to_line": None}
     yield frames.control(
         "backfill", {"run_id": str(run_id), **ends, "complete": last == 0 or first == 1}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from runcast_server.errors import Invalid
-from runcast_server.eventlog.frames import FRAME_END, Block, Segment
+from runcast_server.eventlog.frames import FRAME_END, Block, Section
 
 MAX_RUNS = 200
 _QUESTION = b"\nevent: question:"
@@ -32,11 +32,11 @@ class Filter:
         """Whether every event of the project is wanted."""
         return self.all_logs and self.only_run is None and not self.is_guest
 
-    def wants(self, segment: Segment) -> bool:
-        """Whether the frames of this segment are wanted."""
+    def wants(self, section: Section) -> bool:
+        """Whether the frames of this section are wanted."""
         if self.only_run is not None:
-            return segment.run == self.only_run
-        return not segment.is_log or self.all_logs or segment.run in self.runs
+            return section.run == self.only_run
+        return not section.is_log or self.all_logs or section.run in self.runs
 
     @property
     def run_ids(self) -> list[UUID]:
@@ -104,16 +104,16 @@ class Fresh:
 
     def _index(self, block: Block) -> None:
         offset = 0
-        for segment in block.segments:
-            end = offset + segment.size
+        for section in block.sections:
+            end = offset + section.size
             position = len(self._pieces)
-            whole = len(block.segments) == 1
+            whole = len(block.sections) == 1
             self._pieces.append(block.frames if whole else block.frames[offset:end])
-            if segment.is_log:
-                self._logs.setdefault(segment.run, []).append(position)
+            if section.is_log:
+                self._logs.setdefault(section.run, []).append(position)
             else:
                 self._shared.append(position)
-                self._events.setdefault(segment.run, []).append(position)
+                self._events.setdefault(section.run, []).append(position)
             offset = end
 
     @property

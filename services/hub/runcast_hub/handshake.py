@@ -199,7 +199,7 @@ class Handshake:
             await subscriber.write(head + frames.heartbeat(start.cursor))
             return
         await subscriber.write(head)
-        async for chunk in backfill.lines(
+        async for chunk in backfill.last_lines(
             self._hub.database.log, opening.project_id, tailed, opening.query.log_tail, start.cursor
         ):
             if subscriber.ending is not None:

@@ -21,7 +21,8 @@ from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Bus
-from runcast_server.eventlog.frames import Block, Segment
+from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.frames import Block, Section
 from runcast_server.eventlog.history import Page
 from runcast_server.fair_turns import FairTurns
 
@@ -56,7 +57,7 @@ class Source:
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
         self._pages: Pages[_Key] = Pages(budget)
 
-    async def _from_stream(self, read: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
+    async def _from_stream(self, read: Callable[[], Awaitable[list[Chain]]]) -> list[Chain]:
         """What Redis has; nothing while it fails, is slow, or did so a moment ago."""
         if self._bus.is_avoided:
             return []
@@ -64,27 +65,27 @@ class Source:
             async with asyncio.timeout(STREAM_SECONDS):
                 return await read()
         except Exception as error:
-            # What can't be read as blocks is a matter of this project: Postgres has the same.
+            # What can't be read as chains is a matter of this project: Postgres has the same.
             if outages.is_outage(error):
                 self._bus.avoid()
             return []
 
-    async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
-        """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
+    async def chains(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Chain]:
+        """Chains that begin at or below `after` + 1 and go on without a hole; empty when neither the
         stream nor Postgres can give them now."""
-        blocks = await self._from_stream(lambda: self._bus.read(project_id, after))
-        if blocks and all(block.epoch == epoch for block in blocks):
+        chains = await self._from_stream(lambda: self._bus.read(project_id, after))
+        if chains and all(chain.epoch == epoch for chain in chains):
             metrics.HOLES.labels("stream").inc()
-            return blocks
+            return chains
         async with self._turns.of(project_id), acquire(self._pool) as connection:
-            block = await history.block(connection, project_id, epoch, after, upto)
+            chain = await history.chain(connection, project_id, epoch, after, upto)
         metrics.HOLES.labels("postgres").inc()
-        return [block] if block else []
+        return [chain] if chain else []
 
-    async def blocks_before(self, project_id: UUID, epoch: int, first: int) -> list[Block]:
+    async def chains_before(self, project_id: UUID, epoch: int, first: int) -> list[Chain]:
         """What the stream holds right before `first`, newest first."""
-        blocks = await self._from_stream(lambda: self._bus.read_back(project_id, first, BACK_BYTES))
-        return blocks if all(block.epoch == epoch for block in blocks) else []
+        chains = await self._from_stream(lambda: self._bus.read_back(project_id, first, BACK_BYTES))
+        return chains if all(chain.epoch == epoch for chain in chains) else []
 
     def kept(self, key: _Key) -> Page | None:
         """A page, or a part of one, that is in memory."""
@@ -117,9 +118,15 @@ class Source:
             return Page(b"", cursor, page.floor)
         if page.floor > start:
             return await self.page(project_id, epoch, cursor, held, page.floor, wanted)
+        if start < cursor and page.upto <= cursor:
+            # It is full before it has come that far: what its first events hold is large.
+            start = cursor
+            page = await self._shared(project_id, epoch, start, held, wanted)
+            if page.floor > cursor:
+                return Page(b"", cursor, page.floor)
         if start == cursor:
             return page
-        whole = Segment(False, b"", start + 1, page.upto - start, len(page.frames))
+        whole = Section(False, b"", start + 1, page.upto - start, len(page.frames))
         block = frames.cut(Block(epoch, start + 1, page.upto, [whole], page.frames), cursor)
         return Page(block.frames, page.upto)
 

@@ -35,7 +35,7 @@ from runcast_server.errors import NotFound
 from runcast_server.eventlog import bus as buses
 from runcast_server.eventlog import epoch, history
 from runcast_server.eventlog.bus import Bus, Head
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.history import Position
 from runcast_server.loops import Loop
 from runcast_server.settings import HubSettings
@@ -117,11 +117,11 @@ class Hub:
         if message is None or not self.rooms.receive(UUID(match[1]), message):
             self._compare_soon()
 
-    def hear(self, project_id: UUID, block: Block) -> None:
-        """Takes a block that was committed in this process, before Redis brings it."""
+    def hear(self, project_id: UUID, chain: Chain) -> None:
+        """Takes a chain that was committed in this process, before Redis brings it."""
         room = self.rooms.get(project_id)
         if room is not None:
-            room.hear(block)
+            room.hear(chain)
 
     # ------------------------------------------------------------------ streams
 

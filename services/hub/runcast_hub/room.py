@@ -35,6 +35,7 @@ from runcast_server import outages
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Deleted, Jump
+from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.erasure import ERASING
 from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Page, Position
@@ -177,7 +178,7 @@ class Room:
         for subscriber in self.subscribers:
             subscriber.wake()
 
-    def receive(self, message: Block | Jump | Deleted) -> bool:
+    def receive(self, message: Chain | Jump | Deleted) -> bool:
         """Takes a live message: appends what comes next, and fetches what it can't.
 
         False for a message of another history, late or new.
@@ -190,28 +191,29 @@ class Room:
                 return False
             case Jump(seq=seq):
                 self._reach(seq)
-            case Block() if message.last <= self.head:
+            case Chain() if message.last <= self.head:
                 pass
-            case Block() if message.first <= self.head + 1 and message.frames:
+            case Chain() if message.first <= self.head + 1 and message.has_bodies:
                 self._append(message)
-            case Block():
+            case Chain():
                 if message.first > self.head + 1 and self.target <= self.head:
                     metrics.HOLES.labels("seen").inc()
                 self._reach(message.last)
         return True
 
-    def hear(self, block: Block) -> None:
-        """Takes a block that was committed beside us if it is just what comes next. Anything else will
+    def hear(self, chain: Chain) -> None:
+        """Takes a chain that was committed beside us if it is just what comes next. Anything else will
         come in its order, by Redis: a hole is no hole yet where two commits are a moment apart."""
-        if block.epoch == self.epoch and block.first == self.head + 1:
-            self._append(block)
+        if chain.epoch == self.epoch and chain.first == self.head + 1:
+            self._append(chain)
 
-    def _append(self, block: Block) -> None:
+    def _append(self, chain: Chain) -> None:
+        block = frames.cut(frames.render(chain), self.head)
         if any(mark in block.frames for mark in ERASING):
             # What came before must not be shown again: it is read from Postgres, which has lost it.
             self._ring.clear()
             self._source.forget(self.project_id)
-        for piece in frames.split(frames.cut(block, self.head), CHUNK_BYTES):
+        for piece in frames.split(block, CHUNK_BYTES):
             self._ring.append(piece)
             self._fresh.append(piece)
             self.head = piece.last
@@ -232,15 +234,15 @@ class Room:
         try:
             while self.head < self.target:
                 number = self.history_number
-                blocks = await self._source.blocks(
+                chains = await self._source.chains(
                     self.project_id, self.epoch, self.head, self.target
                 )
                 if number != self.history_number:
                     continue
                 before = self.head
-                for block in blocks:
-                    if block.first <= self.head + 1 and block.last > self.head:
-                        self._append(block)
+                for chain in chains:
+                    if chain.first <= self.head + 1 and chain.last > self.head:
+                        self._append(chain)
                 if self.head == before:
                     break
         except history.Broken as error:
@@ -418,14 +420,14 @@ class Room:
         first = self._ring.first or self.head + 1
         number = self.history_number
         try:
-            blocks = await self._source.blocks_before(self.project_id, self.epoch, first)
+            chains = await self._source.chains_before(self.project_id, self.epoch, first)
         finally:
             self._reaches_back = True
             self._reaching_back = None
         if number != self.history_number or (self._ring.first or self.head + 1) != first:
             return
-        for block in blocks:
-            for piece in reversed(frames.split(block, CHUNK_BYTES)):
+        for chain in chains:
+            for piece in reversed(frames.split(frames.render(chain), CHUNK_BYTES)):
                 if not self._ring.prepend(piece):
                     return
 

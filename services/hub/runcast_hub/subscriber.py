@@ -336,7 +336,7 @@ class Subscriber:
         if not change.backfill_lines or had.all_logs:
             return
         try:
-            async for chunk in backfill.lines(
+            async for chunk in backfill.last_lines(
                 change.pool, self.room.project_id, new, change.backfill_lines, self.cursor
             ):
                 await self.write(chunk)

@@ -1,7 +1,7 @@
 """What a line of text says about itself: a time, a level.
 
 Agents write `[12:30:01] …`, `2026-01-31T12:30:01+00:00 [INFO] …`, `[ERROR] …` or one JSON object per
-line. Only the beginning is looked at; the line itself is stored as it was written.
+line, and colour them. Only the beginning is looked at; the line itself is stored as it was written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from runcast._support import foreign_lines, times
+from runcast._support import escapes, foreign_lines, times
 from runcast._support.said import CLOCK_SLACK, LEVELS, NOTHING, Said
 
 REMEMBERED_TIMES = 4_096
@@ -26,8 +26,10 @@ _START = re.compile(
     r"(?:\[(?P<bracketed>[A-Za-z]{3,8})\]|(?P<bare>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR"
     r"|CRITICAL|FATAL)\b)?"
 )
-STARTS = frozenset("[{<0123456789 \tTDINWECFJMASOtl")
+STARTS = frozenset("[{<0123456789 \tTDINWECFJMASOtl\x1b")
 """Characters with which a line begins if it says anything about itself."""
+COLOURED = 256
+"""Characters in which a coloured line says what it says about itself."""
 _DIGITS = frozenset("0123456789")
 _TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
 _NUMBERED = {10: "trace", 20: "debug", 30: "info", 40: "warning", 50: "error", 60: "critical"}
@@ -47,6 +49,11 @@ def read(text: str, at: datetime) -> Said:
         return NOTHING
     if text[0] == "{":
         return _of_object(text, at)
+    if "\x1b" in text[:COLOURED]:
+        # What colours the time and the level stands around them: `\x1b[31mERROR\x1b[0m …`.
+        text = escapes.stripped(text[:COLOURED]).replace("\x1b", "")
+        if text[:1] not in STARTS or not text:
+            return NOTHING
     if (said := _usual(text, at)) is not None:
         return said
     if text[0] in _DIGITS and text[4:5] != "-":

@@ -1,8 +1,8 @@
 """Redis as the services see it: a project's stream, head and live channel, and the ingest stream.
 
 Postgres is the truth; what lies here is the recent past, for speed. Nothing in this module decides
-about history: it moves blocks and says plainly what Redis knew (`Outcome`). Publishing is idempotent
-and ordered by `scripts/publish.lua`, so anyone may repeat it at any time.
+about history: it moves chains of segments and says plainly what Redis knew (`Outcome`). Publishing is
+idempotent and ordered by `scripts/publish.lua`, so anyone may repeat it at any time.
 
 All keys of a project share the hash slot `{project id}`; messages go out with SPUBLISH, which a hub
 receives with SSUBSCRIBE, so the same code runs on one server and on a cluster.
@@ -22,11 +22,11 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog import chains
+from runcast_server.eventlog.chains import Chain
 
 LIVE_BYTES = 8 * 1024
-"""A message carries its frames up to this size; pub/sub has no back-pressure, so a larger one carries
+"""A message carries its bodies up to this size; pub/sub has no back-pressure, so a larger one carries
 only its table and the hub reads the stream."""
 STREAM_BYTES = 8 * 1024 * 1024
 EXPIRY_MS = 3_600_000
@@ -70,7 +70,7 @@ class Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A live message: the head was set to `seq` without frames; fill from Postgres."""
+    """A live message: the head was set to `seq` without bodies; fill from Postgres."""
 
     epoch: int
     seq: int
@@ -81,7 +81,7 @@ class Deleted:
     """A live message: the project was deleted."""
 
 
-Message: TypeAlias = Block | Jump | Deleted
+Message: TypeAlias = Chain | Jump | Deleted
 """What comes on a live channel."""
 
 
@@ -90,7 +90,7 @@ def parse_live(message: bytes) -> Message | None:
     try:
         match message[:1]:
             case b"b":
-                return frames.unpack(message[1:])
+                return chains.unpack(message[1:])
             case b"j":
                 epoch, seq = message[1:].split(b" ")
                 return Jump(int(epoch), int(seq))
@@ -149,16 +149,16 @@ class Bus:
         """Notes that Redis failed or didn't answer in time."""
         self._avoid_until = time.monotonic() + AVOID_SECONDS
 
-    async def publish(self, project_id: UUID, block: Block) -> Outcome:
-        """Appends `block` and tells the hubs, if it is what comes next."""
+    async def publish(self, project_id: UUID, chain: Chain) -> Outcome:
+        """Appends `chain` and tells the hubs, if it is what comes next."""
         verdict, head = await self._publish(
             keys=Keys.of(project_id),
             args=(
-                block.epoch,
-                block.first,
-                block.last,
-                frames.pack_table(block),
-                block.frames,
+                chain.epoch,
+                chain.first,
+                chain.last,
+                chains.pack_table(chain),
+                chains.pack_bodies(chain),
                 EXPIRY_MS,
                 STREAM_BYTES,
                 LIVE_BYTES,
@@ -178,28 +178,28 @@ class Bus:
         answers = await pipeline.execute() if project_ids else []
         return [Head(int(epoch), int(seq)) if epoch else None for epoch, seq in answers]
 
-    async def read(self, project_id: UUID, after: int, *, count: int = 64) -> list[Block]:
-        """The blocks above `after`, as the stream has them: empty where it lacks the next number.
+    async def read(self, project_id: UUID, after: int, *, count: int = 64) -> list[Chain]:
+        """The chains above `after`, as the stream has them: empty where it lacks the next number.
 
-        The first block may begin at or below `after`: the reader cuts it at its cursor.
+        The first chain may begin at or below `after`: the reader cuts it at its cursor.
         """
         entries = await self.client.xrange(
             Keys.of(project_id).stream, min=f"{after + 1}-0", count=count
         )
-        blocks: list[Block] = []
+        found: list[Chain] = []
         expected = after + 1
         for _, fields in entries:
-            block = frames.unpack(fields[b"t"] + fields[b"f"])
-            if block.first > expected:
+            chain = chains.unpack(fields[b"t"] + fields[b"f"])
+            if chain.first > expected:
                 break
-            blocks.append(block)
-            expected = block.last + 1
-        return blocks
+            found.append(chain)
+            expected = chain.last + 1
+        return found
 
-    async def read_back(self, project_id: UUID, first: int, limit_bytes: int) -> list[Block]:
-        """The blocks that the stream has right before number `first`, newest first and without a hole,
+    async def read_back(self, project_id: UUID, first: int, limit_bytes: int) -> list[Chain]:
+        """The chains that the stream has right before number `first`, newest first and without a hole,
         about `limit_bytes` of them."""
-        blocks: list[Block] = []
+        found: list[Chain] = []
         size = 0
         expected = first - 1
         while size < limit_bytes and expected > 0:
@@ -209,13 +209,13 @@ class Bus:
             if not entries:
                 break
             for _, fields in entries:
-                block = frames.unpack(fields[b"t"] + fields[b"f"])
-                if block.last != expected:
-                    return blocks
-                blocks.append(block)
-                size += len(block.frames)
-                expected = block.first - 1
-        return blocks
+                chain = chains.unpack(fields[b"t"] + fields[b"f"])
+                if chain.last != expected:
+                    return found
+                found.append(chain)
+                size += chain.size
+                expected = chain.first - 1
+        return found
 
     async def forget(self, project_id: UUID) -> None:
         """Drops what Redis holds of a project whose history went back."""

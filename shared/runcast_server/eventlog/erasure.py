@@ -15,6 +15,9 @@ from uuid import UUID
 import orjson
 
 from runcast_server.db import Connection
+from runcast_server.eventlog import segments, stored
+from runcast_server.eventlog.segments import Damaged
+from runcast_server.runs import in_milliseconds
 
 REDACTED = "log:redacted"
 RUN_DELETED = "run:deleted"
@@ -23,20 +26,8 @@ ERASING = tuple(f"\nevent: {name}\n".encode() for name in (REDACTED, RUN_DELETED
 LINES_AT_ONCE = 10_000
 BATCH = 5_000
 
-_KEPT = (
-    "run_id",
-    "line_number",
-    "ts",
-    "level",
-    "agent_name",
-    "source",
-    "generation",
-    "source_line",
-)
-_LINES = """
-SELECT seq, data::text AS data FROM events
-WHERE run_id = $1 AND line_number >= $2 AND line_number <= $3 ORDER BY line_number
-"""
+_KEPT = ("ts", "level", "agent_name", "source", "generation", "source_line")
+_LINES = f"SELECT {stored.COLUMNS} FROM lock_lines($1, $2, $3)"
 
 
 async def redact(
@@ -47,19 +38,35 @@ async def redact(
     to_line: int,
     replacement: str,
 ) -> int:
-    """Overwrites stored lines, text and payload; how many there were. At most `LINES_AT_ONCE`."""
-    rows = await connection.fetch(_LINES, run_id, from_line, to_line)
-    contents: list[str] = []
-    for row in rows:
-        members: dict[str, Any] = orjson.loads(row["data"])
-        kept = {name: members[name] for name in _KEPT if name in members}
-        contents.append(orjson.dumps(kept | {"line": replacement, "redacted": True}).decode())
-    if rows:
-        numbers = [row["seq"] for row in rows]
-        await connection.fetchval(
-            "SELECT overwrite_events($1, $2, $3)", project_id, numbers, contents
+    """Overwrites stored lines, text and payload; how many there were. At most `LINES_AT_ONCE`. A segment that
+    can't be read loses all of its lines."""
+    number = 0
+    for row in await connection.fetch(_LINES, run_id, from_line, to_line):
+        segment = stored.of_row(row)
+        try:
+            records = segments.split(segment)
+        except Damaged:
+            members = {"line": "", "ts": in_milliseconds(row["at"]), "source": "damaged"}
+            lost = orjson.dumps(members)[1:]
+            records = [lost] * segment.length
+        first = max(0, from_line - segment.first_line)
+        last = min(segment.length, to_line - segment.first_line + 1)
+        for place in range(first, last):
+            records[place] = _redacted(records[place], replacement)
+        number += last - first
+        whole = b"\n".join(records)
+        codec, body = segments.pack(whole)
+        place_of = (project_id, row["last_seq"], row["at"])
+        await connection.execute(
+            "SELECT overwrite_segment($1, $2, $3, $4, $5, $6)", *place_of, codec, len(whole), body
         )
-    return len(rows)
+    return number
+
+
+def _redacted(record: bytes, replacement: str) -> bytes:
+    members: dict[str, Any] = orjson.loads(b"{" + record)
+    kept = {name: members[name] for name in _KEPT if name in members}
+    return orjson.dumps(kept | {"line": replacement, "redacted": True})[1:]
 
 
 async def begin(connection: Connection, project_id: UUID, run_id: UUID, last_line: int) -> None:

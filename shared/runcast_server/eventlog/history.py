@@ -14,18 +14,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from runcast_server.db import Connection
 from runcast_server.errors import Unavailable
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Block, Event
+from runcast_server.eventlog import chains, frames, months, segments, stored
+from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.segments import Segment
+from runcast_server.eventlog.stored import Part
 
 PAGE_EVENTS = 1000
+"""Numbers that a page of all events spans; one of a filter ends after the segment that has so many."""
+PAGE_BYTES = 1024 * 1024
+"""A page ends after the segment with which its frames reach this size."""
+PAGE_ROWS = 1000
+BACK_ROWS = 64
+FRAME_BYTES = 100
+"""About what the number, type and run add to a record in its frame."""
 FILTERED_SPAN = 50_000
-"""Numbers that one filtered read passes at most: an unwanted line costs it about half a microsecond."""
+"""Numbers that one filtered read passes at most."""
 
 
 class Broken(Exception):
@@ -59,106 +67,169 @@ JOIN projects p ON p.id = c.project_id
 WHERE c.project_id = ANY($1::uuid[]) AND p.deleted_at IS NULL
 """
 
-_EVENTS = """
-SELECT seq, type, run_id, line_number, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
-"""
+_HEAD = "SELECT last_seq FROM project_counters WHERE project_id = $1"
 
-_WHERE = {
-    "all": "true",
-    "no_logs": "line_number IS NULL",
-    "logs_of": "(line_number IS NULL OR run_id = ANY($5::uuid[]))",
-}
-_ROWS = {
-    name: f"""
-        SELECT seq, type, data FROM events
-        WHERE project_id = $1 AND seq > $2 AND seq <= $3 AND {where} ORDER BY seq LIMIT $4
+
+class Kind(NamedTuple):
+    """Which segments are read: a condition, in which $5 is what is wanted. `branches` are the partial indexes
+    that serve it."""
+
+    where: str
+    branches: tuple[str, ...] = ("true",)
+    is_of_run: bool = False
+
+
+_LINES, _NO_LINES = "first_line IS NOT NULL", "first_line IS NULL"
+ALL = Kind("true")
+LINES = Kind(_LINES)
+NO_LINES = Kind(_NO_LINES)
+LINES_OF_SOME = Kind(f"({_NO_LINES} OR run_id = ANY($5::uuid[]))")
+OF_RUN = Kind("run_id = $5", (_NO_LINES, _LINES), True)
+LINES_OF_RUN = Kind("run_id = $5", (_LINES,), True)
+EVENTS_OF_RUN = Kind("run_id = $5", (_NO_LINES,), True)
+
+
+def _overlapping(kind: Kind, mine: str, number: str) -> str:
+    """The segments that end at or after a number, and may begin before it, as further branches.
+
+    Segments that were not merged don't overlap each other, so of these it is the next one at most; and so it
+    is of a run's lines. Merged ones have an index of their own.
     """
-    for name, where in _WHERE.items()
-} | {
-    "of_run": """
-        SELECT * FROM (
-            (SELECT seq, type, data FROM events
-             WHERE project_id = $1 AND run_id = $5 AND line_number > $6 AND line_number <= $7 AND at >= $8
-             ORDER BY line_number LIMIT $4)
-            UNION ALL
-            (SELECT seq, type, data FROM events
-             WHERE project_id = $1 AND run_id = $5 AND line_number IS NULL AND seq > $2 AND seq <= $3
-               AND at >= $8
-             ORDER BY seq LIMIT $4)
-        ) of_run ORDER BY seq LIMIT $4
+    if kind.is_of_run:
+        which = [f"AND {branch} AND last_seq >= {number}" for branch in kind.branches]
+        merged = ""
+    else:
+        near = f"last_seq >= {number} AND last_seq < {number} + {segments.MAX_RECORDS}"
+        which = [f"AND pieces IS NULL AND {near}"]
+        merged = f""" UNION ALL (SELECT {stored.COLUMNS} {mine} AND pieces IS NOT NULL
+            AND last_seq >= {number} AND last_seq < {number} + {segments.MAX_SPAN})"""
+    return (
+        "".join(
+            f" UNION ALL (SELECT {stored.COLUMNS} {mine} {each} ORDER BY last_seq LIMIT 1)"
+            for each in which
+        )
+        + merged
+    )
+
+
+def _forward(kind: Kind, within: str) -> str:
+    """The statement that reads a page: how far it goes, and the rows that overlap it.
+
+    It ends after the segment that fills it, in bytes, events or rows.
     """
-}
-"""A run's lines and its other events have an index each, so its page costs what is in it, however much
-other runs say."""
-_PAGES = {
-    name: f"""
-SELECT c.epoch, c.last_seq, c.floor_seq AS floor, page.* FROM project_counters c, (
-    SELECT count(*) AS count, max(seq) AS last, convert_to(coalesce(string_agg(
-        'id: ' || seq || E'\\nevent: ' || type || E'\\ndata: ' || data::text || E'\\n\\n', '' ORDER BY seq
-    ), ''), 'UTF8') AS frames
-    FROM ({rows}) wanted
-) page WHERE c.project_id = $1
-"""
-    for name, rows in _ROWS.items()
-}
-"""Postgres puts the frames together: a page of 1,000 events then costs the hub one value instead of five
-thousand."""
-
-_RUN = """
-SELECT r.last_line_number, least(
-    (SELECT at FROM events WHERE run_id = r.id AND line_number IS NOT NULL ORDER BY line_number LIMIT 1),
-    (SELECT at FROM events WHERE run_id = r.id AND line_number IS NULL ORDER BY seq LIMIT 1)) AS since
-FROM runs r WHERE r.id = $1
-"""
-"""The times of a project's events never go back, so a run's first ones bound the rest. When the run itself
-was made is told by another clock, which may be any time off."""
-_LINE_FROM = """
-SELECT line_number, seq FROM events
-WHERE run_id = $1 AND line_number >= $2 AND at >= $3 ORDER BY line_number LIMIT 1
-"""
-
-
-class LinesOfRun(NamedTuple):
-    """The lines of a run that are events between two numbers: above `first`, up to `last`. It has no
-    events from before `since`."""
-
-    first: int
-    last: int
-    since: datetime
-
-
-async def lines_of_run(
-    connection: Connection, run_id: UUID, after: int, upto: int | None
-) -> LinesOfRun:
-    """Which lines of a run are events above `after` and up to `upto` (None: to the newest)."""
-    run = await connection.fetchrow(_RUN, run_id)
-    if run is None or run["since"] is None:
-        return LinesOfRun(0, 0, datetime.now(UTC))
-    since, last = run["since"], run["last_line_number"]
-    first = await _lines_upto(connection, run_id, after, last, since) if after else 0
-    if upto is not None:
-        last = await _lines_upto(connection, run_id, upto, last, since)
-    return LinesOfRun(first, last, since)
-
-
-async def _lines_upto(
-    connection: Connection, run_id: UUID, seq: int, last: int, since: datetime
-) -> int:
-    """How many of a run's lines, the last of which is `last`, are events up to number `seq`.
-
-    A run's lines are numbered in the order of events, so it is found by halves: there is no index for
-    it, which every stored line would pay for.
+    mine = f"FROM segments WHERE project_id = $1 AND {kind.where}{within}"
+    first = " UNION ALL ".join(
+        f"""(SELECT last_seq, size, count {mine} AND {branch} AND last_seq > $2 AND last_seq <= $3
+             ORDER BY last_seq LIMIT {PAGE_ROWS})"""
+        for branch in kind.branches
+    )
+    rows = " UNION ALL ".join(
+        f"(SELECT {stored.COLUMNS} {mine} AND {branch} AND last_seq > $2 AND last_seq <= page_end.upto)"
+        for branch in kind.branches
+    )
+    return f"""
+    WITH begins AS (
+        SELECT last_seq, sum(size + {FRAME_BYTES} * count) OVER before < $4
+            AND sum(count) OVER before < {PAGE_EVENTS} AS fits
+        FROM (SELECT * FROM ({first}) each ORDER BY last_seq LIMIT {PAGE_ROWS}) ahead
+        WINDOW before AS (ORDER BY last_seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ), page_end AS (
+        SELECT CASE WHEN count(*) < {PAGE_ROWS} AND bool_and(fits IS NOT FALSE) IS NOT FALSE THEN $3
+            ELSE max(last_seq) FILTER (WHERE fits IS NOT FALSE) END AS upto FROM begins
+    )
+    SELECT c.epoch, c.last_seq AS head, c.floor_seq AS floor, page_end.upto, page.*
+    FROM project_counters c CROSS JOIN page_end
+    LEFT JOIN LATERAL ({rows}{_overlapping(kind, mine, "page_end.upto + 1")}) page
+        ON page.first_seq <= page_end.upto
+    WHERE c.project_id = $1
     """
-    low, high = 0, last
-    while low < high:
-        middle = (low + high + 1) // 2
-        row = await connection.fetchrow(_LINE_FROM, run_id, middle, since)
-        if row is not None and row["seq"] <= seq:
-            low = int(row["line_number"])
-        else:
-            high = middle - 1
-    return low
+
+
+def _backward(kind: Kind, within: str) -> str:
+    """The statement that reads the last rows below a number, about $4 bytes of them."""
+    mine = f"FROM segments WHERE project_id = $1 AND {kind.where}{within}"
+    rows = " UNION ALL ".join(
+        f"""(SELECT {stored.COLUMNS} {mine} AND {branch} AND last_seq > $2 AND last_seq < $3
+             ORDER BY last_seq DESC LIMIT {BACK_ROWS})"""
+        for branch in kind.branches
+    )
+    return f"""
+    (SELECT {stored.COLUMNS} FROM (
+        SELECT *, sum(size) OVER before AS bytes_before
+        FROM (SELECT * FROM ({rows}) each ORDER BY last_seq DESC LIMIT {BACK_ROWS}) near
+        WINDOW before AS (ORDER BY last_seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+     ) page WHERE coalesce(bytes_before, 0) < $4 ORDER BY last_seq DESC)
+    {_overlapping(kind, mine, "$3")}
+    """
+
+
+class Read(NamedTuple):
+    """Where the project stood, how far was read, and what is there, in order."""
+
+    floor: int
+    upto: int
+    parts: Sequence[Part]
+
+
+class Back(NamedTuple):
+    """The last events below a number, in order, and down to which number they are all of them."""
+
+    parts: Sequence[Part]
+    down_to: int
+
+
+async def read(
+    connection: Connection,
+    project_id: UUID,
+    epoch: int | None,
+    after: int,
+    upto: int,
+    kind: Kind,
+    wanted: UUID | Sequence[UUID] | None = None,
+) -> Read:
+    """The segments of a kind above `after`, up to `upto` or to where the page is full. Raises `Unavailable`
+    where Postgres has `upto` no more, or another epoch."""
+    statement = _forward(kind, await _within(connection, project_id, after, upto, kind, wanted))
+    rows = await connection.fetch(statement, project_id, after, upto, PAGE_BYTES, *_extra(wanted))
+    if not rows or epoch not in (None, rows[0]["epoch"]) or rows[0]["head"] < upto:
+        raise Unavailable(f"the history of {project_id} has gone back before {upto}")
+    end = rows[0]["upto"]
+    found = [row for row in rows if row["first_seq"] is not None]
+    return Read(rows[0]["floor"], end, stored.in_order(found, after, end))
+
+
+async def read_back(
+    connection: Connection,
+    project_id: UUID,
+    after: int,
+    before: int,
+    kind: Kind,
+    wanted: UUID | Sequence[UUID] | None = None,
+) -> Back:
+    """The last segments of a kind above `after` and below `before`, about a page of them."""
+    statement = _backward(
+        kind, await _within(connection, project_id, after, before - 1, kind, wanted)
+    )
+    rows = await connection.fetch(statement, project_id, after, before, PAGE_BYTES, *_extra(wanted))
+    below = [row for row in rows if row["last_seq"] < before]
+    if not below:
+        return Back(stored.in_order(rows, after, before - 1), after + 1)
+    # What wasn't read ends below the last row. A merged one may lie between its pieces.
+    lowest = min(below, key=lambda row: row["last_seq"])
+    down_to = lowest["first_seq" if lowest["pieces"] is None else "last_seq"]
+    return Back(stored.in_order(rows, down_to - 1, before - 1), down_to)
+
+
+async def _within(
+    connection: Connection, project_id: UUID, after: int, upto: int, kind: Kind, wanted: Any
+) -> str:
+    if kind.is_of_run:
+        return await months.of_run(connection, wanted)
+    return await months.of_numbers(connection, project_id, after, upto)
+
+
+def _extra(wanted: Any) -> tuple[Any, ...]:
+    return () if wanted is None else (wanted,)
 
 
 async def positions(connection: Connection, project_ids: Sequence[UUID]) -> dict[UUID, Position]:
@@ -167,30 +238,34 @@ async def positions(connection: Connection, project_ids: Sequence[UUID]) -> dict
     return {row[0]: Position(row[1], row[2], row[3]) for row in rows}
 
 
-async def block(
-    connection: Connection,
-    project_id: UUID,
-    epoch: int,
-    after: int,
-    upto: int,
-) -> Block | None:
-    """The events `after` + 1 … at most `upto`, at most `PAGE_EVENTS`; None where there are none.
+async def chain(
+    connection: Connection, project_id: UUID, epoch: int, after: int, upto: int
+) -> Chain | None:
+    """The events `after` + 1 … at most `upto`, as many as a page has; None where there are none.
 
     Raises `Broken` when the page doesn't begin at `after` + 1 or has a hole.
     """
-    rows = await connection.fetch(_EVENTS, project_id, after, upto, PAGE_EVENTS)
-    if not rows:
+    head = await connection.fetchval(_HEAD, project_id)
+    if head is None or head <= after:
         return None
-    if rows[0]["seq"] != after + 1 or rows[-1]["seq"] != after + len(rows):
-        raise Broken(f"events of {project_id} after {after}: {rows[0]['seq']}…{rows[-1]['seq']}")
-    return frames.build(
-        epoch,
-        after + 1,
-        [
-            Event(row["type"], row["data"].encode(), row["run_id"], row["line_number"])
-            for row in rows
-        ],
-    )
+    end = min(upto, head, after + PAGE_EVENTS)
+    page = await read(connection, project_id, None, after, end, ALL)
+    found = [part.segment for part in page.parts]
+    if not found and page.floor > after:
+        return None
+    _check(project_id, after, page.upto, found)
+    return chains.of(epoch, found)
+
+
+def _check(project_id: UUID, after: int, upto: int, found: Sequence[Segment]) -> None:
+    """Raises `Broken` unless these are all events above `after` up to `upto`."""
+    seq = after
+    for segment in found:
+        if segment.first != seq + 1:
+            break
+        seq = segment.last
+    if seq != upto:
+        raise Broken(f"events of {project_id} after {after}: up to {seq}, not {upto}")
 
 
 async def page(
@@ -210,22 +285,18 @@ async def page(
     exist in this `epoch`. Raises `Unavailable` where Postgres has it no more, and `Broken` where all events
     are asked for and one above the floor is missing.
     """
-    runs: list[UUID]
-    extra: list[Any]
+    kind, end = ALL, upto
+    wanted: UUID | Sequence[UUID] | None = None
     if run is not None:
-        lines = await lines_of_run(connection, run, after, upto)
-        name, runs, extra = "of_run", [], [run, *lines]
-    elif logs is None or logs == "all":
-        name, runs, extra = ("no_logs" if logs is None else "all"), [], []
+        kind, wanted = OF_RUN, run
+    elif logs is None:
+        kind = NO_LINES
+    elif logs == "all":
+        end = min(upto, after + PAGE_EVENTS)
     else:
-        name, runs = "logs_of", list(logs)
-        extra = [runs]
-    end = min(upto, after + FILTERED_SPAN) if runs else upto
-    row = await connection.fetchrow(_PAGES[name], project_id, after, end, PAGE_EVENTS, *extra)
-    if row is None or row["epoch"] != epoch or row["last_seq"] < end:
-        raise Unavailable(f"the history of {project_id} has gone back before {end}")
-    floor, count, last = row["floor"], row["count"], row["last"]
-    whole = (min(end - after, PAGE_EVENTS), min(end, after + PAGE_EVENTS))
-    if name == "all" and floor <= after < end and (count, last) != whole:
-        raise Broken(f"events of {project_id} after {after}: {count} up to {last}, not {whole}")
-    return Page(row["frames"], last if count == PAGE_EVENTS else end, floor)
+        kind, wanted, end = LINES_OF_SOME, list(logs), min(upto, after + FILTERED_SPAN)
+    found = await read(connection, project_id, epoch, after, end, kind, wanted)
+    parts = [part.segment for part in found.parts]
+    if kind is ALL and found.floor <= after < end:
+        _check(project_id, after, found.upto, parts)
+    return Page(b"".join([frames.of(segment) for segment in parts]), found.upto, found.floor)

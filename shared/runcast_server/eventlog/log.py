@@ -3,7 +3,7 @@
 State and events are written in one transaction whose last statement takes the numbers and inserts
 the events: the lock of the project's counter row makes number order equal commit order, and is held
 for that statement and the commit alone, never while the server waits for a client's data. After the
-commit the events are handed to the publisher as a block whose bytes are final.
+commit the events are handed to the publisher as a chain of segments whose bytes are final.
 
 Writers in this process share commits ("natural batching"): while one commit of a project is in
 flight, further changes of that project gather, and go together in the next. A lone change commits at
@@ -19,9 +19,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -29,9 +29,10 @@ import asyncpg
 from runcast_server import outages
 from runcast_server.db import Connection, Pool, acquire
 from runcast_server.errors import NotFound, Problem, Unavailable
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Block, Event
+from runcast_server.eventlog import chains, segments, stored
+from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.publisher import Listener, Publisher
+from runcast_server.eventlog.segments import Event, Lines, Segment
 
 MAX_BATCH = 256
 """Changes that share one commit at most."""
@@ -40,56 +41,6 @@ MAX_WAITING = 10_000
 ATTEMPTS = 4
 PASS_SECONDS = 0.05
 """How long bulk writers let single callers go first."""
-
-_TAKE_NUMBERS = """
-WITH taken AS (
-    UPDATE project_counters
-    SET last_seq = last_seq + $2, last_at = greatest(clock_timestamp(), last_at)
-    WHERE project_id = $1
-    RETURNING epoch, last_seq - $2 AS base, last_at
-), inserted AS (
-    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-    SELECT $1, taken.base + e.position, taken.last_at, e.type, e.run_id, e.line_number, e.data::json
-    FROM taken, unnest($3::text[], $4::uuid[], $5::bigint[], $6::text[])
-        WITH ORDINALITY AS e (type, run_id, line_number, data, position)
-)
-SELECT $1 AS project_id, epoch, base FROM taken
-"""
-
-_TAKE_NUMBERS_OF_LINES = """
-WITH taken AS (
-    UPDATE project_counters
-    SET last_seq = last_seq + $2, last_at = greatest(clock_timestamp(), last_at)
-    WHERE project_id = $1
-    RETURNING epoch, last_seq - $2 AS base, last_at
-), inserted AS (
-    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-    SELECT $1, taken.base + e.position, taken.last_at, 'agent:log', $3, $4 + e.position, e.data::json
-    FROM taken, unnest($5::text[]) WITH ORDINALITY AS e (data, position)
-)
-SELECT $1 AS project_id, epoch, base FROM taken
-"""
-
-_TAKE_NUMBERS_OF_MANY = """
-WITH wanted AS (
-    SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS w (project_id, number)
-), locked AS (
-    SELECT c.project_id, w.number FROM project_counters c JOIN wanted w USING (project_id)
-    ORDER BY c.project_id FOR UPDATE OF c
-), taken AS (
-    UPDATE project_counters c
-    SET last_seq = c.last_seq + l.number, last_at = greatest(clock_timestamp(), c.last_at)
-    FROM locked l WHERE c.project_id = l.project_id
-    RETURNING c.project_id, c.epoch, c.last_seq - l.number AS base, c.last_at
-), inserted AS (
-    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-    SELECT t.project_id, t.base + e.position, t.last_at, e.type, e.run_id, e.line_number, e.data::json
-    FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::uuid[], $7::bigint[], $8::text[])
-        AS e (project_id, position, type, run_id, line_number, data)
-    JOIN taken t USING (project_id)
-)
-SELECT project_id, epoch, base FROM taken
-"""
 
 _HEAD = "SELECT last_seq FROM project_counters WHERE project_id = $1"
 
@@ -101,10 +52,48 @@ GroupChange = Callable[["Transaction", Sequence[Item]], Awaitable[Sequence[T | P
 """A change of many callers at once, for the hot paths: one statement for all items. It answers each
 item with its result or its `Problem`."""
 AtOnce = Callable[
-    [Connection, UUID, Sequence[Item]], Awaitable["tuple[Sequence[T | Problem], Block] | None"]
+    [Connection, UUID, Sequence[Item]],
+    Awaitable["tuple[Sequence[T | Problem], Sequence[Committed]]"],
 ]
-"""The same for items that one statement can store, numbers and all, which is its own transaction then:
-answers the results and the block, or None, having done nothing, where it takes more than that."""
+"""The same for items that one statement can store, numbers and all, which is its own transaction then."""
+
+
+class Committed(NamedTuple):
+    """What a commit left of one project, as it is published."""
+
+    project_id: UUID
+    chain: Chain
+
+
+async def store(
+    connection: Connection, given: Sequence[tuple[UUID, Segment]]
+) -> tuple[list[Segment | None], list[Committed]]:
+    """Numbers and stores segments, each given with its project, in one statement: the last one of its
+    transaction. Answers them numbered, in the order given (None where the run or project is gone), and
+    what is to be published."""
+    rows = await connection.fetch(stored.TAKE_NUMBERS, *stored.arguments(given))
+    return numbered(given, rows)
+
+
+def numbered(
+    given: Sequence[tuple[UUID, Segment]], rows: Iterable[Sequence[Any]]
+) -> tuple[list[Segment | None], list[Committed]]:
+    """The same, of the rows that the statement answered."""
+    placed: list[Segment | None] = [None] * len(given)
+    epochs: dict[UUID, int] = {}
+    for row in rows:
+        place, epoch, first, first_line = row
+        project_id, segment = given[place - 1]
+        placed[place - 1] = segment._replace(first=first, first_line=first_line or 0)
+        epochs[project_id] = epoch
+    of_projects: dict[UUID, list[Segment]] = {}
+    for (project_id, _), one in zip(given, placed, strict=True):
+        if one is not None:
+            of_projects.setdefault(project_id, []).append(one)
+    return placed, [
+        Committed(project_id, chains.of(epochs[project_id], its))
+        for project_id, its in of_projects.items()
+    ]
 
 
 class Transaction:
@@ -112,90 +101,46 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.events: dict[UUID, list[Event]] = {}
-        self.bases: dict[UUID, int] = {}
-        """The number before each project's first event here; known once `number` ran."""
-        self._epochs: dict[UUID, int] = {}
+        self.committed: Sequence[Committed] = ()
+        """What was numbered; known once `number` ran."""
+        self._emitted: dict[UUID, list[Event | Lines]] = {}
 
-    def emit(self, project_id: UUID, *events: Event) -> None:
-        """Adds events, in this order, to those that the transaction will number and store."""
-        self.events.setdefault(project_id, []).extend(events)
+    def emit(self, project_id: UUID, *events: Event | Lines) -> None:
+        """Adds events, in this order, to those that the transaction will number and store. Lines whose
+        numbers were not taken in this transaction get the run's next ones."""
+        self._emitted.setdefault(project_id, []).extend(events)
+
+    def emitted(self, project_id: UUID) -> int:
+        """How many events of a project were emitted so far."""
+        return sum(
+            one.length if isinstance(one, Lines) else 1 for one in self._emitted.get(project_id, ())
+        )
+
+    def mark(self) -> Mapping[UUID, int]:
+        """What `take_back` goes back to."""
+        return {project_id: len(events) for project_id, events in self._emitted.items()}
+
+    def take_back(self, mark: Mapping[UUID, int]) -> None:
+        """Forgets what was emitted since."""
+        for project_id, events in self._emitted.items():
+            del events[mark.get(project_id, 0) :]
 
     async def number(self) -> None:
-        """Takes the numbers and inserts the events: the last statement before the commit."""
-        emitted = {project_id: events for project_id, events in self.events.items() if events}
-        if len(emitted) == 1:
-            [(project_id, events)] = emitted.items()
-            rows = await self._number_one(project_id, events)
-        elif emitted:
-            rows = await self.connection.fetch(_TAKE_NUMBERS_OF_MANY, *_columns_of_many(emitted))
-        else:
-            rows = []
-        if len(rows) != len(emitted):
+        """Takes the numbers and stores the events: the last statement before the commit."""
+        given = [
+            (project_id, segment)
+            for project_id, events in self._emitted.items()
+            for segment in segments.of(events)
+        ]
+        if not given:
+            return
+        placed, self.committed = await store(self.connection, given)
+        if None in placed:
             raise NotFound("the project was deleted")
-        self.bases = {row["project_id"]: row["base"] for row in rows}
-        self._epochs = {row["project_id"]: row["epoch"] for row in rows}
 
-    async def _number_one(self, project_id: UUID, events: Sequence[Event]) -> Sequence[Any]:
-        columns: tuple[Any, ...]
-        if _are_lines_of_one_run(events):
-            first, datas = events[0], _texts(events)
-            assert first.line_number is not None
-            statement, columns = (
-                _TAKE_NUMBERS_OF_LINES,
-                (first.run_id, first.line_number - 1, datas),
-            )
-        else:
-            statement, columns = _TAKE_NUMBERS, _columns(events)
-        rows: Sequence[Any] = await self.connection.fetch(
-            statement, project_id, len(events), *columns
-        )
-        return rows
-
-    def blocks(self) -> list[tuple[UUID, Block]]:
-        """What was numbered, as it is published."""
-        blocks: list[tuple[UUID, Block]] = []
-        for project_id, base in self.bases.items():
-            events = self.events[project_id]
-            build = frames.build_lines if _are_lines_of_one_run(events) else frames.build
-            blocks.append((project_id, build(self._epochs[project_id], base + 1, events)))
-        return blocks
-
-
-def _are_lines_of_one_run(events: Sequence[Event]) -> bool:
-    """Whether these are log lines of one run and nothing else, which is the most frequent batch by far:
-    one array goes to Postgres then, not four. A run's lines are consecutive within a transaction, so
-    anything else among them would leave the numbers of the first and the last too close together."""
-    first, last = events[0], events[-1]
-    if first.line_number is None or last.line_number is None or first.run_id != last.run_id:
-        return False
-    return first.run_id is not None and last.line_number - first.line_number == len(events) - 1
-
-
-def _texts(events: Sequence[Event]) -> list[str]:
-    """The events' data as text, in one conversion: data is one line each."""
-    return b"\n".join([event.data for event in events]).decode().split("\n")
-
-
-def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
-    return (
-        [e.type for e in events],
-        [e.run_id for e in events],
-        [e.line_number for e in events],
-        _texts(events),
-    )
-
-
-def _columns_of_many(emitted: dict[UUID, list[Event]]) -> tuple[list[Any], ...]:
-    projects: list[UUID] = []
-    positions: list[int] = []
-    flat: list[Event] = []
-    for project_id, events in emitted.items():
-        projects += [project_id] * len(events)
-        positions += range(1, len(events) + 1)
-        flat += events
-    numbers = [len(events) for events in emitted.values()]
-    return (list(emitted), numbers, projects, positions, *_columns(flat))
+    def base(self, project_id: UUID) -> int:
+        """The number before the project's first event here; known once `number` ran."""
+        return next(one.chain.first - 1 for one in self.committed if one.project_id == project_id)
 
 
 class EventLog:
@@ -224,12 +169,12 @@ class EventLog:
 
         async def positioned(transaction: Transaction) -> tuple[T, Transaction, int, int | None]:
             result = await change(transaction)
-            offset = len(transaction.events.get(project_id, ()))
+            offset = transaction.emitted(project_id)
             head = None if offset else await transaction.connection.fetchval(_HEAD, project_id)
             return result, transaction, offset, head
 
         result, transaction, offset, head = await self.commit(project_id, positioned)
-        return result, head if head is not None else transaction.bases[project_id] + offset
+        return result, head if head is not None else transaction.base(project_id) + offset
 
     async def commit_many(
         self,
@@ -277,12 +222,11 @@ class EventLog:
             transaction = Transaction(connection)
             yield transaction
             await transaction.number()
-        for project_id, block in transaction.blocks():
-            self._publisher.add(project_id, block)
+        self.publish(transaction.committed)
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
-        """A connection for a statement that takes the numbers itself; then `publish` its block."""
+        """A connection for a statement that takes the numbers itself; then `publish` what it left."""
         async with acquire(self._pool) as connection:
             yield connection
 
@@ -296,18 +240,19 @@ class EventLog:
         if commits:
             await asyncio.wait(commits, timeout=PASS_SECONDS)
 
-    def publish(self, project_id: UUID, block: Block) -> None:
-        """Hands over what was committed by a statement of the caller's own."""
-        self._publisher.add(project_id, block)
+    def publish(self, committed: Iterable[Committed]) -> None:
+        """Hands over what was committed, also by a statement of the caller's own."""
+        for one in committed:
+            self._publisher.add(*one)
 
     def listen(self, listener: Listener) -> None:
-        """Lets `listener` hear of each block that is committed here, not always in order."""
+        """Lets `listener` hear of each chain that is committed here, not always in order."""
         self._publisher.nearby.append(listener)
 
     async def make_room(self) -> None:
-        """Makes the partitions of the coming days; a clock that jumped may need them at once."""
+        """Makes the partitions of the coming weeks; a clock that jumped may need them at once."""
         async with acquire(self._pool) as connection:
-            await connection.execute("SELECT make_partitions('events', 7)")
+            await connection.execute("SELECT make_partitions('segments', 40)")
 
     async def close(self) -> None:
         """Lets commits in flight end."""
@@ -397,11 +342,10 @@ class _Lane:
         if at_once is None or any(waiting.at_once is not at_once for waiting in batch):
             return False
         async with self.log.connected() as connection:
-            done = await at_once(connection, self.project_id, [waiting.item for waiting in batch])
-        if done is None:
-            return False
-        results, block = done
-        self.log.publish(self.project_id, block)
+            results, committed = await at_once(
+                connection, self.project_id, [waiting.item for waiting in batch]
+            )
+        self.log.publish(committed)
         for waiting, result in zip(batch, results, strict=True):
             waiting.settle(result)
         return True
@@ -424,13 +368,12 @@ async def _apply(transaction: Transaction, change: Change[T], *, is_alone: bool)
     """The change's result, or its refusal: among others, its writes and events are taken back."""
     if is_alone:
         return await change(transaction)
-    before = {project_id: len(events) for project_id, events in transaction.events.items()}
+    before = transaction.mark()
     try:
         async with transaction.connection.transaction():
             return await change(transaction)
     except Problem as problem:
-        for project_id, events in transaction.events.items():
-            del events[before.get(project_id, 0) :]
+        transaction.take_back(before)
         return problem
 
 

@@ -1,9 +1,9 @@
-"""After the commit: blocks go to Redis in order, and missing earlier events go first.
+"""After the commit: chains go to Redis in order, and missing earlier events go first.
 
 A crash between commit and publish leaves Redis behind Postgres. Whoever publishes next for the
 project notices ("behind"), reads the missing events (committed: the counter's lock guarantees it)
 and publishes those first; beyond a cap it jumps: the stream starts anew at Postgres's head and the
-hubs fill from Postgres. Nothing here is needed for durability, so a block that Redis doesn't take is
+hubs fill from Postgres. Nothing here is needed for durability, so a chain that Redis doesn't take is
 dropped and counted, and the sweeper, which looks every second, publishes it from Postgres.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 from uuid import UUID
 
@@ -19,26 +19,27 @@ import structlog
 
 from runcast_server import metrics, outages
 from runcast_server.db import Pool, acquire
-from runcast_server.eventlog import history
+from runcast_server.eventlog import chains, history
 from runcast_server.eventlog.bus import Bus
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.segments import Damaged
 
 CATCH_UP_EVENTS = 20_000
 """Missing events up to which they are published one page after another; beyond that it jumps."""
-JOIN_BYTES = 256 * 1024
-"""Blocks that wait are joined into one up to this size."""
+JOIN_BYTES = 64 * 1024
+"""Chains that wait are joined into one up to this size."""
 WAITING_BYTES = 32 * 1024 * 1024
 """What may wait in this process for Redis, of one project; beyond that Postgres is read again."""
 ROUNDS = 8
 
-Listener: TypeAlias = Callable[[UUID, Block], None]
-"""Hears of a project's committed block."""
+Listener: TypeAlias = Callable[[UUID, Chain], None]
+"""Hears of a project's committed chain."""
 
 log = structlog.get_logger()
 
 
 class Publisher:
-    """Publishes the blocks of this process, each project's in order and one at a time."""
+    """Publishes the chains of this process, each project's in order and one at a time."""
 
     def __init__(self, bus: Bus, pool: Pool) -> None:
         self._bus = bus
@@ -46,30 +47,30 @@ class Publisher:
         self._lanes: dict[UUID, _Lane] = {}
         self._failing: str | None = None
         self.nearby: list[Listener] = []
-        """Who hears of blocks at once, in this process: a hub beside us needn't wait for Redis."""
+        """Who hears of chains at once, in this process: a hub beside us needn't wait for Redis."""
 
-    def add(self, project_id: UUID, block: Block) -> None:
-        """Takes a committed block; returns at once and never fails."""
+    def add(self, project_id: UUID, chain: Chain) -> None:
+        """Takes a committed chain; returns at once and never fails."""
         for listener in self.nearby:
             # Not called from here: what it raises must not look like a failed commit.
-            asyncio.get_running_loop().call_soon(listener, project_id, block)
+            asyncio.get_running_loop().call_soon(listener, project_id, chain)
         lane = self._lanes.get(project_id)
         if lane is None:
             lane = self._lanes[project_id] = _Lane()
-        if lane.size + len(block.frames) > WAITING_BYTES:
-            metrics.FAILED_PUBLISHES.inc(len(lane.blocks))
+        if lane.size + chain.size > WAITING_BYTES:
+            metrics.FAILED_PUBLISHES.inc(len(lane.chains))
             lane.clear()
-        lane.push(block)
+        lane.push(chain)
         if lane.task is None:
             lane.task = asyncio.create_task(self._drain(project_id, lane))
 
     async def _drain(self, project_id: UUID, lane: _Lane) -> None:
         try:
-            while lane.blocks:
+            while lane.chains:
                 await self.publish(project_id, lane.take())
         except Exception as error:
             # The outermost place of this task: whatever happened, the sweeper has the rest.
-            metrics.FAILED_PUBLISHES.inc(1 + len(lane.blocks))
+            metrics.FAILED_PUBLISHES.inc(1 + len(lane.chains))
             self._note_failure(project_id, error)
         else:
             self._failing = None
@@ -88,24 +89,24 @@ class Publisher:
             )
         self._failing = said
 
-    async def publish(self, project_id: UUID, block: Block) -> None:
-        """Publishes `block`, and what Redis misses before it. Repeating it does nothing twice.
+    async def publish(self, project_id: UUID, chain: Chain) -> None:
+        """Publishes `chain`, and what Redis misses before it. Repeating it does nothing twice.
 
         Raises one of `outages.REDIS` or a database error; then the sweeper takes over.
         """
         for _ in range(ROUNDS):
-            outcome = await self._bus.publish(project_id, block)
+            outcome = await self._bus.publish(project_id, chain)
             if outcome.verdict == "published":
-                metrics.PUBLISHED.inc(block.last - block.first + 1)
+                metrics.PUBLISHED.inc(chain.last - chain.first + 1)
                 return
             if outcome.verdict == "done":
                 return
             metrics.LATE_PUBLISHES.labels(outcome.verdict).inc()
             if outcome.verdict == "behind":
-                await self.catch_up(project_id, block.epoch, outcome.head, block.first - 1)
-            elif not await self._seed(project_id, block.epoch):
+                await self.catch_up(project_id, chain.epoch, outcome.head, chain.first - 1)
+            elif not await self._seed(project_id, chain.epoch):
                 return
-        log.warning("publish.gave_up", project=str(project_id), first=block.first)
+        log.warning("publish.gave_up", project=str(project_id), first=chain.first)
 
     async def catch_up(self, project_id: UUID, epoch: int, head: int, upto: int) -> None:
         """Publishes the committed events `head` + 1 … `upto`, or jumps to Postgres's head."""
@@ -115,16 +116,16 @@ class Publisher:
         while head < upto:
             try:
                 async with acquire(self._pool) as connection:
-                    block = await history.block(connection, project_id, epoch, head, upto)
-            except history.Broken:
-                block = None  # Retention passed Redis's head: nothing before Postgres's can be published.
-            if block is None:
+                    chain = await history.chain(connection, project_id, epoch, head, upto)
+            except (history.Broken, Damaged):
+                chain = None  # Retention passed Redis's head: nothing before Postgres's can be published.
+            if chain is None:
                 await self._seed(project_id, epoch)
                 return
-            outcome = await self._bus.publish(project_id, block)
+            outcome = await self._bus.publish(project_id, chain)
             if outcome.verdict not in ("published", "done"):
                 return
-            head = max(block.last, outcome.head)
+            head = max(chain.last, outcome.head)
 
     async def _seed(self, project_id: UUID, epoch: int) -> bool:
         """Sets Redis's head to Postgres's; False when `epoch` is no longer the project's history."""
@@ -144,43 +145,31 @@ class Publisher:
 
 
 class _Lane:
-    """Blocks of one project that wait for Redis."""
+    """Chains of one project that wait for Redis."""
 
     def __init__(self) -> None:
-        self.blocks: deque[Block] = deque()
+        self.chains: deque[Chain] = deque()
         self.size = 0
         self.task: asyncio.Task[None] | None = None
 
-    def push(self, block: Block) -> None:
-        self.blocks.append(block)
-        self.size += len(block.frames)
+    def push(self, chain: Chain) -> None:
+        self.chains.append(chain)
+        self.size += chain.size
 
     def clear(self) -> None:
-        self.blocks.clear()
+        self.chains.clear()
         self.size = 0
 
-    def take(self) -> Block:
-        """The next block, joined with those that follow it without a hole."""
-        run = [self.blocks.popleft()]
-        size = len(run[0].frames)
-        while self.blocks and size < JOIN_BYTES and _follows(self.blocks[0], run[-1]):
-            run.append(self.blocks.popleft())
-            size += len(run[-1].frames)
+    def take(self) -> Chain:
+        """The next chain, joined with those that follow it without a hole."""
+        run = [self.chains.popleft()]
+        size = run[0].size
+        while self.chains and size < JOIN_BYTES and _follows(self.chains[0], run[-1]):
+            run.append(self.chains.popleft())
+            size += run[-1].size
         self.size -= size
-        return _join(run)
+        return chains.join(run)
 
 
-def _follows(block: Block, before: Block) -> bool:
-    return block.first == before.last + 1 and block.epoch == before.epoch
-
-
-def _join(blocks: Sequence[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    return Block(
-        blocks[0].epoch,
-        blocks[0].first,
-        blocks[-1].last,
-        [segment for block in blocks for segment in block.segments],
-        b"".join([block.frames for block in blocks]),
-    )
+def _follows(chain: Chain, before: Chain) -> bool:
+    return chain.first == before.last + 1 and chain.epoch == before.epoch

@@ -139,7 +139,7 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     """Wait for servers that aren't ours, and bring the schema up to date."""
     seconds = settings.process.start_wait_s
     await wait_for.wait_for_postgres(backed_by.database_url, seconds, say)
-    if applied := await asyncio.to_thread(migrate.up, backed_by.database_url):
+    if applied := await asyncio.to_thread(migrate.up, backed_by.database_url, say):
         log.info("schema.migrated", migrations=len(applied), last=applied[-1])
     if backed_by.service_url != backed_by.database_url:
         await db_roles.ensure(backed_by.database_url, backed_by.service_url, backed_by.accounts_url)

@@ -62,7 +62,7 @@ async def _migrate(read: ServerSettings) -> None:
     if url is None:
         raise process.StartError("RUNCAST_DATABASE_URL must be set, or --database-url given")
     await wait_for.wait_for_postgres(url, read.process.start_wait_s, _say)
-    applied = await asyncio.to_thread(migrate.up, url)
+    applied = await asyncio.to_thread(migrate.up, url, _say)
     for name in applied:
         _say(f"applied {name}")
     _say(f"the schema is that of this version ({len(applied)} migrations applied)")

@@ -1,12 +1,17 @@
-"""Brings a database's schema to this version: the SQL files in `db/migrations/`, applied by dbmate."""
+"""Brings a database to this version: the SQL files in `db/migrations/`, applied by dbmate, and then what
+SQL alone can't do (see `eventlog.conversion`)."""
 
+import asyncio
 import importlib.metadata
 import os
 import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from runcast_server.errors import ExplainedError
+from runcast_server.eventlog import conversion
 
 
 class MigrationError(ExplainedError):
@@ -25,10 +30,11 @@ def versions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in directory().glob("*.sql"))
 
 
-def up(url: str) -> list[str]:
+def up(url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Create the database if there is none, and apply what is missing; the names of the applied.
 
-    Processes that do this at once wait for each other. Each migration is one transaction.
+    Processes that do this at once wait for each other. Each migration is one transaction; events of version
+    0.1 are converted in many, and `say` is told how long that takes.
     """
     command = [_dbmate(), "--url", _for_dbmate(url), "--migrations-dir", str(directory())]
     done = subprocess.run(
@@ -47,6 +53,8 @@ def up(url: str) -> list[str]:
     if done.returncode != 0:
         at = f"in {begun[-1]}: " if begun else ""
         raise MigrationError(at + (done.stderr or done.stdout).strip())
+    with ThreadPoolExecutor(1) as thread:  # an event loop of its own, wherever this is called
+        thread.submit(lambda: asyncio.run(conversion.run(url, say))).result()
     return begun
 
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from runcast_server import outages
 from runcast_server.errors import ExplainedError
+from runcast_server.eventlog import conversion
 from runcast_server.eventlog.bus import Bus
 from runcast_server.process import migrate
 
@@ -51,6 +52,10 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
             if missing := await _missing(connection):
                 raise BackingServiceError(
                     f"the database lacks {len(missing)} migrations: run `runcast migrate`"
+                )
+            if await conversion.is_waiting(connection):
+                raise BackingServiceError(
+                    "events of version 0.1 are still to be converted: run `runcast migrate`"
                 )
 
     await _until(f"Postgres at {place(url)}", probe, seconds, say)

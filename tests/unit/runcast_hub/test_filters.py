@@ -5,17 +5,19 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import chained
 
 from runcast_hub import filters
 from runcast_hub.filters import Filter, Fresh
 from runcast_server.errors import Invalid
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Event
+from runcast_server.eventlog.segments import Event, Lines
 
 RUNS = [UUID(int=number) for number in range(1, 5)]
 
 events = st.builds(
-    lambda run, is_log: Event("e", b"{}", run, 1 if is_log and run else None),
+    lambda run, is_log: (
+        Lines(run, b"}", 1, first_line=1) if is_log and run else Event("e", b"{}", run)
+    ),
     st.sampled_from([None, *RUNS]),
     st.booleans(),
 )
@@ -32,16 +34,16 @@ wanted = st.one_of(
 
 @given(st.lists(st.lists(events, min_size=1, max_size=8), min_size=1, max_size=5), wanted)
 def test_a_tick_s_selection_is_what_the_filter_wants_frame_by_frame(
-    batches: list[list[Event]], chosen: Filter
+    batches: list[list[Event | Lines]], chosen: Filter
 ) -> None:
     blocks, expected, seq = [], b"", 1
     for batch in batches:
-        block = frames.build(1, seq, batch)
+        block = chained.block(1, seq, batch)
         blocks.append(block)
         for event in batch:
-            [segment] = frames.build(1, seq, [event]).segments
-            if chosen.wants(segment):
-                expected += frames.frame(seq, event.type, event.data)
+            alone = chained.block(1, seq, [event])
+            if chosen.wants(alone.sections[0]):
+                expected += alone.frames
             seq += 1
     assert Fresh(blocks).select(chosen) == expected
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests import chained
 
 from runcast_hub.filters import Filter
 from runcast_hub.history_reader import SHORT_PAGE_EVENTS, Held, Source
@@ -32,12 +33,17 @@ class Postgres:
     async def release(self, connection: "Postgres") -> None:
         return None
 
-    async def fetchrow(self, query: str, project_id: UUID, after: int, end: int, most: int) -> Any:
+    async def fetchrow(self, *_: Any) -> tuple[None, None]:
+        return None, None
+
+    async def fetch(self, query: str, project_id: UUID, after: int, end: int, size: int) -> Any:
         self.asked.append((after, end))
-        last = min(end, after + most)
-        found = b"".join(frames.frame(seq, "x:a", b"{}") for seq in range(after + 1, last + 1))
-        counter = {"epoch": 1, "last_seq": LAST, "floor": 0}
-        return counter | {"count": last - after, "last": last, "frames": found}
+        events = [frames.event("x:a", {}) for _ in range(after, end)]
+        read = {"epoch": 1, "head": LAST, "floor": 0, "upto": end, "at": None, "pieces": None}
+        return [
+            read | one._asdict() | {"first_seq": one.first, "first_line": None, "count": one.length}
+            for one in chained.chain(1, after + 1, events).segments
+        ]
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Pages that were read live in what the rings leave free."""
 
+from tests import chained
+
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget, Ring
 from runcast_server.eventlog import frames
@@ -40,7 +42,7 @@ def test_rings_take_the_memory_back() -> None:
     assert pages.size > 4 * MIB
     ring = Ring(budget, max_events=10_000)
     for first in range(1, 5):
-        ring.append(frames.build(1, first, [frames.event("x:a", {"fill": "x" * MIB})]))
+        ring.append(chained.block(1, first, [frames.event("x:a", {"fill": "x" * MIB})]))
     assert ring.first == 1
     assert pages.size + budget.used <= budget.size
     assert pages.get(6) is not None

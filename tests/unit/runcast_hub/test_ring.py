@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import chained
 
 from runcast_hub.ring import Budget, Ring
 from runcast_server.eventlog import frames
@@ -11,7 +12,7 @@ SIZE = 64 * 1024
 
 
 def block(first: int, count: int = 1, size: int = 10) -> Block:
-    return frames.build(1, first, [frames.event("x:a", {"fill": "x" * size})] * count)
+    return chained.block(1, first, [frames.event("x:a", {"fill": "x" * size})] * count)
 
 
 def test_the_oldest_go_when_there_are_too_many_events() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests import chained
 
 from runcast_hub import rooms
 from runcast_hub.filters import Filter
@@ -19,7 +20,7 @@ from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.rooms import Rooms
 from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.history import Position
 
 INTERLEAVINGS = 10_000
@@ -57,9 +58,9 @@ class World:
         await self.turns()
         return position
 
-    async def blocks(self, _: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+    async def chains(self, _: UUID, epoch: int, after: int, upto: int) -> list[Chain]:
         await self.turns()
-        return [frames.build(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
+        return [chained.chain(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
 
     async def view(self) -> None:
         """A stream: it is opened, stays a while, and checks that its room kept up."""
@@ -77,9 +78,9 @@ class World:
     async def publish(self) -> None:
         await self.turns()
         self.head += 1
-        block = frames.build(1, self.head, [frames.event("x:a", {})])
+        chain = chained.chain(1, self.head, [frames.event("x:a", {})])
         if self.is_subscribed:
-            self.rooms.receive(PROJECT, block)
+            self.rooms.receive(PROJECT, chain)
 
     async def close(self) -> None:
         await self.turns()

@@ -97,8 +97,8 @@ class Given(NamedTuple):
         """The number of its own last event."""
         if self.is_repeat or self.answer.status != 200:
             return None
-        [base] = self.transaction.bases.values()
-        return base + self.offset
+        [committed] = self.transaction.committed
+        return committed.chain.first - 1 + self.offset
 
 
 class Picked(NamedTuple):
@@ -133,7 +133,7 @@ async def claim_all(transaction: Transaction, claims: Sequence[Claim]) -> Sequen
             board.subtask_moved(subtask, "PENDING", actor=claims[place].once.principal)
             _tell_run(transaction, project_id, run)
             answer = Answer({"subtask": subtask, "run": run})
-            given[place] = Given(answer, False, transaction, len(transaction.events[project_id]))
+            given[place] = Given(answer, False, transaction, transaction.emitted(project_id))
         nothing = Given(NOTHING, False, transaction, 0)
         given |= dict.fromkeys(fresh[len(taken) :], nothing)
         given |= {place: given[first] for place, first in repeated.same.items()}

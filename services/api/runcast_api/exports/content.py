@@ -6,7 +6,7 @@ export costs flat memory, however large it is, and holds no snapshot. What came 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -16,7 +16,7 @@ import orjson
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.logs import entries, export, query
 from runcast_api.logs.export import Show
-from runcast_api.logs.query import Filter, Log, Window
+from runcast_api.logs.query import Entry, Filter, Log, Window
 from runcast_api.runs import history, listing
 from runcast_api.runs.history import Wanted
 from runcast_server.auth.principal import Principal
@@ -143,9 +143,9 @@ async def records(source: Source) -> AsyncIterator[list[Record]]:
         return
     kept: list[Record] = []
 
-    def keep(seq: int, members: dict[str, Any]) -> bytes:
-        kept.append({"kind": "log"} | entries.shown(seq, members))
-        return b""
+    def keep(found: Iterable[Entry]) -> Iterator[bytes]:
+        kept.extend({"kind": "log"} | entries.shown(*entry) for entry in found)
+        return iter(())
 
     async for _ in lines(source, keep):
         batch, kept[:] = list(kept), ()

@@ -19,7 +19,7 @@ from runcast_api.logs import sources as log_sources
 from runcast_api.logs.sources import Source, SourceKey
 from runcast_server.db import Connection
 from runcast_server.errors import Problem
-from runcast_server.eventlog.frames import Event
+from runcast_server.eventlog.frames import Event, Lines
 from runcast_server.eventlog.log import Transaction
 
 _LOCK_RUNS = """
@@ -76,7 +76,7 @@ class Scope:
     def connection(self) -> Connection:
         return self.transaction.connection
 
-    def emit(self, run: Run, *events: Event) -> None:
+    def emit(self, run: Run, *events: Event | Lines) -> None:
         self.transaction.emit(run.project_id, *events)
         run.has_moved = True
 
@@ -110,15 +110,13 @@ class Scope:
 
     def _remembered(self) -> Callable[[], None]:
         """What brings back the state of now: events, sources, runs, and what is done after the commit."""
-        events = self.transaction.events
-        before = {project_id: len(emitted) for project_id, emitted in events.items()}
+        before = self.transaction.mark()
         number_of_actions = len(self._after_commit)
         objects: list[Source | Run] = [*self.sources.values(), *self.runs.values()]
         copies = [copy.copy(each) for each in objects]
 
         def take_back() -> None:
-            for project_id, emitted in events.items():
-                del emitted[before.get(project_id, 0) :]
+            self.transaction.take_back(before)
             del self._after_commit[number_of_actions:]
             for each, kept in zip(objects, copies, strict=True):
                 for name in type(each).__slots__:

@@ -12,19 +12,18 @@ import secrets
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import asyncpg
 from pydantic import SecretStr
 
 from runcast.contract import INGEST_STREAM
-from runcast_api.ingest import batch_items, fast_path, guard, rejects
+from runcast_api.ingest import batch_items, guard, line_batch, rejects
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.cursors import Order
-from runcast_api.ingest.fast_path import Straight, Tip
+from runcast_api.ingest.line_batch import CursorMove, LineBatch
 from runcast_api.ingest.messages import Message
 from runcast_api.ingest.slow_path import Handlers, Known, apply
 from runcast_api.ingest.stream import Entry, Position
 from runcast_server.errors import NotFound
-from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.eventlog.log import Committed, EventLog, Transaction
 
 MAX_EVENTS = 1_000
 
@@ -35,7 +34,7 @@ WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3
 _TABLES = """
 SELECT string_agg(quote_ident(relname), ', ') FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-  AND relname IN ('runs', 'log_sources', 'project_counters', 'artifacts', 'events', 'segments')
+  AND relname IN ('runs', 'log_sources', 'project_counters', 'artifacts', 'segments')
 """
 
 
@@ -58,12 +57,8 @@ class Read:
         return self.id if self.order is None else self.order.cursor(self.place)
 
 
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A batch of lines that was sent to Postgres."""
-
-    ready: Straight
-    attempt: asyncio.Task[tuple[int, int] | None]
+UnderWay = asyncio.Task[Sequence[Committed] | None]
+"""A batch of lines that was sent to Postgres; None where it has to be applied message by message."""
 
 
 def understand(entries: Sequence[Entry]) -> list[Read]:
@@ -79,7 +74,6 @@ class Applier:
         self._handlers = handlers
         self._secret = secret
         self._known = Known()
-        self._tip = Tip()
 
     async def let_pass(self) -> None:
         """Lets single callers' changes go before the next batch."""
@@ -111,13 +105,15 @@ class Applier:
         if self._handlers.admission.is_refusing:
             return None
         try:
-            ready = fast_path.prepare((read.item.message for read in batch), self._tip)
+            ready = line_batch.prepare(
+                (message, self._known.find(message) if message else None)
+                for message in (read.item.message for read in batch)
+            )
         except Exception:  # the long way finds out which message it is
             return None
         if ready is None:
             return None
-        attempt = self._attempt(position, batch[-1].cursor, ready)
-        return UnderWay(ready, asyncio.create_task(attempt))
+        return asyncio.create_task(self._attempt(position, batch[-1].cursor, ready))
 
     def _may_say(self, item: Item) -> bool:
         """Whether a message carries the secret, or need not."""
@@ -127,27 +123,11 @@ class Applier:
         )
 
     async def _attempt(
-        self, position: Position, last_id: str, ready: Straight
-    ) -> tuple[int, int] | None:
-        """The epoch and the number before the first; None, and nothing is changed, where anything turns
-        out not to be where it is believed to be, or Postgres doesn't take it."""
-        try:
-            async with self._eventlog.connected() as connection:
-                row = await connection.fetchrow(
-                    fast_path.TAKE,
-                    INGEST_STREAM,
-                    position.epoch,
-                    position.last_id,
-                    last_id,
-                    *ready.arguments(),
-                )
-        except (asyncpg.SerializationError, asyncpg.LockNotAvailableError):
-            return None
-        except Exception as error:
-            if guard.is_storage_away(error):
-                raise
-            return None
-        return None if row is None else (row["history"], row["base"])
+        self, position: Position, last_id: str, ready: LineBatch
+    ) -> Sequence[Committed] | None:
+        cursor = CursorMove(INGEST_STREAM, position.epoch, position.last_id, last_id)
+        async with self._eventlog.connected() as connection:
+            return await line_batch.take(connection, ready, cursor)
 
     async def commit(
         self, position: Position, batch: Sequence[Read], under_way: UnderWay | None = None
@@ -155,21 +135,10 @@ class Applier:
         """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
         no message is to blame. `under_way` is what `begin` made of it."""
         under_way = under_way or self.begin(position, batch)
-        if under_way is not None:
-            try:
-                numbers = await under_way.attempt
-            except BaseException:
-                self._tip.forget()
-                raise
-            if numbers is not None:
-                self._committed(under_way.ready, *numbers)
-                return Position(position.epoch, batch[-1].cursor)
-            self._tip.forget()
+        if under_way is not None and (committed := await under_way) is not None:
+            self._eventlog.publish(committed)
+            return Position(position.epoch, batch[-1].cursor)
         return await self._commit_or_halve(position, batch)
-
-    def _committed(self, ready: Straight, epoch: int, base: int) -> None:
-        self._tip.committed(ready, epoch, base)
-        self._eventlog.publish(ready.project_id, ready.numbered(epoch, base + 1))
 
     async def _commit_or_halve(self, position: Position, batch: Sequence[Read]) -> Position:
         try:
@@ -200,7 +169,6 @@ class Applier:
     async def _commit(
         self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
     ) -> Position:
-        self._tip.drop(read.item.message.run_id for read in batch if read.item.message)
         async with self._eventlog.transaction() as transaction:
             after = await _swap(transaction, position, batch[-1].cursor)
             messages = [read.item for read in batch]
@@ -215,7 +183,6 @@ class Applier:
             refused = [(read.id, item) for read in batch for item in read.item.refused()]
             await rejects.keep(transaction.connection, refused)
         scope.committed()
-        self._tip.learn(scope)
         return after
 
     async def _commit_alone(self, position: Position, read: Read) -> Position:

@@ -22,7 +22,7 @@ from runcast_api.questions.schemas import QuestionNew
 from runcast_api.runs import progress, runs
 from runcast_api.storage.quotas import Admission, Open
 from runcast_server.auth.principal import Principal
-from runcast_server.eventlog.frames import LOG_TYPE, Event
+from runcast_server.eventlog.frames import Event
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -45,10 +45,9 @@ def handlers(
     async def log(scope: Scope, run: Run, message: Message) -> None:
         entry = entries.entry_of(message.data, "data")
         now = times.to_milliseconds(times.now())
-        data = entries.encode(entry, now, line_bytes, "data", source=message.source or "worker")
-        number = run.take_line_numbers(1) + 1
-        head = b'{"run_id":"%b","line_number":%d' % (str(run.id).encode(), number)
-        scope.emit(run, Event(LOG_TYPE, head + data, run.id, number))
+        source = message.source or "worker"
+        encoded = entries.encode(entry, now, line_bytes, "data", source=source)
+        scope.emit(run, entries.lines_of(run.id, [encoded], run.take_line_numbers(1) + 1))
 
     of_run: dict[str, Handler] = {
         "agent:log": log,

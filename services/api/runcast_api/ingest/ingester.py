@@ -208,7 +208,7 @@ async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -
     """What is being committed is let end, and says nothing against why its leader ends."""
     tasks: list[asyncio.Task[Any]] = [commit]
     if under_way is not None:
-        tasks.append(under_way.attempt)
+        tasks.append(under_way)
     await asyncio.wait(tasks)
     for task in tasks:
         task.cancelled() or task.exception()

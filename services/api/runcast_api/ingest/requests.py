@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from runcast_api.ingest import rejects
+from runcast_api.ingest import line_batch, rejects
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.messages import Message
 from runcast_api.ingest.run_lookup import Address
@@ -13,10 +13,33 @@ from runcast_api.ingest.slow_path import Handlers, apply
 from runcast_api.logs.entries import LinesMessage
 from runcast_api.logs.sources import SourceKey
 from runcast_server.errors import Invalid
-from runcast_server.eventlog.log import Transaction
+from runcast_server.eventlog.log import EventLog, Transaction
 
 VIA_HTTP = "http"
 """Stands where rejects of the stream have their entry's id."""
+
+
+async def take_lines_at_once(
+    eventlog: EventLog, project_id: UUID, run_id: UUID, lines: LinesMessage
+) -> tuple[dict[str, Any], int] | None:
+    """Stores a `lines` message in one statement; answers the cursor that then stands, and the number of its
+    last event. None where it takes more than that, and nothing is changed."""
+    message = Message("lines", run_id=run_id, source=lines.source, lines=lines.by_a_reporter())
+    try:
+        ready = line_batch.prepare([(message, Address(run_id, project_id))])
+        if ready is None:
+            return None
+        async with eventlog.connected() as connection:
+            committed = await line_batch.take(connection, ready, None)
+    except (
+        Exception
+    ):  # the long way says what is wrong; what may have been committed, it finds there
+        return None
+    if committed is None:
+        return None
+    eventlog.publish(committed)
+    [move], [one] = ready.moves.values(), committed
+    return move.cursor(), one.chain.last
 
 
 async def take_lines(

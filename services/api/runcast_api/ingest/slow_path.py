@@ -200,6 +200,8 @@ async def _take_lines(scope: Scope, run: Run, item: Item, handlers: Handlers) ->
         for inner in new:
             await _apply(scope, inner, handlers)
     elif not batch_items.is_feed(source.key.source):
-        base = run.take_line_numbers(len(batch.texts) - accepted.start)
-        scope.emit(run, *sources.events_of(source.key, batch, accepted, base))
+        number = len(batch.texts) - accepted.start
+        if number:
+            first = run.take_line_numbers(number) + 1
+            scope.emit(run, sources.lines_of(source.key, batch, accepted.start, first))
     scope.emit(run, *after)

@@ -1,16 +1,16 @@
 """Log entries: taken one by one or many at a time, stored as the project's `agent:log` events.
 
 This is the path that agents use most. An entry is encoded before it waits for a commit; what waits is
-numbered and stored together: one UPDATE of the runs and one INSERT for everybody's lines, and where they
-are all of one run, one statement for all of it.
+numbered and stored together, in one statement where nothing else waits with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -25,9 +25,9 @@ from runcast_api.logs.line_marks import FileMark, LineMarks
 from runcast_api.logs.sources import Batch
 from runcast_server.db import Connection
 from runcast_server.errors import FieldError, Invalid, NotFound, Problem, TooLarge
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import LOG_TYPE, Block, Event
-from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.eventlog import segments
+from runcast_server.eventlog.log import Committed, EventLog, Transaction, store
+from runcast_server.eventlog.segments import Lines
 
 ENTRY_BYTES = 256 * 1024
 """One entry, encoded, at most: it travels through the memory of every hub."""
@@ -35,27 +35,7 @@ MESSAGE_LINES = 10_000
 """Lines of one `lines` message at most."""
 
 SOURCE = "api"
-_FLAGS = ("cut", "invalid_utf8", "lost")
-
-_APPEND = """
-WITH run AS (
-    UPDATE runs SET last_line_number = last_line_number + $3, heard_at = greatest(heard_at, clock_timestamp())
-    WHERE id = $2 AND project_id = $1 AND EXISTS (SELECT FROM project_counters WHERE project_id = $1)
-    RETURNING last_line_number - $3 AS line_base
-), taken AS (
-    UPDATE project_counters c
-    SET last_seq = c.last_seq + $3, last_at = greatest(clock_timestamp(), c.last_at)
-    FROM run WHERE c.project_id = $1
-    RETURNING c.epoch, c.last_seq - $3 AS base, c.last_at, run.line_base
-), inserted AS (
-    INSERT INTO events (project_id, seq, at, type, run_id, line_number, data)
-    SELECT $1, taken.base + e.position, taken.last_at, 'agent:log', $2, taken.line_base + e.position,
-           ($4 || (taken.line_base + e.position) || e.rest)::json
-    FROM taken, unnest($5::text[]) WITH ORDINALITY AS e (rest, position)
-)
-SELECT epoch, base, line_base FROM taken
-"""
-"""One statement, and by itself a transaction: its locks come in the order of all (runs, then the counter)."""
+_FLAGS = ("cut", "invalid_utf8", "lost", "damaged")
 
 
 class LogEntry(BaseModel):
@@ -232,10 +212,18 @@ def _below(where: str, error: ValidationError) -> Problem:
     return invalid([{**each, "loc": (where, *each["loc"])} for each in found])
 
 
+class Encoded(NamedTuple):
+    """An entry as the record of its line, with what the segment that holds it says about its lines."""
+
+    record: bytes
+    level: str | None
+    agent_name: str | None
+
+
 def encode(
     entry: LogEntry, now: str, limit: int, where: str = "body", source: str = SOURCE
-) -> bytes:
-    """The entry's data after its line number, up to the closing brace.
+) -> Encoded:
+    """The entry as a record.
 
     Raises `TooLarge` for a message of more than `limit` bytes or an entry beyond `ENTRY_BYTES`,
     `Invalid` for a time that isn't one.
@@ -259,7 +247,17 @@ def encode(
     encoded = orjson.dumps(members)
     if len(encoded) > ENTRY_BYTES:
         raise TooLarge(f"{where}: the entry is larger than {ENTRY_BYTES:,} bytes")
-    return b"," + encoded[1:]
+    return Encoded(encoded[1:], members.get("level"), members.get("agent_name"))
+
+
+def lines_of(run_id: UUID, given: Sequence[Encoded], first_line: int | None = None) -> Lines:
+    """Entries as lines of a run, numbered from `first_line` or by their commit."""
+    levels = 0
+    for level in {entry.level for entry in given}:
+        levels |= segments.level_bit(level)
+    agents = frozenset(entry.agent_name for entry in given if entry.agent_name)
+    records = b"\n".join([entry.record for entry in given])
+    return Lines(run_id, records, len(given), levels, agents, first_line)
 
 
 def _time(text: str, where: str) -> str:
@@ -275,22 +273,21 @@ class Append:
 
     project_id: UUID
     run_id: UUID
-    entries: Sequence[bytes]
+    entries: Sequence[Encoded]
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where they are: `number` of the first line, and its place among the transaction's events."""
+    """Where they are: `number` of the first line, and how to learn the number of its event."""
 
     append: Append
     number: int
-    place: int
-    transaction: Transaction
+    learn_id: Callable[[], int]
 
     @property
     def id(self) -> int:
         """The event number of the first line; known once the transaction has committed."""
-        return self.transaction.bases[self.append.project_id] + self.place
+        return self.learn_id()
 
     @property
     def last_id(self) -> int:
@@ -299,7 +296,7 @@ class Appended:
     def first(self, id: int) -> dict[str, Any]:
         """The first entry, as it is answered."""
         members = {"run_id": str(self.append.run_id), "line_number": self.number}
-        return shown(id, members | orjson.loads(b"{" + self.append.entries[0][1:]))
+        return shown(id, members | orjson.loads(b"{" + self.append.entries[0].record))
 
 
 async def append_all(
@@ -323,44 +320,38 @@ async def append_all(
 
 async def append_at_once(
     connection: Connection, project_id: UUID, appends: Sequence[Append]
-) -> tuple[Sequence[Appended | Problem], Block] | None:
-    """Stores entries that are all of one run, in one round trip; None for those of several runs, or of one
-    that is gone."""
-    run_id = appends[0].run_id
-    if any(append.run_id != run_id for append in appends):
-        return None
-    rests = [entry.decode() for append in appends for entry in append.entries]
-    row = await connection.fetchrow(
-        _APPEND, project_id, run_id, len(rests), _head(run_id).decode(), rests
-    )
-    if row is None:
-        return None
-    epoch, base, line_base = row
-    transaction = Transaction(connection)
-    transaction.bases = {project_id: base}
+) -> tuple[Sequence[Appended | Problem], Sequence[Committed]]:
+    """Stores entries in one round trip: one statement, and by itself a transaction."""
+    of_runs: dict[UUID, list[Append]] = {}
+    for append in appends:
+        of_runs.setdefault(append.run_id, []).append(append)
+    segments_of_runs = {
+        run_id: segments.of(
+            [lines_of(run_id, [entry for append in its for entry in append.entries])]
+        )
+        for run_id, its in of_runs.items()
+    }
+    given = [(project_id, one) for its in segments_of_runs.values() for one in its]
+    placed, committed = await store(connection, given)
+    starts: dict[UUID, tuple[int, int]] = {}
+    for (_, segment), one in zip(given, placed, strict=True):
+        if one is not None and segment.run_id is not None:
+            starts.setdefault(segment.run_id, (one.first_line, one.first))
     results: list[Appended | Problem] = []
     for append in appends:
-        results.append(appended := _emit(transaction, append, line_base))
-        line_base = appended.number + len(append.entries) - 1
-    return results, frames.build_lines(epoch, base + 1, transaction.events[project_id])
-
-
-def _head(run_id: UUID) -> bytes:
-    """How an entry's data begin; its line's number and the entry follow."""
-    return b'{"run_id":"%b","line_number":' % str(run_id).encode()
+        if (start := starts.get(append.run_id)) is None:
+            results.append(NotFound(f"no run '{append.run_id}'"))
+            continue
+        number, id = start
+        results.append(Appended(append, number, functools.partial(int, id)))
+        starts[append.run_id] = number + len(append.entries), id + len(append.entries)
+    return results, committed
 
 
 def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
-    place = len(transaction.events.get(append.project_id, ())) + 1
-    head = _head(append.run_id)
-    transaction.emit(
-        append.project_id,
-        *[
-            Event(LOG_TYPE, b"%b%d%b" % (head, number, entry), append.run_id, number)
-            for number, entry in enumerate(append.entries, base + 1)
-        ],
-    )
-    return Appended(append, base + 1, place, transaction)
+    place = transaction.emitted(append.project_id) + 1
+    transaction.emit(append.project_id, lines_of(append.run_id, append.entries, base + 1))
+    return Appended(append, base + 1, lambda: transaction.base(append.project_id) + place)
 
 
 async def append(eventlog: EventLog, item: Append) -> Appended:

@@ -1,48 +1,37 @@
 """All of a run's log as one answer, at flat memory.
 
 Page after page, each in a short transaction of its own: an old snapshot would slow the hot counters down.
-While a page is shown, Postgres reads the next one; pages have about the same size in bytes, however long
-the lines are. Where nothing is left out, a page comes as one value instead of three for each line.
+While a page is shown, the next one is read. Where nothing is left out and only the text is wanted, a line
+costs one parse and one copy.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import orjson
 
 from runcast_api.logs import query
-from runcast_api.logs.query import PAGE_LINES, Filter, Log, Window
+from runcast_api.logs.query import Entry, Filter, Log, Window
 from runcast_server import tasks
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Connection, Database
+from runcast_server.db import Database
+from runcast_server.eventlog import lines
+from runcast_server.eventlog.lines import Line, Row
 
-PAGE_BYTES = 512 * 1024
 AT_ONCE = 250
 """Lines that are shown before others have their turn: half a millisecond."""
-FIRST_LINES = 200
-"""Of the first page: how long the lines are isn't known yet."""
 
-_LINES = """
-SELECT array_agg(seq ORDER BY line_number) AS seqs,
-    '[' || string_agg(data::text, ',' ORDER BY line_number) || ']' AS lines
-FROM (SELECT seq, line_number, data FROM events
-      WHERE run_id = $1 AND line_number > $2 AND line_number < $3 AND at >= $4
-      ORDER BY line_number LIMIT $5) page
-"""
-
-Show = Callable[[int, dict[str, Any]], bytes]
+Show = Callable[[Iterable[Entry]], Iterator[bytes]]
 
 
 class _Page(NamedTuple):
-    """Lines with their event numbers; how many were read for it, of how many bytes; the window behind."""
+    """Rows, the window that they were read for, and what is left of it."""
 
-    seqs: Sequence[int]
-    lines: Sequence[dict[str, Any]]
-    number: int
-    size: int
+    rows: Sequence[Row]
+    window: Window
     rest: Window | None
 
 
@@ -51,53 +40,47 @@ async def whole(
 ) -> AsyncIterator[bytes]:
     """All wanted lines of the window, in its order."""
 
-    async def read(place: Window, number: int) -> _Page:
+    async def read(place: Window) -> _Page:
         async with database.acting(actor) as connection:
-            if wanted.is_empty and not place.from_end:
-                return await _unfiltered(connection, log, place, number)
-            return await _filtered(connection, log, place, wanted, number)
+            rows, rest = await query.page(connection, log, place, wanted, query.ANY_NUMBER)
+            return _Page(rows, place, rest)
 
-    reading = asyncio.create_task(read(window, FIRST_LINES))
+    reading = asyncio.create_task(read(window))
     try:
         while True:
             page = await reading
             if page.rest is not None:
-                reading = asyncio.create_task(read(page.rest, _next_number(page)))
-            for start in range(0, len(page.lines), AT_ONCE):
+                reading = asyncio.create_task(read(page.rest))
+            async for piece in _shown(log, page, wanted, show):
                 # The read needs its turns of the event loop, and so do all others.
                 await asyncio.sleep(0)
-                part = slice(start, start + AT_ONCE)
-                yield b"".join(map(show, page.seqs[part], page.lines[part]))
+                yield piece
             if page.rest is None:
                 return
     finally:
         await tasks.end(reading)
 
 
-def _next_number(page: _Page) -> int:
-    """How many lines the next page has, if they are as long as those of this one."""
-    fitting = page.number * PAGE_BYTES // max(1, page.size)
-    return max(1, min(PAGE_LINES, 4 * page.number, fitting))
+async def _shown(log: Log, page: _Page, wanted: Filter, show: Show) -> AsyncIterator[bytes]:
+    if not wanted.is_empty:
+        found = await query.matching(log.run_id, page.rows, page.window, wanted)
+        for start in range(0, len(found), AT_ONCE):
+            yield b"".join(show(found[start : start + AT_ONCE]))
+        return
+    for row in page.rows:
+        known = lines.lines_of(row, page.window)
+        for start in range(0, len(known), AT_ONCE):
+            part = known[start : start + AT_ONCE]
+            if show is query.as_text and (text := _plain_text(part)) is not None:
+                yield text
+            else:
+                yield b"".join(show(query.parsed(log.run_id, part)))
 
 
-async def _unfiltered(connection: Connection, log: Log, place: Window, number: int) -> _Page:
-    before = min(place.before, log.last_line + 1)
-    seqs, lines = await connection.fetchrow(
-        _LINES, log.run_id, place.after, before, log.since, number
-    )
-    if seqs is None:
-        return _Page((), (), 0, 0, None)
-    parsed = orjson.loads(lines)
-    rest = Window(parsed[-1]["line_number"], place.before) if len(parsed) == number else None
-    return _Page(seqs, parsed, len(parsed), len(lines), rest)
-
-
-async def _filtered(
-    connection: Connection, log: Log, place: Window, wanted: Filter, number: int
-) -> _Page:
-    rows, rest = await query.page(connection, log, place, wanted, number)
-    found = [(row["seq"], orjson.loads(row["data"])) for row in rows]
-    found = [(seq, members) for seq, members in found if wanted.wants(members)]
-    size = sum(len(row["data"]) for row in rows)
-    seqs, lines = [seq for seq, _ in found], [members for _, members in found]
-    return _Page(seqs, lines, len(rows), size, rest)
+def _plain_text(part: Sequence[Line]) -> bytes | None:
+    """The lines as text, where none was cut or holds NUL."""
+    records = b",{".join([line.record for line in part])
+    if b'"cut":' in records or b"\\u0000" in records:
+        return None
+    texts = [members["line"] for members in orjson.loads(b"[{%b]" % records)]
+    return "\n".join([*texts, ""]).encode()

@@ -1,40 +1,51 @@
-"""Reading a run's log: a window of it, or what a filter finds in it (all of it: `log_whole`).
+"""Reading a run's log: a window of it, or what a filter finds in it (all of it: `export`).
 
-Lines are read by (run, line number), page by page. A filter is put to Postgres as a search in the stored
-text, which may find too much, and checked exactly here: Postgres's JSON functions refuse texts that hold
-NUL, and agents print those.
+Lines are read by segments. A filter leaves out whole segments by the levels and agents that stand beside
+them; a text is looked for in a segment's records before any of them is parsed, in what people see: in any
+case, and without the escape sequences that colour it. That is done in a thread.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import anyio.to_thread
 import orjson
+import structlog
 
+from runcast._support import escapes
 from runcast._support.line_parser import level_of
-from runcast_api.logs import entries, like
+from runcast_api.logs import entries
 from runcast_server.db import Connection
+from runcast_server.errors import NotFound
+from runcast_server.eventlog import lines, segments, stored
+from runcast_server.eventlog.lines import LAST_LINE, Line, Log, Row, Window
+from runcast_server.eventlog.segments import Damaged
 
-PAGE_LINES = 2_000
+__all__ = ["LAST_LINE", "Log", "Window"]
+
 SCAN_SECONDS = 2.0
 """How long one request looks for matches; then it answers what it has, with a cursor to go on."""
-LAST_LINE = 2**63 - 1
+ANY_NUMBER = 10**9
 NUL_SHOWN = "\u2400"
 
-_PAGE = """
-SELECT seq, line_number, data::text AS data FROM events
-WHERE run_id = $1 AND line_number > $2 AND line_number < $3 AND at >= $4
-  AND ($5::text IS NULL OR data::text LIKE $5) AND ($6::text IS NULL OR data::text LIKE $6)
-  AND ($7::text IS NULL OR data::text ILIKE $7)
-ORDER BY line_number {order} LIMIT $8
-"""
-_FORWARD = _PAGE.format(order="ASC")
-_BACKWARD = _PAGE.format(order="DESC")
+log = structlog.get_logger()
+
+
+class Entry(NamedTuple):
+    """A line as it is shown: the number of its event, and its data."""
+
+    seq: int
+    members: dict[str, Any]
+
+    @property
+    def number(self) -> int:
+        number: int = self.members["line_number"]
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,93 +60,84 @@ class Filter:
     def is_empty(self) -> bool:
         return not (self.q or self.level or self.agent_name)
 
-    def patterns(self) -> tuple[str | None, str | None, str | None]:
-        """For Postgres: what the stored text of a wanted line holds at least."""
-        level = _member("level", level_of(self.level)) if self.level else None
-        agent = _member("agent_name", self.agent_name) if self.agent_name else None
-        text = self.q and like.containing(orjson.dumps(self.q).decode()[1:-1])
-        return level, agent, text if text and text.isascii() else None
+    @property
+    def level_bit(self) -> int | None:
+        """The bit that a segment with a wanted line has."""
+        return segments.level_bit(level_of(self.level)) if self.level else None
+
+    def needles(self) -> list[str]:
+        """What a wanted line's record holds at least, once `escapes.folded`."""
+        wanted = [
+            self.level and f'"level":{_json(level_of(self.level))}',
+            self.agent_name and f'"agent_name":{_json(self.agent_name)}',
+            self.q and _json(self.q)[1:-1],
+        ]
+        return [escapes.folded(needle) for needle in wanted if needle]
 
     def wants(self, members: dict[str, Any]) -> bool:
         """Exactly: whether the filter wants the line with this data."""
         return (
             (not self.level or members.get("level") == level_of(self.level))
             and (not self.agent_name or members.get("agent_name") == self.agent_name)
-            and (not self.q or self.q.lower() in members["line"].lower())
+            and (not self.q or self.q.casefold() in escapes.stripped(members["line"]).casefold())
         )
 
 
-def _member(name: str, value: str) -> str:
-    return like.containing(f'"{name}":{orjson.dumps(value).decode()}')
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A run's log as one snapshot saw it: its lines up to `last_line`, stored since `since`."""
-
-    run_id: UUID
-    last_line: int
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which part is asked for: lines above `after` and below `before`, from the front or from the end."""
-
-    after: int = 0
-    before: int = LAST_LINE
-    from_end: bool = False
+def _json(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """Lines, oldest first, and where to go on if there may be more."""
 
-    lines: Sequence[tuple[int, dict[str, Any]]]
+    lines: Sequence[Entry]
     next: Window | None
 
 
 async def find(connection: Connection, run_id: UUID) -> Log:
-    """The run's log."""
-    row = await connection.fetchrow(
-        "SELECT last_line_number, created_at FROM runs WHERE id = $1", run_id
-    )
-    return Log(run_id, row[0], row[1] - timedelta(days=1))
+    """The run's log. Raises `NotFound`."""
+    found = await lines.find(connection, run_id)
+    if found is None:
+        raise NotFound(f"no run '{run_id}'")
+    return found
 
 
 async def id_of(connection: Connection, run_id: UUID, line_number: int) -> int:
-    """The event number of a line."""
-    number: int = await connection.fetchval(
-        "SELECT seq FROM events WHERE run_id = $1 AND line_number = $2", run_id, line_number
-    )
-    return number
+    """The event number of a line. Raises `NotFound`."""
+    return (await line(connection, run_id, line_number)).seq
+
+
+async def line(connection: Connection, run_id: UUID, line_number: int) -> Entry:
+    """One line. Raises `NotFound` for one that isn't there."""
+    found = await find(connection, run_id)
+    page = await read(connection, found, Window(line_number - 1, line_number + 1), Filter(), 1)
+    if not page.lines:
+        raise NotFound(f"no line {line_number}")
+    return page.lines[0]
 
 
 async def read(
     connection: Connection, log: Log, window: Window, wanted: Filter, limit: int
 ) -> Found:
     """At most `limit` lines of a window that the filter wants."""
-    found: list[tuple[int, dict[str, Any]]] = []
+    found: list[Entry] = []
     end = time.monotonic() + SCAN_SECONDS
     place: Window | None = window
     while place is not None and len(found) < limit:
-        missing = limit - len(found)
-        size = min(missing + 1, PAGE_LINES) if wanted.is_empty else PAGE_LINES
-        rows, place = await page(connection, log, place, wanted, size)
-        for row in rows:
-            members = orjson.loads(row["data"])
-            if not wanted.wants(members):
-                continue
-            if len(found) == limit:
-                break
-            found.append((row["seq"], members))
+        missing = limit - len(found) if wanted.is_empty else ANY_NUMBER
+        rows, rest = await page(connection, log, place, wanted, missing)
+        found += await matching(log.run_id, rows, place, wanted)
+        place = rest
         if time.monotonic() > end:
             break
-    is_full = len(found) == limit and found
-    if is_full:
-        place = _beyond(window, found[-1][1]["line_number"])
-        if place is not None and not await _has_more(connection, log, place, wanted):
-            place = None
+    if len(found) >= limit:
+        has_more = len(found) > limit
+        found = found[:limit]
+        beyond = window.beyond(found[-1].number)
+        if beyond is None or not (has_more or await _has_more(connection, log, beyond, wanted)):
+            beyond = None
+        place = beyond
     if window.from_end:
         found.reverse()
     return Found(found, place)
@@ -147,38 +149,91 @@ async def _has_more(connection: Connection, log: Log, place: Window, wanted: Fil
 
 
 async def page(
-    connection: Connection, log: Log, window: Window, wanted: Filter, size: int
-) -> tuple[Sequence[Any], Window | None]:
-    """The next rows that Postgres finds, and the window behind them; None when that is empty."""
-    before = min(window.before, log.last_line + 1)
-    rows = await connection.fetch(
-        _BACKWARD if window.from_end else _FORWARD,
-        log.run_id,
-        window.after,
-        before,
-        log.since,
-        *wanted.patterns(),
-        size,
+    connection: Connection, log: Log, window: Window, wanted: Filter, number: int
+) -> tuple[Sequence[Row], Window | None]:
+    """The window's next rows that may hold wanted lines, about `number` lines, and what is left of it."""
+    return await lines.rows(
+        connection,
+        log,
+        window,
+        lines=number,
+        level=wanted.level_bit,
+        agent=wanted.agent_name or None,
     )
-    if len(rows) < size:
-        return rows, None
-    return rows, _beyond(window, rows[-1]["line_number"])
 
 
-def _beyond(window: Window, line: int) -> Window | None:
-    after, before = (window.after, line) if window.from_end else (line, window.before)
-    return Window(after, before, window.from_end) if before - after > 1 else None
+async def matching(
+    run_id: UUID,
+    rows: Sequence[Row],
+    window: Window,
+    wanted: Filter,
+    also: Callable[[str], bool] | None = None,
+) -> list[Entry]:
+    """The lines of rows that lie in a window and are wanted, in its order. `also` decides by the text."""
+    if wanted.is_empty and also is None:
+        return parsed(run_id, [line for row in rows for line in lines.lines_of(row, window)])
+    return await anyio.to_thread.run_sync(_matching, run_id, rows, window, wanted, also)
 
 
-def as_text(_: int, members: dict[str, Any]) -> bytes:
-    """The line as it was written; a cut one says how much is missing."""
-    line: str = members["line"]
-    encoded = line.replace("\x00", NUL_SHOWN).encode()
-    if cut := members.get("cut"):
-        encoded += " … [+%d bytes]".encode() % (cut["length"] - len(line.encode()))
-    return encoded + b"\n"
+def _matching(
+    run_id: UUID,
+    rows: Sequence[Row],
+    window: Window,
+    wanted: Filter,
+    also: Callable[[str], bool] | None,
+) -> list[Entry]:
+    needles = wanted.needles()
+    return [
+        entry
+        for row in rows
+        for entry in parsed(run_id, _candidates(row, window, needles))
+        if wanted.wants(entry.members)
+        and (also is None or also(escapes.stripped(entry.members["line"])))
+    ]
 
 
-def as_ndjson(seq: int, members: dict[str, Any]) -> bytes:
-    """The entry as one line of JSON."""
-    return orjson.dumps(entries.shown(seq, members), option=orjson.OPT_APPEND_NEWLINE)
+def _candidates(row: Row, window: Window, needles: Sequence[str]) -> Iterable[Line]:
+    """The lines of a row that hold all needles, and perhaps a few that don't."""
+    if not needles:
+        return lines.lines_of(row, window)
+    try:
+        text = escapes.folded(segments.unpack(stored.of_row(row)).decode(errors="replace"))
+    except Damaged as error:
+        log.error("segment.damaged", error=str(error))
+        return []
+    if not all(needle in text for needle in needles):
+        return []
+    folded = text.split("\n")
+    first = row["first_line"]
+    return [
+        line
+        for line in lines.lines_of(row, window)
+        if all(needle in folded[line.number - first] for needle in needles)
+    ]
+
+
+def parsed(run_id: UUID, found: Iterable[Line]) -> list[Entry]:
+    """Lines with their data."""
+    known = list(found)
+    run = str(run_id)
+    members = orjson.loads(b"[%b]" % b",".join([b"{" + line.record for line in known]))
+    return [
+        Entry(line.seq, {"run_id": run, "line_number": line.number} | each)
+        for line, each in zip(known, members, strict=True)
+    ]
+
+
+def as_text(found: Iterable[Entry]) -> Iterator[bytes]:
+    """The lines as they were written; a cut one says how much is missing."""
+    for entry in found:
+        text: str = entry.members["line"]
+        encoded = text.replace("\x00", NUL_SHOWN).encode()
+        if cut := entry.members.get("cut"):
+            encoded += " … [+%d bytes]".encode() % (cut["length"] - len(text.encode()))
+        yield encoded + b"\n"
+
+
+def as_ndjson(found: Iterable[Entry]) -> Iterator[bytes]:
+    """The entries, each as one line of JSON."""
+    for entry in found:
+        yield orjson.dumps(entries.shown(*entry), option=orjson.OPT_APPEND_NEWLINE)

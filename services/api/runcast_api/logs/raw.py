@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import anyio.to_thread
-import orjson
 
 from runcast import contract
+from runcast_api.logs import query
 from runcast_server import beneath
 from runcast_server.beneath import Place
 from runcast_server.db import Connection
@@ -20,11 +20,10 @@ from runcast_server.errors import NotFound
 
 PIECE_BYTES = 256 * 1024
 
-_LINE = """
-SELECT e.data::text AS data, s.path, s.generation, s.file, r.id, r.key
-FROM events e JOIN runs r ON r.id = e.run_id
-LEFT JOIN log_sources s ON s.run_id = e.run_id AND s.source = $3
-WHERE e.run_id = $1 AND e.line_number = $2
+_SOURCE = """
+SELECT s.path, s.generation, s.file, r.id, r.key FROM runs r
+LEFT JOIN log_sources s ON s.run_id = r.id AND s.source = $2
+WHERE r.id = $1
 """
 
 
@@ -50,17 +49,11 @@ class Places:
 
 async def find(connection: Connection, run_id: UUID, line_number: int, places: Places) -> RawLine:
     """Where the line is. Raises `NotFound` for a line that isn't there, or whose file can't be known."""
-    absent = NotFound(f"no line {line_number}")
-    data = await connection.fetchval(
-        "SELECT data::text FROM events WHERE run_id = $1 AND line_number = $2", run_id, line_number
-    )
-    if data is None:
-        raise absent
-    members = orjson.loads(data)
+    members = (await query.line(connection, run_id, line_number)).members
     cut = members.get("cut")
     if not cut:
         return RawLine(members["line"].encode())
-    row = await connection.fetchrow(_LINE, run_id, line_number, members["source"])
+    row = await connection.fetchrow(_SOURCE, run_id, members["source"])
     if row["file"] is None or row["generation"] != members.get("generation", 1):
         raise NotFound("the line's file was replaced since")
     place = _place(row, members["source"], places)

@@ -1,41 +1,34 @@
 """Searching a whole log: matches as they are found, and how far the search has come.
 
-Regular expressions are run by Postgres: its engine doesn't go astray on most of them, and where it does,
-the statement is cancelled; Python's would hold the whole process.
+Regular expressions are run by RE2, in time that is linear in the text, in a thread and without a connection.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import orjson
+import re2
 
 from runcast_api.logs import entries, query
 from runcast_api.logs.query import Filter, Log, Window
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Connection, Database
+from runcast_server.db import Database
 from runcast_server.errors import Invalid
 
 PROGRESS_SECONDS = 0.25
-REACH_LINES = 20_000
-"""Lines that one statement looks through."""
 MOST_MATCHES = 10_000
 """Matches after which a search ends; `searched_to_line` says where to go on."""
-EXPRESSION_SECONDS = 3.0
-"""How long an expression may take over one page of lines."""
-
-_MATCHING = """
-SELECT place FROM unnest($1::text[]) WITH ORDINALITY AS given (line, place) WHERE line ~ $2
-"""
+EXPRESSION_BYTES = 4 * 1024 * 1024
+"""The memory that an expression may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for: a text in any case, or a regular expression (Postgres's syntax)."""
+    """What is looked for: a text in any case, or a regular expression (RE2's syntax)."""
 
     q: str
     is_regex: bool = False
@@ -47,16 +40,28 @@ class Search:
         return Filter(None if self.is_regex else self.q, self.level)
 
 
-async def check(connection: Connection, search: Search) -> None:
-    """Raises `Invalid` for an expression that isn't one."""
+def expression(search: Search) -> Callable[[str], bool] | None:
+    """What says whether a text matches, where an expression is asked for. Raises `Invalid` for one that
+    isn't an expression, or is too large."""
     if not search.is_regex:
-        return
+        return None
+    options = re2.Options()
+    options.max_mem = EXPRESSION_BYTES
+    options.log_errors = False
     try:
-        await connection.fetch(_MATCHING, [""], search.q, timeout=EXPRESSION_SECONDS)
-    except asyncpg.InvalidRegularExpressionError as error:
-        raise Invalid.of("query.q", str(error)) from None
-    except TimeoutError:
-        raise Invalid.of("query.q", "the expression takes too long") from None
+        compiled = re2.compile(search.q, options)
+    except re2.error as error:
+        raise Invalid.of("query.q", _said(error)) from None
+
+    def matches(text: str) -> bool:
+        return compiled.search(text.replace("\x00", query.NUL_SHOWN)) is not None
+
+    return matches
+
+
+def _said(error: Exception) -> str:
+    said = error.args[0] if error.args else error
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 async def results(
@@ -64,24 +69,23 @@ async def results(
 ) -> AsyncIterator[bytes]:
     """Lines of JSON: each match as a log entry, and `searched_to_line` with `matches` now and then, at
     the end with `done`: false where the search was cut short."""
-    searched_to, matches, told = search.from_line - 1, 0, time.monotonic()
-    while searched_to < log.last_line and matches < MOST_MATCHES:
-        # A bounded reach: the search for a rare text says how far it has come, and holds no snapshot long.
-        reach = Window(after=searched_to, before=min(searched_to + REACH_LINES, log.last_line) + 1)
+    matches = expression(search)
+    place: Window | None = Window(search.from_line - 1, log.last_line + 1)
+    searched_to, number, told = search.from_line - 1, 0, time.monotonic()
+    while place is not None and number < MOST_MATCHES:
+        # A page at a time: the search for a rare text says how far it has come, and holds no snapshot long.
         async with database.acting(actor) as connection:
-            rows, place = await query.page(connection, log, reach, search.filter, query.PAGE_LINES)
-            try:
-                found = await _matching(connection, search, rows)
-            except TimeoutError:
-                break
-        for seq, members in found:
-            yield orjson.dumps(entries.shown(seq, members)) + b"\n"
-        matches += len(found)
-        searched_to = place.after if place else reach.before - 1
+            rows, rest = await query.page(connection, log, place, search.filter, query.ANY_NUMBER)
+        found = await query.matching(log.run_id, rows, place, search.filter, matches)
+        for entry in found:
+            yield orjson.dumps(entries.shown(*entry)) + b"\n"
+        number += len(found)
+        searched_to = log.last_line if rest is None else rest.after
+        place = rest
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
-            yield _progress(searched_to, matches, log, is_done=None)
-    yield _progress(searched_to, matches, log, is_done=searched_to >= log.last_line)
+            yield _progress(searched_to, number, log, is_done=None)
+    yield _progress(max(searched_to, 0), number, log, is_done=place is None)
 
 
 def _progress(searched_to: int, matches: int, log: Log, *, is_done: bool | None) -> bytes:
@@ -91,15 +95,3 @@ def _progress(searched_to: int, matches: int, log: Log, *, is_done: bool | None)
         "last_line": log.last_line,
     }
     return orjson.dumps(said if is_done is None else said | {"done": is_done}) + b"\n"
-
-
-async def _matching(
-    connection: Connection, search: Search, rows: Sequence[Any]
-) -> list[tuple[int, dict[str, Any]]]:
-    parsed = [(row["seq"], orjson.loads(row["data"])) for row in rows]
-    wanted = [(seq, members) for seq, members in parsed if search.filter.wants(members)]
-    if not search.is_regex or not wanted:
-        return wanted
-    texts = [members["line"].replace("\x00", query.NUL_SHOWN) for _, members in wanted]
-    found = await connection.fetch(_MATCHING, texts, search.q, timeout=EXPRESSION_SECONDS)
-    return [wanted[row["place"] - 1] for row in found]

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import repeat
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,8 +22,8 @@ import orjson
 from runcast._support import line_parser
 from runcast._support.said import NOTHING, Said
 from runcast_server.db import Connection
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import LOG_TYPE, Event
+from runcast_server.eventlog import frames, segments
+from runcast_server.eventlog.segments import Event, Lines
 from runcast_server.runs import in_milliseconds
 
 _MAKE = """
@@ -224,61 +223,64 @@ async def take_line_numbers(connection: Connection, counts: dict[UUID, int]) -> 
     return {row[0]: row[1] for row in rows}
 
 
-def events_of(key: SourceKey, batch: Batch, accepted: Accepted, base: int) -> list[Event]:
-    """The log events of the accepted lines, numbered from `base` + 1."""
-    datas = datas_of(key, batch, accepted, base)
-    encoded = "\n".join(datas).encode().split(b"\n") if datas else []
-    members = zip(
-        repeat(LOG_TYPE),
-        encoded,
-        repeat(key.run_id),
-        range(base + 1, base + len(datas) + 1),
-        strict=False,
-    )
-    return list(map(tuple.__new__, repeat(Event), members))
-
-
-def datas_of(key: SourceKey, batch: Batch, accepted: Accepted, base: int) -> list[str]:
-    """The data of the accepted lines' events, one line of JSON each, with line numbers from `base` + 1.
+def lines_of(key: SourceKey, batch: Batch, start: int = 0, first_line: int | None = None) -> Lines:
+    """The lines of a batch from place `start` on, of which there is at least one, as records.
 
     The hot path of ingest. What can be done for all lines at once is: their texts are encoded in one call,
     and one search finds whether any of them says something about itself. If none does, what's left is one
     format of each.
     """
-    texts = batch.texts[accepted.start :]
-    if not texts:
-        return []
+    texts = batch.texts[start:]
     strings, may_say = _encoded(texts)
-    head = f'{{"run_id":"{key.run_id}","line_number":'
     at = in_milliseconds(batch.at) or ""
     end = f',"source":{orjson.dumps(key.source).decode()}'
     end += f',"generation":{batch.generation}' if batch.generation > 1 else ""
     end += ',"source_line":'
     plain = f'","ts":"{at}"{end}'
-    numbers = range(base + 1, base + len(texts) + 1)
-    source_lines = range(batch.first_line + accepted.start, batch.first_line + len(batch.texts))
+    source_lines = range(batch.first_line + start, batch.first_line + len(batch.texts))
     if not (may_say or batch.flags or batch.entries):
-        return [
-            f'{head}{number},"line":"{line}{plain}{source_line}}}'
-            for number, line, source_line in zip(numbers, strings, source_lines, strict=True)
+        records = [
+            f'"line":"{line}{plain}{source_line}}}'
+            for line, source_line in zip(strings, source_lines, strict=True)
         ]
+        return _joined(key, records, {None}, set(), first_line)
     saids = [line_parser.read(text, batch.at) for text in texts]
-    datas: list[str] = []
+    records = []
+    levels: set[str | None] = set()
+    agents: set[str] = set()
     special = batch.flags.keys() | batch.entries.keys()
-    for number, line, source_line, said in zip(numbers, strings, source_lines, saids, strict=True):
+    for line, source_line, said in zip(strings, source_lines, saids, strict=True):
         place = source_line - batch.first_line
         if special and place in special:
-            beside = _beside(said, batch.entries.get(place), at) + end
+            members = _beside(said, batch.entries.get(place), at)
+            levels.add(members.get("level"))
+            if agent := members.get("agent_name"):
+                agents.add(agent)
             more = _members(batch.flags.get(place))
-            datas.append(f'{head}{number},"line":"{line}",{beside}{source_line}{more}}}')
-        elif said is NOTHING:
-            datas.append(f'{head}{number},"line":"{line}{plain}{source_line}}}')
+            beside = orjson.dumps(members)[1:-1].decode() + end
+            records.append(f'"line":"{line}",{beside}{source_line}{more}}}')
+            continue
+        levels.add(said.level)
+        if said is NOTHING:
+            records.append(f'"line":"{line}{plain}{source_line}}}')
         else:
             level = f',"level":"{said.level}"' if said.level else ""
-            datas.append(
-                f'{head}{number},"line":"{line}","ts":"{said.ts or at}"{level}{end}{source_line}}}'
-            )
-    return datas
+            records.append(f'"line":"{line}","ts":"{said.ts or at}"{level}{end}{source_line}}}')
+    return _joined(key, records, levels, agents, first_line)
+
+
+def _joined(
+    key: SourceKey,
+    records: Sequence[str],
+    levels: Iterable[str | None],
+    agents: Iterable[str],
+    first_line: int | None,
+) -> Lines:
+    bits = 0
+    for level in levels:
+        bits |= segments.level_bit(level)
+    joined = "\n".join(records).encode()
+    return Lines(key.run_id, joined, len(records), bits, frozenset(agents), first_line)
 
 
 _BETWEEN = "\x7f"
@@ -304,11 +306,10 @@ def _encoded(texts: Sequence[str]) -> tuple[list[str], bool]:
     return [orjson.dumps(text)[1:-1].decode() for text in safe], True
 
 
-def _beside(said: Said, entry: dict[str, Any] | None, at: str) -> str:
-    """The members for what is known of a line besides its text, by itself or by its writer."""
+def _beside(said: Said, entry: dict[str, Any] | None, at: str) -> dict[str, Any]:
+    """What is known of a line besides its text, by itself or by its writer."""
     known = {"ts": said.ts or at, "level": said.level} | (entry or {})
-    members = {name: value for name, value in known.items() if value is not None}
-    return orjson.dumps(members)[1:-1].decode()
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _members(given: dict[str, Any] | None) -> str:

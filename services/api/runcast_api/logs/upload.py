@@ -21,7 +21,7 @@ from runcast_api.http.idempotency import Once
 from runcast_api.http.problems import BadRequest
 from runcast_api.http.responses import Answer
 from runcast_api.logs import entries as log_entries
-from runcast_api.logs.entries import Append
+from runcast_api.logs.entries import Append, Encoded
 from runcast_server.errors import Problem, QuotaExceeded, TooLarge
 from runcast_server.eventlog.log import EventLog, Transaction
 
@@ -58,7 +58,7 @@ class Intake:
         """Whether parts have keys: then only whole ones are stored, so that they are cut alike again."""
         return self._once.key is not None
 
-    async def put(self, entries: Sequence[bytes], sent: bytes) -> None:
+    async def put(self, entries: Sequence[Encoded], sent: bytes) -> None:
         """Stores the next part, once the one before is stored.
 
         `sent` is the hash of what the caller sent for it. The entries themselves don't tell whether a
@@ -88,7 +88,7 @@ class Intake:
         }
 
     async def _store(
-        self, entries: Sequence[bytes], part: int, sent: bytes
+        self, entries: Sequence[Encoded], part: int, sent: bytes
     ) -> tuple[dict[str, Any], int]:
         append = Append(self._project_id, self._run_id, entries)
         if self._once.key is None:
@@ -134,13 +134,13 @@ async def take_array(intake: Intake, values: Sequence[Any], sent: bytes, limit: 
     await intake.settle()
 
 
-def _parts(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _parts(entries: Sequence[Encoded]) -> Iterator[Sequence[Encoded]]:
     start = size = 0
     for place, entry in enumerate(entries):
-        if place - start == PART_ENTRIES or (size and size + len(entry) > PART_BYTES):
+        if place - start == PART_ENTRIES or (size and size + len(entry.record) > PART_BYTES):
             yield entries[start:place]
             start, size = place, 0
-        size += len(entry)
+        size += len(entry.record)
     if start < len(entries):
         yield entries[start:]
 
@@ -151,7 +151,7 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
     Raises the refusal of the first entry that isn't good; those before it are stored, and `accepted` in
     the answer says how many.
     """
-    part: list[bytes] = []
+    part: list[Encoded] = []
     size = 0
     sent = hashlib.sha256()
     now = times.to_milliseconds(times.now())
@@ -163,12 +163,12 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
                 limit,
                 f"line {number}",
             )
-            if len(part) == PART_ENTRIES or (size and size + len(entry) > PART_BYTES):
+            if len(part) == PART_ENTRIES or (size and size + len(entry.record) > PART_BYTES):
                 await intake.put(part, sent.digest())
                 part, size = [], 0
                 now = times.to_milliseconds(times.now())
             part.append(entry)
-            size += len(entry)
+            size += len(entry.record)
             sent.update(line)
         if part:
             await intake.put(part, sent.digest())

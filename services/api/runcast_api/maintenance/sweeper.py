@@ -30,8 +30,8 @@ from runcast_server.eventlog.history import Position
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.loops import Loop
 
-PARTITIONED = ("events", "runtime_events")
-"""Tables with daily partitions."""
+PARTITIONED = ("segments", "runtime_events")
+"""Tables with partitions by time: of segments one a month, of runtime events one a day."""
 DAYS_AHEAD = 7
 SWEEP_SECONDS = 0.5
 LATELY = timedelta(seconds=30)

@@ -74,7 +74,7 @@ async def read_logs(
         return answer(_page(page, query), head=found.head)
     media_type, show = shape
     if limit is not None or tail is not None:
-        text = b"".join([show(seq, members) for seq, members in page.lines])
+        text = b"".join(show(page.lines))
         return Response(text, media_type=media_type, headers=headers)
     pieces = export.whole(api.database, caller, log, window, wanted, show)
     return StreamingResponse(pieces, media_type=media_type, headers=headers)
@@ -108,7 +108,7 @@ def _window_of(cursor: str, query: tuple[Any, ...]) -> Window:
 def _page(page: log_query.Found, query: tuple[Any, ...]) -> dict[str, Any]:
     place = page.next
     return {
-        "logs": [log_entries.shown(seq, members) for seq, members in page.lines],
+        "logs": [log_entries.shown(*entry) for entry in page.lines],
         "next_cursor": place
         and pagination.encode([place.after, place.before, place.from_end], *query),
     }
@@ -130,14 +130,14 @@ async def search_logs(
     project: str | None = None,
 ) -> Response:
     """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
-    the end with `done`. `regex` is in Postgres's syntax."""
+    the end with `done`. `regex` is in RE2's syntax."""
     api.people.requests.count_search(caller)
     search = log_search.Search(q, regex, level, from_line)
     api.searches.admit(caller)
+    log_search.expression(search)
     with api.searches.counted(caller):
         async with api.searches.acting(caller) as connection:
             run_id, found = await access.run_id(connection, caller, run, project)
-            await log_search.check(connection, search)
             log = await log_query.find(connection, run_id)
     pieces = _counted(api, caller, log_search.results(api.searches, caller, log, search))
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})

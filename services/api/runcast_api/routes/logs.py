@@ -22,7 +22,7 @@ from runcast_api.http import request_body
 from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
 from runcast_api.ingest import batch_items, guard
-from runcast_api.ingest.requests import take_lines
+from runcast_api.ingest.requests import take_lines, take_lines_at_once
 from runcast_api.logs import entries, query, upload
 from runcast_api.logs.entries import (
     Append,
@@ -143,6 +143,10 @@ async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Respons
     message = entries.message_of(value)
     if not batch_items.is_feed(message.source):
         call.admit()
+    if call.once.key is None:
+        taken = await take_lines_at_once(call.eventlog, call.project_id, call.run_id, message)
+        if taken is not None:
+            return answer(taken[0], head=taken[1])
     once = call.once_whole(body)
 
     async def take(transaction: Transaction, *, is_careful: bool) -> Answer:

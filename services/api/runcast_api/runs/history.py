@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 from pydantic import BaseModel
 
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
-from runcast_server.eventlog import history
-from runcast_server.eventlog.frames import LOG_TYPE
+from runcast_server.eventlog import history, segments
+from runcast_server.eventlog.history import Kind
+from runcast_server.eventlog.segments import LOG_TYPE, Damaged, Segment
+from runcast_server.eventlog.stored import Part
 from runcast_server.runs import in_milliseconds
 
 LAST = 2**63 - 1
+_POSITION = "SELECT last_seq, floor_seq FROM project_counters WHERE project_id = $1"
 TYPES = 50
 """Event types that one request may name at most."""
 
-_PAGE = """
-SELECT seq, at, type, data::text AS data FROM events
-WHERE project_id = $1 AND seq > $2 AND seq < $3
-  AND ($4::text[] IS NULL OR type = ANY($4)) {run} {kind}
-ORDER BY seq {order} LIMIT $5
-"""
-_OF_RUN = "AND run_id = $6"
-_WITH_LINES_OF_RUN = """
-SELECT seq, at, type, data FROM (
-    (SELECT seq, at, type, data::text AS data FROM events
-     WHERE project_id = $1 AND run_id = $6 AND line_number > $7 AND line_number <= $8 AND at >= $9
-       AND ($4::text[] IS NULL OR type = ANY($4))
-     ORDER BY line_number {order} LIMIT $5)
-    UNION ALL
-    (SELECT seq, at, type, data::text AS data FROM events
-     WHERE project_id = $1 AND run_id = $6 AND line_number IS NULL AND seq > $2 AND seq < $3 AND at >= $9
-       AND ($4::text[] IS NULL OR type = ANY($4))
-     ORDER BY seq {order} LIMIT $5)
-) of_run ORDER BY seq {order} LIMIT $5
-"""
-"""A run's lines and its other events have an index each, so a page costs what is in it, however much the
-project's other runs say: a run's lines are numbered in the order of events."""
-_NO_LINES = "AND line_number IS NULL"
-"""With it a partial index serves readers who don't want log lines."""
+SCAN_SECONDS = 2.0
+"""How long one request looks for events of its types; then it answers what it has, and where to go on."""
+
+log = structlog.get_logger()
 
 
 class EventShown(BaseModel):
@@ -93,37 +78,17 @@ def types_of(text: str | None) -> list[str] | None:
 
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
     """One page of events."""
-    from_end = wanted.before is not None and wanted.after is None
-    without_lines = wanted.without_lines or (
-        wanted.types is not None and LOG_TYPE not in wanted.types
-    )
-    floor = await connection.fetchval(
-        "SELECT floor_seq FROM project_counters WHERE project_id = $1", wanted.project_id
-    )
+    row = await connection.fetchrow(_POSITION, wanted.project_id)
+    head, floor = row["last_seq"], row["floor_seq"]
     after = max(wanted.after or 0, floor)
-    before = LAST if wanted.before is None else wanted.before
-    form = _PAGE
-    extra: list[Any] = [wanted.run_id] if wanted.run_id else []
-    if wanted.run_id and not without_lines:
-        upto = None if before == LAST else before - 1
-        lines = await history.lines_of_run(connection, wanted.run_id, after, upto)
-        form, extra = _WITH_LINES_OF_RUN, [wanted.run_id, *lines]
-    query = form.format(
-        run=_OF_RUN if wanted.run_id else "",
-        kind=_NO_LINES if without_lines else "",
-        order="DESC" if from_end else "ASC",
-    )
-    rows = await connection.fetch(
-        query, wanted.project_id, after, before, wanted.types, limit, *extra
-    )
-    is_full = len(rows) == limit
+    before = head + 1 if wanted.before is None else min(wanted.before, head + 1)
+    from_end = wanted.before is not None and wanted.after is None
+    next_after: int | None = None
     if from_end:
-        rows.reverse()
-    return {
-        "events": [_as_json(row) for row in rows],
-        "floor": floor,
-        "next_after": rows[-1]["seq"] if is_full and not from_end else None,
-    }
+        shown = await _last(connection, wanted, after, before, limit)
+    else:
+        shown, next_after = await _first(connection, wanted, after, before, limit)
+    return {"events": shown, "floor": floor, "next_after": next_after}
 
 
 def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -133,10 +98,66 @@ def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str
     return [event for event in events if not event["type"].startswith("question:")]
 
 
-def _as_json(row: Any) -> dict[str, Any]:
-    return {
-        "id": row["seq"],
-        "at": in_milliseconds(row["at"]),
-        "type": row["type"],
-        "data": orjson.Fragment(row["data"].encode()),
-    }
+async def _first(
+    connection: Connection, wanted: Wanted, after: int, before: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    shown: list[dict[str, Any]] = []
+    end = time.monotonic() + SCAN_SECONDS
+    while after < before - 1:
+        found = await history.read(
+            connection, wanted.project_id, None, after, before - 1, _kind(wanted), wanted.run_id
+        )
+        shown += _shown(found.parts, wanted)
+        after = found.upto
+        if len(shown) >= limit:
+            return shown[:limit], shown[limit - 1]["id"]
+        if time.monotonic() > end:
+            return shown, after
+    return shown, None
+
+
+async def _last(
+    connection: Connection, wanted: Wanted, after: int, before: int, limit: int
+) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    end = time.monotonic() + SCAN_SECONDS
+    while before > after + 1 and len(shown) < limit and time.monotonic() < end:
+        found = await history.read_back(
+            connection, wanted.project_id, after, before, _kind(wanted), wanted.run_id
+        )
+        shown = _shown(found.parts, wanted) + shown
+        before = found.down_to
+    return shown[-limit:]
+
+
+def _kind(wanted: Wanted) -> Kind:
+    """Which segments may hold such events: of a run or all, with or without its lines."""
+    has_lines = not wanted.without_lines and (wanted.types is None or LOG_TYPE in wanted.types)
+    only_lines = has_lines and wanted.types == [LOG_TYPE]
+    if wanted.run_id is not None:
+        return (
+            history.LINES_OF_RUN
+            if only_lines
+            else (history.OF_RUN if has_lines else history.EVENTS_OF_RUN)
+        )
+    return history.LINES if only_lines else history.ALL if has_lines else history.NO_LINES
+
+
+def _shown(parts: Sequence[Part], wanted: Wanted) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    for segment, at in parts:
+        moment = in_milliseconds(at)
+        for seq, (type, data) in enumerate(_datas(segment), segment.first):
+            if wanted.types is None or type in wanted.types:
+                shown.append({"id": seq, "at": moment, "type": type, "data": orjson.Fragment(data)})
+    return shown
+
+
+def _datas(segment: Segment) -> Sequence[tuple[str, bytes]]:
+    """Type and data of each event; of a segment that can't be read, what says so of each."""
+    try:
+        return segments.datas(segment)
+    except Damaged as error:
+        log.error("segment.damaged", error=str(error))
+        told = orjson.dumps({"from": segment.first, "to": segment.last, "reason": "damaged"})
+        return [("gap", told)] * segment.length

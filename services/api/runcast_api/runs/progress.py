@@ -11,19 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from runcast._support import times
 from runcast.contract import TERMINAL_STATUSES, Status
 from runcast_api.http.fields import LongText, Name
-from runcast_api.runs import runs
+from runcast_api.runs import history, runs
+from runcast_api.runs.history import Wanted
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
 
-_LAST = """
-SELECT data::text AS data FROM events
-WHERE run_id = $1 AND line_number IS NULL AND type = 'run:progress'
-  AND at >= $3::timestamptz - interval '1 day'
-ORDER BY seq DESC LIMIT $2
-"""
+_TYPE = ["run:progress"]
 
 
 class ProgressNew(BaseModel):
@@ -91,8 +87,9 @@ def _time(text: str) -> str:
 async def status(connection: Connection, run_id: UUID, last: int) -> dict[str, Any]:
     """How the run stands, with its last progress events, oldest first."""
     run = await runs.show(connection, run_id)
-    rows = await connection.fetch(_LAST, run_id, last, times.parse(run["created_at"]))
-    events = [orjson.loads(row["data"]) for row in reversed(rows)]
+    wanted = Wanted(UUID(run["project_id"]), before=history.LAST, types=_TYPE, run_id=run_id)
+    found = await history.page(connection, wanted, last)
+    events = [orjson.loads(orjson.dumps(event["data"])) for event in found["events"]]
     for event in events:
         del event["run_id"]
         event.pop("at", None)

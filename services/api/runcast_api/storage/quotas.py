@@ -22,7 +22,7 @@ from runcast_api.storage.policy import Bounds
 from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import QuotaExceeded
-from runcast_server.eventlog.frames import Block
+from runcast_server.eventlog.chains import Chain
 from runcast_server.loops import Loop
 
 REFRESH_SECONDS = 2.0
@@ -100,10 +100,10 @@ class Quotas:
             del self._refused_until[project_id]
         return None
 
-    def heard(self, project_id: UUID, block: Block) -> None:
-        """Counts the lines of a block that was committed in this process."""
+    def heard(self, project_id: UUID, chain: Chain) -> None:
+        """Counts the lines of a chain that was committed in this process."""
         if project_id in self._rates:
-            self._uncounted[project_id] += sum(s.number for s in block.segments if s.is_log)
+            self._uncounted[project_id] += chain.lines
 
     async def refresh(self) -> None:
         """Reads which projects have a quota of lines, and which hold too many bytes."""

@@ -24,7 +24,7 @@ from runcast_server.loops import Loop
 MEASURE_SECONDS = 2.0
 RETENTION_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
-BATCH_EVENTS = 2_000
+BATCH_SEGMENTS = 500
 BATCH_ROWS = 5_000
 PROJECT_SECONDS = 20.0
 """How long one project may be worked on before others have their turn."""
@@ -96,7 +96,7 @@ class Keeper:
             with loops.item("retention", project=str(row["id"])):
                 await self._shorten(row)
         async with acquire(self.pool) as connection:
-            await connection.execute("SELECT drop_empty_partitions('events')")
+            await connection.execute("SELECT drop_empty_partitions()")
 
     async def _shorten(self, row: Any) -> None:
         end = time.monotonic() + PROJECT_SECONDS
@@ -105,7 +105,7 @@ class Keeper:
             passed = await self._drop(row)
             total += passed
         if total:
-            log.info("retention.dropped", project=str(row["id"]), events=total)
+            log.info("retention.dropped", project=str(row["id"]), segments=total)
 
     async def _drop(self, row: Any) -> int:
         async with acquire(self.pool) as connection:
@@ -131,9 +131,9 @@ async def drop(
     failed_days: int | None = None,
     max_bytes: int | None = None,
     *,
-    batch: int = BATCH_EVENTS,
+    batch: int = BATCH_SEGMENTS,
 ) -> int:
-    """Deletes at most `batch` events beyond these limits; answers how many were passed, 0 at the end."""
+    """Deletes at most `batch` segments beyond these limits; answers 0 when nothing is left to do."""
     now: datetime = min(await connection.fetchval(_NOW), datetime.now(UTC))
     older_than = None if days is None else now - timedelta(days=days)
     failed_older_than = older_than

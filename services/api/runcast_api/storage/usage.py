@@ -15,8 +15,8 @@ from runcast_api.storage.policy import Bounds, Quota, Retention
 from runcast_server.db import Connection, Pool, acquire
 from runcast_server.runs import in_milliseconds
 
-BATCH_EVENTS = 20_000
-"""Events that one statement counts: some tens of milliseconds."""
+BATCH_SEGMENTS = 5_000
+"""Segments that one statement counts: some tens of milliseconds."""
 
 _SHOW = """
 SELECT p.retention, p.quota, coalesce(s.bytes, 0) AS bytes, coalesce(s.lines, 0) AS lines,
@@ -30,10 +30,10 @@ WHERE p.id = $1
 
 
 class Storage(BaseModel):
-    """What a project takes: `bytes` of its log as it is stored, `lines` and `events` (lines are events too),
-    `artifacts_bytes` of all versions of its artifacts; `oldest_at` is when the oldest event that is kept was
-    committed. `retention` and `quota` are what holds, the defaults of the server included. `is_complete` is
-    false where the log grows faster than it is counted, or was never counted before."""
+    """What a project takes: `bytes` of its log as it is stored (compressed), `lines` and `events` (lines are
+    events too), `artifacts_bytes` of all versions of its artifacts; `oldest_at` is when the oldest event that
+    is kept was committed. `retention` and `quota` are what holds, the defaults of the server included.
+    `is_complete` is false where the log grows faster than it is counted, or was never counted before."""
 
     bytes: int
     lines: int
@@ -45,14 +45,16 @@ class Storage(BaseModel):
     is_complete: bool
 
 
-async def measure(pool: Pool, project_id: UUID, *, most_events: int = 50 * BATCH_EVENTS) -> None:
-    """Counts what was not counted yet, in transactions of `BATCH_EVENTS`, up to `most_events`."""
-    for _ in range(0, most_events, BATCH_EVENTS):
+async def measure(
+    pool: Pool, project_id: UUID, *, most_segments: int = 100 * BATCH_SEGMENTS
+) -> None:
+    """Counts what was not counted yet, in transactions of `BATCH_SEGMENTS`, up to `most_segments`."""
+    for _ in range(0, most_segments, BATCH_SEGMENTS):
         async with acquire(pool) as connection:
             counted = await connection.fetchval(
-                "SELECT measure_project($1, $2)", project_id, BATCH_EVENTS
+                "SELECT measure_project($1, $2)", project_id, BATCH_SEGMENTS
             )
-        if counted < BATCH_EVENTS:
+        if counted < BATCH_SEGMENTS:
             return
 
 

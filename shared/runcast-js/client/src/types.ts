@@ -66,7 +66,7 @@ export type Connected = Omit<EventCatalogue["connected"], "active_runs"> & {
 /** Events `from`…`to` will not be sent; `refetch` lists the addresses of the state instead. */
 export type Gap = Omit<EventCatalogue["gap"], "reason"> & {
   from: number;
-  reason: "retention" | "lag" | "ahead_of_head" | "reset";
+  reason: "retention" | "lag" | "ahead_of_head" | "reset" | "damaged";
 };
 export type Backfill = EventCatalogue["backfill"];
 export type Bye = Omit<EventCatalogue["bye"], "reason"> & {

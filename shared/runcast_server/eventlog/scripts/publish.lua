@@ -1,6 +1,6 @@
--- Appends one block to a project's stream and tells the hubs, once and in order.
+-- Appends one chain of segments to a project's stream and tells the hubs, once and in order.
 -- KEYS: stream, head, live channel (one hash slot)
--- ARGV: epoch, first, last, table, frames, ttl in ms, cap of the stream in bytes, most bytes to carry live
+-- ARGV: epoch, first, last, table, bodies, ttl in ms, cap of the stream in bytes, most bytes to carry live
 -- Answers {what, head}: "published", "done" (had it), "behind" (head + 1 … first - 1 come first),
 -- "unknown" (no head: write nothing, for an old batch must not seed an empty stream), "epoch".
 local known = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'bytes')
@@ -11,15 +11,15 @@ local first, last = tonumber(ARGV[2]), tonumber(ARGV[3])
 if last <= head then return {'done', head} end
 if first > head + 1 then return {'behind', head} end
 
-local frames = ARGV[5]
-redis.call('XADD', KEYS[1], ARGV[3] .. '-0', 't', ARGV[4], 'f', frames)
-local bytes = tonumber(known[3]) + #frames
+local bodies = ARGV[5]
+redis.call('XADD', KEYS[1], ARGV[3] .. '-0', 't', ARGV[4], 'f', bodies)
+local bytes = tonumber(known[3]) + #bodies
 local cap = tonumber(ARGV[7])
 while bytes > cap do
     local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
     if oldest == nil or oldest[1] == ARGV[3] .. '-0' then
         -- Alone in its stream, which was evicted while the head stayed: count anew, or it stays alone.
-        bytes = #frames
+        bytes = #bodies
         break
     end
     redis.call('XDEL', KEYS[1], oldest[1])
@@ -28,8 +28,8 @@ end
 redis.call('HSET', KEYS[2], 'seq', ARGV[3], 'bytes', bytes)
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
-if #frames <= tonumber(ARGV[8]) then
-    redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4] .. frames)
+if #bodies <= tonumber(ARGV[8]) then
+    redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4] .. bodies)
 else
     redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4])
 end

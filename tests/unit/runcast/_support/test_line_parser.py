@@ -54,6 +54,16 @@ AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
         ("Feb 31 10:00:05 host x", None, None),
         ("Monday is no month", None, None),
         ("1.5 seconds", None, None),
+        ("\x1b[31mERROR\x1b[0m: red", None, "error"),
+        (
+            "\x1b[2m[12:30:01]\x1b[0m \x1b[1;33m[WARN]\x1b[0m x",
+            "2026-11-20T12:30:01.000Z",
+            "warning",
+        ),
+        ("\x1b[32m2026-01-31T10:00:05Z \x1b[31mERROR x", "2026-01-31T10:00:05.000Z", "error"),
+        ("\x1b]0;a title\x07INFO x", None, "info"),
+        ("\x1b", None, None),
+        ("[12:30:01] \x1b", "2026-11-20T12:30:01.000Z", None),
     ],
 )
 def test_a_beginning_is_understood(text: str, ts: str | None, level: str | None) -> None:

@@ -5,9 +5,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import chained
 
-from runcast_server.eventlog import frames
-from runcast_server.eventlog.frames import Block, Event
+from runcast_server.eventlog import chains, frames
+from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.frames import Block, Event, Lines
 
 RUN = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 
@@ -35,43 +37,64 @@ def test_a_heartbeat_moves_the_position_and_has_no_data() -> None:
     assert frames.heartbeat(12) == b": hb\nid: 12\n\n"
 
 
-events = st.builds(
-    Event,
-    st.sampled_from(["agent:log", "run:created", "x:a"]),
-    st.binary(min_size=1, max_size=60).map(lambda data: data.hex().encode()),
-    st.sampled_from([None, RUN, UUID(int=7)]),
-    st.one_of(st.none(), st.integers(1, 9)),
+texts = st.binary(min_size=1, max_size=60).map(lambda data: data.hex().encode())
+events = st.one_of(
+    st.builds(
+        Event,
+        st.sampled_from(["run:created", "x:a"]),
+        texts,
+        st.sampled_from([None, RUN, UUID(int=7)]),
+    ),
+    st.builds(lambda run, text: Lines(run, text, 1), st.sampled_from([RUN, UUID(int=7)]), texts),
 )
 
 
 @st.composite
-def blocks(draw: st.DrawFn) -> Block:
-    return frames.build(
+def given_chains(draw: st.DrawFn) -> Chain:
+    return chained.chain(
         3, draw(st.integers(1, 50)), draw(st.lists(events, min_size=1, max_size=30))
     )
+
+
+blocks = given_chains().map(frames.render)
 
 
 def check(block: Block) -> None:
     """The table describes the frames exactly."""
     assert block.last == block.first + block.frames.count(b"\n\n") - 1
-    assert sum(segment.size for segment in block.segments) == len(block.frames)
+    assert sum(section.size for section in block.sections) == len(block.frames)
     expected, offset = block.first, 0
-    for segment in block.segments:
-        assert segment.first == expected
-        part = block.frames[offset : offset + segment.size]
-        assert part.count(b"\n\n") == segment.number
+    for section in block.sections:
+        assert section.first == expected
+        part = block.frames[offset : offset + section.size]
+        assert part.count(b"\n\n") == section.number
         assert part.startswith(b"id: %d\n" % expected)
-        expected += segment.number
-        offset += segment.size
+        expected += section.number
+        offset += section.size
 
 
-@given(blocks())
-def test_a_block_survives_its_journey(block: Block) -> None:
+@given(given_chains())
+def test_a_chain_survives_its_journey_and_its_table_describes_the_frames(chain: Chain) -> None:
+    check(frames.render(chain))
+    arrived = chains.unpack(chains.pack_table(chain) + chains.pack_bodies(chain))
+    assert frames.render(arrived) == frames.render(chain)
+    announced = chains.unpack(chains.pack_table(chain))
+    assert (announced.has_bodies, arrived.has_bodies) == (False, True)
+    assert (announced.first, announced.last) == (chain.first, chain.last)
+
+
+def test_of_a_damaged_section_the_client_is_told_and_the_rest_is_there() -> None:
+    chain = chained.chain(1, 5, [Lines(RUN, b"}\n}\n}", 3, first_line=1), frames.event("x:a", {})])
+    lines, other = chain.segments
+    block = frames.render(chains.of(1, [lines._replace(codec=9), other]))
     check(block)
-    assert frames.unpack(frames.pack_table(block) + block.frames) == block
+    *fillers, gap, event, _ = block.frames.split(b"\n\n")
+    assert fillers == [b"id: 5", b"id: 6"]
+    assert gap.startswith(b'id: 7\nevent: gap\ndata: {"from":5,"to":7,"reason":"damaged"')
+    assert event == b"id: 8\nevent: x:a\ndata: {}"
 
 
-@given(blocks(), st.integers(0, 90))
+@given(blocks, st.integers(0, 90))
 def test_a_block_can_be_cut_after_any_number(block: Block, after: int) -> None:
     if after >= block.last:
         return
@@ -82,7 +105,7 @@ def test_a_block_can_be_cut_after_any_number(block: Block, after: int) -> None:
     assert block.frames.endswith(rest.frames)
 
 
-@given(blocks(), st.integers(1, 400))
+@given(blocks, st.integers(1, 400))
 def test_a_split_block_is_the_same_frames_in_small_pieces(block: Block, limit: int) -> None:
     pieces = frames.split(block, limit)
     assert b"".join([piece.frames for piece in pieces]) == block.frames
@@ -92,13 +115,16 @@ def test_a_split_block_is_the_same_frames_in_small_pieces(block: Block, limit: i
     assert [piece.first for piece in pieces[1:]] == [piece.last + 1 for piece in pieces[:-1]]
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x02" * 40, b"\x01" * 10])
-def test_what_is_no_block_is_refused(packed: bytes) -> None:
-    with pytest.raises(ValueError, match="block"):
-        frames.unpack(packed)
+@pytest.mark.parametrize("packed", [b"", b"\x03" * 40, b"\x02" * 10])
+def test_what_is_no_chain_is_refused(packed: bytes) -> None:
+    with pytest.raises(ValueError, match="chain"):
+        chains.unpack(packed)
 
 
-def test_a_table_cut_short_is_refused() -> None:
-    block = frames.build(1, 1, [frames.event("x:a", {})])
-    with pytest.raises(ValueError, match="cut short"):
-        frames.unpack(frames.pack_table(block)[:-1])
+def test_a_chain_cut_anywhere_is_refused() -> None:
+    chain = chained.chain(1, 1, [frames.event("x:a", {}), Lines(RUN, b"}", 1)])
+    table, whole = chains.pack_table(chain), chains.pack_table(chain) + chains.pack_bodies(chain)
+    for end in range(len(whole)):
+        if end != len(table):
+            with pytest.raises(ValueError, match="chain"):
+                chains.unpack(whole[:end])

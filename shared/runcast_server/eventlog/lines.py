@@ -1,0 +1,175 @@
+"""Reading a run's log lines: rows of segments by line number, forwards and backwards, and the lines in them.
+
+A run's rows never overlap in line numbers, merged or not, so a window of lines is a range of rows. A segment
+that can't be read shows as one entry that says which lines those were; the rest of the log stays readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+import structlog
+
+from runcast_server.db import Connection
+from runcast_server.eventlog import months, segments, stored
+from runcast_server.eventlog.segments import Damaged
+from runcast_server.runs import in_milliseconds
+
+LAST_LINE = 2**63 - 1
+PAGE_ROWS = 256
+"""Rows of one page at most."""
+PAGE_BYTES = 2 * 1024 * 1024
+"""A page ends after the row with which its records reach this size."""
+
+_ROWS = """
+SELECT {columns} FROM (
+    SELECT *, sum(least(last_line, $3 - 1) - greatest(first_line, $2 + 1) + 1) OVER before AS lines_before,
+        sum(size) OVER before AS bytes_before
+    FROM (
+        SELECT * FROM segments
+        WHERE run_id = $1 AND first_line IS NOT NULL AND last_line > $2 AND first_line < $3
+          AND last_line < $3 + {most}
+          AND ($7::smallint IS NULL OR levels IS NULL OR levels & $7 <> 0)
+          AND ($8::text IS NULL OR agents IS NULL OR $8 = ANY (agents)){within}
+        ORDER BY last_line {order} LIMIT $4
+    ) near WINDOW before AS (ORDER BY last_line {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+) page
+WHERE coalesce(lines_before, 0) < $5 AND coalesce(bytes_before, 0) < $6 ORDER BY last_line {order}
+"""
+
+_AROUND = """
+(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND first_line IS NOT NULL
+   AND last_seq <= $3{within} ORDER BY last_seq DESC LIMIT 1)
+UNION ALL
+(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND first_line IS NOT NULL
+   AND last_seq > $3{within} ORDER BY last_seq LIMIT 1)
+"""
+
+Row = Mapping[str, Any]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Lines above `after` and below `before`, from the front or from the end."""
+
+    after: int = 0
+    before: int = LAST_LINE
+    from_end: bool = False
+
+    def beyond(self, line: int) -> Window | None:
+        """What is left of it behind a line; None where nothing is."""
+        after, before = (self.after, line) if self.from_end else (line, self.before)
+        return Window(after, before, self.from_end) if before - after > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A run's log as one snapshot saw it: its lines up to `last_line`. `within` are the months that it
+    lies in, as a condition."""
+
+    run_id: UUID
+    last_line: int
+    within: str
+
+
+class Line(NamedTuple):
+    """A line: the number of its event, its own, and its record."""
+
+    seq: int
+    number: int
+    record: bytes
+
+
+async def find(connection: Connection, run_id: UUID) -> Log | None:
+    """The run's log; None where the run isn't there."""
+    row = await connection.fetchrow(
+        "SELECT last_line_number, first_month, last_month FROM runs WHERE id = $1", run_id
+    )
+    return None if row is None else Log(run_id, row[0], months.between(row[1], row[2]))
+
+
+async def rows(
+    connection: Connection,
+    log: Log,
+    window: Window,
+    *,
+    lines: int,
+    size: int = PAGE_BYTES,
+    level: int | None = None,
+    agent: str | None = None,
+) -> tuple[Sequence[Row], Window | None]:
+    """The window's first rows (its last ones, from the end) in its order: as many as hold `lines` lines of
+    it, or `size` bytes; and what is left of the window behind them, or None. Rows without a line of this
+    level (a bit) or agent are left out."""
+    before = min(window.before, log.last_line + 1)
+    if before - window.after <= 1:
+        return [], None
+    statement = _ROWS.format(
+        columns=stored.COLUMNS,
+        most=segments.MAX_RECORDS,
+        within=log.within,
+        order="DESC" if window.from_end else "ASC",
+    )
+    most = min(PAGE_ROWS, lines)
+    found: Sequence[Row] = await connection.fetch(
+        statement, log.run_id, window.after, before, most, lines, size, level, agent
+    )
+    if not found:
+        return [], None
+    row = found[-1]
+    end = row["first_line"] if window.from_end else row["first_line"] + row["count"] - 1
+    return found, Window(window.after, before, window.from_end).beyond(end)
+
+
+def lines_of(row: Row, window: Window) -> list[Line]:
+    """The lines of a row that lie in the window, in its order."""
+    first = row["first_line"]
+    start = max(0, window.after + 1 - first)
+    end = min(row["count"], window.before - first)
+    try:
+        seqs = stored.numbers_of_lines(row)
+        records = segments.split(stored.of_row(row))
+        numbers = range(first + start, first + end)
+        found = list(map(Line, seqs[start:end], numbers, records[start:end]))
+    except Damaged as error:
+        log.error("segment.damaged", error=str(error))
+        found = [_damaged(row, first + start, first + end - 1, window.from_end, error)]
+    if window.from_end:
+        found.reverse()
+    return found
+
+
+def _damaged(row: Row, first: int, last: int, from_end: bool, error: Damaged) -> Line:
+    """One entry instead of lines that can't be read. It stands where a reader goes on behind all of them."""
+    members = {
+        "line": f"… [lines {first} to {last} can't be read: {error}]",
+        "ts": in_milliseconds(row["at"]),
+        "level": "error",
+        "source": "runcast",
+        "damaged": {"from_line": first, "to_line": last},
+    }
+    place = first if from_end else last
+    seq = row["first_seq"] + place - row["first_line"]
+    return Line(seq, place, orjson.dumps(members)[1:])
+
+
+async def last_upto(connection: Connection, project_id: UUID, log: Log, seq: int) -> int:
+    """The number of a run's last line among the events up to number `seq`; 0 where it has none."""
+    statement = _AROUND.format(columns=stored.COLUMNS, within=log.within)
+    around = await connection.fetch(statement, log.run_id, project_id, seq)
+    return max((_last_upto(row, seq) for row in around), default=0)
+
+
+def _last_upto(row: Row, seq: int) -> int:
+    if row["last_seq"] <= seq:
+        return int(row["first_line"] + row["count"] - 1)
+    if row["first_seq"] > seq:
+        return 0
+    below = sum(1 for number in stored.numbers_of_lines(row) if number <= seq)
+    return int(row["first_line"] + below - 1)
