@@ -7,7 +7,9 @@ often and over which way, each of its lines counts once, for ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from runcast.contract import FEEDS, PROGRESS_FILE
 from runcast_api.ingest import guard, messages
@@ -54,9 +56,18 @@ class Item:
 
 def read(raw: bytes) -> Item:
     """The item of a message as it came. Raises nothing: what can't be understood is refused."""
+    return _understood(raw, lambda: messages.parse(raw))
+
+
+def of_value(raw: bytes, value: Any) -> Item:
+    """The same for a message whose JSON was read before."""
+    return _understood(raw, lambda: messages.understand(value))
+
+
+def _understood(raw: bytes, understand: Callable[[], Message]) -> Item:
     item = Item(raw)
     try:
-        item.message = messages.parse(raw)
+        item.message = understand()
     except Refused as refused:
         item.refusal = str(refused)
     except Exception as error:  # the outermost place of a message that is read

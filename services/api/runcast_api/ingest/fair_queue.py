@@ -16,8 +16,9 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from runcast_api.ingest import batch_items, cursors
+from runcast_api.ingest import batch_items, cursors, messages
 from runcast_api.ingest.batches import MAX_EVENTS, Read
 from runcast_api.ingest.cursors import Order
 from runcast_api.ingest.messages import Message
@@ -130,11 +131,12 @@ class FairQueue:
         if not entries:
             return False
         for entry in entries:
-            read, lane = self._understood(entry)
-            if lane.skipped is not None or lane.group.is_full:
-                lane.skipped = lane.skipped or read.id
-            else:
-                self._keep(lane, read)
+            value, name = _opened(entry)
+            lane = self._lanes.get(name)
+            if lane is None or not (lane.skipped or lane.group.is_full):
+                lane = self._keep(entry, value, name)
+            if lane is not None:
+                lane.skipped = lane.skipped or entry.id
         self._read_to = entries[-1].id
         mean_bytes = sum(len(entry.raw) for entry in entries) // len(entries) + 1
         self._page = max(FEWEST, min(MOST, PAGE_BYTES // mean_bytes))
@@ -149,17 +151,15 @@ class FairQueue:
         start = min((lane.skipped or "" for lane in wanted.values()), key=as_numbers)
         entries = await self._stream.range(start, self._read_to, count=self._page)
         for entry in entries:
-            if (lane := wanted.get(_lane_of(entry))) is None or lane.skipped is None:
+            value, name = _opened(entry)
+            if (lane := wanted.get(name)) is None or lane.skipped is None:
                 continue
             if as_numbers(entry.id) < as_numbers(lane.skipped):
                 continue
-            if lane.group.is_full:
+            lane.skipped = next_id(entry.id)
+            if self._keep(entry, value, name) is not None:
                 lane.skipped = entry.id
-                del wanted[lane.name]
-            else:
-                read, _ = self._understood(entry)
-                self._keep(lane, read)
-                lane.skipped = next_id(entry.id)
+                del wanted[name]
         is_all = len(entries) < self._page
         for lane in wanted.values():
             if is_all:
@@ -168,10 +168,22 @@ class FairQueue:
             elif as_numbers(lane.skipped or "0") <= as_numbers(entries[-1].id):
                 lane.skipped = next_id(entries[-1].id)
 
-    def _understood(self, entry: Entry) -> tuple[Read, Lane]:
-        read = Read(entry.id, batch_items.read(entry.raw))
-        message = read.item.message
-        return read, self._lane(_name(message), self._group_of(message) if message else "")
+    def _keep(self, entry: Entry, value: Any, name: str) -> Lane | None:
+        """Keeps a message, understood; answers its lane, where its project has too much in memory."""
+        lane = self._lanes.get(name)
+        if lane is not None and lane.group.is_full:
+            return lane
+        item = (
+            batch_items.read(entry.raw) if value is None else batch_items.of_value(entry.raw, value)
+        )
+        lane = self._lane(name, self._group_of(item.message) if item.message else "")
+        if lane.group.is_full:
+            return lane
+        lane.waiting.append(Read(entry.id, item))
+        lane.group.size += len(entry.raw)
+        self._size += len(entry.raw)
+        self._number += 1
+        return None
 
     def _lane(self, name: str, group: Hashable) -> Lane:
         lane = self._lanes.get(name)
@@ -180,12 +192,6 @@ class FairQueue:
             found.lanes += 1
             lane = self._lanes[name] = Lane(name, found)
         return lane
-
-    def _keep(self, lane: Lane, read: Read) -> None:
-        lane.waiting.append(read)
-        lane.group.size += len(read.item.raw)
-        self._size += len(read.item.raw)
-        self._number += 1
 
     # Taking turns
 
@@ -248,11 +254,11 @@ class FairQueue:
             del self._groups[lane.group.key]
 
 
-def _lane_of(entry: Entry) -> str:
-    return _name(batch_items.read(entry.raw).message)
-
-
-def _name(message: Message | None) -> str:
-    """The lane of a message: the same for all of one run, as long as they name it in the same way."""
-    run = "" if message is None else str(message.run_id or message.key or "")
-    return f"{zlib.crc32(run.encode()):08x}"
+def _opened(entry: Entry) -> tuple[Any, str]:
+    """An entry's JSON, None where it has none, and its lane: the same for all messages of one run, as long as
+    they name it in the same way."""
+    try:
+        value = messages.decode(entry.raw)
+    except Exception:  # why is found when it's understood
+        value = None
+    return value, f"{zlib.crc32(messages.run_named(value).encode(errors='replace')):08x}"

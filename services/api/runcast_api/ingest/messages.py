@@ -122,6 +122,16 @@ def understand(members: Any, *, run_id: UUID | None = None) -> Message:
     return message
 
 
+def run_named(value: Any) -> str:
+    """The run that a message names, by its id or its key, before anything else of it is understood."""
+    if not isinstance(value, dict):
+        return ""
+    named = value.get("run_id") or value.get("key")
+    if not isinstance(named, str):
+        return ""
+    return str(_uuid(named) or named)
+
+
 def _address(message: Message, members: dict[str, Any], run_id: UUID | None) -> None:
     key = _text(members, "key")
     named = _text(members, "run_id")
