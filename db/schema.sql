@@ -675,6 +675,51 @@ BEGIN
 END
 $_$;
 
+CREATE FUNCTION public.merge_segments(project uuid, run uuid, in_this_month date, last_seqs bigint[], versions text[], new_first_seq bigint, new_first_line bigint, new_count integer, new_size integer, new_codec smallint, new_levels smallint, new_agents text[], new_pieces bytea, new_body bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    known project_storage;
+    number_locked bigint;
+    old record;
+BEGIN
+    SELECT * INTO known FROM project_storage WHERE project_id = project FOR UPDATE;
+    IF FOUND AND known.upto_seq < last_seqs[cardinality(last_seqs)] THEN
+        RETURN false;
+    END IF;
+    -- Whoever erases lines locks their segments first; what is being erased is left for another time.
+    EXECUTE format(
+        'SELECT count(*) FROM (SELECT FROM segments WHERE project_id = $1 AND last_seq = ANY ($2) AND %s
+                               FOR UPDATE SKIP LOCKED) locked', in_month(in_this_month))
+    INTO number_locked USING project, last_seqs;
+    IF number_locked <> cardinality(last_seqs) THEN
+        RAISE serialization_failure USING MESSAGE = 'a segment is being changed';
+    END IF;
+    EXECUTE format(
+        'WITH deleted AS (
+             DELETE FROM segments WHERE project_id = $1 AND last_seq = ANY ($2) AND run_id = $3
+                 AND first_line IS NOT NULL AND %s
+             RETURNING first_seq, last_seq, first_line, last_line, count, at, octet_length(body) AS bytes,
+                       xmin::text AS version
+         )
+         SELECT array_agg(version ORDER BY last_seq) AS versions, min(first_seq) AS first_seq,
+                max(last_seq) AS last_seq, min(first_line) AS first_line, max(last_line) AS last_line,
+                sum(count) AS count, max(at) AS at, sum(bytes) AS bytes FROM deleted',
+        in_month(in_this_month)) INTO old USING project, last_seqs, run;
+    IF (old.versions, old.first_seq, old.first_line, old.last_line, old.count) IS DISTINCT FROM
+       (versions, new_first_seq, new_first_line, new_first_line + new_count - 1, new_count::bigint) THEN
+        RAISE serialization_failure USING MESSAGE = 'the segments have changed';
+    END IF;
+    INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size, codec,
+                          levels, agents, pieces, body)
+    VALUES (project, run, old.first_seq, old.last_seq, old.at, old.first_line, old.last_line, new_count, new_size,
+            new_codec, new_levels, new_agents, new_pieces, new_body);
+    UPDATE project_storage SET bytes = bytes - old.bytes + octet_length(new_body) WHERE project_id = project;
+    RETURN true;
+END
+$_$;
+
 CREATE FUNCTION public.month_of_number(project uuid, seq bigint) RETURNS date
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'public'
@@ -1536,6 +1581,12 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+CREATE TABLE public.segment_compaction (
+    project_id uuid NOT NULL,
+    upto_seq bigint DEFAULT 0 NOT NULL,
+    looked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE public.segment_months (
     project_id uuid NOT NULL,
     month date NOT NULL,
@@ -1804,6 +1855,9 @@ ALTER TABLE ONLY public.runtime_events
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.segment_compaction
+    ADD CONSTRAINT segment_compaction_pkey PRIMARY KEY (project_id);
 
 ALTER TABLE ONLY public.segment_months
     ADD CONSTRAINT segment_months_pkey PRIMARY KEY (project_id, month);
@@ -2088,6 +2142,9 @@ ALTER TABLE ONLY public.runs
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_retry_of_fkey FOREIGN KEY (retry_of) REFERENCES public.runs(id);
 
+ALTER TABLE ONLY public.segment_compaction
+    ADD CONSTRAINT segment_compaction_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
@@ -2191,6 +2248,8 @@ CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (t
 
 CREATE POLICY event_log ON public.runtime_events TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.segment_compaction TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.segment_months TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.segments TO runcast_log USING (true) WITH CHECK (true);
@@ -2275,6 +2334,8 @@ CREATE POLICY readers ON public.run_aliases FOR SELECT TO runcast_request USING 
 
 CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
 
+CREATE POLICY readers ON public.segment_compaction FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
 CREATE POLICY readers ON public.segment_months FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
 
 CREATE POLICY readers ON public.segments FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
@@ -2296,6 +2357,8 @@ ALTER TABLE public.run_messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.runtime_events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.segment_compaction ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.segment_months ENABLE ROW LEVEL SECURITY;
 
@@ -2390,6 +2453,9 @@ GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer
 
 REVOKE ALL ON FUNCTION public.measure_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_project(project uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.merge_segments(project uuid, run uuid, in_this_month date, last_seqs bigint[], versions text[], new_first_seq bigint, new_first_line bigint, new_count integer, new_size integer, new_codec smallint, new_levels smallint, new_agents text[], new_pieces bytea, new_body bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.merge_segments(project uuid, run uuid, in_this_month date, last_seqs bigint[], versions text[], new_first_seq bigint, new_first_line bigint, new_count integer, new_size integer, new_codec smallint, new_levels smallint, new_agents text[], new_pieces bytea, new_body bytea) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.month_of_number(project uuid, seq bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.month_of_number(project uuid, seq bigint) TO runcast_log;
@@ -2604,6 +2670,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
 
 GRANT SELECT ON TABLE public.runtime_events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.runtime_events TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.segment_compaction TO runcast_log;
 
 GRANT SELECT ON TABLE public.segment_months TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.segment_months TO runcast_log;

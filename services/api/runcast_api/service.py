@@ -29,6 +29,7 @@ from runcast_api.runs.liveness import Judge
 from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
+from runcast_api.storage.compaction import Compactor
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
@@ -85,6 +86,7 @@ def build(resources: Resources) -> Service:
         Loop("ingester", ingester.run, INGESTER_SECONDS, limit_seconds=None),
         *sweeper.loops(),
         *keeper.loops(),
+        *Compactor(database.log).loops(),
         *quotas.loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),

@@ -170,9 +170,8 @@ class Sweeper:
                     "SELECT purge_project($1, $2)", project_id, PURGE_ROWS
                 )
         async with acquire(self.pool) as connection:
-            await connection.execute(
-                "DELETE FROM project_storage WHERE project_id = $1", project_id
-            )
+            for table in ("project_storage", "segment_compaction"):
+                await connection.execute(f"DELETE FROM {table} WHERE project_id = $1", project_id)
         await self.bus.forget(project_id)
         log.info("project.purged", project=str(project_id))
 
