@@ -164,6 +164,7 @@ TABLE: dict[str, Line] = {
     "PATCH /admin/users/{user}": Line(N.ADMIN, {"name": "n"}),
     "DELETE /admin/users/{user}": Line(N.ADMIN),
     "POST /admin/users/{user}/sign-in-link": Line(N.ADMIN),
+    "GET /admin/segments/check": Line(N.ADMIN),
     "GET /admin/audit": Line(N.ADMIN),
     "GET /admin/ingest/rejects": Line(N.ADMIN),
     # streams

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -218,6 +219,47 @@ async def test_a_damaged_segment_costs_its_own_group(rest: Rest) -> None:
     )
     await compactor(rest).compact()
     assert [await number_of_segments(rest, run) for run in runs] == [4, 1]
+
+
+async def test_damaged_segments_are_found_and_cost_themselves_alone(rest: Rest) -> None:
+    await rest.project()
+    run = await rest.run()
+    for number in range(8):
+        texts = [{"message": f"{number} {n * 7919}"} for n in range(100)]
+        await rest.admin.post(f"/runs/{run}/logs", json=texts)
+    assert (await check(rest))["damaged"] == []
+    for line, damage in (
+        (101, "codec = 77"),
+        (201, "body = substr(body, 1, 300)"),
+        (301, "body = overlay(body PLACING '\\x00ff00' FROM 400)"),
+        (401, "size = size + 1"),
+        (501, "count = 99"),
+        (601, "pieces = '\\x80'"),
+    ):
+        await owner_executes(rest, f"UPDATE segments SET {damage} WHERE first_line = {line}")
+    found = await check(rest)
+    assert [segment["first_line"] for segment in found["damaged"]] == [101, 201, 301, 401, 501, 601]
+    assert all(segment["run_id"] == run and segment["reason"] for segment in found["damaged"])
+    logs = (await rest.admin.get(f"/runs/{run}/logs?limit=1000")).json()["logs"]
+    whole = [line["line_number"] for line in logs if "damaged" not in line]
+    assert whole[:100] == list(range(1, 101))
+    assert whole[-100:] == list(range(701, 801))
+    assert (
+        await rest.admin.get("/admin/segments/check", headers=rest.person("x"))
+    ).status_code == 403
+
+
+async def check(rest: Rest) -> dict[str, Any]:
+    """All pages of the check in one."""
+    found: dict[str, Any] = {"checked": 0, "damaged": []}
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"cursor": cursor} if cursor else {}
+        page = (await rest.admin.get("/admin/segments/check", params=query)).json()
+        found["damaged"] += page["damaged"]
+        found["checked"] += page["checked"]
+        cursor = page["next_cursor"]
+    return found
 
 
 def test_groups_keep_the_limits_of_a_merged_segment() -> None:

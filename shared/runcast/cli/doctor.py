@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from runcast.cli import exits, output
 from runcast.cli.context import Context, options
 from runcast.client.clients import Client
 
+_SEGMENT_SECONDS = 5.0
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MOST_LEFT_OUT = 20
 _COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -43,17 +44,20 @@ def doctor(
     directory: Annotated[
         str | None, typer.Option("--dir", help="Directory of runs.  [RUNCAST_RUNS_DIR, runs]")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all-segments", help="Look at all stored logs, however long it takes.")
+    ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Check this machine, the server and the files of local runs.
+    """Check this machine, the server, its stored logs and the files of local runs.
 
-    Exits with 1 if something is wrong.
+    Exits with 1 if something is wrong. Stored logs are looked at for some seconds, by administrators.
 
     Example:
 
     runcast doctor
     """
-    findings = [*_machine(), *_server(ctx), *_files(run_directory.runs_dir(directory))]
+    findings = [*_machine(), *_server(ctx, every=every), *_files(run_directory.runs_dir(directory))]
     if as_json:
         output.print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -73,7 +77,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("runcast", OK, version("runcast"))
 
 
-def _server(ctx: Context) -> Iterator[Finding]:
+def _server(ctx: Context, *, every: bool) -> Iterator[Finding]:
     try:
         server = server_config.find(options(ctx).url, options(ctx).token)
     except errors.NotConfigured as error:
@@ -83,12 +87,13 @@ def _server(ctx: Context) -> Iterator[Finding]:
     if server.token is None:
         yield Finding("token", WARNING, "none is known", "set RUNCAST_TOKEN")
     yield from _credentials()
-    with Client(server.url, server.token, timeout_seconds=5.0) as client:
+    with Client(server.url, server.token, timeout_seconds=10.0) as client:
         for about, ask in _questions(client, server):
             found = _answered(about, ask)
             yield found
             if about == "reachable" and found.state == PROBLEM:
                 return
+        yield from _segments(client, every=every)
 
 
 def _questions(client: Client, server: Connection) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -104,6 +109,37 @@ def _questions(client: Client, server: Connection) -> Iterator[tuple[str, Callab
     yield "ready", ready
     if server.token is not None:
         yield "token", runs
+
+
+def _segments(client: Client, *, every: bool) -> Iterator[Finding]:
+    """Stored segments that can't be read. Says nothing to who isn't an administrator."""
+    checked, cursor = 0, None
+    try:
+        while True:
+            page = client.check_segments(seconds=_SEGMENT_SECONDS, cursor=cursor)
+            checked += page["checked"]
+            yield from map(_damaged, page["damaged"])
+            cursor = page["next_cursor"]
+            if cursor is None or not every:
+                break
+    except (errors.Unauthorized, errors.Forbidden):
+        return
+    except errors.RuncastError as error:
+        yield Finding("stored logs", PROBLEM, str(error))
+        return
+    rest = "" if cursor is None else ", not all: `runcast doctor --all-segments` looks at the rest"
+    yield Finding("stored logs", OK, f"{checked:,} segments looked at{rest}")
+
+
+def _damaged(segment: dict[str, Any]) -> Finding:
+    run, project = segment["run_id"], segment["project_id"]
+    of_run = f"run {run}, " if run else ""
+    return Finding(
+        "stored logs",
+        PROBLEM,
+        f"project {project}, {of_run}{segment['reason']}",
+        "restore it from a backup; all other events and lines stay readable",
+    )
 
 
 def _answered(about: str, ask: Callable[[], str]) -> Finding:

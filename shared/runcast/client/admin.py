@@ -69,6 +69,11 @@ def ingest_rejects(*, limit: int | None = None, cursor: str | None = None) -> Ca
     return Call("GET", "/admin/ingest/rejects", {"limit": limit, "cursor": cursor})
 
 
+def check_segments(*, seconds: float | None = None, cursor: str | None = None) -> Call[Json]:
+    """Looks for stored segments that can't be read: `{checked, damaged: [...], next_cursor}`."""
+    return Call("GET", "/admin/segments/check", {"seconds": seconds, "cursor": cursor})
+
+
 def admin_connections() -> Call[Json]:
     return Call("GET", "/admin/connections")
 

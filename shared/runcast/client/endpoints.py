@@ -136,6 +136,7 @@ class Endpoints:
     iter_audit = Listing(admin.audit)
     ingest_rejects = Endpoint(admin.ingest_rejects)
     iter_ingest_rejects = Listing(admin.ingest_rejects)
+    check_segments = Endpoint(admin.check_segments)
     admin_connections = Endpoint(admin.admin_connections)
     server = Endpoint(admin.server)
     health = Endpoint(admin.health)

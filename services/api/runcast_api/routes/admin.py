@@ -25,6 +25,8 @@ from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_api.ingest import rejects
 from runcast_api.ingest.rejects import RejectPage
+from runcast_api.storage import checking
+from runcast_api.storage.checking import CheckPage
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Forbidden
 
@@ -120,6 +122,18 @@ async def list_rejects(
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await rejects.page(connection, limit, cursor))
+
+
+@router.get("/admin/segments/check", response_model=CheckPage)
+async def check_segments(
+    api: ApiState,
+    caller: Caller,
+    seconds: Annotated[float, Query(gt=0, le=20, description="How long to look at most.")] = 5.0,
+    cursor: CursorText = None,
+) -> Response:
+    """Looks through stored segments of all projects for those that can't be read."""
+    _admins_only(caller)
+    return answer(await checking.page(api.database, caller, cursor, seconds))
 
 
 def _admins_only(caller: Principal) -> None:
