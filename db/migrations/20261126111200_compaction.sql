@@ -59,9 +59,33 @@ BEGIN
     RETURN true;
 END
 $$;
-REVOKE ALL ON FUNCTION merge_segments FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION merge_segments TO runcast_log;
+
+-- Rebuilds an index of `segments` of which merging has left little: a B-tree keeps the pages of what was deleted
+-- between what stays. Only of a month that ended two hours ago, where nothing is written any more; its readers
+-- wait for as long as the rows that are left are read. Answers the index's name, or null where there is none of
+-- more than `at_least` bytes and four times what its rows need.
+CREATE FUNCTION rebuild_sparse_index(at_least bigint) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET timezone = 'UTC'
+SET lock_timeout = '2s' AS $$
+DECLARE
+    found text;
+BEGIN
+    SELECT i.indexrelid::regclass::text INTO found
+    FROM pg_inherits h JOIN pg_class t ON t.oid = h.inhrelid JOIN pg_index i ON i.indrelid = t.oid
+    WHERE h.inhparent = 'segments'::regclass AND t.reltuples >= 0
+      AND pg_relation_size(i.indexrelid) > greatest(at_least, 4 * 64 * t.reltuples::bigint)
+      AND to_date(right(t.relname, 6), 'YYYYMM') + interval '1 month 2 hours' < clock_timestamp()
+    LIMIT 1;
+    IF found IS NOT NULL THEN
+        EXECUTE format('REINDEX INDEX %s', found);
+    END IF;
+    RETURN found;
+END
+$$;
+
+REVOKE ALL ON FUNCTION merge_segments, rebuild_sparse_index FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION merge_segments, rebuild_sparse_index TO runcast_log;
 
 -- migrate:down
-DROP FUNCTION merge_segments;
+DROP FUNCTION rebuild_sparse_index, merge_segments;
 DROP TABLE segment_compaction;

@@ -177,6 +177,29 @@ async def test_runs_that_trickle_take_few_rows_and_their_size_stays_known(rest: 
     assert [seq for seq in kept if seq > floor] == list(range(floor + 1, 206))
 
 
+async def test_indexes_of_a_past_month_are_rebuilt_where_little_is_left(rest: Rest) -> None:
+    project = await rest.project()
+    run = await rest.run()
+    await rest.admin.post(f"/runs/{run}/logs", json={"message": "x"})
+    # What trickled in two months ago, written by hand: thousands of rows.
+    await owner_executes(
+        rest,
+        f"""SELECT make_partition('segments', now() - interval '60 days');
+        INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size,
+                              codec, body)
+        SELECT '{project}', '{run}', n, n, now() - interval '60 days', n, n, 1, 2, 0, '{{}}'
+        FROM generate_series(100, 20000) n;
+        DELETE FROM segments WHERE last_seq BETWEEN 100 AND 20000 AND last_seq % 100 <> 0""",
+    )
+    await owner_executes(rest, "VACUUM ANALYZE segments")
+    size = """SELECT sum(pg_indexes_size(inhrelid))::bigint FROM pg_inherits
+              WHERE inhparent = 'segments'::regclass"""
+    async with acquire(rest.resources.database.log) as connection:
+        before = await connection.fetchval(size)
+        await compactor(rest).rebuild_indexes(at_least=64 * 1024)
+        assert await connection.fetchval(size) < before / 3
+
+
 async def test_what_changed_meanwhile_is_left_as_it_is(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,9 @@ from runcast_server.eventlog.segments import MAX_BYTES, MAX_RECORDS, MAX_SPAN, D
 from runcast_server.loops import Loop
 
 EVERY_SECONDS = 10.0
+INDEX_SECONDS = 3600.0
+SPARSE_BYTES = 16 * 1024 * 1024
+"""An index below this size isn't worth rebuilding."""
 STEP_SECONDS = 5.0
 """How long one step merges before it leaves the processor and Postgres to others."""
 MOST_PROJECTS = 100
@@ -72,6 +75,8 @@ WHERE project_id = $1 AND run_id = $2 AND first_line IS NOT NULL AND last_seq = 
 ORDER BY last_seq
 """
 _MERGE = "SELECT merge_segments($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+_REBUILD = "SELECT rebuild_sparse_index($1)"
+_REBUILD_SECONDS = 300.0
 _LOOKED = """
 INSERT INTO segment_compaction (project_id, upto_seq) VALUES ($1, $2)
 ON CONFLICT (project_id) DO UPDATE
@@ -133,7 +138,10 @@ class Compactor:
 
     def loops(self) -> list[Loop]:
         """Its work as loops."""
-        return [Loop("compaction", self.compact, EVERY_SECONDS)]
+        return [
+            Loop("compaction", self.compact, EVERY_SECONDS),
+            Loop("sparse indexes", self.rebuild_indexes, INDEX_SECONDS, limit_seconds=600.0),
+        ]
 
     async def compact(self) -> None:
         """One step. One project's failure costs that one."""
@@ -145,6 +153,15 @@ class Compactor:
                 return
             with loops.item("compaction", project=str(row["project_id"])):
                 await self._compact(row, end)
+
+    async def rebuild_indexes(self, at_least: int = SPARSE_BYTES) -> None:
+        """Rebuilds indexes of past months of which merging has left little."""
+        while True:
+            async with acquire(self.pool) as connection:
+                rebuilt = await connection.fetchval(_REBUILD, at_least, timeout=_REBUILD_SECONDS)
+            if rebuilt is None:
+                return
+            log.info("segments.index_rebuilt", index=rebuilt)
 
     async def _compact(self, project: Any, end: float) -> None:
         project_id, upto = project["project_id"], project["upto_seq"]
