@@ -8,11 +8,15 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from runcast_api.storage.compaction import Compactor
+from runcast_server.db import LOG_ROLE, open_pool
+from runcast_server.loops import Loop
 from tests.torture import truth
 from tests.torture.changing import ChangingReader
 from tests.torture.checker import Account, Verdict, account, check
@@ -25,6 +29,7 @@ from tests.torture.report import Report
 from tests.torture.writers import MARK, FileWriter, Http, HttpWriter, RedisWriter, Writer
 
 SUPERVISE_SECONDS = 0.5
+MERGE_SECONDS = 0.3
 
 SomeReader = TypeVar("SomeReader", bound=Reader)
 
@@ -177,7 +182,10 @@ class Run:
         """Faults, with writers and readers at work; then everything is healed and stored."""
         stop, plan = asyncio.Event(), self.plan
         async with _background(
-            self._supervise(), self._newcomers(), *(reader.run() for reader in self.readers)
+            self._supervise(),
+            self._newcomers(),
+            self._merge(),
+            *(reader.run() for reader in self.readers),
         ):
             for reader in self.readers:
                 async with asyncio.timeout(30):
@@ -195,6 +203,16 @@ class Run:
                 left = [w.name for w in self.writers if w.attempted > len(w.accepted)]
                 self.complaints.append(f"writers that never finished: {', '.join(left)}")
             await self._quiet()
+
+    async def _merge(self) -> None:
+        """Merges segments under the writers and readers. In a server they have to be an hour old; here their
+        age doesn't matter, nor whether a clock was set back."""
+        pool = await open_pool(self.cluster.postgres.url, role=LOG_ROLE, size=2)
+        compactor = Compactor(pool, age=timedelta(days=-9), idle=timedelta(days=-9))
+        try:
+            await Loop("merging", compactor.compact, MERGE_SECONDS).run()
+        finally:
+            pool.terminate()
 
     async def _supervise(self) -> None:
         """Starts again what ended by itself, as an operator's supervisor would, and says so."""
