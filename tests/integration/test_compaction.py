@@ -38,7 +38,11 @@ STEPS = st.lists(
 
 
 @pytest.fixture
-async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+async def rest(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Rest]:
+    # A step of a server ends after some seconds; on a busy machine that may be before it has begun.
+    monkeypatch.setattr(compaction, "STEP_SECONDS", 600.0)
     async with serving(database_url, redis_url, tmp_path) as served:
         yield served
 
