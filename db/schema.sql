@@ -889,6 +889,28 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.rebuild_sparse_index(at_least bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET lock_timeout TO '2s'
+    AS $$
+DECLARE
+    found text;
+BEGIN
+    SELECT i.indexrelid::regclass::text INTO found
+    FROM pg_inherits h JOIN pg_class t ON t.oid = h.inhrelid JOIN pg_index i ON i.indrelid = t.oid
+    WHERE h.inhparent = 'segments'::regclass AND t.reltuples >= 0
+      AND pg_relation_size(i.indexrelid) > greatest(at_least, 4 * 64 * t.reltuples::bigint)
+      AND to_date(right(t.relname, 6), 'YYYYMM') + interval '1 month 2 hours' < clock_timestamp()
+    LIMIT 1;
+    IF found IS NOT NULL THEN
+        EXECUTE format('REINDEX INDEX %s', found);
+    END IF;
+    RETURN found;
+END
+$$;
+
 CREATE FUNCTION public.rename_me(wanted_name text) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -2485,6 +2507,9 @@ GRANT ALL ON FUNCTION public.project_id_taken(project uuid) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.purge_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.purge_project(project uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.rebuild_sparse_index(at_least bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.rebuild_sparse_index(at_least bigint) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.rename_me(wanted_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.rename_me(wanted_name text) TO runcast_accounts;

@@ -65,7 +65,7 @@ $$;
 -- wait for as long as the rows that are left are read. Answers the index's name, or null where there is none of
 -- more than `at_least` bytes and four times what its rows need.
 CREATE FUNCTION rebuild_sparse_index(at_least bigint) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET timezone = 'UTC'
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC'
 SET lock_timeout = '2s' AS $$
 DECLARE
     found text;
