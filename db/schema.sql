@@ -1560,6 +1560,8 @@ CREATE TABLE public.runs (
     aliases text[] DEFAULT '{}'::text[] NOT NULL,
     awaits_answer boolean DEFAULT false NOT NULL,
     cancelled_by text,
+    budget json,
+    budget_spent smallint DEFAULT 0 NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
@@ -1581,6 +1583,8 @@ COMMENT ON COLUMN public.runs.usage IS 'Tokens and cost of this run alone; desce
 COMMENT ON COLUMN public.runs.aliases IS 'A copy of run_aliases, in the order given.';
 
 COMMENT ON COLUMN public.runs.cancelled_by IS 'By what name whoever cancelled it is told to the agent.';
+
+COMMENT ON COLUMN public.runs.budget_spent IS 'The highest threshold, in percent, that was told of: 0, 80, 100.';
 
 CREATE TABLE public.runtime_events (
     id uuid NOT NULL,
@@ -1758,6 +1762,31 @@ CREATE TABLE public.tombstones (
 
 COMMENT ON TABLE public.tombstones IS 'Ids of runs and artifacts that were deleted.';
 
+CREATE TABLE public.usage_daily (
+    project_id uuid NOT NULL,
+    day date NOT NULL,
+    run_id uuid NOT NULL,
+    model text NOT NULL,
+    agent text NOT NULL,
+    requests bigint DEFAULT 0 NOT NULL,
+    input_tokens bigint DEFAULT 0 NOT NULL,
+    output_tokens bigint DEFAULT 0 NOT NULL,
+    cache_read_tokens bigint DEFAULT 0 NOT NULL,
+    cache_write_tokens bigint DEFAULT 0 NOT NULL,
+    reasoning_tokens bigint DEFAULT 0 NOT NULL,
+    cost_usd double precision DEFAULT 0 NOT NULL,
+    priced_tokens bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON COLUMN public.usage_daily.priced_tokens IS 'Of input and output together: those whose cost is known.';
+
+CREATE TABLE public.usage_requests (
+    project_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    id text NOT NULL
+);
+
 CREATE TABLE public.users (
     id uuid NOT NULL,
     subject text,
@@ -1923,6 +1952,12 @@ ALTER TABLE ONLY public.tasks
 ALTER TABLE ONLY public.tombstones
     ADD CONSTRAINT tombstones_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.usage_daily
+    ADD CONSTRAINT usage_daily_pkey PRIMARY KEY (project_id, day, run_id, model);
+
+ALTER TABLE ONLY public.usage_requests
+    ADD CONSTRAINT usage_requests_pkey PRIMARY KEY (run_id, id);
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_login_key UNIQUE (login);
 
@@ -2050,6 +2085,8 @@ CREATE INDEX tasks_queue ON public.tasks USING btree (project_id, priority DESC,
 CREATE INDEX tasks_recent ON public.tasks USING btree (updated_at DESC, id DESC) WHERE (parent_id IS NOT NULL);
 
 CREATE INDEX tasks_recent_by_status ON public.tasks USING btree (status, updated_at DESC, id DESC) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX usage_daily_of_run ON public.usage_daily USING btree (run_id);
 
 CREATE INDEX worker_status_by_circuit ON public.worker_status USING btree (circuit_open, updated_at DESC);
 
@@ -2206,6 +2243,18 @@ ALTER TABLE ONLY public.tasks
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT tasks_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
+ALTER TABLE ONLY public.usage_daily
+    ADD CONSTRAINT usage_daily_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.usage_daily
+    ADD CONSTRAINT usage_daily_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.usage_requests
+    ADD CONSTRAINT usage_requests_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.usage_requests
+    ADD CONSTRAINT usage_requests_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
 CREATE POLICY admins ON public.audit_log FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
 CREATE POLICY admins ON public.ingest_rejects FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
@@ -2281,6 +2330,10 @@ CREATE POLICY event_log ON public.task_dependencies TO runcast_log USING (true) 
 CREATE POLICY event_log ON public.task_transitions TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.tasks TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.usage_daily TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.usage_requests TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.worker_status TO runcast_log USING (true) WITH CHECK (true);
 
@@ -2370,6 +2423,10 @@ CREATE POLICY readers ON public.task_transitions FOR SELECT TO runcast_request U
 
 CREATE POLICY readers ON public.tasks FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
 
+CREATE POLICY readers ON public.usage_daily FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.usage_requests FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
 ALTER TABLE public.run_aliases ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.run_counters ENABLE ROW LEVEL SECURITY;
@@ -2401,6 +2458,10 @@ ALTER TABLE public.task_dependencies ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.task_transitions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.tasks ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.usage_daily ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.usage_requests ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
 
@@ -2758,6 +2819,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tasks TO runcast_log;
 
 GRANT SELECT ON TABLE public.tombstones TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.tombstones TO runcast_log;
+
+GRANT SELECT ON TABLE public.usage_daily TO runcast_request;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_daily TO runcast_log;
+
+GRANT SELECT,INSERT ON TABLE public.usage_requests TO runcast_log;
+GRANT SELECT ON TABLE public.usage_requests TO runcast_request;
 
 GRANT INSERT ON TABLE public.users TO runcast_accounts;
 

@@ -15,6 +15,7 @@ RUN = [
     "parent_run_id",
     "attention",
     "usage",
+    "budget",
     "aliases",
     "phase",
     "current_step",
@@ -98,7 +99,7 @@ async def _shapes(database_url: str, redis_url: str, tmp_path: Path) -> None:
         )
         assert list(artifact.json()) == ARTIFACT
         shown = (await rest.admin.get(f"/runs/{run}")).json()
-        assert list(shown) == [*RUN, "artifacts"]
+        assert list(shown) == [*RUN, "artifacts", "usage_total"]
         page = (await rest.admin.get("/projects/demo/runs")).json()
         assert (list(page), list(page["runs"][0])) == (["runs", "total", "next_cursor"], RUN)
         assert list((await rest.admin.get(f"/runs/{run}/logs")).json()) == ["logs", "next_cursor"]

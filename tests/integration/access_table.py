@@ -97,6 +97,9 @@ TABLE: dict[str, Line] = {
     "POST /runs/{run}/say": Line(N.EDITOR, {"text": "t"}),
     "GET /auth/me/away": Line(N.A_PERSON),
     "PUT /auth/me/away": Line(N.A_PERSON, {"away": False}),
+    # usage
+    "GET /projects/{project}/usage": Line(N.VIEWER),
+    "POST /runs/{run}/usage": Line(N.REPORTER, {"requests": [{"id": "r", "model": "m"}]}),
     # tasks
     "POST /projects/{project}/tasks": Line(N.REPORTER, {"title": "t"}),
     "GET /projects/{project}/tasks": Line(N.VIEWER),

@@ -30,6 +30,7 @@ class State:
     def show_run(self, run: Json) -> None:
         """Takes in a run object, perhaps with its artifacts."""
         run = dict(run)
+        run.pop("usage_total", None)  # What descendants used, which no event of this run tells.
         for artifact in run.pop("artifacts", ()):
             self.show_artifact(artifact)
         self.runs[run["id"]] = run

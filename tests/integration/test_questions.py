@@ -69,7 +69,7 @@ async def reply(rest: Rest, question: dict[str, Any], **given: Any) -> httpx.Res
 
 async def run_of(rest: Rest, run: str) -> dict[str, Any]:
     found: dict[str, Any] = (await rest.admin.get(f"/runs/{run}")).json()
-    found.pop("artifacts")
+    del found["artifacts"], found["usage_total"]
     return found
 
 

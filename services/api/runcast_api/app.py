@@ -36,6 +36,7 @@ from runcast_api.routes import (
     subtasks,
     tails,
     tasks,
+    usage,
 )
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
@@ -65,6 +66,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(events.router)
     app.include_router(exports.router)
     app.include_router(questions.router)
+    app.include_router(usage.router)
     app.include_router(agents.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)

@@ -33,6 +33,7 @@ from runcast_api.storage.compaction import Compactor
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
+from runcast_api.usage.budgets import Budgets
 from runcast_server import loops, outages
 from runcast_server.auth import rate_limits, tokens
 from runcast_server.db import acquire
@@ -92,6 +93,7 @@ def build(resources: Resources) -> Service:
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
         *Upkeep(database.log, resources.eventlog, sink).loops(),
         *Expiry(database.log, resources.eventlog).loops(),
+        *Budgets(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),
     ]
 

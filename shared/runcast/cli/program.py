@@ -42,6 +42,7 @@ COMMANDS = (
     "connect",
     "away",
     "say",
+    "usage",
 )
 """Each is a module of `runcast.cli` with a `register`, which adds the command of that name."""
 

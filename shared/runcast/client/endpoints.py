@@ -1,6 +1,6 @@
 """Every endpoint as a method: the one list that both clients share."""
 
-from runcast.client import admin, people, questions, runs, streams, tasks
+from runcast.client import admin, people, questions, runs, streams, tasks, usage
 from runcast.client.calls import Download, Endpoint, Listing, Stream
 
 
@@ -63,6 +63,8 @@ class Endpoints:
     answer_question = Endpoint(questions.answer_question)
     cancel_question = Endpoint(questions.cancel_question)
     say = Endpoint(questions.say)
+    project_usage = Endpoint(usage.project_usage)
+    add_usage = Endpoint(usage.add_usage)
     get_away = Endpoint(questions.get_away)
     set_away = Endpoint(questions.set_away)
 

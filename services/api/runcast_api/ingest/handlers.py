@@ -21,6 +21,8 @@ from runcast_api.questions import questions
 from runcast_api.questions.schemas import QuestionNew
 from runcast_api.runs import progress, runs
 from runcast_api.storage.quotas import Admission, Open
+from runcast_api.usage import requests
+from runcast_api.usage.requests import UsedRequests
 from runcast_server.auth.principal import Principal
 from runcast_server.eventlog.frames import Event
 
@@ -58,6 +60,7 @@ def handlers(
         "run:progress": report_progress,
         "artifact:created": keep_artifact,
         "question:asked": ask,
+        "run:usage": add_usage,
     }
     return Handlers(of_run, emit_custom, runless or {}, admission or Open())
 
@@ -108,6 +111,13 @@ async def ask(scope: Scope, run: Run, message: Message) -> None:
     new = _model(QuestionNew, message.data)
     await scope.save_runs()
     await questions.ask(scope.transaction, run.id, new, INGEST)
+
+
+async def add_usage(scope: Scope, run: Run, message: Message) -> None:
+    """Single requests to a model, each once by its id."""
+    given = _model(UsedRequests, message.data)
+    await scope.save_runs()
+    await requests.add(scope.transaction, run.id, given)
 
 
 async def emit_custom(scope: Scope, run: Run, message: Message) -> None:

@@ -39,6 +39,11 @@ Json = dict[str, Any]
 MAX_OPEN = 100
 """Open questions of a run at most."""
 
+BUDGET = "budget"
+"""The principal that asks about a run's budget."""
+STOP = "stop"
+"""The option of its question that cancels the run."""
+
 _INSERT = f"""
 INSERT INTO questions (id, project_id, run_id, kind, title, body, tool, options, multiple, takes_text, parts,
                        schema, "default", answerable, via, asked_by, asker, asked_at, expires_at, on_expiry,
@@ -149,7 +154,7 @@ async def shown_as(connection: Connection, caller: Principal) -> Json:
     """How a caller stands beside what it asked or answered."""
     name = await connection.fetchval("SELECT caller_name($1, $2)", caller.user_id, caller.key_id)
     return {
-        "kind": "key" if caller.key_id else "user" if caller.user_id else "ingest",
+        "kind": "key" if caller.key_id else "user" if caller.user_id else caller.name,
         "id": str(caller.key_id or caller.user_id or "") or None,
         "name": name,
     }
@@ -180,6 +185,8 @@ async def answer(
     by = await shown_as(connection, caller)
     kept |= {"by": by, "via": given.via, "at": in_milliseconds(now)}
     [closed] = await _close(transaction, run, [question_id], "answered", now, kept)
+    if kept["option"] == STOP and await _asker(connection, question_id) == BUDGET:
+        await runs.cancel(transaction, UUID(run["id"]), caller)
     await audit.note(
         connection,
         caller,
@@ -199,9 +206,7 @@ async def close(
     """The question, closed without an answer: by whoever asked it, or by an editor. One that is closed that
     way already is answered as it is. Raises `QuestionClosed`, `Forbidden`."""
     question, run = await _locked(transaction, question_id)
-    asker = await transaction.connection.fetchval(
-        "SELECT asker FROM questions WHERE id = $1", question_id
-    )
+    asker = await _asker(transaction.connection, question_id)
     if role < Role.EDITOR and asker != caller.name:
         raise Forbidden("only whoever asked it, or an editor, takes a question back")
     if question["state"] == given.state:
@@ -210,6 +215,11 @@ async def close(
         raise _closed(question)
     [closed] = await _close(transaction, run, [question_id], given.state, runs.moment())
     return closed
+
+
+async def _asker(connection: Connection, question_id: UUID) -> str:
+    asker: str = await connection.fetchval("SELECT asker FROM questions WHERE id = $1", question_id)
+    return asker
 
 
 async def close_open(

@@ -25,6 +25,8 @@ from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
 from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
+from runcast_api.usage import totals
+from runcast_api.usage.totals import UsageTotal
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Role
 from runcast_server.eventlog.log import Transaction
@@ -46,7 +48,10 @@ Words = Annotated[
 
 
 class RunWithArtifacts(Run):
+    """`usage_total`: what the run and all its descendants have used."""
+
     artifacts: list[Artifact]
+    usage_total: UsageTotal | None
 
 
 class DemoStarted(BaseModel):
@@ -148,6 +153,7 @@ async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject =
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await runs.show(connection, run_id)
         shown["artifacts"] = await artifacts.of_run(connection, run_id)
+        shown["usage_total"] = await totals.of_run(connection, run_id)
     return answer(shown, head=found.head)
 
 

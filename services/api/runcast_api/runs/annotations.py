@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 
 from runcast._support import times
@@ -91,6 +92,23 @@ class Usage(Tokens):
     context_tokens: Count | None = None
     context_window: Count | None = None
     by_model: Annotated[dict[Name, Tokens], Field(max_length=MAX_MODELS)] = {}
+
+
+class Budget(BaseModel):
+    """What a run and its descendants may use. At 80 and 100 percent of either it is told, once; at 100 `ask`
+    asks whether to go on, `cancel` cancels the run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_cost_usd: Annotated[Dollars, Field(gt=0)] | None = None
+    max_tokens: Annotated[Count, Field(gt=0)] | None = None
+    action: Literal["notify", "ask", "cancel"] = "notify"
+
+    @model_validator(mode="after")
+    def limits_something(self) -> Budget:
+        if self.max_cost_usd is None and self.max_tokens is None:
+            raise ValueError("max_cost_usd: a budget limits cost or tokens")
+        return self
 
 
 def labels_with(labels: dict[str, str], changes: dict[str, str | None]) -> dict[str, str]:

@@ -22,12 +22,14 @@ from runcast_api.runs import family, names
 from runcast_api.runs.annotations import (
     Aliases,
     Attention,
+    Budget,
     LabelChanges,
     Labels,
     Usage,
     attention_with,
     labels_with,
 )
+from runcast_api.usage import ledger
 from runcast_server import runs
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
@@ -49,13 +51,13 @@ _AGENT_EVENTS = {
 _INSERT = f"""
 INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
                   input, metadata, step_timestamps, created_at, heard_at, updated_at, started_at,
-                  finished_at, labels, attention, usage, aliases, project_id, parent_run_id, attempt,
+                  finished_at, labels, attention, usage, aliases, budget, project_id, parent_run_id, attempt,
                   retry_of, is_watched, created_by)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
-       $21, $22, $23, $24, $25, $26
+       $21, $22, $23, $24, $25, $26, $27
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
-  AND NOT EXISTS (SELECT FROM runs WHERE id = $1 OR (project_id = $21 AND key = $2))
-  AND NOT EXISTS (SELECT FROM run_aliases WHERE project_id = $21 AND alias = $2)
+  AND NOT EXISTS (SELECT FROM runs WHERE id = $1 OR (project_id = $22 AND key = $2))
+  AND NOT EXISTS (SELECT FROM run_aliases WHERE project_id = $22 AND alias = $2)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
 """What is taken is looked for first, so that a repeated creation takes no number."""
@@ -94,6 +96,7 @@ class RunNew(BaseModel):
     )
     attention: Attention | None = None
     usage: Usage | None = None
+    budget: Budget | None = None
     aliases: Aliases = []
 
     @field_validator("key")
@@ -133,6 +136,7 @@ class RunPatch(BaseModel):
     parent_key: Key | None = None
     attention: Attention | None = None
     usage: Usage | None = None
+    budget: Budget | None = None
     aliases: Aliases | None = None
 
 
@@ -148,6 +152,7 @@ class Run(BaseModel):
     parent_run_id: UUID | None
     attention: Attention | None
     usage: Usage | None
+    budget: Budget | None
     aliases: list[str]
     phase: str
     current_step: str | None
@@ -216,19 +221,26 @@ async def create(
         await names.require_free(connection, project_id, new.aliases, new.id)
     parent = await _parent_of(transaction, project_id, new, None)
     origin = (attempt, retry_of, is_watched, created_by)
-    row = await connection.fetchrow(_INSERT, *_first_state(new, now), project_id, parent, *origin)
+    usage: dict[str, Any] | None = None
+    used: list[ledger.Used] = []
+    if new.usage is not None:
+        model = ledger.model_of({"metadata": new.metadata})
+        usage, used = ledger.advance(None, new.usage.model_dump(mode="json"), model)
+    state = _first_state(new, usage, now)
+    row = await connection.fetchrow(_INSERT, *state, project_id, parent, *origin)
     if row is None:
         return await _existing(connection, project_id, new), False
     run = runs.as_json(row)
     if new.aliases:
         await names.store(connection, project_id, row["id"], new.aliases)
+    await ledger.keep(transaction, run, used)
     created = runs.work_ids(run) | {"run": run, "at": in_milliseconds(now)}
     transaction.emit(project_id, frames.event("run:created", created, run_id=row["id"]))
     _tell_agent(transaction, run)
     return run, True
 
 
-def _first_state(new: RunNew, now: datetime) -> tuple[Any, ...]:
+def _first_state(new: RunNew, usage: dict[str, Any] | None, now: datetime) -> tuple[Any, ...]:
     """The columns of a run that begins now, in the order of `_INSERT`."""
     has_ended = new.status in TERMINAL_STATUSES
     has_started = has_ended or new.status == "running"
@@ -251,8 +263,9 @@ def _first_state(new: RunNew, now: datetime) -> tuple[Any, ...]:
         now if has_ended else None,
         new.labels,
         attention_with(None, new.attention, times.to_milliseconds(now)),
-        new.usage and new.usage.model_dump(mode="json"),
+        usage,
         new.aliases,
+        new.budget and new.budget.model_dump(mode="json"),
     )
 
 
@@ -330,7 +343,11 @@ async def _annotate(
         now = times.to_milliseconds(times.now())
         given["attention"] = attention_with(run["attention"], given["attention"], now)
     if given.get("usage") is not None:
-        given["usage"] = given["usage"].model_dump(mode="json")
+        total = given["usage"].model_dump(mode="json")
+        given["usage"], used = ledger.advance(run["usage"], total, ledger.model_of(run))
+        await ledger.keep(transaction, run, used)
+    if given.get("budget") is not None:
+        given["budget"] = given["budget"].model_dump(mode="json")
     if "parent_run_id" in given or given.pop("parent_key", None) is not None:
         parent = await _parent_of(transaction, project_id, changes, run_id)
         given["parent_run_id"] = None if parent is None else str(parent)
@@ -391,7 +408,9 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
                will_retry = $6, result = $7, pr_url = $8, metadata = $9, progress = $10,
                started_at = $11, finished_at = $12, updated_at = $13,
                heard_at = greatest(heard_at, $13), name = $14, labels = $15, parent_run_id = $16,
-               attention = $17, usage = $18, aliases = $19,
+               attention = $17, usage = $18, aliases = $19, budget = $20,
+               budget_spent = CASE WHEN budget::text IS DISTINCT FROM $20::json::text THEN 0
+                                   ELSE budget_spent END,
                awaits_answer = awaits_answer AND status = $2
            WHERE id = $1""",
         UUID(run["id"]),
@@ -413,6 +432,7 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
         run["attention"],
         run["usage"],
         run["aliases"],
+        run["budget"],
     )
 
 
@@ -513,6 +533,7 @@ async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None)
         "metadata",
         "labels",
         "parent_run_id",
+        "budget",
     )
     new = RunNew.model_validate({name: old[name] for name in copied} | {"status": "queued"})
     run, _ = await create(

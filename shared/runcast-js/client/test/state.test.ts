@@ -24,6 +24,7 @@ function run(overrides: Partial<Run> = {}): Run {
     parent_run_id: null,
     attention: null,
     usage: null,
+    budget: null,
     aliases: [],
     phase: "phase1",
     current_step: "idea",

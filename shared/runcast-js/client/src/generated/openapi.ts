@@ -911,6 +911,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{project}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Usage
+         * @description What the project's runs have used, by day, run, agent or model.
+         */
+        get: operations["show_usage_projects__project__usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/questions": {
         parameters: {
             query?: never;
@@ -1225,7 +1245,7 @@ export interface paths {
         /**
          * Search Logs
          * @description Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
-         *     the end with `done`. `regex` is in Postgres's syntax.
+         *     the end with `done`. `regex` is in RE2's syntax.
          */
         get: operations["search_logs_runs__run__logs_search_get"];
         put?: never;
@@ -1346,6 +1366,26 @@ export interface paths {
         post: operations["start_tail_runs__run__tail_post"];
         /** Stop Tail */
         delete: operations["stop_tail_runs__run__tail_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Usage
+         * @description Adds single requests to a model, each once by its id. For totals there is `usage` of PATCH.
+         */
+        post: operations["add_usage_runs__run__usage_post"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1783,6 +1823,23 @@ export interface components {
             away: boolean;
             /** Since */
             since: string | null;
+        };
+        /**
+         * Budget
+         * @description What a run and its descendants may use. At 80 and 100 percent of either it is told, once; at 100 `ask`
+         *     asks whether to go on, `cancel` cancels the run.
+         */
+        Budget: {
+            /**
+             * Action
+             * @default notify
+             * @enum {string}
+             */
+            action: "notify" | "ask" | "cancel";
+            /** Max Cost Usd */
+            max_cost_usd?: number | null;
+            /** Max Tokens */
+            max_tokens?: number | null;
         };
         /** By */
         By: {
@@ -2994,6 +3051,7 @@ export interface components {
             /** Attempt */
             attempt: number;
             attention: components["schemas"]["Attention"] | null;
+            budget: components["schemas"]["Budget"] | null;
             /** Created At */
             created_at: string;
             /** Current Step */
@@ -3105,6 +3163,7 @@ export interface components {
              */
             aliases: string[];
             attention?: components["schemas"]["Attention"] | null;
+            budget?: components["schemas"]["Budget"] | null;
             /** Current Step */
             current_step?: string | null;
             /** Id */
@@ -3187,6 +3246,7 @@ export interface components {
             /** Aliases */
             aliases?: string[] | null;
             attention?: components["schemas"]["Attention"] | null;
+            budget?: components["schemas"]["Budget"] | null;
             /** Current Step */
             current_step?: string | null;
             /** Error */
@@ -3405,7 +3465,10 @@ export interface components {
             /** Total */
             total: number;
         };
-        /** RunWithArtifacts */
+        /**
+         * RunWithArtifacts
+         * @description `usage_total`: what the run and all its descendants have used.
+         */
         RunWithArtifacts: {
             /** Agent Name */
             agent_name: string | null;
@@ -3418,6 +3481,7 @@ export interface components {
             /** Attempt */
             attempt: number;
             attention: components["schemas"]["Attention"] | null;
+            budget: components["schemas"]["Budget"] | null;
             /** Created At */
             created_at: string;
             /** Current Step */
@@ -3489,6 +3553,7 @@ export interface components {
             /** Updated At */
             updated_at: string;
             usage: components["schemas"]["Usage"] | null;
+            usage_total: components["schemas"]["UsageTotal"] | null;
             /** Will Retry */
             will_retry: boolean | null;
         };
@@ -3631,10 +3696,10 @@ export interface components {
         };
         /**
          * Storage
-         * @description What a project takes: `bytes` of its log as it is stored, `lines` and `events` (lines are events too),
-         *     `artifacts_bytes` of all versions of its artifacts; `oldest_at` is when the oldest event that is kept was
-         *     committed. `retention` and `quota` are what holds, the defaults of the server included. `is_complete` is
-         *     false where the log grows faster than it is counted, or was never counted before.
+         * @description What a project takes: `bytes` of its log as it is stored (compressed), `lines` and `events` (lines are
+         *     events too), `artifacts_bytes` of all versions of its artifacts; `oldest_at` is when the oldest event that
+         *     is kept was committed. `retention` and `quota` are what holds, the defaults of the server included.
+         *     `is_complete` is false where the log grows faster than it is counted, or was never counted before.
          */
         Storage: {
             /** Artifacts Bytes */
@@ -4062,6 +4127,98 @@ export interface components {
              * @default 0
              */
             requests: number;
+        };
+        /** UsageReport */
+        UsageReport: {
+            /** Rows */
+            rows: components["schemas"]["UsageRow"][];
+        };
+        /**
+         * UsageRow
+         * @description What one day, run, agent or model used. `cost_known_share`: the part of its tokens whose cost is
+         *     known, from 0 to 1; null without tokens.
+         */
+        UsageRow: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Cache Write Tokens */
+            cache_write_tokens: number;
+            /** Cost Known Share */
+            cost_known_share: number | null;
+            /** Cost Usd */
+            cost_usd: number;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Key */
+            key: string;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
+            /** Requests */
+            requests: number;
+        };
+        /**
+         * UsageTotal
+         * @description What a run and all its descendants have used; the cost of those whose cost is known.
+         */
+        UsageTotal: {
+            /** Cache Read Tokens */
+            cache_read_tokens: number;
+            /** Cache Write Tokens */
+            cache_write_tokens: number;
+            /** Cost Usd */
+            cost_usd: number | null;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
+            /** Requests */
+            requests: number;
+        };
+        /**
+         * UsedRequest
+         * @description One request to a model. `cost_usd` is what the agent says that it cost.
+         */
+        UsedRequest: {
+            /**
+             * Cache Read Tokens
+             * @default 0
+             */
+            cache_read_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @default 0
+             */
+            cache_write_tokens: number;
+            /** Cost Usd */
+            cost_usd?: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Input Tokens
+             * @default 0
+             */
+            input_tokens: number;
+            /** Model */
+            model: string;
+            /**
+             * Output Tokens
+             * @default 0
+             */
+            output_tokens: number;
+            /**
+             * Reasoning Tokens
+             * @default 0
+             */
+            reasoning_tokens: number;
+        };
+        /** UsedRequests */
+        UsedRequests: {
+            /** Requests */
+            requests: components["schemas"]["UsedRequest"][];
         };
         /** User */
         User: {
@@ -6375,6 +6532,43 @@ export interface operations {
             };
         };
     };
+    show_usage_projects__project__usage_get: {
+        parameters: {
+            query?: {
+                /** @description The first day, in UTC. */
+                from?: string | null;
+                group?: "day" | "run" | "agent" | "model";
+                /** @description The day after the last one. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_questions_questions_get: {
         parameters: {
             query?: {
@@ -7449,6 +7643,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_usage_runs__run__usage_post: {
+        parameters: {
+            query?: {
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UsedRequests"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
             };
             /** @description A refusal; `type` says which. */
             default: {

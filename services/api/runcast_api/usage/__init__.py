@@ -1,0 +1,1 @@
+"""What runs use: tokens and cost by day, and budgets."""
