@@ -29,6 +29,8 @@ GRANT SELECT ON shifted.clock TO PUBLIC;
 DO $$ BEGIN
     EXECUTE format('ALTER DATABASE %I SET search_path = shifted, pg_catalog, public', current_database());
 END $$;
+ALTER FUNCTION take_numbers SET search_path = shifted, pg_catalog, public;
+ALTER FUNCTION take_lines SET search_path = shifted, pg_catalog, public;
 """
 """Found before Postgres's own functions by whoever doesn't name a schema, that is by the product."""
 
