@@ -277,3 +277,33 @@ def test_sync_reads_the_log_of_another_program_as_the_tailer_does(
     assert texts(client, "sentinel", "sdk") == ["one", "=== Run Complete ==="]
     first = next(iter(client.iter_logs(run_of(client, "unended")["id"])))
     assert first["level"] == "error"
+
+
+def test_prune_removes_what_is_over_and_at_the_server(
+    tmp_path: Path, client: Client, server_environ: dict[str, str]
+) -> None:
+    text = (
+        "from runcast import RunTracker\n"
+        "with RunTracker('pruned', project='sdk', runs_dir='runs') as run: run.log('x')\n"
+        "with RunTracker('unsent', project='sdk', runs_dir='runs', offline=True) as run: run.log('x')\n"
+        "RunTracker('unfinished', project='sdk', runs_dir='runs').start()\n"
+        "import os; os._exit(0)\n"
+    )
+    assert program(tmp_path, text, server_environ).returncode == 0
+    runs = tmp_path / "runs"
+
+    def left() -> set[str]:
+        return {path.name for path in runs.iterdir() if path.is_dir()}
+
+    assert runcast(tmp_path, "prune", environ=server_environ).code == 0
+    assert left() == {"pruned", "unsent", "unfinished"}, "younger than a week"
+    wait_for(lambda: run_of(client, "pruned")["status"] == "completed", "the run's end")
+    ran = runcast(tmp_path, "prune", "--older-than", "0", environ=server_environ)
+    assert ran.code == 0, ran.err
+    assert left() == {"unsent", "unfinished"}
+    assert {
+        each["key"] for each in json.loads((runs / "index.json").read_bytes())["runs"]
+    } == left()
+    assert runcast(tmp_path, "prune", "--older-than", "0", "--unsent").code == 0
+    assert left() == {"unfinished"}
+    assert texts(client, "pruned", "sdk") == ["x"]

@@ -103,6 +103,15 @@ def index_run(root: Path, run: dict[str, Any]) -> None:
     _change_index(root / "index.json", "runs/index.json", changed)
 
 
+def unindex_run(root: Path, run_id: str) -> None:
+    """Takes a run's entry out of `root/index.json`. Raises as `index_run` does."""
+
+    def changed(index: dict[str, Any]) -> dict[str, Any]:
+        return runs_index([each for each in index.get("runs", []) if each["id"] != run_id])
+
+    _change_index(root / "index.json", "runs/index.json", changed)
+
+
 def find_by_id(root: Path, run_id: str) -> "RunDirectory | None":
     """The directory of the run with this id, which its key may name."""
     if (root / run_id).is_dir():

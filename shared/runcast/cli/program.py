@@ -31,6 +31,7 @@ COMMANDS = (
     "verify",
     "wait",
     "sync",
+    "prune",
     "tail",
     "demo",
     "token",
