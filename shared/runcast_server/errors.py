@@ -88,6 +88,17 @@ class NotFound(Problem):
     title = "Not found"
 
 
+class TooSlow(Problem):
+    """A body that doesn't keep coming; `detail` says how fast it must."""
+
+    status = 408
+    type = "too-slow"
+    title = "The body comes too slowly"
+
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
+
+
 class Conflict(Problem):
     """The state doesn't allow it; `detail` names the states."""
 

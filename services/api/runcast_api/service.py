@@ -145,6 +145,8 @@ async def _postgres_trouble(resources: Resources) -> str | None:
             acquire(resources.database.log) as connection,
         ):
             if await connection.fetchval("SHOW transaction_read_only") == "on":
+                for pool in (resources.database.log, resources.database.requests):
+                    await pool.expire_connections()
                 return "the database is read-only: a standby, or a primary that was demoted"
             for table in PARTITIONED:
                 has_room = await connection.fetchval(

@@ -6,6 +6,7 @@ offers.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,10 +23,11 @@ from runcast_hub.stream_auth import Arrivals, added_headers
 from runcast_server import outages, refusals
 from runcast_server.auth.principal import Authenticator
 from runcast_server.auth.rate_limits import RequestLimits
-from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge
+from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge, TooSlow
 
 _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
+BODY_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -88,14 +90,19 @@ def _problem_of(error: Exception) -> Problem:
 
 
 async def _body(receive: Receive) -> bytes:
+    """The body of a request whose caller is known. Raises `TooLarge`, `TooSlow`."""
     body: bytes = b""
-    while True:
-        message = await receive()
-        body += bytes(message.get("body", b""))
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"at most {MAX_BODY_BYTES} bytes")
-        if not message.get("more_body"):
-            return body
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                body += bytes(message.get("body", b""))
+                if len(body) > MAX_BODY_BYTES:
+                    raise TooLarge(f"at most {MAX_BODY_BYTES} bytes")
+                if not message.get("more_body"):
+                    return body
+    except TimeoutError:
+        raise TooSlow(f"the body must come within {BODY_SECONDS:g} s") from None
 
 
 async def _answer(

@@ -1,12 +1,14 @@
 """uvicorn's HTTP protocol with bounds on what a client may send before it has asked for anything.
 
 The parser collects a head of any length, for any time; a few connections could take all memory, and idle
-ones all file descriptors. Beyond the bounds a connection is answered 400 or closed.
+ones all file descriptors. Beyond the bounds a connection is answered 400 or closed; one address may have only
+some connections that have asked for nothing yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,6 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers; the front refuses less than this in words."""
 HEAD_SECONDS = 30.0
+SILENT_PER_ADDRESS = 1_000
+"""Connections of one address that have not sent a whole head yet; further ones are closed at once."""
+LOCAL = frozenset({"127.0.0.1", "::1"})
+"""Addresses that aren't counted: a gateway on this machine stands for all of its clients."""
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -21,7 +27,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     # Slots: a few more attributes in uvicorn's own dictionary would cost each connection a kilobyte, since
     # one of more than 30 keys is no longer shared among instances.
-    __slots__ = ("_deadline", "_head_bytes", "_is_in_head")
+    __slots__ = ("_address", "_deadline", "_head_bytes", "_is_in_head")
 
     def connection_made(self, transport: Any) -> None:
         self._head_bytes = 0
@@ -29,9 +35,29 @@ class BoundedHeads(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._address: str | None = None
+        if self.client is not None and self.client[0] not in LOCAL:
+            self._address = self.client[0]
+            self._silent[self._address] += 1
+            if self._silent[self._address] > SILENT_PER_ADDRESS:
+                transport.abort()
+
+    @property
+    def _silent(self) -> Counter[str]:
+        """The silent connections by address, of all connections of this server."""
+        found: Counter[str] = vars(self.server_state).setdefault("silent_by_address", Counter())
+        return found
+
+    def _has_spoken(self) -> None:
+        if self._address is not None:
+            self._silent[self._address] -= 1
+            if not self._silent[self._address]:
+                del self._silent[self._address]
+            self._address = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._has_spoken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +74,7 @@ class BoundedHeads(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._stop_waiting()
+        self._has_spoken()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

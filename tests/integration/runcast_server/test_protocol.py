@@ -68,6 +68,30 @@ async def test_who_asks_for_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -
         assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
+async def test_one_address_has_only_some_connections_that_ask_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(header_limits, "SILENT_PER_ADDRESS", 3)
+    monkeypatch.setattr(header_limits, "LOCAL", frozenset())
+    async with connected() as (_, writer), contextlib.AsyncExitStack() as open_ones:
+
+        async def another() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            port = writer.get_extra_info("peername")[1]
+            made = await asyncio.open_connection("127.0.0.1", port)
+            open_ones.callback(made[1].close)
+            return made
+
+        second, third, fourth = [await another() for _ in range(3)]
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(fourth[0].read(), 10) == b""
+        third[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await third[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        # It has spoken: there is a place again.
+        for reader, its in (await another(), second):
+            its.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+
+
 class Streaming:
     """An application with one stream, which writes to its outlet and notes what it is told."""
 

@@ -16,24 +16,13 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 
 from runcast_server.auth.principal import Authenticator, presented
-from runcast_server.errors import LimitReached, Problem, Unauthenticated
+from runcast_server.errors import LimitReached, TooSlow, Unauthenticated
 
 GRACE_SECONDS = 10.0
 LEAST_BYTES_A_SECOND = 1024
 ANONYMOUS_BYTES = 4 * 1024
 ANONYMOUS_AT_ONCE = 32
 """Bodies of one address at a time that no token came with."""
-
-
-class TooSlow(Problem):
-    """A body that doesn't keep coming; `detail` names the rate."""
-
-    status = 408
-    type = "too-slow"
-    title = "The body comes too slowly"
-
-    def headers(self) -> dict[str, str]:
-        return {"Connection": "close"}
 
 
 class Bodies:
