@@ -12,6 +12,9 @@ from typing import Any
 import asyncpg
 import httpx
 
+from runcast._support.ids import uuid7
+from runcast_server.auth.principal import Principal
+from runcast_server.db import act_as
 from tests.torture import faults
 from tests.torture.cluster import Cluster
 from tests.torture.faults import Stage, fault, must
@@ -146,9 +149,14 @@ async def project_deleted(stage: Stage) -> str:
 async def many_projects(stage: Stage) -> str:
     """A batch with an event for each of so many projects: each is published."""
     slugs = [f"many-{number}" for number in range(MANY_PROJECTS)]
-    if (await _ask(stage, "GET", f"/projects/{slugs[-1]}")) is None:
-        for slug in slugs:
-            await _ask(stage, "POST", "/projects", {"slug": slug, "name": slug})
+    async with _superuser(stage) as connection, connection.transaction():
+        await act_as(connection, Principal(name="nemesis", is_admin=True))
+        if not await connection.fetchval("SELECT true FROM projects WHERE slug = $1", slugs[-1]):
+            for slug in slugs:
+                epoch = stage.chance.randrange(2**31)
+                await connection.execute(
+                    "SELECT create_project($1, $2, $2, $3)", uuid7(), slug, epoch
+                )
     messages = [
         {"type": "agent:log", "project": slug, "key": "one", "data": {"message": "m"}}
         for slug in slugs
