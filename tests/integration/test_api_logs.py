@@ -280,5 +280,31 @@ async def test_a_search_tells_how_far_it_has_come(rest: Rest, run: str) -> None:
     assert [entry["line_number"] for entry in found if "line_number" in entry] == list(
         range(13, 21)
     )
-    refused = await rest.admin.get(f"/runs/{run}/logs/search", params={"q": "(", "regex": True})
-    assert refused.json()["errors"][0]["field"] == "query.q"
+    for path in ("logs/search", "logs"):
+        refused = await rest.admin.get(f"/runs/{run}/{path}", params={"q": "(", "regex": True})
+        assert refused.json()["errors"][0]["field"] == "query.q"
+
+
+async def test_a_page_and_a_search_take_the_same_filters(rest: Rest) -> None:
+    run = await rest.run()
+    texts = ["\x1b[31mERROR\x1b[0m in levels", "fine", "ERROR in levels", "error elsewhere"]
+    entries = [
+        {"message": text, "level": "error", "agent_name": agent}
+        for text in texts
+        for agent in ("a", "b")
+    ]
+    await rest.admin.post(f"/runs/{run}/logs", json=entries)
+    for query, numbers in (
+        ({"q": "error IN", "agent_name": "a"}, [1, 5]),
+        ({"q": "^ERR.R in", "regex": True, "agent_name": "b"}, [2, 6]),
+        ({"q": "^ERR.R in", "regex": True, "level": "info"}, []),
+    ):
+        page = await rest.admin.get(f"/runs/{run}/logs", params=query)
+        assert [entry["line_number"] for entry in page.json()["logs"]] == numbers
+        text = await rest.admin.get(
+            f"/runs/{run}/logs", params=query, headers={"Accept": "text/plain"}
+        )
+        assert len(text.text.splitlines()) == len(numbers)
+        found = await rest.admin.get(f"/runs/{run}/logs/search", params=query)
+        lines = [orjson.loads(line) for line in found.content.splitlines()]
+        assert [line["line_number"] for line in lines if "line_number" in line] == numbers

@@ -1,6 +1,7 @@
 """Every way of reading, over any history: merged segments, single ones, any page, forwards and backwards."""
 
 import random
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -162,6 +163,7 @@ async def test_windows_of_a_log_with_and_without_a_filter(stored: Any) -> None:
         Filter(level="error"),
         Filter(level="odd", agent_name="B"),
         Filter(q="nowhere"),
+        Filter(q=r"r.d +al[a-e]rt", is_regex=True, level="error"),
     )
     async with acquire(database.log) as connection:
         for run_id in RUNS:
@@ -185,9 +187,12 @@ async def test_windows_of_a_log_with_and_without_a_filter(stored: Any) -> None:
 
 def takes(event: Given, wanted: Filter) -> bool:
     members = orjson.loads(event["data"])
-    shown = members["line"].replace("\x1b[31m", "").replace("\x1b[0m", "").lower()
+    shown = members["line"].replace("\x1b[31m", "").replace("\x1b[0m", "")
+    has_text = wanted.q and (
+        re.search(wanted.q, shown) if wanted.is_regex else wanted.q.lower() in shown.lower()
+    )
     return (
-        (not wanted.q or wanted.q.lower() in shown)
+        bool(not wanted.q or has_text)
         and (not wanted.level or members.get("level") == wanted.level)
         and (not wanted.agent_name or members.get("agent_name") == wanted.agent_name)
     )

@@ -19,7 +19,8 @@ import structlog
 
 from runcast._support import escapes
 from runcast._support.line_parser import level_of
-from runcast_api.logs import entries
+from runcast_api.logs import entries, expressions
+from runcast_api.logs.expressions import NUL_SHOWN
 from runcast_server.db import Connection
 from runcast_server.errors import NotFound
 from runcast_server.eventlog import lines, segments, stored
@@ -31,7 +32,6 @@ __all__ = ["LAST_LINE", "Log", "Window"]
 SCAN_SECONDS = 2.0
 """How long one request looks for matches; then it answers what it has, with a cursor to go on."""
 ANY_NUMBER = 10**9
-NUL_SHOWN = "\u2400"
 
 log = structlog.get_logger()
 
@@ -50,11 +50,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which lines are wanted: with this text (any case), level, agent."""
+    """Which lines are wanted: with this text (any case) or matching this expression, of a level, an agent."""
 
     q: str | None = None
     level: str | None = None
     agent_name: str | None = None
+    is_regex: bool = False
+    """Whether `q` is a regular expression (RE2's syntax)."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,16 +72,27 @@ class Filter:
         wanted = [
             self.level and f'"level":{_json(level_of(self.level))}',
             self.agent_name and f'"agent_name":{_json(self.agent_name)}',
-            self.q and _json(self.q)[1:-1],
+            not self.is_regex and self.q and _json(self.q)[1:-1],
         ]
         return [escapes.folded(needle) for needle in wanted if needle]
 
+    def check(self) -> None:
+        """Raises `Invalid` for an expression that is none."""
+        self.text_matcher()
+
+    def text_matcher(self) -> Callable[[str], bool]:
+        """What decides by a line's text, as people see it. Raises `Invalid`."""
+        if not self.q:
+            return lambda _: True
+        if self.is_regex:
+            return expressions.compiled(self.q)
+        text = self.q.casefold()
+        return lambda line: text in line.casefold()
+
     def wants(self, members: dict[str, Any]) -> bool:
-        """Exactly: whether the filter wants the line with this data."""
-        return (
-            (not self.level or members.get("level") == level_of(self.level))
-            and (not self.agent_name or members.get("agent_name") == self.agent_name)
-            and (not self.q or self.q.casefold() in escapes.stripped(members["line"]).casefold())
+        """Whether the line with this data has the level and the agent that are wanted."""
+        return (not self.level or members.get("level") == level_of(self.level)) and (
+            not self.agent_name or members.get("agent_name") == self.agent_name
         )
 
 
@@ -167,12 +180,11 @@ async def matching(
     rows: Sequence[Row],
     window: Window,
     wanted: Filter,
-    also: Callable[[str], bool] | None = None,
 ) -> list[Entry]:
-    """The lines of rows that lie in a window and are wanted, in its order. `also` decides by the text."""
-    if wanted.is_empty and also is None:
+    """The lines of rows that lie in a window and are wanted, in its order."""
+    if wanted.is_empty:
         return parsed(run_id, [line for row in rows for line in lines.lines_of(row, window)])
-    return await anyio.to_thread.run_sync(_matching, run_id, rows, window, wanted, also)
+    return await anyio.to_thread.run_sync(_matching, run_id, rows, window, wanted)
 
 
 def _matching(
@@ -180,15 +192,14 @@ def _matching(
     rows: Sequence[Row],
     window: Window,
     wanted: Filter,
-    also: Callable[[str], bool] | None,
 ) -> list[Entry]:
     needles = wanted.needles()
+    matches = wanted.text_matcher()
     return [
         entry
         for row in rows
         for entry in parsed(run_id, _candidates(row, window, needles))
-        if wanted.wants(entry.members)
-        and (also is None or also(escapes.stripped(entry.members["line"])))
+        if wanted.wants(entry.members) and matches(escapes.stripped(entry.members["line"]))
     ]
 
 

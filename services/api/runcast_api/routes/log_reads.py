@@ -29,6 +29,11 @@ router = APIRouter(tags=["logs"])
 Line = Annotated[int | None, Query(ge=0, le=LAST_LINE - 1)]
 
 
+IsRegex = Annotated[
+    bool, Query(description="Whether `q` is a regular expression, in RE2's syntax.")
+]
+
+
 class LogPage(BaseModel):
     """Lines, oldest first. With a filter there may be fewer than asked for and more to come."""
 
@@ -47,6 +52,7 @@ async def read_logs(
     before_line: Line = None,
     tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
     q: Annotated[str | None, Query(max_length=1000)] = None,
+    regex: IsRegex = False,
     level: Annotated[str | None, Query(max_length=32)] = None,
     agent_name: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
@@ -56,8 +62,9 @@ async def read_logs(
 
     `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
     """
-    wanted = Filter(q, level, agent_name)
+    wanted = Filter(q, level, agent_name, regex)
     if not wanted.is_empty:
+        wanted.check()
         api.people.requests.count_search(caller)
     window = _window(after_line, before_line, tail)
     query = ("logs", run, project, after_line, before_line, tail, wanted)
@@ -124,22 +131,23 @@ async def search_logs(
     api: ApiState,
     caller: Caller,
     q: Annotated[str, Query(min_length=1, max_length=1000)],
-    regex: bool = False,
+    regex: IsRegex = False,
     level: Annotated[str | None, Query(max_length=32)] = None,
+    agent_name: Annotated[str | None, Query(max_length=200)] = None,
     from_line: Annotated[int, Query(ge=1, le=LAST_LINE)] = 1,
     project: str | None = None,
 ) -> Response:
     """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
     the end with `done`. `regex` is in RE2's syntax."""
     api.people.requests.count_search(caller)
-    search = log_search.Search(q, regex, level, from_line)
+    wanted = Filter(q, level, agent_name, regex)
     api.searches.admit(caller)
-    log_search.expression(search)
+    wanted.check()
     with api.searches.counted(caller):
         async with api.searches.acting(caller) as connection:
             run_id, found = await access.run_id(connection, caller, run, project)
             log = await log_query.find(connection, run_id)
-    pieces = _counted(api, caller, log_search.results(api.searches, caller, log, search))
+    pieces = _counted(api, caller, log_search.results(api.searches, caller, log, wanted, from_line))
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
 
 

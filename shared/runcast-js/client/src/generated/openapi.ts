@@ -7167,6 +7167,8 @@ export interface operations {
                 limit?: number | null;
                 project?: string | null;
                 q?: string | null;
+                /** @description Whether `q` is a regular expression, in RE2's syntax. */
+                regex?: boolean;
                 tail?: number | null;
             };
             header?: never;
@@ -7311,10 +7313,12 @@ export interface operations {
     search_logs_runs__run__logs_search_get: {
         parameters: {
             query: {
+                agent_name?: string | null;
                 from_line?: number;
                 level?: string | null;
                 project?: string | null;
                 q: string;
+                /** @description Whether `q` is a regular expression, in RE2's syntax. */
                 regex?: boolean;
             };
             header?: never;
