@@ -6,8 +6,8 @@ A page up to a number that is known to exist is complete, also one of which a fi
 that nobody can count whether one is missing. Numbers are taken under the counter row's lock, which is held
 until the commit: when N can be seen, by anyone, all below it are committed, and a statement that begins
 then sees them. The same statement reads the counter row. Where that has N no more, or another epoch,
-history went back, and the page says nothing; where its floor has moved, retention dropped a day in the
-meantime (floor and drop are one transaction, and the drop waits for readers of the table).
+history went back, and the page says nothing; where its floor has moved, retention deleted events in the
+meantime (the floor moves in the transaction that deletes, so a statement sees both or neither).
 """
 
 from __future__ import annotations
