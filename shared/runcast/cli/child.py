@@ -39,6 +39,12 @@ KILL_AFTER_SECONDS = 10.0
 UNHEARD_BYTES = 8 * 1024 * 1024
 """Output that may wait to be listened to while the command is busy writing."""
 
+QUIET_SECONDS = 0.001
+LATE_SECONDS = 0.05
+BITE_BYTES = 32 * 1024
+"""What is written is told when the command is quiet for a moment, or has waited for 50 ms, in bites: each
+may be thousands of lines, and takes its time."""
+
 LEFTOVER = Path(__file__).parent / "leftover.py"
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -72,6 +78,7 @@ class Child:
         self._listen = listen
         self._unheard: deque[tuple[str, bytes]] = deque()
         self._unheard_bytes = 0
+        self._unheard_since = 0.0
         self._was_stopped = False
         self._kill_at: float | None = None
         self._ended_at: float | None = None
@@ -127,10 +134,10 @@ class Child:
         while not self._is_through():
             flows = [*self._flows, *([pty.keyboard] if pty and self._flows[0].is_open else [])]
             others = (pty.control.fileno(),) if pty is not None and pty.poll() is None else ()
-            ready = relay.step(flows, 0 if self._unheard else self._patience(), *others)
+            ready = relay.step(flows, self._patience(), *others)
             if pty is not None:
                 pty.attend(ready)
-            if not ready or self._unheard_bytes > UNHEARD_BYTES:
+            if not ready or self._is_late():
                 self._hear_some()
             if (now := time.monotonic()) - looked_at > LOOK_SECONDS:
                 looked_at = now
@@ -142,6 +149,8 @@ class Child:
 
     def _patience(self) -> float:
         """How long nothing may happen before we look again: an end without output is seen soon."""
+        if self._unheard:
+            return QUIET_SECONDS
         return LOOK_SECONDS if any(flow.is_open for flow in self._flows) else 0.01
 
     def _is_through(self) -> bool:
@@ -178,13 +187,25 @@ class Child:
     # Listening
 
     def _hear(self, source: str, data: bytes) -> None:
+        if not self._unheard:
+            self._unheard_since = time.monotonic()
         self._unheard.append((source, data))
         self._unheard_bytes += len(data)
 
+    def _is_late(self) -> bool:
+        """Whether what was written has waited long enough, busy or not."""
+        return bool(self._unheard) and (
+            self._unheard_bytes > UNHEARD_BYTES
+            or time.monotonic() - self._unheard_since > LATE_SECONDS
+        )
+
     def _hear_some(self) -> None:
-        """Tells who listens, when the command gives us a moment, or too much has come together."""
+        """Tells who listens a little: the command may be waiting for us to read on."""
         if self._unheard:
             source, data = self._unheard.popleft()
+            if len(data) > BITE_BYTES:
+                self._unheard.appendleft((source, data[BITE_BYTES:]))
+                data = data[:BITE_BYTES]
             self._unheard_bytes -= len(data)
             self._listen(source, data)
 
