@@ -42,7 +42,7 @@ MUTANTS = [
         f"{HUB}/filters.py",
         "for run in self._logs.keys() & wanted.runs:",
         "for run in self._logs.keys():",
-        f"{STREAMS}::test_log_lines_go_only_to_those_who_asked_for_their_run",
+        "tests/unit/runcast_hub/test_filters.py",
     ),
     Mutant(
         6,
