@@ -171,6 +171,12 @@ def test_the_console_and_the_documentation_run_no_scripts_but_their_own(world: W
             assert "unsafe" not in scripts
             assert "*" not in scripts
             assert "frame-ancestors 'none'" in policy
+            assert "://" not in policy
+        page = client.get("/docs").text
+        assert "<script" not in page
+        assert "http://" not in page.replace("http://127.0.0.1", "")
+        assert "POST" in page
+        assert "/runs/{run}/logs/redact" in page
 
 
 def test_the_console_writes_no_html_by_hand() -> None:

@@ -13,7 +13,7 @@ from runcast_api.http.bytes_sent import BytesSent
 from runcast_api.http.console import Console
 from runcast_api.http.fast_route import Shortcut
 from runcast_api.http.problems import Refusals
-from runcast_api.http.security_headers import Sealing, docs_policy
+from runcast_api.http.security_headers import Sealing
 from runcast_api.routes import (
     admin,
     agents,
@@ -51,6 +51,7 @@ def create(api: Api, version: str) -> FastAPI:
         title="Runcast",
         version=version,
         description=DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         exception_handlers=dict.fromkeys(_ANSWERED, problems.handle),
     )
@@ -82,6 +83,6 @@ def create(api: Api, version: str) -> FastAPI:
     app.add_middleware(Shortcut, handler=logs.add_logs)
     app.add_middleware(Refusals)
     app.add_middleware(BytesSent, count=lambda *sent: api.people.requests.count_bytes(*sent))
-    app.add_middleware(Sealing, docs_policy=docs_policy("/openapi.json", app.title))
+    app.add_middleware(Sealing)
     openapi.complete(app)
     return app

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from runcast_api.http import reference
 from runcast_api.http.console import Console
 from runcast_api.http.responses import answer
 
 router = APIRouter(include_in_schema=False)
 
-PUBLIC_PATHS = frozenset({"/", "/ui", "/ui/{path:path}"})
+PUBLIC_PATHS = frozenset({"/", "/docs", "/ui", "/ui/{path:path}"})
 """Routes that answer without a token; nothing in them shows data."""
 
 
@@ -20,6 +21,11 @@ async def root(request: Request) -> Response:
         return RedirectResponse("/ui/", status_code=307)
     links = {"console": "/ui/", "openapi": "/openapi.json", "docs": "/docs", "ready": "/ready"}
     return answer({"name": "runcast", "version": request.app.version, "links": links})
+
+
+@router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs(request: Request) -> Response:
+    return HTMLResponse(reference.page(request.app.openapi()))
 
 
 @router.api_route("/ui", methods=["GET", "HEAD"])
