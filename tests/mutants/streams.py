@@ -127,7 +127,7 @@ MUTANTS = [
         f"{HUB}/pubsub.py",
         "            if missing:\n",
         "            if missing and not self.is_up:\n",
-        "tests/integration/test_rooms.py::test_rooms_opened_while_the_link_connects_are_subscribed",
+        "tests/integration/test_rooms.py::test_a_room_on_whose_channel_nothing_comes_is_subscribed_again",
     ),
     Mutant(
         19,
