@@ -168,7 +168,10 @@ def project(value: Any) -> str:
     if (known := as_uuid(given)) is not None:
         return str(known)
     slug = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:63].rstrip("-")
-    return given if contract.SLUG.fullmatch(given) else slug or contract.DEFAULT_PROJECT
+    if contract.SLUG.fullmatch(given):
+        return given
+    # What is left of a text may look like an id, which would name another project.
+    return (slug if as_uuid(slug) is None else f"p-{slug}") or contract.DEFAULT_PROJECT
 
 
 def event_name(value: Any) -> str:

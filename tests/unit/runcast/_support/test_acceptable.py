@@ -104,6 +104,12 @@ def test_making_acceptable_twice_is_like_once(value: Any) -> None:
         assert make(once) == once, make
 
 
+def test_what_is_left_of_a_projects_name_is_never_taken_for_an_id() -> None:
+    made = acceptable.project("11111111_111111111111111111111111")
+    assert made == "p-11111111-111111111111111111111111"
+    assert acceptable.project(made) == made
+
+
 @pytest.mark.parametrize("size", [65_536, 65_537, 1_000_000])
 def test_a_long_text_is_cut_and_says_so(size: int) -> None:
     shown = acceptable.text("é" * (size // 2))
