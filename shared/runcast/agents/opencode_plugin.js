@@ -43,7 +43,7 @@ export const Runcast = async ({ client }) => ({
       if (!said.question_id) return;
       answered(known, said.question_id)
         .then((answer) => answer?.path && client._client.post({ url: answer.path, body: answer.body }))
-        .catch(() => {});
+        .catch(() => undefined);
     } catch {
       // Nothing of this is opencode's concern.
     }
