@@ -101,6 +101,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/segments/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check Segments
+         * @description Looks through stored segments of all projects for those that can't be read.
+         */
+        get: operations["check_segments_admin_segments_check_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/stream": {
         parameters: {
             query?: never;
@@ -1851,6 +1871,18 @@ export interface components {
             name: string | null;
         };
         /**
+         * CheckPage
+         * @description How many segments were looked at, and which of them are damaged; `next_cursor` goes on.
+         */
+        CheckPage: {
+            /** Checked */
+            checked: number;
+            /** Damaged */
+            damaged: components["schemas"]["DamagedSegment"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
          * Claimed
          * @description A subtask that is the worker's until its lease ends, and the run of this attempt.
          */
@@ -1898,6 +1930,29 @@ export interface components {
             count: number;
             /** Delta 1H */
             delta_1h: number;
+        };
+        /**
+         * DamagedSegment
+         * @description A segment that can't be read: which events of which run, which lines, and why.
+         */
+        DamagedSegment: {
+            /** First Id */
+            first_id: number;
+            /** First Line */
+            first_line: number | null;
+            /** Last Id */
+            last_id: number;
+            /** Last Line */
+            last_line: number | null;
+            /**
+             * Project Id
+             * Format: uuid
+             */
+            project_id: string;
+            /** Reason */
+            reason: string;
+            /** Run Id */
+            run_id: string | null;
         };
         /**
          * Degradation
@@ -4575,6 +4630,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuntimeTaskPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_segments_admin_segments_check_get: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How long to look at most. */
+                seconds?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckPage"];
                 };
             };
             /** @description A refusal; `type` says which. */
