@@ -44,7 +44,7 @@ def test_a_run_that_talks_all_the_time_learns_that_it_was_cancelled(
 
 
 SIGNALLED = """
-import signal, sys
+import signal, sys, time
 from runcast import RunTracker
 
 def terminate(number, frame):
@@ -58,6 +58,7 @@ signal.signal(signal.SIGUSR1, lambda *_: run.log("signal"))
 print("ready", flush=True)
 while True:
     run.log("line")
+    time.sleep(0.001)
 """
 
 
@@ -71,14 +72,17 @@ def test_signal_handlers_that_log_and_finish_never_hang(
             env=environment(server_environ),
             stdout=subprocess.PIPE,
         ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            log = tmp_path / "runs" / key / "logs.txt"
-            for number in range(1, 20):
-                process.send_signal(signal.SIGUSR1)
-                wait_for(lambda: log.read_text().count("] signal") >= number, "the handler")  # noqa: B023
-            process.terminate()
-            assert process.wait(60) == 0
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                log = tmp_path / "runs" / key / "logs.txt"
+                for number in range(1, 20):
+                    process.send_signal(signal.SIGUSR1)
+                    wait_for(lambda: log.read_text().count("] signal") >= number, "the handler")  # noqa: B023
+                process.terminate()
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
         runcast(tmp_path, "sync", environ=server_environ)
         assert run_of(client, key)["status"] == "cancelled"
         assert texts(client, key, "sdk")[-1] == "terminating"

@@ -89,6 +89,8 @@ class Recorder:
             self._reach(self.run["current_step"])
             if self.spool.is_empty:
                 self._keep(self._first_message(), is_vital=True)
+            for each in self._views():
+                self._view(each.fileno)  # there from the beginning, for `tail -f`
             self._view(self._write_run)
             self._view(self._write_status)
             self._view(index_run, self.directory.path.parent, self.run)
