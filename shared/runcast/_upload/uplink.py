@@ -27,7 +27,7 @@ logger = logging.getLogger("runcast")
 Json = dict[str, Any]
 
 _ARTIFACT = b'"type":"artifact:created"'
-_CONTENT = (b'"content":', b'"content_base64":')
+_CONTENT = frozenset({"content", "content_base64"})
 _WORTH_RETRYING = frozenset({401, 403, 408, 425, 429})
 _OF_CONTENT = frozenset({400, 413, 422})
 """Refusals of what a request holds."""
@@ -72,9 +72,9 @@ class Uplink:
         """Sends lines; answers the line and byte that the server needs next, which may be in the
         middle: an artifact's file goes after what came before it in the spool."""
         if source == SPOOL_FILE:
-            files = [n for n, line in enumerate(portion.lines) if is_file_of(line)]
+            files = [n for n, line in enumerate(portion.lines) if file_of(line) is not None]
             if files and files[0] == 0:
-                self.upload(orjson.loads(portion.lines[0])["data"])
+                self.upload(file_of(portion.lines[0]) or {})
                 files = files[1:]
             if files:
                 return self._send(source, portion.before(files[0]), None)
@@ -95,19 +95,19 @@ class Uplink:
 
     def upload(self, artifact: Json) -> None:
         """Sends an artifact's file, once per `artifact_id`; its entry in the spool adds nothing
-        then. One that is not there, or refused, is named in a warning."""
-        file = self._beneath(artifact["path"])
-        if file is None:
-            logger.warning("%s: %s is not there", self._directory.path, artifact["path"])
-            return
-        named = {"id": artifact["artifact_id"], "media_type": artifact["media_type"]}
+        then. One that is not there, or refused, or that can't be made sense of, is named in a warning: it
+        must not keep what follows."""
         try:
-            call = rest.upload_artifact(self.run_id, artifact["step_name"], file, **named)
-            self.client.send(call, ONCE)
+            self._upload(artifact)
         except errors.ApiError as error:
             if _is_worth_retrying(error):
                 raise
-            logger.warning("the server refused the artifact %s: %s", file, error)
+            logger.warning("the server refused the artifact %s: %s", artifact.get("path"), error)
+        except errors.RuncastError:
+            raise
+        except Exception as error:  # whatever a line holds costs that line alone
+            folder, path = self._directory.path, artifact.get("path")
+            logger.warning("%s: the artifact %s can't be sent: %r", folder, path, error)
 
     def heartbeat(self, expect_next_in_s: float | None) -> bool:
         """Says that the run lives; answers whether it was cancelled."""
@@ -123,6 +123,16 @@ class Uplink:
             pass
         except errors.ApiError as problem:
             raise _judged(problem) from problem
+
+    def _upload(self, artifact: Json) -> None:
+        path = artifact.get("path")
+        file = self._beneath(path) if isinstance(path, str) else None
+        if file is None:
+            logger.warning("%s: the artifact %s is not there", self._directory.path, path)
+            return
+        named = {"id": artifact["artifact_id"], "media_type": artifact["media_type"]}
+        call = rest.upload_artifact(self.run_id, artifact["step_name"], file, **named)
+        self.client.send(call, ONCE)
 
     def _send(self, source: str, portion: Portion, closed: Json | None) -> tuple[int, int]:
         """Sends a portion. Where the server refuses it for its content, the line to blame is found, and
@@ -211,9 +221,18 @@ class Uplink:
         return file if file.is_relative_to(root) and file.is_file() else None
 
 
-def is_file_of(line: bytes) -> bool:
-    """Whether a line of a spool is an artifact whose content is not in it."""
-    return _ARTIFACT in line and not any(name in line for name in _CONTENT)
+def file_of(line: bytes) -> Json | None:
+    """The artifact that a line of a spool is, if its content is not in the line."""
+    if _ARTIFACT not in line:  # not parsed for nothing: most lines are none
+        return None
+    try:
+        message = orjson.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(message, dict) or message.get("type") != "artifact:created":
+        return None
+    data = message.get("data")
+    return data if isinstance(data, dict) and not data.keys() & _CONTENT else None
 
 
 def _fewer(fields: Json) -> Json:

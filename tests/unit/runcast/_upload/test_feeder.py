@@ -178,6 +178,35 @@ def test_a_file_goes_after_what_came_before_it(recorder: Recorder, tmp_path: Pat
     assert len(server.lines) == 5
 
 
+def test_a_line_that_only_mentions_an_artifact_is_a_line_like_others(recorder: Recorder) -> None:
+    recorder.log("evt", payload={"type": "artifact:created"})
+    recorder.log("behind it")
+    server = Server([])
+    assert Fed(recorder, server.answer).close(10) == 0
+    assert b"behind it" in server.lines[-1]
+    assert server.uploads == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"path": 5},
+        {"path": "a\0b"},
+        {"path": "status.json"},
+        {"path": "status.json", "artifact_id": []},
+    ],
+)
+def test_an_artifact_without_sense_costs_itself_alone(
+    recorder: Recorder, data: dict[str, Any]
+) -> None:
+    recorder._keep({"type": "artifact:created", "data": data})
+    recorder.log("behind it")
+    server = Server([])
+    assert Fed(recorder, server.answer).close(10) == 0
+    assert b"behind it" in server.lines[-1]
+
+
 def test_a_spool_can_not_have_files_from_elsewhere_sent(recorder: Recorder, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     data = {"artifact_id": "1", "step_name": "s", "media_type": "text/plain"}
