@@ -129,6 +129,55 @@ def test_a_command_that_a_passed_on_signal_ends_is_cancelled(tmp_path: Path) -> 
     assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("cancelled", "SIGTERM")
 
 
+def test_the_last_words_of_a_stopped_command_are_all_passed_on(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, time\n"
+        "def last_words(*_):\n"
+        "    data = b'x' * 200_000\n"
+        "    while data: data = data[os.write(1, data):]\n"
+        "    os._exit(0)\n"
+        "signal.signal(15, last_words)\n"
+        "print('ready'); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [RUNCAST, *script(program)],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.terminate()
+        assert len(process.stdout.read()) == 200_000
+        assert process.wait(20) == 0
+
+
+def test_a_stopped_command_whose_reader_takes_nothing_does_not_hold_us(tmp_path: Path) -> None:
+    program = "import os; print('ready'); os.write(1, b'x' * 1_000_000)"
+    with subprocess.Popen(
+        [RUNCAST, *script(program)],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert os.read(process.stdout.fileno(), 6) == b"ready\n"
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGRTMIN + 6, f"signal {signal.SIGRTMIN + 6}"), (signal.SIGKILL, "SIGKILL")],
+)
+def test_any_signal_may_end_the_command(tmp_path: Path, number: int, name: str) -> None:
+    ran = runcast(tmp_path, *script(f"import os; os.kill(os.getpid(), {int(number)})"))
+    assert (ran.code, ran.err) == (128 + number, b"")
+    assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("failed", name)
+
+
 def test_a_reader_that_goes_away_ends_the_command_as_it_would_alone(tmp_path: Path) -> None:
     line = f"cd {tmp_path} && {RUNCAST} exec --run r -- yes | head -1"
     ended = subprocess.run(["sh", "-c", line], env=environment(), capture_output=True, timeout=30)

@@ -58,7 +58,7 @@ class Ended:
     """How a command ended: `exit_code` as a shell tells it, `signal` if one ended it."""
 
     exit_code: int
-    signal: signal.Signals | None
+    signal: int | None
     was_stopped: bool
     """Whether it was asked to stop, by us or through us."""
     trouble: OSError | None = None
@@ -79,7 +79,7 @@ class Child:
         self._unheard: deque[tuple[str, bytes]] = deque()
         self._unheard_bytes = 0
         self._unheard_since = 0.0
-        self._was_stopped = False
+        self._stopped_at: float | None = None
         self._kill_at: float | None = None
         self._ended_at: float | None = None
         has_keyboard = os.isatty(0) and os.isatty(1) and is_foreground()
@@ -125,9 +125,10 @@ class Child:
         status = self._job.poll()
         assert status is not None
         code = os.waitstatus_to_exitcode(status)
-        ended_by = signal.Signals(-code) if code < 0 else None
+        ended_by = -code if code < 0 else None
         trouble = next((flow.trouble for flow in self._flows if flow.is_lost()), None)
-        return Ended(128 - code if code < 0 else code, ended_by, self._was_stopped, trouble)
+        was_stopped = self._stopped_at is not None
+        return Ended(128 - code if code < 0 else code, ended_by, was_stopped, trouble)
 
     def _relay(self, is_cancelled: Callable[[], bool], pty: PtyJob | None) -> None:
         looked_at = 0.0
@@ -162,7 +163,17 @@ class Child:
             not flow.is_open or (is_late and (flow.is_dry or flow.bytes_read > PIPE_BYTES))
             for flow in self._flows
         )
-        return has_all and (self._was_stopped or all(flow.is_flushed for flow in self._flows))
+        is_flushed = all(flow.is_flushed for flow in self._flows)
+        return (has_all and is_flushed) or (not is_flushed and self._is_left_unread(self._ended_at))
+
+    def _is_left_unread(self, ended_at: float) -> bool:
+        """Whether we were asked to stop and the reader of our output takes nothing: then it isn't waited
+        for. A signal long before the end (SIGHUP: read the configuration again) was no such request."""
+        stopped_at = self._stopped_at
+        if stopped_at is None or ended_at - stopped_at > KILL_AFTER_SECONDS:
+            return False
+        moved_at = max(ended_at, stopped_at, *(flow.written_at for flow in self._flows))
+        return time.monotonic() - moved_at > LINGER_SECONDS
 
     def _leave(self) -> None:
         """Hands what processes that were left behind still write to `leftover`."""
@@ -224,7 +235,7 @@ class Child:
             self._stop(signal.SIGKILL)
 
     def _stop(self, number: int) -> None:
-        self._was_stopped = True
+        self._stopped_at = time.monotonic()
         self._job.send(number, to_group=True)
         self._job.send(signal.SIGCONT, to_group=True)
 
@@ -247,12 +258,12 @@ class Child:
     def _to_command(self, number: int, _: FrameType | None) -> None:
         self._job.send(number)
         if number in STOPS:
-            self._was_stopped = True
+            self._stopped_at = time.monotonic()
             self._job.send(signal.SIGCONT)
 
     def _to_group(self, number: int, _: FrameType | None) -> None:
         """The terminal has sent its signal to the whole group, so in a shared one we needn't."""
-        self._was_stopped = True
+        self._stopped_at = time.monotonic()
         if not (isinstance(self._job, DirectJob) and self._job.shares_group):
             self._job.send(number, to_group=True)
 

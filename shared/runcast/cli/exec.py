@@ -143,9 +143,17 @@ def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, sp
 def _outcome(ended: Ended) -> tuple[str, str | None]:
     if ended.exit_code == exits.OK:
         return "completed", None
-    reason = ended.signal.name if ended.signal else f"exit code {ended.exit_code}"
+    reason = _signal_name(ended.signal) if ended.signal else f"exit code {ended.exit_code}"
     is_stopped = ended.was_stopped or ended.signal == signal.SIGINT
     return ("cancelled" if is_stopped else "failed"), reason
+
+
+def _signal_name(number: int) -> str:
+    """Most real-time signals have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _server(ctx: Context) -> Connection | None:

@@ -9,6 +9,7 @@ import errno
 import os
 import select
 import stat
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,8 @@ class Flow:
     """Whether the last look found nothing to read."""
     bytes_read: int = 0
     trouble: OSError | None = None
+    written_at: float = 0.0
+    """When the target last took something, on the monotonic clock."""
     _held: bytearray = field(default_factory=bytearray)
     _write_bytes: int = 0
 
@@ -84,6 +87,7 @@ class Flow:
         try:
             size = os.write(self.target, memoryview(self._held)[: self._write_bytes])
             del self._held[:size]
+            self.written_at = time.monotonic()
         except BlockingIOError:
             return
         except OSError as error:
