@@ -4,7 +4,9 @@ For what describes the moment (a worker's status, runtime events). Runs and thei
 other way, through files (`feeder`).
 """
 
+import contextlib
 import logging
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +28,9 @@ class Background:
     """A thread that sends what `next_call` answers, until that is None, whenever it is woken or
     `every_seconds` have gone by (then it asks `tick` before).
 
-    `failed`, if given, is told why a call failed; the thread then waits 1 to 30 s.
+    `failed`, if given, is told why a call failed; the thread then waits 1 to 30 s. `wake` may be called in
+    a signal handler, which may have interrupted the same call: a `SimpleQueue` allows that, an `Event`
+    doesn't.
     """
 
     def __init__(
@@ -45,23 +49,34 @@ class Background:
         self._every_seconds = every_seconds
         self._tick = tick
         self._failed = failed
-        self._wake = threading.Event()
-        self._closing = threading.Event()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_woken = False
+        self._is_closing = False
         self._has_told = False
-        self._thread = threading.Thread(target=self._run, name=f"runcast-{name}", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Starts the thread, unless it runs. After `close` it may be started once more."""
+        if self._thread is not None and self._thread.is_alive() and not self._is_closing:
+            return
         tls()
+        self._is_closing = False
+        self._ends = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"runcast-{self._name}", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        self._wake.set()
+        if not self._is_woken:
+            self._is_woken = True
+            self._news.put(None)
 
     def close(self, flush_seconds: float) -> None:
         """Sends what is left, for at most so long."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread.is_alive():
+        self._is_closing = True
+        self._ends.put(None)
+        self._news.put(None)
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(flush_seconds)
 
     def _run(self) -> None:
@@ -78,17 +93,25 @@ class Background:
     def _send_all(self, client: Client) -> None:
         backoff = Backoff()
         while True:
-            is_last = self._closing.is_set()
+            is_last = self._is_closing
             if self._send(client):
                 backoff.reset()
             elif not is_last:
-                self._closing.wait(backoff.next_seconds())
+                with contextlib.suppress(queue.Empty):
+                    self._ends.get(timeout=backoff.next_seconds())
                 continue
             if is_last:
                 return
-            if not self._wake.wait(self._every_seconds) and self._tick is not None:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Until there is news or the interval is over. What is woken from here on is news again."""
+        try:
+            self._news.get(timeout=self._every_seconds)
+        except queue.Empty:
+            if self._tick is not None:
                 self._tick()
-            self._wake.clear()
+        self._is_woken = False
 
     def _send(self, client: Client) -> bool:
         while (call := self._next_call()) is not None:
@@ -106,14 +129,15 @@ class Background:
 
 
 class Kept:
-    """The last N of something, and those of them that wait to be sent; safe between threads."""
+    """The last N of something, and those of them that wait to be sent; safe between threads, and in a signal
+    handler that interrupts one of its calls."""
 
     def __init__(self, number: int) -> None:
         self.last: deque[dict[str, Any]] = deque(maxlen=number)
         self.dropped = 0
         self._waiting: deque[dict[str, Any]] = deque()
         self._number = number
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def add(self, item: dict[str, Any]) -> None:
         with self._lock:
