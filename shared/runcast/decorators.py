@@ -11,6 +11,7 @@ For functions, coroutines, generators and asynchronous generators. A decorated f
 arguments, results and exceptions are its own.
 """
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -79,14 +80,7 @@ def _within(function: Callable[P, R], block: Block, async_block: Block) -> Calla
     """The function, each call of it within a block."""
     called: Any = function
     if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def async_generator(*args: P.args, **kwargs: P.kwargs) -> Any:
-            async with async_block():
-                async for each in called(*args, **kwargs):
-                    yield each
-
-        return cast(Callable[P, R], async_generator)
+        return cast(Callable[P, R], _async_generator(called, async_block))
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -110,3 +104,28 @@ def _within(function: Callable[P, R], block: Block, async_block: Block) -> Calla
             return function(*args, **kwargs)
 
     return plain
+
+
+def _async_generator(function: Callable[..., Any], block: Block) -> Callable[..., Any]:
+    """An asynchronous generator within a block. What its caller sends or throws is the function's own
+    matter: there is no `yield from` that would hand it on."""
+
+    @functools.wraps(function)
+    async def async_generator(*args: Any, **kwargs: Any) -> Any:
+        async with block(), contextlib.aclosing(function(*args, **kwargs)) as inner:
+            step = inner.__anext__()
+            while True:
+                try:
+                    value = await step
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    step = inner.athrow(error)
+                else:
+                    step = inner.asend(sent)
+
+    return async_generator
