@@ -38,9 +38,10 @@ class RuncastHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # What the SDK itself causes is left out: each such record would cause the next.
-        if (record.threadName or "").startswith(_OWN_THREADS):
+        if str(record.threadName or "").startswith(_OWN_THREADS):
             return
-        if record.name.partition(".")[0] in _OWN_LOGGERS:
+        name = str(record.name or "")
+        if name.partition(".")[0] in _OWN_LOGGERS:
             return
         try:
             text = self.format(record)
@@ -49,10 +50,10 @@ class RuncastHandler(logging.Handler):
             return
         self.tracker.log(
             text,
-            level=record.levelname.lower(),
-            agent_name=record.name,
+            level=str(record.levelname).lower(),
+            agent_name=name,
             payload=_extra(record),
-            ts=datetime.fromtimestamp(record.created, UTC),
+            ts=_time(record.created),
         )
 
     def close(self) -> None:
@@ -60,6 +61,14 @@ class RuncastHandler(logging.Handler):
         if self._owns_run:
             self.tracker.finish()
         super().close()
+
+
+def _time(created: Any) -> datetime | None:
+    """None (which means now) for what is no time: records can be made of anything."""
+    try:
+        return datetime.fromtimestamp(created, UTC)
+    except (OSError, OverflowError, TypeError, ValueError):
+        return None
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any] | None:

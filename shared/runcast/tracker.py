@@ -127,7 +127,9 @@ class Calls(Generic[R]):
             flush_seconds=flush_seconds,
             heartbeat_seconds=heartbeat_seconds,
         )
-        settings.take_surroundings(url, token, "offline" if offline else mode, may_join=join)
+        if offline and mode != "disabled":
+            mode = "offline"
+        settings.take_surroundings(url, token, mode, may_join=join)
         self._session = Session(settings)
         self._tokens: tuple[Any, Any] = (None, None)
 
@@ -298,6 +300,7 @@ class Calls(Generic[R]):
             "url": server.url if server else None,
             "token": server.token if server else None,
             "offline": server is None,
+            "mode": "disabled" if settings.is_disabled else None,
         }
         return type(self)(**{**given, **fields})
 
@@ -315,8 +318,10 @@ class Calls(Generic[R]):
         server = self._session.settings.server
         directory = self.directory
         root = str(directory.parent) if directory else None
-        project = self._session.settings.project
-        return rejoined, (type(self), self.run_id, root, project, server.url if server else None)
+        settings = self._session.settings
+        url = server.url if server else None
+        mode = "disabled" if settings.is_disabled else None
+        return rejoined, (type(self), self.run_id, root, settings.project, url, mode)
 
     def _enter(self) -> None:
         self._tokens = (_current.enter(self), current_session.enter(self._session))
@@ -405,6 +410,7 @@ class RunTracker(Calls[None]):
         learnt = {"RUNCAST_RUN_ID": self.run_id, "RUNCAST_RUNS_DIR": self._runs_dir()}
         more = {name: value for name, value in learnt.items() if value}
         try:
+            # What can't be a command or an environment raises TypeError or ValueError.
             return execute(
                 command,
                 self.lines,
@@ -413,7 +419,7 @@ class RunTracker(Calls[None]):
                 is_cancelled=lambda: self.cancelled,
                 timeout=timeout,
             )
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:
             self.log(f"{acceptable.printable(command)}: {error}", level="error")
             return 127
 
@@ -515,10 +521,11 @@ def rejoined(
     root: str | None,
     project: str | None,
     url: str | None,
+    mode: Mode | None = None,
 ) -> Calls[Any]:
     """A tracker of another process, which takes part in the run. It feeds the run only if this process
     finds the same server by itself."""
-    made = kind(run_id, runs_dir=root, project=project, join=False)
+    made = kind(run_id, runs_dir=root, project=project, join=False, mode=mode)
     settings = made._session.settings
     settings.joins = run_id
     if settings.server is not None and settings.server.url != url:

@@ -33,8 +33,13 @@ RUNS_INDEX_FIELDS = (
 
 
 def runs_dir(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of runs: what is given, else `RUNCAST_RUNS_DIR`, else `runs`; absolute."""
-    return Path(given or os.environ.get("RUNCAST_RUNS_DIR") or "runs").absolute()
+    """The folder of runs: what is given, else `RUNCAST_RUNS_DIR`, else `runs`; absolute, unless the working
+    directory was deleted (then nothing can be written there)."""
+    path = Path(given or os.environ.get("RUNCAST_RUNS_DIR") or "runs")
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return path
 
 
 class RunDirectory:

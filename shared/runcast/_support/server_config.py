@@ -6,6 +6,7 @@ import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runcast.errors import NotConfigured
 
@@ -53,8 +54,10 @@ def find(
     return Connection(local.url, token or local.token, local.redis_url, local.source)
 
 
-def _checked_url(given: str) -> str:
+def _checked_url(given: Any) -> str:
     """The URL without what people leave at its end."""
+    if not isinstance(given, str):
+        raise NotConfigured(f"the server's URL is a {type(given).__name__}: give it as a text")
     asked = given.strip().rstrip("/")
     try:
         parts = urllib.parse.urlsplit(asked)
@@ -68,8 +71,10 @@ def _checked_url(given: str) -> str:
     )
 
 
-def _checked_token(given: str | None) -> str | None:
+def _checked_token(given: Any) -> str | None:
     """The token without a line end: files that hold secrets often have one."""
+    if given is not None and not isinstance(given, str):
+        raise NotConfigured(f"the token is a {type(given).__name__}: give it as a text")
     token = (given or "").strip()
     if not token:
         return None

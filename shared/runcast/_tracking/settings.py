@@ -54,7 +54,9 @@ class Settings:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Finds the server, and the run of `runcast exec` that this process belongs to."""
-        mode = mode or _mode(environ)
+        surroundings = _mode(environ)
+        if mode is None or (mode == "offline" and surroundings == "disabled"):
+            mode = surroundings
         self.is_disabled = mode == "disabled"
         if mode == "online":
             self._find_server(url, token)
@@ -69,7 +71,7 @@ class Settings:
         try:
             self.server = server_config.find(url, token)
         except errors.NotConfigured as error:
-            if url or os.environ.get("RUNCAST_URL"):
+            if url or token or os.environ.get("RUNCAST_URL"):
                 self.trouble = str(error)
 
 

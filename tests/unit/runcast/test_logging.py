@@ -69,3 +69,11 @@ def test_a_handler_of_its_own_makes_a_run_and_ends_it(tmp_path: Path) -> None:
     handler.handle(logging.makeLogRecord({"name": "a", "msg": "x", "levelname": "INFO"}))
     handler.close()
     assert json.loads((tmp_path / "own" / "status.json").read_bytes())["status"] == "completed"
+
+
+def test_records_of_odd_content_are_written(tracker: RunTracker) -> None:
+    handler = RuncastHandler(tracker)
+    for odd in ({"name": None}, {"created": 1e300}, {"created": "now"}, {"levelname": None}):
+        handler.handle(logging.makeLogRecord({"name": "app", "msg": "here", **odd}))
+    assert tracker.directory is not None
+    assert (tracker.directory / "spool.jsonl").read_bytes().count(b'"here"') == 4

@@ -234,3 +234,69 @@ def test_runs_that_overlap_record_what_each_of_them_prints(capsys: Any) -> None:
         ]
         assert lines == [name] * 3
     assert sys.stdout is stdout
+
+
+def test_what_belongs_to_a_disabled_run_is_disabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunTracker(mode="disabled").start()
+    run.child("c").log("x")
+    pickle.loads(pickle.dumps(run)).log("x")
+    RunTracker(offline=True, mode="disabled").log("x")
+    monkeypatch.setenv("RUNCAST_MODE", "disabled")
+    RunTracker(offline=True).log("x")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_decorated_asynchronous_generator_is_sent_and_thrown_to() -> None:
+    seen: list[Any] = []
+
+    @runcast.step("talk")
+    async def talk() -> Any:
+        try:
+            while True:
+                try:
+                    seen.append((yield len(seen)))
+                except ValueError as error:
+                    seen.append(str(error))
+        finally:
+            seen.append("closed")
+
+    async def conversation() -> None:
+        talking = talk()
+        assert await anext(talking) == 0
+        assert await talking.asend("sent") == 1
+        assert await talking.athrow(ValueError("thrown")) == 2
+        await talking.aclose()
+        assert seen == ["sent", "thrown", "closed"]
+
+    with RunTracker():
+        asyncio.run(conversation())
+
+
+def test_a_program_in_a_deleted_directory_has_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNCAST_RUNS_DIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    program = (
+        "import os, tempfile, runcast\n"
+        "gone = tempfile.mkdtemp(); os.chdir(gone); os.rmdir(gone)\n"
+        "with runcast.RunTracker() as run: run.log('here')\n"
+        "print(run.directory)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert str(tmp_path).encode() in ran.stdout
+
+
+def test_addresses_and_commands_of_odd_types_cost_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RUNCAST_MODE")
+    odd: Any = object()
+    with RunTracker(url=odd) as run, RunTracker(url="http://localhost:1", token=odd) as other:
+        assert run.exec(["sleep", 0]) == 127  # type: ignore[list-item]
+        assert run.exec(["true", "\0"]) == 127
+        other.log("x")
+    assert len(logged(run)) == 2
+    assert logged(other)[-1]["message"] == "x"
