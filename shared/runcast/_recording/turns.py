@@ -15,8 +15,8 @@ Work = Callable[[], object]
 
 
 class Turns:
-    """Does what is handed in, in order. When `take` returns the work is done, or the call that this one
-    interrupted will do it before it returns."""
+    """Does what is handed in, in order. When `take` returns the work is done, by whichever thread, or the
+    call that this one interrupted will do it before it returns."""
 
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()
@@ -26,7 +26,7 @@ class Turns:
     def renew(self) -> None:
         """For a forked child: no thread of its parent's holds the turn, and the parent does what waits."""
         self._lock = threading.RLock()
-        self._is_taken = False
+        self._owner: int | None = None
         self._waiting.clear()
         self._afterwards.clear()
 
@@ -44,28 +44,30 @@ class Turns:
             self._do_afterwards()
 
     def afterwards(self, work: Work) -> None:
-        """Has something done when the turn is over, by whoever had it: what may wait for a server, or for
-        locks of the host program."""
+        """Has something done when the turn is over, by whoever had it: what may wait for locks of the host
+        program."""
         self._afterwards.append(work)
 
     def _work_off(self) -> bool:
         """False if this thread is at it already, further down its stack."""
-        is_mine = False
+        me = threading.get_ident()
+        if self._owner == me:
+            return False
         try:
-            # Looked at again after the turn is given back: a handler may have come in between.
-            while self._waiting:
+            while True:
+                # Taken even where nothing waits: another thread may be in the middle of our work.
                 with self._lock:
-                    if self._is_taken:
-                        return False
-                    is_mine = self._is_taken = True
+                    self._owner = me
                     while self._waiting:
                         self._waiting.popleft()()
-                    is_mine = self._is_taken = False
+                    self._owner = None
+                # Looked at again after the turn is given back: a handler may have come in between.
+                if not self._waiting:
+                    return True
         except BaseException:
-            if is_mine:
-                self._is_taken = False
+            if self._owner == me:
+                self._owner = None
             raise
-        return not self._is_taken
 
     def _do_afterwards(self) -> None:
         while self._afterwards:

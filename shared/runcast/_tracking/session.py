@@ -9,23 +9,21 @@ import atexit
 import functools
 import logging
 import os
-import signal
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from runcast._recording import messages
 from runcast._recording.open_run import join_run, open_run
 from runcast._recording.recorder import Recorder
-from runcast._recording.turns import Turns
+from runcast._recording.turns import Turns, Work
 from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded
 from runcast._support.server_config import Connection
 from runcast._tracking.capture import capture
 from runcast._tracking.settings import PATIENCE, Settings
+from runcast._tracking.sigterm import sigterm
 from runcast._upload.feed import Feed
 from runcast._upload.feeder import Feeder, feeders
 from runcast.client.clients import Client
@@ -85,7 +83,17 @@ class Session(Guarded):
         known = messages.status(status, TERMINAL_STATUSES)
         if known is None:
             known, error = "failed", error or f"finished as {status!r:.100}"
-        self._turns.take(functools.partial(self._end, known, error, result=result, pr_url=pr_url))
+        ended: list[Work] = []
+        end = functools.partial(self._end, ended, known, error, result=result, pr_url=pr_url)
+        try:
+            self._turns.take(end)
+        finally:
+            # The caller waits, not another thread that happened to have the turn. Where this call has
+            # interrupted one of the same thread, that one ends the run and waits.
+            if ended:
+                self._do(ended)
+            else:
+                self._turns.take(lambda: self._turns.afterwards(lambda: self._do(ended)))
 
     def flush(self, seconds: float) -> int:
         """Waits for at most so long until everything is at the server; answers the bytes that aren't."""
@@ -128,7 +136,7 @@ class Session(Guarded):
         self._start_feed()
         self.before_end(self._write_summary)
         if self.settings.handles_signals:
-            handle_sigterm(self)
+            sigterm.add(self)
         if self.settings.captures:
             capture.start(self, self._take_output)
             self.before_end(self._stop_capture)
@@ -212,7 +220,11 @@ class Session(Guarded):
             self._feed.heard()
             self._feeder.wake(self._feed)
 
-    def _end(self, status: str, error: Any, **more: Any) -> None:
+    def _do(self, works: list[Work]) -> None:
+        while works:
+            works.pop()()
+
+    def _end(self, ended: list[Work], status: str, error: Any, **more: Any) -> None:
         recorder = self.recorder
         if recorder is None or self._has_ended:
             return
@@ -231,8 +243,9 @@ class Session(Guarded):
         except Exception as trouble:  # the SDK's outermost line, see above
             self._tell("end the run", trouble)
         self._has_ended = True
+        sigterm.discard(self)
         ends = is_ours and not recorder.is_guest
-        self._turns.afterwards(functools.partial(self._settle, recorder, ends))
+        ended.append(functools.partial(self._settle, recorder, ends))
 
     def _settle(self, recorder: Recorder, ends: bool) -> None:
         """Sends what is left; the turn is over, so others may go on meanwhile."""
@@ -275,23 +288,6 @@ class Session(Guarded):
 
     def _say(self, text: str) -> None:
         self._turns.afterwards(functools.partial(logger.warning, "%s", text))
-
-
-def handle_sigterm(session: Session) -> None:
-    """SIGTERM cancels the run, then does what it did before. Only the main thread can ask for that."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    former = signal.getsignal(signal.SIGTERM)
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        session.end("cancelled", "SIGTERM")
-        if callable(former):
-            former(number, frame)
-        elif former is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    signal.signal(signal.SIGTERM, terminate)
 
 
 def _private_folder() -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 import runcast
 from runcast import AsyncRunTracker, RunTracker, current_run
@@ -300,3 +301,45 @@ def test_addresses_and_commands_of_odd_types_cost_nothing_else(
         other.log("x")
     assert len(logged(run)) == 2
     assert logged(other)[-1]["message"] == "x"
+
+
+def test_however_many_runs_handle_signals_the_former_handler_is_called_once() -> None:
+    program = (
+        "import signal, sys, runcast\n"
+        "signal.signal(15, lambda *_: print('as before'))\n"
+        "for _ in range(200): runcast.RunTracker(handle_signals=True).start().finish()\n"
+        "former = signal.getsignal(15)\n"
+        "signal.signal(15, lambda *given: former(*given))\n"
+        "with runcast.RunTracker('last', handle_signals=True) as run:\n"
+        "    sys.setrecursionlimit(190)\n"
+        "    signal.raise_signal(15)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ran.stdout, ran.returncode) == (b"as before\n", 0), ran.stderr[-2_000:]
+    last = Path(os.environ["RUNCAST_RUNS_DIR"]) / "last" / "run.json"
+    assert json.loads(last.read_bytes())["status"] == "cancelled"
+
+
+def test_the_thread_that_ends_a_run_is_the_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunTracker().start()
+    session = run._session
+    waited: list[str] = []
+    monkeypatch.setattr(
+        session, "_settle", lambda *_: waited.append(threading.current_thread().name)
+    )
+    is_writing, may_go_on = threading.Event(), threading.Event()
+
+    def write(_: Any) -> None:
+        is_writing.set()
+        may_go_on.wait(60)
+
+    writer = threading.Thread(target=session.record, args=(write,), name="writer")
+    ender = threading.Thread(target=run.finish, name="ender")
+    writer.start()
+    is_writing.wait(60)
+    ender.start()
+    wait_for(lambda: session._turns._waiting, "the end to stand in line")
+    may_go_on.set()
+    writer.join(60)
+    ender.join(60)
+    assert waited == ["ender"]
