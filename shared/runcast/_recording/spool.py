@@ -6,7 +6,7 @@ room, before anything else. So a line that was begun on a full disk is completed
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runcast._recording.files import LineFile
@@ -21,10 +21,15 @@ KEPT_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """Lines, each with its end, that belong behind byte `offset` of the file and aren't there yet."""
+    """Lines, each with its end, that belong behind byte `offset` of the file and aren't there yet.
+
+    `unplaced`: the bytes of lines that were kept without the file's lock. Another process may write before
+    them, so nobody knows their place, and they aren't sent before they are written.
+    """
 
     offset: int = 0
     lines: tuple[bytes, ...] = ()
+    unplaced: int = 0
 
     def size(self) -> int:
         return sum(map(len, self.lines))
@@ -88,8 +93,11 @@ class Spool:
     def keep(self, line: bytes, *, is_vital: bool = False) -> None:
         """Keeps a line in memory until the next `append` or `flush`."""
         self._kept.append(line)
+        dropped = self.dropped
         self._bound(is_vital)
-        self.overflow = Overflow(self._file.whole, tuple(self._kept))
+        if self.dropped == dropped:
+            unplaced = self.overflow.unplaced + len(line)
+            self.overflow = replace(self.overflow, unplaced=unplaced)
 
     def flush(self) -> None:
         """Writes what is kept. Raises `OSError` where the disk still doesn't take it."""
@@ -178,7 +186,8 @@ class SpoolReader:
     def unread(self) -> int:
         """Bytes behind the place, in the file and in memory. Raises `OSError`."""
         overflow = self._overflow()
-        return max(_size(self._path), overflow.offset + overflow.size()) - self.offset
+        end = max(_size(self._path), overflow.offset + overflow.size())
+        return end + overflow.unplaced - self.offset
 
     def _whole_lines(self) -> bytes:
         size = PORTION_BYTES

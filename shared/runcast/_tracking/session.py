@@ -250,6 +250,8 @@ class Session(Guarded):
     def _settle(self, recorder: Recorder, ends: bool) -> None:
         """Sends what is left; the turn is over, so others may go on meanwhile."""
         try:
+            if recorder.spool.overflow.unplaced:
+                self._write(lambda recorder: recorder.flush(), recorder)
             self._send_rest(recorder, ends)
             if recorder.spool.overflow.lines:
                 recorder.flush()

@@ -150,3 +150,22 @@ def test_what_is_kept_in_memory_is_bounded(tmp_path: Path) -> None:
     assert spool.overflow.size() < KEPT_BYTES + 200_000
     assert spool.overflow.lines[-1] == b"the end\n"
     assert spool.dropped > 50
+
+
+def test_lines_kept_without_the_lock_are_sent_when_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "spool.jsonl"
+    ours, other = Spool(path), Spool(path)
+    reader = SpoolReader(path, lambda: ours.overflow)
+    ours.append(b"first\n")
+    ours.keep(b"kept\n")
+    assert (reader.read().lines, reader.unread()) == ([b"first"], 11)
+    reader.seek(2, 6)
+    assert reader.read().lines == []  # another process may write here, and does
+    other.catch_up()
+    other.append(b"other\n")
+    ours.catch_up()
+    ours.append(b"last\n")
+    assert reader.read().lines == [b"other", b"kept", b"last"]
+    assert reader.unread() == 16
+    ours.close()
+    other.close()

@@ -200,7 +200,8 @@ def test_a_line_that_only_mentions_an_artifact_is_a_line_like_others(recorder: R
 def test_an_artifact_without_sense_costs_itself_alone(
     recorder: Recorder, data: dict[str, Any]
 ) -> None:
-    recorder._keep({"type": "artifact:created", "data": data})
+    with recorder._writing():
+        recorder._keep({"type": "artifact:created", "data": data})
     recorder.log("behind it")
     server = Server([])
     assert Fed(recorder, server.answer).close(10) == 0
@@ -211,7 +212,8 @@ def test_a_spool_can_not_have_files_from_elsewhere_sent(recorder: Recorder, tmp_
     (tmp_path / "secret").write_text("secret")
     data = {"artifact_id": "1", "step_name": "s", "media_type": "text/plain"}
     for path in ("../secret", str(tmp_path / "secret"), "missing"):
-        recorder._keep({"type": "artifact:created", "data": {**data, "path": path}})
+        with recorder._writing():
+            recorder._keep({"type": "artifact:created", "data": {**data, "path": path}})
     server = Server([])
     fed = Fed(recorder, server.answer)
     fed.close(10, is_finished=False)
