@@ -163,7 +163,7 @@ def test_a_stopped_command_whose_reader_takes_nothing_does_not_hold_us(tmp_path:
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
-        assert os.read(process.stdout.fileno(), 6) == b"ready\n"
+        assert process.stdout.readline() == b"ready\n"
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
 
