@@ -1369,7 +1369,8 @@ CREATE TABLE public.log_sources (
     closed_at timestamp with time zone,
     path text,
     is_active boolean DEFAULT false NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_by_admin boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -1382,6 +1383,8 @@ COMMENT ON COLUMN public.log_sources.lines IS 'Lines stored over all generations
 COMMENT ON COLUMN public.log_sources.file IS 'Which file the cursor belongs to: device, inode, hash of the bytes before it.';
 
 COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for over the API.';
+
+COMMENT ON COLUMN public.log_sources.is_by_admin IS 'An administrator asked for this tail.';
 
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,

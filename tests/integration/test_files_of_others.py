@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from runcast_server.run_ownership import RunDirectories
+from runcast_tailer.queries import Server
 from tests.integration import rest as api
 from tests.integration.rest import Rest
 
@@ -29,6 +33,11 @@ async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterat
         yield served
 
 
+def identify(directory: Path, id: str | None = None, **said: Any) -> None:
+    """Has a directory say whose it is."""
+    (directory / "run.json").write_text(json.dumps({"id": id or str(uuid4())} | said))
+
+
 class Mallory:
     """Somebody who has a project of his own, as everyone may, and a run in it."""
 
@@ -42,7 +51,9 @@ class Mallory:
         await rest.admin.post("/projects", json={"name": "own"}, headers=headers)
         made = await rest.admin.post("/projects/own/runs", json={"key": key}, headers=headers)
         directory = tmp_path / "runs" / key
-        directory.mkdir()
+        if not directory.exists():
+            directory.mkdir()
+            identify(directory, made.json()["id"])
         return cls(rest, made.json()["id"], headers, directory)
 
     async def call(self, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -142,6 +153,7 @@ async def test_even_the_tailers_word_leads_to_no_other_directory(
         place = mallory.directory / link if link else mallory.directory
         if not link:
             (mallory.directory / "logs.txt").unlink()
+            (mallory.directory / "run.json").unlink()
             mallory.directory.rmdir()
         place.symlink_to(target)
         answer = await mallory.call("GET", "/logs/1/raw")
@@ -227,7 +239,47 @@ async def test_a_run_directory_that_became_a_link_is_not_followed(
 ) -> None:
     """The place of a file is taken step by step, so a swap in between changes nothing."""
     mallory = await Mallory.of(rest, tmp_path)
+    (mallory.directory / "run.json").unlink()
     os.rmdir(mallory.directory)
     mallory.directory.symlink_to(tmp_path / "runs" / "victim")
     answer = await mallory.call("POST", "/tail", {"path": "logs.txt"})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "said", [None, {"project": "alpha"}, {"project": "alpha", "key": "victim"}]
+)
+async def test_a_run_of_the_same_key_in_another_project_has_no_part_in_the_directory(
+    rest: Rest, tmp_path: Path, said: dict[str, Any] | None
+) -> None:
+    victim = tmp_path / "runs" / "victim"
+    if said is not None:
+        identify(victim, **said)
+    mallory = await Mallory.of(rest, tmp_path, "victim")
+    for path in ("logs.txt", "later.txt"):
+        answer = await mallory.call("POST", "/tail", {"path": path, "source": "x"})
+        assert answer.status_code == 403, answer.text
+    await rest.tailed(mallory.run, **claim(victim / "logs.txt", "logs.txt"))
+    answer = await mallory.call("GET", "/logs/1/raw")
+    assert (answer.status_code, SECRET in answer.text) == (404, False)
+    identify(victim, mallory.run)
+    assert (await mallory.call("POST", "/tail", {"path": "logs.txt"})).status_code == 200
+
+
+async def test_the_tailer_asks_again_whose_the_directory_is(rest: Rest, tmp_path: Path) -> None:
+    mallory = await Mallory.of(rest, tmp_path, "coming")
+    (mallory.directory / "run.json").unlink()
+    mallory.directory.rmdir()
+    await mallory.call("POST", "/tail", {"path": "logs.txt", "source": "x"})
+    [asked] = await Server(rest.resources.database.log).asked()
+    directories = RunDirectories(tmp_path / "runs", (tmp_path / "runs",), "default")
+    assert directories.is_beneath_own(Path(asked.path), asked.run)
+    for said, is_own in (
+        ({"project": "alpha"}, False),
+        ({"project": "own"}, True),
+        ({"id": mallory.run, "project": "alpha"}, True),
+    ):
+        assert not asked.is_by_admin
+        mallory.directory.mkdir(exist_ok=True)
+        identify(mallory.directory, **said)
+        assert directories.is_own(asked.run) is is_own

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from runcast.contract import TERMINAL_STATUSES_SQL
 from runcast_server.db import Pool, acquire
+from runcast_server.run_ownership import RunIdentity
 from runcast_tailer.file_identity import Committed, Cursor, FileIdentity
 from runcast_tailer.run_directory import RunName
 
@@ -26,7 +27,12 @@ SELECT run_id, source, generation, next_line, next_offset, file, closed_reason, 
        bytes_after_end
 FROM log_sources WHERE run_id = ANY($1::uuid[])
 """
-_ASKED = "SELECT run_id, source, path FROM log_sources WHERE is_active AND path IS NOT NULL"
+_ASKED = """
+SELECT s.run_id, s.source, s.path, s.is_by_admin, coalesce(r.key, r.id::text) AS name,
+       p.id AS project_id, p.slug
+FROM log_sources s JOIN runs r ON r.id = s.run_id JOIN projects p ON p.id = r.project_id
+WHERE s.is_active AND s.path IS NOT NULL
+"""
 _ENDED = f"SELECT id FROM runs WHERE id = ANY($1::uuid[]) AND status IN ({TERMINAL_STATUSES_SQL})"
 _ARTIFACTS = "SELECT id, step_name, sha256 FROM artifacts WHERE run_id = $1"
 
@@ -47,6 +53,8 @@ class Asked:
     run_id: UUID
     source: str
     path: str
+    is_by_admin: bool
+    run: RunIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Server:
         return {(row["run_id"], row["source"]): committed_of(row) for row in rows}
 
     async def asked(self) -> list[Asked]:
-        return [Asked(*row) for row in await self._fetch(_ASKED)]
+        return [_asked(row) for row in await self._fetch(_ASKED)]
 
     async def ended(self, run_ids: Iterable[UUID]) -> set[UUID]:
         """Those of the runs that have reached a terminal status."""
@@ -98,6 +106,11 @@ class Server:
     async def _fetch(self, query: str, *values: Any) -> list[Any]:
         async with acquire(self._pool) as connection:
             return list(await connection.fetch(query, *values))
+
+
+def _asked(row: Mapping[str, Any]) -> Asked:
+    run = RunIdentity(row["run_id"], row["name"], row["project_id"], row["slug"])
+    return Asked(row["run_id"], row["source"], row["path"], row["is_by_admin"], run)
 
 
 def committed_of(row: Mapping[str, Any]) -> Committed:

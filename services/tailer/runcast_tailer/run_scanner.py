@@ -11,6 +11,7 @@ import structlog
 
 from runcast.contract import SPOOL_FILE
 from runcast_server import beneath
+from runcast_server.run_ownership import RunDirectories
 from runcast_tailer.discovery import Discovery
 from runcast_tailer.file_identity import Committed
 from runcast_tailer.guard import Guard, is_of_server
@@ -48,6 +49,7 @@ class Watching:
         self._tails = tails
         self._beats = Beats()
         self._discovery = Discovery(options.runs_dir, options.roots)
+        self._owned = RunDirectories(options.runs_dir, options.roots, options.project)
         self._new: list[Path] = []
         self._homeless: list[tuple[Path, str]] = []
         """Directories whose project isn't there, or not yet."""
@@ -210,12 +212,23 @@ class Watching:
             followed = self._asked.pop(one)
             if followed is not None:
                 self._tails.drop(followed)
-        new = asked - self._asked.keys()
+        new = await asyncio.to_thread(self._readable, asked - self._asked.keys())
         cursors = await self._server.cursors({one.run_id for one in new}) if new else {}
         for one in new:
             self._asked[one] = None
             with self._guard.item(one.path):
                 self._asked[one] = self._ask(one, cursors.get((one.run_id, one.source)))
+
+    def _readable(self, asked: Iterable[Asked]) -> list[Asked]:
+        """Those that may be read, for a worker thread. A directory that isn't the run's is looked at again:
+        it may still come, or say later whose it is."""
+        readable: list[Asked] = []
+        for one in asked:
+            with self._guard.item(one.path):
+                is_named = self._owned.is_beneath_own(Path(one.path), one.run)
+                if one.is_by_admin or not is_named or self._owned.is_own(one.run):
+                    readable.append(one)
+        return readable
 
     def _ask(self, one: Asked, committed: Committed | None) -> Followed | None:
         place = beneath.followed_file(Path(one.path), self._options.runs_dir, self._options.roots)

@@ -12,16 +12,17 @@ from uuid import UUID
 import anyio.to_thread
 
 from runcast import contract
-from runcast_api.logs import query
+from runcast_api.logs import owned, query
 from runcast_server import beneath
 from runcast_server.beneath import Place
 from runcast_server.db import Connection
 from runcast_server.errors import NotFound
+from runcast_server.run_ownership import RunDirectories, RunIdentity
 
 PIECE_BYTES = 256 * 1024
 
 _SOURCE = """
-SELECT s.path, s.generation, s.file, r.id, r.key FROM runs r
+SELECT s.path, s.is_by_admin, s.generation, s.file FROM runs r
 LEFT JOIN log_sources s ON s.run_id = r.id AND s.source = $2
 WHERE r.id = $1
 """
@@ -41,10 +42,11 @@ class RawLine:
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where files may be read: run directories in `runs_dir`, and what administrators had followed
-    beneath the `roots`."""
+    beneath the `roots`. `project`: that of run directories that name none."""
 
     runs_dir: Path
     roots: Sequence[Path]
+    project: str
 
 
 async def find(connection: Connection, run_id: UUID, line_number: int, places: Places) -> RawLine:
@@ -56,20 +58,26 @@ async def find(connection: Connection, run_id: UUID, line_number: int, places: P
     row = await connection.fetchrow(_SOURCE, run_id, members["source"])
     if row["file"] is None or row["generation"] != members.get("generation", 1):
         raise NotFound("the line's file was replaced since")
-    place = _place(row, members["source"], places)
+    run = await owned.identity(connection, run_id)
+    place = await anyio.to_thread.run_sync(_place, row, members["source"], places, run)
     extent = (cut.get("offset"), cut.get("length"))
     if place is None or not all(isinstance(number, int) for number in extent):
         raise NotFound("it isn't known where the whole line lies")
     return RawLine(None, place, *extent, row["file"])
 
 
-def _place(row: Any, source: str, places: Places) -> Place | None:
+def _place(row: Any, source: str, places: Places, run: RunIdentity) -> Place | None:
     """Where the source's file lies: where it was asked for, or in the run's own directory."""
-    if row["path"]:
-        return beneath.followed_file(Path(row["path"]), places.runs_dir, places.roots)
+    directories = RunDirectories(places.runs_dir, places.roots, places.project)
+    path = Path(row["path"]) if row["path"] else None
+    is_own = path is None or directories.is_beneath_own(path, run)
+    if is_own and not row["is_by_admin"] and not directories.is_own(run):
+        return None
+    if path is not None:
+        return beneath.followed_file(path, places.runs_dir, places.roots)
     if contract.source_fault(source):
         return None
-    home = beneath.run_directory(places.runs_dir, row["key"] or str(row["id"]), places.roots)
+    home = beneath.run_directory(places.runs_dir, run.name, places.roots)
     return home and Place(home.root, home.path / source)
 
 

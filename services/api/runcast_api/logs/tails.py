@@ -120,9 +120,10 @@ async def start(
     """Has the file followed; repeating it changes nothing. Raises `Conflict` where this source already
     follows another file."""
     row = await transaction.connection.fetchrow(
-        """INSERT INTO log_sources AS s (run_id, source, project_id, path, is_active)
-           VALUES ($1, $2, $3, $4, true)
+        """INSERT INTO log_sources AS s (run_id, source, project_id, path, is_active, is_by_admin)
+           VALUES ($1, $2, $3, $4, true, $5)
            ON CONFLICT (run_id, source) DO UPDATE SET path = $4, is_active = true,
+               is_by_admin = $5 OR (s.is_by_admin AND s.is_active AND s.path = $4),
                updated_at = now()
                WHERE s.path IS NULL OR s.path = $4 OR NOT s.is_active
            RETURNING source, path, is_active, lines, bytes""",
@@ -130,6 +131,7 @@ async def start(
         source,
         project_id,
         str(path),
+        shown.is_admin,
     )
     if row is None:
         raise Conflict(f"the source {source!r} follows another file")

@@ -175,7 +175,7 @@ async def read_raw_line(
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        places = raw.Places(settings.runs_dir, settings.roots)
+        places = raw.Places(settings.runs_dir, settings.roots, settings.tail_project)
         line = await raw.find(connection, run_id, line_number, places)
     headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
     media_type = "text/plain; charset=utf-8"

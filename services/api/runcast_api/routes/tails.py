@@ -14,13 +14,14 @@ from runcast import contract
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
-from runcast_api.logs import tails
+from runcast_api.logs import owned, tails
 from runcast_api.logs.tails import Tail, TailList, TailNew
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 from runcast_server.eventlog.log import Transaction
+from runcast_server.run_ownership import RunDirectories
 
 router = APIRouter(tags=["tails"], route_class=JsonRoute)
 
@@ -41,10 +42,13 @@ async def start_tail(
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.TAIL)
         shown = await _shown(connection, settings.runs_dir, run_id, caller)
+        identity = await owned.identity(connection, run_id)
     if caller.is_admin:
         path = await to_thread.run_sync(tails.confined, body.path, settings.roots)
     else:
         path = await to_thread.run_sync(tails.own_file, body.path, shown.directory)
+        directories = RunDirectories(settings.runs_dir, settings.roots, settings.tail_project)
+        await to_thread.run_sync(owned.refuse_others, shown.directory, directories, identity)
     source = body.source or path.name
     if fault := contract.source_fault(source):
         raise Invalid.of("body.source", fault)
