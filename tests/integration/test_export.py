@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from runcast_api.artifacts.store import INLINE_BYTES
-from runcast_api.exports.running import MOST_AT_ONCE
+from runcast_api.exports.running import MOST_AT_ONCE, MOST_OF_ONE_LINK
 from tests.integration.rest import Rest, serving
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +156,9 @@ async def test_who_may_not_read_gets_no_export_and_places_are_bounded(rest: Rest
     exports.number = 0
     assert (await rest.admin.get("/projects/demo/export")).is_success
     assert exports.number == 0
+    assert not exports.of_callers
+    link = (await rest.admin.post("/projects/demo/share-links", json={})).json()
+    guest = {"Authorization": f"Bearer {link['token']}"}
+    exports.of_callers[f"share:{link['id']}"] = MOST_OF_ONE_LINK
+    assert (await rest.admin.get("/projects/demo/export", headers=guest)).status_code == 429
+    assert (await rest.admin.get("/projects/demo/export")).is_success

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from runcast_api import projects
 from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.exports import archive, content, ndjson
 from runcast_api.exports.content import Source
+from runcast_api.exports.running import ExportResponse
 from runcast_api.http.responses import HEAD
 from runcast_api.runs import runs
 from runcast_server.auth import access
@@ -48,7 +49,7 @@ async def export_run(
     project: str | None = None,
 ) -> Response:
     """The run with its log, events and artifacts, as of now."""
-    api.exports.check()
+    api.exports.check(caller)
     form = _form(format)
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
@@ -69,7 +70,7 @@ async def export_project(
     project: str, api: ApiState, caller: Caller, format: Format = "ndjson"
 ) -> Response:
     """The project's runs with all events, lines and artifacts, as of now."""
-    api.exports.check()
+    api.exports.check(caller)
     form = _form(format)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
@@ -98,5 +99,5 @@ def _answer(api: Api, source: Source, form: _Form) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
     }
-    pieces = api.exports.counted(form.pieces(source))
-    return StreamingResponse(pieces, media_type=form.media_type, headers=headers)
+    pieces = form.pieces(source)
+    return ExportResponse(api.exports, source.actor, pieces, form.media_type, headers)
