@@ -23,6 +23,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+SUMMARY = b"Bash: pytest -q"
 PERMISSION = {
     "kind": "permission",
     "title": "Bash",
@@ -156,9 +157,16 @@ async def test_who_may_answer_take_back_and_see(rest: Rest) -> None:
         assert refused.status_code == status, refused.text
     assert (await rest.admin.get("/questions", headers=guest)).json()["questions"] == []
     assert len((await rest.admin.get("/questions", headers=viewer)).json()["questions"]) == 1
+    said = await rest.admin.post(f"/runs/{run}/say", json={"text": "say-secret"})
+    assert said.status_code < 300, said.text
     for path in ("/projects/demo/events/history", "/projects/demo/export", f"/runs/{run}/export"):
         seen = [await rest.admin.get(path, headers=each) for each in (guest, viewer)]
-        assert [b"question:asked" in answer.content for answer in seen] == [False, True], path
+        for secret in (b"question:asked", b"message:queued", b"say-secret", SUMMARY):
+            assert [secret in answer.content for answer in seen] == [False, True], (path, secret)
+    for path in (f"/runs/{run}", "/projects/demo/runs", "/projects/demo/active-runs"):
+        seen = [await rest.admin.get(path, headers=each) for each in (guest, viewer)]
+        assert [SUMMARY in answer.content for answer in seen] == [False, True], path
+        assert b'"kind":"permission"' in seen[0].content
     foreign = await rest.admin.post(f"/questions/{question['id']}/cancel", headers=reporter)
     assert foreign.status_code == 403
     own = await rest.admin.post(f"/runs/{run}/questions", json=PERMISSION, headers=reporter)
@@ -316,10 +324,16 @@ async def test_a_share_links_streams_leave_questions_out(database_url: str, redi
         project_id = await served.project()
         run_id = await served.run(project_id)
 
+        need = {"kind": "permission", "since": "x", "summary": 'rm {"-rf"}', "question_id": "q"}
+        known = need | {"summary": "", "question_id": None}
+        hidden = ("question:asked", "question:closed", "message:queued", "message:delivered")
+
         async def emit(*types: str) -> None:
             async def change(transaction: Transaction) -> None:
                 for type in types:
-                    event = frames.event(type, {"title": "a secret"}, run_id=run_id)
+                    event = frames.event(
+                        type, {"title": "a secret", "attention": need}, run_id=run_id
+                    )
                     transaction.emit(project_id, event)
 
             await served.log.commit(project_id, change)
@@ -330,14 +344,15 @@ async def test_a_share_links_streams_leave_questions_out(database_url: str, redi
             f"/runs/{run_id}/stream": run_id,
         }
         for path, only_run in paths.items():
-            await emit("question:asked", "x:past", "question:closed")
+            await emit("question:asked", "message:queued", "x:past", "question:closed")
             guest = await share_link(served, project_id, only_run)
             async with streams.stream(served, path, token=guest, last_event_id="0") as reader:
                 await reader.until(lambda reader: bool(reader.of("x:past")))
                 await emit("question:asked", "x:live")
                 await reader.until(lambda reader: bool(reader.of("x:live")))
-                await emit("question:closed", "x:last")
+                await emit("question:closed", "message:delivered", "x:last")
                 await reader.until(lambda reader: bool(reader.of("x:last")))
-                assert not reader.of("question:asked", "question:closed"), path
+                assert not reader.of(*hidden), path
+                assert reader.of("x:last")[-1].data["attention"] == known
             async with streams.stream(served, path, last_event_id="0") as reader:
                 await reader.until(lambda reader: bool(reader.of("question:closed", "x:last")))

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from runcast_server.errors import Invalid
+from runcast_server.eventlog import guests
 from runcast_server.eventlog.frames import FRAME_END, Block, Section
 
 MAX_RUNS = 200
-_QUESTION = b"\nevent: question:"
+_HIDDEN = tuple(f"\nevent: {prefix}".encode() for prefix in guests.HIDDEN_FROM_GUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Filter:
     runs: frozenset[bytes] = frozenset()
     only_run: bytes | None = None
     is_guest: bool = False
-    """The stream of a share link, which shows no questions."""
+    """The stream of a share link, which shows neither questions nor messages."""
 
     @property
     def takes_everything(self) -> bool:
@@ -81,12 +82,17 @@ def _run_bytes(text: str, field: str) -> bytes:
         raise Invalid.of(field, f"not a run id: {text[:64]!r}") from None
 
 
-def without_questions(sent: bytes) -> bytes:
-    """The frames without those about questions."""
-    if _QUESTION not in sent:
+def for_guests(sent: bytes) -> bytes:
+    """The frames without what holders of share links don't see."""
+    sent = guests.reduced(sent)
+    if not _is_hidden(sent):
         return sent
-    kept = [frame for frame in sent.split(FRAME_END) if frame and _QUESTION not in frame]
+    kept = [frame for frame in sent.split(FRAME_END) if frame and not _is_hidden(frame)]
     return b"".join([frame + FRAME_END for frame in kept])
+
+
+def _is_hidden(frame: bytes) -> bool:
+    return any(beginning in frame for beginning in _HIDDEN)
 
 
 class Fresh:
@@ -134,7 +140,7 @@ class Fresh:
     def select(self, wanted: Filter) -> bytes:
         """The frames that `wanted` asks for, in order."""
         if wanted.is_guest:
-            return without_questions(self.select(replace(wanted, is_guest=False)))
+            return for_guests(self.select(replace(wanted, is_guest=False)))
         if wanted.takes_everything:
             if len(self.blocks) == 1:
                 return bytes(self.blocks[0].frames)

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from runcast_hub import metrics
-from runcast_hub.filters import Filter, without_questions
+from runcast_hub.filters import Filter, for_guests
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
 from runcast_server import outages
@@ -155,7 +155,7 @@ class Source:
             async with self._turns.of(key[0]):
                 page = await self._read(*key)
             if key[-1].is_guest:
-                page = replace(page, frames=without_questions(page.frames))
+                page = replace(page, frames=for_guests(page.frames))
         finally:
             if self._reading.get(key) is asyncio.current_task():
                 del self._reading[key]

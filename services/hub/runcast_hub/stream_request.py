@@ -13,6 +13,7 @@ from runcast_hub.filters import Filter
 from runcast_hub.snapshot import Snapshot
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Invalid
+from runcast_server.eventlog import guests
 
 MAX_LOG_TAIL = 10_000
 MAX_LOG_TAIL_OF_LINKS = 1_000
@@ -70,8 +71,10 @@ class Opening:
         run."""
         only = self.principal.run_id
         if only is None:
-            return snapshot.encoded_runs
-        return orjson.dumps([run for run in snapshot.active_runs if run["id"] == str(only)])
+            encoded = snapshot.encoded_runs
+        else:
+            encoded = orjson.dumps([run for run in snapshot.active_runs if run["id"] == str(only)])
+        return encoded if self.principal.share_id is None else guests.reduced(encoded)
 
     def tailed_runs(self, snapshot: Snapshot) -> list[UUID]:
         """The runs of which `log_tail` shows the last lines; of `all` those that are active."""

@@ -21,6 +21,7 @@ from runcast_api.runs import history, listing
 from runcast_api.runs.history import Wanted
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection, Database
+from runcast_server.eventlog import guests
 from runcast_server.eventlog.frames import LOG_TYPE
 from runcast_server.runs import in_milliseconds
 
@@ -70,16 +71,23 @@ class Artifact:
 async def runs(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
     """The run, or all runs of the project page by page."""
     if source.run is not None:
-        yield [source.run]
+        yield _visible(source, [source.run])
         return
     wanted = listing.Wanted(UUID(source.project["id"]))
     cursor = None
     while True:
         async with source.database.acting(source.actor) as connection:
             page = await listing.page(connection, source.actor, wanted, PAGE_RUNS, cursor)
-        yield page["runs"]
+        yield _visible(source, page["runs"])
         if (cursor := page["next_cursor"]) is None:
             return
+
+
+def _visible(source: Source, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if source.actor.share_id is None:
+        return found
+    shown: list[dict[str, Any]] = orjson.loads(guests.reduced(orjson.dumps(found)))
+    return shown
 
 
 async def artifacts(source: Source, run_id: str) -> list[Artifact]:

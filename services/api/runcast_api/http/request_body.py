@@ -18,8 +18,10 @@ from starlette.responses import Response
 
 from runcast_api.http import body_intake, nesting
 from runcast_api.http.body_intake import Bodies
+from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.problems import BadRequest
 from runcast_server.errors import TooLarge
+from runcast_server.eventlog import guests
 
 JSON_BYTES = 1024 * 1024
 """The size of an ordinary JSON body at most."""
@@ -88,13 +90,27 @@ class JsonRequest(Request):
         return self._json
 
 
+def _for_guests(request: Request, response: Response) -> Response:
+    """The answer as the holder of a share link may see it."""
+    caller = request.scope.get(CALLER)
+    if caller is not None and caller.share_id is not None and isinstance(response.body, bytes):
+        response.body = guests.reduced(response.body)
+        if "content-length" in response.headers:
+            response.headers["content-length"] = str(len(response.body))
+    return response
+
+
 class JsonRoute(APIRoute):
     """A route whose body, if it has one, is JSON within `JSON_BYTES`, whatever its content type says."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
         if not (self.methods or set()) & {"POST", "PUT", "PATCH"}:
-            return handle
+
+            async def handle_shown(request: Request) -> Response:
+                return _for_guests(request, await handle(request))
+
+            return handle_shown
 
         async def handle_read(request: Request) -> Response:
             bodies: Bodies = request.app.state.api.bodies

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
-from runcast_server.eventlog import history, segments
+from runcast_server.eventlog import guests, history, segments
 from runcast_server.eventlog.history import Kind
 from runcast_server.eventlog.segments import LOG_TYPE, Damaged, Segment
 from runcast_server.eventlog.stored import Part
@@ -92,10 +92,15 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
 
 
 def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events without those about questions, where the caller holds a share link."""
+    """The events without those about questions and messages, and with less of what runs need, where the caller
+    holds a share link."""
     if caller.share_id is None:
         return events
-    return [event for event in events if not event["type"].startswith("question:")]
+    return [
+        event | {"data": orjson.Fragment(guests.reduced(orjson.dumps(event["data"])))}
+        for event in events
+        if not event["type"].startswith(guests.HIDDEN_FROM_GUESTS)
+    ]
 
 
 async def _first(
