@@ -92,8 +92,8 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
 
 
 def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events without those about questions and messages, and with less of what runs need, where the caller
-    holds a share link."""
+    """The events without those about questions and messages, and with less of what runs need, where the
+    caller holds a share link."""
     if caller.share_id is None:
         return events
     return [
