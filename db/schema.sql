@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     SELECT * INTO invitation FROM invitations i
     WHERE i.token_hash = presented AND i.accepted_at IS NULL AND i.revoked_at IS NULL
-      AND i.expires_at > now()
+      AND i.expires_at > now() AND may_still_invite(i)
     FOR UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -485,6 +485,19 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.key_depth(wanted uuid) RETURNS integer
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    WITH RECURSIVE line AS (
+        SELECT k.made_by_key, 1 AS step FROM api_keys k WHERE k.id = wanted
+        UNION ALL
+        SELECT k.made_by_key, line.step + 1 FROM line JOIN api_keys k ON k.id = line.made_by_key
+        WHERE line.step < 32
+    )
+    SELECT coalesce(max(step), 0) FROM line
+$$;
+
 CREATE FUNCTION public.key_holder(presented bytea) RETURNS TABLE(id uuid, project_id uuid, role text, is_admin boolean, scopes text[], expires_at timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -520,7 +533,7 @@ CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin
                k.expires_at, k.revoked_at, line.step + 1
         FROM line JOIN api_keys k ON k.id = line.made_by_key WHERE line.step < 32
     ), judged AS (
-        SELECT line.step, line.is_admin, line.expires_at,
+        SELECT line.step, line.made_by_key, line.is_admin, line.expires_at,
                CASE WHEN line.is_admin THEN role_rank('owner') ELSE role_rank(line.role) END AS own_rank,
                CASE WHEN line.created_by IS NULL OR u.is_admin OR line.is_by_admin THEN role_rank('owner')
                     ELSE coalesce(role_rank(m.role), 0) END AS maker_rank,
@@ -537,6 +550,7 @@ CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin
     FROM judged j
     HAVING bool_and(j.is_good) AND min(j.maker_rank) > 0
        AND (NOT bool_or(j.is_admin AND j.step = 1) OR bool_and(j.is_admin))
+       AND NOT bool_or(j.step = 32 AND j.made_by_key IS NOT NULL)
 $$;
 
 CREATE TABLE public.segments (
@@ -631,6 +645,42 @@ CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETU
     FROM generate_series(date_trunc(partition_unit(parent), clock_timestamp() - interval '1 day'),
                          date_trunc(partition_unit(parent), clock_timestamp() + make_interval(days => days_ahead)),
                          ('1 ' || partition_unit(parent))::interval) AS begins
+$$;
+
+CREATE TABLE public.invitations (
+    id uuid NOT NULL,
+    token_hash bytea NOT NULL,
+    login text NOT NULL,
+    project_id uuid,
+    role text,
+    invited_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    accepted_by uuid,
+    accepted_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    needs_confirmation boolean DEFAULT false NOT NULL,
+    confirmed_at timestamp with time zone,
+    confirmed_by text,
+    is_by_admin boolean DEFAULT false NOT NULL,
+    invited_by_key uuid,
+    CONSTRAINT invitations_check CHECK (((project_id IS NULL) = (role IS NULL))),
+    CONSTRAINT invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
+);
+
+COMMENT ON COLUMN public.invitations.is_by_admin IS 'Its maker was an administrator at that time, perhaps by what an external token said.';
+
+CREATE FUNCTION public.may_still_invite(invitation public.invitations) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT (invitation.invited_by_key IS NULL OR EXISTS (
+            SELECT FROM key_rights(invitation.invited_by_key) r WHERE r.is_admin OR r.role = 'owner'))
+       AND (invitation.invited_by IS NULL OR EXISTS (
+            SELECT FROM users u WHERE u.id = invitation.invited_by AND u.disabled_at IS NULL
+            AND (u.is_admin OR invitation.is_by_admin OR EXISTS (
+                SELECT FROM project_members m WHERE m.user_id = u.id
+                AND m.project_id = invitation.project_id AND m.role = 'owner'))))
 $$;
 
 CREATE FUNCTION public.measure_project(project uuid, batch integer) RETURNS bigint
@@ -759,6 +809,7 @@ CREATE FUNCTION public.open_invitation(presented bytea) RETURNS TABLE(id uuid, l
            NOT i.needs_confirmation OR i.confirmed_at IS NOT NULL
     FROM invitations i LEFT JOIN projects p ON p.id = i.project_id LEFT JOIN users u ON u.login = i.login
     WHERE i.token_hash = presented AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > now()
+      AND may_still_invite(i)
 $$;
 
 CREATE FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) RETURNS TABLE(user_id uuid, is_disabled boolean)
@@ -1039,6 +1090,24 @@ BEGIN
         ON CONFLICT (subject) DO NOTHING;
         RETURN QUERY SELECT u.id, u.is_admin, u.disabled_at IS NOT NULL FROM users u WHERE u.subject = named;
     END IF;
+END
+$$;
+
+CREATE FUNCTION public.take_back_invitations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'users' THEN
+        UPDATE invitations i SET revoked_at = now()
+        WHERE i.invited_by = OLD.id AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+          AND (i.is_by_admin OR NEW.disabled_at IS NOT NULL);
+    ELSE
+        UPDATE invitations i SET revoked_at = now()
+        WHERE i.invited_by = OLD.user_id AND i.project_id = OLD.project_id
+          AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND NOT i.is_by_admin;
+    END IF;
+    RETURN NULL;
 END
 $$;
 
@@ -1333,25 +1402,6 @@ ALTER TABLE public.ingest_rejects ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.invitations (
-    id uuid NOT NULL,
-    token_hash bytea NOT NULL,
-    login text NOT NULL,
-    project_id uuid,
-    role text,
-    invited_by uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    accepted_by uuid,
-    accepted_at timestamp with time zone,
-    revoked_at timestamp with time zone,
-    needs_confirmation boolean DEFAULT false NOT NULL,
-    confirmed_at timestamp with time zone,
-    confirmed_by text,
-    CONSTRAINT invitations_check CHECK (((project_id IS NULL) = (role IS NULL))),
-    CONSTRAINT invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'reporter'::text, 'viewer'::text])))
 );
 
 CREATE TABLE public.log_sources (
@@ -1983,6 +2033,10 @@ CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (create
 
 CREATE INDEX ingest_rejects_newest ON public.ingest_rejects USING btree (at);
 
+CREATE INDEX invitations_of_inviter ON public.invitations USING btree (invited_by) WHERE (invited_by IS NOT NULL);
+
+CREATE INDEX invitations_of_key ON public.invitations USING btree (invited_by_key) WHERE (invited_by_key IS NOT NULL);
+
 CREATE INDEX invitations_of_project ON public.invitations USING btree (project_id);
 
 CREATE INDEX log_sources_open ON public.log_sources USING btree (run_id) WHERE (closed_reason IS NULL);
@@ -2103,6 +2157,12 @@ CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE ON public.project_members FO
 
 CREATE TRIGGER number_run BEFORE INSERT ON public.runs FOR EACH ROW EXECUTE FUNCTION public.number_run();
 
+CREATE TRIGGER take_back_invitations_of_demoted AFTER UPDATE OF role ON public.project_members FOR EACH ROW WHEN (((old.role = 'owner'::text) AND (new.role <> 'owner'::text))) EXECUTE FUNCTION public.take_back_invitations();
+
+CREATE TRIGGER take_back_invitations_of_disabled AFTER UPDATE OF disabled_at, is_admin ON public.users FOR EACH ROW WHEN ((((old.disabled_at IS NULL) AND (new.disabled_at IS NOT NULL)) OR (old.is_admin AND (NOT new.is_admin)))) EXECUTE FUNCTION public.take_back_invitations();
+
+CREATE TRIGGER take_back_invitations_of_removed AFTER DELETE ON public.project_members FOR EACH ROW WHEN ((old.role = 'owner'::text)) EXECUTE FUNCTION public.take_back_invitations();
+
 CREATE TRIGGER tasks_counted_in AFTER INSERT ON public.tasks REFERENCING NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
 
 CREATE TRIGGER tasks_counted_on AFTER UPDATE ON public.tasks REFERENCING OLD TABLE AS earlier NEW TABLE AS later FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
@@ -2143,6 +2203,9 @@ ALTER TABLE ONLY public.invitations
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_invited_by_key_fkey FOREIGN KEY (invited_by_key) REFERENCES public.api_keys(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -2515,6 +2578,9 @@ GRANT ALL ON FUNCTION public.in_month(month date, alias text) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.keep_an_owner() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.key_depth(wanted uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.key_depth(wanted uuid) TO runcast_accounts;
+
 REVOKE ALL ON FUNCTION public.key_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.key_holder(presented bytea) TO runcast_request;
 
@@ -2536,6 +2602,44 @@ REVOKE ALL ON FUNCTION public.make_partition(parent regclass, moment timestamp w
 
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
+
+GRANT INSERT ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(id) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(login) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(project_id) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(role) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(invited_by) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(expires_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(accepted_by) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(accepted_at) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(revoked_at) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(revoked_at) ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(needs_confirmation) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(confirmed_at) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(confirmed_at) ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(confirmed_by) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(confirmed_by) ON TABLE public.invitations TO runcast_accounts;
+
+GRANT SELECT(is_by_admin) ON TABLE public.invitations TO runcast_request;
+
+GRANT SELECT(invited_by_key) ON TABLE public.invitations TO runcast_request;
+GRANT UPDATE(invited_by_key) ON TABLE public.invitations TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.may_still_invite(invitation public.invitations) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.measure_project(project uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.measure_project(project uuid, batch integer) TO runcast_log;
@@ -2595,6 +2699,8 @@ GRANT ALL ON FUNCTION public.stream_cookie_holder(presented bytea, wanted_path t
 
 REVOKE ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.subject_holder(fresh uuid, named text, said_email text, said_name text) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.take_back_invitations() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], begin_lines bigint[], end_lines bigint[], begin_offsets bigint[], end_offsets bigint[], files text[], of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.take_lines(of_stream text, of_epoch bigint, from_id text, to_id text, source_runs uuid[], source_names text[], generations integer[], begin_lines bigint[], end_lines bigint[], begin_offsets bigint[], end_offsets bigint[], files text[], of_projects uuid[], of_runs uuid[], are_lines boolean[], from_lines bigint[], counts integer[], sizes integer[], codecs smallint[], levels smallint[], agents text[], bodies bytea[]) TO runcast_log;
@@ -2676,37 +2782,6 @@ GRANT SELECT,UPDATE ON TABLE public.ingest_cursor TO runcast_log;
 
 GRANT SELECT ON TABLE public.ingest_rejects TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;
-
-GRANT INSERT ON TABLE public.invitations TO runcast_accounts;
-
-GRANT SELECT(id) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(login) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(project_id) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(role) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(invited_by) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(created_at) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(expires_at) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(accepted_by) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(accepted_at) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(revoked_at) ON TABLE public.invitations TO runcast_request;
-GRANT UPDATE(revoked_at) ON TABLE public.invitations TO runcast_accounts;
-
-GRANT SELECT(needs_confirmation) ON TABLE public.invitations TO runcast_request;
-
-GRANT SELECT(confirmed_at) ON TABLE public.invitations TO runcast_request;
-GRANT UPDATE(confirmed_at) ON TABLE public.invitations TO runcast_accounts;
-
-GRANT SELECT(confirmed_by) ON TABLE public.invitations TO runcast_request;
-GRANT UPDATE(confirmed_by) ON TABLE public.invitations TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.log_sources TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.log_sources TO runcast_log;

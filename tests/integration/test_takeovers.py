@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from runcast_api.accounts.keys import MOST_MAKERS
 from runcast_server.auth import principal
 from tests.integration import rest, test_openid
 from tests.integration.rest import Rest
@@ -229,3 +231,72 @@ async def test_a_session_over_tls_is_this_hosts_alone(
         assert "Secure" in cookie
         assert "Path=/;" in cookie
         assert "Domain" not in cookie
+
+
+async def test_no_line_of_keys_is_too_long_to_be_judged(api: Rest, database_url: str) -> None:
+    _, owner = await owner_of(api)
+    asked = {"name": "k", "role": "owner"}
+    key = owner
+    for _ in range(MOST_MAKERS):
+        made = await ok(await call(api, "POST", "/projects/p/keys", key, asked), 201)
+        key = bearer(made["token"])
+    assert (await call(api, "POST", "/projects/p/keys", key, asked)).status_code == 403
+    tokens = await _line(database_url, made["id"], made["project_id"], 33 - MOST_MAKERS)
+    answers = [await call(api, "GET", "/projects/p", bearer(token)) for token in tokens[-2:]]
+    assert [answer.status_code for answer in answers] == [200, 401]
+
+
+async def _line(database_url: str, maker: str, project: str, length: int) -> list[str]:
+    """Tokens of keys that each were made by the one before."""
+    tokens = [principal.new_token() for _ in range(length)]
+    connection = await asyncpg.connect(database_url)
+    try:
+        for token in tokens:
+            maker = await connection.fetchval(
+                """INSERT INTO api_keys (id, token_hash, name, project_id, role, is_admin, scopes,
+                                         made_by_key)
+                   VALUES (gen_random_uuid(), $1, 'k', $2, 'owner', false, '{}', $3) RETURNING id""",
+                principal.hash_token(token),
+                project,
+                maker,
+            )
+    finally:
+        await connection.close()
+    return tokens
+
+
+async def test_a_key_gives_the_scope_answer_only_if_it_has_it(api: Rest) -> None:
+    _, owner = await owner_of(api)
+    made, asked = [], {"name": "k", "role": "owner"}
+    for scopes in ([], ["answer"]):
+        given = asked | {"scopes": scopes}
+        made.append(await ok(await call(api, "POST", "/projects/p/keys", owner, given), 201))
+    plain, trusted = [bearer(each["token"]) for each in made]
+    asked |= {"scopes": ["answer"]}
+    assert (await call(api, "POST", "/projects/p/keys", plain, asked)).status_code == 403
+    rotate = f"/keys/{made[1]['id']}/rotate"
+    assert (await call(api, "POST", rotate, plain, {})).status_code == 403
+    await ok(await call(api, "POST", "/projects/p/keys", trusted, asked), 201)
+
+
+@pytest.mark.parametrize("is_by_key", [False, True])
+async def test_an_invitation_ends_with_the_right_of_its_maker(api: Rest, is_by_key: bool) -> None:
+    user, owner = await owner_of(api)
+    other, _ = await account(api, "other@example.org")
+    await ok(await call(api, "PUT", f"/projects/p/members/{other}", owner, {"role": "owner"}))
+    maker = owner
+    if is_by_key:
+        asked = {"name": "k", "role": "owner"}
+        made = await ok(await call(api, "POST", "/projects/p/keys", owner, asked), 201)
+        maker = bearer(made["token"])
+        rotated = await call(api, "POST", f"/keys/{made['id']}/rotate", maker, {"overlap_s": 60})
+        await ok(rotated, 201)
+    asked = {"email": "owner2@example.org", "project": "p", "role": "owner"}
+    made = await ok(await call(api, "POST", "/invitations", maker, asked), 201)
+    path = f"/invitations/{made['token']}"
+    await ok(await anonymous(api).get(path))
+    await ok(await api.admin.delete(f"/projects/p/members/{user}"), 204)
+    assert (await anonymous(api).get(path)).status_code == 404
+    assert (await anonymous(api).post(f"{path}/accept", json=BODY)).status_code == 404
+    await ok(await api.admin.put(f"/projects/p/members/{user}", json={"role": "owner"}))
+    assert (await anonymous(api).get(path)).status_code == (200 if is_by_key else 404)

@@ -24,8 +24,8 @@ VALID_DAYS = 7
 
 _CREATE = """
 INSERT INTO invitations (id, token_hash, login, project_id, role, invited_by, expires_at,
-                         needs_confirmation)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                         needs_confirmation, is_by_admin, invited_by_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 _COLUMNS = """id, login, project_id, role, invited_by, created_at, expires_at, accepted_at,
               NOT needs_confirmation OR confirmed_at IS NOT NULL AS is_confirmed"""
@@ -123,7 +123,8 @@ async def create(
     *,
     needs_confirmation: bool,
 ) -> tuple[dict[str, Any], str]:
-    """The invitation, and its secret. One that `needs_confirmation` makes no account before it has it."""
+    """The invitation, and its secret. One that `needs_confirmation` makes no account before it has it.
+    It is good as long as its maker may invite to the project."""
     token = new_token(INVITATION_PREFIX)
     id = uuid7()
     await connection.execute(
@@ -136,6 +137,8 @@ async def create(
         caller.user_id,
         datetime.now(UTC) + timedelta(days=VALID_DAYS),
         needs_confirmation,
+        caller.is_admin,
+        caller.key_id,
     )
     await audit.note(
         connection,

@@ -19,6 +19,8 @@ from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden, NotFound
 
 OVERLAP_SECONDS = 3600.0
+MOST_MAKERS = 8
+"""How many keys may stand in a row of which each made the next."""
 MAX_OVERLAP_SECONDS = 30 * 86_400.0
 
 _COLUMNS = """id, name, project_id, role, is_admin, scopes, created_by, created_at, expires_at, revoked_at,
@@ -104,12 +106,14 @@ class KeyPage(BaseModel):
 async def create(
     connection: Connection, caller: Principal, new: KeyNew | AdminKeyNew, project_id: UUID | None
 ) -> tuple[dict[str, Any], str]:
-    """The key and its token. Raises `Forbidden` for a scope that the caller can't give.
+    """The key and its token. Raises `Forbidden` for a scope that the caller can't give, and for
+    a key at the end of a long line of keys that made one another.
 
     It ends with its maker at the latest: a key that ends makes none that ends later.
     """
     scopes = new.scopes if isinstance(new, KeyNew) else []
     _may_give(caller, scopes)
+    await _refuse_deep(connection, caller)
     token = new_token()
     id = uuid7()
     await connection.execute(
@@ -134,6 +138,22 @@ async def create(
 def _may_give(caller: Principal, scopes: Sequence[str]) -> None:
     if "worker" in scopes and not caller.is_admin:
         raise Forbidden("only an administrator gives a key the scope worker")
+    if (
+        "answer" in scopes
+        and caller.key_id
+        and not caller.is_admin
+        and "answer" not in caller.scopes
+    ):
+        raise Forbidden("a key without the scope answer gives it to no other key")
+
+
+async def _refuse_deep(connection: Connection, caller: Principal) -> None:
+    """Raises `Forbidden` for a key at the end of a long line of keys that made one another."""
+    if caller.key_id is None:
+        return
+    depth = await connection.fetchval("SELECT key_depth($1)", caller.key_id)
+    if depth >= MOST_MAKERS:
+        raise Forbidden(f"at most {MOST_MAKERS} keys in a row make one another: ask a person")
 
 
 def _maker(caller: Principal) -> tuple[UUID | None, UUID | None, bool]:
@@ -196,6 +216,8 @@ async def rotate(
     if old["expires_at"] is not None and old["expires_at"] <= now:
         raise Conflict("the key has expired")
     _may_give(caller, old["scopes"])
+    if caller.key_id != key:
+        await _refuse_deep(connection, caller)
     full_end = old["full_expires_at"] if old["replaced_at"] else old["expires_at"]
     token = new_token()
     id = uuid7()
@@ -218,6 +240,9 @@ async def rotate(
         full_end,
     )
     await connection.execute("UPDATE api_keys SET made_by_key = $2 WHERE made_by_key = $1", key, id)
+    await connection.execute(
+        "UPDATE invitations SET invited_by_key = $2 WHERE invited_by_key = $1", key, id
+    )
     await audit.note(
         connection,
         caller,
