@@ -248,3 +248,38 @@ async def test_bad_hooks_are_refused_or_harmless(rest: Rest) -> None:
         await agent.hook({"session_id": SESSION} | payload, hold=1)
     [large] = (await rest.admin.get("/questions?state=open")).json()["questions"]
     assert large["answerable"] is False, "what can't be shown whole can't be approved here"
+
+
+async def test_what_cannot_be_asked_is_a_notice(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    await agent.event("SessionStart")
+    named = {"mcp_server_name": "s", "message": "a\x00b"}
+    for number, schema in enumerate(
+        ({"title": "x" * 300_000}, {"type": "object", "title": "a\x00"})
+    ):
+        members = named | {"requested_schema": schema, "prompt_id": str(number)}
+        said = await agent.event("Elicitation", hold=1, **members)
+        assert bool(said) is bool(number), said
+    choice = {"question": "Which\x00?", "options": [{"label": "\x00a"}, {"label": "b"}]}
+    used = {"tool_name": "AskUserQuestion", "tool_input": {"questions": [choice]}}
+    await agent.event("PermissionRequest", hold=1, **used)
+    run = await agent.run()
+    found = (await rest.admin.get("/questions", params={"run": run["id"]})).json()["questions"]
+    assert {each["kind"] for each in found} >= {"notice", "form"}
+    assert any("Which␀?" in str(each) for each in found)
+
+
+async def test_a_hook_leaves_questions_of_others_open(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    await agent.event("UserPromptSubmit", prompt="go")
+    run = (await agent.run())["id"]
+    asked = {"kind": "choice", "title": "Go on?", "options": [{"id": "y", "label": "y"}]}
+    made = await rest.admin.post(f"/runs/{run}/questions", json=asked | {"via": "budget"})
+    own = await agent.event(
+        "PermissionRequest", hold=1, tool_name="Bash", tool_input={"command": "ls"}
+    )
+    for event in ("UserPromptSubmit", "Stop"):
+        await agent.event(event)
+        assert await state(rest, made.json()["id"]) == "open", event
+    assert await state(rest, own["question_id"]) == "resolved_elsewhere"
+    assert await agent.standing() == ("awaiting_feedback", "question")

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from pydantic import ValidationError
 
 from runcast._support import times
 from runcast.contract import TERMINAL_STATUSES
@@ -31,6 +32,7 @@ HEADLINE_CHARACTERS = 300
 TEXT_CHARACTERS = 8 * 1024
 _SAYING = ("command", "cmd", "file_path", "path", "pattern", "query", "url", "description")
 """Members of a tool's input that say best what it does, in this order."""
+_VIA = "SELECT via FROM questions WHERE id = $1 AND state = 'open'"
 _IS_FED = "SELECT EXISTS (SELECT FROM log_sources WHERE run_id = $1 AND source = 'spool.jsonl')"
 
 
@@ -49,13 +51,18 @@ class Hook:
     run: Json
 
     @property
+    def _via(self) -> str:
+        """How the questions of the session's hooks are known."""
+        return f"{self.session.program}-hook"
+
+    @property
     def has_ended(self) -> bool:
         return self.run["status"] in TERMINAL_STATUSES
 
     def text(self, name: str) -> str:
         """A member of the input that is a text; empty where it isn't."""
         value = self.payload.get(name)
-        return value.replace("\x00", "␀") if isinstance(value, str) else ""
+        return value if isinstance(value, str) else ""
 
     def object(self, name: str) -> Json:
         """A member of the input that is an object; empty where it isn't."""
@@ -71,7 +78,12 @@ class Hook:
             self.run = await runs.change(self.transaction, self.run, given)
 
     async def works(self) -> None:
-        """The session works: nobody is needed."""
+        """The session works: nobody is needed, unless somebody else asks a question about the run."""
+        held = self.run["attention"]
+        if held and held["question_id"]:
+            via = await self.transaction.connection.fetchval(_VIA, UUID(held["question_id"]))
+            if via is not None and via != self._via:
+                return
         await self.change(attention=None, status="running")
 
     async def waits(self, kind: AttentionKind, summary: str) -> None:
@@ -94,21 +106,20 @@ class Hook:
     async def close_questions(
         self, state: QuestionState, only: Sequence[UUID] | None = None
     ) -> None:
-        """Closes the session's open questions, or those of them that are named."""
+        """Closes the open questions that the session's hooks asked, or those of them that are named. What
+        the server or another program asks of the run stays open."""
         ids = only
         if ids is None:
             waiting = await closing.open_of(self.transaction, UUID(self.run["id"]))
-            ids = [UUID(question["id"]) for question in waiting]
+            ids = [UUID(each["id"]) for each in waiting if each["via"] == self._via]
         if await questions.close_open(self.transaction, self.run, ids, state):
             await self.reload()
 
     async def ask(self, question: Json, context: Json) -> Json:
         """Asks a question; what the hook is answered: the question's id where it waits for it."""
-        whole = _cut_to_size(
-            question | {"answerable": self.holds, "via": f"{self.session.program}-hook"}
-        )
+        whole = _cut_to_size(question | {"answerable": self.holds, "via": self._via})
         whole["dedupe_key"] = await self._dedupe_key(context)
-        new = QuestionNew.model_validate(whole)
+        new = _valid(whole)
         run_id = UUID(self.run["id"])
         asked, _ = await questions.ask(self.transaction, run_id, new, self.caller, context)
         if not self.holds or not asked["answerable"]:
@@ -187,6 +198,31 @@ def _shortened(text: str) -> str:
         return text
     left_out = len(text) - TEXT_CHARACTERS
     return f"{text[: 6 * 1024]}\n⋯ {left_out:,} characters left out ⋯\n{text[-2 * 1024 :]}"
+
+
+def without_nul(value: Any) -> Any:
+    """JSON whose texts hold a sign in place of each NUL, which no text column keeps."""
+    if isinstance(value, str):
+        return value.replace("\x00", "␀")
+    if isinstance(value, list):
+        return [without_nul(each) for each in value]
+    if isinstance(value, dict):
+        return {without_nul(name): without_nul(each) for name, each in value.items()}
+    return value
+
+
+def _valid(question: Json) -> QuestionNew:
+    """The question; one that can't be asked here as a notice, which is answered at the agent."""
+    try:
+        return QuestionNew.model_validate(question)
+    except ValidationError as error:
+        notice = {
+            "kind": "notice",
+            "title": str(question.get("title") or "")[:HEADLINE_CHARACTERS] or "A question",
+            "body": f"It can't be shown here, and is answered at the agent: {error.errors()[0]['msg']}",
+        }
+        kept = {name: question[name] for name in ("via", "dedupe_key")}
+        return QuestionNew.model_validate(notice | kept)
 
 
 def _cut_to_size(question: Json) -> Json:

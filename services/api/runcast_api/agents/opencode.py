@@ -46,7 +46,7 @@ async def handle(hook: Hook) -> Json:
         case "session.created" | "session.updated":
             title = (event.get("info") or {}).get("title")
             if isinstance(title, str) and title:
-                await hook.change(name=title[:200].replace("\x00", ""))
+                await hook.change(name=title[:200])
         case "session.status" if (event.get("status") or {}).get("type") == "busy":
             await hook.works()
         case "session.idle":

@@ -33,7 +33,7 @@ async def receive(
 
     Raises `Invalid` where the input names no session.
     """
-    payload = _notified(payload)
+    payload = _notified(hook.without_nul(payload))
     session = _session(agent, payload)
     resumes = _name_of(payload) in (opencode.RESUMING if agent == "opencode" else claude.RESUMING)
     if holds and (agent not in _HOLDING or session.agent_id is not None):
