@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from runcast_api.artifacts.store import INLINE_BYTES
+from runcast_api.exports import content
 from runcast_api.exports.running import MOST_AT_ONCE, MOST_OF_ONE_LINK
 from tests.integration.rest import Rest, serving
 
@@ -60,7 +61,10 @@ async def log_of(rest: Rest, run: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.content.splitlines()]
 
 
-async def test_ndjson_holds_the_log_the_events_and_the_artifacts(rest: Rest) -> None:
+async def test_ndjson_holds_the_log_the_events_and_the_artifacts(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "PAGE_ARTIFACTS", 1)
     run = await filled(rest)
     lines = [
         json.loads(x) for x in (await exported(rest, f"/runs/{run}", "ndjson")).split(b"\n")[:-1]

@@ -284,6 +284,10 @@ async def test_the_lines_of_a_minute_are_counted_whichever_way_they_come(
             return answer.status_code == 429
 
         await until(is_refused, "the quota to be used up")
+        for project in quotas._refused_until:
+            quotas._refused_until[project] = 0.0  # the minute is over
+        await quotas.refresh()
+        assert not quotas.is_refusing
 
 
 async def test_lines_of_a_full_project_wait_in_their_file(

@@ -183,11 +183,15 @@ def _close_lines(lines: list[Lines], made: list[Segment]) -> None:
 
 
 def _known(lines: Sequence[Lines]) -> tuple[int, frozenset[str] | None]:
+    """The levels and agents of lines. None for the agents where they are too many, or one has a character that
+    Postgres can't hold or that separates names on their way there: a filter then looks at the lines."""
     levels, agents = 0, frozenset[str]()
     for one in lines:
         levels |= one.levels
         agents |= one.agents
-    return levels, agents if len(agents) <= MAX_AGENTS else None
+    if len(agents) > MAX_AGENTS or any("\0" in agent or "\n" in agent for agent in agents):
+        return levels, None
+    return levels, agents
 
 
 def _cut(records: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

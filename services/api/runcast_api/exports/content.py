@@ -27,15 +27,14 @@ from runcast_server.runs import in_milliseconds
 
 PAGE_EVENTS = 1_000
 PAGE_RUNS = 200
-MOST_ARTIFACTS = 10_000
-"""Versions of artifacts that one run's export lists at most."""
+PAGE_ARTIFACTS = 1_000
 
 Record: TypeAlias = dict[str, Any]
 """One event (`kind` `event`: id, at, type, data) or one line (`kind` `log`: the members of a log entry)."""
 
 _ARTIFACTS = """
 SELECT id, run_id, step_name, version, media_type, size, sha256, filename, object_key, created_at
-FROM artifacts WHERE run_id = $1 ORDER BY step_name, version LIMIT $2
+FROM artifacts WHERE run_id = $1 AND (step_name, version) > ($2, $3) ORDER BY step_name, version LIMIT $4
 """
 _CONTENT = "SELECT content FROM artifacts WHERE id = $1"
 
@@ -92,9 +91,15 @@ def _visible(source: Source, found: list[dict[str, Any]]) -> list[dict[str, Any]
 
 async def artifacts(source: Source, run_id: str) -> list[Artifact]:
     """All versions of a run's artifacts, without their content."""
-    async with source.database.acting(source.actor) as connection:
-        rows = await connection.fetch(_ARTIFACTS, UUID(run_id), MOST_ARTIFACTS)
-    return [_artifact(row) for row in rows]
+    found: list[Artifact] = []
+    last: tuple[str, int] = ("", 0)
+    while True:
+        async with source.database.acting(source.actor) as connection:
+            rows = await connection.fetch(_ARTIFACTS, UUID(run_id), *last, PAGE_ARTIFACTS)
+        found += [_artifact(row) for row in rows]
+        if len(rows) < PAGE_ARTIFACTS:
+            return found
+        last = (rows[-1]["step_name"], rows[-1]["version"])
 
 
 def _artifact(row: Any) -> Artifact:

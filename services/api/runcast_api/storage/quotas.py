@@ -113,8 +113,12 @@ class Quotas:
         self._full = frozenset(row["id"] for row in rows if row["is_full"])
         rates = {row["id"]: row["lines_per_minute"] for row in rows}
         self._rates = {id: rate for id, rate in rates.items() if rate is not None}
-        for id in self._refused_until.keys() - self._rates.keys():
-            del self._refused_until[id]
+        now = time.monotonic()
+        self._refused_until = {
+            id: until
+            for id, until in self._refused_until.items()
+            if id in self._rates and until > now
+        }
 
     async def report(self) -> None:
         """Reports the lines that were committed since the last time."""

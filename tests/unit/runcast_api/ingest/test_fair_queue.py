@@ -75,6 +75,13 @@ async def test_projects_take_turns_and_so_do_their_runs() -> None:
     ]  # fmt: skip
 
 
+async def test_a_message_without_lines_takes_a_turn_too() -> None:
+    stream = Stream()
+    for number_of_lines in (0, 0, 1):
+        stream.add(1, number_of_lines)
+    assert await batches_of(queue_of(stream, max_events=1)) == [["1"], ["2"], ["3"]]
+
+
 async def test_a_cursor_says_which_runs_are_behind() -> None:
     stream = Stream()
     for _ in range(5):

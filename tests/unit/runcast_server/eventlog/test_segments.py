@@ -51,6 +51,14 @@ def test_lines_whose_numbers_are_known_stay_consecutive() -> None:
     assert [(one.first_line, one.length) for one in made] == [(5, 3), (9, 1)]
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\nb"])
+def test_agents_with_a_name_that_a_row_can_t_hold_are_not_known(name: str) -> None:
+    [made] = segments.of([lines(1)._replace(agents=frozenset({name, "b"}))])
+    assert made.agents is None
+    [made] = segments.of([lines(1)._replace(agents=frozenset({"a", "b"}))])
+    assert made.agents == {"a", "b"}
+
+
 def test_large_batches_are_cut_and_a_long_record_stands_alone() -> None:
     made = segments.of([lines(2_500, first_line=1)])
     assert [(one.first_line, one.length) for one in made] == [(1, 1000), (1001, 1000), (2001, 500)]
