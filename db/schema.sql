@@ -349,32 +349,52 @@ CREATE FUNCTION public.erase_events(run uuid, batch integer) RETURNS boolean
     AS $$
 DECLARE
     known erased_runs;
+    counted_upto bigint;
+    more bigint;
+    reach bigint;
 BEGIN
     SELECT * INTO known FROM erased_runs WHERE run_id = run FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    IF known.next_line = 1 THEN
-        UPDATE segments s SET codec = 0, size = octet_length(e.body), body = e.body
-        FROM segments t, LATERAL (SELECT format('deleted {"run_id":"%s"}', run) AS record) r,
-             LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
-        WHERE t.run_id = run AND t.first_line IS NULL
-          AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at;
+    PERFORM lock_segments(known.project_id);
+    SELECT coalesce(max(upto_seq), 0) INTO counted_upto FROM project_storage WHERE project_id = known.project_id;
+    IF known.next_seq IS NOT NULL THEN
+        SELECT max(c.last_seq) INTO reach FROM (
+            SELECT s.last_seq FROM segments s
+            WHERE s.run_id = run AND s.first_line IS NULL AND s.last_seq > known.next_seq
+            ORDER BY s.last_seq LIMIT greatest(1, batch / 10)) c;
+        WITH emptied AS (
+            UPDATE segments s SET codec = 0, size = octet_length(e.body), body = e.body
+            FROM segments t, LATERAL (SELECT format('deleted {"run_id":"%s"}', run) AS record) r,
+                 LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
+            WHERE t.run_id = run AND t.first_line IS NULL AND t.last_seq > known.next_seq AND t.last_seq <= reach
+              AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at
+            RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
+        )
+        SELECT sum(e.more) INTO more FROM emptied e WHERE e.last_seq <= counted_upto;
+        UPDATE erased_runs SET next_seq = reach WHERE run_id = run;
+    ELSE
+        WITH emptied AS (
+            UPDATE segments s
+            SET codec = 0, size = octet_length(e.body), body = e.body, levels = 128, agents = '{}'
+            FROM segments t,
+                 LATERAL (SELECT format('"line":"","ts":"%s","source":"deleted"}',
+                              to_char(t.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS record) r,
+                 LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
+            WHERE t.run_id = run AND t.first_line IS NOT NULL
+              AND t.last_line >= known.next_line AND t.first_line < known.next_line + batch
+              AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at
+            RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
+        )
+        SELECT sum(e.more) INTO more FROM emptied e WHERE e.last_seq <= counted_upto;
+        UPDATE erased_runs SET next_line = known.next_line + batch WHERE run_id = run;
     END IF;
-    UPDATE segments s
-    SET codec = 0, size = octet_length(e.body), body = e.body, levels = 128, agents = '{}'
-    FROM segments t,
-         LATERAL (SELECT format('"line":"","ts":"%s","source":"deleted"}',
-                      to_char(t.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS record) r,
-         LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
-    WHERE t.run_id = run AND t.first_line IS NOT NULL
-      AND t.last_line >= known.next_line AND t.first_line < known.next_line + batch
-      AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at;
-    IF known.next_line + batch > known.last_line THEN
+    UPDATE project_storage SET bytes = bytes + more WHERE project_id = known.project_id AND more IS NOT NULL;
+    IF known.next_seq IS NULL AND known.next_line + batch > known.last_line THEN
         DELETE FROM erased_runs WHERE run_id = run;
         RETURN false;
     END IF;
-    UPDATE erased_runs SET next_line = known.next_line + batch WHERE run_id = run;
     RETURN true;
 END
 $$;
@@ -586,12 +606,30 @@ COMMENT ON COLUMN public.segments.agents IS 'The agents that its lines name; nul
 COMMENT ON COLUMN public.segments.pieces IS 'Of a merged segment: how its lines are numbered, and when each was committed.';
 
 CREATE FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) RETURNS SETOF public.segments
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
-    SELECT * FROM segments
-    WHERE run_id = run AND first_line IS NOT NULL AND last_line >= from_line AND first_line <= to_line
-    ORDER BY last_line FOR UPDATE
+BEGIN
+    PERFORM lock_segments(r.project_id) FROM runs r WHERE r.id = run;
+    RETURN QUERY
+    SELECT s.* FROM segments s
+    WHERE s.run_id = run AND s.first_line IS NOT NULL AND s.last_line >= from_line AND s.first_line <= to_line
+    ORDER BY s.last_line FOR UPDATE;
+END
+$$;
+
+CREATE FUNCTION public.lock_segments(project uuid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(segments_lock(project));
+    -- A row that isn't there couldn't be locked, and would come with the old sizes.
+    INSERT INTO project_storage (project_id, epoch)
+    SELECT c.project_id, c.epoch FROM project_counters c JOIN projects p ON p.id = c.project_id
+    WHERE c.project_id = project AND p.deleted_at IS NULL ON CONFLICT DO NOTHING;
+    PERFORM FROM project_storage WHERE project_id = project FOR UPDATE;
+END
 $$;
 
 CREATE FUNCTION public.make_late_partition(moment timestamp with time zone) RETURNS void
@@ -734,11 +772,14 @@ DECLARE
     number_locked bigint;
     old record;
 BEGIN
+    -- Only tried: what is being erased is left for another time.
+    IF NOT pg_try_advisory_xact_lock(segments_lock(project)) THEN
+        RAISE serialization_failure USING MESSAGE = 'segments of the project are being changed';
+    END IF;
     SELECT * INTO known FROM project_storage WHERE project_id = project FOR UPDATE;
     IF FOUND AND known.upto_seq < last_seqs[cardinality(last_seqs)] THEN
         RETURN false;
     END IF;
-    -- Whoever erases lines locks their segments first; what is being erased is left for another time.
     EXECUTE format(
         'SELECT count(*) FROM (SELECT FROM segments WHERE project_id = $1 AND last_seq = ANY ($2) AND %s
                                FOR UPDATE SKIP LOCKED) locked', in_month(in_this_month))
@@ -840,12 +881,26 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
+CREATE FUNCTION public.overwrite_segments(project uuid, numbers bigint[], moments timestamp with time zone[], codecs smallint[], sizes integer[], bodies bytea[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     AS $$
-    UPDATE segments SET codec = new_codec, size = new_size, body = new_body
-    WHERE project_id = project AND last_seq = number AND at = moment
+DECLARE
+    counted_upto bigint;
+    more bigint;
+BEGIN
+    PERFORM lock_segments(project);
+    SELECT upto_seq INTO counted_upto FROM project_storage WHERE project_id = project;
+    WITH overwritten AS (
+        UPDATE segments s SET codec = n.codec, size = n.size, body = n.body
+        FROM unnest(numbers, moments, codecs, sizes, bodies) AS n (number, moment, codec, size, body)
+        JOIN segments t ON t.project_id = project AND t.last_seq = n.number AND t.at = n.moment
+        WHERE s.project_id = project AND s.last_seq = n.number AND s.at = n.moment
+        RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
+    )
+    SELECT sum(o.more) INTO more FROM overwritten o WHERE o.last_seq <= counted_upto;
+    UPDATE project_storage SET bytes = bytes + more WHERE project_id = project AND more IS NOT NULL;
+END
 $$;
 
 CREATE FUNCTION public.partition_of(parent regclass, moment timestamp with time zone) RETURNS text
@@ -900,6 +955,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM projects WHERE id = project AND deleted_at IS NOT NULL) THEN
         RAISE EXCEPTION 'project % is not deleted', project;
     END IF;
+    PERFORM lock_segments(project);
     DELETE FROM segments WHERE (project_id, last_seq, at) IN (
         SELECT s.project_id, s.last_seq, s.at FROM segments s WHERE s.project_id = project LIMIT batch);
     GET DIAGNOSTICS gone = ROW_COUNT;
@@ -1015,6 +1071,13 @@ CREATE FUNCTION public.role_rank(role text) RETURNS integer
     SET search_path TO 'pg_catalog'
     AS $$
     SELECT array_position(ARRAY['guest', 'viewer', 'reporter', 'editor', 'owner'], role)
+$$;
+
+CREATE FUNCTION public.segments_lock(project uuid) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog'
+    AS $$
+    SELECT hashtextextended('segments of ' || project::text, 0)
 $$;
 
 CREATE FUNCTION public.session_holder(presented bytea) RETURNS TABLE(id uuid, user_id uuid, is_admin boolean, expires_at timestamp with time zone)
@@ -1345,7 +1408,8 @@ CREATE TABLE public.erased_runs (
     run_id uuid NOT NULL,
     project_id uuid NOT NULL,
     next_line bigint DEFAULT 1 NOT NULL,
-    last_line bigint NOT NULL
+    last_line bigint NOT NULL,
+    next_seq bigint DEFAULT 0
 );
 
 CREATE VIEW public.events WITH (security_invoker='true') AS
@@ -2595,6 +2659,8 @@ GRANT SELECT,INSERT ON TABLE public.segments TO runcast_log;
 REVOKE ALL ON FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) TO runcast_log;
 
+REVOKE ALL ON FUNCTION public.lock_segments(project uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_late_partition(moment timestamp with time zone) TO runcast_log;
 
@@ -2661,8 +2727,8 @@ GRANT ALL ON FUNCTION public.open_invitation(presented bytea) TO runcast_account
 REVOKE ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.openid_holder(fresh uuid, named text, verified_login text, said_email text, said_name text) TO runcast_accounts;
 
-REVOKE ALL ON FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.overwrite_segment(project uuid, number bigint, moment timestamp with time zone, new_codec smallint, new_size integer, new_body bytea) TO runcast_log;
+REVOKE ALL ON FUNCTION public.overwrite_segments(project uuid, numbers bigint[], moments timestamp with time zone[], codecs smallint[], sizes integer[], bodies bytea[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.overwrite_segments(project uuid, numbers bigint[], moments timestamp with time zone[], codecs smallint[], sizes integer[], bodies bytea[]) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_accounts;
@@ -2684,6 +2750,8 @@ GRANT ALL ON FUNCTION public.rename_me(wanted_name text) TO runcast_accounts;
 
 REVOKE ALL ON FUNCTION public.renew_session(presented bytea, fresh bytea, sibling uuid, lasts interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.renew_session(presented bytea, fresh bytea, sibling uuid, lasts interval) TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.segments_lock(project uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.session_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.session_holder(presented bytea) TO runcast_request;

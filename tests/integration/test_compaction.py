@@ -24,10 +24,15 @@ from runcast_server.eventlog import history
 from runcast_server.runs import in_milliseconds
 from tests import stored_events
 from tests.integration.rest import Rest, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 NOW = timedelta(0)
+BLOCKS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
+"""
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["line", "line", "lines", "event", "compact", "again"]), st.integers(0, 2)
@@ -226,6 +231,31 @@ async def test_what_changed_meanwhile_is_left_as_it_is(
     assert await number_of_segments(rest, run) == 4
     text = await rest.admin.get(f"/runs/{run}/logs", headers={"Accept": "text/plain"})
     assert text.text == "".join(f"hidden {number}\n" for number in range(4))
+
+
+async def test_what_is_redacted_while_it_is_merged_is_found(rest: Rest) -> None:
+    project = UUID(await rest.project())
+    run = await rest.run()
+    for number in range(4):
+        await rest.admin.post(f"/runs/{run}/logs", json={"message": f"secret {number}"})
+    log = rest.resources.database.log
+    async with acquire(log) as connection, connection.transaction():
+        stored = await connection.fetch(compaction._SMALL.format(within=""), project, 0, 2**62)
+        [group] = groups([Row(*row) for row in stored])
+        rows = await compaction._read(connection, project, group)
+        given = compaction._arguments(project, group, rows, compaction._merged(rows))
+        assert await connection.fetchval(compaction._MERGE, *given)
+        reach = {"from_line": 1, "to_line": 4}
+        redacting = asyncio.create_task(rest.admin.post(f"/runs/{run}/logs/redact", json=reach))
+
+        async def waits() -> bool:
+            is_blocked: bool = await connection.fetchval(BLOCKS)
+            return redacting.done() or is_blocked
+
+        await until(waits, "the redaction to meet the merge")
+    assert (await redacting).json() == {"lines": 4}
+    text = await rest.admin.get(f"/runs/{run}/logs", headers={"Accept": "text/plain"})
+    assert text.text == "[redacted]\n" * 4
 
 
 async def owner_executes(rest: Rest, statement: str) -> None:

@@ -156,6 +156,19 @@ async def test_what_a_project_takes_is_counted_once(rest: Rest) -> None:
     assert await kept(rest) == await counted(rest)
 
 
+async def test_what_is_erased_is_taken_from_the_size(rest: Rest) -> None:
+    await rest.project()
+    run = await rest.run()
+    await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "x" * 500}] * 30)
+    before = await kept(rest)
+    assert before == await counted(rest)
+    await rest.admin.post(f"/runs/{run}/logs/redact", json={"from_line": 2, "to_line": 29})
+    assert await kept(rest) == await counted(rest)
+    await rest.admin.delete(f"/runs/{run}")
+    assert await kept(rest) == await counted(rest)
+    assert (await kept(rest))[0] != before[0]
+
+
 async def test_old_events_and_those_beyond_the_size_go_from_the_beginning(rest: Rest) -> None:
     project = await rest.project()
     run = await rest.run()

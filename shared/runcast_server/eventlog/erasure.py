@@ -28,6 +28,7 @@ BATCH = 5_000
 
 _KEPT = ("ts", "level", "agent_name", "source", "generation", "source_line")
 _LINES = f"SELECT {stored.COLUMNS} FROM lock_lines($1, $2, $3)"
+_OVERWRITE = "SELECT overwrite_segments($1, $2, $3, $4, $5, $6)"
 
 
 async def redact(
@@ -41,6 +42,7 @@ async def redact(
     """Overwrites stored lines, text and payload; how many there were. At most `LINES_AT_ONCE`. A segment that
     can't be read loses all of its lines."""
     number = 0
+    overwritten: list[tuple[Any, ...]] = []
     for row in await connection.fetch(_LINES, run_id, from_line, to_line):
         segment = stored.of_row(row)
         try:
@@ -56,10 +58,9 @@ async def redact(
         number += last - first
         whole = b"\n".join(records)
         codec, body = segments.pack(whole)
-        place_of = (project_id, row["last_seq"], row["at"])
-        await connection.execute(
-            "SELECT overwrite_segment($1, $2, $3, $4, $5, $6)", *place_of, codec, len(whole), body
-        )
+        overwritten.append((row["last_seq"], row["at"], codec, len(whole), body))
+    if overwritten:
+        await connection.execute(_OVERWRITE, project_id, *map(list, zip(*overwritten, strict=True)))
     return number
 
 
@@ -86,6 +87,9 @@ async def go_on(connection: Connection, run_id: UUID) -> bool:
 
 
 async def unfinished(connection: Connection) -> list[tuple[UUID, UUID]]:
-    """Deleted runs whose events aren't empty yet, with their projects."""
-    rows = await connection.fetch("SELECT run_id, project_id FROM erased_runs LIMIT 100")
+    """Some deleted runs whose events aren't empty yet, with their projects: others each time, so that none
+    waits for those that fail."""
+    rows = await connection.fetch(
+        "SELECT run_id, project_id FROM erased_runs ORDER BY random() LIMIT 100"
+    )
     return [(row["run_id"], row["project_id"]) for row in rows]

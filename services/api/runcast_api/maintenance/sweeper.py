@@ -77,6 +77,7 @@ class Sweeper:
         return [
             Loop("sweeper", self.sweep, SWEEP_SECONDS),
             Loop("housekeeping", self.keep_house, 10.0),
+            Loop("erasing", self.erase, 10.0, limit_seconds=300.0),
             Loop("purging", self.purge, 10.0, limit_seconds=300.0),
             Loop("partitions", self.keep_partitions, 600.0, limit_seconds=300.0),
         ]
@@ -133,18 +134,23 @@ class Sweeper:
         if ended:
             log.warning("sessions.ended", number=ended)
         await rejects.prune(self.pool)
-        await self._erase()
 
-    async def _erase(self) -> None:
-        """Goes on with deleted runs whose events still say something."""
+    async def erase(self) -> None:
+        """Goes on with deleted runs whose events still say something. One that can't be erased now keeps no
+        other one waiting."""
         async with acquire(self.pool) as connection:
             left = await erasure.unfinished(connection)
+        runs = loops.Items("sweeper.erasing")
         for run_id, project_id in left:
-            has_more = True
-            while has_more:
-                async with acquire(self.pool) as connection:
-                    has_more = await erasure.go_on(connection, run_id)
-            await self.bus.forget(project_id)
+            with runs.one(run=str(run_id)):
+                await self._erase(run_id, project_id)
+
+    async def _erase(self, run_id: UUID, project_id: UUID) -> None:
+        has_more = True
+        while has_more:
+            async with acquire(self.pool) as connection:
+                has_more = await erasure.go_on(connection, run_id)
+        await self.bus.forget(project_id)
 
     async def purge(self) -> None:
         """Empties deleted projects. One that can't be emptied now keeps no other one waiting."""
