@@ -123,6 +123,8 @@ class Room:
         self.floor = 0
         self.history_number = 0
         """Counts histories: a subscriber that saw another one must be told of the reset."""
+        self._erasures = 0
+        """Counts what made us forget: a read that began before one may hold what was erased."""
         self.subscribers: set[Subscriber] = set()
         self.is_closed = False
         self._holders = 0
@@ -211,6 +213,7 @@ class Room:
         block = frames.cut(frames.render(chain), self.head)
         if any(mark in block.frames for mark in ERASING):
             # What came before must not be shown again: it is read from Postgres, which has lost it.
+            self._erasures += 1
             self._ring.clear()
             self._source.forget(self.project_id)
         for piece in frames.split(block, CHUNK_BYTES):
@@ -233,11 +236,11 @@ class Room:
         """Fetches `head` + 1 … `target`; what fails is tried again at the next comparison."""
         try:
             while self.head < self.target:
-                number = self.history_number
+                number, erasures = self.history_number, self._erasures
                 chains = await self._source.chains(
                     self.project_id, self.epoch, self.head, self.target
                 )
-                if number != self.history_number:
+                if (number, erasures) != (self.history_number, self._erasures):
                     continue
                 before = self.head
                 for chain in chains:
@@ -378,22 +381,22 @@ class Room:
         rest = (self.project_id, self.epoch, cursor, REST, wanted)
         page = self._source.kept(rest)
         if page is None:
-            held = Held(self._ring.first, self.delivered)
+            held, erasures = Held(self._ring.first, self.delivered), self._erasures
             page = await self._source.page(
                 self.project_id, self.epoch, cursor, held, self.floor, wanted
             )
             if page.floor > cursor:
                 self.floor = max(self.floor, page.floor)
                 return Chunk(b"", page.floor, lost_upto=page.floor)
-            page = self._first_part(page, wanted)
+            page = self._first_part(page, wanted, may_keep=erasures == self._erasures)
         return Chunk(page.frames, page.upto)
 
-    def _first_part(self, page: Page, wanted: Filter) -> Page:
-        """As much of a page as a stream holds at once. The other parts are kept for those who read on;
-        pages of all events are kept whole."""
+    def _first_part(self, page: Page, wanted: Filter, *, may_keep: bool) -> Page:
+        """As much of a page as a stream holds at once. The other parts are kept for those who read on, where
+        nothing was erased since the page was asked for; pages of all events are kept whole."""
         first, *others = chunks.cut(page)
         after = first.upto
-        for part in others if not wanted.takes_everything else ():
+        for part in others if may_keep and not wanted.takes_everything else ():
             self._source.keep((self.project_id, self.epoch, after, REST, wanted), part)
             after = part.upto
         return first
@@ -418,13 +421,15 @@ class Room:
     async def _reach_back(self) -> None:
         """Puts what the Redis stream has before the ring's first block into the ring, once."""
         first = self._ring.first or self.head + 1
-        number = self.history_number
+        number, erasures = self.history_number, self._erasures
         try:
             chains = await self._source.chains_before(self.project_id, self.epoch, first)
         finally:
             self._reaches_back = True
             self._reaching_back = None
-        if number != self.history_number or (self._ring.first or self.head + 1) != first:
+        if (number, erasures) != (self.history_number, self._erasures):
+            return
+        if (self._ring.first or self.head + 1) != first:
             return
         for chain in chains:
             for piece in reversed(frames.split(frames.render(chain), CHUNK_BYTES)):

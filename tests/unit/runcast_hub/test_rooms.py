@@ -21,7 +21,8 @@ from runcast_hub.room import Room
 from runcast_hub.rooms import Rooms
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.chains import Chain
-from runcast_server.eventlog.history import Position
+from runcast_server.eventlog.erasure import REDACTED
+from runcast_server.eventlog.history import Page, Position
 
 INTERLEAVINGS = 10_000
 PROJECT = UUID(int=1)
@@ -135,3 +136,45 @@ def test_no_interleaving_leaves_a_stream_in_a_room_that_nobody_feeds(
                 raise AssertionError(f"seed {seed}: {error}") from error
 
     asyncio.run(all_of_them())
+
+
+class Slow:
+    """A source whose reads are under way until they are let end."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_end = asyncio.Event(), asyncio.Event()
+        self.kept_pages: list[Any] = []
+
+    async def chains_before(self, _: UUID, epoch: int, first: int) -> list[Chain]:
+        self.asked.set()
+        await self.may_end.wait()
+        return [chained.chain(epoch, 1, [frames.event("x:secret", {})] * (first - 1))]
+
+    async def page(self, *_: Any) -> Page:
+        return Page(b"", 3)
+
+    def kept(self, _: Any) -> None:
+        return None
+
+    def keep(self, _: Any, page: Page) -> None:
+        self.kept_pages.append(page)
+
+    def forget(self, _: UUID) -> None:
+        self.kept_pages.clear()
+
+
+@pytest.mark.parametrize("is_erased", [False, True])
+def test_what_was_read_before_an_erasure_is_not_kept(is_erased: bool) -> None:
+    async def erase_meanwhile() -> None:
+        source: Any = Slow()
+        room = Room(PROJECT, source, Budget(1 << 20), 100)
+        room.start(Position(1, 3, 0))
+        reading = asyncio.create_task(room.read(0, Filter()))
+        await source.asked.wait()
+        if is_erased:
+            room.receive(chained.chain(1, 4, [frames.event(REDACTED, {})]))
+        source.may_end.set()
+        await reading
+        assert (room._ring.first == 1) is not is_erased
+
+    asyncio.run(erase_meanwhile())
