@@ -91,7 +91,7 @@ async def _shapes(database_url: str, redis_url: str, tmp_path: Path) -> None:
         made = await rest.admin.post(f"/runs/{run}/logs", json=entry)
         assert list(made.json()) == ENTRY
         history = await rest.admin.get("/projects/demo/events/history?types=agent:log")
-        assert list(history.json()) == ["events", "floor", "next_after"]
+        assert list(history.json()) == ["events", "floor", "next_after", "next_before"]
         assert list(history.json()["events"][0]) == ["id", "at", "type", "data"]
         assert LOG_EVENT.replace(b"%s", run.encode()) in history.content
         artifact = await rest.admin.post(

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -151,6 +152,26 @@ async def test_history_is_read_in_both_directions(stored: Any) -> None:
             milliseconds = [int(e["at"].timestamp() * 1000) for e in expected]
             times = [datetime.fromisoformat(shown["at"]) for shown in page["events"]]
             assert [round(time.timestamp() * 1000) for time in times] == milliseconds
+
+
+async def test_history_says_where_to_go_on_when_its_time_is_over(
+    stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_history, "SCAN_SECONDS", -1.0)
+    monkeypatch.setattr(history, "PAGE_BYTES", 1)
+    database, project_id, events = stored
+    wanted = Wanted(project_id, None, events[-1]["seq"] + 1, ["run:progress"])
+    found: list[int] = []
+    pages = 0
+    async with acquire(database.log) as connection:
+        while wanted.before is not None:
+            page = await run_history.page(connection, wanted, 1_000)
+            assert page["next_after"] is None
+            found = [shown["id"] for shown in page["events"]] + found
+            wanted = replace(wanted, before=page["next_before"])
+            pages += 1
+    assert found == [event["seq"] for event in events if event["type"] == "run:progress"]
+    assert pages > 2
 
 
 async def test_windows_of_a_log_with_and_without_a_filter(stored: Any) -> None:

@@ -43,11 +43,13 @@ class EventShown(BaseModel):
 
 class EventPage(BaseModel):
     """Events in order, oldest first. `floor` is the highest number that retention has dropped;
-    `next_after` is where to go on, null at the end."""
+    `next_after` is where to go on, null at the end. With `before` alone it is `next_before`, null at the
+    beginning; such a page may be empty where events of its types are rare."""
 
     events: list[EventShown]
     floor: int
     next_after: int | None
+    next_before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,17 @@ async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, 
     before = head + 1 if wanted.before is None else min(wanted.before, head + 1)
     from_end = wanted.before is not None and wanted.after is None
     next_after: int | None = None
+    next_before: int | None = None
     if from_end:
-        shown = await _last(connection, wanted, after, before, limit)
+        shown, next_before = await _last(connection, wanted, after, before, limit)
     else:
         shown, next_after = await _first(connection, wanted, after, before, limit)
-    return {"events": shown, "floor": floor, "next_after": next_after}
+    return {
+        "events": shown,
+        "floor": floor,
+        "next_after": next_after,
+        "next_before": next_before,
+    }
 
 
 def visible_to(caller: Principal, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -123,16 +131,20 @@ async def _first(
 
 async def _last(
     connection: Connection, wanted: Wanted, after: int, before: int, limit: int
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], int | None]:
     shown: list[dict[str, Any]] = []
     end = time.monotonic() + SCAN_SECONDS
-    while before > after + 1 and len(shown) < limit and time.monotonic() < end:
+    while before > after + 1:
         found = await history.read_back(
             connection, wanted.project_id, after, before, _kind(wanted), wanted.run_id
         )
         shown = _shown(found.parts, wanted) + shown
         before = found.down_to
-    return shown[-limit:]
+        if len(shown) >= limit:
+            return shown[-limit:], shown[-limit]["id"]
+        if time.monotonic() > end and before > after + 1:
+            return shown, before
+    return shown, None
 
 
 def _kind(wanted: Wanted) -> Kind:

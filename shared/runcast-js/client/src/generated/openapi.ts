@@ -716,8 +716,8 @@ export interface paths {
         };
         /**
          * Read History
-         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`. A share
-         *     link sees no questions.
+         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`, or back
+         *     with `before` = `next_before`, until that is null. A share link sees no questions.
          */
         get: operations["read_history_projects__project__events_history_get"];
         put?: never;
@@ -2011,7 +2011,8 @@ export interface components {
         /**
          * EventPage
          * @description Events in order, oldest first. `floor` is the highest number that retention has dropped;
-         *     `next_after` is where to go on, null at the end.
+         *     `next_after` is where to go on, null at the end. With `before` alone it is `next_before`, null at the
+         *     beginning; such a page may be empty where events of its types are rare.
          */
         EventPage: {
             /** Events */
@@ -2020,6 +2021,8 @@ export interface components {
             floor: number;
             /** Next After */
             next_after: number | null;
+            /** Next Before */
+            next_before: number | null;
         };
         /**
          * EventShown
