@@ -41,8 +41,8 @@ async def filled(rest: Rest) -> str:
     path = f"/runs/{run}/artifacts"
     await rest.admin.post(path, json={"step_name": "idea", "content": {"a": 1}})
     await rest.admin.post(path, json={"step_name": "idea", "content": {"a": 2}})
-    for step_name, content in (("../up", b"\x00\xff"), ("large", b"l" * (INLINE_BYTES + 1))):
-        form = {"data": {"step_name": step_name}, "files": {"file": ("f.bin", content)}}
+    for step_name, sent in (("../up", b"\x00\xff"), ("large", b"l" * (INLINE_BYTES + 1))):
+        form = {"data": {"step_name": step_name}, "files": {"file": ("f.bin", sent)}}
         made = await rest.admin.post(path, **form)
         assert made.status_code == 201, made.text
     await rest.admin.patch(f"/runs/{run}", json={"status": "completed"})

@@ -17,6 +17,7 @@ from runcast.contract import INGEST_STREAM
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.retention import Keeper
 from runcast_server.db import acquire
+from runcast_server.eventlog import erasure
 from tests import aging
 from tests.integration import ingesting
 from tests.integration.rest import Rest, serving
@@ -156,9 +157,15 @@ async def test_what_a_project_takes_is_counted_once(rest: Rest) -> None:
     assert await kept(rest) == await counted(rest)
 
 
-async def test_what_is_erased_is_taken_from_the_size(rest: Rest) -> None:
+async def test_the_size_is_right_after_what_is_erased(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In several batches, of events and of lines."""
+    monkeypatch.setattr(erasure, "BATCH", 10)
     await rest.project()
     run = await rest.run()
+    for name in ("secret 1", "secret 2"):
+        await rest.admin.patch(f"/runs/{run}", json={"name": name})
     await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "x" * 500}] * 30)
     before = await kept(rest)
     assert before == await counted(rest)
@@ -167,6 +174,12 @@ async def test_what_is_erased_is_taken_from_the_size(rest: Rest) -> None:
     await rest.admin.delete(f"/runs/{run}")
     assert await kept(rest) == await counted(rest)
     assert (await kept(rest))[0] != before[0]
+    async with acquire(rest.resources.database.log) as connection:
+        text = await connection.fetchval(
+            "SELECT string_agg(convert_from(body, 'UTF8'), '') FROM segments WHERE codec = 0"
+        )
+        assert await connection.fetchval("SELECT count(*) FROM erased_runs") == 0
+    assert "secret" not in text
 
 
 async def test_old_events_and_those_beyond_the_size_go_from_the_beginning(rest: Rest) -> None:

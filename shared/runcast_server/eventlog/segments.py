@@ -183,8 +183,8 @@ def _close_lines(lines: list[Lines], made: list[Segment]) -> None:
 
 
 def _known(lines: Sequence[Lines]) -> tuple[int, frozenset[str] | None]:
-    """The levels and agents of lines. None for the agents where they are too many, or one has a character that
-    Postgres can't hold or that separates names on their way there: a filter then looks at the lines."""
+    """The levels and agents of lines. None for the agents where they are too many, or a name has a character
+    that Postgres can't hold or that separates names on their way there: a filter then looks at the lines."""
     levels, agents = 0, frozenset[str]()
     for one in lines:
         levels |= one.levels
