@@ -98,11 +98,11 @@ async def test_a_database_that_became_read_only_is_unavailable(
 async def test_searches_leave_connections_to_everyone_else(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An expression can be made to hold its connection for seconds."""
+    """A caller has a few searches at once, and no search takes the connections of requests."""
     await rest.project()
     run = await rest.run()
     await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "a" * 400}] * 400)
-    expression = r"^(.+)(.+)(.+)(.+)\1\2\3\4$"
+    expression = r"^(a+)+(a+)+(a+)+b$"
 
     async def search() -> int:
         path = f"/runs/{run}/logs/search"

@@ -63,7 +63,10 @@ async def test_a_claim_gives_a_subtask_and_the_run_of_its_attempt(rest: Rest, bo
         subtask["id"],
     )
     assert (run["input"], run["phase"], run["attempt"]) == ({"command": ["true"]}, "docs", 1)
-    assert await board.send("GET", f"/runs/{run['id']}", 200) == run | {"artifacts": []}
+    assert await board.send("GET", f"/runs/{run['id']}", 200) == run | {
+        "artifacts": [],
+        "usage_total": None,
+    }
     events = await rest.events()
     assert [event["type"] for event in events][-3:] == [
         "subtask:status_changed",
