@@ -117,6 +117,8 @@ def test_watch_shows_live_runs_and_merges_those_that_are_chosen(
     expect(stream).to_contain_text("from the first")
     expect(stream.locator(".log-tag").last).to_have_text("First agent")
     api.change(second, status="completed")
+    # What ended stays in sight until its time is over or it is dismissed.
+    page.get_by_role("button", name="Dismiss Second agent").click()
     expect(page.get_by_role("link", name="Second agent")).to_have_count(0)
     page.get_by_role("link", name="First agent").click()
     expect(page.get_by_role("heading", name="First agent")).to_be_visible()
