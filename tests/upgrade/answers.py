@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ HISTORIES = (
     "limit=400&types=agent:log&after=500",
     "limit=50&after=100&before=140",
 )
+ADDED_SINCE = re.compile(r',"next_before":(?:null|[0-9]+)(?=}$)')
+"""Members of answers that version 0.1 didn't have: an addition is no change."""
+
 _NUMBERS = {
     "counters": """SELECT p.slug, c.epoch, c.last_seq, c.floor_seq FROM project_counters c
                    JOIN projects p ON p.id = c.project_id ORDER BY p.slug""",
@@ -121,7 +125,7 @@ async def _text(rest: Rest, path: str, headers: dict[str, str] | None = None) ->
     if answer.headers["content-type"] == "application/json" and '"next_cursor"' in body:
         cursor = answer.json()["next_cursor"]
         body = body if cursor is None else body.replace(f'"{cursor}"', '"…"')
-    return f"{answer.status_code}\n{body}"
+    return f"{answer.status_code}\n{ADDED_SINCE.sub('', body)}"
 
 
 async def _pages(rest: Rest, path: str, member: str, parameter: str) -> AsyncIterator[str]:
