@@ -19,7 +19,12 @@ def session_key(program: str, session_id: str, agent_id: str | None = None) -> s
     beginning and a hash of the whole are kept.
     """
     key = _safe(f"{program}-{session_id}")
-    return key if agent_id is None else _safe(f"{key}.{agent_id}")
+    return key if agent_id is None else child_key(key, agent_id)
+
+
+def child_key(key: str, agent_id: str) -> str:
+    """The key of a sub-agent's run: `<key of the session>.<agent id>`."""
+    return _safe(f"{key}.{agent_id}")
 
 
 def resumed_key(key: str, number: int) -> str:

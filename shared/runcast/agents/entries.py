@@ -1,0 +1,100 @@
+"""The entries that all readers make in the same way: a tool, its result, a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runcast.agents import texts
+from runcast.agents.said import Entry
+
+Json = dict[str, Any]
+
+CALLS = 4096
+"""Calls that are remembered until their result comes."""
+
+
+class Calls:
+    """The tools that were called and have no result yet."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[str, str | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._open
+
+    def begin(self, call_id: str, tool: str, given: Any, ts: str | None) -> Entry:
+        """The entry of a call."""
+        self._open[call_id] = (tool, ts)
+        if len(self._open) > CALLS:
+            del self._open[next(iter(self._open))]
+        shown, is_cut = texts.small(given if given is not None else {})
+        payload: Json = {"tool": tool, "call_id": call_id, "input": shown}
+        if is_cut:
+            payload["cut"] = True
+        return Entry("tool", texts.headline(tool, given), payload=payload, ts=ts, plain=tool)
+
+    def end(
+        self,
+        call_id: str,
+        text: str,
+        ts: str | None,
+        *,
+        ok: bool | None = None,
+        tool: str | None = None,
+        ms: int | None = None,
+        **more: Any,
+    ) -> Entry:
+        """The entry of a result. `ok`: None where the agent doesn't say whether the tool failed."""
+        called, at = self._open.pop(call_id, (tool or "?", None))
+        shown, is_cut = texts.shortened(text, texts.RESULT_BYTES)
+        payload: Json = {"tool": called, "call_id": call_id}
+        if ok is not None:
+            payload["ok"] = ok
+        took = ms if ms is not None else texts.milliseconds(at, ts)
+        if took is not None:
+            payload["ms"] = took
+        payload["bytes"] = len(text.encode("utf-8", "replace"))
+        if is_cut:
+            payload["cut"] = True
+        level = "error" if ok is False else "info"
+        payload |= {name: value for name, value in more.items() if value is not None}
+        return Entry("tool_result", shown, level, payload, ts, plain=called)
+
+
+def spoken(event_type: str, text: str, ts: str | None, level: str = "info") -> Entry:
+    """What a person or the agent said, whole up to 64 KiB."""
+    return Entry(event_type, texts.shortened(text, texts.TEXT_BYTES)[0], level, ts=ts)
+
+
+def notice(text: str, ts: str | None, level: str = "info", *, plain: str | None = None) -> Entry:
+    """What happened to the session; `plain` where the text holds words that aren't ours."""
+    return Entry("notice", text, level, ts=ts, plain=text if plain is None else plain)
+
+
+_DONE = frozenset({"completed", "done"})
+_ACTIVE = frozenset({"in_progress", "running", "active"})
+
+
+def plan(items: Iterable[tuple[str, str]], ts: str | None) -> Entry | None:
+    """The plan as it stands: texts and their states."""
+    listed = [{"text": text[:1000], "status": status[:50]} for text, status in items][:200]
+    if not listed:
+        return None
+    done = sum(each["status"] in _DONE for each in listed)
+    now = next((each["text"] for each in listed if each["status"] in _ACTIVE), "")
+    counted = f"{done} of {len(listed)} done"
+    message = f"{counted}: {now}" if now else counted
+    return Entry("plan", message, payload={"items": listed}, ts=ts, plain=counted)
+
+
+def plan_items(given: Any, text: str = "content", state: str = "status") -> list[tuple[str, str]]:
+    """Texts and states of a list of objects; what is none is passed over."""
+    return [
+        (str(each.get(text) or ""), str(each.get(state) or "pending"))
+        for each in (given if isinstance(given, list) else ())
+        if isinstance(each, Mapping)
+    ]
