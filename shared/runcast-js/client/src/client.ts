@@ -3,6 +3,7 @@ import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
 import { keyFault, segment } from "./names.js";
 import { ndjson } from "./ndjson.js";
 import { ConnectionPool } from "./pool.js";
+import { type RecordOptions, RunRecorder } from "./recording/recorder.js";
 import { RunLog } from "./run-log.js";
 import { SharedConnection, browserTabs } from "./shared.js";
 import type { Artifact, LogEntry, Project, Role, Run, RunStatus, Subtask, Task } from "./types.js";
@@ -143,6 +144,10 @@ export class RuncastClient {
     const fault = body.key === undefined ? null : keyFault(body.key);
     if (fault !== null) return Promise.reject(new TypeError(`key ${fault}`));
     return this.#post(`/projects/${segment(project)}/runs`, body);
+  }
+  /** A run that this program reports: it says, and the rest happens in the background. */
+  record(project = "default", options: RecordOptions = {}): RunRecorder {
+    return new RunRecorder(this.http, project, options);
   }
   cancelRun(run: string): Promise<Answer<Run>> {
     return this.#post(`/runs/${segment(run)}/cancel`);

@@ -13,6 +13,8 @@ export * from "./log-search.js";
 export { ndjson } from "./ndjson.js";
 export * from "./pool.js";
 export * from "./problem.js";
+export { recorded, RunRecorder } from "./recording/recorder.js";
+export type { LogOptions, ProgressOptions, QuestionToAsk, RecordOptions, UsedRequest } from "./recording/recorder.js";
 export { Ranges } from "./ranges.js";
 export * from "./run-log.js";
 export * from "./shared.js";

@@ -1,0 +1,298 @@
+import { Backoff } from "../backoff.js";
+import type { Http } from "../http.js";
+import { segment } from "../names.js";
+import { Problem } from "../problem.js";
+import type { Run } from "../types.js";
+import type { Portion, Spool, Upload } from "./spool.js";
+
+const WORTH_RETRYING: ReadonlySet<number> = new Set([401, 403, 408, 425, 429]);
+const OF_CONTENT: ReadonlySet<number> = new Set([400, 413, 422]);
+/** Of what a run is made, the members without which it still is one. */
+const SPARE = ["parent_run_id", "labels", "metadata", "input", "name", "agent_name", "agent_type", "phase"] as const;
+const REQUEST_MS = 30_000;
+const HEARTBEAT_MS = 10_000;
+
+type Cursor = { generation: number; next_line: number };
+type Made = Record<string, unknown> & { id: string };
+
+/** The server will never take this run. */
+class Refused extends Error {}
+
+/**
+ * Brings a spool to the server: one request at a time, again after every failure, from where the server says it is.
+ * Nothing that goes wrong is thrown; `failure` says why a run is given up.
+ */
+export class Feeder {
+  failure: string | null = null;
+  /** Why it waits just now, or null. */
+  waitsFor: string | null = null;
+  runId: string;
+  /** Called when the server says that the run was cancelled. */
+  onCancelled: () => void = () => undefined;
+  /** Told once of each thing that was refused. */
+  onWarning: (text: string) => void = () => undefined;
+
+  readonly #backoff = new Backoff();
+  #isKnown = false;
+  #isRunning = false;
+  #isFinished = false;
+  #hasEnded = false;
+  #promisedUntil = 0;
+  #timer: Timer | null = null;
+  #heart: Timer | null = null;
+  #waiters = new Set<() => void>();
+
+  constructor(
+    private readonly http: Http,
+    private readonly project: string,
+    private readonly made: Made,
+    private readonly spool: Spool,
+  ) {
+    this.runId = made.id;
+  }
+
+  /** Whether the server has everything that was said, or never will. */
+  get isDone(): boolean {
+    return this.failure !== null || (this.spool.isEmpty && (!this.#isFinished || this.#hasEnded));
+  }
+
+  /** There is something to send. */
+  wake(): void {
+    if (!this.#isRunning && this.#timer === null && this.failure === null) this.#schedule(0);
+  }
+
+  /** Nothing follows: the log may be closed. */
+  finish(): void {
+    this.#isFinished = true;
+    if (this.#heart !== null) clearTimeout(this.#heart);
+    this.wake();
+  }
+
+  /** Nothing may be heard for so long. */
+  promise(ms: number): void {
+    this.#promisedUntil = Date.now() + ms;
+  }
+
+  /** Tries again now instead of after the pause. */
+  hurry(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.wake();
+  }
+
+  /** Waits until everything is at the server, for at most so long without anything arriving; whether it is. */
+  async settled(patienceMs: number): Promise<boolean> {
+    let before = this.spool.bytes;
+    let until = Date.now() + patienceMs;
+    while (!this.isDone && Date.now() < until) {
+      await this.#step(until - Date.now());
+      if (this.spool.bytes !== before) until = Date.now() + patienceMs;
+      before = this.spool.bytes;
+    }
+    return this.isDone && this.failure === null;
+  }
+
+  /** Until something moves, or so long. This timer keeps a program alive: somebody waits. */
+  #step(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(ms, 0));
+      this.#waiters.add(done);
+    });
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = quiet(
+      setTimeout(() => {
+        this.#timer = null;
+        void this.#run();
+      }, ms),
+    );
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      while (this.failure === null && !this.isDone) {
+        await this.#once();
+        this.#backoff.reset();
+        this.waitsFor = null;
+        this.#tell();
+      }
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isRunning = false;
+      this.#tell();
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Refused) {
+      this.failure = error.message;
+      this.spool.clear();
+      this.onWarning(`run ${this.runId} is not reported any more: ${error.message}`);
+      return;
+    }
+    const text = error instanceof Error ? error.message : String(error);
+    if (this.waitsFor === null) this.onWarning(`run ${this.runId} waits for the server: ${text}`);
+    this.waitsFor = text;
+    const asked = error instanceof Problem && error.retryAfter !== null ? error.retryAfter * 1000 : 0;
+    this.#schedule(Math.max(this.#backoff.next(), Math.min(asked, 600_000)));
+  }
+
+  async #once(): Promise<void> {
+    if (!this.#isKnown) await this.#open();
+    const upload = this.spool.upload();
+    if (upload) await this.#upload(upload);
+    else if (!this.spool.isEmpty) await this.#sendLines();
+    else if (this.#isFinished && !this.#hasEnded) {
+      await this.#post(this.spool.read(), { reason: "status" });
+      this.#hasEnded = true;
+    }
+  }
+
+  async #open(): Promise<void> {
+    await this.#create({ ...this.made, status: "queued" });
+    const empty = { generation: 1, firstLine: 1, firstOffset: 0, nextOffset: 0, lines: [] };
+    const cursor = await this.#post(empty);
+    if (cursor.next_line > 1) this.spool.seek(cursor.generation, cursor.next_line);
+    this.#isKnown = true;
+    this.#beatLater();
+  }
+
+  async #create(fields: Made): Promise<void> {
+    try {
+      const path = `/projects/${segment(this.project)}/runs`;
+      this.runId = (await this.#json<Run>("POST", path, fields)).id;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.status === 404) await this.#createProject();
+      else if (error.status === 409 && "key" in fields && !String(fields.key).endsWith(ending(fields.id))) {
+        const key = `${String(fields.key).slice(0, 120)}-${ending(fields.id)}`;
+        this.onWarning(`the key ${String(fields.key)} is taken in ${this.project}: there the run is ${key}`);
+        return this.#create({ ...fields, key });
+      } else if (OF_CONTENT.has(error.status) && SPARE.some((field) => field in fields)) {
+        this.onWarning(`the server refuses what run ${fields.id} is made of: ${error.message}`);
+        const kept = Object.entries(fields).filter(([field]) => !(SPARE as readonly string[]).includes(field));
+        return this.#create(Object.fromEntries(kept) as Made);
+      } else throw judged(error);
+      return this.#create(fields);
+    }
+  }
+
+  async #createProject(): Promise<void> {
+    try {
+      await this.#json("POST", "/projects", { name: this.project, slug: this.project });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status === 409) return;
+      throw error.status === 403 ? new Refused(`there is no project ${this.project}, and it may not be made`) : judged(error);
+    }
+  }
+
+  /** Sends lines. Where they are refused for their content, the one to blame is found, and it alone is lost. */
+  async #sendLines(): Promise<void> {
+    for (let limit = 500; ; limit = Math.ceil(limit / 2)) {
+      const portion = this.spool.read(limit);
+      try {
+        const cursor = await this.#post(portion);
+        return this.spool.seek(cursor.generation, cursor.next_line);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (!OF_CONTENT.has(error.status) || portion.lines[0] === "") throw judged(error);
+        limit = Math.min(limit, portion.lines.length);
+        if (limit > 1) continue;
+        this.onWarning(`the server refuses a message of run ${this.runId}: ${error.message}`);
+        this.spool.blank();
+        return;
+      }
+    }
+  }
+
+  async #upload(upload: Upload): Promise<void> {
+    const form = new FormData();
+    form.append("id", upload.id);
+    form.append("step_name", upload.step);
+    form.append("file", new Blob([upload.content], { type: upload.mediaType }), "content");
+    try {
+      await this.http.send("POST", `/runs/${segment(this.runId)}/artifacts`, { body: form, signal: soon(600_000) });
+    } catch (error) {
+      if (!(error instanceof Problem) || isWorthRetrying(error)) throw error;
+      this.onWarning(`the server refused the artifact ${upload.step} of run ${this.runId}: ${error.message}`);
+    }
+    this.spool.uploaded();
+  }
+
+  async #post(portion: Portion, closed?: object): Promise<Cursor> {
+    const message = {
+      type: "lines",
+      run_id: this.runId,
+      source: "spool.jsonl",
+      generation: portion.generation,
+      first_line: portion.firstLine,
+      first_offset: portion.firstOffset,
+      next_offset: portion.nextOffset,
+      lines: portion.lines,
+      ...(closed && { closed }),
+    };
+    try {
+      return await this.#json<Cursor>("POST", `/runs/${segment(this.runId)}/logs`, message);
+    } catch (error) {
+      throw error instanceof Problem && !OF_CONTENT.has(error.status) ? judged(error) : error;
+    }
+  }
+
+  #beatLater(): void {
+    if (this.#isFinished || this.failure !== null) return;
+    this.#heart = quiet(setTimeout(() => void this.#beat(), HEARTBEAT_MS));
+  }
+
+  async #beat(): Promise<void> {
+    const left = (this.#promisedUntil - Date.now()) / 1000;
+    const body = left > 0 ? { expect_next_in_s: Math.ceil(left) } : {};
+    try {
+      const path = `/runs/${segment(this.runId)}/heartbeat`;
+      if ((await this.#json<{ cancelled: boolean }>("POST", path, body)).cancelled) this.onCancelled();
+    } catch {
+      // The next one says it.
+    }
+    this.#beatLater();
+  }
+
+  async #json<T>(method: string, path: string, body: unknown): Promise<T> {
+    return (await this.http.json<T>(method, path, { body, signal: soon(REQUEST_MS) })).data;
+  }
+
+  #tell(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+}
+
+type Timer = ReturnType<typeof setTimeout>;
+
+/** A timer that doesn't keep a Node program from ending. */
+function quiet(timer: Timer): Timer {
+  (timer as unknown as { unref?: () => void }).unref?.();
+  return timer;
+}
+
+function soon(ms: number): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+function ending(id: string): string {
+  return id.slice(-6);
+}
+
+function isWorthRetrying(problem: Problem): boolean {
+  return problem.status >= 500 || WORTH_RETRYING.has(problem.status);
+}
+
+function judged(problem: Problem): Error {
+  return isWorthRetrying(problem) ? problem : new Refused(problem.message);
+}
