@@ -30,12 +30,22 @@ class Slow:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def posting(cls, url: str, length: int, sent: int = 1, token: str = "") -> Slow:
+    async def posting(
+        cls,
+        url: str,
+        length: int,
+        size: int = 1,
+        token: str = "",
+        path: str = "/projects",
+        media_type: str = "application/json",
+        sent: bytes = b"",
+    ) -> Slow:
         port = int(url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = f"POST /projects HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+        head += f"Content-Type: {media_type}\r\n"
         head += f"Authorization: {token}\r\n" if token else ""
-        writer.write(f"{head}\r\n".encode() + b" " * sent)
+        writer.write(f"{head}\r\n".encode() + sent.ljust(size))
         return cls(reader, writer)
 
     async def status(self) -> int:
@@ -58,7 +68,7 @@ async def test_bodies_that_do_not_keep_coming_are_given_up(
     monkeypatch.setattr(body_intake, "GRACE_SECONDS", 1.0)
     token = str(rest.admin.headers["Authorization"])
     async with listening(rest) as url:
-        signed_in = await Slow.posting(url, 1024 * 1024, sent=100, token=token)
+        signed_in = await Slow.posting(url, 1024 * 1024, size=100, token=token)
         anonymous = [
             await Slow.posting(url, 4000) for _ in range(2 * body_intake.ANONYMOUS_AT_ONCE)
         ]
@@ -66,8 +76,30 @@ async def test_bodies_that_do_not_keep_coming_are_given_up(
         assert set(statuses) == {408, 429}
         assert statuses.count(408) == body_intake.ANONYMOUS_AT_ONCE
         assert await signed_in.status() == 408
-        again = await Slow.posting(url, 3, sent=3)
+        again = await Slow.posting(url, 3, size=3)
         assert await again.status() in (401, 422)
+
+
+async def test_an_upload_that_does_not_keep_coming_is_given_up(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast it began: what was sent at once earns no pause without end."""
+    monkeypatch.setattr(body_intake, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(body_intake, "LONGEST_PAUSE_SECONDS", 1.0)
+    await rest.project()
+    run = await rest.run()
+    token = str(rest.admin.headers["Authorization"])
+    begun = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+    kinds = {
+        "logs": ("application/x-ndjson", b""),
+        "artifacts": ("multipart/form-data; boundary=b", begun),
+    }
+    async with listening(rest) as url:
+        slow = [
+            await Slow.posting(url, 50_000_000, 100_000, token, f"/runs/{run}/{kind}", *body)
+            for kind, body in kinds.items()
+        ]
+        assert [await each.status() for each in slow] == [408, 408]
 
 
 async def test_a_database_that_became_read_only_is_unavailable(

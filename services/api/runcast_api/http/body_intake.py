@@ -19,6 +19,8 @@ from runcast_server.auth.principal import Authenticator, presented
 from runcast_server.errors import LimitReached, TooSlow, Unauthenticated
 
 GRACE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 30.0
+"""A sender pauses for so long at most, however fast it was before."""
 LEAST_BYTES_A_SECOND = 1024
 ANONYMOUS_BYTES = 4 * 1024
 ANONYMOUS_AT_ONCE = 32
@@ -61,19 +63,26 @@ def _announced(request: Request) -> int:
     return int(length) if length.isdigit() and len(length) < 19 else 0
 
 
-async def paced(body: AsyncIterator[bytes]) -> bytes:
-    """The whole body. Raises `TooSlow` where it comes at less than `LEAST_BYTES_A_SECOND`, after some
-    seconds of grace, and what reading it raises."""
-    parts: list[bytes] = []
-    size = 0
-    begun = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout_at(begun + GRACE_SECONDS) as deadline:
-            async for part in body:
-                parts.append(part)
-                size += len(part)
-                deadline.reschedule(begun + GRACE_SECONDS + size / LEAST_BYTES_A_SECOND)
-    except TimeoutError:
-        rate = f"{LEAST_BYTES_A_SECOND:,} bytes a second"
-        raise TooSlow(f"a body must come at {rate} at least") from None
-    return b"".join(parts)
+async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises `TooSlow` where it comes at less than `LEAST_BYTES_A_SECOND`, after some
+    seconds of grace, and what reading it raises.
+
+    Only waiting for the sender counts, never what is done with a part meanwhile. What came fast is no excuse
+    for pausing long afterwards: a sender is never ahead by more than `LONGEST_PAUSE_SECONDS`.
+    """
+    clock = asyncio.get_running_loop().time
+    left = GRACE_SECONDS
+    parts = aiter(body)
+    while True:
+        began = clock()
+        try:
+            async with asyncio.timeout(left):
+                part = await anext(parts)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            rate = f"{LEAST_BYTES_A_SECOND:,} bytes a second"
+            raise TooSlow(f"a body must come at {rate} at least") from None
+        left += len(part) / LEAST_BYTES_A_SECOND - (clock() - began)
+        left = min(left, LONGEST_PAUSE_SECONDS)
+        yield part
