@@ -2,7 +2,7 @@
 
 An advisory lock says who leads. It is only a hint: a leader that was stopped keeps it, so a process that
 sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
-that the cursor isn't where it left it (`Fenced`) and steps back.
+that the cursor isn't where it left it (`Fenced`) and steps back, also when no messages come.
 
 While a batch commits, the next ones are read and parsed, and the next one is sent off.
 """
@@ -21,14 +21,13 @@ from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import cursors, metrics
 from runcast_api.ingest.batches import MAX_EVENTS, Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.fair_queue import BLOCK_MS, FairQueue
+from runcast_api.ingest.leader_hint import STEP_BACK_SECONDS, LeaderHint
 from runcast_api.ingest.patience import Patience
 from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
-from runcast_server import outages
+from runcast_server import outages, tasks
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus
 
-LEADER_LOCK = 0x72756E63  # "runc"
-HINT_SECONDS = 1.0
 STILL_SECONDS = 5.0
 """How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
 Postgres whose clock is set neither hides a leader that stands still nor invents one."""
@@ -72,6 +71,10 @@ class Ingester:
                     if leads:
                         await self._lead()
                 self.trouble = None
+            except Fenced:
+                metrics.FENCED.inc()
+                log.warning("ingest.fenced")
+                await asyncio.sleep(STEP_BACK_SECONDS)
             except Exception as error:
                 self._stumble(error)
             await asyncio.sleep(RETRY_SECONDS)
@@ -82,10 +85,6 @@ class Ingester:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        if isinstance(error, Fenced):
-            metrics.FENCED.inc()
-            log.warning("ingest.fenced")
-            return
         self.trouble = str(error) or type(error).__name__
         if outages.is_outage(error):
             log.warning("ingest.waits", error=self.trouble)
@@ -95,14 +94,18 @@ class Ingester:
     @contextlib.asynccontextmanager
     async def _leading(self) -> AsyncIterator[bool]:
         async with acquire(self._pool) as connection:
-            has_lock = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LEADER_LOCK)
+            hint = LeaderHint(connection)
+            asking: list[asyncio.Task[None]] = []
             try:
-                yield has_lock or await self._is_orphaned()
+                leads = await hint.take() or await self._is_orphaned()
+                if leads:
+                    asking.append(asyncio.create_task(hint.keep_asking()))
+                yield leads
             finally:
                 self.is_leading = False
                 metrics.LEADING.set(0)
-                if has_lock and not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
+                await tasks.end(*asking)
+                await hint.give_back()
 
     async def _is_orphaned(self) -> bool:
         """Whether messages wait and whoever leads doesn't move."""
@@ -133,12 +136,15 @@ class Ingester:
             await stream.delete_upto(cursors.all_done_to(position.last_id))
             await self._follow(stream, position)
 
-    async def _position(self, stream: IngestStream) -> Position:
-        """Where to read on: after the cursor, or at the beginning of a stream that is another one."""
+    async def _position(self, stream: IngestStream, mine: Position | None = None) -> Position:
+        """Where to read on: after the cursor, or at the beginning of a stream that is another one. Raises
+        `Fenced` where the cursor isn't `mine`: somebody else moved it."""
         async with acquire(self._pool) as connection:
             row = await connection.fetchrow(_CURSOR, INGEST_STREAM)
             assert row is not None
             position = Position(*row)
+            if mine is not None and position != mine:
+                raise Fenced
             last_id = await stream.last_id()
             done_to, _ = cursors.parse(position.last_id)
             if as_numbers(last_id) >= as_numbers(done_to):
@@ -169,7 +175,7 @@ class Ingester:
             batch = await queue.next()
             if batch is None:
                 self.trouble = None
-                position = await self._position(stream)
+                position = await self._position(stream, position)
                 await stream.delete_upto(cursors.all_done_to(position.last_id))
                 queue = self._queue(stream, position)
                 continue
@@ -206,11 +212,11 @@ class Ingester:
 
 async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
     """What is being committed is let end, and says nothing against why its leader ends."""
-    tasks: list[asyncio.Task[Any]] = [commit]
+    ending: list[asyncio.Task[Any]] = [commit]
     if under_way is not None:
-        tasks.append(under_way)
-    await asyncio.wait(tasks)
-    for task in tasks:
+        ending.append(under_way)
+    await asyncio.wait(ending)
+    for task in ending:
         task.cancelled() or task.exception()
 
 
