@@ -1,3 +1,4 @@
+import { type CallAnswer, type CallOptions, type MethodOf, type Path, requestOf } from "./call.js";
 import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
 import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
 import { keyFault, segment } from "./names.js";
@@ -266,6 +267,20 @@ export class RuncastClient {
         ? new SharedConnection(this.http, project, identity, tabs)
         : new ProjectConnection(this.http, project),
     );
+  }
+
+  /**
+   * Any endpoint, typed by the server's description: `call("get", "/runs/{run}/children", { path: { run } })`.
+   * Throws a `Problem` like the others.
+   */
+  call<P extends Path, M extends MethodOf<P>>(
+    method: M,
+    path: P,
+    ...[options]: Partial<CallOptions<P, M>> extends CallOptions<P, M>
+      ? [options?: CallOptions<P, M>]
+      : [options: CallOptions<P, M>]
+  ): Promise<Answer<CallAnswer<P, M>>> {
+    return this.http.json(method.toUpperCase(), ...requestOf(path, options ?? {}));
   }
 
   #get<T>(path: string, query: Query = {}): Promise<Answer<T>> {

@@ -1,4 +1,5 @@
 export { Backoff } from "./backoff.js";
+export type { CallAnswer, CallOptions, Method, MethodOf, Path } from "./call.js";
 export * from "./client.js";
 export * from "./connection.js";
 export { ESCAPE, withoutEscapes } from "./escapes.js";
