@@ -43,6 +43,7 @@ _CHANGES: Mapping[str, Callable[[Any], Any]] = {
     "labels": acceptable.labels,
     "usage": acceptable.mapping,
     "attention": acceptable.json,
+    "aliases": acceptable.keys,
 }
 """The fields of a run that may change, and what makes each acceptable."""
 
@@ -139,7 +140,8 @@ def progress(
 def updated(run_id: str, **changed: Any) -> Message:
     """Other fields of the run: `status`, `current_step`, `result`, `pr_url`, `metadata`, `labels` …
 
-    A field that a run doesn't have is kept in its metadata."""
+    A field that a run doesn't have is kept in its metadata. `attention=None` takes it away; None says
+    nothing of the others."""
     known = {
         name: _CHANGES[name](changed[name]) for name in _CHANGES if changed.get(name) is not None
     }
@@ -151,7 +153,10 @@ def updated(run_id: str, **changed: Any) -> Message:
     others |= {name: changed[name] for name in changed if name not in _CHANGES}
     if others:
         known["metadata"] = {**acceptable.mapping(others), **known.get("metadata", {})}
-    return event("run:updated", run_id, known)
+    message = event("run:updated", run_id, known)
+    if "attention" in changed and changed["attention"] is None:
+        message["data"]["attention"] = None
+    return message
 
 
 def artifact(

@@ -25,6 +25,8 @@ JSON_BYTES = 256 * 1024
 """A run's input, metadata or result. Creating a run takes 1 MiB in all."""
 PAYLOAD_BYTES = 128 * 1024
 """What goes beside a log line."""
+MAX_ALIASES = 16
+"""Further names of a run at most, as the server takes them."""
 _SHOWN_BYTES = 1_000
 _MARK_BYTES = 64
 _HASH_DIGITS = 8
@@ -160,6 +162,11 @@ def key(value: Any) -> str:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-.")[:96]
     fitting = f"{readable or 'run'}-{_hash(given)}"
     return fitting if contract.is_key(fitting) else f"run-{_hash(given)}"
+
+
+def keys(values: Any) -> list[str]:
+    """Further names of a run, at most 16, each as a key."""
+    return list(dict.fromkeys(key(value) for value in _each(values)))[:MAX_ALIASES]
 
 
 def project(value: Any) -> str:

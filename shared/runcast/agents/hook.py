@@ -131,6 +131,9 @@ def run(arguments: list[str]) -> str | None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     known = configuration()
     query = f"?hold={int(is_held)}&sync={int('--sync' in flags)}"
+    within = os.environ.get("RUNCAST_RUN_ID", "")
+    if len(within) == 36 and within.replace("-", "").isalnum():
+        query += f"&within={within}"
     answer = request(known, "POST", f"/agents/{agent}/hooks{query}", small(raw), seconds)
     signal.setitimer(signal.ITIMER_REAL, 0)
     question = answer.get("question_id")

@@ -13,7 +13,9 @@ import typer
 from runcast import RunTracker, errors
 from runcast._support.server_config import Connection
 from runcast._support.terminal import LineSplitter
+from runcast.agents.streams import dialects
 from runcast.cli import exits, output
+from runcast.cli.agent_output import AgentOutput
 from runcast.cli.child import Child, Ended
 from runcast.cli.context import Context, options, server_of
 from runcast.cli.jobs import explain
@@ -58,6 +60,13 @@ def exec_(
             "Their lines may then change order.",
         ),
     ] = False,
+    agent: Annotated[
+        str,
+        typer.Option(
+            help="Whose JSON the command prints: auto (its first line says), none, "
+            f"or {', '.join(dialects.PROGRAMS)}."
+        ),
+    ] = dialects.AUTO,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing of our own on the terminal.")
     ] = False,
@@ -65,17 +74,26 @@ def exec_(
     """Run a command as a run: its output lives here and there, and its exit code is ours.
 
     Files come first (runs/<run>/), a server gets them live if there is one. Without a terminal
-    nothing of our own is printed, unless something did not reach the server.
+    nothing of our own is printed, unless something did not reach the server. An agent that prints its
+    records as JSON (claude -p --output-format stream-json, codex exec --json …) is recorded as what it says
+    and does, with its tokens, its sub-agents and how it ended.
 
     Examples:
 
     runcast exec -- make test
 
     runcast exec -p demo --run nightly -- ./agent.sh
+
+    runcast exec -- codex exec --json "fix the login test"
     """
+    if agent not in dialects.CHOICES:
+        raise typer.BadParameter(
+            f"{agent!r} is not one of {', '.join(dialects.CHOICES)}", param_hint="--agent"
+        )
     says = sys.stderr.isatty() and not quiet
     _tell_on_terminal_only(says)
     server = _server(ctx)
+    program = _program(agent, command)
     tracker = RunTracker(
         run,
         project=project,
@@ -83,6 +101,8 @@ def exec_(
         json_logs=json_logs,
         name=name or shlex.join(command)[:200],
         agent_type="WORKER",
+        agent_name=program,
+        metadata={"agent": {"program": program}} if program else None,
         steps=["command"],
         input={"command": command, "directory": _directory()},
         url=server.url if server else None,
@@ -103,7 +123,7 @@ def exec_(
         "RUNCAST_URL": options(ctx).url,
         "RUNCAST_TOKEN": options(ctx).token,
     }
-    code = _run(tracker, command, _environment(given), splits=splits)
+    code = _run(tracker, command, _environment(given), agent, splits=splits)
     if tracker.unsent_bytes and not says:
         # Also where nothing else is said: the disk of a job that ran this may be gone soon.
         output.say(
@@ -113,11 +133,16 @@ def exec_(
     raise typer.Exit(code)
 
 
-def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, splits: bool) -> int:
-    splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
+def _run(
+    tracker: RunTracker, command: list[str], environ: dict[str, str], agent: str, *, splits: bool
+) -> int:
+    said = AgentOutput(tracker, command, agent)
+    errors_splitter = LineSplitter()
 
     def listen(source: str, data: bytes) -> None:
-        if lines := splitters[source].feed(data):
+        if source == said.source:
+            said.feed(data)
+        elif lines := errors_splitter.feed(data):
             tracker.lines(source, lines)
 
     try:
@@ -128,10 +153,10 @@ def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, sp
         tracker.finish("failed", reason, result={"exit_code": code})
         return code
     ended = child.run(lambda: tracker.cancelled)
-    for source, splitter in splitters.items():
-        if lines := splitter.finish():
-            tracker.lines(source, lines)
-    status, cause = _outcome(ended)
+    said.finish()
+    if lines := errors_splitter.finish():
+        tracker.lines("stderr", lines)
+    status, cause = _outcome(ended, said.error)
     tracker.finish(status, cause, result={"exit_code": ended.exit_code})
     if ended.trouble is not None:
         # The command couldn't see it: its own write had already gone well.
@@ -140,10 +165,19 @@ def _run(tracker: RunTracker, command: list[str], environ: dict[str, str], *, sp
     return ended.exit_code
 
 
-def _outcome(ended: Ended) -> tuple[str, str | None]:
+def _program(agent: str, command: list[str]) -> str | None:
+    """Which agent the command starts, as far as it is known before it says something."""
+    if agent == dialects.NONE:
+        return None
+    return dialects.program_of(command) if agent == dialects.AUTO else agent
+
+
+def _outcome(ended: Ended, error: str | None) -> tuple[str, str | None]:
+    """How the run ended. An agent that says that it has failed has, whatever its exit code."""
     if ended.exit_code == exits.OK:
-        return "completed", None
+        return ("completed", None) if error is None else ("failed", error)
     reason = _signal_name(ended.signal) if ended.signal else f"exit code {ended.exit_code}"
+    reason = reason if error is None else f"{error} ({reason})"
     is_stopped = ended.was_stopped or ended.signal == signal.SIGINT
     return ("cancelled" if is_stopped else "failed"), reason
 

@@ -97,7 +97,12 @@ class Hook:
         await self.change(attention=shown, status="awaiting_feedback")
 
     async def completes(self, result: Any = None) -> None:
-        """The session is over; what it still asks is taken back with it."""
+        """The session is over; what it still asks is taken back with it. A command's run ends with the
+        command."""
+        if self.run["agent_type"] not in sessions.SESSION_TYPES:
+            await self.close_questions("cancelled")
+            await self.works()
+            return
         given: Json = {"status": "completed"}
         if result is not None:
             given["result"] = result
@@ -180,9 +185,10 @@ async def opened(
     resumes: bool,
     holds: bool,
     is_sync: bool,
+    within: UUID | None = None,
 ) -> Hook:
-    """The hook with the run that it concerns."""
-    run = await sessions.current(transaction, project_id, session, resumes=resumes)
+    """The hook with the run that it concerns; `within` as in `sessions.current`."""
+    run = await sessions.current(transaction, project_id, session, resumes=resumes, within=within)
     return Hook(transaction, project_id, caller, session, payload, holds, is_sync, run)
 
 

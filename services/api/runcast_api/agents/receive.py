@@ -28,6 +28,7 @@ async def receive(
     *,
     holds: bool,
     is_sync: bool,
+    within: UUID | None = None,
 ) -> Json:
     """Applies a hook's input; what its program prints (`{}`: nothing), or the question that it waits for.
 
@@ -50,6 +51,7 @@ async def receive(
         resumes=resumes,
         holds=holds,
         is_sync=is_sync,
+        within=within,
     )
     if agent == "opencode":
         return await opencode.handle(opened)

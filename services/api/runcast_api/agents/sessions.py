@@ -9,13 +9,17 @@ from uuid import UUID
 from runcast.agents.identity import resumed_key, session_key
 from runcast.contract import TERMINAL_STATUSES
 from runcast_api.runs import names, runs
-from runcast_api.runs.runs import RunNew
+from runcast_api.runs.runs import RunNew, RunPatch
 from runcast_server.eventlog.log import Transaction
 
 Json = dict[str, Any]
 
 NAME_CHARACTERS = 80
-MAX_RESUMED = 1000
+_OF_COMMAND = """
+SELECT id, status, agent_type, aliases, metadata -> 'agent' ->> 'program' AS program
+FROM runs WHERE id = $1 AND project_id = $2
+"""
+SESSION_TYPES = ("SESSION", "SUBAGENT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,26 @@ class Session:
 
 
 async def current(
-    transaction: Transaction, project_id: UUID, session: Session, *, resumes: bool
+    transaction: Transaction,
+    project_id: UUID,
+    session: Session,
+    *,
+    resumes: bool,
+    within: UUID | None = None,
 ) -> Json:
     """The session's run, locked; made where there is none.
 
     With `resumes`, a session whose run has ended goes on as a new run (`<key>.r2` …); without, the ended
-    run is answered.
+    run is answered. `within`: the run in which the agent was started, by `runcast exec` or a tracker. The
+    run of a command that is this very agent becomes the session's; else the session is its child.
     """
     key = session.key
     run_id = await names.find(transaction.connection, project_id, key)
     if run_id is None:
-        return await _make(transaction, project_id, session, key)
+        taken = await _of_command(transaction, project_id, session, within)
+        return taken or await _make(transaction, project_id, session, key, within=within)
     run = await runs.lock(transaction, run_id)
-    for number in range(2, MAX_RESUMED):
+    for number in range(2, names.MAX_RESUMED):
         if run["status"] not in TERMINAL_STATUSES:
             break
         next_key = resumed_key(key, number)
@@ -59,10 +70,36 @@ async def current(
         if run_id is None:
             if resumes:
                 before = run["key"]
-                return await _make(transaction, project_id, session, next_key, before)
+                taken = await _of_command(transaction, project_id, session, within, next_key)
+                return taken or await _make(
+                    transaction, project_id, session, next_key, before, within
+                )
             break
         run = await runs.lock(transaction, run_id)
     return run
+
+
+async def _of_command(
+    transaction: Transaction,
+    project_id: UUID,
+    session: Session,
+    within: UUID | None,
+    key: str | None = None,
+) -> Json | None:
+    """The run of the command that is this agent, which is the session's from now on; None for another one."""
+    if within is None or session.agent_id is not None:
+        return None
+    row = await transaction.connection.fetchrow(_OF_COMMAND, within, project_id)
+    if (
+        row is None
+        or row["status"] in TERMINAL_STATUSES
+        or row["agent_type"] in SESSION_TYPES
+        or row["program"] != session.program
+        or row["aliases"]
+    ):
+        return None
+    run = await runs.lock(transaction, within)
+    return await runs.patch(transaction, UUID(run["id"]), RunPatch(aliases=[key or session.key]))
 
 
 async def _make(
@@ -71,6 +108,7 @@ async def _make(
     session: Session,
     key: str,
     resumes: str | None = None,
+    within: UUID | None = None,
 ) -> Json:
     about: Json = {"program": session.program, "session_id": session.session_id}
     about |= dict(session.facts)
@@ -79,7 +117,12 @@ async def _make(
     parent = session.parent
     parent_id = None
     if parent is not None:
-        parent_id = UUID((await current(transaction, project_id, parent, resumes=True))["id"])
+        of_parent = await current(transaction, project_id, parent, resumes=True, within=within)
+        parent_id = UUID(of_parent["id"])
+    elif within is not None and await transaction.connection.fetchval(
+        "SELECT true FROM runs WHERE id = $1 AND project_id = $2", within, project_id
+    ):
+        parent_id = within
     new = RunNew(
         key=key,
         phase="session",

@@ -19,7 +19,7 @@ from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
 from runcast_api.logs import entries
 from runcast_api.questions import questions
 from runcast_api.questions.schemas import QuestionNew
-from runcast_api.runs import progress, runs
+from runcast_api.runs import names, progress, runs
 from runcast_api.storage.quotas import Admission, Open
 from runcast_api.usage import requests
 from runcast_api.usage.requests import UsedRequests
@@ -83,6 +83,10 @@ async def fail(scope: Scope, run: Run, message: Message) -> None:
 async def update(scope: Scope, run: Run, message: Message) -> None:
     """Any of the members that PATCH takes. Null says something of those in `CLEARED` alone."""
     given = {k: v for k, v in message.data.items() if v is not None or k in CLEARED}
+    if "aliases" in given:
+        aliases = _model(runs.RunPatch, {"aliases": given["aliases"]}).aliases or []
+        connection = scope.transaction.connection
+        given["aliases"] = await names.of_sessions(connection, run.project_id, aliases, run.id)
     await _change(scope, run, given)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
@@ -50,6 +51,10 @@ async def receive_hook(
     project: Annotated[
         str | None, Query(description="Where the key belongs to no project; else its own.")
     ] = None,
+    within: Annotated[
+        UUID | None,
+        Query(description="The run in which the agent was started (RUNCAST_RUN_ID of `exec`)."),
+    ] = None,
 ) -> Response:
     """An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for."""
     if agent not in receive.AGENTS:
@@ -61,7 +66,7 @@ async def receive_hook(
 
     async def change(transaction: Transaction) -> dict[str, Any]:
         return await receive.receive(
-            transaction, project_id, agent, body, caller, holds=hold, is_sync=sync
+            transaction, project_id, agent, body, caller, holds=hold, is_sync=sync, within=within
         )
 
     return answer(await api.resources.eventlog.commit(project_id, change))

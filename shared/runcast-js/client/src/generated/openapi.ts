@@ -4881,6 +4881,8 @@ export interface operations {
                 project?: string | null;
                 /** @description The agent reads what the hook prints. */
                 sync?: boolean;
+                /** @description The run in which the agent was started (RUNCAST_RUN_ID of `exec`). */
+                within?: string | null;
             };
             header?: never;
             path: {

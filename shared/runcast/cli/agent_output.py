@@ -1,0 +1,189 @@
+"""What an agent prints under `runcast exec`, recorded as what it says: entries, state, usage, sub-agents.
+
+The bytes themselves go on to the terminal unchanged (`child`); only what the run keeps of them differs.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runcast import RunTracker
+from runcast.agents.identity import session_key
+from runcast.agents.streams import dialects
+from runcast.agents.streams.reading import Heard, Reading
+from runcast.agents.streams.said import About, Began, Doing, Entry, Over, Said, Used, Waits
+from runcast.contract import NAME_CHARACTERS
+
+Json = dict[str, Any]
+
+EVERY_SECONDS = 2.0
+"""How often usage and progress are told at most."""
+MAX_CHILDREN = 200
+"""Sub-agents that have a run of their own; those beyond it are told in their parent's log."""
+
+
+@dataclass(eq=False)
+class Paced:
+    """What changes often, told at most every two seconds; the last of it always, at the latest by `told`."""
+
+    next_at: float = 0.0
+    waiting: Any = None
+    last: Any = None
+
+    def take(self, value: Any, now: float) -> Any:
+        """The value, if it is to be told now; else None."""
+        if value is not None:
+            self.waiting = value
+        if self.waiting is None or self.waiting == self.last or now < self.next_at:
+            return None
+        self.next_at = now + EVERY_SECONDS
+        return self.told()
+
+    def told(self) -> Any:
+        """What is still to be told, if anything is."""
+        value, self.waiting = self.waiting, None
+        if value is None or value == self.last:
+            return None
+        self.last = value
+        return value
+
+
+@dataclass(eq=False)
+class AgentOutput:
+    """Records one stream of a command. `error`: why the agent says that it has failed."""
+
+    tracker: RunTracker
+    command: Sequence[str]
+    choice: str = dialects.AUTO
+    source: str = "stdout"
+    error: str | None = None
+    _usage: Paced = field(default_factory=Paced)
+    _doing: Paced = field(default_factory=Paced)
+    _children: dict[str, RunTracker] = field(default_factory=dict)
+    _program: str | None = None
+    _session: str | None = None
+    _waits: bool = False
+    _about: Json = field(default_factory=dict)
+    """`metadata.agent` of the run, whole: a change replaces it."""
+    _endings: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reading = Reading(self.command, self.choice)
+
+    def feed(self, data: bytes) -> None:
+        """Records what the bytes say."""
+        self._record(self._reading.feed(data))
+
+    def finish(self) -> None:
+        """Records what is left, when the command has ended."""
+        self._record(self._reading.finish())
+        if usage := self._usage.told():
+            self.tracker.update(usage=usage)
+        if self._waits:
+            self._show(Waits(None))
+        for child in list(self._children):
+            self._end(Over(child=child))
+        for ending in self._endings:
+            ending.join()
+        if self._reading.unknown and self._program:
+            self._tell_agent({"unknown_records": str(self._reading.unknown)})
+
+    def _record(self, heard: Iterable[Heard]) -> None:
+        for each in heard:
+            if isinstance(each, list):
+                self.tracker.lines(self.source, each)
+            elif isinstance(each, Entry):
+                self._log(each)
+            else:
+                self._take(each)
+        now = time.monotonic()
+        if usage := self._usage.take(None, now):
+            self.tracker.update(usage=usage)
+        if doing := self._doing.take(None, now):
+            self.tracker.emit("tool", doing)
+
+    def _take(self, said: Said) -> None:
+        """What isn't an entry."""
+        match said:
+            case Used():
+                self._usage.waiting = said.usage
+            case Doing() if said.child is None:
+                self._doing.waiting = said.headline
+            case About():
+                self._begin(said)
+            case Waits():
+                self._show(said)
+            case Began():
+                self._begin_child(said)
+            case Over():
+                self._end(said)
+
+    def _log(self, entry: Entry) -> None:
+        run = self._children.get(entry.child or "", self.tracker)
+        payload = entry.payload
+        if payload and "launched" in payload:
+            payload = dict(payload)
+            child = self._children.get(payload.pop("launched"))
+            payload |= {"child": child.key} if child is not None and child.key else {}
+        run.log(
+            entry.message,
+            level=entry.level,
+            agent_name=self._program,
+            event_type=entry.event_type,
+            payload=payload,
+            ts=entry.ts,
+        )
+
+    def _begin(self, about: About) -> None:
+        """The session is known now: others who report it find this run by its key."""
+        is_new = (about.program, about.session_id) != (self._program, self._session)
+        self._program, self._session = about.program, about.session_id
+        self._tell_agent(dict(about.facts))
+        if is_new and about.session_id:
+            self.tracker.update(aliases=[session_key(about.program, about.session_id)])
+
+    def _tell_agent(self, facts: dict[str, str]) -> None:
+        given = {"program": self._program, "session_id": self._session}
+        given |= {name: value[:1000] for name, value in facts.items()}
+        self._about |= {name: value for name, value in given.items() if value}
+        self.tracker.update(metadata={"agent": dict(self._about)})
+
+    def _show(self, waits: Waits) -> None:
+        self._waits = waits.kind is not None
+        if waits.kind is None:
+            self.tracker.update(status="running", attention=None)
+            return
+        attention = {"kind": waits.kind, "summary": waits.summary}
+        self.tracker.update(status="awaiting_feedback", attention=attention)
+
+    def _begin_child(self, began: Began) -> None:
+        if began.child in self._children or len(self._children) >= MAX_CHILDREN:
+            return
+        program = self._program or "agent"
+        session = self._session or self.tracker.run_id or "session"
+        self._children[began.child] = self.tracker.child(
+            began.name[:NAME_CHARACTERS],
+            run_id=session_key(program, session, began.agent_id or began.child),
+            agent_type="SUBAGENT",
+            agent_name=began.agent_name or program,
+            phase="session",
+            steps=[],
+        ).start()
+
+    def _end(self, over: Over) -> None:
+        if over.child is None:
+            self.error = over.error
+            return
+        child = self._children.pop(over.child, None)
+        if child is not None:
+            status = "completed" if over.error is None else "failed"
+            # A thread's concern: the end of a run waits until a server has it, and output must not wait.
+            end = functools.partial(child.finish, status, over.error, result=over.result)
+            ending = threading.Thread(target=end, name="runcast-child")
+            self._endings = [each for each in self._endings if each.is_alive()] + [ending]
+            ending.start()
