@@ -4,7 +4,6 @@ logging.getLogger().addHandler(RuncastHandler(project="demo"))
 """
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from runcast.tracker import RunTracker
@@ -36,24 +35,34 @@ class RuncastHandler(logging.Handler):
         that the run, in its turn, waits for."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As any handler's, without a lock."""
+        kept = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return bool(kept)
+
     def emit(self, record: logging.LogRecord) -> None:
         # What the SDK itself causes is left out: each such record would cause the next.
-        if str(record.threadName or "").startswith(_OWN_THREADS):
+        if record.threadName and str(record.threadName).startswith(_OWN_THREADS):
             return
         name = str(record.name or "")
         if name.partition(".")[0] in _OWN_LOGGERS:
             return
         try:
-            text = self.format(record)
+            text = record.getMessage() if self._is_plain(record) else self.format(record)
         except Exception:  # a message that doesn't fit its arguments: as logging treats it
             self.handleError(record)
             return
-        self.tracker.log(
-            text,
-            level=str(record.levelname).lower(),
-            agent_name=name,
-            payload=_extra(record),
-            ts=_time(record.created),
+        extra = _extra(record)
+        self.tracker._session.log(text, record.levelname, name, None, extra, record.created)
+
+    def _is_plain(self, record: logging.LogRecord) -> bool:
+        """Whether `format` would give the message alone."""
+        return (
+            self.formatter is None
+            and not (record.exc_info or record.exc_text or record.stack_info)
+            and type(self).format is logging.Handler.format
         )
 
     def close(self) -> None:
@@ -61,14 +70,6 @@ class RuncastHandler(logging.Handler):
         if self._owns_run:
             self.tracker.finish()
         super().close()
-
-
-def _time(created: Any) -> datetime | None:
-    """None (which means now) for what is no time: records can be made of anything."""
-    try:
-        return datetime.fromtimestamp(created, UTC)
-    except (OSError, OverflowError, TypeError, ValueError):
-        return None
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any] | None:

@@ -195,20 +195,11 @@ class Calls(Generic[R]):
         agent_name: str | None = None,
         event_type: str | None = None,
         payload: Any = None,
-        ts: datetime | None = None,
+        ts: datetime | float | str | None = None,
     ) -> R:
-        """One log entry; `ts` is its time, if that isn't now."""
-        named = agent_name or self._session.settings.fields["agent_name"]
-        return self._record(
-            lambda recorder: recorder.log(
-                message,
-                level=level,
-                agent_name=named,
-                event_type=event_type,
-                payload=payload,
-                ts=ts,
-            )
-        )
+        """One log entry; `ts` is its time, if that isn't now: seconds since 1970 or ISO-8601, too."""
+        self._session.log(message, level, agent_name, event_type, payload, ts)
+        return self._result()
 
     def lines(self, source: str, texts: Sequence[str]) -> R:
         """Lines of a program's output, as they are; `source` is stdout, stderr, a file's name …"""

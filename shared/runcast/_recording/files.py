@@ -99,7 +99,9 @@ class LineFile:
 
     def catch_up(self) -> None:
         """Counts what others have appended."""
-        end = os.fstat(self.fileno()).st_size
+        end = os.lseek(self.fileno(), 0, os.SEEK_END)
+        if end == self.size:
+            return
         if end < self.size:
             self.forget()
         if end > self.size:
@@ -112,9 +114,9 @@ class LineFile:
         Behind a torn line they begin on a line of their own, unless they continue it. What a disk takes
         only in part is counted as far as it is there, and raises `OSError`.
         """
-        if self.is_torn and not continues:
+        if self.whole < self.size and not continues:
             text = b"\n" + text
-        fd = self.fileno()
+        fd = self._fd if self._fd >= 0 else self.fileno()
         written = 0
         try:
             while written < len(text):

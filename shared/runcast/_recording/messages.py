@@ -14,6 +14,7 @@ from runcast._support.ids import uuid7
 Message = dict[str, Any]
 
 LINES = "lines"
+LOG = "agent:log"
 WORKER_STATUS = "worker:status"
 RUNTIME_EVENT = "runtime:event"
 
@@ -93,26 +94,31 @@ def failed(
     return event("agent:failed", run_id, data)
 
 
-def log(
-    run_id: str,
-    message: str,
-    *,
-    level: str | None = None,
-    agent_name: str | None = None,
-    event_type: str | None = None,
+def log(run_id: str, message: str, **fields: Any) -> Message:
+    """One log entry, of what `log_data` takes. For many, `lines` costs less and can't be doubled at all."""
+    return event(LOG, run_id, log_data(message, **fields))
+
+
+def log_data(
+    message: Any,
+    level: Any = None,
+    agent_name: Any = None,
+    event_type: Any = None,
     payload: Any = None,
     ts: str | None = None,
-) -> Message:
-    """One log entry. For many, `lines` costs less and can't be doubled at all."""
-    data = {
-        "message": acceptable.text(message),
-        "level": None if level is None else acceptable.level(level),
-        "agent_name": acceptable.name(agent_name),
-        "event_type": acceptable.name(event_type),
-        "payload": acceptable.json(payload, acceptable.PAYLOAD_BYTES),
-        "ts": ts or times.to_milliseconds(times.now()),
-    }
-    return event("agent:log", run_id, data)
+) -> dict[str, Any]:
+    """What a log entry says. (A member after the other: programs make a hundred thousand a second.)"""
+    data: dict[str, Any] = {"message": acceptable.text(message)}
+    if level is not None:
+        data["level"] = acceptable.level(level)
+    if agent_name is not None and (named := acceptable.name(agent_name)) is not None:
+        data["agent_name"] = named
+    if event_type is not None and (kind := acceptable.name(event_type)) is not None:
+        data["event_type"] = kind
+    if payload is not None:
+        data["payload"] = acceptable.json(payload, acceptable.PAYLOAD_BYTES)
+    data["ts"] = ts or times.to_milliseconds(times.now())
+    return data
 
 
 def progress(

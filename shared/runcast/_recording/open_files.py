@@ -22,11 +22,13 @@ class OpenFiles:
         self._limit = limit
         self._lock = threading.RLock()
         self._users: OrderedDict[int, Restable] = OrderedDict()
+        self.last: Restable | None = None
+        """Who used its files last: it has nothing to say when it uses them again."""
 
     def used(self, user: Restable) -> None:
         """Takes note of a use, and has others close their files where there are too many."""
         with self._lock:
-            self._users[id(user)] = user
+            self._users[id(user)] = self.last = user
             self._users.move_to_end(id(user))
             if len(self._users) <= self._limit:
                 return
@@ -38,10 +40,13 @@ class OpenFiles:
         """Forgets one that has closed its files for good."""
         with self._lock:
             self._users.pop(id(user), None)
+            if self.last is user:
+                self.last = None
 
     def renew_after_fork(self) -> None:
         self._lock = threading.RLock()
         self._users.clear()
+        self.last = None
 
 
 open_files = OpenFiles()

@@ -17,12 +17,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from runcast._recording import artifacts, files, locks, messages
+from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_files import open_files
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
 from runcast._recording.spool import Spool
@@ -54,26 +54,25 @@ class Recorder:
     ) -> None:
         self.directory = directory
         self.run = run
+        self.run_id = str(run["id"])
         self.is_guest = is_guest
         self.spool = Spool(directory.spool)
         self._logs = files.LineFile(directory.logs)
         self._events_file = files.LineFile(directory.events)
+        self.is_structured = json_logs
         self._structured = files.LineFile(directory.json_logs) if json_logs else None
         self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
         self._sources: dict[str, tuple[int, int]] = {}
         self._error: str | None = None
         self._lock = threading.RLock()
         self._is_locked = False
+        self._locked_fd = -1
         self._is_writing = False
         self._is_certain = True
         self._is_closed = False
         self._lock_seconds = LOCK_SECONDS
         self._trouble: Exception | None = None
         fork_renewal.add(self)
-
-    @property
-    def run_id(self) -> str:
-        return str(self.run["id"])
 
     @property
     def is_finished(self) -> bool:
@@ -95,34 +94,39 @@ class Recorder:
             self._view(self._write_status)
             self._view(index_run, self.directory.path.parent, self.run)
 
-    def log(
-        self,
-        message: str,
-        *,
-        level: str = "info",
-        agent_name: str | None = None,
-        event_type: str | None = None,
-        payload: Any = None,
-        ts: datetime | None = None,
-    ) -> None:
-        """One log entry. Of a text or payload beyond 64 or 128 KiB the server gets the beginning;
-        logs.txt has the whole text."""
-        moment = ts or times.now()
-        text = acceptable.printable(message)
-        entry = messages.log(
-            self.run_id,
-            text,
-            level=acceptable.level(level),
-            agent_name=agent_name,
-            event_type=event_type,
-            payload=payload,
-            ts=times.to_milliseconds(moment),
-        )
-        data = entry["data"]
-        named = {name: data.get(name) for name in ("agent_name", "event_type")}
-        with self._writing():
-            self._keep(entry)
-            self._view(self._write_log, text, data["level"], times.to_seconds(moment), named)
+    def log(self, message: str, **fields: Any) -> None:
+        """One log entry, of what `log_entry` takes."""
+        entry = log_entry(self.run_id, message, is_structured=self.is_structured, **fields)
+        self.write_entries([entry])
+
+    def write_entries(self, entries: list[LogEntry]) -> None:
+        """Writes log entries, all of them by one write to each file, and takes them out of the list as soon
+        as the spool has them: what a signal handler raises in the middle loses and doubles none."""
+        written = list(entries)
+        with self._lock:
+            self._enter()
+            try:
+                self._append([entry.message for entry in written])
+                entries.clear()
+                self._show_entries(written)
+            except BaseException as error:
+                self._doubt(error)
+                if isinstance(error, Exception) or (self._is_locked and self.spool.has_grown):
+                    entries.clear()
+                raise
+            finally:
+                self._leave()
+            if self._trouble is not None:
+                raise self._trouble
+
+    def _show_entries(self, entries: list[LogEntry]) -> None:
+        try:
+            self._logs.append(b"".join([entry.shown for entry in entries]))
+        except OSError as error:
+            self._trouble = self._trouble or error
+        if self._structured:
+            structured = b"".join([entry.structured or b"" for entry in entries])
+            self._view(self._structured.append, structured)
 
     def lines(self, source: str, texts: Sequence[str]) -> None:
         """Lines of a program's output, as they are; without their ends."""
@@ -254,6 +258,7 @@ class Recorder:
         thread of the parent's holds. What waits in memory is the parent's to write."""
         self._lock = threading.RLock()
         self._is_locked = self._is_writing = False
+        self._locked_fd = -1
         self._close_files()
         self.spool.abandon()
 
@@ -271,40 +276,60 @@ class Recorder:
         """Within it the run's files are this call's alone. What the disk doesn't take is raised at the
         end, so that one file's trouble is not another's."""
         with self._lock:
-            if self._is_closed:
-                raise ValueError("the run's record is closed")
-            self._trouble = None
-            self._is_writing = True
+            self._enter()
             try:
-                open_files.used(self)
-                with self._locked():
-                    yield
-            except Exception:
-                raise
-            except BaseException:
-                # A signal handler raised it, in the middle of anything.
-                self._is_certain = False
+                yield
+            except BaseException as error:
+                self._doubt(error)
                 raise
             finally:
-                self._is_writing = False
+                self._leave()
             if self._trouble is not None:
                 raise self._trouble
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with locks.Held() as held:
-            try:
-                held.take(self.spool.fileno(), self._lock_seconds)
-                self._is_locked = True
-                self._lock_seconds = LOCK_SECONDS
+    def _enter(self) -> None:
+        if self._is_closed:
+            raise ValueError("the run's record is closed")
+        self._trouble = None
+        self._is_writing = True
+        try:
+            if open_files.last is not self:
+                open_files.used(self)
+            self._take_file_lock()
+        except BaseException as error:
+            self._doubt(error)
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        self._is_writing = self._is_locked = False
+        if self._locked_fd >= 0:
+            locks.unlock(self._locked_fd)
+            self._locked_fd = -1
+
+    def _doubt(self, error: BaseException) -> None:
+        """What a signal handler raises comes in the middle of anything: the files are looked at again."""
+        if not isinstance(error, Exception):
+            self._is_certain = False
+
+    def _take_file_lock(self) -> None:
+        """Locks the files against other processes, where that can be."""
+        try:
+            fd = self.spool.fileno()
+            if not locks.try_lock(fd):
+                locks.lock(fd, self._lock_seconds)
+        except OSError as error:  # TimeoutError among them: a stopped process holds the lock
+            self._trouble = error
+            self._lock_seconds = 0.0
+            return
+        self._locked_fd = fd
+        self._is_locked = True
+        self._lock_seconds = LOCK_SECONDS
+        try:
+            if not (self._is_certain and self.spool.is_ours_alone()):
                 self._adopt()
-            except OSError as error:  # TimeoutError among them: a stopped process holds the lock
-                self._trouble = error
-                self._lock_seconds = 0.0
-            try:
-                yield
-            finally:
-                self._is_locked = False
+        except OSError as error:
+            self._trouble = error
 
     def _view(self, write: Callable[..., object], *args: Any, **named: Any) -> None:
         """Writes something that isn't the truth: its trouble must not keep the rest from being written."""
@@ -359,12 +384,16 @@ class Recorder:
     def _keep(self, message: messages.Message, *, is_vital: bool = False) -> None:
         if message["type"] != "agent:started":
             message.pop("id", None)  # its place in the spool is its identity
-        line = encoding.encode(message) + b"\n"
+        self._append([encoding.encode(message) + b"\n"], is_vital=is_vital)
+
+    def _append(self, lines: list[bytes], *, is_vital: bool = False) -> None:
+        """Adds lines to the spool; what the disk doesn't take is kept in memory."""
         if not self._is_locked:
-            self.spool.keep(line, is_vital=is_vital)
+            for line in lines:
+                self.spool.keep(line, is_vital=is_vital)
             return
         try:
-            self.spool.append(line, is_vital=is_vital)
+            self.spool.append(lines, is_vital=is_vital)
         except OSError as error:
             self._trouble = self._trouble or error
 

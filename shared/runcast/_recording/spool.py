@@ -5,6 +5,7 @@ take stays in memory as the file's continuation: it is sent from there, and writ
 room, before anything else. So a line that was begun on a full disk is completed, not lost.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,27 +75,51 @@ class Spool:
     def catch_up(self) -> list[bytes]:
         """The whole lines that others have appended, without their ends."""
         self._file.catch_up()
+        if self._adopted == self._file.whole:
+            return []
         start, self._adopted = min(self._adopted, self._file.whole), self._file.whole
         return list(self._file.read_lines(start, self._file.whole))
 
-    def append(self, line: bytes, *, is_vital: bool = False) -> None:
-        """Adds a line (given with its end). Raises `OSError` where the disk doesn't take it; it is kept
-        in memory then, unless too much is kept already and it isn't vital."""
-        lines = [*self._kept, line]
+    @property
+    def has_grown(self) -> bool:
+        """Whether the file is longer than what is known of it: a write that a signal handler interrupted
+        was done."""
+        return os.lseek(self.fileno(), 0, os.SEEK_END) > self._file.size
+
+    def is_ours_alone(self) -> bool:
+        """Whether nobody wrote since our last call: `catch_up` would find nothing."""
+        file = self._file
+        end = os.lseek(file.fileno(), 0, os.SEEK_END)
+        return end == file.size and self._adopted == file.whole
+
+    def append(self, added: list[bytes], *, is_vital: bool = False) -> None:
+        """Adds lines (given with their ends) by one write. Raises `OSError` where the disk doesn't take
+        them; they are kept in memory then, unless too much is kept already and they aren't vital."""
+        file = self._file
+        lines = [*self._kept, *added] if self._kept else added
+        # A torn line of ours is completed only if nothing was written behind it since.
+        begun = self._begun if file.size == self._torn_at else 0
+        before = file.size + (1 if file.whole < file.size and not begun else 0)
+        text = b"".join(lines)
         try:
-            self._write(lines)
+            file.append(text[begun:] if begun else text, continues=begun > 0)
         except OSError:
-            self._bound(is_vital)
+            self._kept, self._begun = _behind(lines, begun + max(file.size - before, 0))
+            self._torn_at = file.size
+            self._bound(is_vital, len(added))
             raise
+        else:
+            self._kept, self._begun = [], 0
         finally:
-            self._adopted = self._file.whole
-            self.overflow = Overflow(self._file.whole, tuple(self._kept))
+            self._adopted = file.whole
+            if self._kept or self.overflow.lines or self.overflow.unplaced:
+                self.overflow = Overflow(file.whole, tuple(self._kept))
 
     def keep(self, line: bytes, *, is_vital: bool = False) -> None:
         """Keeps a line in memory until the next `append` or `flush`."""
         self._kept.append(line)
         dropped = self.dropped
-        self._bound(is_vital)
+        self._bound(is_vital, 1)
         if self.dropped == dropped:
             unplaced = self.overflow.unplaced + len(line)
             self.overflow = replace(self.overflow, unplaced=unplaced)
@@ -103,25 +128,17 @@ class Spool:
         """Writes what is kept. Raises `OSError` where the disk still doesn't take it."""
         if self._kept:
             last = self._kept.pop()
-            self.append(last, is_vital=True)
+            self.append([last], is_vital=True)
 
-    def _write(self, lines: list[bytes]) -> None:
-        file = self._file
-        # A torn line of ours is completed only if nothing was written behind it since.
-        begun = self._begun if file.size == self._torn_at else 0
-        before = file.size + (1 if file.is_torn and not begun else 0)
-        try:
-            file.append(b"".join(lines)[begun:], continues=begun > 0)
-        except OSError:
-            self._kept, self._begun = _behind(lines, begun + max(file.size - before, 0))
-            self._torn_at = file.size
-            raise
-        self._kept, self._begun = [], 0
-
-    def _bound(self, is_vital: bool) -> None:
-        if not is_vital and len(self._kept) > 1 and sum(map(len, self._kept)) > KEPT_BYTES:
-            self._kept.pop()
+    def _bound(self, is_vital: bool, added: int) -> None:
+        """Lets go of the newest lines, of those that were just added, where too much is kept."""
+        if is_vital:
+            return
+        size = sum(map(len, self._kept))
+        while added > 0 and len(self._kept) > 1 and size > KEPT_BYTES:
+            size -= len(self._kept.pop())
             self.dropped += 1
+            added -= 1
 
 
 def _behind(lines: list[bytes], written: int) -> tuple[list[bytes], int]:

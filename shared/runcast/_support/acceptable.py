@@ -14,10 +14,11 @@ import math
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from runcast import contract
-from runcast._support import encoding
+from runcast._support import encoding, times
 
 DEPTH = contract.JSON_DEPTH - 16
 """How deep a value may be nested: a message puts a few levels around it."""
@@ -30,11 +31,29 @@ MAX_ALIASES = 16
 _SHOWN_BYTES = 1_000
 _MARK_BYTES = 64
 _HASH_DIGITS = 8
+_CLOCKS_END = 253_402_300_799.0  # the year 9999
 _NUL_SHOWN = "\u2400"
+_LEVELS = {
+    written: name
+    for name in (
+        "trace",
+        "debug",
+        "info",
+        "notice",
+        "warn",
+        "warning",
+        "error",
+        "critical",
+        "fatal",
+    )
+    for written in (name, name.upper())
+}
 
 
 def text(value: Any, limit_bytes: int = contract.TEXT_BYTES) -> str:
     """Text of at most so many bytes of UTF-8. One that is cut ends in `… [+n bytes]`."""
+    if type(value) is str and len(value) <= limit_bytes and value.isascii() and "\0" not in value:
+        return value
     whole = printable(value)
     if len(whole) <= limit_bytes // 4:
         return whole
@@ -47,6 +66,8 @@ def text(value: Any, limit_bytes: int = contract.TEXT_BYTES) -> str:
 
 def printable(value: Any) -> str:
     """The value's text, of any length; NUL becomes U+2400, a lone surrogate U+FFFD."""
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return value
     whole = value if type(value) is str else encoding.as_text(value)
     if "\0" in whole:
         whole = whole.replace("\0", _NUL_SHOWN)
@@ -66,12 +87,17 @@ def name(value: Any, limit: int = contract.NAME_CHARACTERS) -> str | None:
     two: what is cut ends in a hash of the whole. None where it says nothing."""
     if value is None:
         return None
+    if type(value) is str and 0 < len(value) <= limit and value.isascii() and "\0" not in value:
+        return value
     whole = printable(value)
     return (whole if len(whole) <= limit else f"{whole[: limit - 9]}~{_hash(whole)}") or None
 
 
 def level(value: Any) -> str:
     """A log level, in small letters; `info` where none is given."""
+    known = _LEVELS.get(value) if type(value) is str else None
+    if known is not None:
+        return known
     return (title(value, contract.LEVEL_CHARACTERS) or "info").lower()[: contract.LEVEL_CHARACTERS]
 
 
@@ -90,6 +116,24 @@ def whole(value: Any, low: int = 0, high: int = contract.LARGEST_NUMBER) -> int 
         return round(min(max(number, low), high))
     except Exception:  # a host's own __float__ may raise anything
         return None
+
+
+def moment(value: Any) -> float:
+    """A time as seconds since 1970: of a `datetime`, a number of seconds or an ISO-8601 text. Now for
+    anything else, and for what no clock shows (beyond the years 1 to 9999)."""
+    if value is None or (type(value) is float and 0 <= value < _CLOCKS_END):
+        return times.now().timestamp() if value is None else value
+    try:
+        if isinstance(value, str):
+            value = times.parse(value)
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            datetime.fromtimestamp(value, UTC)
+            return float(value)
+    except Exception:  # a host's own datetime may raise anything
+        return times.now().timestamp()
+    return times.now().timestamp()
 
 
 def truth(value: Any) -> bool:

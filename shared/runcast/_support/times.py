@@ -23,6 +23,25 @@ def to_milliseconds(moment: datetime) -> str:
     return moment.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
+class Stamps:
+    """Writes moments, given as seconds since 1970, in both forms: the text of a second is made once.
+
+    Safe in threads and signal handlers: what is remembered is one tuple.
+    """
+
+    def __init__(self) -> None:
+        self._last = (0, "1970-01-01T00:00:00")
+
+    def both(self, seconds: float) -> tuple[str, str]:
+        """As `to_seconds` and as `to_milliseconds`. Raises as `datetime.fromtimestamp` does."""
+        whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+        known, text = self._last
+        if known != whole:
+            text = datetime.fromtimestamp(whole, UTC).isoformat("T", "seconds")[:-6]
+            self._last = (whole, text)
+        return f"{text}+00:00", f"{text}.{micros // 1000:03d}Z"
+
+
 def parse(text: str) -> datetime:
     """An ISO-8601 time; one without an offset is taken as UTC. Raises `ValueError`."""
     moment = datetime.fromisoformat(text)

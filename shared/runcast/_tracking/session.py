@@ -10,11 +10,13 @@ import functools
 import logging
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from runcast._recording import messages
+from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_run import join_run, open_run
 from runcast._recording.recorder import Recorder
 from runcast._recording.turns import Turns, Work
@@ -46,6 +48,8 @@ class Session(Guarded):
         self.unsent_bytes = 0
         self.summary: dict[str, Any] = {}
         self._turns = Turns()
+        self._entries: deque[LogEntry] = deque()
+        self._in_hand: list[LogEntry] = []
         self._feeder: Feeder | None = None
         self._feed: Feed | None = None
         self._has_begun = False
@@ -75,6 +79,41 @@ class Session(Guarded):
     def record(self, write: Write) -> None:
         """Begins the run if that's needed, and writes something into it."""
         self._turns.take(functools.partial(self._record, write))
+
+    def log(
+        self,
+        message: Any,
+        level: Any,
+        agent_name: Any = None,
+        event_type: Any = None,
+        payload: Any = None,
+        ts: Any = None,
+    ) -> None:
+        """Writes a log entry, as `log_entry` takes it, together with those of other threads that wait."""
+        if not agent_name:
+            agent_name = self.settings.fields["agent_name"]
+        recorder = self.recorder
+        if recorder is None:
+            self.begin()
+            recorder = self.recorder
+            if recorder is None:
+                return
+        try:
+            entry = log_entry(
+                recorder.run_id,
+                message,
+                level,
+                agent_name,
+                event_type,
+                payload,
+                ts,
+                recorder.is_structured,
+            )
+        except Exception as error:  # the SDK's outermost line, see `_record`
+            self.told("record", error)
+            return
+        self._entries.append(entry)
+        self._turns.take(self._write_entries)
 
     def end(
         self, status: Any, error: Any = None, *, result: Any = None, pr_url: Any = None
@@ -112,6 +151,8 @@ class Session(Guarded):
 
     def renew_after_fork(self) -> None:
         self._turns.renew()
+        self._entries.clear()
+        self._in_hand.clear()
 
     def _begin(self) -> None:
         if self._has_begun or self.settings.is_disabled:
@@ -203,6 +244,27 @@ class Session(Guarded):
             return
         self._write(write, self.recorder)
         self._wake()
+
+    def _write_entries(self) -> None:
+        """Writes the log entries that wait, of all threads."""
+        entries = self._in_hand
+        while self._entries:
+            entries.append(self._entries.popleft())
+        if not entries or self.recorder is None:
+            return  # another thread's turn has taken ours along
+        if self._has_ended:
+            entries.clear()
+            self._record(lambda _: None)
+            return
+        try:
+            self.recorder.write_entries(entries)
+        except OSError as error:
+            self._tell("write the run's files", error)
+        except Exception as error:  # the SDK's outermost line, see `_record`
+            self._tell("record", error)
+        entries.clear()
+        if self._feeder is not None:
+            self._wake()
 
     def _write(self, write: Write, recorder: Recorder) -> None:
         try:

@@ -2,13 +2,17 @@
 
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 from runcast import RunTracker
+from runcast._recording.log_entries import LogEntry
 from runcast.logging import RuncastHandler
 
 
@@ -77,3 +81,59 @@ def test_records_of_odd_content_are_written(tracker: RunTracker) -> None:
         handler.handle(logging.makeLogRecord({"name": "app", "msg": "here", **odd}))
     assert tracker.directory is not None
     assert (tracker.directory / "spool.jsonl").read_bytes().count(b'"here"') == 4
+
+
+def test_what_threads_log_at_once_is_written_together_and_whole(
+    tracker: RunTracker, logger: logging.Logger
+) -> None:
+    session = tracker._session
+    recorder = session.recorder
+    assert recorder is not None
+    batches: list[int] = []
+    write = recorder.write_entries
+
+    def counted(some: list[LogEntry]) -> None:
+        batches.append(len(some))
+        write(some)
+
+    recorder.write_entries = counted  # type: ignore[method-assign]
+    threads = [
+        threading.Thread(target=lambda n=n: [logger.info("%d:%d", n, i) for i in range(50)])
+        for n in range(8)
+    ]
+
+    def hold_the_turn() -> None:
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(session._entries) == 8, "eight threads wait")
+
+    session._turns.take(hold_the_turn)
+    for thread in threads:
+        thread.join()
+    assert batches[0] == 8
+    said = [entry["message"].split(":") for entry in entries(tracker)]
+    for n in range(8):
+        assert [int(i) for who, i in said if who == str(n)] == list(range(50))
+    assert tracker.directory is not None
+    assert (tracker.directory / "logs.txt").read_bytes().count(b"\n") == 400
+
+
+def test_what_a_signal_handler_raises_while_lines_are_written_doubles_none(
+    tracker: RunTracker, logger: logging.Logger
+) -> None:
+    """The exception comes right behind the write to the spool, as from a handler of SIGINT."""
+    session = tracker._session
+    recorder = session.recorder
+    assert recorder is not None
+    append = recorder.spool.append
+
+    def interrupted(*args: Any, **named: Any) -> None:
+        recorder.spool.append = append  # type: ignore[method-assign]
+        os.write(recorder.spool.fileno(), b"".join(args[0]))
+        raise KeyboardInterrupt
+
+    recorder.spool.append = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        logger.info("one")
+    logger.info("two")
+    assert [entry["message"] for entry in entries(tracker)] == ["one", "two"]

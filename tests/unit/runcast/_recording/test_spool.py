@@ -14,7 +14,6 @@ from runcast._recording.spool import (
     KEPT_BYTES,
     PORTION_BYTES,
     PORTION_LINES,
-    Overflow,
     Portion,
     Spool,
     SpoolReader,
@@ -98,14 +97,14 @@ def test_what_no_disk_takes_is_read_from_memory_and_written_later(
         with limited(room):
             spool.catch_up()
             with contextlib.suppress(OSError):
-                spool.append(line + b"\n")
+                spool.append([line + b"\n"])
         while (portion := reader.read()).lines:
             seen += portion.lines
             reader.seek(portion.next_line, portion.next_offset)
     spool.flush()
     assert seen == lines
     assert path.read_bytes().splitlines() == lines
-    assert spool.overflow == Overflow(path.stat().st_size)
+    assert spool.overflow.size() == spool.overflow.unplaced == 0
     spool.close()
 
 
@@ -131,11 +130,11 @@ def test_a_torn_line_is_written_again_where_another_process_wrote_behind_it(tmp_
     path = tmp_path / "spool.jsonl"
     spool = Spool(path)
     with limited(4), contextlib.suppress(OSError):
-        spool.append(b"mine is long\n")
+        spool.append([b"mine is long\n"])
     with path.open("ab") as other:
         other.write(b"\nother\n")
     spool.catch_up()
-    spool.append(b"next\n")
+    spool.append([b"next\n"])
     assert path.read_bytes() == b"mine\nother\nmine is long\nnext\n"
     spool.close()
 
@@ -144,9 +143,9 @@ def test_what_is_kept_in_memory_is_bounded(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "missing" / "spool.jsonl")
     for _ in range(100):
         with pytest.raises(FileNotFoundError):
-            spool.append(b"x" * 100_000 + b"\n")
+            spool.append([b"x" * 100_000 + b"\n"])
     with pytest.raises(FileNotFoundError):
-        spool.append(b"the end\n", is_vital=True)
+        spool.append([b"the end\n"], is_vital=True)
     assert spool.overflow.size() < KEPT_BYTES + 200_000
     assert spool.overflow.lines[-1] == b"the end\n"
     assert spool.dropped > 50
@@ -156,15 +155,15 @@ def test_lines_kept_without_the_lock_are_sent_when_they_are_written(tmp_path: Pa
     path = tmp_path / "spool.jsonl"
     ours, other = Spool(path), Spool(path)
     reader = SpoolReader(path, lambda: ours.overflow)
-    ours.append(b"first\n")
+    ours.append([b"first\n"])
     ours.keep(b"kept\n")
     assert (reader.read().lines, reader.unread()) == ([b"first"], 11)
     reader.seek(2, 6)
     assert reader.read().lines == []  # another process may write here, and does
     other.catch_up()
-    other.append(b"other\n")
+    other.append([b"other\n"])
     ours.catch_up()
-    ours.append(b"last\n")
+    ours.append([b"last\n"])
     assert reader.read().lines == [b"other", b"kept", b"last"]
     assert reader.unread() == 16
     ours.close()

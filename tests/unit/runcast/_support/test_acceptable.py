@@ -1,6 +1,7 @@
 """Whatever is handed over becomes something that the server's own models take."""
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -167,3 +168,21 @@ def test_a_log_is_no_feed() -> None:
 
 def test_the_limits_are_the_servers() -> None:
     assert contract.EVENT_BYTES == MAX_CUSTOM_BYTES
+
+
+@given(ANYTHING)
+def test_any_value_is_a_moment(value: Any) -> None:
+    datetime.fromtimestamp(acceptable.moment(value), UTC)
+
+
+@pytest.mark.parametrize(
+    ("given_", "seconds"),
+    [
+        (datetime(2024, 1, 15, 10, 0, 5, 250_000, tzinfo=UTC), 1705312805.25),
+        ("2024-01-15T10:00:05.250Z", 1705312805.25),
+        (1705312805, 1705312805.0),
+        (-1.5, -1.5),
+    ],
+)
+def test_a_moment_is_kept(given_: Any, seconds: float) -> None:
+    assert acceptable.moment(given_) == seconds
