@@ -205,7 +205,8 @@ def key(value: Any) -> str:
         return given
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-.")[:96]
     fitting = f"{readable or 'run'}-{_hash(given)}"
-    return fitting if contract.is_key(fitting) else f"run-{_hash(given)}"
+    is_fitting = contract.is_key(fitting) and as_uuid(fitting) is None
+    return fitting if is_fitting else f"run-{_hash(given)}"
 
 
 def keys(values: Any) -> list[str]:

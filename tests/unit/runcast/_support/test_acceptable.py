@@ -111,6 +111,12 @@ def test_what_is_left_of_a_projects_name_is_never_taken_for_an_id() -> None:
     assert acceptable.project(made) == made
 
 
+def test_what_is_left_of_a_key_is_never_taken_for_an_id() -> None:
+    made = acceptable.key([10_000_000, 10_000_000, 10_000_000])
+    assert acceptable.as_uuid(made) is None
+    assert acceptable.key(made) == made
+
+
 @pytest.mark.parametrize("size", [65_536, 65_537, 1_000_000])
 def test_a_long_text_is_cut_and_says_so(size: int) -> None:
     shown = acceptable.text("é" * (size // 2))
