@@ -59,6 +59,6 @@ def test_questions_are_answered_with_keys(
     assert state(api, third) == ("answered", "local")
     page.get_by_label("stage", exact=True).select_option("dev")
     page.get_by_role("button", name="Answer").click()
-    expect(page.get_by_text("Nobody waits for you")).to_be_visible()
+    expect(page.get_by_text("No open questions")).to_be_visible()
     assert state(api, fourth)[0] == "answered"
     expect(page).to_have_title("Inbox · Runcast")

@@ -61,7 +61,7 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   beforeLoad: () => {
-    // Whoever isn't signed in sees the sign-in form before this route is shown.
+    // Without a session the sign-in form is shown before this route is.
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- what the router asks for
     throw redirect({ to: "/watch" });
   },
@@ -103,6 +103,21 @@ const projectSettings = createRoute({
   component: lazyRouteComponent(() => import("./projects/ProjectSettingsPage"), "ProjectSettingsPage"),
 });
 
+const projectRun = createRoute({
+  getParentRoute: () => root,
+  path: "/projects/$project/runs/$run",
+  component: RunPage,
+});
+const compare = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "/compare",
+  component: lazyRouteComponent(() => import("./compare/ComparePage"), "ComparePage"),
+});
+const timeline = createRoute({
+  getParentRoute: () => projectRoute,
+  path: "/timeline",
+  component: lazyRouteComponent(() => import("./timeline/TimelinePage"), "TimelinePage"),
+});
 const run = createRoute({ getParentRoute: () => root, path: "/runs/$run", component: RunPage });
 
 const adminPages = () => import("./admin/pages");
@@ -158,7 +173,8 @@ export const router = createRouter({
     watch,
     inbox,
     projects,
-    projectRoute.addChildren([projectRuns, board, projectSettings]),
+    projectRoute.addChildren([projectRuns, board, projectSettings, compare, timeline]),
+    projectRun,
     run,
     runtime,
     connections,

@@ -43,11 +43,18 @@ const STATUSES: Record<Status, { tone: Tone; word: string; icon: ReactNode }> = 
 export const toneOf = (status: Status): Tone => STATUSES[status].tone;
 export const wordOf = (status: Status): string => STATUSES[status].word;
 
-export function StatusBadge({ status, className }: { status: Status; className?: string }) {
+interface StatusBadgeProps {
+  status: Status;
+  className?: string;
+  /** On a phone its sign alone is seen. */
+  isShort?: boolean;
+}
+
+export function StatusBadge({ status, className, isShort = false }: StatusBadgeProps) {
   const { tone, word, icon } = STATUSES[status];
   return (
     <Badge tone={tone} icon={icon} {...(className ? { className } : {})}>
-      {word}
+      <span className={isShort ? "sr-only sm:not-sr-only" : undefined}>{word}</span>
     </Badge>
   );
 }

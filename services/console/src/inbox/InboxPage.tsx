@@ -1,14 +1,13 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Inbox as InboxIcon } from "lucide-react";
 import { useMemo, useState } from "react";
 import { ListState } from "../design/ListState";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Empty } from "../design/Surface";
-import { useToast } from "../design/Toasts";
 import { useShortcuts } from "../shell/shortcuts";
 import { QuestionCard } from "./QuestionCard";
 import { chosen } from "./Reply";
-import { type Given, INBOX, type Inbox, type Question, answer, useInbox } from "./useInbox";
+import { type Inbox, type Question, useInbox } from "./useInbox";
+import { useReply } from "./useReply";
 
 /** What agents ask, oldest first, answered with the mouse or with keys. */
 export function InboxPage() {
@@ -38,7 +37,7 @@ function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
     const option = question.options?.[place];
     if (option) reply.mutate({ question, given: chosen(question, option, texts[question.id] ?? "") });
   });
-  if (questions.length === 0) return <Empty icon={<InboxIcon />} title="Nobody waits for you" />;
+  if (questions.length === 0) return <Empty icon={<InboxIcon />} title="No open questions" />;
   return (
     <>
       <ol className="flex max-w-4xl flex-col gap-4">
@@ -60,26 +59,6 @@ function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
       )}
     </>
   );
-}
-
-/** Sends an answer. Whatever comes of it, the list is read anew: somebody may have been faster. */
-function useReply() {
-  const queries = useQueryClient();
-  const say = useToast();
-  return useMutation({
-    mutationFn: ({ question, given }: { question: Question; given: Given }) => answer(question, given),
-    onError: (error) => say(error.message, "bad"),
-    onSuccess: (_, { question }) => {
-      say("Answered");
-      queries.setQueryData<Inbox>(INBOX, (held) =>
-        held && {
-          questions: held.questions.filter(({ id }) => id !== question.id),
-          total: held.total - 1,
-        },
-      );
-    },
-    onSettled: () => queries.invalidateQueries({ queryKey: INBOX }),
-  });
 }
 
 function useInboxKeys(

@@ -10,6 +10,8 @@ import { visible } from "./visible";
 interface QuestionCardProps {
   question: Question;
   isChosen: boolean;
+  /** Shown on the page of its run, which needs no link to itself. */
+  isOnRun?: boolean;
   text: string;
   isBusy: boolean;
   onChoose: () => void;
@@ -31,7 +33,8 @@ export function QuestionCard(props: QuestionCardProps) {
       aria-label={question.title}
       onFocus={onChoose}
       className={cx(
-        "flex flex-col gap-3 rounded-lg border bg-surface p-4 shadow-card",
+        "flex flex-col rounded-lg border bg-surface shadow-card",
+        props.isOnRun ? "gap-2 p-3" : "gap-3 p-4",
         isChosen && "outline-2 outline-accent",
       )}
     >
@@ -39,9 +42,11 @@ export function QuestionCard(props: QuestionCardProps) {
         <h2 className="text-base font-semibold break-words">{visible(question.title)}</h2>
         <span className="text-xs text-muted">{question.kind}</span>
         <span className="ml-auto flex gap-3 text-xs text-muted">
-          <Link to="/runs/$run" params={{ run: question.run_id }} className="text-accent hover:underline">
-            Run
-          </Link>
+          {!props.isOnRun && (
+            <Link to="/runs/$run" params={{ run: question.run_id }} className="text-accent hover:underline">
+              Run
+            </Link>
+          )}
           <span>asked by {visible(question.asked_by.name ?? question.via)}</span>
           <Ago at={question.asked_at} />
         </span>

@@ -12,6 +12,7 @@ export interface Inbox {
 }
 
 export const INBOX = ["inbox"] as const;
+export const questionsOf = (runId: string) => ["questions", runId] as const;
 const LOOK_MS = 2_000;
 const SHOWN = 100;
 

@@ -18,6 +18,8 @@ interface LogFooterProps {
   error: Error | null;
   following: boolean;
   range: LineRange | null;
+  /** Whether a failed run's error is said here, and not elsewhere on the page. */
+  saysError: boolean;
 }
 
 export function LogFooter(props: LogFooterProps) {
@@ -44,7 +46,7 @@ export function LogFooter(props: LogFooterProps) {
   );
 }
 
-function stateOf({ run, isConnected, error }: LogFooterProps): {
+function stateOf({ run, isConnected, error, saysError }: LogFooterProps): {
   tone: Tone;
   text: string;
   detail?: string;
@@ -52,7 +54,7 @@ function stateOf({ run, isConnected, error }: LogFooterProps): {
   const isOver = TERMINAL.has(run.status);
   // While the connection is away requests fail too: it is the reason, and says so.
   if (error && (isConnected || isOver)) return { tone: "bad", text: "Error", detail: error.message };
-  if (run.status === "failed") return { tone: "bad", text: "Failed", ...(run.error ? { detail: run.error } : {}) };
+  if (run.status === "failed") return { tone: "bad", text: "Failed", ...(run.error && saysError ? { detail: run.error } : {}) };
   if (run.status === "cancelled") return { tone: "idle", text: "Cancelled" };
   if (isOver) return { tone: "ok", text: "Complete" };
   if (!isConnected) return { tone: "warn", text: "Reconnecting…" };

@@ -120,7 +120,8 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
         onPreferences={changePreferences}
         range={range}
         following={following}
-        onFollow={() => follow(!following)}
+        isOver={isOver}
+        onFollow={() => follow(isOver || !following)}
         onNextError={nextError}
         actions={actions}
         isFiltered={filtered !== null}
@@ -156,6 +157,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
         error={filtered?.error ?? log?.error ?? null}
         following={following}
         range={range}
+        saysError={!permalinks}
       />
     </section>
   );

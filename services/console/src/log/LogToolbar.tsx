@@ -39,6 +39,8 @@ interface LogToolbarProps {
   onPreferences: (change: Partial<LogPreferences>) => void;
   range: LineRange | null;
   following: boolean;
+  /** The run has ended: there is an end to go to, and nothing to follow. */
+  isOver: boolean;
   onFollow: () => void;
   onNextError: () => void;
   actions: LogActions;
@@ -107,9 +109,9 @@ export function LogToolbar(props: LogToolbarProps) {
         />
         <IconButton
           size="sm"
-          label={props.following ? "Stop following" : "Follow the newest lines"}
+          label={followText(props)}
           shortcut="f"
-          pressed={props.following}
+          {...(props.isOver ? {} : { pressed: props.following })}
           icon={<ArrowDownToLine />}
           onClick={props.onFollow}
         />
@@ -186,6 +188,11 @@ export function LogToolbar(props: LogToolbarProps) {
       </div>
     </div>
   );
+}
+
+function followText({ isOver, following }: LogToolbarProps): string {
+  if (isOver) return "Go to the end";
+  return following ? "Stop following" : "Follow the newest lines";
 }
 
 function SearchField({ filter, onFilter, onlyMatches, onOnlyMatches, search, lastLine }: LogToolbarProps) {

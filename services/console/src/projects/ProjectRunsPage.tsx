@@ -15,6 +15,8 @@ import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
 import { nameOf } from "../runs/names";
+import { Labels } from "../runs/Labels";
+import { stepOf } from "../runs/steps";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { useShortcuts } from "../shell/shortcuts";
@@ -230,6 +232,13 @@ function RunTable({
   );
 }
 
+/** Why it failed, else the key where the name is another. */
+function belowName(run: Run): string {
+  const attempt = run.attempt > 1 ? `attempt ${run.attempt}` : "";
+  const said = run.error ?? (run.key && run.name ? run.key : "");
+  return [said, attempt].filter(Boolean).join(" · ");
+}
+
 function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () => void }) {
   return (
     <Link
@@ -244,17 +253,23 @@ function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () 
     >
       <span className="flex min-w-0 flex-col">
         <span className="truncate font-medium">{nameOf(run)}</span>
-        <span className="truncate font-mono text-2xs text-faint">
-          {run.key && run.name ? run.key : run.id}
-          {run.attempt > 1 && ` · attempt ${run.attempt}`}
+        <span className={cx("flex min-w-0 items-center gap-2 text-2xs", run.error ? "text-bad" : "text-muted")}>
+          <span className="nums shrink-0 text-muted">#{run.number}</span>
+          <span className="truncate" title={run.error ?? undefined}>
+            {belowName(run)}
+          </span>
+          <Labels labels={run.labels} />
         </span>
       </span>
       <span className="flex items-center gap-1.5">
+        <span className="text-xs text-muted md:hidden">
+          <Ago at={run.created_at} />
+        </span>
         <StatusBadge status={run.status} />
         <LivenessBadge liveness={run.liveness === "ok" ? null : run.liveness} />
       </span>
       <span className="hidden min-w-0 flex-col gap-1 md:flex">
-        <span className="truncate text-muted">{run.current_step ?? "–"}</span>
+        <span className="truncate text-muted">{stepOf(run) ?? "–"}</span>
         {run.progress && <ProgressBar run={run} className="w-24" />}
       </span>
       <span className="hidden truncate text-muted md:block">{run.agent_name ?? run.agent_type ?? "–"}</span>

@@ -1,18 +1,17 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Run } from "@runcast/client";
+import type { Run, components } from "@runcast/client";
 import type { ReactNode } from "react";
 import { Card, Section } from "../design/Surface";
+import { useNow } from "../design/Time";
 import { bytes, count, fullTime } from "../design/format";
 import { client } from "../session/session";
 import { Json } from "./Json";
+import { Labels } from "./Labels";
+import { Sign } from "./Stepper";
+import { namedSteps, stateOf, stepDuration } from "./steps";
+import { usageText } from "./usage";
 
-interface Tail {
-  source: string;
-  path: string | null;
-  active: boolean;
-  lines: number;
-  bytes: number;
-}
+type Tail = components["schemas"]["Tail"];
 
 /** Everything else that is known of a run. */
 export function Details({ run }: { run: Run }) {
@@ -21,11 +20,17 @@ export function Details({ run }: { run: Run }) {
       <Section title="Run">
         <Card className="px-4 py-2">
           <dl>
-            <Row name="Id">
+            <Row name="Number">#{run.number}</Row>
+            <Row name="ID">
               <code className="font-mono text-xs">{run.id}</code>
             </Row>
             <Row name="Key">{run.key && <code className="font-mono text-xs">{run.key}</code>}</Row>
+            <Row name="Agent">{[run.agent_name, run.agent_type].filter(Boolean).join(" · ")}</Row>
             <Row name="Phase">{run.phase}</Row>
+            <Row name="Attempt">{run.attempt}</Row>
+            <Row name="Labels">
+              <Labels labels={run.labels} />
+            </Row>
             <Row name="Created">{fullTime(run.created_at)}</Row>
             <Row name="Started">{run.started_at && fullTime(run.started_at)}</Row>
             <Row name="Finished">{run.finished_at && fullTime(run.finished_at)}</Row>
@@ -33,11 +38,78 @@ export function Details({ run }: { run: Run }) {
           </dl>
         </Card>
       </Section>
+      <Steps run={run} />
+      <UsageSection run={run} />
       <Sources run={run} />
       <Value title="Input" value={run.input} />
       <Value title="Result" value={run.result} />
       <Value title="Metadata" value={run.metadata} />
     </div>
+  );
+}
+
+/** When each step began and how long it took. */
+function Steps({ run }: { run: Run }) {
+  const now = useNow();
+  const steps = namedSteps(run);
+  if (steps.length === 0) return null;
+  return (
+    <Section title="Steps">
+      <Card className="px-4 py-2">
+        <ol>
+          {steps.map((step, index) => {
+            const began = run.step_timestamps[step];
+            return (
+              <li key={step} className="flex items-center gap-3 border-b py-2 text-sm last:border-0">
+                <Sign state={stateOf(run, step)} number={index + 1} />
+                <span className="min-w-0 flex-1 truncate">{step}</span>
+                <span className="nums text-xs text-muted">
+                  {[stepDuration(run, step, now), began && fullTime(began)].filter(Boolean).join(" · ")}
+                </span>
+              </li>
+            );
+          })}
+        </ol>
+      </Card>
+    </Section>
+  );
+}
+
+/** Tokens and cost, of the run itself and with all its sub-agents. */
+function UsageSection({ run }: { run: Run }) {
+  const own = run.usage;
+  const total = run.usage_total;
+  if (!own && !total) return null;
+  const used = own ?? total;
+  return (
+    <Section title="Usage">
+      <Card className="px-4 py-2">
+        <dl>
+          <Row name="This run">{usageText(own)}</Row>
+          <Row name="With sub-agents">{usageText(total ?? null)}</Row>
+          {used && (
+            <>
+              <Row name="Input">{count(used.input_tokens)}</Row>
+              <Row name="Output">{count(used.output_tokens)}</Row>
+              <Row name="Cache read">{count(used.cache_read_tokens)}</Row>
+              <Row name="Cache write">{count(used.cache_write_tokens)}</Row>
+              <Row name="Reasoning">{count(used.reasoning_tokens)}</Row>
+            </>
+          )}
+          {own?.context_tokens && own.context_window ? (
+            <Row name="Context">
+              {count(own.context_tokens)} of {count(own.context_window)} (
+              {Math.round((100 * own.context_tokens) / own.context_window)}%)
+            </Row>
+          ) : null}
+          {Object.entries(own?.by_model ?? {}).map(([model, tokens]) => (
+            <Row key={model} name={model}>
+              {count(tokens.input_tokens + tokens.output_tokens + tokens.cache_read_tokens + tokens.cache_write_tokens)} tokens
+            </Row>
+          ))}
+        </dl>
+      </Card>
+    </Section>
   );
 }
 

@@ -1,38 +1,58 @@
-import { type Run, TERMINAL } from "@runcast/client";
+import type { Run } from "@runcast/client";
 import { Check, X } from "lucide-react";
+import { Hint } from "../design/Hint";
 import { useNow } from "../design/Time";
 import { cx } from "../design/classes";
-import { duration, fullTime } from "../design/format";
+import { fullTime } from "../design/format";
+import { type StepState, namedSteps, stateOf, stepDuration } from "./steps";
 
-type State = "done" | "current" | "failed" | "ahead";
+const LOOKS: Record<StepState, string> = {
+  done: "bg-ok-soft text-ok",
+  current: "bg-live-soft text-live ring-2 ring-live",
+  failed: "bg-bad-soft text-bad",
+  ahead: "bg-sunken text-muted",
+};
+const WORDS: Record<StepState, string> = {
+  done: "done",
+  current: "in progress",
+  failed: "stopped here",
+  ahead: "not begun",
+};
 
-/** The run's steps, in order, each with when it began and how long it took. */
+/** The run's steps in one line; only the current one has its name where there is little room. */
 export function Stepper({ run }: { run: Run }) {
   const now = useNow();
-  if (run.steps.length === 0) return null;
+  const steps = namedSteps(run);
+  if (steps.length === 0) return null;
   return (
-    <ol aria-label="Steps" className="-m-1 flex gap-2 overflow-x-auto p-1">
-      {run.steps.map((step, index) => {
-        const state = stateOf(run, step, index);
+    <ol aria-label="Steps" className="flex min-w-0 items-center gap-1.5 overflow-hidden p-0.5">
+      {steps.map((step, index) => {
+        const state = stateOf(run, step);
         const began = run.step_timestamps[step];
+        const lasting = stepDuration(run, step, now);
+        const isHere = state === "current" || state === "failed";
+        const text = [step, WORDS[state], lasting, began && `since ${fullTime(began)}`].filter(Boolean).join(" · ");
         return (
           <li
             key={step}
             {...(state === "current" ? { "aria-current": "step" as const } : {})}
-            className="flex min-w-32 flex-1 items-start gap-2.5"
+            className={cx("flex items-center gap-1.5", isHere ? "min-w-0" : "shrink-0")}
           >
-            <Sign state={state} number={index + 1} />
-            <span className="flex min-w-0 flex-1 flex-col">
-              <span className="flex items-center gap-2">
-                <span className={cx("truncate text-sm font-medium", state === "ahead" && "text-muted")}>
+            <Hint text={text}>
+              <span className="flex min-w-0 items-center gap-1.5">
+                <Sign state={state} number={index + 1} />
+                <span
+                  className={cx(
+                    "truncate text-xs",
+                    isHere ? "font-medium" : "hidden text-muted xl:inline",
+                  )}
+                >
                   {step}
+                  {lasting && <span className="nums ml-1 font-normal text-muted">{lasting}</span>}
                 </span>
-                {index < run.steps.length - 1 && <span aria-hidden className="h-px min-w-3 flex-1 bg-edge" />}
               </span>
-              <span className="nums h-4 text-2xs whitespace-nowrap text-muted" title={began && fullTime(began)}>
-                {began && timeText(run, step, began, now)}
-              </span>
-            </span>
+            </Hint>
+            {index < steps.length - 1 && <span aria-hidden className="h-px w-2 shrink-0 bg-edge sm:w-4" />}
           </li>
         );
       })}
@@ -40,37 +60,12 @@ export function Stepper({ run }: { run: Run }) {
   );
 }
 
-function stateOf(run: Run, step: string, index: number): State {
-  const current = run.current_step === null ? -1 : run.steps.indexOf(run.current_step);
-  if (run.status === "completed") return run.step_timestamps[step] || index <= current ? "done" : "ahead";
-  if (index < current) return "done";
-  if (index > current) return "ahead";
-  return run.status === "failed" || run.status === "cancelled" ? "failed" : "current";
-}
-
-function timeText(run: Run, step: string, began: string, now: number): string {
-  const clock = new Date(began).toLocaleTimeString(undefined, { timeStyle: "medium" });
-  const later = Object.values(run.step_timestamps)
-    .map((at) => Date.parse(at))
-    .filter((at) => at > Date.parse(began));
-  const ended = Math.min(...later, run.finished_at ? Date.parse(run.finished_at) : Infinity);
-  if (ended !== Infinity) return `${clock} · ${duration(ended - Date.parse(began))}`;
-  const isCurrent = run.current_step === step && !TERMINAL.has(run.status) && run.started_at !== null;
-  return isCurrent ? `${clock} · ${duration(now - Date.parse(began))}` : clock;
-}
-
-function Sign({ state, number }: { state: State; number: number }) {
-  const looks: Record<State, string> = {
-    done: "bg-ok-soft text-ok",
-    current: "bg-live-soft text-live ring-2 ring-live",
-    failed: "bg-bad-soft text-bad",
-    ahead: "bg-sunken text-muted",
-  };
+export function Sign({ state, number }: { state: StepState; number: number }) {
   return (
     <span
       className={cx(
-        "nums flex size-6 shrink-0 items-center justify-center rounded-full text-2xs font-semibold [&_svg]:size-3.5",
-        looks[state],
+        "nums flex size-5 shrink-0 items-center justify-center rounded-full text-2xs font-semibold [&_svg]:size-3",
+        LOOKS[state],
       )}
     >
       {state === "done" ? <Check aria-label="done" /> : state === "failed" ? <X aria-label="stopped here" /> : number}

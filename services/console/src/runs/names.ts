@@ -13,3 +13,13 @@ export function shareOf(run: Run): number | null {
   if (progress?.step && progress.total_steps) return Math.min(1, progress.step / progress.total_steps);
   return null;
 }
+
+/** A run's input as the form for another run takes it: a prompt as its text, anything else as JSON. */
+export function inputText(input: unknown): string {
+  if (input === null || input === undefined) return "";
+  if (typeof input === "object" && !Array.isArray(input)) {
+    const { prompt, ...rest } = input as { prompt?: unknown };
+    if (typeof prompt === "string" && Object.keys(rest).length === 0 && !/^\s*[[{]/.test(prompt)) return prompt;
+  }
+  return JSON.stringify(input, null, 2);
+}

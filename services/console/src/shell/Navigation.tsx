@@ -4,6 +4,7 @@ import {
   Activity,
   Box,
   Cable,
+  ChartGantt,
   ChevronsUpDown,
   FileWarning,
   Inbox,
@@ -58,7 +59,7 @@ export function Navigation({ onPalette, onShortcuts }: NavigationProps) {
           className="flex h-8 w-full items-center gap-2 rounded-md border bg-surface px-2 text-sm text-muted shadow-card hover:bg-hover [&_svg]:size-3.5"
         >
           <Search aria-hidden />
-          Go to…
+          Search…
           <span className="ml-auto">
             <Kbd>{MOD} K</Kbd>
           </span>
@@ -124,6 +125,7 @@ function ProjectItems({ slug }: { slug: string }) {
     >
       <Item to="/projects/$project" params={{ project: slug }} icon={<ListTree />} text="Runs" exact />
       <Item to="/projects/$project/board" params={{ project: slug }} icon={<SquareKanban />} text="Board" />
+      <Item to="/projects/$project/timeline" params={{ project: slug }} icon={<ChartGantt />} text="Timeline" />
       {me.kind !== "share" && (
         <Item to="/projects/$project/settings" params={{ project: slug }} icon={<Settings />} text="Settings" />
       )}

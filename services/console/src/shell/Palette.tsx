@@ -1,7 +1,7 @@
 import * as Radix from "@radix-ui/react-dialog";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Box, CornerDownLeft, Inbox, Moon, Play, Search, Settings, Shield, SquareKanban, Tv, User } from "lucide-react";
+import { Box, ChartGantt, CornerDownLeft, Inbox, Moon, Play, Search, Settings, Shield, SquareKanban, Tv, User } from "lucide-react";
 import { type ReactNode, useId, useMemo, useState } from "react";
 import { cx } from "../design/classes";
 import { shortId } from "../design/format";
@@ -180,6 +180,13 @@ function useCommands(text: string): Command[] {
         hint: "Board",
         icon: <SquareKanban />,
         run: () => void navigate({ to: "/projects/$project/board", params: { project: slug } }),
+      },
+      {
+        id: `timeline ${slug}`,
+        text: `${name} timeline`,
+        hint: "Timeline",
+        icon: <ChartGantt />,
+        run: () => void navigate({ to: "/projects/$project/timeline", params: { project: slug } }),
       },
       {
         id: `settings ${slug}`,

@@ -16,7 +16,9 @@ import { Lasting } from "../design/Time";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
-import { nameOf } from "../runs/names";
+import { nameOf, shareOf } from "../runs/names";
+import { stepOf } from "../runs/steps";
+import { usageText } from "../runs/usage";
 import { client } from "../session/session";
 import { needsYou } from "./need";
 import { type Latest, type LatestLines, shownText } from "./latest";
@@ -37,6 +39,8 @@ export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, on
   const card = useRef<HTMLLIElement>(null);
   const isVisible = useIsVisible(card);
   const line = useLatest(run, latest, { isLive, isVisible });
+  const step = stepOf(run);
+  const usage = usageText(run.usage);
   return (
     <li
       ref={card}
@@ -73,28 +77,30 @@ export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, on
       </div>
       <p className="flex min-w-0 items-center gap-1.5 px-3 text-xs text-muted">
         <span className="truncate">{run.agent_name ?? run.agent_type ?? "Agent"}</span>
-        {run.current_step && (
+        {step && (
           <>
             <span aria-hidden className="text-faint">
               ·
             </span>
-            <span className="truncate">{run.current_step}</span>
+            <span className="truncate">{step}</span>
           </>
         )}
       </p>
       <p
         className={cx(
-          "mx-3 mt-2 line-clamp-2 h-9 overflow-hidden font-mono text-2xs leading-4.5 [overflow-wrap:anywhere]",
+          "mx-3 mt-2 line-clamp-2 h-9 overflow-hidden font-mono text-xs leading-4.5 [overflow-wrap:anywhere]",
           line?.level === "error" || run.status === "failed" ? "text-bad" : "text-muted",
         )}
       >
         {textOf(run, line)}
       </p>
       <div className="mt-auto flex flex-col gap-1.5 px-3 pb-2.5">
-        <ProgressBar run={run} />
+        {/* No track where a run says nothing of its progress: an empty one would look like 0 %. */}
+        {shareOf(run) === null ? <span className="h-1" /> : <ProgressBar run={run} />}
         <p className="flex h-5 items-center gap-2 text-2xs text-muted">
           <Lasting from={run.started_at ?? run.created_at} to={run.finished_at} />
           <span className="nums">{linesText(line?.lineNumber ?? run.last_line_number)}</span>
+          {usage && <span className="nums truncate">{usage}</span>}
           <State run={run} onDismiss={onDismiss} />
         </p>
       </div>

@@ -141,6 +141,10 @@ export class RuncastClient {
   run(run: string, project?: string): Promise<Answer<Run>> {
     return this.#get(`/runs/${segment(run)}`, { project });
   }
+  /** The runs that a run started, oldest first. */
+  childRuns(run: string, page: Page = {}): Promise<Answer<Runs>> {
+    return this.#get(`/runs/${segment(run)}/children`, { ...page });
+  }
   createRun(project: string, body: NewRun = {}): Promise<Answer<Run>> {
     const fault = body.key === undefined ? null : keyFault(body.key);
     if (fault !== null) return Promise.reject(new TypeError(`key ${fault}`));
@@ -231,6 +235,10 @@ export class RuncastClient {
   }
   deleteTask(task: string): Promise<Answer<null>> {
     return this.http.json("DELETE", `/tasks/${segment(task)}`);
+  }
+  /** Adds subtasks to a task. */
+  addSubtasks(task: string, subtasks: NewTask["subtasks"] & object): Promise<Answer<unknown>> {
+    return this.#post(`/tasks/${segment(task)}/subtasks`, subtasks);
   }
   subtask(subtask: string): Promise<Answer<Subtask>> {
     return this.#get(`/subtasks/${segment(subtask)}`);

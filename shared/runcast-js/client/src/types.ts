@@ -21,6 +21,8 @@ export type Run = Omit<Schemas["Run"], "progress"> & {
   progress: Progress | null;
   /** With a single run only: the latest of each step. */
   artifacts?: Artifact[];
+  /** With a single run only: what it and all its descendants have used. */
+  usage_total?: Schemas["UsageTotal"] | null;
 };
 /** A run that works now: running, or awaiting feedback once started. */
 export type ActiveRun = Run;

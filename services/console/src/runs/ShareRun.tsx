@@ -1,0 +1,71 @@
+import type { Run, components } from "@runcast/client";
+import { useState } from "react";
+import { Button } from "../design/Button";
+import { serverNow } from "../design/clock";
+import { Dialog } from "../design/Dialog";
+import { Field, Select } from "../design/Field";
+import { Secret } from "../design/Secret";
+import { FormError, useForm } from "../design/useForm";
+import { client } from "../session/session";
+import { useProject } from "../shell/ProjectScope";
+
+const DAY_MS = 86_400_000;
+const EXPIRIES = [
+  ["1", "In a day"],
+  ["7", "In 7 days"],
+  ["30", "In 30 days"],
+  ["", "Never"],
+] as const;
+
+/** A link that shows this run, and nothing else, to anyone who has it. */
+export function ShareRun({ run, open, onClose }: { run: Run; open: boolean; onClose: () => void }) {
+  const project = useProject();
+  const form = useForm();
+  const [url, setUrl] = useState<string | null>(null);
+  const submit = form.submit(async (value) => {
+    const days = Number(value("expires_at"));
+    const expires = days > 0 ? { expires_at: new Date(serverNow() + days * DAY_MS).toISOString() } : {};
+    const body = { run_id: run.id, ...expires };
+    const path = `/projects/${project.id}/share-links`;
+    const { data } = await client.http.json<components["schemas"]["ShareLinkMade"]>("POST", path, { body });
+    setUrl(data.url);
+  });
+  const close = (): void => {
+    setUrl(null);
+    form.clear();
+    onClose();
+  };
+  return (
+    <Dialog
+      open={open}
+      onClose={close}
+      title="Share this run"
+      description="Anyone with the link can read this run, its log and its artifacts, and nothing else."
+    >
+      {url ? (
+        <Secret label="Anyone with this link can view this run." value={url} />
+      ) : (
+        <form onSubmit={submit} className="flex flex-col gap-4">
+          <Field label="Link expires" error={form.errorOf("expires_at")}>
+            {(ids) => (
+              <Select {...ids} name="expires_at" defaultValue="7">
+                {EXPIRIES.map(([days, text]) => (
+                  <option key={days} value={days}>
+                    {text}
+                  </option>
+                ))}
+              </Select>
+            )}
+          </Field>
+          <FormError form={form} />
+          <div className="flex justify-end gap-2">
+            <Button onClick={close}>Cancel</Button>
+            <Button look="primary" type="submit" busy={form.busy}>
+              Create link
+            </Button>
+          </div>
+        </form>
+      )}
+    </Dialog>
+  );
+}
