@@ -136,7 +136,7 @@ def test_a_run_is_started_cancelled_and_retried(api: Api, open_page: OpenPage) -
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled").first).to_be_visible()
     page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("Previous attempt")).to_be_visible()
+    expect(page.get_by_role("link", name="Attempt 2")).to_be_visible()
     page.get_by_role("tab", name="Details").click()
     expect(page.get_by_text('"a shooter"')).to_be_visible()
 
