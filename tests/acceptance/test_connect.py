@@ -103,10 +103,23 @@ def test_connecting_twice_changes_nothing_and_removing_restores_the_file(
     broken = call(environ, "connect", "claude")
     assert broken.returncode == 1
     assert settings.read_text() == "{ not json"
-    for agent in ("codex", "gemini", "opencode"):
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    for agent in ("codex", "gemini", "opencode", "copilot", "qwen"):
         assert call(environ, "connect", agent).returncode == 0
         assert call(environ, "connect", agent, "--remove").returncode == 0
-    assert not (tmp_path / ".codex" / "hooks.json").exists()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert call(environ, "connect", "hal").returncode == 2
+    # Cursor's file has a version and entries of another form; some are yours.
+    cursor = tmp_path / ".cursor" / "hooks.json"
+    cursor.parent.mkdir()
+    cursor.write_text('{"version": 1, "hooks": {"stop": [{"command": "./mine.sh"}]}}\n')
+    own = cursor.read_text()
+    assert call(environ, "connect", "cursor").returncode == 0
+    entries = json.loads(cursor.read_text())["hooks"]["stop"]
+    assert entries[0] == {"command": "./mine.sh"}
+    assert entries[1]["command"].endswith("runcast-hook cursor")
+    assert call(environ, "connect", "cursor", "--remove").returncode == 0
+    assert cursor.read_text() == own
 
 
 def test_a_permission_is_held_through_a_restart_and_answered_elsewhere(

@@ -208,6 +208,70 @@ async def test_other_agents_are_understood(rest: Rest) -> None:
     assert (await opencode.run("opencode-ses_1"))["name"] == "Fix the login test"
 
 
+async def test_copilot_and_cursor_tell_what_they_do(rest: Rest) -> None:
+    copilot = await Agent.of(rest, "copilot")
+    stands: list[Any] = []
+    for event, members in (
+        ("sessionStart", {"cwd": "/w/app", "source": "new"}),
+        ("userPromptSubmitted", {"prompt": "Fix the login test"}),
+        ("postToolUse", {"toolName": "bash", "toolArgs": '{"command": "pytest -q"}',
+                         "toolResult": {"resultType": "failure"}}),
+        ("errorOccurred", {"error": {"name": "Quota", "message": "limit reached"}}),
+        ("agentStop", {}),
+        ("sessionEnd", {"reason": "complete"}),
+        ("tomorrow", {"toolArgs": 7}),
+    ):  # fmt: skip
+        await copilot.hook({"sessionId": "c1", "timestamp": 1} | members, event=event)
+        stands.append(await copilot.standing("copilot-c1"))
+    assert stands == [
+        ("awaiting_feedback", "idle"), ("running", None), ("running", None),
+        ("awaiting_feedback", "error"), ("awaiting_feedback", "idle"), ("completed", None),
+        ("completed", None),
+    ]  # fmt: skip
+    run = await copilot.run("copilot-c1")
+    log = (await rest.admin.get(f"/runs/{run['id']}/logs")).json()["logs"]
+    assert [(entry["event_type"], entry["level"]) for entry in log] == [
+        ("prompt", "info"), ("tool_result", "error"), ("error", "error"),
+    ]  # fmt: skip
+    cursor = await Agent.of(rest, "cursor")
+    stands = []
+    for event, members in (
+        ("beforeSubmitPrompt", {"prompt": "Go", "workspace_roots": ["/w/app"]}),
+        ("stop", {"status": "error"}),
+        ("stop", {"status": "completed"}),
+    ):
+        await cursor.hook({"conversation_id": "k", "hook_event_name": event} | members)
+        stands.append(await cursor.standing("cursor-k"))
+    assert [kind for _, kind in stands] == [None, "error", "idle"]
+    assert (await cursor.run("cursor-k"))["metadata"]["agent"]["cwd"] == "/w/app"
+
+
+async def test_an_agent_that_was_started_in_a_run_is_found_there(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+
+    async def command(**fields: Any) -> str:
+        made = await rest.admin.post("/projects/demo/runs", json={"status": "running"} | fields)
+        return str(made.json()["id"])
+
+    about = {"agent": {"program": "claude"}}
+    outer = await command(agent_type="WORKER", metadata=about)
+    prompt = {"hook_event_name": "UserPromptSubmit", "prompt": "go"}
+    await agent.hook({"session_id": "own"} | prompt, within=outer)
+    assert (await agent.run("claude-own"))["id"] == outer
+    await agent.hook({"session_id": "own", "hook_event_name": "SessionEnd"}, within=outer)
+    assert await agent.standing("claude-own") == ("running", None), "the command ends it"
+    await agent.hook({"session_id": "second"} | prompt, within=outer)
+    second = await agent.run("claude-second")
+    assert second["parent_run_id"] == outer
+    await agent.hook({"session_id": "own", "agent_id": "a"} | prompt, within=outer)
+    assert (await agent.run("claude-own.a"))["parent_run_id"] == outer
+    await rest.project("other")
+    foreign = await rest.admin.post("/projects/other/runs", json={"metadata": about})
+    await agent.hook({"session_id": "third"} | prompt, within=foreign.json()["id"])
+    third = await agent.run("claude-third")
+    assert third["parent_run_id"] is None, "a run of another project is none of its"
+
+
 async def test_bad_hooks_are_refused_or_harmless(rest: Rest) -> None:
     agent = await Agent.of(rest)
     for session in ("../x", "x" * 10_000, "🤖/../..", "."):

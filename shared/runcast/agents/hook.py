@@ -1,6 +1,6 @@
 """`runcast-hook`: what an agent starts at each of its hooks. It must never harm the agent.
 
-    runcast-hook AGENT [--hold] [--sync]      the hook's input on stdin
+    runcast-hook AGENT [--hold] [--sync] [--event=NAME]      the hook's input on stdin
     runcast-hook codex-notify JSON
 
 It hands the input to the server and prints what that answers. Without a server, with a slow or a wrong one,
@@ -134,6 +134,9 @@ def run(arguments: list[str]) -> str | None:
     within = os.environ.get("RUNCAST_RUN_ID", "")
     if len(within) == 36 and within.replace("-", "").isalnum():
         query += f"&within={within}"
+    named = next((flag[8:] for flag in flags if flag.startswith("--event=")), "")
+    if named.isalnum():
+        query += f"&event={named}"
     answer = request(known, "POST", f"/agents/{agent}/hooks{query}", small(raw), seconds)
     signal.setitimer(signal.ITIMER_REAL, 0)
     question = answer.get("question_id")

@@ -24,6 +24,24 @@ _CODEX = (
     "SessionEnd",
 )
 _GEMINI = ("SessionStart", "BeforeAgent", "Notification", "AfterAgent", "SessionEnd")
+_COPILOT = (
+    "sessionStart",
+    "userPromptSubmitted",
+    "postToolUse",
+    "agentStop",
+    "errorOccurred",
+    "sessionEnd",
+)
+_CURSOR = (
+    "sessionStart",
+    "beforeSubmitPrompt",
+    "postToolUse",
+    "postToolUseFailure",
+    "stop",
+    "sessionEnd",
+)
+VERSIONED = frozenset({"copilot", "cursor"})
+"""Programs whose file of hooks begins with its version, 1."""
 
 
 def settings_path(agent: str, env: Mapping[str, str], home: Path, project: Path | None) -> Path:
@@ -35,7 +53,15 @@ def settings_path(agent: str, env: Mapping[str, str], home: Path, project: Path 
     if agent == "codex":
         root = project / ".codex" if project else Path(env.get("CODEX_HOME") or home / ".codex")
         return root / "hooks.json"
-    return (project or home) / ".gemini" / "settings.json"
+    if agent == "copilot":
+        # A file of our own: Copilot reads all that are in the folder.
+        root = (
+            project / ".github" if project else Path(env.get("COPILOT_HOME") or home / ".copilot")
+        )
+        return root / "hooks" / "runcast.json"
+    if agent == "cursor":
+        return (project or home) / ".cursor" / "hooks.json"
+    return (project or home) / f".{agent}" / "settings.json"
 
 
 def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[str, Json]:
@@ -51,7 +77,17 @@ def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[
                 program, agent, hold, timeout=HOLD_SECONDS if answers else 5
             )
         }
+    if agent == "copilot":
+        return {event: _copilot(program, event) for event in _COPILOT}
+    if agent == "cursor":
+        command = f"{_quoted(str(program))} cursor"
+        return {event: {"command": command, "timeout": 5} for event in _CURSOR}
     return {event: _shell(program, agent, timeout=5_000) for event in _GEMINI}
+
+
+def _copilot(program: Path, event: str) -> Json:
+    command = f"{_quoted(str(program))} copilot --event={event}"
+    return {"type": "command", "bash": command, "timeoutSec": 5}
 
 
 def _claude(program: Path, *, answers: bool, control: bool) -> dict[str, Json]:
@@ -93,12 +129,13 @@ def _quoted(text: str) -> str:
 
 def is_ours(entry: Any) -> bool:
     """Whether an entry of the configuration was made by `runcast connect`."""
-    inner = entry.get("hooks") if isinstance(entry, dict) else None
-    commands = (
-        [hook.get("command") for hook in inner if isinstance(hook, dict)]
-        if isinstance(inner, list)
-        else []
-    )
+    if not isinstance(entry, dict):
+        return False
+    inner = entry.get("hooks")
+    hooks = [entry, *(inner if isinstance(inner, list) else ())]
+    commands = [
+        hook.get(name) for hook in hooks if isinstance(hook, dict) for name in ("command", "bash")
+    ]
     return any(isinstance(command, str) and _program_of(command) == PROGRAM for command in commands)
 
 

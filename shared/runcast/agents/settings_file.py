@@ -75,6 +75,12 @@ def restore(path: Path, settings: Json, ours: Json, text: str) -> None:
     backup.unlink(missing_ok=True)
 
 
+def was_made_by_us(path: Path) -> bool:
+    """Whether there was no such file, or an empty one, before our first change."""
+    backup = backup_of(path.resolve())
+    return backup.exists() and not backup.read_text(encoding="utf-8").strip()
+
+
 def backup_of(path: Path) -> Path:
     return path.with_name(path.name + BACKUP)
 

@@ -17,7 +17,9 @@ from runcast.agents import hook_entries, settings_file
 from runcast.cli import output
 from runcast.cli.context import Context, connect, project_or_default
 
-AGENTS = ("claude", "codex", "gemini", "opencode")
+AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "cursor", "opencode")
+TELLING = frozenset({"gemini", "qwen", "copilot", "cursor"})
+"""Agents whose hooks can't answer what they ask."""
 PLUGIN = "runcast.js"
 
 
@@ -27,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def connect_agent(
     ctx: Context,
-    agent: Annotated[str, typer.Argument(help="claude, codex, gemini or opencode.")],
+    agent: Annotated[str, typer.Argument(help=f"{', '.join(AGENTS[:-1])} or {AGENTS[-1]}.")],
     project: output.Project = None,
     scope: Annotated[
         str, typer.Option(help="user: all your sessions; project: those in this directory.")
@@ -74,21 +76,31 @@ def connect_agent(
         if remove
         else hook_entries.entries(agent, program, answers=not no_answers, control=control)
     )
+    if agent in hook_entries.VERSIONED and wanted:
+        found = {"version": 1} | found
     settings = hook_entries.with_entries(found, wanted)
     if print_only:
         typer.echo(f"{path}:")
         typer.echo(settings_file.in_form_of(settings, text), nl=False)
         return
     if remove:
-        if text is not None:
-            settings_file.restore(path, settings, found, text)
-        output.say(f"Nothing of Runcast is in {path} any more.")
+        _remove(agent, path, settings, found, text)
         return
     _install(ctx, project_or_default(project), program)
     is_changed = settings_file.change(path, settings, text)
     output.say(f"{path}: {'connected' if is_changed else 'was connected already'}")
     if agent == "codex":
         output.say("Codex asks you once to trust new hooks: open it and type /hooks.")
+    if agent in TELLING:
+        output.say(f"{agent} only tells what it does: answer its questions where it runs.")
+
+
+def _remove(agent: str, path: Path, settings: Any, found: Any, text: str | None) -> None:
+    if agent in hook_entries.VERSIONED and settings_file.was_made_by_us(path):
+        settings = {} if settings == {"version": 1} else settings
+    if text is not None:
+        settings_file.restore(path, settings, found, text)
+    output.say(f"Nothing of Runcast is in {path} any more.")
 
 
 def config_dir() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from runcast_api.agents import claude, hook, opencode
+from runcast_api.agents import claude, foreign, hook, opencode
 from runcast_api.agents.sessions import Session
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Invalid
@@ -29,12 +29,13 @@ async def receive(
     holds: bool,
     is_sync: bool,
     within: UUID | None = None,
+    event: str | None = None,
 ) -> Json:
     """Applies a hook's input; what its program prints (`{}`: nothing), or the question that it waits for.
 
     Raises `Invalid` where the input names no session.
     """
-    payload = _notified(hook.without_nul(payload))
+    payload = _notified(foreign.translated(agent, hook.without_nul(payload), event))
     session = _session(agent, payload)
     resumes = _name_of(payload) in (opencode.RESUMING if agent == "opencode" else claude.RESUMING)
     if holds and (agent not in _HOLDING or session.agent_id is not None):

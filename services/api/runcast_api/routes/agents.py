@@ -55,6 +55,10 @@ async def receive_hook(
         UUID | None,
         Query(description="The run in which the agent was started (RUNCAST_RUN_ID of `exec`)."),
     ] = None,
+    event: Annotated[
+        str | None,
+        Query(max_length=100, description="The hook's event, where its input doesn't name it."),
+    ] = None,
 ) -> Response:
     """An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for."""
     if agent not in receive.AGENTS:
@@ -66,7 +70,15 @@ async def receive_hook(
 
     async def change(transaction: Transaction) -> dict[str, Any]:
         return await receive.receive(
-            transaction, project_id, agent, body, caller, holds=hold, is_sync=sync, within=within
+            transaction,
+            project_id,
+            agent,
+            body,
+            caller,
+            holds=hold,
+            is_sync=sync,
+            within=within,
+            event=event,
         )
 
     return answer(await api.resources.eventlog.commit(project_id, change))

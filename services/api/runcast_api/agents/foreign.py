@@ -1,0 +1,78 @@
+"""Hooks of Copilot and Cursor, as the events of Claude Code that they stand for.
+
+Source: the documents of both programs' hooks; members of older versions are taken as well. A hook of
+Copilot's doesn't say which event it is: its program is told by `runcast connect`. Neither program waits for a
+person in a hook, so none of them asks anything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+Json = dict[str, Any]
+
+_COPILOT: Mapping[str, str] = {
+    "sessionStart": "SessionStart",
+    "userPromptSubmitted": "UserPromptSubmit",
+    "postToolUse": "PostToolUse",
+    "agentStop": "Stop",
+    "errorOccurred": "StopFailure",
+    "sessionEnd": "SessionEnd",
+}
+_CURSOR: Mapping[str, str] = {
+    "sessionStart": "SessionStart",
+    "beforeSubmitPrompt": "UserPromptSubmit",
+    "postToolUse": "PostToolUse",
+    "postToolUseFailure": "PostToolUseFailure",
+    "stop": "Stop",
+    "sessionEnd": "SessionEnd",
+}
+_NAMES: Mapping[str, str] = {
+    "sessionId": "session_id",
+    "conversation_id": "session_id",
+    "cursor_version": "version",
+    "toolName": "tool_name",
+    "toolArgs": "tool_input",
+    "tool_use_id": "tool_use_id",
+    "initialPrompt": "prompt",
+}
+"""Members that have another name here."""
+
+
+def translated(agent: str, payload: Json, event: str | None) -> Json:
+    """The hook's input with Claude Code's names; that of another program as it is."""
+    if agent not in ("copilot", "cursor"):
+        return payload
+    named = payload.get("hook_event_name") or event
+    table = _COPILOT if agent == "copilot" else _CURSOR
+    known = {_NAMES.get(name, name): value for name, value in payload.items()}
+    known["hook_event_name"] = table.get(named, named) if isinstance(named, str) else None
+    if isinstance(known.get("tool_input"), str):
+        known["tool_input"] = _object(known["tool_input"])
+    if known["hook_event_name"] == "PostToolUse" and _has_failed(payload):
+        known["hook_event_name"] = "PostToolUseFailure"
+    if known["hook_event_name"] == "Stop" and payload.get("status") == "error":
+        known["hook_event_name"] = "StopFailure"
+    if isinstance(error := known.get("error"), dict):
+        known["error"] = error.get("message") or error.get("name")
+    roots = payload.get("workspace_roots")
+    if isinstance(roots, list) and roots and "cwd" not in known:
+        known["cwd"] = roots[0]
+    return known
+
+
+def _has_failed(payload: Json) -> bool:
+    result = payload.get("toolResult")
+    return isinstance(result, dict) and result.get("resultType") in ("failure", "denied")
+
+
+def _object(text: str) -> Json:
+    """The object of a text of JSON; else one that holds the text."""
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return {"input": text}
+    return found if isinstance(found, dict) else {"input": text}
