@@ -26,6 +26,10 @@ def said(payload: Json) -> Json:
     return {}
 
 
+def _object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
 def session_id(payload: Json) -> str:
     """The session that an event is about; empty where it is about none."""
     event = said(payload)
@@ -44,19 +48,18 @@ async def handle(hook: Hook) -> Json:
     event = said(hook.payload)
     match hook.payload.get("type"):
         case "session.created" | "session.updated":
-            title = (event.get("info") or {}).get("title")
+            title = _object(event.get("info")).get("title")
             if isinstance(title, str) and title:
                 await hook.change(name=title[:200])
-        case "session.status" if (event.get("status") or {}).get("type") == "busy":
+        case "session.status" if _object(event.get("status")).get("type") == "busy":
             await hook.works()
         case "session.idle":
             await hook.close_questions("resolved_elsewhere")
             await hook.waits("idle", "")
         case "session.error":
-            error = event.get("error") or {}
-            await hook.waits(
-                "error", str((error.get("data") or {}).get("message") or error.get("name"))
-            )
+            error = _object(event.get("error"))
+            message = _object(error.get("data")).get("message") or error.get("name")
+            await hook.waits("error", str(message or "error"))
         case "permission.asked":
             return await _permission(hook, event)
         case "question.asked":
@@ -70,7 +73,8 @@ async def _permission(hook: Hook, event: Json) -> Json:
     tool = str(event.get("permission") or "tool")[:200]
     context = _context(event, tool)
     metadata = event.get("metadata")
-    always = ", ".join(map(str, event.get("always") or ()))[:1000]
+    allowed = event.get("always")
+    always = ", ".join(map(str, allowed if isinstance(allowed, list) else ()))[:1000]
     options: list[Json] = [{"id": "allow", "label": "Allow once", "role": "allow"}]
     if always:
         label = f"Allow for this session: {always}"

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runcast_api.questions import forms
 from runcast_api.questions.schemas import AnswerNew
 from runcast_server.errors import Invalid
 
 Json = dict[str, Any]
-
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-}
-MAX_FIELD_TEXT = 64 * 1024
 
 
 def check(question: Json, given: AnswerNew) -> Json:
@@ -26,7 +19,7 @@ def check(question: Json, given: AnswerNew) -> Json:
         return kept | {"data": _parts(question["parts"], given.data)}
     match question["kind"]:
         case "form":
-            return kept | {"data": _form(question["schema"], given.data)}
+            return kept | {"data": forms.check(question["schema"], given.data)}
         case "text":
             if not given.text:
                 raise Invalid.of("body.text", "this question asks for a text")
@@ -77,44 +70,6 @@ def _part(part: Json, value: Any) -> Any:
     named = [labels.get(each, each) for each in values]
     if not part["text"] and part["options"]:
         _require_offered(dict.fromkeys(labels.values()), named, field)
-    if any(len(each) > MAX_FIELD_TEXT for each in named):
-        raise Invalid.of(field, f"longer than {MAX_FIELD_TEXT:,} characters")
+    if any(len(each) > forms.MAX_TEXT for each in named):
+        raise Invalid.of(field, f"longer than {forms.MAX_TEXT:,} characters")
     return named if isinstance(value, list) else named[0]
-
-
-def _form(schema: Json, data: Json | None) -> Json:
-    """Data that the flat schema allows: its properties alone, of their types, with those it requires."""
-    fields = schema.get("properties")
-    properties: Json = fields if isinstance(fields, dict) else {}
-    required = schema.get("required")
-    given = data or {}
-    for name in required if isinstance(required, list) else ():
-        if name not in given:
-            raise Invalid.of(f"body.data.{name}", "is missing")
-    for name, value in given.items():
-        field = f"body.data.{name[:100]}"
-        if name not in properties:
-            raise Invalid.of(field, "the form has no such field")
-        _field(field, properties[name], value)
-    return given
-
-
-def _field(field: str, schema: Any, value: Any) -> None:
-    """Raises `Invalid` unless the value is what the field's schema describes, as far as it is understood."""
-    if not isinstance(schema, dict):
-        return
-    options = schema.get("enum")
-    if isinstance(options, list) and value not in options:
-        raise Invalid.of(field, f"is not one of {', '.join(map(str, options[:20]))}")
-    kind = schema.get("type")
-    types = _TYPES.get(kind) if isinstance(kind, str) else None
-    if types and (not isinstance(value, types) or (isinstance(value, bool) and kind != "boolean")):
-        raise Invalid.of(field, f"is not a {kind}")
-    if isinstance(value, str) and len(value) > MAX_FIELD_TEXT:
-        raise Invalid.of(field, f"longer than {MAX_FIELD_TEXT:,} characters")
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if isinstance(low, (int, float)) and value < low:
-            raise Invalid.of(field, f"is less than {low}")
-        if isinstance(high, (int, float)) and value > high:
-            raise Invalid.of(field, f"is more than {high}")

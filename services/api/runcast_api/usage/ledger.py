@@ -26,20 +26,19 @@ COUNTS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+MOST = 2**53 - 1
+"""No sum says more: what any program's numbers hold exactly."""
 _NOTHING: Json = dict.fromkeys(COUNTS, 0)
 
-_ADD = """
+_SUMS = ", ".join(
+    f"{name} = least(u.{name} + excluded.{name}, {MOST})" for name in (*COUNTS, "priced_tokens")
+)
+_ADD = f"""
 INSERT INTO usage_daily AS u (project_id, day, run_id, model, agent, requests, input_tokens, output_tokens,
                               cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd,
                               priced_tokens)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (project_id, day, run_id, model) DO UPDATE SET
-    requests = u.requests + excluded.requests, input_tokens = u.input_tokens + excluded.input_tokens,
-    output_tokens = u.output_tokens + excluded.output_tokens,
-    cache_read_tokens = u.cache_read_tokens + excluded.cache_read_tokens,
-    cache_write_tokens = u.cache_write_tokens + excluded.cache_write_tokens,
-    reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
-    cost_usd = u.cost_usd + excluded.cost_usd, priced_tokens = u.priced_tokens + excluded.priced_tokens
+ON CONFLICT (project_id, day, run_id, model) DO UPDATE SET {_SUMS}, cost_usd = u.cost_usd + excluded.cost_usd
 """
 
 
@@ -112,13 +111,15 @@ def _with_costs(
 def added(before: Json | None, model: str, request: Json) -> Json:
     """The total with one more request of a model."""
     held: Json = before or {"context_tokens": None, "context_window": None, "by_model": {}}
-    total = {name: (held.get(name) or 0) + (request.get(name) or 0) for name in COUNTS}
+    total = _plus(held, request)
     by_model = dict(held.get("by_model") or {})
     mine = by_model.get(model, _NOTHING | {"cost_usd": None, "cost_by": None})
-    by_model[model] = dict(mine) | {
-        name: (mine.get(name) or 0) + (request.get(name) or 0) for name in COUNTS
-    }
+    by_model[model] = dict(mine) | _plus(mine, request)
     return dict(held) | total | {"by_model": by_model, "cost_usd": None, "cost_by": None}
+
+
+def _plus(held: Mapping[str, Any], request: Mapping[str, Any]) -> Json:
+    return {name: min((held.get(name) or 0) + (request.get(name) or 0), MOST) for name in COUNTS}
 
 
 def tokens_of(counts: Mapping[str, Any]) -> int:
@@ -140,7 +141,7 @@ async def keep(transaction: Transaction, run: Json, used: Iterable[Used]) -> Non
             run["agent_name"] or "",
             *(each.counts[name] for name in COUNTS),
             each.cost or 0.0,
-            0 if each.cost is None else tokens_of(each.counts),
+            0 if each.cost is None else min(tokens_of(each.counts), MOST),
         )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from runcast_api.runs.family import MAX_DEPTH
-from runcast_api.usage.ledger import COUNTS
+from runcast_api.usage.ledger import COUNTS, MOST
 from runcast_server.db import Connection
 
 Json = dict[str, Any]
@@ -18,7 +18,8 @@ Group = Literal["day", "run", "agent", "model"]
 
 ROWS = 10_000
 _SUMS = ", ".join(
-    f"coalesce(sum((usage->>'{name}')::bigint), 0)::bigint AS {name}" for name in COUNTS
+    f"least(coalesce(sum((usage->>'{name}')::numeric), 0), {MOST})::bigint AS {name}"
+    for name in COUNTS
 )
 _TOTAL = f"""
 WITH RECURSIVE family (id, usage, depth) AS (
@@ -35,7 +36,7 @@ _KEYS: Mapping[str, str] = {
     "agent": "u.agent",
     "model": "u.model",
 }
-_DAILY = ", ".join(f"sum(u.{name})::bigint AS {name}" for name in COUNTS)
+_DAILY = ", ".join(f"least(sum(u.{name}), {MOST})::bigint AS {name}" for name in COUNTS)
 _TOKENS = "u.input_tokens + u.output_tokens + u.cache_read_tokens + u.cache_write_tokens"
 
 

@@ -4875,6 +4875,8 @@ export interface operations {
     receive_hook_agents__agent__hooks_post: {
         parameters: {
             query?: {
+                /** @description The hook's event, where its input doesn't name it. */
+                event?: string | null;
                 /** @description The hook waits for the answer to a question. */
                 hold?: boolean;
                 /** @description Where the key belongs to no project; else its own. */
