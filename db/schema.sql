@@ -1488,7 +1488,8 @@ CREATE TABLE public.log_sources (
     path text,
     is_active boolean DEFAULT false NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    is_by_admin boolean DEFAULT false NOT NULL
+    is_by_admin boolean DEFAULT false NOT NULL,
+    spool text
 )
 WITH (fillfactor='50');
 
@@ -1503,6 +1504,8 @@ COMMENT ON COLUMN public.log_sources.file IS 'Which file the cursor belongs to: 
 COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for over the API.';
 
 COMMENT ON COLUMN public.log_sources.is_by_admin IS 'An administrator asked for this tail.';
+
+COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs to: the id of its first message.';
 
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,

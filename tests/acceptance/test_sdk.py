@@ -128,6 +128,33 @@ def test_offline_then_synced_twice_is_there_once(
     assert (types.count("run:progress"), types.count("artifact:created")) == (1, 1)
 
 
+def test_a_longer_spool_of_the_same_run_elsewhere_is_refused(
+    tmp_path: Path, client: Client, server_environ: dict[str, str]
+) -> None:
+    """Entered at the server's cursor it would begin in the middle of a line."""
+    text = (
+        "import sys; from runcast import RunTracker\n"
+        "with RunTracker('00000000-0000-7000-8000-00000000f0f0', project='sdk') as run:\n"
+        "    for n in range(int(sys.argv[1])): run.log(f'{sys.argv[2]} {n}')\n"
+    )
+    for place, number, environ in (("here", 20, server_environ), ("there", 500, {})):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "program.py").write_text(text)
+        subprocess.run(
+            [sys.executable, "program.py", str(number), place],
+            cwd=tmp_path / place, env=environment(environ), timeout=60, check=True,
+        )  # fmt: skip
+    rejected = client.ingest_rejects(limit=1)["rejects"]
+    ran = runcast(tmp_path / "there", "sync", environ=server_environ)
+    assert ran.code != 0
+    assert b"fed from another spool.jsonl" in " ".join((ran.out + ran.err).decode().split()).encode()
+    ran = runcast(tmp_path / "here", "sync", environ=server_environ)
+    assert ran.code == 0, ran.err
+    run_id = "00000000-0000-7000-8000-00000000f0f0"
+    assert texts(client, run_id, "sdk") == [f"here {n}" for n in range(20)]
+    assert client.ingest_rejects(limit=1)["rejects"] == rejected
+
+
 def test_beside_a_tailer_everything_is_there_once(
     local_server: Up, client: Client, server_environ: dict[str, str]
 ) -> None:

@@ -5,11 +5,15 @@ replaced whole, under a lock beside them; one that can't be believed is named in
 a warning and left as it is.
 """
 
+import codecs
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from runcast import contract
 from runcast._recording import files, formats, locks
@@ -17,6 +21,8 @@ from runcast._support import encoding
 from runcast.errors import InvalidFile
 
 INDEX_LOCK_SECONDS = 2.0
+FIRST_LINE_BYTES = 4 * 1024 * 1024
+_SPOOL_ID = re.compile(r"[!-~]{1,64}")
 RUNS_INDEX_FIELDS = (
     "id",
     "key",
@@ -65,6 +71,17 @@ class RunDirectory:
     def read_status(self) -> dict[str, Any]:
         """status.json. Raises `InvalidFile` or `FileNotFoundError`."""
         return formats.read(self.status, "status.json")
+
+    def spool_id(self) -> str | None:
+        """What tells the spool from another one of the same run: the id of its first message. None where
+        there is none (yet)."""
+        try:
+            with self.spool.open("rb") as file:
+                first = orjson.loads(file.readline(FIRST_LINE_BYTES).removeprefix(codecs.BOM_UTF8))
+        except (OSError, ValueError):
+            return None
+        found = first.get("id") if isinstance(first, dict) else None
+        return found if isinstance(found, str) and _SPOOL_ID.fullmatch(found) else None
 
     def read_artifacts(self) -> list[dict[str, Any]]:
         """The artifacts' entries, oldest first. Raises `InvalidFile`."""

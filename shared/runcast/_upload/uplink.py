@@ -65,8 +65,13 @@ class Uplink:
             self._create(project, known)
 
     def cursor(self, source: str) -> tuple[int, int]:
-        """The line and byte from which the server needs a source."""
-        return self._send(source, Portion([], 1, 0, 0), None)
+        """The line and byte from which the server needs a source. A spool is named by its first message's
+        id: where the server has another spool of this run, that is `Stopped`."""
+        spool = self._directory.spool_id() if source == SPOOL_FILE else None
+        try:
+            return self._post(source, Portion([], 1, 0, 0), [], None, spool=spool)
+        except errors.ApiError as error:
+            raise _judged(error) from error
 
     def send(self, source: str, portion: Portion, closed: Json | None = None) -> tuple[int, int]:
         """Sends lines; answers the line and byte that the server needs next, which may be in the
@@ -156,6 +161,7 @@ class Uplink:
         texts: list[str],
         closed: Json | None,
         flags: Json | None = None,
+        spool: str | None = None,
     ) -> tuple[int, int]:
         message = lines_message(
             self.run_id,
@@ -169,6 +175,8 @@ class Uplink:
             message["closed"] = closed
         if flags:
             message["flags"] = flags
+        if spool:
+            message["spool"] = spool
         answer = self.client.send(rest.add_lines(self.run_id, message), ONCE)
         return int(answer["next_line"]), int(answer["next_offset"])
 

@@ -109,6 +109,10 @@ class LinesMessage(BaseModel):
     file: FileMark | None = None
     closed: Closing | None = None
     bytes_after_end: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    spool: Annotated[
+        Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None,
+        Field(description="Which spool the lines are of: the id of its first message."),
+    ] = None
     entries: list[LogEntry | None] = Field(
         default=[],
         max_length=MESSAGE_LINES,

@@ -23,7 +23,7 @@ from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
 from runcast_api.ingest import batch_items, guard
 from runcast_api.ingest.requests import take_lines, take_lines_at_once
-from runcast_api.logs import entries, query, upload
+from runcast_api.logs import entries, query, spools, upload
 from runcast_api.logs.entries import (
     Append,
     LinesCursor,
@@ -32,6 +32,7 @@ from runcast_api.logs.entries import (
     LogEntryShown,
     Taken,
 )
+from runcast_api.logs.sources import SourceKey
 from runcast_api.logs.upload import Intake
 from runcast_server.auth.principal import Principal
 from runcast_server.db import acquire
@@ -143,7 +144,7 @@ async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Respons
     message = entries.message_of(value)
     if not batch_items.is_feed(message.source):
         call.admit()
-    if call.once.key is None:
+    if call.once.key is None and message.spool is None:
         taken = await take_lines_at_once(call.eventlog, call.project_id, call.run_id, message)
         if taken is not None:
             return answer(taken[0], head=taken[1])
@@ -151,6 +152,9 @@ async def _add_lines(call: _Call, value: dict[str, Any], body: bytes) -> Respons
 
     async def take(transaction: Transaction, *, is_careful: bool) -> Answer:
         handlers = call.api.handlers
+        if message.spool is not None:
+            key = SourceKey(call.run_id, message.source)
+            await spools.claim(transaction.connection, key, call.project_id, message.spool)
         cursor = await take_lines(
             transaction, call.project_id, call.run_id, message, handlers, is_careful=is_careful
         )
