@@ -15,6 +15,8 @@ STATUS_FILE = "status.json"
 LOG_FILE = "logs.txt"
 JSON_LOG_FILE = "logs.jsonl"
 PROGRESS_FILE = "events.jsonl"
+HEARTBEAT_SECONDS = 10.0
+"""How often a run that goes on says so."""
 SPOOL_FILE = "spool.jsonl"
 
 SENTINEL = "=== Run Complete ==="

@@ -13,6 +13,7 @@ well.
 import asyncio
 import contextlib
 import functools
+import importlib
 import os
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -31,19 +32,8 @@ from runcast._tracking.current import Current
 from runcast._tracking.session import Session
 from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, run_id_of
 from runcast._tracking.spans import Span
-from runcast._upload.feed import HEARTBEAT_SECONDS
-from runcast.asking import (
-    UNREACHABLE,
-    WAIT_SECONDS,
-    Answer,
-    Waiting,
-    question_of,
-    wait,
-    wait_async,
-)
-from runcast.client.clients import AsyncClient, Client
-from runcast.client.exchange import ONCE
-from runcast.contract import TERMINAL_STATUSES
+from runcast.asking import UNREACHABLE, Answer, Waiting, question_of
+from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 End = Literal["completed", "failed", "cancelled"]
@@ -368,9 +358,8 @@ class RunTracker(Calls[None]):
             server = self._session.settings.server
             if waiting is None or server is None:
                 return UNREACHABLE
-            where = (server.url, server.token)
-            with Client(*where, timeout_seconds=WAIT_SECONDS + 10.0, patience=ONCE) as client:
-                return wait(client, waiting)
+            answered: Answer = _feeding().answer(server, waiting)
+            return answered
         except Exception as error:  # the SDK's outermost line (`never_raise`)
             self._session.told("ask", error)
             return UNREACHABLE
@@ -457,10 +446,8 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
             server = self._session.settings.server
             if waiting is None or server is None:
                 return UNREACHABLE
-            where = (server.url, server.token)
-            seconds = WAIT_SECONDS + 10.0
-            async with AsyncClient(*where, timeout_seconds=seconds, patience=ONCE) as client:
-                return await wait_async(client, waiting)
+            answered: Answer = await _feeding().answer_async(server, waiting)
+            return answered
         except Exception as error:  # the SDK's outermost line (`never_raise`)
             self._session.told("ask", error)
             return UNREACHABLE
@@ -539,6 +526,11 @@ def outcome(error: BaseException | None) -> tuple[str, str | None]:
             with contextlib.suppress(Exception):  # a host's own __str__ may raise anything
                 text = str(error)
             return "failed", text or type(error).__name__
+
+
+def _feeding() -> Any:
+    """`_tracking.feeding`, which a run with a server has imported."""
+    return importlib.import_module("runcast._tracking.feeding")
 
 
 def _ends(more: Mapping[str, Any]) -> dict[str, Any]:

@@ -147,7 +147,9 @@ def test_a_longer_spool_of_the_same_run_elsewhere_is_refused(
     rejected = client.ingest_rejects(limit=1)["rejects"]
     ran = runcast(tmp_path / "there", "sync", environ=server_environ)
     assert ran.code != 0
-    assert b"fed from another spool.jsonl" in " ".join((ran.out + ran.err).decode().split()).encode()
+    assert (
+        b"fed from another spool.jsonl" in " ".join((ran.out + ran.err).decode().split()).encode()
+    )
     ran = runcast(tmp_path / "here", "sync", environ=server_environ)
     assert ran.code == 0, ran.err
     run_id = "00000000-0000-7000-8000-00000000f0f0"

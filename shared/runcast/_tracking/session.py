@@ -7,13 +7,14 @@ other, and what may wait for a server or for the host program's own locks comes 
 
 import atexit
 import functools
+import importlib
 import logging
 import os
 import tempfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runcast._recording import messages
 from runcast._recording.log_entries import LogEntry, log_entry
@@ -22,20 +23,18 @@ from runcast._recording.recorder import Recorder
 from runcast._recording.turns import Turns, Work
 from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded
-from runcast._support.server_config import Connection
 from runcast._tracking.capture import capture
 from runcast._tracking.settings import PATIENCE, Settings
 from runcast._tracking.sigterm import sigterm
-from runcast._upload.feed import Feed
-from runcast._upload.feeder import Feeder, feeders
-from runcast.client.clients import Client
 from runcast.contract import TERMINAL_STATUSES
+
+if TYPE_CHECKING:
+    from runcast._upload.feed import Feed
+    from runcast._upload.feeder import Feeder
 
 logger = logging.getLogger("runcast")
 
 Write = Callable[[Recorder], object]
-
-REQUEST_SECONDS = 10.0
 
 
 class Session(Guarded):
@@ -225,14 +224,10 @@ class Session(Guarded):
     def _start_feed(self) -> None:
         if self.settings.server is None or self.recorder is None:
             return
-        spool = self.recorder.spool
-        self._feed = Feed(
-            self.recorder.directory,
-            lambda: spool.overflow,
-            heartbeat_seconds=self.settings.heartbeat_seconds,
+        feeding = importlib.import_module("runcast._tracking.feeding")
+        self._feeder, self._feed = feeding.feed(
+            self.recorder, self.settings.server, self.settings.heartbeat_seconds
         )
-        self._feeder = feeders.of(self.settings.server, _connect)
-        self._feeder.add(self._feed)
 
     def _record(self, write: Write) -> None:
         if self.recorder is None:
@@ -362,7 +357,3 @@ def _private_folder() -> Path:
     if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
         return Path(tempfile.mkdtemp(prefix="runcast-"))
     return folder / "runs"
-
-
-def _connect(server: Connection) -> Client:
-    return Client(server.url, server.token, timeout_seconds=REQUEST_SECONDS)

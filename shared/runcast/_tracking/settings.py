@@ -10,7 +10,7 @@ from runcast import errors
 from runcast._recording.open_run import Resume
 from runcast._support import acceptable, server_config
 from runcast._support.server_config import Connection
-from runcast._upload.feed import HEARTBEAT_SECONDS
+from runcast.contract import HEARTBEAT_SECONDS
 
 Mode = Literal["online", "offline", "disabled"]
 

@@ -17,11 +17,10 @@ from runcast._recording.spool import Overflow, Portion, SpoolReader
 from runcast._support.backoff import Backoff
 from runcast._upload.uplink import Stopped, Uplink
 from runcast.client.clients import Client
-from runcast.contract import SPOOL_FILE
+from runcast.contract import HEARTBEAT_SECONDS, SPOOL_FILE
 
 logger = logging.getLogger("runcast")
 
-HEARTBEAT_SECONDS = 10.0
 POLL_SECONDS = 0.25
 OTHERS_SECONDS = 1.0
 """How often a run that another process feeds is looked at."""

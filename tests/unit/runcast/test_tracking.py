@@ -343,3 +343,13 @@ def test_the_thread_that_ends_a_run_is_the_one_that_waits(monkeypatch: pytest.Mo
     writer.join(60)
     ender.join(60)
     assert waited == ["ender"]
+
+
+def test_a_run_without_a_server_needs_no_http_client(tmp_path: Path) -> None:
+    """It is two thirds of what the SDK would load, and of a command's start."""
+    text = (
+        "import sys, runcast\n"
+        "with runcast.RunTracker(offline=True) as run: run.log('x')\n"
+        "assert not {'httpx', 'httpcore', 'ssl', 'rich'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
