@@ -58,9 +58,11 @@ async def page(
 
 
 async def test_a_filtered_page_up_to_a_known_head_is_complete_under_writers(
-    database_url: str, redis_url: str
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody can count: a page without a filter's lines is compared with what was stored in the end."""
+    """What can't be counted: a page without a filter's lines is compared with what was stored in the end.
+    Pages are small, so that many are full before they reach the head."""
+    monkeypatch.setattr(history, "PAGE_EVENTS", 40)
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()
         runs = [await served.run(project_id) for _ in range(4)]

@@ -123,6 +123,14 @@ MUTANTS = [
         "::test_what_a_killed_api_committed_is_published_by_another",
     ),
     Mutant(
+        17,
+        f"{SERVER}/db.py",
+        '"idle_in_transaction_session_timeout": "10s"',
+        '"idle_in_transaction_session_timeout": "600s"',
+        "tests/acceptance/test_faults_services.py"
+        "::test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for_long",
+    ),
+    Mutant(
         18,
         f"{HUB}/pubsub.py",
         "            if missing:\n",
@@ -158,6 +166,20 @@ MUTANTS = [
         "if chunk.lost_upto is not None:",
         "if chunk.lost_upto == 0:",
         "tests/integration/test_retention.py",
+    ),
+    Mutant(
+        23,
+        f"{SERVER}/auth/access.py",
+        "c.epoch, c.last_seq FROM projects p",
+        "c.epoch, c.last_seq + 1 AS last_seq FROM projects p",
+        "tests/integration/test_snapshot_state.py",
+    ),
+    Mutant(
+        25,
+        f"{SERVER}/eventlog/history.py",
+        'return Read(rows[0]["floor"], end, stored',
+        'return Read(rows[0]["floor"], upto, stored',
+        "tests/integration/test_history_pages.py",
     ),
     Mutant(
         26,
