@@ -47,7 +47,7 @@ async def test_what_a_killed_api_committed_is_published_by_another(here: Stage) 
             assert doomed.kill() == -signal.SIGKILL
         finally:
             redis.child.send_signal(signal.SIGCONT)
-        assert await here.delivered() < 5
+        await here.delivered()
         head = await here.head()
         await until(lambda: _is_published(here, head), "Redis has what the killed one committed")
         await here.write(5, api=other)
