@@ -2,7 +2,8 @@
 
 It signs in whomever `POST /claims` named last, without asking, and holds to the rest of the protocol: codes
 work once, for their redirect address, with their PKCE verifier and the client's secret. Signing keys change
-at `POST /rotate`.
+at `POST /rotate`. `POST /beside` names keys that it publishes beside its own, and `POST /documents` members
+that its answers have instead of their own.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Provider:
         self.keys: list[Any] = []
         self.codes: dict[str, dict[str, str]] = {}
         self.claims: dict[str, Any] = {"sub": "ann"}
+        self.beside: list[Any] = []
+        self.odd: dict[str, Any] = {}
         self.lock = threading.Lock()
         self.rotate("RSA")
 
@@ -51,7 +54,7 @@ class Provider:
         return jwt.encode({"alg": algorithm, "kid": key.kid}, claims, key, algorithms=[algorithm])
 
     def metadata(self) -> dict[str, Any]:
-        return {
+        own = {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
@@ -60,10 +63,11 @@ class Provider:
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256", "ES256"],
         }
+        return own | self.odd
 
     def jwks(self) -> dict[str, Any]:
         found: dict[str, Any] = KeySet(self.keys).as_dict(private=False)
-        return found
+        return {"keys": [*self.beside, *found["keys"], *self.beside]} | self.odd
 
     def authorize(self, query: dict[str, str]) -> str:
         """Where the browser goes with its code."""
@@ -94,7 +98,7 @@ class Provider:
             "access_token": secrets.token_urlsafe(16),
             "token_type": "Bearer",
             "id_token": self.sign(own | self.claims),
-        }
+        } | self.odd
 
     def asked(self, path: str, body: str, authorization: str) -> dict[str, Any]:
         """The answer to a POST. All but `/token` is for the tests."""
@@ -104,6 +108,10 @@ class Provider:
                 return self.token(form, authorization)
             case "/claims":
                 self.claims = json.loads(body)
+            case "/beside":
+                self.beside = json.loads(body)
+            case "/documents":
+                self.odd = json.loads(body)
             case "/rotate":
                 self.rotate(body)
             case "/sign":

@@ -139,6 +139,54 @@ async def test_an_identity_token_that_is_not_meant_for_us_is_refused(
         assert (await go(anonymous(api))).status_code == 401
 
 
+async def test_what_is_odd_at_the_provider_is_no_error_of_ours(
+    database_url: str, redis_url: str, tmp_path: Path, issuer: str
+) -> None:
+    """Keys that can't be used are left out; odd documents and claims are refused, and the next sign-in
+    succeeds."""
+    odd_keys = [
+        None,
+        5,
+        [],
+        {},
+        {"kty": "EC", "crv": "P-256", "x": "!", "y": 1},
+        {"kty": "RSA", "n": 7},
+    ]
+    claims = [
+        {"sub": 5},
+        {"sub": "a\x00b"},
+        {"sub": ""},
+        {"sub": "x" * 300},
+        {"exp": "never"},
+    ]
+    documents = [
+        {"keys": 5},
+        {"keys": [None]},
+        {"token_endpoint": 5},
+        {"id_token": 5},
+        {"issuer": []},
+    ]
+    tell(issuer, "/beside", json.dumps(odd_keys))
+    try:
+        for each in documents:
+            tell(issuer, "/documents", json.dumps(each))
+            async with rest.serving(database_url, redis_url, tmp_path, **settings(issuer)) as api:
+                client = anonymous(api)
+                away = await client.get("/auth/oidc/login")
+                answer = away if away.status_code != 303 else await go(client)
+                assert answer.status_code in (401, 503), (each, answer.text)
+        tell(issuer, "/documents", "{}")
+        async with rest.serving(database_url, redis_url, tmp_path, **settings(issuer)) as api:
+            for each in claims:
+                tell(issuer, "/claims", json.dumps({"sub": "ann"} | each))
+                assert (await go(anonymous(api))).status_code == 401, each
+            tell(issuer, "/claims", json.dumps({"sub": "ann", "name": "a\x00b", "email": {}}))
+            assert (await go(anonymous(api))).status_code == 303
+    finally:
+        tell(issuer, "/documents", "{}")
+        tell(issuer, "/beside", "[]")
+
+
 async def test_the_browser_returns_to_our_own_pages_only(
     database_url: str, redis_url: str, tmp_path: Path, issuer: str
 ) -> None:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import jwt
-import orjson
 import structlog
 
 from runcast._support.ids import uuid7
+from runcast_server.auth import fetched
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database, acquire
 from runcast_server.errors import Unauthenticated, Unavailable
@@ -36,7 +35,6 @@ KEPT_SECONDS = 300.0
 UNKNOWN_SECONDS = 10.0
 """A token with an unknown key makes us fetch again, but not more often than this."""
 
-KEY_SET_BYTES = 1024 * 1024
 SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
 _LAST_SECOND = int(datetime(9998, 12, 31, tzinfo=UTC).timestamp())
@@ -115,17 +113,10 @@ class KeySet:
             self._fetched_at = time.monotonic()
 
     async def _fetch(self) -> Any:
-        content = b""
-        async with (
-            httpx.AsyncClient(timeout=FETCH_SECONDS) as client,
-            client.stream("GET", self._url) as answer,
-        ):
-            answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
-                content += chunk
-                if len(content) > KEY_SET_BYTES:
-                    raise ValueError(f"more than {KEY_SET_BYTES:,} bytes")
-        return orjson.loads(content)
+        answer = await fetched.fetch(self._url, FETCH_SECONDS)
+        if answer.status != 200:
+            raise ValueError(f"the issuer answers {answer.status}")
+        return answer.value
 
 
 def keys_in(document: Any) -> dict[str | None, jwt.PyJWK]:

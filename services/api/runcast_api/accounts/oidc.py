@@ -24,11 +24,11 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from runcast._support.ids import uuid7
 from runcast_api.accounts.signing_in import normalized
+from runcast_server.auth.fetched import Fetched, fetch
 from runcast_server.db import Database, acquire
 from runcast_server.errors import Unauthenticated, Unavailable
 from runcast_server.settings import AuthSettings
@@ -40,6 +40,7 @@ CALLBACK = "/auth/oidc/callback"
 FETCH_SECONDS = 10.0
 KEPT_SECONDS = 3600.0
 LEEWAY_SECONDS = 30
+ENDPOINTS = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
 ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
 
 log = structlog.get_logger()
@@ -148,28 +149,21 @@ class OpenId:
                 )
             )
         )
-        try:
-            async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
-                if self._secret is not None:
-                    client.auth = httpx.BasicAuth(self._client_id, self._secret)
-                answer = await client.post(provider["token_endpoint"], data=form)
-                found: dict[str, Any] = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise Unavailable("the provider can't be reached") from error
-        if answer.status_code != 200 or "id_token" not in found:
-            log.warning("oidc.refused", status=answer.status_code, error=found.get("error"))
+        auth = httpx.BasicAuth(self._client_id, self._secret) if self._secret is not None else None
+        answer = await _fetched(str(provider["token_endpoint"]), form, auth)
+        if answer.status != 200 or not isinstance(answer.value.get("id_token"), str):
+            log.warning("oidc.refused", status=answer.status, error=answer.value.get("error"))
             raise Unauthenticated("the provider did not confirm the sign-in")
+        found: dict[str, Any] = answer.value
         return found
 
     async def _verified(
         self, provider: Mapping[str, Any], answer: Mapping[str, Any], nonce: str
     ) -> dict[str, Any]:
         """Checked as OpenID Connect Core 1.0, section 3.1.3.7, asks for."""
-        keys = await self._fetch(provider["jwks_uri"])
+        keys = keys_in(await self._fetch(provider["jwks_uri"]))
         try:
-            token = jwt.decode(
-                answer["id_token"], KeySet.import_key_set(keys), algorithms=ALGORITHMS
-            )
+            token = jwt.decode(answer["id_token"], keys, algorithms=ALGORITHMS)
             claims = CodeIDToken(
                 token.claims,
                 token.header,
@@ -181,7 +175,7 @@ class OpenId:
                 {"nonce": nonce, "client_id": self._client_id},
             )
             claims.validate(leeway=LEEWAY_SECONDS)
-        except (JoseError, ValueError, KeyError) as error:
+        except Exception as error:  # the outermost place of a token: claims may be of any type
             log.warning("oidc.token_refused", error=repr(error))
             raise Unauthenticated("the provider's answer can't be trusted") from error
         return dict(token.claims)
@@ -191,19 +185,48 @@ class OpenId:
             found = OpenIDProviderMetadata(
                 await self._fetch(get_well_known_url(self._issuer, external=True))
             )
+            missing = [name for name in ENDPOINTS if not isinstance(found.get(name), str)]
+            if missing:
+                raise Unavailable(f"the provider's discovery document lacks {', '.join(missing)}")
             if str(found.get("issuer", "")).rstrip("/") != self._issuer.rstrip("/"):
                 raise Unavailable("the provider's discovery document is another issuer's")
             self._metadata, self._learnt_at = found, time.monotonic()
         return self._metadata
 
-    async def _fetch(self, url: str) -> Any:
+    async def _fetch(self, url: str) -> dict[str, Any]:
+        answer = await _fetched(url)
+        if answer.status != 200:
+            raise Unavailable(f"the provider answers {answer.status}")
+        document: dict[str, Any] = answer.value
+        return document
+
+
+async def _fetched(url: str, form: dict[str, str] | None = None, auth: Any = None) -> Fetched:
+    """What the provider answers, which is an object. Raises `Unavailable`."""
+    try:
+        answer = await fetch(url, FETCH_SECONDS, form, auth)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        raise Unavailable("the provider can't be reached") from error
+    if not isinstance(answer.value, dict):
+        raise Unavailable("the provider answers something else than an object")
+    return answer
+
+
+def keys_in(document: dict[str, Any]) -> KeySet:
+    """The keys of a key set that can be used here. One that can't is left out, as RFC 7517 asks (section 5).
+    Raises `Unavailable` for what is no key set."""
+    published = document.get("keys")
+    if not isinstance(published, list):
+        raise Unavailable("the provider's keys aren't a key set")
+    keys: list[Key] = []
+    for each in published:
         try:
-            async with httpx.AsyncClient(timeout=FETCH_SECONDS) as client:
-                answer = await client.get(url)
-            answer.raise_for_status()
-            return answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise Unavailable("the provider can't be reached") from error
+            key = JWKRegistry.import_key(each)
+            key.ensure_kid()
+            keys.append(key)
+        except Exception as error:  # the outermost place of a key
+            log.info("oidc.key_left_out", error=repr(error))
+    return KeySet(keys)
 
 
 async def person_of(database: Database, issuer: str, claims: Mapping[str, Any]) -> UUID:
@@ -212,20 +235,28 @@ async def person_of(database: Database, issuer: str, claims: Mapping[str, Any]) 
     An account that was invited or made with the same address is the same person's, if the provider says
     that it has verified the address.
     """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= 255 or _storable(subject) != subject:
+        raise Unauthenticated("the provider names no subject that can be one's")
     email = claims.get("email")
-    email = email[:254].replace("\x00", "") if isinstance(email, str) and "@" in email else None
+    email = _storable(email[:254]) if isinstance(email, str) and "@" in email else None
     verified = normalized(email) if email and claims.get("email_verified") is True else None
     name = str(claims.get("name") or claims.get("preferred_username") or email or "")
     async with acquire(database.accounts) as connection:
         row = await connection.fetchrow(
             "SELECT * FROM openid_holder($1, $2, $3, $4, $5)",
             uuid7(),
-            f"{issuer}#{claims['sub']}",
+            f"{issuer}#{subject}",
             verified,
             email,
-            name[:200].replace("\x00", ""),
+            _storable(name[:200]),
         )
     if row is None or row["is_disabled"]:
         raise Unauthenticated("this account was disabled")
     user_id: UUID = row["user_id"]
     return user_id
+
+
+def _storable(text: str) -> str:
+    """Without what a text of Postgres can't hold: NUL, and halves of characters."""
+    return text.encode(errors="ignore").decode().replace("\x00", "")
