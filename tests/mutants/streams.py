@@ -124,11 +124,11 @@ MUTANTS = [
     ),
     Mutant(
         17,
-        f"{SERVER}/db.py",
-        '"idle_in_transaction_session_timeout": "10s"',
-        '"idle_in_transaction_session_timeout": "600s"',
+        "services/api/runcast_api/ingest/batches.py",
+        "WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3",
+        "WHERE stream = $1 AND $2::bigint IS NOT NULL AND $3::text IS NOT NULL",
         "tests/acceptance/test_faults_services.py"
-        "::test_an_api_that_stands_still_with_a_transaction_open_holds_nobody_for_long",
+        "::test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice",
     ),
     Mutant(
         18,
