@@ -99,7 +99,7 @@ async def test_what_no_hub_would_send_does_not_end_the_link(
                 await redis.spublish(f"runcast:{{hub:{hub_id}}}:control", wrong)
             wrong_request = b'{"number":"1","from":"x","request":{}}'
             await redis.spublish(f"runcast:{{hub:{hub_id}}}:control", wrong_request)
-            for wrong in (b"", b"x", b"b", b"b\x01\x00", b"j1", b"jx y"):
+            for wrong in (b"", b"x", b"b", b"b\x01\x00", b"h1", b"hx y"):
                 await redis.spublish(Keys.of(project_id).live, wrong)
             reconnects = counted("runcast_hub_redis_reconnects_total")
             await served.emit(project_id)

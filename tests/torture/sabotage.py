@@ -14,7 +14,7 @@ from uuid import UUID
 
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.room import Group, Room
-from runcast_server.eventlog.bus import Bus, Deleted, Jump, Keys, Outcome
+from runcast_server.eventlog.bus import Bus, Deleted, Head, Keys, Outcome
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.frames import FRAME_END
 
@@ -40,7 +40,7 @@ def skip_a_publish() -> None:
             await self.client.hset(Keys.of(project_id).head, "seq", chain.last)
         return outcome or Outcome("published", chain.last)
 
-    def gullible(self: Room, message: Chain | Jump | Deleted) -> bool:
+    def gullible(self: Room, message: Chain | Head | Deleted) -> bool:
         if isinstance(message, Chain) and message.first > self.head + 1:
             self.head = message.first - 1
         return receive(self, message)

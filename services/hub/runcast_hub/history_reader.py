@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+import structlog
+
 from runcast_hub import metrics
 from runcast_hub.filters import Filter, for_guests
 from runcast_hub.page_cache import Pages
@@ -24,6 +26,7 @@ from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.frames import Block, Section
 from runcast_server.eventlog.history import Page
+from runcast_server.eventlog.segments import Damaged
 from runcast_server.fair_turns import FairTurns
 
 READS_AT_ONCE = 4
@@ -33,6 +36,8 @@ so that it's shared, and little that is read in vain."""
 BACK_BYTES = 8 * 1024 * 1024
 STREAM_SECONDS = 1.0
 """How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
+
+log = structlog.get_logger()
 
 _Key = tuple[UUID, int, int, int, Filter]
 """Project, epoch, the number after which it begins, the number up to which it was asked for, filter."""
@@ -70,17 +75,22 @@ class Source:
                 self._bus.avoid()
             return []
 
-    async def chains(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Chain]:
-        """Chains that begin at or below `after` + 1 and go on without a hole; empty when neither the
-        stream nor Postgres can give them now."""
+    async def blocks(self, project_id: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+        """Blocks that begin at or below `after` + 1 and go on without a hole; empty when neither the
+        stream nor Postgres can give them now. What is damaged in Redis is read from Postgres."""
         chains = await self._from_stream(lambda: self._bus.read(project_id, after))
         if chains and all(chain.epoch == epoch for chain in chains):
-            metrics.HOLES.labels("stream").inc()
-            return chains
+            try:
+                blocks = [frames.render_intact(chain) for chain in chains]
+            except Damaged as error:
+                log.error("chain.damaged", project=str(project_id), error=str(error))
+            else:
+                metrics.HOLES.labels("stream").inc()
+                return blocks
         async with self._turns.of(project_id), acquire(self._pool) as connection:
             chain = await history.chain(connection, project_id, epoch, after, upto)
         metrics.HOLES.labels("postgres").inc()
-        return [chain] if chain else []
+        return [frames.render(chain)] if chain else []
 
     async def chains_before(self, project_id: UUID, epoch: int, first: int) -> list[Chain]:
         """What the stream holds right before `first`, newest first."""

@@ -8,8 +8,8 @@ until it meets `delivered` again and rejoins; nothing is queued for it meanwhile
 
 Numbers are contiguous, so a live message that doesn't begin at `head` + 1 shows a hole. `target` is
 the number that is known to exist; one task fills from the Redis stream, then from Postgres, until
-`head` reaches it. The same path serves messages too large to carry their frames, jumps, and the
-periodic comparison with Postgres.
+`head` reaches it. The same path serves messages that only name a head, and the periodic comparison with
+Postgres.
 
     delivered <= head <= target
 """
@@ -34,11 +34,12 @@ from runcast_hub.ring import Budget, Ring
 from runcast_server import outages
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
-from runcast_server.eventlog.bus import Deleted, Jump
+from runcast_server.eventlog.bus import Deleted, Head
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.erasure import ERASING
 from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Page, Position
+from runcast_server.eventlog.segments import Damaged
 from runcast_server.process.http_protocol import as_chunk
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Room:
         for subscriber in self.subscribers:
             subscriber.wake()
 
-    def receive(self, message: Chain | Jump | Deleted) -> bool:
+    def receive(self, message: Chain | Head | Deleted) -> bool:
         """Takes a live message: appends what comes next, and fetches what it can't.
 
         False for a message of another history, late or new.
@@ -191,26 +192,36 @@ class Room:
                 self.end("deleted")
             case _ if message.epoch != self.epoch:
                 return False
-            case Jump(seq=seq):
+            case Head(seq=seq):
                 self._reach(seq)
             case Chain() if message.last <= self.head:
                 pass
-            case Chain() if message.first <= self.head + 1 and message.has_bodies:
-                self._append(message)
+            case Chain() if message.first <= self.head + 1:
+                self._take(message)
             case Chain():
-                if message.first > self.head + 1 and self.target <= self.head:
+                if self.target <= self.head:
                     metrics.HOLES.labels("seen").inc()
                 self._reach(message.last)
         return True
+
+    def _take(self, chain: Chain) -> None:
+        """Appends a chain that came through Redis; one that was damaged there is fetched."""
+        try:
+            block = frames.render_intact(chain)
+        except Damaged as error:
+            log.error("chain.damaged", project=str(self.project_id), error=str(error))
+            self._reach(chain.last)
+        else:
+            self._append(block)
 
     def hear(self, chain: Chain) -> None:
         """Takes a chain that was committed beside us if it is just what comes next. Anything else will
         come in its order, by Redis: a hole is no hole yet where two commits are a moment apart."""
         if chain.epoch == self.epoch and chain.first == self.head + 1:
-            self._append(chain)
+            self._append(frames.render(chain))
 
-    def _append(self, chain: Chain) -> None:
-        block = frames.cut(frames.render(chain), self.head)
+    def _append(self, block: Block) -> None:
+        block = frames.cut(block, self.head)
         if any(mark in block.frames for mark in ERASING):
             # What came before must not be shown again: it is read from Postgres, which has lost it.
             self._erasures += 1
@@ -237,15 +248,15 @@ class Room:
         try:
             while self.head < self.target:
                 number, erasures = self.history_number, self._erasures
-                chains = await self._source.chains(
+                blocks = await self._source.blocks(
                     self.project_id, self.epoch, self.head, self.target
                 )
                 if (number, erasures) != (self.history_number, self._erasures):
                     continue
                 before = self.head
-                for chain in chains:
-                    if chain.first <= self.head + 1 and chain.last > self.head:
-                        self._append(chain)
+                for block in blocks:
+                    if block.first <= self.head + 1 and block.last > self.head:
+                        self._append(block)
                 if self.head == before:
                     break
         except history.Broken as error:
@@ -432,7 +443,12 @@ class Room:
         if (self._ring.first or self.head + 1) != first:
             return
         for chain in chains:
-            for piece in reversed(frames.split(frames.render(chain), CHUNK_BYTES)):
+            try:
+                block = frames.render_intact(chain)
+            except Damaged as error:
+                log.error("chain.damaged", project=str(self.project_id), error=str(error))
+                return
+            for piece in reversed(frames.split(block, CHUNK_BYTES)):
                 if not self._ring.prepend(piece):
                     return
 

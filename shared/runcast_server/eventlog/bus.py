@@ -26,8 +26,8 @@ from runcast_server.eventlog import chains
 from runcast_server.eventlog.chains import Chain
 
 LIVE_BYTES = 8 * 1024
-"""A message carries its bodies up to this size; pub/sub has no back-pressure, so a larger one carries
-only its table and the hub reads the stream."""
+"""A chain travels as a live message where its bodies are no larger; pub/sub has no back-pressure, so of a
+larger one the message only names the head, and the hub reads the stream."""
 STREAM_BYTES = 8 * 1024 * 1024
 EXPIRY_MS = 3_600_000
 COMMAND_SECONDS = 5.0
@@ -48,13 +48,6 @@ class Outcome(NamedTuple):
     head: int
 
 
-class Head(NamedTuple):
-    """The newest number in Redis, of which history."""
-
-    epoch: int
-    seq: int
-
-
 class Keys(NamedTuple):
     """Where a project lives in Redis."""
 
@@ -69,8 +62,9 @@ class Keys(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
-    """A live message: the head was set to `seq` without bodies; fill from Postgres."""
+class Head:
+    """Events up to `seq` of this history are there. As a live message: fetch them, from the stream or from
+    Postgres."""
 
     epoch: int
     seq: int
@@ -81,7 +75,7 @@ class Deleted:
     """A live message: the project was deleted."""
 
 
-Message: TypeAlias = Chain | Jump | Deleted
+Message: TypeAlias = Chain | Head | Deleted
 """What comes on a live channel."""
 
 
@@ -91,9 +85,9 @@ def parse_live(message: bytes) -> Message | None:
         match message[:1]:
             case b"b":
                 return chains.unpack(message[1:])
-            case b"j":
+            case b"h":
                 epoch, seq = message[1:].split(b" ")
-                return Jump(int(epoch), int(seq))
+                return Head(int(epoch), int(seq))
             case b"d":
                 return Deleted()
     except ValueError:

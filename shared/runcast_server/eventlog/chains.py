@@ -1,8 +1,7 @@
 """A chain: segments with consecutive numbers of one project's history, as they travel through Redis.
 
 It is a small table, which says whose segments these are, and their bodies, compressed as they are stored. A
-large one is announced by its table alone, and fetched from the stream (see `bus`). A hub routes on the
-table, and puts the frames together once (`frames.render`), when somebody wants them.
+hub routes on the table, and puts the frames together once (`frames.render`), when somebody wants them.
 """
 
 from __future__ import annotations
@@ -26,13 +25,12 @@ _NO_RUN = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Events `first`…`last`, without a hole. The bodies are empty where the table travelled alone."""
+    """Events `first`…`last`, without a hole."""
 
     epoch: int
     first: int
     last: int
     segments: Sequence[Segment]
-    has_bodies: bool = True
 
     @property
     def size(self) -> int:
@@ -87,7 +85,7 @@ def pack_bodies(chain: Chain) -> bytes:
 
 
 def unpack(packed: bytes) -> Chain:
-    """The chain whose table, and perhaps bodies, are `packed`.
+    """The chain whose table and bodies are `packed`.
 
     Raises `ValueError` for another version or a message that is cut short: the reader then takes the
     events from Postgres instead of guessing.
@@ -97,20 +95,21 @@ def unpack(packed: bytes) -> Chain:
     version, first, last, epoch, number = _HEADER.unpack_from(packed)
     if version != VERSION:
         raise ValueError(f"a chain of version {version}")
+    if number == 0:
+        raise ValueError("a chain of no segments")
     end = _HEADER.size + number * _SEGMENT.size
     if len(packed) < end:
         raise ValueError("a chain whose table is cut short")
-    has_bodies = len(packed) > end
     segments: list[Segment] = []
     seq = first
     for is_log, codec, run, line, length, size, stored in _SEGMENT.iter_unpack(
         packed[_HEADER.size : end]
     ):
         run_id = None if run == _NO_RUN else UUID(bytes=run)
-        body = packed[end : end + stored] if has_bodies else b""
+        body = packed[end : end + stored]
         segments.append(Segment(run_id, bool(is_log), length, size, codec, body, seq, line))
         seq += length
         end += stored
-    if seq != last + 1 or (has_bodies and len(packed) != end):
+    if seq != last + 1 or len(packed) != end:
         raise ValueError("a chain that isn't as long as its table says")
-    return Chain(epoch, first, last, segments, has_bodies)
+    return Chain(epoch, first, last, segments)

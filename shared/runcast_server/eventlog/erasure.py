@@ -65,7 +65,10 @@ async def redact(
 
 
 def _redacted(record: bytes, replacement: str) -> bytes:
-    members: dict[str, Any] = orjson.loads(b"{" + record)
+    try:
+        members: dict[str, Any] = orjson.loads(b"{" + record)
+    except orjson.JSONDecodeError:
+        members = {}
     kept = {name: members[name] for name in _KEPT if name in members}
     return orjson.dumps(kept | {"line": replacement, "redacted": True})[1:]
 

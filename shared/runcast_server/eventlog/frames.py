@@ -95,8 +95,16 @@ def of(segment: Segment) -> bytes:
 
 
 def render(chain: Chain) -> Block:
-    """The frames of a chain."""
-    made = [of(segment) for segment in chain.segments]
+    """The frames of a chain; of damaged segments those that say so (`of`)."""
+    return _block(chain, [of(segment) for segment in chain.segments])
+
+
+def render_intact(chain: Chain) -> Block:
+    """The frames of a chain of which there is another copy. Raises `Damaged` where this one can't be read."""
+    return _block(chain, [segments.frames(segment) for segment in chain.segments])
+
+
+def _block(chain: Chain, made: Sequence[bytes]) -> Block:
     sections = [
         Section(
             one.is_log, one.run_id.bytes if one.run_id else b"", one.first, one.length, len(data)

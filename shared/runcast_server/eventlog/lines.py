@@ -20,6 +20,8 @@ from runcast_server.eventlog.segments import Damaged
 from runcast_server.runs import in_milliseconds
 
 LAST_LINE = 2**63 - 1
+DAMAGED = "damaged"
+"""The member of an entry that stands for lines that can't be read; it says which."""
 PAGE_ROWS = 256
 """Rows of one page at most."""
 PAGE_BYTES = 2 * 1024 * 1024
@@ -152,7 +154,7 @@ def _damaged(row: Row, first: int, last: int, from_end: bool, error: Damaged) ->
         "ts": in_milliseconds(row["at"]),
         "level": "error",
         "source": "runcast",
-        "damaged": {"from_line": first, "to_line": last},
+        DAMAGED: {"from_line": first, "to_line": last},
     }
     place = first if from_end else last
     seq = row["first_seq"] + place - row["first_line"]
@@ -171,5 +173,10 @@ def _last_upto(row: Row, seq: int) -> int:
         return int(row["first_line"] + row["count"] - 1)
     if row["first_seq"] > seq:
         return 0
-    below = sum(1 for number in stored.numbers_of_lines(row) if number <= seq)
+    try:
+        below = sum(1 for number in stored.numbers_of_lines(row) if number <= seq)
+    except Damaged as error:
+        # Its lines come, as damaged, behind this number.
+        log.error("segment.damaged", error=str(error))
+        below = 0
     return int(row["first_line"] + below - 1)

@@ -25,6 +25,8 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
+import orjson
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -50,6 +52,8 @@ LEVELS = {
 """The bit of each level."""
 OTHER_LEVEL, NO_LEVEL = 64, 128
 """The bits of a level that we have no name for, and of lines without one."""
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, since 1970."""
 MAX_AGENTS = 32
 """Agents that a segment names; of more it says nothing, and is looked into."""
 
@@ -243,13 +247,37 @@ def unpack(segment: Segment) -> bytes:
         raise _damaged(segment, f"{len(records):,} bytes, not {segment.size:,}")
     if records.count(b"\n") != segment.length - 1:
         raise _damaged(segment, f"{records.count(10) + 1} records, not {segment.length}")
+    if segment.codec == PLAIN and not _is_sound(segment, records):
+        raise _damaged(segment, "its records aren't JSON")
     return records
+
+
+def check(segment: Segment) -> None:
+    """Raises `Damaged` for a segment whose records can't be read one by one."""
+    if not _is_sound(segment, unpack(segment)):
+        raise _damaged(segment, "its records aren't JSON")
+
+
+def _is_sound(segment: Segment, records: bytes) -> bool:
+    """Whether uncompressed records can be parsed: zstd has a checksum, they have none, and one of them would
+    spoil the answer or the stream that all others are in."""
+    try:
+        if segment.is_log:
+            parsed = orjson.loads(b"[{%b]" % records.replace(b"\n", b",{"))
+            return len(parsed) == segment.length
+        for record in records.split(b"\n"):
+            type, _, data = record.partition(b" ")
+            if not type.isascii() or not isinstance(orjson.loads(data), dict):
+                return False
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _decompressed(segment: Segment) -> bytes:
     try:
         decompressor = zstd.ZstdDecompressor()
-        records: bytes = decompressor.decompress(segment.body, max_length=segment.size + 1)
+        records: bytes = decompressor.decompress(segment.body, max_length=max(1, segment.size + 1))
     except zstd.ZstdError as error:
         raise _damaged(segment, str(error)) from None
     if not decompressor.eof:
@@ -390,18 +418,21 @@ def encode_pieces(pieces: Sequence[Piece]) -> bytes:
 _NUMBER = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 
 
-def decode_pieces(encoded: bytes, first: int) -> tuple[Piece, ...]:
-    """The pieces of a merged segment that begins at number `first`. Raises `Damaged`."""
+def decode_pieces(encoded: bytes, first: int, last: int, length: int) -> tuple[Piece, ...]:
+    """The pieces of a merged segment of `length` lines, from number `first` to `last`. Raises `Damaged`."""
     numbers = [
         sum((byte & 127) << 7 * place for place, byte in enumerate(group))
         for group in _NUMBER.findall(encoded)
     ]
+    which = f"events {first}…{last}: the pieces of the segment"
     if len(numbers) % 3 or not numbers or encoded[-1] > 127:
-        raise Damaged(f"the pieces of the segment at {first} are cut short")
+        raise Damaged(f"{which} are cut short")
     pieces: list[Piece] = []
     seq, at = first, 0
     for gap, number, later in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
         seq, at = seq + gap, at + later
         pieces.append(Piece(seq, number, at))
         seq += number
+    if (seq - 1, sum(numbers[1::3])) != (last, length) or at > LAST_MS or 0 in numbers[1::3]:
+        raise Damaged(f"{which} don't add up to {length} lines")
     return tuple(pieces)

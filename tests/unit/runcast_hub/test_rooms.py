@@ -19,9 +19,10 @@ from runcast_hub.filters import Filter
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.rooms import Rooms
-from runcast_server.eventlog import frames
+from runcast_server.eventlog import chains, frames
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.erasure import REDACTED
+from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Page, Position
 
 INTERLEAVINGS = 10_000
@@ -59,9 +60,9 @@ class World:
         await self.turns()
         return position
 
-    async def chains(self, _: UUID, epoch: int, after: int, upto: int) -> list[Chain]:
+    async def blocks(self, _: UUID, epoch: int, after: int, upto: int) -> list[Block]:
         await self.turns()
-        return [chained.chain(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
+        return [chained.block(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
 
     async def view(self) -> None:
         """A stream: it is opened, stays a while, and checks that its room kept up."""
@@ -178,3 +179,27 @@ def test_what_was_read_before_an_erasure_is_not_kept(is_erased: bool) -> None:
         assert (room._ring.first == 1) is not is_erased
 
     asyncio.run(erase_meanwhile())
+
+
+class Truth(Slow):
+    """A source that has every event."""
+
+    async def blocks(self, _: UUID, epoch: int, after: int, upto: int) -> list[Block]:
+        return [chained.block(epoch, after + 1, [frames.event("x:a", {})] * (upto - after))]
+
+
+def test_a_live_message_that_was_damaged_is_fetched() -> None:
+    async def receive() -> None:
+        source: Any = Truth()
+        room = Room(PROJECT, source, Budget(1 << 20), 100)
+        room.start(Position(1, 3, 0))
+        sent = chained.chain(1, 4, [frames.event("x:a", {})] * 2)
+        broken = [one._replace(body=b"x:a }" + one.body[5:]) for one in sent.segments]
+        assert room.receive(chains.of(1, broken))
+        assert room.head == 3
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (room.head, room.delivered) == (5, 5)
+        assert b"event: gap" not in (await room.read(3, Filter())).data
+
+    asyncio.run(receive())

@@ -79,8 +79,11 @@ async def _shown(log: Log, page: _Page, wanted: Filter, show: Show) -> AsyncIter
 
 def _plain_text(part: Sequence[Line]) -> bytes | None:
     """The lines as text, where none was cut or holds NUL."""
-    records = b",{".join([line.record for line in part])
+    records = b"[{%b]" % b",{".join([line.record for line in part])
     if b'"cut":' in records or b"\\u0000" in records:
         return None
-    texts = [members["line"] for members in orjson.loads(b"[{%b]" % records)]
-    return "\n".join([*texts, ""]).encode()
+    try:
+        texts = [members["line"] for members in orjson.loads(records)]
+        return "\n".join([*texts, ""]).encode()
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None  # Not as we write them: see `query.parsed`.

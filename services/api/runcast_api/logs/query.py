@@ -96,7 +96,7 @@ class Filter:
         )
 
 
-def _json(text: str) -> str:
+def _json(text: Any) -> str:
     return orjson.dumps(text).decode()
 
 
@@ -195,23 +195,30 @@ def _matching(
 ) -> list[Entry]:
     needles = wanted.needles()
     matches = wanted.text_matcher()
+
+    def is_found(members: dict[str, Any]) -> bool:
+        # What can't be read may hold what is looked for: whoever searches is told so.
+        return lines.DAMAGED in members or (
+            wanted.wants(members) and matches(escapes.stripped(members["line"]))
+        )
+
     return [
         entry
         for row in rows
         for entry in parsed(run_id, _candidates(row, window, needles))
-        if wanted.wants(entry.members) and matches(escapes.stripped(entry.members["line"]))
+        if is_found(entry.members)
     ]
 
 
 def _candidates(row: Row, window: Window, needles: Sequence[str]) -> Iterable[Line]:
-    """The lines of a row that hold all needles, and perhaps a few that don't."""
+    """The lines of a row that hold all needles, and perhaps a few that don't; of one that can't be read, the
+    entry that says so."""
     if not needles:
         return lines.lines_of(row, window)
     try:
         text = escapes.folded(segments.unpack(stored.of_row(row)).decode(errors="replace"))
-    except Damaged as error:
-        log.error("segment.damaged", error=str(error))
-        return []
+    except Damaged:
+        return lines.lines_of(row, window)
     if not all(needle in text for needle in needles):
         return []
     folded = text.split("\n")
@@ -224,14 +231,45 @@ def _candidates(row: Row, window: Window, needles: Sequence[str]) -> Iterable[Li
 
 
 def parsed(run_id: UUID, found: Iterable[Line]) -> list[Entry]:
-    """Lines with their data."""
+    """Lines with their data. A record that isn't as we write them, which an earlier version or a damage may
+    have left, costs its own entry alone."""
     known = list(found)
     run = str(run_id)
-    members = orjson.loads(b"[%b]" % b",".join([b"{" + line.record for line in known]))
+    together = b"[%b]" % b",".join([b"{" + line.record for line in known])
+    try:
+        members = orjson.loads(together)
+        is_ours = b'"run_id":' not in together and all(
+            type(each.get("line")) is str for each in members
+        )
+    except orjson.JSONDecodeError:
+        is_ours = False
+    if not is_ours:
+        members = [_sound(line) for line in known]
     return [
         Entry(line.seq, {"run_id": run, "line_number": line.number} | each)
         for line, each in zip(known, members, strict=True)
     ]
+
+
+def _sound(line: Line) -> dict[str, Any]:
+    """A record's members as readers rely on them."""
+    try:
+        members: dict[str, Any] = orjson.loads(b"{" + line.record)
+    except orjson.JSONDecodeError:
+        log.error("line.damaged", event=line.seq, line=line.number)
+        told = {"from_line": line.number, "to_line": line.number}
+        members = {
+            "line": f"… [line {line.number} can't be read]",
+            "level": "error",
+            lines.DAMAGED: told,
+        }
+    for name in ("run_id", "line_number"):
+        members.pop(name, None)
+    text = members.get("line")
+    members["line"] = text if isinstance(text, str) else _json(text)
+    members.setdefault("ts", None)
+    members.setdefault("source", "runcast")
+    return members
 
 
 def as_text(found: Iterable[Entry]) -> Iterator[bytes]:
@@ -239,8 +277,9 @@ def as_text(found: Iterable[Entry]) -> Iterator[bytes]:
     for entry in found:
         text: str = entry.members["line"]
         encoded = text.replace("\x00", NUL_SHOWN).encode()
-        if cut := entry.members.get("cut"):
-            encoded += " … [+%d bytes]".encode() % (cut["length"] - len(text.encode()))
+        cut = entry.members.get("cut")
+        if isinstance(cut, dict) and isinstance(length := cut.get("length"), int):
+            encoded += " … [+%d bytes]".encode() % (length - len(text.encode()))
         yield encoded + b"\n"
 
 

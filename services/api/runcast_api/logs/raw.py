@@ -17,6 +17,7 @@ from runcast_server import beneath
 from runcast_server.beneath import Place
 from runcast_server.db import Connection
 from runcast_server.errors import NotFound
+from runcast_server.eventlog.lines import DAMAGED
 from runcast_server.run_ownership import RunDirectories, RunIdentity
 
 PIECE_BYTES = 256 * 1024
@@ -52,18 +53,20 @@ class Places:
 async def find(connection: Connection, run_id: UUID, line_number: int, places: Places) -> RawLine:
     """Where the line is. Raises `NotFound` for a line that isn't there, or whose file can't be known."""
     members = (await query.line(connection, run_id, line_number)).members
+    if DAMAGED in members:
+        raise NotFound(members["line"])
     cut = members.get("cut")
-    if not cut:
+    if not isinstance(cut, dict):
         return RawLine(members["line"].encode())
     row = await connection.fetchrow(_SOURCE, run_id, members["source"])
     if row["file"] is None or row["generation"] != members.get("generation", 1):
         raise NotFound("the line's file was replaced since")
     run = await owned.identity(connection, run_id)
     place = await anyio.to_thread.run_sync(_place, row, members["source"], places, run)
-    extent = (cut.get("offset"), cut.get("length"))
-    if place is None or not all(isinstance(number, int) for number in extent):
+    offset, length = cut.get("offset"), cut.get("length")
+    if place is None or not isinstance(offset, int) or not isinstance(length, int):
         raise NotFound("it isn't known where the whole line lies")
-    return RawLine(None, place, *extent, row["file"])
+    return RawLine(None, place, offset, length, row["file"])
 
 
 def _place(row: Any, source: str, places: Places, run: RunIdentity) -> Place | None:

@@ -98,7 +98,7 @@ def _damaged(rows: Sequence[Any]) -> list[dict[str, Any]]:
 def _fault(row: Any) -> str | None:
     """Why a segment can't be read; None for one that can."""
     try:
-        segments.unpack(stored.of_row(row))
+        segments.check(stored.of_row(row))
         numbers = stored.numbers_of_lines(row)
     except Damaged as error:
         return str(error)

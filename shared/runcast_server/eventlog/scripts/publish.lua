@@ -31,6 +31,6 @@ redis.call('PEXPIRE', KEYS[2], ARGV[6])
 if #bodies <= tonumber(ARGV[8]) then
     redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4] .. bodies)
 else
-    redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4])
+    redis.call('SPUBLISH', KEYS[3], 'h' .. ARGV[1] .. ' ' .. ARGV[3])
 end
 return {'published', last}
