@@ -1,4 +1,5 @@
-"""A database of version 0.1 after its upgrade answers as it did before, byte for byte."""
+"""A database of version 0.1 after its upgrade, which was killed several times, answers as it did before, byte
+for byte."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from runcast_server.process import migrate
 from tests.conftest import run_sql
-from tests.upgrade import answers, dumps
+from tests.upgrade import answers, dumps, interrupted
 from tests.urls import in_database
 
 NAME = "version_0_1"
@@ -22,6 +23,8 @@ def test_every_log_page_and_stream_is_as_it_was(
     url = in_database(postgres_url, NAME)
     try:
         dumps.load(url, NAME)
+        interrupted.migrate_without_converting(url)
+        asyncio.run(interrupted.convert_with_kills(url))
         migrate.up(url)
         now = asyncio.run(answers.ask_everything(url, redis_url, tmp_path))
     finally:

@@ -36,13 +36,13 @@ _IS_WAITING = "SELECT to_regclass('public.conversion') IS NOT NULL"
 _ESTIMATE = """
 SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'public.events_to_convert'::regclass
+WHERE i.inhparent = to_regclass('public.events_to_convert')
 """
 _POSITION = "SELECT project_id, upto_seq FROM conversion FOR UPDATE"
 _MOVE = "UPDATE conversion SET project_id = $1, upto_seq = $2"
 _FIRST_DAY = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'public.events_to_convert'::regclass ORDER BY c.relname LIMIT 1
+WHERE i.inhparent = to_regclass('public.events_to_convert') ORDER BY c.relname LIMIT 1
 """
 _ROWS = """
 SELECT project_id, seq, at, type, run_id, line_number, data::text AS data FROM public.{day}
