@@ -12,6 +12,7 @@ from uuid import UUID
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog import frames, lines
 from runcast_server.eventlog.lines import Log, Window
+from runcast_server.eventlog.months import Months
 
 PAGE_LINES = 500
 PAGE_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ async def _of_run(
     pool: Pool, project_id: UUID, run_id: UUID, count: int, upto: int
 ) -> AsyncIterator[bytes]:
     async with acquire(pool) as connection:
-        log = await lines.find(connection, run_id) or Log(run_id, 0, "")
+        log = await lines.find(connection, run_id) or Log(run_id, 0, Months())
         last = await lines.last_upto(connection, project_id, log, upto)
     first = max(1, last - count + 1)
     head = b'event: agent:log\ndata: {"run_id":"%b","line_number":' % str(run_id).encode()

@@ -21,6 +21,7 @@ from runcast_server.db import Connection
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import chains, frames, months, segments, stored
 from runcast_server.eventlog.chains import Chain
+from runcast_server.eventlog.months import Months
 from runcast_server.eventlog.segments import Segment
 from runcast_server.eventlog.stored import Part
 
@@ -187,10 +188,12 @@ async def read(
     kind: Kind,
     wanted: UUID | Sequence[UUID] | None = None,
 ) -> Read:
-    """The segments of a kind above `after`, up to `upto` or to where the page is full. Raises `Unavailable`
-    where Postgres has `upto` no more, or another epoch."""
-    statement = _forward(kind, await _within(connection, project_id, after, upto, kind, wanted))
-    rows = await connection.fetch(statement, project_id, after, upto, PAGE_BYTES, *_extra(wanted))
+    """The segments of a kind above `after`, up to `upto` or to where the page is full, or to where its months
+    end. Raises `Unavailable` where Postgres has `upto` no more, or another epoch."""
+    run = await _months(connection, kind, wanted)
+    span = await months.forward(connection, project_id, after, upto, run)
+    arguments = (project_id, after, span.upto, PAGE_BYTES, *_extra(wanted))
+    rows = await months.fetch(connection, span.is_part, _forward(kind, span.within), *arguments)
     if not rows or epoch not in (None, rows[0]["epoch"]) or rows[0]["head"] < upto:
         raise Unavailable(f"the history of {project_id} has gone back before {upto}")
     end = rows[0]["upto"]
@@ -207,10 +210,11 @@ async def read_back(
     wanted: UUID | Sequence[UUID] | None = None,
 ) -> Back:
     """The last segments of a kind above `after` and below `before`, about a page of them."""
-    statement = _backward(
-        kind, await _within(connection, project_id, after, before - 1, kind, wanted)
-    )
-    rows = await connection.fetch(statement, project_id, after, before, PAGE_BYTES, *_extra(wanted))
+    run = await _months(connection, kind, wanted)
+    span = await months.backward(connection, project_id, after, before - 1, run)
+    after = span.after
+    arguments = (project_id, after, before, PAGE_BYTES, *_extra(wanted))
+    rows = await months.fetch(connection, span.is_part, _backward(kind, span.within), *arguments)
     below = [row for row in rows if row["last_seq"] < before]
     if not below:
         return Back(stored.in_order(rows, after, before - 1), after + 1)
@@ -220,12 +224,8 @@ async def read_back(
     return Back(stored.in_order(rows, down_to - 1, before - 1), down_to)
 
 
-async def _within(
-    connection: Connection, project_id: UUID, after: int, upto: int, kind: Kind, wanted: Any
-) -> str:
-    if kind.is_of_run:
-        return await months.of_run(connection, wanted)
-    return await months.of_numbers(connection, project_id, after, upto)
+async def _months(connection: Connection, kind: Kind, wanted: Any) -> Months | None:
+    return await months.of_run(connection, wanted) if kind.is_of_run else None
 
 
 def _extra(wanted: Any) -> tuple[Any, ...]:

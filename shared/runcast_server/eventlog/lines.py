@@ -16,6 +16,7 @@ import structlog
 
 from runcast_server.db import Connection
 from runcast_server.eventlog import months, segments, stored
+from runcast_server.eventlog.months import Months
 from runcast_server.eventlog.segments import Damaged
 from runcast_server.runs import in_milliseconds
 
@@ -72,12 +73,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A run's log as one snapshot saw it: its lines up to `last_line`. `within` are the months that it
-    lies in, as a condition."""
+    """A run's log as one snapshot saw it: its lines up to `last_line`, and the months that it lies in."""
 
     run_id: UUID
     last_line: int
-    within: str
+    months: Months
 
 
 class Line(NamedTuple):
@@ -93,7 +93,7 @@ async def find(connection: Connection, run_id: UUID) -> Log | None:
     row = await connection.fetchrow(
         "SELECT last_line_number, first_month, last_month FROM runs WHERE id = $1", run_id
     )
-    return None if row is None else Log(run_id, row[0], months.between(row[1], row[2]))
+    return None if row is None else Log(run_id, row[0], Months(row[1], row[2]))
 
 
 async def rows(
@@ -112,21 +112,30 @@ async def rows(
     before = min(window.before, log.last_line + 1)
     if before - window.after <= 1:
         return [], None
-    statement = _ROWS.format(
-        columns=stored.COLUMNS,
-        most=segments.MAX_RECORDS,
-        within=log.within,
-        order="DESC" if window.from_end else "ASC",
-    )
-    most = min(PAGE_ROWS, lines)
-    found: Sequence[Row] = await connection.fetch(
-        statement, log.run_id, window.after, before, most, lines, size, level, agent
-    )
+    arguments = (log.run_id, window.after, before, min(PAGE_ROWS, lines), lines, size, level, agent)
+    found = await _first_rows(connection, log, window.from_end, arguments)
     if not found:
         return [], None
     row = found[-1]
     end = row["first_line"] if window.from_end else row["first_line"] + row["count"] - 1
     return found, Window(window.after, before, window.from_end).beyond(end)
+
+
+async def _first_rows(
+    connection: Connection, log: Log, from_end: bool, arguments: tuple[Any, ...]
+) -> Sequence[Row]:
+    """The rows in the first months, in the window's order, that have some."""
+    spans = log.months.spans()
+    for within in reversed(spans) if from_end else spans:
+        statement = _ROWS.format(
+            columns=stored.COLUMNS,
+            most=segments.MAX_RECORDS,
+            within=within,
+            order="DESC" if from_end else "ASC",
+        )
+        if found := await months.fetch(connection, len(spans) > 1, statement, *arguments):
+            return found
+    return []
 
 
 def lines_of(row: Row, window: Window) -> list[Line]:
@@ -163,9 +172,15 @@ def _damaged(row: Row, first: int, last: int, from_end: bool, error: Damaged) ->
 
 async def last_upto(connection: Connection, project_id: UUID, log: Log, seq: int) -> int:
     """The number of a run's last line among the events up to number `seq`; 0 where it has none."""
-    statement = _AROUND.format(columns=stored.COLUMNS, within=log.within)
-    around = await connection.fetch(statement, log.run_id, project_id, seq)
-    return max((_last_upto(row, seq) for row in around), default=0)
+    upto = seq
+    while True:
+        span = await months.backward(connection, project_id, 0, upto, log.months)
+        statement = _AROUND.format(columns=stored.COLUMNS, within=span.within)
+        around = await connection.fetch(statement, log.run_id, project_id, seq)
+        last = max((_last_upto(row, seq) for row in around), default=0)
+        if last or not span.is_part:
+            return last
+        upto = span.after
 
 
 def _last_upto(row: Row, seq: int) -> int:

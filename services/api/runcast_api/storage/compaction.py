@@ -192,8 +192,8 @@ class Compactor:
             if end == after or (end - after < stride and not (end == last and project["is_idle"])):
                 continue
             async with acquire(self.pool) as connection:
-                within = await months.of_numbers(connection, project_id, end - 1, end)
-                statement = _IS_OLD.format(within=within)
+                span = await months.forward(connection, project_id, end - 1, end)
+                statement = _IS_OLD.format(within=span.within)
                 if await connection.fetchval(statement, project_id, end, self.age):
                     return end
         return None
@@ -202,8 +202,11 @@ class Compactor:
         """Merges among the numbers above `after`; answers up to which it looked, and how many segments
         are merged."""
         async with acquire(self.pool) as connection:
-            within = await months.of_numbers(connection, project_id, after, upto)
-            found = await connection.fetch(_SMALL.format(within=within), project_id, after, upto)
+            span = await months.forward(connection, project_id, after, upto)
+            upto = span.upto
+            found = await connection.fetch(
+                _SMALL.format(within=span.within), project_id, after, upto
+            )
         rows = [Row(*row) for row in found]
         if len(rows) == MOST_ROWS:
             upto = rows[-1].last_seq
