@@ -44,6 +44,11 @@ SELECT {columns} FROM (
 WHERE coalesce(lines_before, 0) < $5 AND coalesce(bytes_before, 0) < $6 ORDER BY last_line {order}
 """
 
+_FIRST = """
+SELECT first_line FROM segments WHERE run_id = $1 AND first_line IS NOT NULL{within}
+ORDER BY last_line LIMIT 1
+"""
+
 _AROUND = """
 (SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND first_line IS NOT NULL
    AND last_seq <= $3{within} ORDER BY last_seq DESC LIMIT 1)
@@ -126,7 +131,11 @@ async def _first_rows(
 ) -> Sequence[Row]:
     """The rows in the first months, in the window's order, that have some."""
     spans = log.months.spans()
-    for within in reversed(spans) if from_end else spans:
+    _, after, before, *_ = arguments
+    start = len(spans) - 1
+    if not from_end or before <= log.last_line:
+        start = await _place(connection, log, spans, before - 2 if from_end else after)
+    for within in reversed(spans[: start + 1]) if from_end else spans[start:]:
         statement = _ROWS.format(
             columns=stored.COLUMNS,
             most=segments.MAX_RECORDS,
@@ -136,6 +145,28 @@ async def _first_rows(
         if found := await months.fetch(connection, len(spans) > 1, statement, *arguments):
             return found
     return []
+
+
+async def _place(connection: Connection, log: Log, spans: Sequence[str], after: int) -> int:
+    """In which months, of those of a long log, the line behind `after` lies, or the next one before it."""
+    found = low = 0
+    high = len(spans) - 1 if after > 0 else 0
+    while low < high:
+        middle = place = (low + high + 1) // 2
+        first = None
+        while first is None and place > low:
+            row = await months.fetch(
+                connection, True, _FIRST.format(within=spans[place]), log.run_id
+            )
+            first = row[0][0] if row else None
+            place -= first is None
+        if first is None:
+            low = middle
+        elif first <= after + 1:
+            found, low = place, middle
+        else:
+            high = place - 1
+    return found
 
 
 def lines_of(row: Row, window: Window) -> list[Line]:
