@@ -16,6 +16,7 @@ from runcast._recording.line_splitter import Lines
 from runcast._recording.messages import lines as lines_message
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Portion
+from runcast._support import acceptable
 from runcast.client import runs as rest
 from runcast.client.calls import given
 from runcast.client.clients import Client
@@ -55,6 +56,8 @@ class Uplink:
     def open(self) -> None:
         """Makes the run known, and its project where that is missing. One that is there is taken."""
         fields = {name: self._run.get(name) for name in ("id", *RUN_FIELDS)}
+        if acceptable.as_uuid(fields["id"]) is None:
+            del fields["id"]  # a run that is known by its key, to whoever else reports it, too
         known = {name: value for name, value in fields.items() if value is not None and value != {}}
         known["status"] = "queued"
         project = self._run["project"]

@@ -18,6 +18,8 @@ class Calls:
     """The tools that were called and have no result yet."""
 
     def __init__(self) -> None:
+        self.is_full = False
+        """Whether results and inputs are kept whole up to 64 KiB."""
         self._open: dict[str, tuple[str, str | None]] = {}
 
     def __len__(self) -> int:
@@ -31,11 +33,16 @@ class Calls:
         self._open[call_id] = (tool, ts)
         if len(self._open) > CALLS:
             del self._open[next(iter(self._open))]
-        shown, is_cut = texts.small(given if given is not None else {})
+        shown, is_cut = self._small({} if given is None else given)
         payload: Json = {"tool": tool, "call_id": call_id, "input": shown}
         if is_cut:
             payload["cut"] = True
         return Entry("tool", texts.headline(tool, given), payload=payload, ts=ts, plain=tool)
+
+    def _small(self, given: Any) -> tuple[Any, bool]:
+        if self.is_full:
+            return texts.small(given, texts.TEXT_BYTES, texts.TEXT_BYTES)
+        return texts.small(given)
 
     def end(
         self,
@@ -50,7 +57,8 @@ class Calls:
     ) -> Entry:
         """The entry of a result. `ok`: None where the agent doesn't say whether the tool failed."""
         called, at = self._open.pop(call_id, (tool or "?", None))
-        shown, is_cut = texts.shortened(text, texts.RESULT_BYTES)
+        limit = texts.TEXT_BYTES if self.is_full else texts.RESULT_BYTES
+        shown, is_cut = texts.shortened(text, limit)
         payload: Json = {"tool": called, "call_id": call_id}
         if ok is not None:
             payload["ok"] = ok

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runcast.agents.tally import Tally
+
+if TYPE_CHECKING:
+    from runcast.agents.entries import Calls
 
 Json = dict[str, Any]
 AttentionKind = Literal["permission", "question", "plan", "idle", "error"]
@@ -92,5 +95,6 @@ class Reader(Protocol):
 
     tally: Tally
     unknown: dict[str, int]
+    calls: Calls
 
     def read(self, record: Json) -> list[Said]: ...

@@ -27,6 +27,8 @@ class Tally:
     def __init__(self) -> None:
         self._totals: dict[str, list[float]] = {}
         self._requests: dict[int, tuple[str, Counts, float | None]] = {}
+        self.before_large: Json | None = None
+        """The usage before the last large request was added."""
         self.context_tokens: int | None = None
         self.context_window: int | None = None
 
@@ -40,6 +42,8 @@ class Tally:
         now = (self._model(model), counts, cost_usd)
         if before == now:
             return False
+        if size_of(counts) > LARGE_TOKENS:
+            self.before_large = self.usage()
         if before is not None:
             self._add(before, -1)
         self._add(now, 1)
@@ -50,6 +54,11 @@ class Tally:
         """Sets a model's totals to what the agent says that they are."""
         total = [*counts, requests, cost_usd or 0.0, 0 if cost_usd is None else requests]
         self._totals[self._model(model)] = total
+
+    def restart(self) -> None:
+        """Counts from here on; requests that were counted before don't count again."""
+        self._totals = {}
+        self.before_large = None
 
     def drop(self, model: str) -> None:
         """Forgets what was counted of a model: a total says it better."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ INPUT_TEXT_BYTES = 4 * 1024
 INPUT_BYTES = 16 * 1024
 _TAIL = 4
 """The last quarter of what is shown of a long text is its tail."""
+_WORD_BYTES = 512
 _SAYING = ("command", "cmd", "file_path", "path", "pattern", "query", "url", "description")
 """Members of a tool's input that say best what it does, in this order."""
 _SHELLS = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh"})
@@ -83,9 +85,16 @@ def shortened(text: str, limit_bytes: int) -> tuple[str, bool]:
         return text, False
     tail_bytes = limit_bytes // _TAIL
     head = raw[: limit_bytes - tail_bytes].decode(errors="ignore")
-    tail = raw[len(raw) - tail_bytes :].decode(errors="ignore")
+    tail = _from_a_word(raw[len(raw) - tail_bytes :]).decode(errors="ignore")
     left_out = len(raw) - len(head.encode()) - len(tail.encode())
     return f"{head}\n⋯ {left_out:,} bytes left out ⋯\n{tail}", True
+
+
+def _from_a_word(tail: bytes) -> bytes:
+    """The tail from its first whole word on, if that is near: half a secret has no shape that could be
+    recognised."""
+    place = re.search(rb"\s", tail[:_WORD_BYTES])
+    return tail[place.end() :] if place else tail
 
 
 def small(

@@ -44,6 +44,7 @@ COMMANDS = (
     "away",
     "say",
     "usage",
+    "watch",
 )
 """Each is a module of `runcast.cli` with a `register`, which adds the command of that name."""
 

@@ -1,0 +1,285 @@
+"""`runcast watch`: every agent session on this machine as a run."""
+
+import importlib
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runcast import errors
+from runcast._recording.run_directory import runs_dir as runs_dir_of
+from runcast.cli import exits, output
+from runcast.cli.context import Context, project_or_default, server_of
+
+if TYPE_CHECKING:
+    from runcast.watch.following import Following
+    from runcast.watch.watcher import Watcher
+
+AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "opencode")
+CONTENTS = ("text", "full", "none")
+FLUSH_SECONDS = 30.0
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("watch", rich_help_panel="Agents")(watch)
+
+
+def watch(
+    ctx: Context,
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[AGENT...]", help=f"Of {', '.join(AGENTS)}; else all that are here."
+        ),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="Slug.  [RUNCAST_PROJECT, default]")
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(help="How old a session may be that is taken at the start: 24h, 7d, all, 0."),
+    ] = "24h",
+    content: Annotated[
+        str,
+        typer.Option(
+            help="text; full: nothing is cut below 64 KiB; none: states and numbers alone."
+        ),
+    ] = "text",
+    path: Annotated[
+        list[str] | None,
+        typer.Option("--path", metavar="AGENT=DIR", help="Where an agent keeps its sessions."),
+    ] = None,
+    idle_close: Annotated[
+        str, typer.Option(help="A silent session without a process is over after this time.")
+    ] = "12h",
+    runs_dir: Annotated[
+        str | None, typer.Option(help="Where runs' files go.  [RUNCAST_RUNS_DIR, runs]")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Read what is there, and end.")] = False,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Only print the sessions that were found.")
+    ] = False,
+    status: Annotated[
+        bool,
+        typer.Option("--status", help="Print one line about a watcher's sessions, as for tmux."),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only write files; `runcast sync` sends them later.")
+    ] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show every agent session on this machine as a run: what it says, does and costs, and which one
+    waits for you.
+
+    Nothing about how you start your agents changes: the files that they write are read, and nothing in
+    them is changed. Each session becomes a run beneath the directory of runs, and goes from there to
+    your server. What looks like a token or a private key is left out; --content none sends no text.
+
+    Examples:
+
+    runcast watch
+
+    runcast watch claude codex --since 7d -p laptop
+
+    runcast watch --list
+
+    set -g status-right '#(runcast watch --status)'  (in tmux.conf)
+    """
+    where = runs_dir_of(runs_dir)
+    if status:
+        _print_status(where, as_json)
+        return
+    watching = importlib.import_module("runcast.watch.starting")
+    asked = watching.Asked(
+        agents=_agents(agents or []),
+        paths=_paths(path or []),
+        runs_dir=where,
+        project=project_or_default(project),
+        since_seconds=_seconds("--since", since),
+        idle_close_seconds=_seconds("--idle-close", idle_close),
+        content=_content(content),
+        redact=os.environ.get("RUNCAST_REDACT", ""),
+    )
+    if only_list:
+        _print_list(watching.found(asked), as_json)
+        return
+    _log_to_terminal()
+    server = None if offline else server_of(ctx)
+    roots = watching.roots(asked)
+    if not roots:
+        raise errors.NotFound(
+            404, "Not found", "no agent keeps sessions here; name a place by --path"
+        )
+    _say_what_is_read(roots, asked, server.url if server else None)
+    lock = watching.OnlyOne(where)
+    while not lock.take():
+        if once:
+            output.say(f"runcast: another `runcast watch` works in {where}")
+            raise typer.Exit(exits.FAILED)
+        time.sleep(1.0)
+    delivery = watching.delivery(server) if server else None
+    watcher = watching.watcher(asked, roots, delivery, lambda each: _tell(each, as_json))
+    try:
+        watcher.drain() if once else _follow(watcher)
+    finally:
+        watcher.close()
+        unsent = delivery.flush(FLUSH_SECONDS if once else 5.0) if delivery else 0
+        lock.release()
+    if once and not as_json:
+        output.say(f"runcast: {len(watcher.followings)} sessions were read; they are in {where}")
+    if unsent:
+        output.say(
+            f"runcast: {unsent:,} bytes are not at the server yet (later: runcast sync {where})"
+        )
+        raise typer.Exit(exits.FAILED)
+
+
+class _Stop(Exception):
+    """A signal asked to end."""
+
+
+def _follow(watcher: "Watcher") -> None:
+    """Rounds until a signal comes."""
+    round_seconds = importlib.import_module("runcast.watch.watcher").ROUND_SECONDS
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stop
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        while True:
+            began = time.monotonic()
+            if not watcher.round():
+                time.sleep(max(round_seconds - (time.monotonic() - began), 0.02))
+    except _Stop:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _tell(following: "Following", as_json: bool) -> None:
+    """A line when a session's state has changed: who waits first of all."""
+    shown = following.shown
+    attention = shown.get("attention") or {}
+    if as_json:
+        output.print_json_line({"run": following.last_key, **shown})
+        return
+    kind = attention.get("kind") or shown["status"]
+    mark = {"idle": "○", "running": "●", "completed": "✓", "failed": "✗"}.get(kind, "▲")
+    said = f" — {attention['summary']}" if attention.get("summary") else ""
+    at = time.strftime("%H:%M:%S")
+    program = following.session.program
+    typer.echo(f"{at} {mark} {kind:<10} {program:<8} {shown.get('name')}{said}"[:300])
+
+
+def _say_what_is_read(roots: Any, asked: Any, url: str | None) -> None:
+    """The first line on a terminal: transcripts may hold anything."""
+    if sys.stderr.isatty():
+        places = ", ".join(str(place) for _, place in roots)
+        goes = f"and to {url} (project {asked.project})" if url else "and to no server"
+        output.say(f"runcast: reads the sessions in {places}")
+        output.say(f"runcast: they go to {asked.runs_dir} {goes}; content: {asked.content}")
+
+
+def _print_list(found: Any, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"sessions": found})
+        return
+    output.print_table(
+        ("agent", "session", "file", "size", "unknown"),
+        (
+            (
+                each["agent"],
+                each["key"],
+                each["file"],
+                f"{each['bytes']:,} B",
+                ", ".join(f"{name} {number}" for name, number in each["unknown"].items()),
+            )
+            for each in found
+        ),
+    )
+
+
+def _print_status(where: Path, as_json: bool) -> None:
+    """One line from what a watcher remembers: quick, and without a server."""
+    memory = importlib.import_module("runcast.watch.memory")
+    counts = {"needs you": 0, "works": 0, "idle": 0}
+    waiting: list[dict[str, Any]] = []
+    for key, known in memory.read(where).items():
+        shown = known.get("shown") or {}
+        attention = shown.get("attention") or {}
+        if known.get("is_over") or not shown.get("status"):
+            continue
+        kind = attention.get("kind")
+        counts["works" if kind is None else "idle" if kind == "idle" else "needs you"] += 1
+        if kind not in (None, "idle"):
+            waiting.append({"run": key, **shown})
+    if as_json:
+        output.print_json({"counts": counts, "waiting": waiting})
+    elif not memory.OnlyOne(where).is_taken():
+        typer.echo("not watching")
+    else:
+        typer.echo(_in_one_line(counts, waiting))
+
+
+def _in_one_line(counts: dict[str, int], waiting: list[dict[str, Any]]) -> str:
+    """`2 need you (Fix login test) · 3 work · 1 idle`."""
+    first = f" ({waiting[0].get('name')})" if waiting else ""
+    needs, works, idle = counts["needs you"], counts["works"], counts["idle"]
+    told = (
+        f"{needs} need{'s' if needs == 1 else ''} you{first}" if needs else "",
+        f"{works} work{'s' if works == 1 else ''}" if works else "",
+        f"{idle} idle" if idle else "",
+    )
+    return " · ".join(filter(None, told)) or "no sessions"
+
+
+def _agents(given: list[str]) -> list[str]:
+    for name in given:
+        if name not in AGENTS:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(AGENTS)}", param_hint="AGENT")
+    return given
+
+
+def _paths(given: list[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for each in given:
+        name, _, place = each.partition("=")
+        if name not in AGENTS or not place:
+            raise typer.BadParameter(f"{each!r}: give AGENT=DIR", param_hint="--path")
+        found.setdefault(name, []).append(Path(place).expanduser())
+    return found
+
+
+def _content(given: str) -> str:
+    if given not in CONTENTS:
+        raise typer.BadParameter(
+            f"{given!r} is none of {', '.join(CONTENTS)}", param_hint="--content"
+        )
+    return given
+
+
+def _seconds(option: str, given: str) -> float | None:
+    """A time like 90s, 30m, 24h or 7d; None for `all`."""
+    if given == "all":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", given.strip())
+    if match is None:
+        raise typer.BadParameter(f"{given!r}: give a time like 30m, 24h or 7d", param_hint=option)
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _log_to_terminal() -> None:
+    logger = logging.getLogger("runcast")
+    logger.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("runcast: %(message)s"))
+    logger.handlers[:] = [handler]

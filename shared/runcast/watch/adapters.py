@@ -1,0 +1,18 @@
+"""The agents whose sessions can be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from runcast.watch import jsonl_sessions
+from runcast.watch.claude_sessions import ClaudeSessions
+from runcast.watch.codex_sessions import CodexSessions
+from runcast.watch.sessions import Adapter
+
+ADAPTERS: Mapping[str, Callable[[], Adapter]] = {
+    "claude": ClaudeSessions,
+    "codex": CodexSessions,
+    "gemini": jsonl_sessions.gemini,
+    "qwen": jsonl_sessions.qwen,
+    "copilot": jsonl_sessions.copilot,
+}
