@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from runcast._recording.run_directory import RunDirectory
-from runcast._upload.feed import HEARTBEAT_SECONDS, Feed
+from runcast._upload.feed import Feed
 from runcast._upload.feeder import Feeder
+from runcast.contract import HEARTBEAT_SECONDS
 
 
 class Delivery:
