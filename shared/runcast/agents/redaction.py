@@ -26,7 +26,19 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
-_SIGNS = ("sk-", "gh", "AKIA", "ASIA", "xox", "AIza", "rc_", "rs_", "rl_", "rt_", "ra_")
+_SIGNS = (
+    "sk-",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "AKIA",
+    "ASIA",
+    "xox",
+    "AIza",
+) + ("rc_", "rs_", "rl_", "rt_", "ra_")
 """One of these stands in every token: looked for first, since most texts hold none."""
 
 

@@ -68,7 +68,7 @@ def live(world: World, file: Path, content: bytes, key: str, steps: list[Step], 
     world.rounds(watcher, 12)
 
 
-@settings(max_examples=30, deadline=None, phases=PHASES)
+@settings(max_examples=15, deadline=None, phases=PHASES)
 @given(steps=STEPS)
 def test_claude_transcript_once(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as place:
@@ -84,7 +84,7 @@ def test_claude_transcript_once(steps: list[Step]) -> None:
         assert world.run(CLAUDE_KEY)["attention"]["kind"] == "error"
 
 
-@settings(max_examples=20, deadline=None, phases=PHASES)
+@settings(max_examples=10, deadline=None, phases=PHASES)
 @given(steps=STEPS, child=st.booleans())
 def test_codex_rollout_once(steps: list[Step], child: bool) -> None:
     with tempfile.TemporaryDirectory() as place:

@@ -169,7 +169,7 @@ def test_nothing_is_waited_for_because_a_tool_takes_long(world: World) -> None:
     call = [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "make"}}]
     world.write(world.transcript, record("u1") + record("a1", "assistant", content=call))
     watcher = world.watcher("claude")
-    world.rounds(watcher, 3600)
+    world.rounds(watcher, 700)
     run = world.run(CLAUDE_KEY)
     assert (run["status"], run["attention"]) == ("running", None)
     progress = [each["data"] for each in world.spool(CLAUDE_KEY) if each["type"] == "run:progress"]
