@@ -27,18 +27,9 @@ _PEM = re.compile(
     re.DOTALL,
 )
 _SIGNS = (
-    "sk-",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "AKIA",
-    "ASIA",
-    "xox",
-    "AIza",
-) + ("rc_", "rs_", "rl_", "rt_", "ra_")
+    *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "xox", "AIza"),
+    *("rc_", "rs_", "rl_", "rt_", "ra_"),
+)
 """One of these stands in every token: looked for first, since most texts hold none."""
 
 
