@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from runcast.agents.streams import entries, texts
+from runcast.agents import texts
+from runcast.agents.streams import entries
 from runcast.agents.streams.entries import Call, count, list_of, object_of, text_of
 from runcast.agents.streams.said import (
     About,
@@ -161,9 +162,9 @@ class Claude:
                     if is_error:
                         yield self._entry("error", text, record, "error")
                     else:
-                        yield self._entry("say", texts.said(text), record)
+                        yield self._entry("say", entries.spoken(text), record)
                 case "thinking" if text:
-                    yield self._entry("think", texts.said(text), record, "debug")
+                    yield self._entry("think", entries.spoken(text), record, "debug")
                 case "tool_use" | "server_tool_use":
                     yield from self._tool(block, record, child)
 
@@ -195,12 +196,12 @@ class Claude:
                     if text.startswith("[Request interrupted"):
                         yield self._entry("notice", "Interrupted by the user", record, "warning")
                     elif not record.get("isSynthetic") and not record.get("isMeta"):
-                        yield self._entry("prompt", texts.said(text), record)
+                        yield self._entry("prompt", entries.spoken(text), record)
 
     def _tool_result(self, block: Json, record: Json, child: str | None) -> Iterator[Said]:
         id = text_of(block, "tool_use_id")
         call = self._calls.pop(id, None) or Call("tool", id, child=child)
-        text = texts.of_content(block.get("content"))
+        text = texts.text_of(block.get("content"))
         ok = not block.get("is_error")
         launched = id in self._tasks.values()
         result = object_of(record.get("tool_use_result") or record.get("toolUseResult"))
@@ -217,7 +218,7 @@ class Claude:
             yield self._about(record)
         if not record.get("is_error") and record.get("subtype") in (None, "success"):
             if said and said != self._said:
-                yield self._entry("say", texts.said(said), record)
+                yield self._entry("say", entries.spoken(said), record)
             yield Over(result=said or self._said or None)
             return
         errors = [each for each in list_of(record.get("errors")) if isinstance(each, str)]
@@ -309,7 +310,7 @@ class Claude:
     def _cursor_thinks(self, record: Json) -> Iterator[Said]:
         text = text_of(record, "text")
         if text and record.get("subtype") != "delta":
-            yield self._entry("think", texts.said(text), record, "debug")
+            yield self._entry("think", entries.spoken(text), record, "debug")
 
     # Parts
 
@@ -325,7 +326,7 @@ class Claude:
         return Entry(kind, message, level, payload, self._moment(record), child)
 
     def _moment(self, record: Json) -> datetime:
-        return texts.moment(record.get("timestamp")) or datetime.fromtimestamp(self._now(), UTC)
+        return entries.moment(record.get("timestamp")) or datetime.fromtimestamp(self._now(), UTC)
 
     def _hold(self, held: dict[str, Any], name: str, value: Any) -> None:
         held[name] = value

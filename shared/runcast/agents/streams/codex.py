@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from runcast.agents.streams import entries, texts
+from runcast.agents import texts
+from runcast.agents.streams import entries
 from runcast.agents.streams.entries import Call, count, list_of, object_of, text_of
 from runcast.agents.streams.said import About, Entry, Over, Said, Unknown, Used
 from runcast.agents.streams.usage import Sum
@@ -82,9 +83,9 @@ class Codex:
         match kind:
             case "agent_message" | "assistant_message" if is_over and text:
                 self._said = text
-                yield Entry("say", texts.said(text), ts=self._moment())
+                yield Entry("say", entries.spoken(text), ts=self._moment())
             case "reasoning" if is_over and text:
-                yield Entry("think", texts.said(text), "debug", ts=self._moment())
+                yield Entry("think", entries.spoken(text), "debug", ts=self._moment())
             case "error" if is_over and text:
                 yield Entry("notice", text, "warning", ts=self._moment())
             case "todo_list":
@@ -133,7 +134,7 @@ def _outcome(item: Json) -> str:
         return text_of(error, "message")
     result = item.get("result")
     if isinstance(result, dict) and isinstance(result.get("content"), list):
-        return texts.of_content(result["content"])
+        return texts.text_of(result["content"])
     if result is not None:
         return result if isinstance(result, str) else orjson.dumps(result).decode()
     return text_of(item, "status")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from runcast.agents.streams import texts
+from runcast.agents import texts
 from runcast.agents.streams.said import Doing, Entry, Said
 
 Json = dict[str, Any]
+
+MAX_ITEMS = 100
+"""Items of a plan that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,11 @@ class Call:
 
     @property
     def headline(self) -> str:
-        return texts.headline(self.tool, self.given if isinstance(self.given, dict) else {})
+        return texts.headline(self.tool, self.given)
 
     def begun(self) -> Iterator[Said]:
         """Its entry, and that it is what the agent does now."""
-        shown, is_cut = texts.tool_input(self.given)
+        shown, is_cut = texts.small({} if self.given is None else self.given)
         payload: Json = {"tool": self.tool, "call_id": self.id, "input": shown}
         if is_cut:
             payload["cut"] = True
@@ -47,20 +50,20 @@ class Call:
     ) -> Entry:
         """The entry of its result. `ok` None: not said."""
         size = len(text.encode("utf-8", "replace"))
-        shown = texts.head_and_tail(text, texts.RESULT_HEAD, texts.RESULT_TAIL)
+        shown, is_cut = texts.shortened(text, texts.RESULT_BYTES)
         if ms is None and at is not None and self.at is not None:
             ms = max(round((at - self.at).total_seconds() * 1000), 0)
         payload: Json = {"tool": self.tool, "call_id": self.id, "bytes": size}
         payload |= {"ok": ok} if ok is not None else {}
         payload |= {"ms": ms} if ms is not None else {}
-        payload |= {"cut": True} if shown != text else {}
+        payload |= {"cut": True} if is_cut else {}
         level = "error" if ok is False else "info"
         return Entry("tool_result", shown, level, payload | more, at, self.child)
 
 
 def plan(items: Iterable[tuple[str, str]], at: datetime | None = None) -> Entry | None:
     """The entry of a plan of (text, status); None for one without items."""
-    listed = [{"text": text[:500], "status": status} for text, status in items][: texts.MAX_ITEMS]
+    listed = [{"text": text[:500], "status": status} for text, status in items][:MAX_ITEMS]
     if not listed:
         return None
     done = sum(item["status"] == "completed" for item in listed)
@@ -100,3 +103,21 @@ def dollars(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < 1e12 else None
+
+
+def spoken(text: str) -> str:
+    """What a person or an agent says: whole up to 64 KiB."""
+    return texts.shortened(text, texts.TEXT_BYTES)[0]
+
+
+def moment(value: Any) -> datetime | None:
+    """A record's time: a text of ISO 8601, or milliseconds since 1970; None for anything else."""
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None

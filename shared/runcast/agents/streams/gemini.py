@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runcast.agents.streams import texts
+from runcast.agents.streams import entries
 from runcast.agents.streams.entries import Call, count, object_of, text_of
 from runcast.agents.streams.said import About, Entry, Over, Said, Unknown, Used
 from runcast.agents.streams.usage import Sum
@@ -52,7 +52,7 @@ class Gemini:
             case "error":
                 level = "error" if record.get("severity") == "error" else "warning"
                 said = text_of(record, "message") or "error"
-                yield Entry("notice", said, level, ts=texts.moment(record.get("timestamp")))
+                yield Entry("notice", said, level, ts=entries.moment(record.get("timestamp")))
             case "result":
                 yield from self._result(record)
             case _:
@@ -67,8 +67,8 @@ class Gemini:
             yield from self._flush()
             self._answers = False
             if text:
-                at = texts.moment(record.get("timestamp"))
-                yield Entry("prompt", texts.said(text), ts=at)
+                at = entries.moment(record.get("timestamp"))
+                yield Entry("prompt", entries.spoken(text), ts=at)
             return
         self._answer()
         if not record.get("delta") or self._size > MAX_JOINED:
@@ -85,7 +85,7 @@ class Gemini:
         self._parts, self._size = [], 0
         if text.strip():
             self._said = text
-            yield Entry("say", texts.said(text), ts=texts.moment(at))
+            yield Entry("say", entries.spoken(text), ts=entries.moment(at))
 
     def _answer(self) -> None:
         """The model answers: the first record of an answer is one more request."""
@@ -95,7 +95,7 @@ class Gemini:
 
     def _tool(self, record: Json) -> Iterator[Said]:
         self._answer()
-        at = texts.moment(record.get("timestamp"))
+        at = entries.moment(record.get("timestamp"))
         tool = text_of(record, "tool_name") or "tool"
         call = Call(tool, text_of(record, "tool_id"), record.get("parameters"), at)
         if len(self._open) < MAX_OPEN:
@@ -109,7 +109,7 @@ class Gemini:
         error = object_of(record.get("error"))
         text = text_of(record, "output") or text_of(error, "message")
         ok = record.get("status") == "success"
-        yield call.ended(text, ok=ok, at=texts.moment(record.get("timestamp")))
+        yield call.ended(text, ok=ok, at=entries.moment(record.get("timestamp")))
 
     def _result(self, record: Json) -> Iterator[Said]:
         yield from self._used(object_of(record.get("stats")))
@@ -119,7 +119,7 @@ class Gemini:
         error = record.get("error")
         said = error if isinstance(error, str) else text_of(object_of(error), "message")
         said = said or f"status {record.get('status')}"
-        at = texts.moment(record.get("timestamp"))
+        at = entries.moment(record.get("timestamp"))
         yield Entry("error", said, "error", {"error": said[:2000]}, at)
         yield Over(said)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runcast.agents.streams import texts
+from runcast.agents.streams import entries
 from runcast.agents.streams.entries import Call, count, dollars, object_of, text_of
 from runcast.agents.streams.said import About, Entry, Over, Said, Unknown, Used
 from runcast.agents.streams.usage import Sum
@@ -34,7 +34,7 @@ class OpenCode:
             self._session = session
             facts = {"model": self._model} if self._model else {}
             yield About(self.program, session, facts)
-        at = texts.moment(record.get("timestamp"))
+        at = entries.moment(record.get("timestamp"))
         text = text_of(part, "text")
         match record.get("type"):
             case "step_start":
@@ -42,10 +42,10 @@ class OpenCode:
             case "text":
                 self._said = text or self._said
                 if text:
-                    yield Entry("say", texts.said(text), ts=at)
+                    yield Entry("say", entries.spoken(text), ts=at)
             case "reasoning":
                 if text:
-                    yield Entry("think", texts.said(text), "debug", ts=at)
+                    yield Entry("think", entries.spoken(text), "debug", ts=at)
             case "tool_use":
                 yield from self._tool(part)
             case "step_finish":
@@ -63,7 +63,7 @@ class OpenCode:
     def _tool(self, part: Json) -> Iterator[Said]:
         state = object_of(part.get("state"))
         time = object_of(state.get("time"))
-        start, end = texts.moment(time.get("start")), texts.moment(time.get("end"))
+        start, end = entries.moment(time.get("start")), entries.moment(time.get("end"))
         tool = text_of(part, "tool") or "tool"
         call = Call(tool, text_of(part, "callID"), state.get("input"), start)
         yield from call.begun()
