@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -184,6 +185,60 @@ async def test_names_and_parents_that_cannot_be(rest: Rest) -> None:
     parent = (await shown(rest, orphan))["parent_run_id"]
     assert parent == (await shown(rest, "later", project="demo"))["id"]
     assert (await shown(rest, parent))["steps"] == []
+
+
+async def test_a_parent_that_was_named_first_is_filled_in_later(rest: Rest) -> None:
+    child = await rest.run(parent_key="later")
+    bare = (await shown(rest, child))["parent_run_id"]
+    about = {"agent": {"program": "claude"}}
+    made = await rest.admin.post(
+        "/projects/demo/runs",
+        json={"key": "later", "name": "Parent", "steps": ["a", "b"], "agent_name": "claude",
+              "agent_type": "SESSION", "input": {"x": 1}, "metadata": about, "status": "running",
+              "labels": {"team": "red"}},
+    )  # fmt: skip
+    assert (made.status_code, made.json()["id"]) == (201, bare), made.text
+    run = await shown(rest, bare)
+    assert (run["name"], run["steps"], run["current_step"]) == ("Parent", ["a", "b"], "a")
+    assert (run["status"], run["input"], run["metadata"]) == ("running", {"x": 1}, about)
+    assert (run["agent_name"], run["labels"]) == ("claude", {"team": "red"})
+    again = await rest.admin.post("/projects/demo/runs", json={"key": "later", "name": "Other"})
+    assert again.status_code == 409, "it is filled in once"
+    other = await rest.run(parent_key="taken")
+    theirs = await rest.admin.post("/projects/demo/runs", json={"id": child, "key": "taken"})
+    assert theirs.json()["id"] == child, "another run's id fills in nothing"
+    assert (await shown(rest, (await shown(rest, other))["parent_run_id"]))["name"] is None
+    events = await rest.events(types="run:created,run:updated")
+    folded = {}
+    for event in events:
+        data = event["data"]
+        folded |= data["run"] if data.get("run", {}).get("id") == bare else {}
+        folded |= data["changed"] if data.get("run_id") == bare and "changed" in data else {}
+    assert {name: folded[name] for name in ("name", "steps", "agent_name", "labels")} == {
+        name: run[name] for name in ("name", "steps", "agent_name", "labels")
+    }
+
+
+async def test_messages_of_a_child_may_come_before_its_parents(
+    database_url: str, redis_url: str
+) -> None:
+    parent, child = str(uuid4()), str(uuid4())
+    async with ingesting.opened(database_url, redis_url) as ingest, ingest.running():
+        await ingest.project()
+        started = {"type": "agent:started", "project": "demo"}
+        await ingest.send(
+            started | {"run_id": child, "data": {"name": "Child", "parent_run_id": parent}},
+            started | {"run_id": parent, "data": {"name": "Parent", "key": "p", "steps": ["x"]}},
+        )
+        await ingest.drained()
+        assert await ingest.rejects() == []
+        rows = await ingest.rows("SELECT * FROM runs ORDER BY name")
+        assert [(row["name"], row["status"]) for row in rows] == [
+            ("Child", "running"),
+            ("Parent", "running"),
+        ]
+        assert rows[0]["parent_run_id"] == rows[1]["id"]
+        assert (rows[1]["key"], rows[1]["steps"]) == ("p", ["x"])
 
 
 async def test_messages_say_the_same_and_find_runs_by_their_aliases(

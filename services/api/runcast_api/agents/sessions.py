@@ -8,7 +8,7 @@ from uuid import UUID
 
 from runcast.agents.identity import resumed_key, session_key
 from runcast.contract import TERMINAL_STATUSES
-from runcast_api.runs import names, runs
+from runcast_api.runs import bare, names, runs
 from runcast_api.runs.runs import RunNew, RunPatch
 from runcast_server.eventlog.log import Transaction
 
@@ -62,6 +62,10 @@ async def current(
         taken = await _of_command(transaction, project_id, session, within)
         return taken or await _make(transaction, project_id, session, key, within=within)
     run = await runs.lock(transaction, run_id)
+    if run["status"] == "queued" and await bare.fill(
+        transaction, project_id, _new(session, run["key"], None, None)
+    ):
+        run = await runs.lock(transaction, run_id)
     for number in range(2, names.MAX_RESUMED):
         if run["status"] not in TERMINAL_STATUSES:
             break
@@ -110,10 +114,6 @@ async def _make(
     resumes: str | None = None,
     within: UUID | None = None,
 ) -> Json:
-    about: Json = {"program": session.program, "session_id": session.session_id}
-    about |= dict(session.facts)
-    if resumes is not None:
-        about["resumes"] = resumes
     parent = session.parent
     parent_id = None
     if parent is not None:
@@ -123,7 +123,17 @@ async def _make(
         "SELECT true FROM runs WHERE id = $1 AND project_id = $2", within, project_id
     ):
         parent_id = within
-    new = RunNew(
+    new = _new(session, key, resumes, parent_id)
+    run, _ = await runs.create(transaction, project_id, new)
+    return await runs.lock(transaction, UUID(run["id"]))
+
+
+def _new(session: Session, key: str, resumes: str | None, parent_id: UUID | None) -> RunNew:
+    about: Json = {"program": session.program, "session_id": session.session_id}
+    about |= dict(session.facts)
+    if resumes is not None:
+        about["resumes"] = resumes
+    return RunNew(
         key=key,
         phase="session",
         steps=[],
@@ -133,8 +143,6 @@ async def _make(
         metadata={"agent": about},
         parent_run_id=parent_id,
     )
-    run, _ = await runs.create(transaction, project_id, new)
-    return await runs.lock(transaction, UUID(run["id"]))
 
 
 def title_of(text: str) -> str:

@@ -12,7 +12,7 @@ from runcast._support import times
 from runcast_api.artifacts import artifacts
 from runcast_api.artifacts.artifacts import JSON_MEDIA_TYPE
 from runcast_api.ingest.artifact_message import ArtifactMessage
-from runcast_api.ingest.auto_create import first_complaint
+from runcast_api.ingest.auto_create import fill_bare, first_complaint
 from runcast_api.ingest.batch_state import Run, Scope
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
@@ -66,7 +66,9 @@ def handlers(
 
 
 async def start(scope: Scope, run: Run, message: Message) -> None:
-    """The run begins. What else the message says made the run, or changes nothing."""
+    """The run begins. What else the message says made the run, fills in a bare one, or changes nothing."""
+    await scope.save_runs()
+    await fill_bare(scope.transaction, message, run.id, run.project_id)
     await _change(scope, run, {"status": "running"})
 
 

@@ -18,7 +18,7 @@ from runcast._support.ids import uuid7
 from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
 from runcast_api.http.fields import Key, LongText, Name
 from runcast_api.questions import closing
-from runcast_api.runs import family, names
+from runcast_api.runs import bare, family, names
 from runcast_api.runs.annotations import (
     Aliases,
     Attention,
@@ -41,6 +41,11 @@ from runcast_server.runs import in_milliseconds
 
 NEVER_NULL = ("status", "current_step", "metadata", "labels", "aliases")
 """Members of a patch that may be left out, but not be null."""
+
+_ANNOTATIONS = frozenset(
+    {"parent_run_id", "parent_key", "attention", "usage", "budget", "aliases", "labels"}
+)
+"""What is told of a run beside what it is made of."""
 
 _AGENT_EVENTS = {
     "running": ("agent:started", ()),
@@ -209,16 +214,27 @@ async def create(
     attempt: int = 1,
     retry_of: UUID | None = None,
     is_watched: bool = False,
+    makes_parent: bool = False,
 ) -> tuple[dict[str, Any], bool]:
-    """The run, and whether it is new. One with this id in this project is answered as it is.
+    """The run, and whether it is new. One with this id in this project is answered as it is. One that was
+    made bare, as the parent of another, is filled in. With `makes_parent` so is made a parent that is named
+    by an id that no run has had.
 
     Raises `Conflict` for an id that is or was taken elsewhere, and for a key or an alias that is taken;
     `Invalid` for a parent that isn't there.
     """
     connection = transaction.connection
     now = moment()
+    filled = await bare.fill(transaction, project_id, new)
+    if filled is not None:
+        changes = {name: getattr(new, name) for name in _ANNOTATIONS & new.model_fields_set}
+        if filled["status"] == "queued":
+            changes["status"] = new.status
+        return await patch(transaction, UUID(filled["id"]), RunPatch(**changes)), True
     if new.aliases:
         await names.require_free(connection, project_id, new.aliases, new.id)
+    if makes_parent and new.parent_run_id is not None:
+        await bare.make(transaction, project_id, new.parent_run_id, None)
     parent = await _parent_of(transaction, project_id, new, None)
     origin = (attempt, retry_of, is_watched, created_by)
     usage: dict[str, Any] | None = None
@@ -279,9 +295,7 @@ async def _parent_of(
     if given.parent_key is not None:
         parent = await names.find(transaction.connection, project_id, given.parent_key)
         if parent is None:
-            bare = RunNew(key=given.parent_key, steps=[], status="queued")
-            run, _ = await create(transaction, project_id, bare)
-            return UUID(run["id"])
+            return await bare.make(transaction, project_id, None, given.parent_key)
     if parent is not None:
         await family.require_parent(transaction.connection, project_id, parent, child)
     return parent
