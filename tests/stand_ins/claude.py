@@ -3,7 +3,7 @@
     python -IS claude.py HOME HOOK SESSION SEED
 
 Its work is a prompt, some tools, one permission, a last word. The permission is asked in its own "terminal"
-(the file HOME/SESSION.terminal, which a test writes) and beside it in the hook, as Claude Code does. The first
+(the file HOME/SESSION.terminal, which a test writes) and beside it in the hook, as in Claude Code. The first
 of both counts, and the hook isn't stopped when the terminal was faster. What it did is in
 HOME/SESSION.truth.json at the end; that it waits, in HOME/SESSION.waits.
 """
