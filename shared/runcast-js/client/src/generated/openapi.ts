@@ -2381,6 +2381,12 @@ export interface components {
             /** Source */
             source: string;
             /**
+             * Spool
+             * @description Which spool the lines are of: the id of its first message.
+             * @default null
+             */
+            spool: string | null;
+            /**
              * Zone
              * @default null
              */
