@@ -14,6 +14,10 @@ class NotConfigured(RuncastError):
     """No server is known: neither flags, nor RUNCAST_URL, nor a credentials.json."""
 
 
+class NotResumable(RuncastError):
+    """There is no unfinished run to go on with, and `resume="must"` asks for one."""
+
+
 class Unreachable(RuncastError):
     """The server did not answer: refused, timed out, or the connection broke.
 

@@ -13,6 +13,7 @@ well.
 import asyncio
 import contextlib
 import functools
+import html
 import importlib
 import os
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ from runcast._tracking.capture import current_session
 from runcast._tracking.commands import execute
 from runcast._tracking.current import Current
 from runcast._tracking.session import Session
-from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, run_id_of
+from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, job_of, run_id_of
 from runcast._tracking.spans import Span
 from runcast.asking import UNREACHABLE, Answer, Waiting, question_of
 from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
@@ -74,6 +75,7 @@ class Calls(Generic[R]):
         join: bool = True,
         handle_signals: bool = False,
         resume: Resume = "allow",
+        job: str | None = None,
         mode: Mode | None = None,
         url: str | None = None,
         token: str | None = None,
@@ -87,7 +89,10 @@ class Calls(Generic[R]):
         without any, or `offline`, only files are written (`runcast sync` sends them later); with
         `mode="disabled"` (or `RUNCAST_MODE=disabled`) nothing is. The end waits as long as the server
         goes on taking what isn't sent yet, and `flush_seconds` when it doesn't. A run whose record is
-        unfinished goes on, unless `resume="never"`. `capture_output` also records what the program prints.
+        unfinished goes on, unless `resume="never"`; with `resume="must"` nothing is recorded where there is
+        none. A `job` is a name for runs that come again: each start is a run of its own, `nightly-1`,
+        `nightly-2` …, with the label `job`; a `run_id` goes before it. `capture_output` also records what the
+        program prints.
         `handle_signals`: SIGTERM cancels the run, and does then what it did before.
 
         Under `runcast exec` a tracker without a `run_id` takes part in the command's run, and doesn't end
@@ -113,6 +118,7 @@ class Calls(Generic[R]):
             json_logs=json_logs,
             captures=capture_output,
             resume=resume,
+            job=job_of(job),
             handles_signals=handle_signals,
             flush_seconds=flush_seconds,
             heartbeat_seconds=heartbeat_seconds,
@@ -164,6 +170,11 @@ class Calls(Generic[R]):
         where = self.url or recorder.directory.path
         named = self.key or self.run_id
         return f"<{type(self).__name__} {named} {recorder.run['status']} {where}>"
+
+    def _repr_html_(self) -> str:
+        """How notebooks show it: with a link."""
+        text = html.escape(repr(self))
+        return f'<a href="{html.escape(self.url)}" target="_blank">{text}</a>' if self.url else text
 
     def emit(
         self,

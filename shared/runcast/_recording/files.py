@@ -8,6 +8,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""For whatever is opened by `os.open`: not for children, and on Windows without its line ends."""
+
 _READ_BYTES = 1 << 20
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -44,7 +47,7 @@ def _draft(path: Path, content: bytes) -> Iterator[str]:
     """A file beside `path` with this content; removed if what is done with it fails."""
     draft = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
     try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | FLAGS, 0o644)
         try:
             _write_all(fd, content)
         finally:
@@ -93,7 +96,7 @@ class LineFile:
 
     def fileno(self) -> int:
         if self._fd < 0:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | FLAGS
             self._fd = os.open(self.path, flags, 0o644)
         return self._fd
 
@@ -133,7 +136,7 @@ class LineFile:
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of a range, in parts."""
         while start < end:
-            part = os.pread(self.fileno(), min(end - start, _READ_BYTES), start)
+            part = _read_at(self.fileno(), min(end - start, _READ_BYTES), start)
             if not part:
                 return
             yield part
@@ -151,6 +154,13 @@ class LineFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _read_at(fd: int, size: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, offset)
+    os.lseek(fd, offset, os.SEEK_SET)  # Windows; what is appended goes to the end in any case
+    return os.read(fd, size)
 
 
 def _write_all(fd: int, content: bytes) -> None:

@@ -14,12 +14,12 @@ from runcast._recording.recorder import Recorder
 from runcast._recording.run_directory import RunDirectory, find_by_id, opening
 from runcast._support import acceptable, encoding, times
 from runcast._support.ids import uuid7
-from runcast.errors import InvalidFile
+from runcast.errors import InvalidFile, NotResumable
 
 logger = logging.getLogger("runcast")
 
 
-Resume = Literal["allow", "never"]
+Resume = Literal["allow", "must", "never"]
 
 
 def open_run(
@@ -29,6 +29,7 @@ def open_run(
     project: str | None = None,
     json_logs: bool = False,
     resume: Resume = "allow",
+    job: str | None = None,
     warn: Callable[[str], object] = logger.warning,
     **fields: Any,
 ) -> Recorder:
@@ -37,18 +38,23 @@ def open_run(
     A run whose record is unfinished goes on. If the process that has it still lives, this one is its
     guest. One that is finished, or whose files can't be believed, stays as it is: its name with `-2`,
     `-3` … is taken instead, with a warning; with `resume="never"` so is one that was left unfinished.
-    Without `run_id` the run is new. What a person should know is given to `warn`.
-    Raises `OSError` where nothing can be written.
+    Without `run_id` the run is new, or the next attempt of a `job`. What a person should know is given to
+    `warn`. Raises `OSError` where nothing can be written, and `NotResumable` where `resume="must"` and
+    there is no unfinished run.
     """
     if not root.is_dir():
         root.mkdir(parents=True, exist_ok=True)
         # Runs don't belong into the repository of the program that makes them.
         (root / ".gitignore").write_text("*\n")
-    if run_id is None:
+    if resume == "must" and run_id is None:
+        raise NotResumable('resume="must" needs a run_id')
+    if run_id is None and job is None:
         return _made(RunDirectory(root / str(uuid7())), project, json_logs, warn, fields)
     with contextlib.ExitStack() as turn:
         with contextlib.suppress(OSError):  # a stopped process holds the lock: names may meet, once
             turn.enter_context(opening(root))
+        if run_id is None:
+            return _attempt(root, acceptable.key(job), project, json_logs, warn, fields)
         return _named(root, str(run_id), project, json_logs, resume, warn, fields)
 
 
@@ -60,6 +66,23 @@ def join_run(root: Path, run_id: str, *, json_logs: bool = False) -> Recorder | 
         return Recorder(directory, directory.read_run(), json_logs=json_logs, is_guest=True)
     except (FileNotFoundError, InvalidFile):
         return None
+
+
+def _attempt(
+    root: Path,
+    job: str,
+    project: str | None,
+    json_logs: bool,
+    warn: Callable[[str], object],
+    fields: dict[str, Any],
+) -> Recorder:
+    """The job's next attempt: `nightly-1`, `nightly-2` …, all of them with the label `job`."""
+    for number in itertools.count(1):
+        directory = RunDirectory(root / f"{job[:120]}-{number}")
+        if not directory.path.exists():
+            break
+    labels = {"job": job, **acceptable.labels(fields.pop("labels", None))}
+    return _made(directory, project, json_logs, warn, {**fields, "labels": labels}, number)
 
 
 def _named(
@@ -76,6 +99,8 @@ def _named(
         try:
             run = directory.read_run()
         except FileNotFoundError:
+            if resume == "must":
+                raise NotResumable(f"there is no unfinished run {run_id} in {root}") from None
             if number:
                 warn(
                     f"the run {run_id} is finished, unreadable or not to be resumed; recording as {name}"
@@ -84,7 +109,7 @@ def _named(
         except InvalidFile as error:
             warn(f"{error}: it is left as it is")
             continue
-        if run["finished_at"] is None and resume == "allow":
+        if run["finished_at"] is None and resume != "never":
             return _continued(directory, run, json_logs, warn)
     raise AssertionError("names never end")
 
@@ -110,10 +135,12 @@ def _made(
     json_logs: bool,
     warn: Callable[[str], object],
     fields: dict[str, Any],
+    attempt: int = 1,
 ) -> Recorder:
     directory.path.mkdir(exist_ok=True)
     named = project or os.environ.get("RUNCAST_PROJECT")
     run = new_run(directory.path.name, named, warn=warn, **fields)
+    run["attempt"] = attempt
     files.replace(directory.writer, encoding.encode(writers.this_process()))
     # Another process that opens the same name finds it taken.
     files.replace(directory.run, encoding.encode(run))

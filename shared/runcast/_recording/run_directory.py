@@ -189,7 +189,7 @@ def _change_index(
 @contextlib.contextmanager
 def _index_locked(folder: Path) -> Iterator[None]:
     """A file of its own: the folder's lock tells tailers apart, the index itself is replaced."""
-    fd = os.open(folder / ".index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(folder / ".index.lock", os.O_RDWR | os.O_CREAT | files.FLAGS, 0o644)
     try:
         with locks.locked(fd, INDEX_LOCK_SECONDS):
             yield

@@ -6,10 +6,12 @@ other, and what may wait for a server or for the host program's own locks comes 
 """
 
 import atexit
+import builtins
 import functools
 import importlib
 import logging
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -217,6 +219,7 @@ class Session(Guarded):
             project=self.settings.project,
             json_logs=self.settings.json_logs,
             resume=self.settings.resume,
+            job=self.settings.job,
             warn=self._say,
             **self.settings.fields,
         )
@@ -337,8 +340,10 @@ class Session(Guarded):
 
     def _abandon(self) -> None:
         """The interpreter ends and nobody said how the run did."""
-        status, error = self.settings.otherwise
-        self.end(status, error)
+        if _is_interactive():
+            self.end("completed")
+        else:
+            self.end(*self.settings.otherwise)
 
     def _tell(self, doing: str, error: Exception) -> None:
         """Warns when the turn is over: a logging handler of the host's may wait for it, or write into this
@@ -347,6 +352,11 @@ class Session(Guarded):
 
     def _say(self, text: str) -> None:
         self._turns.afterwards(functools.partial(logger.warning, "%s", text))
+
+
+def _is_interactive() -> bool:
+    """Whether a person types the program: a notebook's kernel or a prompt ends when its work is over."""
+    return hasattr(builtins, "__IPYTHON__") or hasattr(sys, "ps1")
 
 
 def _private_folder() -> Path:

@@ -31,6 +31,7 @@ class Settings:
     json_logs: bool = False
     captures: bool = False
     resume: Resume = "allow"
+    job: str | None = None
     handles_signals: bool = False
     flush_seconds: float = FLUSH_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -62,7 +63,7 @@ class Settings:
             self._find_server(url, token)
         outer = environ.get("RUNCAST_RUN_ID")
         if outer and self.fields.get("parent_run_id") is None:
-            if may_join and self.run_id in (None, outer):
+            if may_join and self.job is None and self.run_id in (None, outer):
                 self.joins = outer
             else:
                 self.fields["parent_run_id"] = outer
@@ -81,6 +82,11 @@ def run_id_of(given: Any) -> str | None:
         return None
     known = acceptable.as_uuid(given)
     return acceptable.printable(given) if known is None else str(known)
+
+
+def job_of(given: Any) -> str | None:
+    """A job's name as a text; None where it says nothing."""
+    return None if given is None else acceptable.printable(given) or None
 
 
 def _mode(environ: Mapping[str, str]) -> Mode:

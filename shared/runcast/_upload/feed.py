@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from runcast import errors
-from runcast._recording import locks
+from runcast._recording import files, locks
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Overflow, Portion, SpoolReader
 from runcast._support.backoff import Backoff
@@ -195,7 +195,7 @@ class Feed:
         """Whether this process may feed the run: one at a time does."""
         if self._lock is None:
             try:
-                fd = os.open(self.directory.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                fd = os.open(self.directory.path, os.O_RDONLY | files.FLAGS)
             except PermissionError:  # Windows opens no directories
                 return True
             except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runcast import errors
-from runcast._recording import locks
+from runcast._recording import files, locks
 from runcast._recording.run_directory import RunDirectory, unindex_run
 from runcast._support import times
 from runcast._upload.uplink import Uplink
@@ -43,7 +43,7 @@ def prune(
     reason = _reason(run, before) or (_unsent(client, directory, run) if client else None)
     if reason is not None or is_dry:
         return Pruned(name, size, reason)
-    fd = os.open(directory.path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
     try:
         if not locks.try_lock(fd):
             return Pruned(name, size, "it is being sent by its own program")

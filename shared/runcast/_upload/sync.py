@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runcast import contract, errors
-from runcast._recording import artifacts, locks
+from runcast._recording import artifacts, files, locks
 from runcast._recording.line_splitter import Lines, split
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import SpoolReader
@@ -40,7 +40,7 @@ class Report:
 def sync(client: Client, directory: RunDirectory, project: str | None = None) -> Report:
     """Sends what the server doesn't have yet. Raises `Unreachable` and errors of sign-in."""
     report = Report(directory.path.name)
-    fd = os.open(directory.path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
     try:
         if not locks.try_lock(fd):
             report.state, report.is_over = "being sent by its own program", False

@@ -16,6 +16,7 @@ from runcast._support.fork_safety import connecting
 from runcast.client.calls import Call, Json, draft_of, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure, problem
+from runcast.client.quiet import AsyncHttpClient, HttpClient
 from runcast.client.subscription import Subscription
 from runcast.events import Event
 
@@ -66,7 +67,7 @@ class Client(_Settings, Endpoints):
 
     def __init__(self, *args: Any, transport: httpx.BaseTransport | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._http = httpx.Client(**self._options, transport=transport)
+        self._http = HttpClient(**self._options, transport=transport)
 
     def send(self, call: Call[T], patience: Patience | None = None) -> T:
         """Sends a call; repeats it where that is safe. Raises `ApiError` or `Unreachable`."""
@@ -153,7 +154,7 @@ class AsyncClient(_Settings, Endpoints):
         self, *args: Any, transport: httpx.AsyncBaseTransport | None = None, **kwargs: Any
     ):
         super().__init__(*args, **kwargs)
-        self._http = httpx.AsyncClient(**self._options, transport=transport)
+        self._http = AsyncHttpClient(**self._options, transport=transport)
 
     async def send(self, call: Call[T], patience: Patience | None = None) -> T:
         """Sends a call; repeats it where that is safe. Raises `ApiError` or `Unreachable`."""

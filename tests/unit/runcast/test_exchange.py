@@ -1,12 +1,13 @@
 """Which calls are sent again, when, and what comes of them: no socket, no clock."""
 
 import json
+import logging
 from typing import Any
 
 import httpx
 import pytest
 
-from runcast import errors
+from runcast import Client, errors
 from runcast.client import admin, people, runs
 from runcast.client.calls import Call
 from runcast.client.exchange import Outcome, Patience, exchange
@@ -131,3 +132,19 @@ def test_lists_and_truth_become_text() -> None:
 def test_null_stays_in_a_body_where_it_means_something() -> None:
     _, [request] = play(runs.update_run("r", pr_url=None), answer())
     assert json.loads(request.content) == {"pr_url": None}
+
+
+def test_the_host_programs_log_tells_of_its_own_requests_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={})
+
+    caplog.set_level(logging.DEBUG)
+    transport = httpx.MockTransport(answer)
+    with Client("http://server", "x", transport=transport) as ours:
+        ours.me()
+    assert caplog.text == ""
+    with httpx.Client(transport=transport) as theirs:
+        theirs.get("http://elsewhere/")
+    assert "http://elsewhere/" in caplog.text

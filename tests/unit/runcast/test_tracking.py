@@ -18,6 +18,7 @@ from tests.waiting import wait_for
 
 import runcast
 from runcast import AsyncRunTracker, RunTracker, current_run
+from runcast._support.server_config import Connection
 
 
 @pytest.fixture(autouse=True)
@@ -354,3 +355,57 @@ def test_a_run_without_a_server_needs_no_http_client(tmp_path: Path) -> None:
         "assert not {'httpx', 'httpcore', 'rich'} & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
+
+
+def test_each_start_of_a_job_is_an_attempt_of_its_own() -> None:
+    with pytest.raises(RuntimeError), RunTracker(job="nightly"):
+        raise RuntimeError("it broke")
+    left = RunTracker(job="nightly").start()  # a crash leaves it unfinished
+    with RunTracker(job="nightly", labels={"team": "a"}) as third:
+        pass
+    assert (left.key, third.key) == ("nightly-2", "nightly-3")
+    found = [json.loads((run.directory / "run.json").read_bytes()) for run in (left, third)]  # type: ignore[operator]
+    assert [each["attempt"] for each in found] == [2, 3]
+    assert found[1]["labels"] == {"job": "nightly", "team": "a"}
+    left.finish()
+
+
+def test_what_must_be_resumed_is_never_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    with RunTracker("nightly", resume="must") as none:
+        none.log("lost, with a warning")
+    assert none.run_id is None
+    assert "there is no unfinished run nightly" in caplog.text
+    begun = RunTracker("nightly").start()
+    with RunTracker("nightly", resume="must") as again:
+        assert again.run_id == begun.run_id
+    with RunTracker("nightly", resume="must") as over:
+        assert over.run_id is None
+
+
+def test_a_notebook_shows_the_run_with_its_link() -> None:
+    with RunTracker("<b>", url="http://server", token="x", mode="offline") as run:
+        assert "<b>" not in run._repr_html_()
+    run._session.settings.server = Connection("http://server", "x")
+    assert f'<a href="http://server/ui/runs/{run.run_id}"' in run._repr_html_()
+
+
+NOTEBOOK = """
+import builtins, runcast
+builtins.__IPYTHON__ = True
+shell = {}
+CELL = "import runcast; run = runcast.RunTracker('cell', offline=True).start(); run.log('cell')"
+exec(CELL, shell)
+first = shell["run"]
+exec(CELL, shell)  # the cell is run again, without an end
+assert shell["run"].run_id == first.run_id
+shell["run"].log("still there")
+"""
+
+
+def test_a_cell_that_is_run_again_goes_on_with_its_run(tmp_path: Path) -> None:
+    """And the kernel's end ends it."""
+    ran = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, check=True)
+    assert ran.stderr == b""
+    [folder] = [each for each in (tmp_path / "runs").iterdir() if each.is_dir()]
+    assert (folder / "logs.txt").read_text().count("cell\n") == 2
+    assert json.loads((folder / "status.json").read_bytes())["status"] == "completed"
