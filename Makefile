@@ -64,9 +64,10 @@ fix: $(VENV)/.dev ## Let ruff format and mend what it can
 bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,nchan --quick' …)
 	$(BIN)/python -m bench $(ARGS)
 
-fuzz: $(VENV)/.dev ## 30,000 generated requests against every operation, other ones each time
+fuzz: $(VENV)/.dev ## 30,000 generated requests against every operation and 5,000 generated programs, other ones each time
 	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-33000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
-	RUNCAST_FUZZ_EXAMPLES=$${RUNCAST_FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest -q --timeout 7200 \
+	RUNCAST_FUZZ_SEED=$${RUNCAST_FUZZ_SEED:-$$RANDOM} \
+		RUNCAST_FUZZ_EXAMPLES=$${RUNCAST_FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest -q --timeout 7200 \
 		tests/acceptance/test_sdk_property.py
 
 mutants: $(VENV)/.dev ## Break each promise in a copy of the product, and see its test fail (ARGS=part of a description)

@@ -3,7 +3,7 @@ server that comes and goes.
 
 The host program meets no exception; the run reaches its true end at the server; every line, artifact and
 progress is there once; nothing is refused; and the files say the same. `RUNCAST_FUZZ_EXAMPLES` sets how
-many programs are tried (`make fuzz`: thousands).
+many programs are tried (`make fuzz`: thousands, others each time; `RUNCAST_FUZZ_SEED` brings some back).
 """
 
 import contextlib
@@ -28,9 +28,11 @@ from tests.unit.runcast._support.test_acceptable import ANYTHING
 from runcast import Client, RunTracker
 from runcast._support import acceptable
 from runcast._support.backoff import Backoff
-from runcast._upload import feeder
+from runcast._upload import feed, feeder
 
 EXAMPLES = int(os.environ.get("RUNCAST_FUZZ_EXAMPLES", "200"))
+SEED = int(os.environ.get("RUNCAST_FUZZ_SEED", "20260131"))
+"""The same programs each time, but for `make fuzz`."""
 
 
 class Long(str):
@@ -194,6 +196,8 @@ def relay(local_server: Up, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     # What waits for a server that is away waits shortly: there are hundreds of programs.
     monkeypatch.setattr(feeder, "LAST_TRIES_SECONDS", 0.05)
     monkeypatch.setattr(feeder, "GATHER_SECONDS", 0.002)
+    monkeypatch.setattr(feeder, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(Backoff, "next_seconds", lambda self, at_least=None: 0.05)
     logging.getLogger("runcast").setLevel(logging.ERROR)
     made = Relay(local_server.url)
@@ -203,7 +207,7 @@ def relay(local_server: Up, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 
 
 @pytest.mark.timeout(7_200)
-@seed(20260131)
+@seed(SEED)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
