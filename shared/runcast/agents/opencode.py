@@ -20,12 +20,19 @@ class OpencodeReader(Telling):
     def __init__(self) -> None:
         super().__init__()
         self._told: set[str] = set()
+        self._last = ""
 
     def read(self, record: Json) -> list[Said]:
         """What a part becomes: `{id, role, model, ts, part}`; see `said.Reader`."""
         said = self.begin()
-        part = record["part"]
-        self.read_part(part, record.get("ts"), record.get("role"), record.get("model"))
+        part, ts = record["part"], record.get("ts")
+        self.note({"model": record.get("model")})
+        self.read_part(part, ts, record.get("role"), record.get("model"))
+        if part.get("type") == "step-finish":
+            if part.get("reason") == "tool-calls":
+                self.works()
+            else:
+                self.waits("idle", texts.last_words(self._last), ts)
         return said
 
     def read_part(self, part: Json, ts: str | None, role: Any = None, model: Any = None) -> None:
@@ -60,6 +67,7 @@ class OpencodeReader(Telling):
         elif part.get("type") == "reasoning":
             self.tell(entries.spoken("think", text, ts, "debug"))
         else:
+            self._last = text
             self.tell(entries.spoken("say", text, ts))
 
     def _tool(self, part: Json, ts: str | None) -> None:

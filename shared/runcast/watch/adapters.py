@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from runcast.watch import jsonl_sessions
 from runcast.watch.claude_sessions import ClaudeSessions
 from runcast.watch.codex_sessions import CodexSessions
+from runcast.watch.opencode_sessions import OpencodeSessions
 from runcast.watch.sessions import Adapter
 
 ADAPTERS: Mapping[str, Callable[[], Adapter]] = {
@@ -15,4 +16,6 @@ ADAPTERS: Mapping[str, Callable[[], Adapter]] = {
     "gemini": jsonl_sessions.gemini,
     "qwen": jsonl_sessions.qwen,
     "copilot": jsonl_sessions.copilot,
+    "opencode": OpencodeSessions,
+    "cursor": jsonl_sessions.cursor,
 }

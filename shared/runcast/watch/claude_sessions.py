@@ -15,9 +15,9 @@ import orjson
 
 from runcast.agents.claude import ClaudeReader
 from runcast.agents.identity import session_key
-from runcast.watch import copied_history
+from runcast.watch import copied_history, line_file
 from runcast.watch.claude_registry import ClaudeRegistry
-from runcast.watch.line_file import LineFile, open_own
+from runcast.watch.line_file import LineFile, Stamp, open_own
 from runcast.watch.listings import Listings
 from runcast.watch.sessions import Registered, Session
 
@@ -37,6 +37,7 @@ class ClaudeSessions:
 
     def __init__(self) -> None:
         self._listings = Listings()
+        self._known: dict[Path, Session] = {}
         self._registries: dict[Path, ClaudeRegistry] = {}
 
     def roots(self, env: Mapping[str, str], home: Path) -> list[Path]:
@@ -45,13 +46,16 @@ class ClaudeSessions:
     def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
         for project in self._listings.directories(root / "projects"):
             for path in self._listings.files(project, ".jsonl"):
-                yield Session(
-                    self.program, path, session_key(self.program, path.stem), path.stem, root
-                )
+                yield self._known.get(path) or self._session(root, path)
             for directory in self._listings.directories(project):
                 key = session_key(self.program, directory.name)
                 if hot is None or key in hot:
                     yield from self._subagents(root, directory, key)
+
+    def _session(self, root: Path, path: Path) -> Session:
+        key = session_key(self.program, path.stem)
+        self._known[path] = session = Session(self.program, path, key, path.stem, root)
+        return session
 
     def _subagents(self, root: Path, directory: Path, key: str) -> Iterator[Session]:
         for path in self._listings.files(directory / "subagents", ".jsonl"):
@@ -70,6 +74,9 @@ class ClaudeSessions:
                 agent_name=_text(about.get("agentType"), 200),
                 name=_text(about.get("description"), 80),
             )
+
+    def stamp(self, session: Session) -> Stamp | None:
+        return line_file.stamp(session.path)
 
     def kept(self, session: Session) -> dict[str, Any]:
         name = None if session.is_subagent else copied_history.copied_from(session.path)

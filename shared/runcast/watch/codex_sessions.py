@@ -15,8 +15,8 @@ import orjson
 
 from runcast.agents.codex import CodexReader, spawned_by
 from runcast.agents.identity import session_key
-from runcast.watch import processes
-from runcast.watch.line_file import LineFile
+from runcast.watch import line_file, processes
+from runcast.watch.line_file import LineFile, Stamp
 from runcast.watch.listings import Listings, first_line
 from runcast.watch.sessions import Registered, Session, Source
 from runcast.watch.zstd_file import ZstdLineFile
@@ -73,6 +73,9 @@ class CodexSessions:
             if known:
                 self._metas[path] = known
         return known
+
+    def stamp(self, session: Session) -> Stamp | None:
+        return line_file.stamp(session.path)
 
     def kept(self, session: Session) -> dict[str, Any]:
         return {}

@@ -7,12 +7,11 @@ from typing import Any
 
 from runcast.agents.identity import resumed_key
 from runcast.agents.said import ChildOver
+from runcast.watch.line_file import Stamp
 from runcast.watch.sessions import Adapter, Registered, Session
 from runcast.watch.translation import Translation
 
 Json = dict[str, Any]
-Stamp = tuple[int, int, int]
-"""A file's inode, size and time of change (ns)."""
 
 
 @dataclass(slots=True)
@@ -39,6 +38,8 @@ class Following:
     gone_at: float | None = None
     child_over: ChildOver | None = None
     complaint: str | None = None
+    told: tuple[Registered | None, Stamp | None] | None = None
+    """What was known when the state was told last."""
     delivered: int = 0
     """Lines of the spool that the delivery was told of."""
     shown: Json = field(default_factory=dict)

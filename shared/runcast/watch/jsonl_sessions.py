@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 
 from runcast.agents.copilot import CopilotReader
+from runcast.agents.cursor import CursorReader
 from runcast.agents.gemini import GeminiReader
 from runcast.agents.identity import session_key
 from runcast.agents.qwen import QwenReader
 from runcast.agents.said import Reader
-from runcast.watch.line_file import LineFile
+from runcast.watch import line_file
+from runcast.watch.line_file import LineFile, Stamp
 from runcast.watch.listings import Listings, first_line
 from runcast.watch.sessions import Registered, Session
 
@@ -48,6 +50,9 @@ class JsonlSessions:
 
     def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
         yield from self._find(self._listings, root)
+
+    def stamp(self, session: Session) -> Stamp | None:
+        return line_file.stamp(session.path)
 
     def kept(self, session: Session) -> dict[str, Any]:
         return {}
@@ -119,3 +124,17 @@ def copilot() -> JsonlSessions:
     return JsonlSessions(
         "copilot", ".copilot", "COPILOT_HOME", "session-state/*/events.jsonl", find, CopilotReader
     )
+
+
+def cursor() -> JsonlSessions:
+    """`~/.cursor/projects/<project>/agent-transcripts/<session id>/<session id>.jsonl`."""
+
+    def find(listings: Listings, root: Path) -> Iterator[Session]:
+        for project in listings.directories(root / "projects"):
+            for directory in listings.directories(project / "agent-transcripts"):
+                for path in listings.files(directory, f"{directory.name}.jsonl"):
+                    id = directory.name
+                    yield Session("cursor", path, session_key("cursor", id), id, root)
+
+    pattern = "projects/*/agent-transcripts/*/*.jsonl"
+    return JsonlSessions("cursor", ".cursor", None, pattern, find, CursorReader)

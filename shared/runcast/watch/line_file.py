@@ -20,6 +20,10 @@ RECORD_BYTES = 64 << 20
 """A larger line is passed over, and named."""
 
 
+Stamp = tuple[int, int, int]
+"""A file's inode, size and time of change (ns)."""
+
+
 class Refused(OSError):
     """The file isn't one that may be read."""
 
@@ -63,8 +67,19 @@ def open_own(path: Path) -> int:
     return fd
 
 
+def stamp(path: Path) -> Stamp | None:
+    """The file as it is; None for one that is gone, or that may not be read."""
+    try:
+        found = own(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class LineFile:
     """Reads whole lines from `offset` on, which moves behind each line as it is given out."""
+
+    is_positional = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -60,10 +60,12 @@ class RunOutput:
         self.directory = RunDirectory(runs_dir / key)
         self._fd = -1
         self._pending = b""
+        self._is_there = False
 
     @property
     def exists(self) -> bool:
-        return self.directory.run.exists()
+        self._is_there = self._is_there or self.directory.run.exists()
+        return self._is_there
 
     @property
     def size(self) -> int | None:
@@ -184,6 +186,11 @@ def state_line(kind: str, data: Json, place: Place) -> bytes:
     return orjson.dumps(
         {"type": kind, "data": data, "origin": origin}, option=orjson.OPT_APPEND_NEWLINE
     )
+
+
+def with_id(line: bytes, id: str) -> bytes:
+    """The line with an id: a spool's first one tells it from another spool of the same run."""
+    return line.removesuffix(b"}\n") + b',"id":"' + id.encode() + b'"}\n'
 
 
 def digest(data: Json) -> bytes:

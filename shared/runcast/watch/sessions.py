@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runcast.agents.said import Reader, State
-from runcast.watch.line_file import Identity, Line
+from runcast.watch.line_file import Identity, Line, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Source(Protocol):
     """The lines of a session, from `offset` on; see `line_file.LineFile`."""
 
     offset: int
+    is_positional: bool
+    """Whether an offset means the same the next time. Where it doesn't, everything is read once more after a
+    restart, and what the spool holds already isn't said again."""
 
     def identity(self) -> Identity: ...
 
@@ -68,6 +71,10 @@ class Adapter(Protocol):
     def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
         """The sessions that are there, parents before their sub-agents. With `hot` only what may have come
         since: `hot` are the keys of sessions that moved lately."""
+        ...
+
+    def stamp(self, session: Session) -> Stamp | None:
+        """What changes with the session's records; None where they can't be read."""
         ...
 
     def kept(self, session: Session) -> dict[str, Any]:

@@ -9,19 +9,28 @@ an entry that the spool holds already isn't said again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from runcast._support import times
+from runcast._support.ids import uuid7
 from runcast.agents import entries, texts
 from runcast.agents.said import About, ChildOver, Ended, Entry, Said, State, Used
 from runcast.errors import InvalidFile
 from runcast.watch.content import Policy
 from runcast.watch.doing import Doing
 from runcast.watch.line_file import HEAD_BYTES, Identity, Line
-from runcast.watch.run_output import Found, Place, RunOutput, digest, entry_line, state_line
+from runcast.watch.run_output import (
+    Found,
+    Place,
+    RunOutput,
+    digest,
+    entry_line,
+    state_line,
+    with_id,
+)
 from runcast.watch.sessions import Adapter, Session
 
 Json = dict[str, Any]
@@ -50,6 +59,7 @@ class Translation:
         facts: Mapping[str, Any],
         clock: Callable[[], float],
         begin: int = 0,
+        earlier: Sequence[RunOutput] = (),
         parent_key: str | None = None,
     ) -> None:
         self.session = session
@@ -69,6 +79,7 @@ class Translation:
         self._project = project
         self._clock = clock
         self._begin = begin
+        self._earlier = earlier
         self._has_begun = begin == 0
         self._parent_key = parent_key
         self._facts: Json = {"program": session.program, "session_id": session.session_id}
@@ -136,14 +147,15 @@ class Translation:
         if found.place is not None:
             known = Identity(found.place.inode, found.place.head)
             self.generation = found.place.generation
-            if self._source.continues(known, found.place.offset):
+            is_same = self._source.continues(known, found.place.offset)
+            if self._source.is_positional and is_same:
                 self._silent = found.place
             else:
                 self.generation += 1
-        elif self._begin:
+        elif self._begin and self._source.is_positional:
             self._silent = Place(self._begin, None, 0, "0-", 1)
-        if self.generation > 1:
-            self._before = self.output.said_before()
+        if self.generation > 1 or not self._source.is_positional:
+            self._before = self._said_before()
         self._published = dict(found.published or {})
         return found
 
@@ -167,7 +179,12 @@ class Translation:
         self._silent = None
         self._start()
         self.identity = self._source.identity()
-        self._before = self.output.said_before() if self.output.exists else Counter()
+        self._before = self._said_before()
+
+    def _said_before(self) -> Counter[bytes]:
+        """What the runs of the session hold, where places can't say it."""
+        outputs = [self.output] if self._source.is_positional else [*self._earlier, self.output]
+        return sum((each.said_before() for each in outputs if each.exists), Counter())
 
     def _line(self, line: Line) -> None:
         said = self._read(line)
@@ -319,6 +336,7 @@ class Translation:
             if not self.output.exists:
                 self._run = self._made_of()
                 self.output.create(self._run)
+                lines[0] = with_id(lines[0], str(uuid7()))
             self.output.append(lines)
 
     def _made_of(self) -> Json:

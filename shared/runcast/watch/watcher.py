@@ -22,7 +22,7 @@ from runcast.watch.content import Policy
 from runcast.watch.delivery import Delivery
 from runcast.watch.following import Following
 from runcast.watch.foreign import Foreign
-from runcast.watch.line_file import own
+from runcast.watch.line_file import Stamp
 from runcast.watch.run_output import RunOutput
 from runcast.watch.sessions import Adapter
 from runcast.watch.translation import Translation
@@ -200,13 +200,8 @@ class Watcher:
         return is_known or self._began_at - following.seen[2] / 1e9 <= age
 
     @staticmethod
-    def _stamp(following: Following) -> tuple[int, int, int] | None:
-        """The file as it is; None for one that is gone, or that may not be read."""
-        try:
-            found = own(following.session.path)
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+    def _stamp(following: Following) -> Stamp | None:
+        return following.adapter.stamp(following.session)
 
     # -- processes -------------------------------------------------------------------------------
 
@@ -272,13 +267,23 @@ class Watcher:
         has_more = False
         if following.is_behind and not self._is_foreign(following):
             has_more = self._read(following)
-        is_wanted = following.is_attached and following.is_taken and not following.is_foreign
-        if following.translation is not None or is_wanted:
+        if self._has_to_tell(following):
             self._tell(following, at)
+            following.told = following.registered, following.read
         self._end(following, at)
         if not has_more:
             self._rest(following, at)
         return has_more
+
+    @staticmethod
+    def _has_to_tell(following: Following) -> bool:
+        """Whether there may be something to tell: of sessions that sleep there isn't."""
+        translation = following.translation
+        if translation is None:
+            is_wanted = following.is_attached and following.is_taken
+            return is_wanted and not following.is_foreign
+        is_same = following.told == (following.registered, following.read)
+        return not is_same or translation.has_news or translation.works
 
     def _is_foreign(self, following: Following) -> bool:
         """Whether another program of ours reports the session already, so that nothing comes twice."""
@@ -313,7 +318,7 @@ class Watcher:
             following.is_over = True
             translation = self._translation(following, self._output(following))
             found = translation.open()
-        following.translation, following.delivered = translation, 0
+        following.translation, following.delivered, following.told = translation, 0, None
         return translation
 
     def _caught_up(self, following: Following) -> Translation:
@@ -340,6 +345,9 @@ class Watcher:
             facts=facts,
             clock=self._clock,
             begin=following.begin,
+            earlier=[
+                self._output(replace(following, number=n)) for n in range(1, following.number)
+            ],
             parent_key=self._parent_key(following),
         )
 

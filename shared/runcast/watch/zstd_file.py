@@ -25,6 +25,8 @@ def module() -> Any | None:
 class ZstdLineFile:
     """The lines of a compressed file, which doesn't grow. Offsets are those of the file before."""
 
+    is_positional = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offset = 0

@@ -135,7 +135,7 @@ def test_session_whose_process_left_completes_and_goes_on_as_the_next_run(world:
     assert world.run(CLAUDE_KEY)["status"] == "completed"
     world.write(world.transcript, b'{"type":"last-prompt","sessionId":"x"}\n')
     world.rounds(watcher)
-    assert world.keys() == [CLAUDE_KEY]
+    assert world.run_keys() == [CLAUDE_KEY]
     world.write(world.transcript, record("u2") + answer("a2", usage={"input_tokens": 5}))
     world.rounds(world.watcher("claude"))
     assert messages(world) == ["u1", "Done."]
@@ -159,7 +159,7 @@ def test_old_session_is_taken_when_it_grows(world: World) -> None:
     os.utime(world.transcript, (1, 1))
     watcher = world.watcher("claude")
     world.rounds(watcher)
-    assert not world.runs.is_dir() or world.keys() == []
+    assert not world.runs.is_dir() or world.run_keys() == []
     world.write(world.transcript, record("u2"))
     world.rounds(watcher)
     assert messages(world) == ["u1", "u2"]
@@ -257,14 +257,14 @@ def test_only_this_users_own_files_are_read(world: World) -> None:
     world.transcript.symlink_to(world.home / "elsewhere.jsonl")
     os.mkfifo(world.transcript.with_name("fifo.jsonl"))
     world.rounds(world.watcher("claude"))
-    assert not world.runs.is_dir() or world.keys() == []
+    assert not world.runs.is_dir() or world.run_keys() == []
 
 
 def test_hostile_names_make_safe_keys(world: World) -> None:
     name = "x..\\ é" + "y" * 150
     world.write(world.transcript.with_name(f"{name}.jsonl"), record("u1", sessionId=name))
     world.rounds(world.watcher("claude"))
-    [key] = world.keys()
+    [key] = world.run_keys()
     assert len(key) <= 128
     assert key.startswith("claude-x..---yyy")
 
@@ -302,7 +302,7 @@ def test_session_that_exec_reports_is_left_to_it(world: World) -> None:
     (directory / "spool.jsonl").write_text(json.dumps(update) + "\n")
     world.write(world.transcript, record("u1"))
     world.rounds(world.watcher("claude"))
-    assert world.keys() == ["nightly"]
+    assert world.run_keys() == ["nightly"]
 
 
 def test_two_terminals_in_one_session(world: World) -> None:

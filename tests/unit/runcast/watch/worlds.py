@@ -113,7 +113,7 @@ class World:
                 run |= {"status": "failed", "attention": None, **message["data"]}
         return run
 
-    def keys(self) -> list[str]:
+    def run_keys(self) -> list[str]:
         return sorted(path.name for path in self.runs.iterdir() if path.is_dir())
 
 

@@ -1,0 +1,145 @@
+"""Agents whose sessions aren't files that only grow, and those that tell little."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.runcast.watch.worlds import World
+
+from runcast.agents.tally import Tally
+
+KEY = "opencode-ses_1"
+TABLES = """
+CREATE TABLE session (id text PRIMARY KEY, parent_id text, title text, time_updated integer);
+CREATE TABLE message (id text PRIMARY KEY, session_id text, data text);
+CREATE TABLE part (id text PRIMARY KEY, message_id text, session_id text, time_updated integer, data text);
+"""
+
+
+class Opencode:
+    """A database as opencode keeps it."""
+
+    def __init__(self, world: World) -> None:
+        path = world.home / "opencode" / "opencode.db"
+        path.parent.mkdir(parents=True)
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.executescript(TABLES)
+        self.at = 1_795_681_800_000
+
+    def session(self, id: str, title: str, parent: str | None = None) -> None:
+        row = (id, parent, title, self.at)
+        self.connection.execute("INSERT INTO session VALUES (?, ?, ?, ?)", row)
+
+    def message(self, id: str, role: str, session: str = "ses_1") -> None:
+        data = {"role": role, "modelID": "claude-sonnet-5", "time": {"created": self.at}}
+        row = (id, session, json.dumps(data))
+        self.connection.execute("INSERT INTO message VALUES (?, ?, ?)", row)
+
+    def part(self, id: str, message: str, session: str = "ses_1", **data: Any) -> None:
+        self.at += 1000
+        row = (id, message, session, self.at, json.dumps(data))
+        self.connection.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", row)
+        self.connection.execute(
+            "UPDATE session SET time_updated = ? WHERE id = ?", (self.at, session)
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_opencode_session_with_its_child(world: World) -> None:
+    database = Opencode(world)
+    database.session("ses_1", "Fix the login test")
+    database.session("ses_2", "Look it up", "ses_1")
+    database.message("m1", "user")
+    database.part("p1", "m1", type="text", text="Fix it")
+    database.message("m2", "assistant")
+    given = {"command": "pytest -q"}
+    tool = {"type": "tool", "callID": "c1", "tool": "bash"}
+    started = {"start": database.at}
+    database.part("p2", "m2", **tool, state={"status": "running", "input": given, "time": started})
+    watcher = world.watcher("opencode")
+    world.rounds(watcher)
+    over = {"status": "completed", "input": given, "output": "1 failed", "time": started}
+    database.part("p2", "m2", **tool, state=over)
+    world.rounds(world.watcher("opencode"))
+    tokens = {"input": 4, "output": 90, "reasoning": 10, "cache": {"read": 18000, "write": 1200}}
+    database.part("p3", "m2", type="text", text="One test fails.", time={"start": 1, "end": 2})
+    database.part("p4", "m2", type="step-finish", reason="stop", cost=0.02, tokens=tokens)
+    database.message("m3", "user", "ses_2")
+    database.part("p5", "m3", "ses_2", type="text", text="Where?")
+    watcher = world.watcher("opencode")
+    world.rounds(watcher)
+    said = [(each["event_type"], each["message"]) for each in world.entries(KEY)]
+    assert said == [
+        ("prompt", "Fix it"),
+        ("tool", "bash: pytest -q"),
+        ("tool_result", "1 failed"),
+        ("say", "One test fails."),
+    ]
+    run = world.run(KEY)
+    assert (run["name"], run["status"]) == ("Fix the login test", "awaiting_feedback")
+    assert run["attention"]["kind"] == "idle"
+    usage = run["usage"]
+    assert (usage["cost_usd"], usage["cost_by"], usage["output_tokens"]) == (0.02, "agent", 100)
+    child = world.run("opencode-ses_2")
+    assert (child["parent_key"], child["agent_type"]) == (KEY, "SUBAGENT")
+
+
+def test_database_that_cannot_be_read_stops_nothing(world: World) -> None:
+    path = world.home / "opencode" / "opencode.db"
+    world.write(path, b"no database")
+    world.copy("codex")
+    world.rounds(world.watcher())
+    assert all(key.startswith("codex-") for key in world.run_keys())
+
+
+def test_cursor_transcript(world: World) -> None:
+    path = world.home / "cursor" / "projects" / "p" / "agent-transcripts" / "s1" / "s1.jsonl"
+    call = {"type": "tool_use", "name": "Shell", "input": {"command": "pytest -q"}}
+    records = [
+        {"role": "user", "message": {"content": [{"type": "text", "text": "Fix it"}]}},
+        {"role": "assistant", "message": {"content": [call, {"type": "text", "text": "Done."}]}},
+        {"type": "turn_ended"},
+    ]
+    world.write(path, b"".join(json.dumps(each).encode() + b"\n" for each in records))
+    world.rounds(world.watcher("cursor"))
+    said = [(each["event_type"], each["message"]) for each in world.entries("cursor-s1")]
+    assert said == [("prompt", "Fix it"), ("tool", "Shell: pytest -q"), ("say", "Done.")]
+    assert world.run("cursor-s1")["attention"]["kind"] == "idle"
+
+
+def test_large_requests_are_reported_one_by_one(world: World) -> None:
+    """Two requests of 600,000 tokens aren't priced as one of 1.2 million: what came since the report before
+    is one request."""
+    path = world.home / "claude" / "projects" / "p" / "s1.jsonl"
+    sizes = [50, 600_000, 600_000, 60]
+    for number, size in enumerate(sizes):
+        message = {"id": f"m{number}", "model": "claude-sonnet-5", "content": []}
+        message |= {"usage": {"input_tokens": size, "output_tokens": 1}}
+        whole = {"type": "assistant", "uuid": f"u{number}", "sessionId": "s1", "message": message}
+        world.write(path, json.dumps(whole).encode() + b"\n")
+    world.rounds(world.watcher("claude"))
+    reported = [
+        each["data"]["usage"]["input_tokens"]
+        for each in world.spool("claude-s1")
+        if "usage" in each["data"]
+    ]
+    steps = [after - before for before, after in zip([0, *reported], reported, strict=False)]
+    assert [step for step in steps if step] == sizes
+
+
+def test_request_counts_once_whatever_comes_again() -> None:
+    tally = Tally()
+    assert tally.put("r1", "m", (5, 1, 0, 0, 0))
+    assert not tally.put("r1", "m", (5, 1, 0, 0, 0))
+    assert tally.put("r1", "m", (5, 9, 0, 0, 0))
+    assert tally.usage()["output_tokens"] == 9
+    assert tally.usage()["requests"] == 1
