@@ -95,6 +95,7 @@ TABLE: dict[str, Line] = {
         query="?project=demo",
     ),
     "POST /runs/{run}/say": Line(N.EDITOR, {"text": "t"}),
+    "POST /runs/{run}/messages/take": Line(N.REPORTER),
     "GET /auth/me/away": Line(N.A_PERSON),
     "PUT /auth/me/away": Line(N.A_PERSON, {"away": False}),
     # usage

@@ -14,6 +14,7 @@ from runcast_api.http.console import Console
 from runcast_api.http.fast_route import Shortcut
 from runcast_api.http.problems import Refusals
 from runcast_api.http.security_headers import Sealing
+from runcast_api.mcp_door import McpDoor, McpRoute
 from runcast_api.routes import (
     admin,
     agents,
@@ -80,6 +81,8 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(auth.router)
     app.include_router(admin.router)
     app.include_router(root.router)
+    app.state.mcp = McpDoor(api, app, version)
+    app.add_middleware(McpRoute, door=app.state.mcp)
     app.add_middleware(Shortcut, handler=logs.add_logs)
     app.add_middleware(Refusals)
     app.add_middleware(BytesSent, count=lambda *sent: api.people.requests.count_bytes(*sent))

@@ -23,6 +23,7 @@ from runcast_api.logs.closing import Closer
 from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
+from runcast_api.mcp_door import McpDoor
 from runcast_api.questions.expiry import Expiry
 from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.liveness import Judge
@@ -99,7 +100,8 @@ def build(resources: Resources) -> Service:
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with sink.running(), loops.running(all_loops):
+        door: McpDoor = application.state.mcp
+        async with sink.running(), loops.running(all_loops), door.running():
             try:
                 yield
             finally:

@@ -43,6 +43,7 @@ COMMANDS = (
     "connect",
     "away",
     "say",
+    "mcp",
     "usage",
     "watch",
 )

@@ -63,6 +63,7 @@ class Endpoints:
     answer_question = Endpoint(questions.answer_question)
     cancel_question = Endpoint(questions.cancel_question)
     say = Endpoint(questions.say)
+    take_messages = Endpoint(questions.take_messages)
     project_usage = Endpoint(usage.project_usage)
     add_usage = Endpoint(usage.add_usage)
     get_away = Endpoint(questions.get_away)

@@ -53,6 +53,11 @@ def say(run: str, text: str, *, project: str | None = None) -> Call[Json]:
     return Call("POST", path("/runs/{}/say", run), {"project": project}, json={"text": text})
 
 
+def take_messages(run: str, *, project: str | None = None) -> Call[Json]:
+    """What people said to a run and it hasn't heard yet: `{messages: [text]}`, each once."""
+    return Call("POST", path("/runs/{}/messages/take", run), {"project": project}, json={})
+
+
 def get_away() -> Call[Json]:
     """Whether the caller is away from the terminal."""
     return Call("GET", "/auth/me/away")

@@ -15,6 +15,7 @@ from runcast_api.questions import questions
 from runcast_api.questions.schemas import By
 from runcast_api.runs import runs
 from runcast_server.auth.principal import Principal
+from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Invalid
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
@@ -36,7 +37,7 @@ class Say(BaseModel):
 
 class Message(BaseModel):
     """`state`: `queued` until a hook took it to the agent, then `delivered`, at a time and how (`stop`,
-    `context`)."""
+    `context`, `report`)."""
 
     id: UUID
     run_id: UUID
@@ -86,6 +87,15 @@ async def say(transaction: Transaction, run_id: UUID, said: Say, caller: Princip
     told = {"message": message, "at": message["queued_at"]}
     transaction.emit(UUID(run["project_id"]), frames.event("message:queued", told, run_id=run_id))
     return message
+
+
+async def is_any_waiting(connection: Connection, run_id: UUID) -> bool:
+    """Whether a message waits for this run."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM run_messages WHERE run_id = $1 AND delivered_at IS NULL)",
+        run_id,
+    )
+    return found
 
 
 async def deliver(transaction: Transaction, run: Json, how: str) -> list[str]:

@@ -15,6 +15,7 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
 from runcast_api.routes.runs import OfProject
+from runcast_api.runs import runs
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import Connection
@@ -101,6 +102,30 @@ async def say(
         return Answer(await messages.say(transaction, run_id, body, caller), 201)
 
     return await once.commit(api.resources.eventlog, found.id, change)
+
+
+class MessagesTaken(BaseModel):
+    """What people said, in order, each with who said it."""
+
+    messages: list[str]
+
+
+@router.post("/runs/{run}/messages/take", response_model=MessagesTaken)
+async def take_messages(
+    run: str, api: ApiState, caller: Caller, project: OfProject = None
+) -> Response:
+    """Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
+    agents that are connected by hooks these take messages along."""
+    async with api.database.acting(caller) as connection:
+        run_id, found = await access.run_id(connection, caller, run, project, Role.REPORTER)
+        if not await messages.is_any_waiting(connection, run_id):
+            return answer({"messages": []})
+
+    async def change(transaction: Transaction) -> dict[str, Any]:
+        locked = await runs.lock(transaction, run_id)
+        return {"messages": await messages.deliver(transaction, locked, "report")}
+
+    return answer(await api.resources.eventlog.commit(found.id, change))
 
 
 @router.get("/auth/me/away", response_model=AwayShown)

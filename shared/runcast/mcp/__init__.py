@@ -1,0 +1,1 @@
+"""Runcast for agents, over the Model Context Protocol (`docs/mcp.md`)."""
