@@ -240,6 +240,7 @@ async def test_the_whole_of_a_cut_line_is_read_from_its_file(
 ) -> None:
     file = tmp_path / "runs" / run / "logs.txt"
     file.parent.mkdir(parents=True)
+    (file.parent / "run.json").write_bytes(orjson.dumps({"id": run}))
     file.write_bytes(b"first\n" + b"y" * 300_000 + b"\n")
     found = file.stat()
     message: dict[str, Any] = {
