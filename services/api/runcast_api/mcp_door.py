@@ -1,7 +1,7 @@
 """`/mcp`: the Model Context Protocol over HTTP, for agents; every call is one of the API's own.
 
-The tools (`runcast.mcp`) call this application as their caller would, with the same token: an agent reaches
-by MCP exactly what its key reaches by HTTP. The protocol's sessions aren't used: any process answers any call.
+The tools (`runcast.mcp`) call this application as their caller would, with the same token: an agent
+reaches by MCP exactly what its key reaches by HTTP. There are no sessions: any process answers any call.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ def serve(ctx: Context, project: output.Project = None) -> None:
     """Offer Runcast's tools to an agent, over stdin and stdout (Model Context Protocol).
 
     An agent that speaks HTTP needs no program: give it the address of your server with /mcp behind it and a
-    project's key. For others, this is the command to put into their configuration. Nine tools: report, runs, log,
-    search, wait, ask_human, answer_wait, artifact, permission_prompt.
+    project's key. For others, this is the command to put into their configuration. Nine tools: report, runs,
+    log, search, wait, ask_human, answer_wait, artifact, permission_prompt.
 
     Examples:
 
