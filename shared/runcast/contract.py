@@ -9,6 +9,8 @@ from typing import Literal
 
 INGEST_STREAM = "runcast:ingest"
 """The Redis stream that workers append messages to (member `m`: one JSON object)."""
+TAILER_STREAM = "runcast:ingest:tailer"
+"""The same for the tailer alone: workers can spoil their own stream, and not this one."""
 
 RUN_FILE = "run.json"
 STATUS_FILE = "status.json"

@@ -153,7 +153,7 @@ def _tell(here: Stage, first: int, last: int) -> None:
 
 async def is_leading(here: Stage, api: Service) -> bool:
     """Whether this process ingests."""
-    return await metric(here.cluster, api, "runcast_ingest_leading") == 1
+    return await metric(here.cluster, api, 'runcast_ingest_leading{stream="runcast:ingest"}') == 1
 
 
 async def _oneis_leading(here: Stage) -> bool:

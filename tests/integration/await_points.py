@@ -23,7 +23,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from runcast_api.ingest.ingester import Ingester
 from runcast_server import tasks
 from runcast_tailer.file_reader import FollowLimits
 from runcast_tailer.options import TailerOptions
@@ -121,8 +120,8 @@ async def _working(ingest: Ingest, options: TailerOptions, points: Points) -> As
     loop = asyncio.get_running_loop()
     loop.set_task_factory(watched)
     supervisor = Supervisor(options, Server(ingest.database.log), Shipper(ingest.bus.client))
-    ingester = Ingester(ingest.bus, ingest.database.log, ingest.applier)
-    working = [asyncio.create_task(supervisor.run()), asyncio.create_task(ingester.run())]
+    ingesters = ingest.ingesters()
+    working = [asyncio.create_task(each.run()) for each in (supervisor, *ingesters)]
     try:
         yield
     finally:

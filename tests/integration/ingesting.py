@@ -14,7 +14,7 @@ import orjson
 from pydantic import SecretStr
 
 from runcast._support.ids import uuid7
-from runcast.contract import INGEST_STREAM
+from runcast.contract import INGEST_STREAM, TAILER_STREAM
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
@@ -38,15 +38,23 @@ class Ingest:
     bus: Bus
     log: EventLog
     applier: Applier
+    tailers: Applier
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Ingester]:
-        ingester = Ingester(self.bus, self.database.log, self.applier)
-        task = asyncio.create_task(ingester.run())
+        """Both of them, as a process has them; the one of the workers' stream is given."""
+        ingesters = self.ingesters()
+        running = [asyncio.create_task(ingester.run()) for ingester in ingesters]
         try:
-            yield ingester
+            yield ingesters[0]
         finally:
-            await tasks.end(task)
+            await tasks.end(*running)
+
+    def ingesters(self) -> list[Ingester]:
+        return [
+            Ingester(self.bus, self.database.log, applier)
+            for applier in (self.applier, self.tailers)
+        ]
 
     async def project(self, slug: str = "demo") -> UUID:
         return await rows.project(self.database, slug)
@@ -121,7 +129,9 @@ class Ingest:
         await until(lambda: self._is_drained())
 
     async def _is_drained(self) -> bool:
-        return not await self.bus.client.xlen(INGEST_STREAM)
+        return not await self.bus.client.xlen(INGEST_STREAM) + await self.bus.client.xlen(
+            TAILER_STREAM
+        )
 
 
 @contextlib.asynccontextmanager
@@ -132,9 +142,12 @@ async def opened(
     bus = Bus(redis_url)
     publisher = Publisher(bus, database.log)
     log = EventLog(database.log, publisher)
-    applier = Applier(log, handlers(line_bytes=65_536), SecretStr(secret) if secret else None)
+    appliers = [
+        Applier(stream, log, handlers(line_bytes=65_536), SecretStr(secret) if secret else None)
+        for stream in (INGEST_STREAM, TAILER_STREAM)
+    ]
     try:
-        yield Ingest(database, bus, log, applier)
+        yield Ingest(database, bus, log, *appliers)
     finally:
         await log.close()
         await publisher.close()

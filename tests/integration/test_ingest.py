@@ -286,7 +286,9 @@ async def test_a_stream_that_was_emptied_is_read_from_its_beginning(ingest: Inge
         INGEST_STREAM, {"m": json.dumps(lines(run_id, ["one", "two"]))}, id="5-1"
     )
     await until(lambda: _has_lines(ingest, run_id, ["one", "two"]))
-    [row] = await ingest.rows("SELECT stream_epoch FROM ingest_cursor")
+    [row] = await ingest.rows(
+        "SELECT stream_epoch FROM ingest_cursor WHERE stream = $1", INGEST_STREAM
+    )
     assert row[0] > 1
 
 
@@ -301,7 +303,11 @@ async def test_entries_left_by_a_leader_that_died_are_removed_and_not_repeated(
         run_id = await ingest.run(await ingest.project())
         message = {"type": "agent:log", "run_id": str(run_id), "data": {"message": "once"}}
         [entry] = await ingest.send(message)
-        await ingest.rows("UPDATE ingest_cursor SET last_id = $1 RETURNING 1", entry.decode())
+        await ingest.rows(
+            "UPDATE ingest_cursor SET last_id = $1 WHERE stream = $2 RETURNING 1",
+            entry.decode(),
+            INGEST_STREAM,
+        )
         async with ingest.running():
             await ingest.drained()
         assert await ingest.lines(run_id) == []
@@ -364,12 +370,14 @@ async def test_two_leaders_at_once_store_everything_once(database_url: str, redi
 
 
 async def _position(ingest: Ingest) -> Position:
-    [row] = await ingest.rows("SELECT stream_epoch, last_id FROM ingest_cursor")
+    [row] = await ingest.rows(
+        "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1", INGEST_STREAM
+    )
     return Position(*row)
 
 
 async def _lead(ingest: Ingest, position: Position) -> None:
-    entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
+    entries = await IngestStream(ingest.bus.client, INGEST_STREAM).read(position.last_id, count=100)
     for start in range(0, 50, 10):
         position = await ingest.applier.commit(
             position, batches.understand(entries[start : start + 10])
@@ -390,7 +398,9 @@ async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_firs
             lines(run_id, ["three"], first=3, offset=8),
         )
         position = await _position(ingest)
-        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=3)
+        entries = await IngestStream(ingest.bus.client, INGEST_STREAM).read(
+            position.last_id, count=3
+        )
         first, second, third = ([read] for read in batches.understand(entries))
         assert ingest.applier.begin(position, first) is None, "nothing is known yet"
         position = await ingest.applier.commit(position, first)
@@ -420,7 +430,9 @@ async def test_what_one_statement_stores_is_what_the_long_way_stores(
         for run_id, is_at_once in zip(runs, (True, False), strict=True):
             position = await _position(ingest)
             await ingest.send(*_many_lines(run_id))
-            entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
+            entries = await IngestStream(ingest.bus.client, INGEST_STREAM).read(
+                position.last_id, count=100
+            )
             if not is_at_once:
                 monkeypatch.setattr(ingest.applier, "begin", lambda position, batch: None)
             for entry in entries:
@@ -479,7 +491,9 @@ async def test_many_runs_go_together_in_one_statement(database_url: str, redis_u
                 ],
                 *[lines(run_id, [], first=number + 1, offset=2 * number) for run_id in runs],
             )
-            entries = await IngestStream(ingest.bus.client).read(position.last_id, count=100)
+            entries = await IngestStream(ingest.bus.client, INGEST_STREAM).read(
+                position.last_id, count=100
+            )
             batch = batches.understand(entries)
             ready = ingest.applier.begin(position, batch)
             assert (ready is not None) == (number == 2)
@@ -496,7 +510,9 @@ async def test_a_fenced_leader_s_batch_of_lines_changes_nothing(
         run_id = await ingest.run(await ingest.project())
         await ingest.send(lines(run_id, ["one"]), lines(run_id, ["two"], first=2, offset=4))
         position = await _position(ingest)
-        entries = await IngestStream(ingest.bus.client).read(position.last_id, count=2)
+        entries = await IngestStream(ingest.bus.client, INGEST_STREAM).read(
+            position.last_id, count=2
+        )
         first, second = ([read] for read in batches.understand(entries))
         await ingest.applier.commit(position, first)
         ready = ingest.applier.begin(position, second)

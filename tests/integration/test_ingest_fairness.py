@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import cursors, fair_queue, patience
 from runcast_api.ingest.batches import Read
 from runcast_api.ingest.fair_queue import FairQueue
@@ -69,7 +70,7 @@ async def test_what_is_skipped_is_read_again_by_whoever_leads(
         run = chance.choice([runs[0], runs[0], runs[0], *runs])
         sent[run].append(f"{len(sent[run])}")
         await ingest.send(entry(run, sent[run][-1]))
-    stream, steps = IngestStream(ingest.bus.client), 0
+    stream, steps = IngestStream(ingest.bus.client, INGEST_STREAM), 0
     while await stream.size():
         position = await committed(ingest)
         await stream.delete_upto(cursors.all_done_to(position.last_id))
@@ -88,7 +89,9 @@ async def test_what_is_skipped_is_read_again_by_whoever_leads(
 
 
 async def committed(ingest: Ingest) -> Position:
-    [row] = await ingest.rows("SELECT stream_epoch, last_id FROM ingest_cursor")
+    [row] = await ingest.rows(
+        "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1", INGEST_STREAM
+    )
     return Position(*row)
 
 
@@ -96,7 +99,9 @@ async def test_while_everything_fits_it_goes_in_stream_order(ingest: Ingest) -> 
     project_id = await ingest.project()
     runs = [await ingest.run(project_id) for _ in range(5)]
     await ingest.send(*[entry(runs[n % 5], f"{n}") for n in range(100)])
-    queue = FairQueue(IngestStream(ingest.bus.client), Position(1, START), lambda message: "")
+    queue = FairQueue(
+        IngestStream(ingest.bus.client, INGEST_STREAM), Position(1, START), lambda message: ""
+    )
     batch: list[Read] = []
     while (found := await queue.next()) is not None:
         batch += found

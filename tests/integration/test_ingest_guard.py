@@ -211,7 +211,7 @@ async def test_a_line_beyond_the_limit_is_cut_and_says_so(ingest: Ingest) -> Non
     assert (short, after) == ("short", "after")
     assert long == "é" * (128 * 1024)
     second = (await ingest.of_run(run_id))[1]
-    assert json.loads(second.data)["cut"] == {"offset": 6, "length": 400_000}
+    assert json.loads(second.data)["cut"] == {"length": 400_000}  # a worker isn't believed
 
 
 async def test_rejects_are_bounded_and_pruned_and_hold_no_secret(

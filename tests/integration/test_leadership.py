@@ -3,8 +3,9 @@
 import asyncpg
 import pytest
 
+from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import ingester, metrics
-from runcast_api.ingest.leader_hint import LEADER_LOCK
+from runcast_api.ingest.leader_hint import LEADER_LOCKS
 from runcast_server.db import acquire
 from tests.integration import ingesting
 from tests.waiting import until
@@ -26,16 +27,16 @@ async def test_who_leads_for_a_holder_that_stood_still_gets_the_lock_when_it_is_
         run_id = await ingest.run(await ingest.project())
         stopped = await asyncpg.connect(database_url)
         try:
-            await stopped.execute("SELECT pg_advisory_lock($1)", LEADER_LOCK)
+            await stopped.execute("SELECT pg_advisory_lock($1)", LEADER_LOCKS[INGEST_STREAM])
             await ingest.send(
                 {"type": "agent:log", "run_id": str(run_id), "data": {"message": "m"}}
             )
             async with ingest.running() as leader:
                 await until(lambda: leader.is_leading, "another to lead")
-                await stopped.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
+                await stopped.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCKS[INGEST_STREAM])
 
                 async def is_held() -> bool:
-                    return bool(await stopped.fetchval(_HELD, LEADER_LOCK))
+                    return bool(await stopped.fetchval(_HELD, LEADER_LOCKS[INGEST_STREAM]))
 
                 await until(is_held, "the lock to be taken")
                 assert leader.is_leading

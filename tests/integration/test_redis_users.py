@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -13,15 +14,17 @@ import redis
 import redis.asyncio
 
 from runcast._support.ids import uuid7
-from runcast.contract import INGEST_STREAM
+from runcast.contract import INGEST_STREAM, TAILER_STREAM
 from runcast_server.embedded import valkey
 from runcast_tailer import service as tailer_service
 from tests.integration import rest, streams
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 FILE = Path(__file__).parents[2] / "deploy" / "redis-users.acl"
 USERS = {line.split()[1]: line.split()[2:] for line in FILE.read_text().splitlines()}
+EXHAUST = f"{2**64 - 1}-{2**64 - 1}"
 SERVERS = ("api", "hub", "tailer", "worker")
 
 
@@ -106,6 +109,10 @@ DENIED = {
         ("XRANGE", INGEST_STREAM, "-", "+"),
         ("XDEL", INGEST_STREAM, "1-1"),
         ("DEL", INGEST_STREAM),
+        ("XTRIM", INGEST_STREAM, "MAXLEN", "0"),
+        ("XSETID", INGEST_STREAM, EXHAUST),
+        ("XADD", TAILER_STREAM, "*", "m", "{}"),
+        ("XADD", TAILER_STREAM, "MAXLEN", "0", "*", "m", "{}"),
         ("XADD", "runcast:{p}:stream", "*", "a", "b"),
         ("SPUBLISH", "runcast:{p}:live", "d"),
         ("SSUBSCRIBE", "runcast:{p}:live"),
@@ -114,7 +121,8 @@ DENIED = {
         ("GET", "runcast:limit:x"),
     ),
     "tailer": (
-        ("XDEL", INGEST_STREAM, "1-1"),
+        ("XDEL", TAILER_STREAM, "1-1"),
+        ("XADD", INGEST_STREAM, "*", "m", "{}"),
         ("XADD", "runcast:{p}:stream", "*", "a", "b"),
         ("SPUBLISH", "runcast:{p}:live", "d"),
         ("EVAL", "return 1", "0"),
@@ -140,6 +148,62 @@ async def test_nobody_may_more_than_his_work_needs(
             with pytest.raises(redis.exceptions.ResponseError, match=r"NOPERM|permissions|ACL"):
                 await client.execute_command(*command)
             assert users.acl_log()[0]["username"] == user, command
+
+
+async def test_what_a_worker_does_to_its_stream_reaches_no_other(
+    database_url: str, redis_url: str, users: redis.Redis, tmp_path: Path
+) -> None:
+    """It takes away what waits, ends the stream by its last id and sends the largest entries: lines of files
+    arrive meanwhile, and the workers' own messages again within seconds."""
+    async with (
+        rest.serving(database_url, url_of(redis_url, "api"), tmp_path, is_running=True) as api,
+        rest.serving(
+            database_url, url_of(redis_url, "tailer"), tmp_path, tail_project="d"
+        ) as files,
+        as_user(redis_url, "worker") as worker,
+        as_user(redis_url, "worker") as honest,
+    ):
+        await api.project("d")
+        run = await api.run("d", key="followed", status="running")
+        folder = tmp_path / "runs" / "followed"
+        folder.mkdir(parents=True)
+        written: list[str] = []
+        async with tailer_service.build(files.resources).running():
+            for number in range(4):
+                await _attack(worker)
+                with (folder / "logs.txt").open("a") as log:
+                    log.write(f"from a file {number}\n")
+                written.append(f"from a file {number}")
+                message = {"type": "agent:log", "run_id": run, "data": {"message": f"w {number}"}}
+                await until(lambda message=message: _is_taken(honest, message))
+                written.append(f"w {number}")
+                await until(lambda: _has(api, run, written))
+
+
+async def _attack(worker: redis.asyncio.Redis) -> None:
+    attacks: tuple[tuple[Any, ...], ...] = (
+        ("XADD", INGEST_STREAM, "*", "m", b"x" * 40_000_000),
+        ("XADD", INGEST_STREAM, "MAXLEN", "0", "*", "m", "x"),
+        ("XADD", INGEST_STREAM, EXHAUST, "m", "x"),
+        ("XADD", INGEST_STREAM, "*", "m", "x"),
+        ("XADD", TAILER_STREAM, "MAXLEN", "0", "*", "m", "x"),
+        ("XADD", TAILER_STREAM, EXHAUST, "m", "x"),
+    )
+    for attack in attacks:
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            await worker.execute_command(*attack)
+
+
+async def _is_taken(client: redis.asyncio.Redis, message: dict[str, Any]) -> bool:
+    try:
+        return bool(await client.xadd(INGEST_STREAM, {"m": json.dumps(message)}))
+    except redis.exceptions.ResponseError:
+        return False  # the stream is at its end, until the ingester has read it
+
+
+async def _has(api: rest.Rest, run: str, texts: list[str]) -> bool:
+    answer = await api.admin.get(f"/runs/{run}/logs?limit=1000")
+    return sorted(entry["message"] for entry in answer.json()["logs"]) == sorted(texts)
 
 
 async def test_a_worker_adds_to_the_ingest_stream(redis_url: str, users: redis.Redis) -> None:

@@ -17,8 +17,7 @@ import asyncpg
 import pytest
 
 from runcast._support.ids import uuid7
-from runcast.contract import INGEST_STREAM, SENTINEL
-from runcast_api.ingest.ingester import Ingester
+from runcast.contract import SENTINEL, TAILER_STREAM
 from runcast_server import tasks
 from runcast_server.db import acquire
 from runcast_tailer.file_reader import Follower
@@ -453,17 +452,17 @@ async def test_while_nobody_ingests_redis_holds_a_window_and_no_more(
         texts = [f"{n:06d} " + "x" * 200 for n in range(30_000)]
         tailing.write("logs.txt", "".join(f"{text}\n" for text in texts))
         async with tailing.tailer():
-            await until(lambda: ingest.bus.client.xlen(INGEST_STREAM))
+            await until(lambda: ingest.bus.client.xlen(TAILER_STREAM))
             tailing.write("logs.txt", "here\n", run="found-later")
             await until(lambda: _holds(ingest, b"found-later"))
-            size = await ingest.bus.client.memory_usage(INGEST_STREAM)
+            size = await ingest.bus.client.memory_usage(TAILER_STREAM)
             assert size < 3_000_000
             async with ingest.running():
                 await tailing.has_lines(texts)
 
 
 async def _holds(ingest: Ingest, text: bytes) -> bool:
-    [(_, fields)] = await ingest.bus.client.xrevrange(INGEST_STREAM, count=1)
+    [(_, fields)] = await ingest.bus.client.xrevrange(TAILER_STREAM, count=1)
     return text in fields[b"m"]
 
 
@@ -505,8 +504,8 @@ async def _live_for(
     """A process that does its work for so long and is gone without a word."""
     async with ingesting.opened(database_url, redis_url) as ingest:
         supervisor = Supervisor(options, Server(ingest.database.log), Shipper(ingest.bus.client))
-        ingester = Ingester(ingest.bus, ingest.database.log, ingest.applier)
-        working = [asyncio.create_task(supervisor.run()), asyncio.create_task(ingester.run())]
+        ingesters = ingest.ingesters()
+        working = [asyncio.create_task(each.run()) for each in (supervisor, *ingesters)]
         await asyncio.sleep(seconds)
         ingest.database.log.terminate()
         await tasks.end(*working)

@@ -168,7 +168,9 @@ async def ingester_stopped(stage: Stage) -> str:
 
 
 async def _is_leading(stage: Stage, api: Service) -> bool:
-    return await metric(stage.cluster, api, "runcast_ingest_leading") == 1.0
+    return (
+        await metric(stage.cluster, api, 'runcast_ingest_leading{stream="runcast:ingest"}') == 1.0
+    )
 
 
 async def _stopped(stage: Stage, target: Service, seconds: float) -> str:
@@ -185,15 +187,16 @@ async def _stopped(stage: Stage, target: Service, seconds: float) -> str:
 
 
 async def metric(cluster: Cluster, target: Service, name: str) -> float | None:
-    """A metric of a process, summed over its labels; None where it can't be read."""
+    """A metric of a process, summed over its labels unless they are named; None where it can't be read."""
     headers = {"Authorization": f"Bearer {cluster.token}"}
     try:
         async with httpx.AsyncClient(timeout=2.0) as client:
             answer = await client.get(f"{target.url}/metrics", headers=headers)
     except httpx.TransportError:
         return None
-    found = [line for line in answer.text.splitlines() if line.split("{")[0].split(" ")[0] == name]
-    return sum(float(line.rpartition(" ")[2]) for line in found) if found else None
+    lines = [line.rpartition(" ") for line in answer.text.splitlines()]
+    found = [value for named, _, value in lines if name in (named, named.split("{")[0])]
+    return sum(map(float, found)) if found else None
 
 
 # ---------------------------------------------------------------------- Redis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from importlib.metadata import version
 
 import asyncpg
@@ -56,7 +56,7 @@ def build(resources: Resources) -> Service:
     quotas = Quotas(database.log, rate_limits.storage(resources.bus), bounds)
     resources.eventlog.listen(quotas.heard)
     handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
-    ingester = factory.build(resources, handlers)
+    ingesters = factory.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
     authenticator = tokens.authenticator(database, settings.auth)
     api = Api(
@@ -85,7 +85,10 @@ def build(resources: Resources) -> Service:
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
     all_loops = [
-        Loop("ingester", ingester.run, INGESTER_SECONDS, limit_seconds=None),
+        *(
+            Loop(name, ingester.run, INGESTER_SECONDS, limit_seconds=None)
+            for name, ingester in ingesters.items()
+        ),
         *sweeper.loops(),
         *keeper.loops(),
         *Compactor(database.log).loops(),
@@ -116,7 +119,7 @@ def build(resources: Resources) -> Service:
         await api.feed.stop()
 
     async def ready() -> Readiness:
-        return await _readiness(resources, ingester, all_loops)
+        return await _readiness(resources, ingesters.values(), all_loops)
 
     application = app.create(api, version("runcast"))
     return Service("api", application, _handles, running, drain, ready)
@@ -127,12 +130,15 @@ def _handles(scope: Scope) -> bool:
     return bool(scope["type"] == "http")
 
 
-async def _readiness(resources: Resources, ingester: Ingester, all_loops: list[Loop]) -> Readiness:
+async def _readiness(
+    resources: Resources, ingesters: Iterable[Ingester], all_loops: list[Loop]
+) -> Readiness:
     """Without Postgres nothing works; without Redis events come late, and nothing is ingested from it."""
     found = loops.readiness(all_loops)
     failing, degraded = dict(found.failing), dict(found.degraded)
-    if ingester.trouble:
-        degraded["ingest"] = ingester.trouble
+    for ingester in ingesters:
+        if ingester.trouble:
+            degraded["ingest"] = ingester.trouble
     if why := await _postgres_trouble(resources):
         failing["postgres"] = why
     if why := await _redis_trouble(resources):

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from runcast.contract import INGEST_STREAM
+from runcast.contract import TAILER_STREAM
 from runcast_server import outages
 from runcast_tailer.window import Sent
 
@@ -42,7 +42,7 @@ class Shipper:
     async def _add(self, part: Sequence[Sent]) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for message in part:
-            pipeline.xadd(INGEST_STREAM, {"m": message.payload})
+            pipeline.xadd(TAILER_STREAM, {"m": message.payload})
         try:
             answers = await pipeline.execute(raise_on_error=False)
         except outages.REDIS as error:
@@ -61,7 +61,7 @@ class Shipper:
     async def send(self, payload: bytes) -> bool:
         """Adds a message that nothing waits for; False where that failed."""
         try:
-            await self._client.xadd(INGEST_STREAM, {"m": payload})
+            await self._client.xadd(TAILER_STREAM, {"m": payload})
         except outages.REDIS as error:
             self._stumble(error)
             return False
@@ -69,7 +69,7 @@ class Shipper:
 
     async def has(self, entry: str) -> bool:
         """Whether an entry still waits in the stream. Raises one of `outages.REDIS`."""
-        return bool(await self._client.xrange(INGEST_STREAM, min=entry, max=entry, count=1))
+        return bool(await self._client.xrange(TAILER_STREAM, min=entry, max=entry, count=1))
 
     def _stumble(self, error: BaseException) -> None:
         trouble = str(error) or type(error).__name__

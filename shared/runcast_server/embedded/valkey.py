@@ -27,6 +27,9 @@ SETTINGS: Mapping[str, str] = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "maxmemory-policy": "noeviction",
+    # One value, and one client's command: what a worker's password can have us read at once.
+    "proto-max-bulk-len": "64mb",
+    "client-query-buffer-limit": "128mb",
     # Valkey 9 leaves large shared replies out of the output-buffer limit: one stalled subscriber
     # held 525 MB. Replies below this size are copied, and so counted.
     "min-string-size-avoid-copy-reply": "2147483647",

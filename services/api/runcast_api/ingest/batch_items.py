@@ -30,6 +30,8 @@ class Item:
     """Nothing is left to do: it came before under the same id, or it is an empty line."""
     inner: list[Item] = field(default_factory=list)
     """The messages that the lines of a feed are, by place."""
+    is_tailers: bool = False
+    """Whether it came by the tailer's own stream."""
 
     @property
     def is_open(self) -> bool:
@@ -54,20 +56,26 @@ class Item:
         return is_refusal
 
 
-def read(raw: bytes) -> Item:
-    """The item of a message as it came. Raises nothing: what can't be understood is refused."""
-    return _understood(raw, lambda: messages.parse(raw))
+def read(raw: bytes, *, is_tailers: bool = True) -> Item:
+    """The item of a message as it came. Raises nothing: what can't be understood is refused.
+
+    Only where it `is_tailers` is the message believed that says where its lines lie in a file.
+    """
+    return _understood(raw, lambda: messages.parse(raw), is_tailers)
 
 
-def of_value(raw: bytes, value: Any) -> Item:
+def of_value(raw: bytes, value: Any, *, is_tailers: bool = True) -> Item:
     """The same for a message whose JSON was read before."""
-    return _understood(raw, lambda: messages.understand(value))
+    return _understood(raw, lambda: messages.understand(value), is_tailers)
 
 
-def _understood(raw: bytes, understand: Callable[[], Message]) -> Item:
-    item = Item(raw)
+def _understood(raw: bytes, understand: Callable[[], Message], is_tailers: bool) -> Item:
+    item = Item(raw, is_tailers=is_tailers)
     try:
-        item.message = understand()
+        message = understand()
+        if message.lines is not None and not is_tailers:
+            message.lines = message.lines.by_a_reporter()
+        item.message = message
     except Refused as refused:
         item.refusal = str(refused)
     except Exception as error:  # the outermost place of a message that is read

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import batch_items, guard, line_batch, rejects
 from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.cursors import Order
@@ -67,9 +66,12 @@ def understand(entries: Sequence[Entry]) -> list[Read]:
 
 
 class Applier:
-    """Commits batches and knows where the cursor then is."""
+    """Commits batches of one stream and knows where its cursor then is."""
 
-    def __init__(self, eventlog: EventLog, handlers: Handlers, secret: SecretStr | None) -> None:
+    def __init__(
+        self, stream: str, eventlog: EventLog, handlers: Handlers, secret: SecretStr | None
+    ) -> None:
+        self.stream = stream
         self._eventlog = eventlog
         self._handlers = handlers
         self._secret = secret
@@ -125,7 +127,7 @@ class Applier:
     async def _attempt(
         self, position: Position, last_id: str, ready: LineBatch
     ) -> Sequence[Committed] | None:
-        cursor = CursorMove(INGEST_STREAM, position.epoch, position.last_id, last_id)
+        cursor = CursorMove(self.stream, position.epoch, position.last_id, last_id)
         async with self._eventlog.connected() as connection:
             return await line_batch.take(connection, ready, cursor)
 
@@ -170,7 +172,7 @@ class Applier:
         self, position: Position, batch: Sequence[Read], *, is_careful: bool = False
     ) -> Position:
         async with self._eventlog.transaction() as transaction:
-            after = await _swap(transaction, position, batch[-1].cursor)
+            after = await self._swap(transaction, position, batch[-1].cursor)
             messages = [read.item for read in batch]
             scope = await apply(
                 transaction,
@@ -200,22 +202,27 @@ class Applier:
         """Keeps a message that can't be applied as a reject, and moves past it."""
         item = Item(read.item.raw, address=read.item.address, refusal=reason)
         async with self._eventlog.transaction() as transaction:
-            after = await _swap(transaction, position, read.cursor)
+            after = await self._swap(transaction, position, read.cursor)
             await rejects.keep(transaction.connection, [(read.id, item)])
         return after
+
+    async def _swap(self, transaction: Transaction, position: Position, last_id: str) -> Position:
+        """Moves the cursor, or finds that this process leads no longer."""
+        done = await transaction.connection.execute(
+            _SWAP, self.stream, position.epoch, position.last_id, last_id
+        )
+        if done != "UPDATE 1":
+            raise Fenced
+        return Position(position.epoch, last_id)
 
 
 def _fresh(batch: Sequence[Read]) -> list[Read]:
     return [
-        Read(read.id, batch_items.read(read.item.raw), read.order, read.place) for read in batch
+        Read(
+            read.id,
+            batch_items.read(read.item.raw, is_tailers=read.item.is_tailers),
+            read.order,
+            read.place,
+        )
+        for read in batch
     ]
-
-
-async def _swap(transaction: Transaction, position: Position, last_id: str) -> Position:
-    """Moves the cursor, or finds that this process leads no longer."""
-    done = await transaction.connection.execute(
-        _SWAP, INGEST_STREAM, position.epoch, position.last_id, last_id
-    )
-    if done != "UPDATE 1":
-        raise Fenced
-    return Position(position.epoch, last_id)

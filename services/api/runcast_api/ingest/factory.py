@@ -1,4 +1,4 @@
-"""The ingester of a process, put together."""
+"""The ingesters of a process, put together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import structlog
 from pydantic import ValidationError
 
+from runcast.contract import INGEST_STREAM, TAILER_STREAM
 from runcast_api import projects
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
@@ -32,16 +33,20 @@ def build_handlers(
     return handlers(line_bytes=line_bytes, runless=runless, admission=admission)
 
 
-def build(resources: Resources, types: Handlers) -> Ingester:
-    """The ingester; its `run` is a task for the process's lifetime."""
-    applier = Applier(resources.eventlog, types, resources.settings.api.ingest_secret)
+def build(resources: Resources, types: Handlers) -> dict[str, Ingester]:
+    """The ingesters by the name of their loops; each one's `run` is a task for the process's lifetime."""
     slug = resources.settings.tailer.tail_project
-    return Ingester(
-        resources.bus,
-        resources.database.log,
-        applier,
-        prepare=lambda: make_project(resources.database, slug),
-    )
+
+    def of(stream: str) -> Ingester:
+        secret = resources.settings.api.ingest_secret
+        return Ingester(
+            resources.bus,
+            resources.database.log,
+            Applier(stream, resources.eventlog, types, secret),
+            prepare=lambda: make_project(resources.database, slug),
+        )
+
+    return {"ingester": of(INGEST_STREAM), "ingester of the tailer": of(TAILER_STREAM)}
 
 
 async def make_project(database: Database, slug: str) -> None:

@@ -22,7 +22,14 @@ from runcast_api.ingest import batch_items, cursors, messages
 from runcast_api.ingest.batches import MAX_EVENTS, Read
 from runcast_api.ingest.cursors import Order
 from runcast_api.ingest.messages import Message
-from runcast_api.ingest.stream import Entry, IngestStream, Position, as_numbers, next_id
+from runcast_api.ingest.stream import (
+    PAGE_BYTES,
+    Entry,
+    IngestStream,
+    Position,
+    as_numbers,
+    next_id,
+)
 
 KEPT_BYTES = 4 * 1024 * 1024
 """Bytes of one project's messages that wait in memory, at most about."""
@@ -32,7 +39,6 @@ MOST_LANES = 2_000
 BLOCK_MS = 1_000
 FEWEST, MOST = 16, 1_000
 """Entries of one read, about `PAGE_BYTES` in all."""
-PAGE_BYTES = 1024 * 1024
 PAGES = 3
 """Reads at once, while a batch commits."""
 
@@ -149,7 +155,7 @@ class FairQueue:
         if not wanted:
             return
         start = min((lane.skipped or "" for lane in wanted.values()), key=as_numbers)
-        entries = await self._stream.range(start, self._read_to, count=self._page)
+        entries, is_all = await self._stream.range(start, self._read_to, count=self._page)
         for entry in entries:
             value, name = _opened(entry)
             if (lane := wanted.get(name)) is None or lane.skipped is None:
@@ -160,7 +166,7 @@ class FairQueue:
             if self._keep(entry, value, name) is not None:
                 lane.skipped = entry.id
                 del wanted[name]
-        is_all = len(entries) < self._page
+        is_all = is_all or entries[-1].id == self._read_to
         for lane in wanted.values():
             if is_all:
                 lane.skipped = None
@@ -173,8 +179,11 @@ class FairQueue:
         lane = self._lanes.get(name)
         if lane is not None and lane.group.is_full:
             return lane
+        is_tailers = self._stream.is_tailers
         item = (
-            batch_items.read(entry.raw) if value is None else batch_items.of_value(entry.raw, value)
+            batch_items.read(entry.raw, is_tailers=is_tailers)
+            if value is None
+            else batch_items.of_value(entry.raw, value, is_tailers=is_tailers)
         )
         lane = self._lane(name, self._group_of(item.message) if item.message else "")
         if lane.group.is_full:

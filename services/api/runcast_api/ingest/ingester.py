@@ -1,4 +1,4 @@
-"""The one active ingester: leads by a hint, proves it with every commit.
+"""The one active ingester of a stream: leads by a hint, proves it with every commit.
 
 An advisory lock says who leads. It is only a hint: a leader that was stopped keeps it, so a process that
 sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
@@ -17,13 +17,12 @@ from typing import Any
 
 import structlog
 
-from runcast.contract import INGEST_STREAM
 from runcast_api.ingest import cursors, metrics
 from runcast_api.ingest.batches import MAX_EVENTS, Applier, Fenced, Read, UnderWay
 from runcast_api.ingest.fair_queue import BLOCK_MS, FairQueue
 from runcast_api.ingest.leader_hint import STEP_BACK_SECONDS, LeaderHint
 from runcast_api.ingest.patience import Patience
-from runcast_api.ingest.stream import START, IngestStream, Position, as_numbers
+from runcast_api.ingest.stream import LAST, START, IngestStream, Position, as_numbers
 from runcast_server import outages, tasks
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus
@@ -43,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Ingester:
-    """Reads the ingest stream and applies it, while this process leads."""
+    """Reads one ingest stream and applies it, while this process leads."""
 
     def __init__(
         self,
@@ -55,6 +54,7 @@ class Ingester:
         self._bus = bus
         self._pool = pool
         self._applier = applier
+        self._name = applier.stream
         self._prepare = prepare
         self._patience = Patience()
         self.is_leading = False
@@ -94,7 +94,7 @@ class Ingester:
     @contextlib.asynccontextmanager
     async def _leading(self) -> AsyncIterator[bool]:
         async with acquire(self._pool) as connection:
-            hint = LeaderHint(connection)
+            hint = LeaderHint(connection, self._name)
             asking: list[asyncio.Task[None]] = []
             try:
                 leads = await hint.take() or await self._is_orphaned()
@@ -103,14 +103,14 @@ class Ingester:
                 yield leads
             finally:
                 self.is_leading = False
-                metrics.LEADING.set(0)
+                metrics.LEADING.labels(self._name).set(0)
                 await tasks.end(*asking)
                 await hint.give_back()
 
     async def _is_orphaned(self) -> bool:
         """Whether messages wait and whoever leads doesn't move."""
         async with acquire(self._pool) as connection:
-            position = Position(*await connection.fetchrow(_CURSOR, INGEST_STREAM))
+            position = Position(*await connection.fetchrow(_CURSOR, self._name))
         if position != self._seen:
             self._seen, self._seen_since = position, time.monotonic()
         if time.monotonic() - self._seen_since < STILL_SECONDS:
@@ -122,13 +122,13 @@ class Ingester:
     async def _stream(self) -> AsyncIterator[IngestStream]:
         client = self._bus.dedicated(block_seconds=BLOCK_MS / 1_000)
         try:
-            yield IngestStream(client)
+            yield IngestStream(client, self._name)
         finally:
             await client.aclose()
 
     async def _lead(self) -> None:
         self.is_leading = True
-        metrics.LEADING.set(1)
+        metrics.LEADING.labels(self._name).set(1)
         if self._prepare is not None:
             await self._prepare()
         async with self._stream() as stream:
@@ -140,17 +140,20 @@ class Ingester:
         """Where to read on: after the cursor, or at the beginning of a stream that is another one. Raises
         `Fenced` where the cursor isn't `mine`: somebody else moved it."""
         async with acquire(self._pool) as connection:
-            row = await connection.fetchrow(_CURSOR, INGEST_STREAM)
+            row = await connection.fetchrow(_CURSOR, self._name)
             assert row is not None
             position = Position(*row)
             if mine is not None and position != mine:
                 raise Fenced
             last_id = await stream.last_id()
             done_to, _ = cursors.parse(position.last_id)
-            if as_numbers(last_id) >= as_numbers(done_to):
+            if last_id == LAST == position.last_id:
+                log.error("ingest.exhausted", stream=self._name)
+                await stream.replace_exhausted()
+            elif as_numbers(last_id) >= as_numbers(done_to):
                 return position
             done = await connection.execute(
-                _NEW_EPOCH, INGEST_STREAM, position.epoch, position.last_id
+                _NEW_EPOCH, self._name, position.epoch, position.last_id
             )
         if done != "UPDATE 1":
             raise Fenced

@@ -2,7 +2,9 @@
 
 from prometheus_client import Counter, Gauge
 
-LEADING = Gauge("runcast_ingest_leading", "1 while this process applies the ingest stream.")
+LEADING = Gauge(
+    "runcast_ingest_leading", "1 while this process applies this ingest stream.", ["stream"]
+)
 MESSAGES = Counter("runcast_ingest_messages_total", "Messages of the ingest stream that are done.")
 REJECTS = Counter("runcast_ingest_rejects_total", "Messages that were kept as rejects.")
 FENCED = Counter(

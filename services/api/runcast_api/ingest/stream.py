@@ -1,4 +1,4 @@
-"""The ingest stream in Redis: reading on from a cursor, and noticing that it's another stream.
+"""An ingest stream in Redis: reading on from a cursor, and noticing that it's another stream.
 
 A stream entry's id is larger than those of all entries before it. If the last id that a stream ever gave
 is below what was committed, this is not the stream that was read: it was emptied, made anew, or failed
@@ -13,12 +13,39 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from runcast.contract import INGEST_STREAM
+from runcast.contract import TAILER_STREAM
 
 START = "0-0"
 FIELD = b"m"
 LEFTOVERS = 1_000
 _MOST = 2**64 - 1
+LAST = f"{_MOST}-{_MOST}"
+"""The highest id that there is: a stream that gave it takes no further entry."""
+PAGE_BYTES = 1024 * 1024
+_RANGE = """
+local found, size, first = {}, 0, ARGV[1]
+while #found < tonumber(ARGV[3]) and size < tonumber(ARGV[4]) do
+    local entry = redis.call('XRANGE', KEYS[1], first, ARGV[2], 'COUNT', 1)[1]
+    if not entry then return {found, 1} end
+    local raw = ''
+    for place = 1, #entry[2], 2 do
+        size = size + #entry[2][place] + #entry[2][place + 1]
+        if entry[2][place] == 'm' then raw = entry[2][place + 1] end
+    end
+    found[#found + 1] = {entry[1], raw}
+    if entry[1] == ARGV[5] then return {found, 1} end
+    first = '(' .. entry[1]
+end
+return {found, 0}
+"""
+_REPLACE = """
+if redis.call('XLEN', KEYS[1]) > 0 then return 0 end
+local about = redis.call('XINFO', 'STREAM', KEYS[1])
+for place = 1, #about, 2 do
+    if about[place] == 'last-generated-id' and about[place + 1] ~= ARGV[1] then return 0 end
+end
+return redis.call('DEL', KEYS[1])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +67,21 @@ class Entry:
 class IngestStream:
     """The stream, by a client of its own: its reads block."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, name: str) -> None:
         self._client = client
+        self._name = name
+        self.is_tailers = name == TAILER_STREAM
 
     async def read(self, after: str, *, count: int, block_ms: int | None = None) -> list[Entry]:
-        """The entries after an id; with `block_ms` it waits so long for the first one."""
-        answer = await self._client.xread({INGEST_STREAM: after}, count=count, block=block_ms)
+        """Entries after an id, at most `count` and of the workers' about `PAGE_BYTES`; with `block_ms` it
+        waits so long for the first one."""
+        if not self.is_tailers:
+            if block_ms is None and after == LAST:
+                return []
+            if block_ms is None:
+                return (await self.range(f"({after}", "+", count=count))[0]
+            count = 1
+        answer = await self._client.xread({self._name: after}, count=count, block=block_ms)
         if not answer:
             return []
         streams = answer.items() if isinstance(answer, dict) else answer
@@ -54,15 +90,18 @@ class IngestStream:
             [entries] = entries
         return [Entry(id.decode(), fields.get(FIELD, b"")) for id, fields in entries]
 
-    async def range(self, first: str, last: str, *, count: int) -> list[Entry]:
-        """The entries from an id to another, both included; at most `count`."""
-        entries = await self._client.xrange(INGEST_STREAM, min=first, max=last, count=count)
-        return [Entry(id.decode(), fields.get(FIELD, b"")) for id, fields in entries]
+    async def range(self, first: str, last: str, *, count: int) -> tuple[list[Entry], bool]:
+        """The entries from an id to another, both included, and whether those are all. At most `count`, and
+        not more than one beyond `PAGE_BYTES`: a worker's entry may be as large as Redis lets it be."""
+        found, is_all = await self._client.eval(
+            _RANGE, 1, self._name, first, last, count, PAGE_BYTES, LAST
+        )
+        return [Entry(id.decode(), raw) for id, raw in found], bool(is_all)
 
     async def last_id(self) -> str:
         """The last id that this stream gave, whether or not its entry is still there."""
         try:
-            information = await self._client.xinfo_stream(INGEST_STREAM)
+            information = await self._client.xinfo_stream(self._name)
         except ResponseError as error:
             if "no such key" in str(error):
                 return START
@@ -73,21 +112,24 @@ class IngestStream:
     async def delete(self, ids: Sequence[str]) -> None:
         """Removes entries that are committed, by their ids."""
         if ids:
-            await self._client.xdel(INGEST_STREAM, *ids)
+            await self._client.xdel(self._name, *ids)
 
     async def delete_upto(self, last_id: str) -> None:
         """Removes what was committed by a leader that didn't live to remove it."""
         while True:
-            entries = await self._client.xrange(
-                INGEST_STREAM, min="-", max=last_id, count=LEFTOVERS
-            )
-            await self.delete([id.decode() for id, _ in entries])
-            if len(entries) < LEFTOVERS:
+            entries, is_all = await self.range("-", last_id, count=LEFTOVERS)
+            await self.delete([entry.id for entry in entries])
+            if is_all:
                 return
+
+    async def replace_exhausted(self) -> None:
+        """Takes away a stream that gave its last id, once it's empty, so that the next entry begins a new
+        one. Any writer can end a stream by naming that id."""
+        await self._client.eval(_REPLACE, 1, self._name, LAST)
 
     async def size(self) -> int:
         """Entries that wait."""
-        return int(await self._client.xlen(INGEST_STREAM))
+        return int(await self._client.xlen(self._name))
 
 
 def as_numbers(id: str) -> tuple[int, int]:
