@@ -29,8 +29,8 @@ from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
-from runcast_server.auth import access
-from runcast_server.auth.principal import Authenticator, Principal, Role, presented
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Authenticator, Principal, presented
 from runcast_server.db import Database
 from runcast_server.service import Resources
 
@@ -59,7 +59,7 @@ class RunDirectory:
             return known[1], known[2]
         async with self._database.acting(caller) as connection:
             run_id, found = await access.run_id(
-                connection, caller, reference, project, Role.REPORTER
+                connection, caller, reference, project, rights.REPORT
             )
         if len(self._remembered) >= REMEMBERED_RUNS:
             self._remembered.clear()

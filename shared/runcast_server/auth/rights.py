@@ -1,4 +1,5 @@
-"""What each role may do, said once: endpoints take their roles from here, and `docs/people.md` its table.
+"""What each role may do, said once. Endpoints take their roles from here, `operations` says which right each
+endpoint and stream needs, and `docs/people.md` and the console's `roles.ts` are compared with it.
 
 A right is the same by every door: who may cancel a run by one endpoint may by all of them, also by a message.
 """
@@ -37,11 +38,29 @@ RIGHTS = (
 READ = Role.VIEWER
 REPORT = Role.REPORTER
 CANCEL = Role.REPORTER
+PLAN = Role.REPORTER
+"""Make and move tasks and subtasks."""
+ASK = Role.REPORTER
 RETRY = Role.EDITOR
+ANSWER = Role.EDITOR
+DEMO = Role.EDITOR
+SAY = Role.EDITOR
+"""Send a message to an agent."""
 TAIL = Role.EDITOR
 ERASE = Role.EDITOR
 SHARE = Role.EDITOR
 MANAGE = Role.OWNER
+CONSOLE = {
+    "report": REPORT,
+    "cancel": CANCEL,
+    "plan": PLAN,
+    "retry": RETRY,
+    "answer": ANSWER,
+    "erase": ERASE,
+    "share": SHARE,
+    "manage": MANAGE,
+}
+"""The rights by which the console shows or hides what changes something, as `roles.ts` names them."""
 
 
 def as_table() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
-from runcast_server.auth import access
+from runcast_server.auth import access, rights
 from runcast_server.auth.access import ProjectAccess, as_uuid
 from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import Connection, Database
@@ -20,7 +20,7 @@ _PROJECT_OF_SUBTASK = "SELECT project_id FROM tasks WHERE id = $1 AND parent_id 
 
 
 async def task(
-    connection: Connection, caller: Principal, reference: str, needs: Role = Role.VIEWER
+    connection: Connection, caller: Principal, reference: str, needs: Role = rights.READ
 ) -> tuple[UUID, ProjectAccess]:
     """The task with this id, and its project. Raises `NotFound` or `Forbidden`."""
     absent = f"no task {reference!r}"
@@ -28,7 +28,7 @@ async def task(
 
 
 async def subtask(
-    connection: Connection, caller: Principal, reference: str, needs: Role = Role.VIEWER
+    connection: Connection, caller: Principal, reference: str, needs: Role = rights.READ
 ) -> tuple[UUID, ProjectAccess]:
     """The subtask with this id, and its project. Raises `NotFound` or `Forbidden`."""
     absent = f"no subtask {reference!r}"
@@ -81,7 +81,7 @@ class Workplaces:
         if known is not None and known[0] > time.monotonic():
             return known[1]
         async with self._database.acting(caller) as connection:
-            found = await access.project(connection, caller, reference, Role.REPORTER)
+            found = await access.project(connection, caller, reference, rights.PLAN)
         if len(self._remembered) >= REMEMBERED_PROJECTS:
             self._remembered.clear()
         self._remembered[asked] = (time.monotonic() + REMEMBERED_SECONDS, found.id)

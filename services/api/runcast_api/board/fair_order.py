@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import rights
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 
 _QUEUES = """
@@ -59,7 +60,7 @@ class Turns:
         """The projects with something to claim in which the caller may work. What was settled before the
         look is in `at_work`; it is taken out here, to be added again when the turn is decided."""
         settled = self.settled.copy()
-        may_work = caller.role is not None and caller.role >= Role.REPORTER
+        may_work = caller.role is not None and caller.role >= rights.PLAN
         key_project = caller.project_id if may_work else None
         rows = await connection.fetch(_QUEUES, caller.is_admin, key_project, caller.user_id)
         return [Queue(id, at_work - settled[id], last) for id, at_work, last in rows]

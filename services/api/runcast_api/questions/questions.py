@@ -27,6 +27,7 @@ from runcast_api.questions.schemas import (
     as_json,
 )
 from runcast_api.runs import runs
+from runcast_server.auth import rights
 from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden, Invalid, NotFound
@@ -165,7 +166,7 @@ def require_answerer(caller: Principal, role: Role) -> None:
     it. A key that agents report with never answers, or an agent would approve itself."""
     if caller.key_id is not None and not caller.is_admin and "answer" not in caller.scopes:
         raise Forbidden("a key answers questions only with the scope answer")
-    if role < Role.EDITOR:
+    if role < rights.ANSWER:
         raise Forbidden(f"answering needs the role editor; yours is {role.name.lower()}")
 
 
@@ -207,7 +208,7 @@ async def close(
     way already is answered as it is. Raises `QuestionClosed`, `Forbidden`."""
     question, run = await _locked(transaction, question_id)
     asker = await _asker(transaction.connection, question_id)
-    if role < Role.EDITOR and asker != caller.name:
+    if role < rights.ANSWER and asker != caller.name:
         raise Forbidden("only whoever asked it, or an editor, takes a question back")
     if question["state"] == given.state:
         return question

@@ -16,8 +16,8 @@ from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
 from runcast_api.routes.runs import OfProject
 from runcast_api.runs import runs
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Forbidden, Invalid, NotFound
 from runcast_server.eventlog.log import Transaction
@@ -96,7 +96,7 @@ async def say(
 ) -> Response:
     """A message to a session while it runs: queued until the agent's next hook takes it along."""
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.SAY)
 
     async def change(transaction: Transaction) -> Answer:
         return Answer(await messages.say(transaction, run_id, body, caller), 201)
@@ -117,7 +117,7 @@ async def take_messages(
     """Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
     agents that are connected by hooks these take messages along."""
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.REPORTER)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.REPORT)
         if not await messages.is_any_waiting(connection, run_id):
             return answer({"messages": []})
 

@@ -19,8 +19,8 @@ from runcast_api.artifacts.store import Stored
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http import problems, request_body
 from runcast_api.http.responses import HEAD, Answer, answer
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.eventlog.log import Transaction
 
 JSON_CONTENT_BYTES = 16 * 1024 * 1024
@@ -162,7 +162,7 @@ async def _find(api: Api, caller: Principal, artifact: UUID) -> tuple[Any, int]:
     async with api.database.acting(caller) as connection:
         row = await artifacts.find(connection, artifact)
         absent = f"no artifact '{artifact}'"
-        found = await access.inside(connection, caller, row["project_id"], absent, Role.VIEWER)
+        found = await access.inside(connection, caller, row["project_id"], absent, rights.READ)
     return row, found.head
 
 

@@ -24,8 +24,8 @@ from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_api.routes.auth import signed_in
-from runcast_server.auth import access, principal
-from runcast_server.auth.principal import ANONYMOUS, Principal, Role
+from runcast_server.auth import access, principal, rights
+from runcast_server.auth.principal import ANONYMOUS, Principal
 from runcast_server.db import Connection, acquire, act_as
 from runcast_server.errors import Conflict, Forbidden, Invalid, Unauthenticated
 
@@ -63,7 +63,7 @@ async def invite(
 
 async def _place(connection: Connection, caller: Principal, project: str | None) -> UUID | None:
     if project is not None:
-        return (await access.project(connection, caller, project, Role.OWNER)).id
+        return (await access.project(connection, caller, project, rights.MANAGE)).id
     if not caller.is_admin:
         raise Forbidden("only administrators invite to the server; name a project")
     return None

@@ -15,8 +15,8 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Forbidden, NotFound
 
@@ -28,7 +28,7 @@ async def create_key(
     project: str, body: KeyNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, Role.OWNER)
+        found = await access.project(connection, caller, project, rights.MANAGE)
 
         async def change() -> tuple[dict[str, Any], Secrets]:
             made, token = await keys.create(connection, caller, body, found.id)
@@ -42,7 +42,7 @@ async def list_keys(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        found = await access.project(connection, caller, project, Role.OWNER)
+        found = await access.project(connection, caller, project, rights.MANAGE)
         page = await keys.page(connection, found.id, limit, cursor)
     return answer(page, head=found.head)
 
@@ -104,7 +104,7 @@ async def _manageable(connection: Connection, caller: Principal, key: UUID) -> N
     """Raises `NotFound` or `Forbidden` unless the caller owns the key's project, or is an administrator."""
     project_id = (await keys.show(connection, key))["project_id"]
     if project_id is not None:
-        await access.inside(connection, caller, UUID(project_id), "no such key", Role.OWNER)
+        await access.inside(connection, caller, UUID(project_id), "no such key", rights.MANAGE)
     elif not caller.is_admin:
         raise NotFound("no such key")
 

@@ -13,8 +13,8 @@ from runcast_api.dependencies import ApiState, Caller
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
-from runcast_server.auth import access
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import access, rights
+from runcast_server.auth.principal import Principal
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)
@@ -45,7 +45,7 @@ async def set_member(
 ) -> Response:
     """Makes somebody who has an account a member, or gives a member another role."""
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, Role.OWNER)
+        found = await access.project(connection, caller, project, rights.MANAGE)
         member = await members.put(connection, caller, found.id, user, body.role)
     api.runs.forget()
     return answer(member, head=found.head)
@@ -54,7 +54,7 @@ async def set_member(
 @router.delete("/projects/{project}/members/{user}", status_code=204)
 async def remove_member(project: str, user: UUID, api: ApiState, caller: Caller) -> Response:
     """Ends a membership; everybody may end his own, unless he is the last owner."""
-    needs = Role.VIEWER if caller.user_id == user else Role.OWNER
+    needs = rights.READ if caller.user_id == user else rights.MANAGE
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, needs)
         await members.remove(connection, caller, found.id, user)

@@ -16,8 +16,7 @@ from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.projects import Project, ProjectNew, ProjectPage, ProjectPatch
 from runcast_api.storage import usage
 from runcast_api.storage.usage import Storage
-from runcast_server.auth import access
-from runcast_server.auth.principal import Role
+from runcast_server.auth import access, rights
 
 router = APIRouter(tags=["projects"], route_class=JsonRoute)
 
@@ -58,7 +57,7 @@ async def change_project(
     project: str, body: ProjectPatch, api: ApiState, caller: Caller
 ) -> Response:
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, Role.OWNER)
+        found = await access.project(connection, caller, project, rights.MANAGE)
         changed = await projects.change(connection, caller, found, body, api.bounds)
     return answer(changed, head=found.head)
 
@@ -77,7 +76,7 @@ async def show_storage(project: str, api: ApiState, caller: Caller) -> Response:
 @router.delete("/projects/{project}", status_code=204)
 async def delete_project(project: str, api: ApiState, caller: Caller) -> Response:
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, Role.OWNER)
+        found = await access.project(connection, caller, project, rights.MANAGE)
         await projects.delete(connection, found.id)
     api.runs.forget()
     await projects.end_streams(api.resources.bus, found.id)

@@ -29,7 +29,7 @@ from runcast_api.questions.schemas import (
     State,
 )
 from runcast_api.routes.runs import OfProject
-from runcast_server.auth import access
+from runcast_server.auth import access, rights
 from runcast_server.auth.access import ProjectAccess, as_uuid
 from runcast_server.auth.principal import Principal, Role
 from runcast_server.errors import NotFound
@@ -144,7 +144,7 @@ async def cancel_question(
 ) -> Response:
     """Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an
     editor."""
-    question_id, found = await _find(api, caller, question, Role.REPORTER)
+    question_id, found = await _find(api, caller, question, rights.ASK)
 
     async def change(transaction: Transaction) -> Answer:
         closing = body or Closing()
@@ -154,7 +154,7 @@ async def cancel_question(
 
 
 async def _find(
-    api: Api, caller: Principal, reference: str, needs: Role = Role.VIEWER
+    api: Api, caller: Principal, reference: str, needs: Role = rights.READ
 ) -> tuple[UUID, ProjectAccess]:
     async with api.database.acting(caller) as connection:
         shown = await listing.show(connection, _id(reference))

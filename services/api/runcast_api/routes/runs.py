@@ -28,7 +28,6 @@ from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
 from runcast_api.usage import totals
 from runcast_api.usage.totals import UsageTotal
 from runcast_server.auth import access, rights
-from runcast_server.auth.principal import Role
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
@@ -68,7 +67,7 @@ async def create_run(
     project: str, api: ApiState, caller: Caller, once: OnceOnly, body: RunNew | None = None
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        found = await access.project(connection, caller, project, Role.REPORTER)
+        found = await access.project(connection, caller, project, rights.REPORT)
 
     new = body or RunNew()
 
@@ -259,7 +258,7 @@ async def play_demo(
     """Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline,
     and a question to you."""
     async with api.database.acting(caller) as connection:
-        run_id, found = await access.run_id(connection, caller, run, project, Role.EDITOR)
+        run_id, found = await access.run_id(connection, caller, run, project, rights.DEMO)
 
     async def change(transaction: Transaction) -> Answer:
         await runs.lock(transaction, run_id)

@@ -20,7 +20,8 @@ from runcast_api.http.idempotency import HEADER, render
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.routes.tasks import DryRun
-from runcast_server.auth.principal import Principal, Role
+from runcast_server.auth import rights
+from runcast_server.auth.principal import Principal
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["subtasks"], route_class=JsonRoute)
@@ -97,7 +98,7 @@ async def change_subtask(
     subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
@@ -113,7 +114,7 @@ async def delete_subtask(
 ) -> Response:
     """Answers what else went; with `dry_run` what would go."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await access.subtask(connection, caller, subtask, Role.EDITOR)
+        subtask_id, found = await access.subtask(connection, caller, subtask, rights.ERASE)
         if dry_run:
             return answer(await deletion.explain_subtask(connection, subtask_id), head=found.head)
 
@@ -131,7 +132,7 @@ async def extend_lease(
 ) -> Response:
     """Holds a claimed subtask for longer, counted from now."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 
     async def change(transaction: Transaction) -> Answer:
         return Answer(await leases.extend(transaction, subtask_id, body))
@@ -150,7 +151,7 @@ async def move_subtask(
 ) -> Response:
     """Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person."""
     async with api.database.acting(caller) as connection:
-        subtask_id, found = await access.subtask(connection, caller, subtask, Role.REPORTER)
+        subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:

@@ -18,8 +18,7 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
-from runcast_server.auth import access
-from runcast_server.auth.principal import Role
+from runcast_server.auth import access, rights
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["tasks"], route_class=JsonRoute)
@@ -34,7 +33,7 @@ async def create_task(
 ) -> Response:
     """A task, planning, perhaps with its first subtasks."""
     async with api.database.acting(caller) as connection:
-        found = await access.project(connection, caller, project, Role.REPORTER)
+        found = await access.project(connection, caller, project, rights.PLAN)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:
@@ -71,7 +70,7 @@ async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
 @router.patch("/tasks/{task}", response_model=Task)
 async def change_task(task: str, body: TaskPatch, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
-        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
@@ -87,7 +86,7 @@ async def delete_task(
 ) -> Response:
     """Answers what else went; with `dry_run` what would go."""
     async with api.database.acting(caller) as connection:
-        task_id, found = await board_access.task(connection, caller, task, Role.EDITOR)
+        task_id, found = await board_access.task(connection, caller, task, rights.ERASE)
         if dry_run:
             return answer(await deletion.explain_task(connection, task_id), head=found.head)
 
@@ -104,7 +103,7 @@ async def add_subtask(
     task: str, body: SubtaskNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
     async with api.database.acting(caller) as connection:
-        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:
@@ -144,7 +143,7 @@ async def move_task(
 ) -> Response:
     """`PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back."""
     async with api.database.acting(caller) as connection:
-        task_id, found = await board_access.task(connection, caller, task, Role.REPORTER)
+        task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 
     async def change(transaction: Transaction) -> Answer:
         async with changing(transaction, found.id, caller.name) as board:

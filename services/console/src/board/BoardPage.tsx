@@ -66,7 +66,7 @@ export function BoardPage() {
     [tasks.data, shown],
   );
   const open = tasks.data?.flatMap((task) => task.subtasks).find(({ id }) => id === detail) ?? null;
-  const canWrite = can(project.role, "report");
+  const canWrite = can(project.role, "plan");
   const create = canWrite && (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New task

@@ -20,7 +20,7 @@ export function ProjectSettingsPage() {
   const project = useProject();
   const me = useMe();
   useTitle(`${project.name} settings`);
-  const owns = me.isAdmin || can(project.role, "own");
+  const owns = me.isAdmin || can(project.role, "manage");
   return (
     <>
       <PageHeader title="Settings" below={<p className="text-sm text-muted">{project.name}</p>} />
@@ -28,7 +28,7 @@ export function ProjectSettingsPage() {
         <General canChange={owns} />
         <Members canChange={owns} />
         <Keys canChange={owns} />
-        <ShareLinks canChange={owns || can(project.role, "edit")} />
+        <ShareLinks canChange={owns || can(project.role, "share")} />
         {owns && <Danger />}
       </PageBody>
     </>

@@ -9,13 +9,16 @@ export const ROLES: readonly (readonly [Role, string])[] = [
 ];
 
 const RANK: Record<Role, number> = { viewer: 0, reporter: 1, editor: 2, owner: 3 };
+/** What each right needs, as the server's `auth/rights.py` says it; a test compares the two. */
 const NEEDS = {
-  /** Start runs, and report to them. */
   report: "reporter",
-  /** Cancel, retry and change what is there; answer questions. */
-  edit: "editor",
-  /** Members, keys and the project itself. */
-  own: "owner",
+  cancel: "reporter",
+  plan: "reporter",
+  retry: "editor",
+  answer: "editor",
+  erase: "editor",
+  share: "editor",
+  manage: "owner",
 } as const satisfies Record<string, Role>;
 
 /** Whether a role may do something. The server decides; this only spares people what it would refuse. */

@@ -55,12 +55,12 @@ export function RunActions({ run }: { run: Run }) {
       return `Copied ${what}`;
     });
   const isOver = TERMINAL.has(run.status);
-  const mayEdit = can(project.role, "edit");
+  const mayRetry = can(project.role, "retry");
   const isGuest = me.kind === "share";
   const address = `${location.origin}/ui/projects/${project.slug}/runs/${run.number}`;
   return (
     <>
-      {can(project.role, "own") && (
+      {can(project.role, "share") && (
         <IconButton label="Share this run" icon={<Share2 />} onClick={() => setOpened("share")} />
       )}
       {!isGuest && (
@@ -83,7 +83,7 @@ export function RunActions({ run }: { run: Run }) {
           <MenuItem icon={<GitCompare />} onSelect={() => setOpened("compare")}>
             Compare with…
           </MenuItem>
-          {mayEdit && !isOver && run.started_at === null && (
+          {mayRetry && !isOver && run.started_at === null && (
             <MenuItem icon={<FlaskConical />} onSelect={() => void act("demo", demo)}>
               Demo events
             </MenuItem>
@@ -97,12 +97,12 @@ export function RunActions({ run }: { run: Run }) {
           </MenuItem>
         </Menu>
       )}
-      {mayEdit && isOver && (
+      {mayRetry && isOver && (
         <Button icon={<RotateCcw />} busy={busy === "retry"} onClick={() => void act("retry", retry)}>
           Retry
         </Button>
       )}
-      {mayEdit && !isOver && (
+      {can(project.role, "cancel") && !isOver && (
         <Button look="danger" icon={<Ban />} busy={busy === "cancel"} onClick={() => void act("cancel", cancel)}>
           Cancel
         </Button>
