@@ -30,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runcast_server import owners
 from runcast_server.errors import ExplainedError
 
 PREFIX = "RUNCAST_"
@@ -194,6 +195,14 @@ class TailerSettings(_Settings):
     tail_wait_s: float = Field(default=5, ge=0)
     tail_tz: str | None = None
     max_line_bytes: int = Field(default=65_536, ge=1)
+    tail_owners: NameList = ()
+
+    @field_validator("tail_owners")
+    @classmethod
+    def are_users_and_projects(cls, pairs: tuple[str, ...]) -> tuple[str, ...]:
+        """Each one a user of this system, by name or number, and a project: `alice=alpha`."""
+        owners.read(pairs)
+        return pairs
 
     @field_validator("tail_tz")
     @classmethod

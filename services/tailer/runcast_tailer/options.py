@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runcast_server.owners import Owners
 from runcast_tailer.file_reader import FollowLimits
 
 
@@ -21,6 +22,7 @@ class TailerOptions:
     auth: str | None = None
     zone: str | None = None
     artifacts_url: str = "memory:///"
+    owners: Owners = field(default_factory=dict)
 
 
 class Beats:

@@ -15,11 +15,14 @@ from runcast_tailer.run_directory import RunName
 
 _RUNS = """
 SELECT w.place, coalesce(by_id.id, by_key.id) AS run_id, p.id AS project_id,
+       coalesce(of_run.slug, p.slug) AS slug,
        coalesce(by_id.project_id, by_key.project_id) AS run_project_id,
-       coalesce(by_id.status, by_key.status) AS status
+       coalesce(by_id.status, by_key.status) AS status,
+       coalesce(by_id.directory_speaks, by_key.directory_speaks) AS directory_speaks
 FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[]) AS w (place, run_id, project, key)
 LEFT JOIN projects p ON p.slug = w.project AND p.deleted_at IS NULL
 LEFT JOIN runs by_id ON by_id.id = w.run_id
+LEFT JOIN projects of_run ON of_run.id = by_id.project_id
 LEFT JOIN runs by_key ON by_key.project_id = p.id AND by_key.key = w.key AND w.run_id IS NULL
 """
 _CURSORS = """
@@ -44,6 +47,10 @@ class KnownRun:
     run_id: UUID | None
     project_id: UUID | None
     status: str | None
+    directory_speaks: bool = True
+    """Whether the server takes more than lines from its directory."""
+    slug: str | None = None
+    """The project's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,13 @@ class Server:
         known = [KnownRun(None, None, None)] * len(names)
         for row in rows:
             project_id = row["run_project_id"] or row["project_id"]
-            known[row["place"]] = KnownRun(row["run_id"], project_id, row["status"])
+            known[row["place"]] = KnownRun(
+                row["run_id"],
+                project_id,
+                row["status"],
+                row["directory_speaks"] is not False,
+                row["slug"],
+            )
         return known
 
     async def cursors(self, run_ids: Iterable[UUID]) -> dict[Key, Committed]:

@@ -78,6 +78,8 @@ class Takeover:
         run_id, project_id = watched.known.run_id, watched.known.project_id
         if run_id is None or project_id is None:
             return not watched.tails
+        if not watched.known.directory_speaks:
+            return False  # it may still be said
         is_complete = True
         known = await self._server.artifacts(run_id)
         for found in _missing(watched, known, self._guard):

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from runcast.contract import SPOOL_FILE
-from runcast_server import beneath
+from runcast_server import beneath, owners
 from runcast_server.run_ownership import RunDirectories
 from runcast_tailer.discovery import Discovery
 from runcast_tailer.file_identity import Committed
@@ -53,6 +53,8 @@ class Watching:
         self._new: list[Path] = []
         self._homeless: list[tuple[Path, str]] = []
         """Directories whose project isn't there, or not yet."""
+        self._shut_out: set[Path] = set()
+        """Directories whose owner may not speak for their project; each is told of once."""
         self._failed: list[Path] = []
         """Directories that couldn't be looked at."""
         self._guard = Guard("run directory")
@@ -94,6 +96,9 @@ class Watching:
             if run.project_id is None:
                 self._homeless.append((directory.path, name.project))
                 continue
+            if not self._may_speak(directory, run):
+                self._failed.append(directory.path)
+                continue
             watched = WatchedRun(directory, name, run, self._options.project, due=now)
             self._watched[directory.path] = watched
             self._expect_news(watched, now)
@@ -114,6 +119,16 @@ class Watching:
                     named.append((directory, name))
                 self._failed.pop()
         return named
+
+    def _may_speak(self, directory: RunDirectory, run: KnownRun) -> bool:
+        """Whether the directory's owner may speak for the run's project."""
+        with self._guard.item(directory.path), contextlib.suppress(FileNotFoundError):
+            if owners.may_speak(self._options.owners, directory.home, run.slug):
+                return True
+            if directory.path not in self._shut_out:
+                self._shut_out.add(directory.path)
+                log.warning("tailer.not_its_owners", path=str(directory.path), project=run.slug)
+        return False
 
     async def _known(
         self, named: list[tuple[RunDirectory, RunName]]
@@ -177,6 +192,9 @@ class Watching:
                     changed.append(run)
                 if run.directory.listing.is_missing and run.is_drained:
                     self._forget(run)
+                elif not self._may_speak(run.directory, run.known):  # another one came in its place
+                    self._forget(run)
+                    self._failed.append(run.directory.path)
         return changed
 
     def _forget(self, run: WatchedRun) -> None:
@@ -207,12 +225,12 @@ class Watching:
     # Files that were asked for
 
     async def _follow_asked(self) -> None:
-        asked = set(await self._server.asked())
+        asked = set(await asyncio.to_thread(self._readable, await self._server.asked()))
         for one in self._asked.keys() - asked:
             followed = self._asked.pop(one)
             if followed is not None:
                 self._tails.drop(followed)
-        new = await asyncio.to_thread(self._readable, asked - self._asked.keys())
+        new = asked - self._asked.keys()
         cursors = await self._server.cursors({one.run_id for one in new}) if new else {}
         for one in new:
             self._asked[one] = None
@@ -220,8 +238,8 @@ class Watching:
                 self._asked[one] = self._ask(one, cursors.get((one.run_id, one.source)))
 
     def _readable(self, asked: Iterable[Asked]) -> list[Asked]:
-        """Those that may be read, for a worker thread. A directory that isn't the run's is looked at again:
-        it may still come, or say later whose it is."""
+        """Those that may be read, for a worker thread. Each is looked at every time: a directory may still
+        come, and say later whose it is, or that it's another run's."""
         readable: list[Asked] = []
         for one in asked:
             with self._guard.item(one.path):

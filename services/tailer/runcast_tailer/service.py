@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from runcast_server import loops
+from runcast_server import loops, owners
 from runcast_server.loops import Loop
 from runcast_server.service import Readiness, Resources, Service
 from runcast_tailer.file_reader import FollowLimits
@@ -52,4 +52,5 @@ def options(resources: Resources) -> TailerOptions:
         zone=settings.tail_tz,
         auth=secret.get_secret_value() if secret else None,
         artifacts_url=resources.settings.artifacts_url,
+        owners=owners.read(settings.tail_owners),
     )

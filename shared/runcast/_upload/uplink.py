@@ -185,7 +185,8 @@ class Uplink:
 
     def _create(self, project: str, fields: Json) -> None:
         try:
-            self.run_id = str(self.client.send(rest.create_run(project, **fields), ONCE)["id"])
+            call = rest.create_run(project, **fields).with_headers(Runcast_Directory="true")
+            self.run_id = str(self.client.send(call, ONCE)["id"])
         except errors.NotFound:
             raise
         except errors.Conflict as error:

@@ -17,7 +17,9 @@ AGENT_STARTED = "agent:started"
 _FIELDS = tuple(name for name in runs.RunNew.model_fields if name not in ("id", "status"))
 
 
-async def create_run(transaction: Transaction, message: Message, project_id: UUID) -> Address:
+async def create_run(
+    transaction: Transaction, message: Message, project_id: UUID, *, has_directory: bool
+) -> Address:
     """Makes the run that a message is about.
 
     What it's made of stands in the message's `run`, or in the data of `agent:started`. It is running, as
@@ -27,7 +29,12 @@ async def create_run(transaction: Transaction, message: Message, project_id: UUI
     new = _made_of(message)
     try:
         run, _ = await runs.create(
-            transaction, project_id, new, is_watched=is_start, makes_parent=True
+            transaction,
+            project_id,
+            new,
+            is_watched=is_start,
+            makes_parent=True,
+            has_directory=has_directory,
         )
     except Conflict as conflict:
         # Made under this key since it was looked for: as the parent of another run, or by another process.

@@ -92,6 +92,8 @@ def open_feed(item: Item) -> None:
     lines = item.message.lines if item.message else None
     if lines is not None and is_feed(lines.source) and item.address is not None:
         item.inner = [_inner(text, lines.source, item.address) for text in lines.lines]
+        for inner in item.inner:
+            inner.is_tailers = item.is_tailers
 
 
 def _inner(text: str, source: str, address: Address) -> Item:

@@ -23,7 +23,8 @@ from runcast_server.eventlog.frames import Event, Lines
 from runcast_server.eventlog.log import Transaction
 
 _LOCK_RUNS = """
-SELECT id, project_id, last_line_number FROM runs WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+SELECT id, project_id, last_line_number, directory_speaks FROM runs WHERE id = ANY($1)
+ORDER BY id FOR NO KEY UPDATE
 """
 _SAVE_RUNS = """
 UPDATE runs r SET last_line_number = n.last_line_number,
@@ -41,6 +42,9 @@ class Run:
     id: UUID
     project_id: UUID
     last_line_number: int
+    directory_speaks: bool
+    """Whether files of a run directory may change the run. One that was made elsewhere takes lines of them
+    and no more, until a caller who may report it says that it has a directory."""
     has_moved: bool = False
     """Something was reported since it was stored."""
 

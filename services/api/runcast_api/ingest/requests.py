@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from runcast_api.ingest import line_batch, rejects
-from runcast_api.ingest.batch_items import Item
+from runcast_api.ingest.batch_items import Item, is_feed
 from runcast_api.ingest.messages import Message
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.ingest.slow_path import Handlers, apply
@@ -17,6 +17,10 @@ from runcast_server.eventlog.log import EventLog, Transaction
 
 VIA_HTTP = "http"
 """Stands where rejects of the stream have their entry's id."""
+
+_HAS_DIRECTORY = """
+UPDATE runs SET directory_speaks = true WHERE id = $1 AND NOT directory_speaks
+"""
 
 
 async def take_lines_at_once(
@@ -58,6 +62,9 @@ async def take_lines(
     message = Message("lines", run_id=run_id, source=lines.source, lines=lines.by_a_reporter())
     item = Item(b"", message, Address(run_id, project_id))
     scope = await apply(transaction, [item], handlers, is_careful=is_careful)
+    if is_feed(lines.source):
+        # Who reports the run feeds it from its directory: what the tailer finds there is the run's, too.
+        await transaction.connection.execute(_HAS_DIRECTORY, run_id)
     if item.refusal is not None:
         raise Invalid(item.refusal)
     await rejects.keep(transaction.connection, [(VIA_HTTP, inner) for inner in item.refused()])

@@ -62,6 +62,9 @@ class Handlers:
         raise Refused(f"the type {message.type!r} is not known")
 
 
+_ADDS_LINES = frozenset({LINES, "agent:log"})
+
+
 class Known:
     """Runs that were met lately, by id. A run never moves to another project; one that is gone is found
     out when it's locked."""
@@ -135,7 +138,9 @@ async def _address(scope: Scope, batch: Sequence[Item], secret: SecretStr | None
             elif message.needs_run:
                 project_id = directory.project(message)
                 directory.check(message, project_id, secret)
-                item.address = await create_run(scope.transaction, message, project_id)
+                item.address = await create_run(
+                    scope.transaction, message, project_id, has_directory=item.is_tailers
+                )
                 directory.add(item.address, message)
             else:
                 directory.check(message, None, secret)
@@ -176,11 +181,19 @@ async def _apply(scope: Scope, item: Item, handlers: Handlers) -> None:
         run = scope.runs.get(item.address.run_id) if item.address else None
         if run is None and message.needs_run:
             raise Refused(f"no run '{item.address and item.address.run_id}'")
+        if run is not None and item.is_tailers and message.type not in _ADDS_LINES:
+            _require_directory(run)
         async with scope.guarded():
             if run is not None and message.type == LINES:
                 await _take_lines(scope, run, item, handlers)
             else:
                 await handlers.handle(scope, run, message)
+
+
+def _require_directory(run: Run) -> None:
+    """Raises `Refused` where a directory would change a run that was made elsewhere."""
+    if not run.directory_speaks:
+        raise Refused("the run wasn't made by this directory, which may only add lines to it")
 
 
 async def _take_lines(scope: Scope, run: Run, item: Item, handlers: Handlers) -> None:

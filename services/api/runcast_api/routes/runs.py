@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -64,7 +64,14 @@ class ActiveRuns(BaseModel):
 
 @router.post("/projects/{project}/runs", status_code=201, response_model=Run)
 async def create_run(
-    project: str, api: ApiState, caller: Caller, once: OnceOnly, body: RunNew | None = None
+    project: str,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    body: RunNew | None = None,
+    runcast_directory: Annotated[
+        bool, Header(description="Files of a run directory may change the run, too.")
+    ] = False,
 ) -> Response:
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.REPORT)
@@ -74,7 +81,13 @@ async def create_run(
     async def change(transaction: Transaction) -> Answer:
         connection = transaction.connection
         await board_access.require_work(connection, found.id, new.agent_type, new.task_id)
-        run, is_new = await runs.create(transaction, found.id, new, created_by=caller.user_id)
+        run, is_new = await runs.create(
+            transaction,
+            found.id,
+            new,
+            created_by=caller.user_id,
+            has_directory=runcast_directory,
+        )
         return Answer(run, 201 if is_new else 200)
 
     return await once.commit(api.resources.eventlog, found.id, change)

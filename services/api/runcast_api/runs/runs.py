@@ -57,15 +57,19 @@ _INSERT = f"""
 INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
                   input, metadata, step_timestamps, created_at, heard_at, updated_at, started_at,
                   finished_at, labels, attention, usage, aliases, budget, project_id, parent_run_id, attempt,
-                  retry_of, is_watched, created_by)
+                  retry_of, is_watched, created_by, directory_speaks)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
-       $21, $22, $23, $24, $25, $26, $27
+       $21, $22, $23, $24, $25, $26, $27, $28
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
   AND NOT EXISTS (SELECT FROM runs WHERE id = $1 OR (project_id = $22 AND key = $2))
   AND NOT EXISTS (SELECT FROM run_aliases WHERE project_id = $22 AND alias = $2)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
 """What is taken is looked for first, so that a repeated creation takes no number."""
+
+_HAS_DIRECTORY = """
+UPDATE runs SET directory_speaks = true WHERE id = $1 AND NOT directory_speaks
+"""
 
 # By as much as it was taken for, or up to the next promised heartbeat. Too late is too late.
 _EXTEND_LEASE = """
@@ -215,10 +219,13 @@ async def create(
     retry_of: UUID | None = None,
     is_watched: bool = False,
     makes_parent: bool = False,
+    has_directory: bool = False,
 ) -> tuple[dict[str, Any], bool]:
     """The run, and whether it is new. One with this id in this project is answered as it is. One that was
     made bare, as the parent of another, is filled in. With `makes_parent` so is made a parent that is named
     by an id that no run has had.
+
+    Where it `has_directory`, the tailer may change it by what it finds in the files of that.
 
     Raises `Conflict` for an id that is or was taken elsewhere, and for a key or an alias that is taken;
     `Invalid` for a parent that isn't there.
@@ -230,13 +237,15 @@ async def create(
         changes = {name: getattr(new, name) for name in _ANNOTATIONS & new.model_fields_set}
         if filled["status"] == "queued":
             changes["status"] = new.status
+        if has_directory:
+            await connection.execute(_HAS_DIRECTORY, UUID(filled["id"]))
         return await patch(transaction, UUID(filled["id"]), RunPatch(**changes)), True
     if new.aliases:
         await names.require_free(connection, project_id, new.aliases, new.id)
     if makes_parent and new.parent_run_id is not None:
         await bare.make(transaction, project_id, new.parent_run_id, None)
     parent = await _parent_of(transaction, project_id, new, None)
-    origin = (attempt, retry_of, is_watched, created_by)
+    origin = (attempt, retry_of, is_watched, created_by, has_directory)
     usage: dict[str, Any] | None = None
     used: list[ledger.Used] = []
     if new.usage is not None:
@@ -245,7 +254,10 @@ async def create(
     state = _first_state(new, usage, now)
     row = await connection.fetchrow(_INSERT, *state, project_id, parent, *origin)
     if row is None:
-        return await _existing(connection, project_id, new), False
+        there = await _existing(connection, project_id, new)
+        if has_directory:
+            await connection.execute(_HAS_DIRECTORY, UUID(there["id"]))
+        return there, False
     run = runs.as_json(row)
     if new.aliases:
         await names.store(connection, project_id, row["id"], new.aliases)

@@ -6357,6 +6357,8 @@ export interface operations {
             header?: {
                 /** @description The same key and body: done once, within 24 hours. */
                 "idempotency-key"?: string | null;
+                /** @description Files of a run directory may change the run, too. */
+                "runcast-directory"?: boolean;
             };
             path: {
                 project: string;
