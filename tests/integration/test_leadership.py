@@ -55,7 +55,10 @@ async def test_a_leader_without_messages_notices_that_the_cursor_was_moved(
             await until(lambda: ingest.lines(run_id), "a line")
             before = metrics.FENCED._value.get()
             async with acquire(ingest.database.log) as connection:
-                await connection.execute("UPDATE ingest_cursor SET stream_epoch = stream_epoch + 1 WHERE stream = $1", INGEST_STREAM)
+                await connection.execute(
+                    "UPDATE ingest_cursor SET stream_epoch = stream_epoch + 1 WHERE stream = $1",
+                    INGEST_STREAM,
+                )
             await until(lambda: metrics.FENCED._value.get() > before, "it to step back")
             await ingest.send(message)
             await until(lambda: leader.is_leading, "it to lead again")
