@@ -38,6 +38,10 @@ async def furnish(served: Whole, runs_dir: Path) -> dict[str, str]:
     )
     key = await served.make("/projects/alpha/keys", {"name": SECRET, "role": "owner"})
     link = await served.make("/projects/alpha/share-links", {})
+    question = {"kind": "text", "title": SECRET}
+    asked = await served.make(f"/runs/{run}/questions", question)
+    invitation = {"email": "x@example.org", "project": "alpha", "role": "viewer"}
+    invited = await served.make("/invitations", invitation)
     (runs_dir / "theirs").mkdir(parents=True)
     (runs_dir / "theirs" / "logs.txt").write_text(f"{SECRET}\n")
     return {
@@ -48,6 +52,8 @@ async def furnish(served: Whole, runs_dir: Path) -> dict[str, str]:
         "subtask": task["subtasks"][0]["id"],
         "key": key["id"],
         "link": link["id"],
+        "question": asked["id"],
+        "invitation": invited["id"],
     }
 
 
@@ -76,6 +82,43 @@ THINGS: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/admin/users", None),
     ("GET", "/admin/connections", None),
     ("GET", "/metrics", None),
+    ("GET", "/runs/{run}/children", None),
+    ("GET", "/runs/{run}/export?format=ndjson", None),
+    ("GET", "/projects/{project}/export?format=ndjson", None),
+    ("GET", "/projects/{project}/usage", None),
+    ("GET", "/projects/{project}/active-runs", None),
+    ("GET", "/projects/{project}/share-links", None),
+    ("GET", "/tasks/{task}/transitions", None),
+    ("GET", "/runs/{run}/status", None),
+    ("GET", "/questions/{question}?wait_s=0", None),
+    ("GET", "/questions?project=alpha", None),
+    ("GET", "/questions?run={run}", None),
+    ("GET", "/admin/audit", None),
+    ("GET", "/admin/ingest/rejects", None),
+    ("GET", "/admin/runtime/tasks", None),
+    ("POST", "/projects/{project}/stream-tickets", None),
+    ("POST", "/projects/{project}/subtasks/claim", {"worker_id": "w"}),
+    ("POST", "/questions/{question}/answer", {"text": "yes"}),
+    ("POST", "/questions/{question}/cancel", {}),
+    ("POST", "/runs/{run}/questions", {"kind": "text", "title": "t"}),
+    ("POST", "/runs/{run}/say", {"text": "t"}),
+    ("POST", "/runs/{run}/usage", {"requests": [{"id": "r", "model": "m"}]}),
+    ("POST", "/runs/{run}/retry", {}),
+    ("POST", "/runs/{run}/demo", {}),
+    ("POST", "/runs/{run}/heartbeat", {}),
+    ("POST", "/runs/{run}/progress", {"stage": "idea", "message": "m"}),
+    ("POST", "/runs/{run}/artifacts", {"step_name": "idea", "content": "c"}),
+    ("POST", "/tasks/{task}/subtasks", {"title": "t"}),
+    ("POST", "/subtasks/{subtask}/start", {"worker_id": "w"}),
+    ("POST", "/subtasks/{subtask}/lease", {"worker_id": "w", "lease_s": 60}),
+    ("PATCH", "/tasks/{task}", {"title": "t"}),
+    ("PATCH", "/subtasks/{subtask}", {"title": "t"}),
+    ("PATCH", "/projects/{project}", {"name": "t"}),
+    ("DELETE", "/tasks/{task}", None),
+    ("DELETE", "/subtasks/{subtask}", None),
+    ("DELETE", "/invitations/{invitation}", None),
+    ("DELETE", "/runs/{run}/tail?source=logs.txt", None),
+    ("POST", "/agents/claude/hooks?project=alpha", {"session_id": "s", "hook_event_name": "x"}),
     ("POST", "/runs/{run}/tail", {"path": "logs.txt"}),
     ("POST", "/runs/{run}/logs", {"message": "x"}),
     ("POST", "/runs/{run}/logs/redact", {"from_line": 1, "to_line": 1}),
@@ -134,6 +177,92 @@ async def test_no_credential_reaches_what_is_another_projects(
         assert reached == []
         rows = await row_level(served, things)
         assert rows == {"nobody": 0, "key": 0, "link": 0}
+
+
+AROUND: tuple[tuple[str, str, Any], ...] = (
+    ("POST", "/projects/beta/runs", {"parent_run_id": "{run}"}),
+    ("POST", "/projects/beta/runs", {"id": "{run}"}),
+    ("POST", "/projects/beta/runs", {"task_id": "{subtask}", "agent_type": "WORKER"}),
+    ("POST", "/projects/beta/runs", {"task_id": "{task}", "agent_type": "PLANNER"}),
+    (
+        "POST",
+        "/projects/beta/tasks",
+        {"title": "t", "subtasks": [{"title": "s", "depends_on": ["{subtask}"]}]},
+    ),
+    ("POST", "/projects/beta/share-links", {"run_id": "{run}"}),
+    ("GET", "/projects/beta/runs?parent={run}", None),
+    ("GET", "/projects/beta/runs?task_id={subtask}", None),
+    ("GET", "/projects/beta/events/history?run_id={run}", None),
+    ("GET", "/runs/theirs?project=beta", None),
+    ("GET", "/questions?project=beta&run={run}", None),
+    ("GET", "/runs/{run}/logs?project=beta", None),
+    (
+        "POST",
+        "/agents/claude/hooks?project=beta&within={run}",
+        {"session_id": "s", "hook_event_name": "Stop"},
+    ),
+)
+"""Ways to Alpha's things through what is the caller's own."""
+
+
+def filled(body: Any, things: dict[str, str]) -> Any:
+    """A body with ids in place of their names."""
+    if isinstance(body, dict):
+        return {name: filled(value, things) for name, value in body.items()}
+    if isinstance(body, list):
+        return [filled(value, things) for value in body]
+    return body.format(**things) if isinstance(body, str) else body
+
+
+async def test_no_way_leads_through_what_is_ones_own(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """An owner's key of another project names Alpha's things in requests to its own: nothing of Alpha comes,
+    nothing of Alpha changes."""
+    async with whole.serving(database_url, redis_url, tmp_path) as served:
+        things = await furnish(served, tmp_path / "runs")
+        owner = {"Authorization": f"Bearer {(await credentials(served))['owner']}"}
+        before = await everything(served, things)
+        told = []
+        for method, path, body in AROUND:
+            answer = await served.client.request(
+                method, path.format(**things), json=filled(body, things), headers=owner
+            )
+            if SECRET in answer.text or (answer.is_success and things["run"] in answer.text):
+                told.append((method, path, answer.status_code, answer.text[:200]))
+            assert answer.status_code < 500, (path, answer.text)
+        stream = f"/projects/beta/events?subscribe_logs={things['run']}&log_tail=10"
+        async with served.client.stream("GET", stream, headers=owner) as live:
+            await served.make(f"/runs/{things['run']}/logs", {"message": SECRET})
+            await served.make("/projects/beta/runs", {"name": "the last one"})
+            async for line in live.aiter_lines():
+                if SECRET in line:
+                    told.append(("GET", stream, 200, line))
+                if "the last one" in line:
+                    break
+        assert told == []
+        after = await everything(served, things)
+        assert {key: value for key, value in after.items() if key != "log"} == {
+            key: value for key, value in before.items() if key != "log"
+        }
+        assert after["log"] == [*before["log"], SECRET]
+
+
+async def everything(served: Whole, things: dict[str, str]) -> dict[str, Any]:
+    """Alpha as its administrator sees it."""
+
+    async def get(path: str) -> Any:
+        return await served.make(path.format(**things), method="GET")
+
+    run = await get("/runs/{run}")
+    return {
+        "log": [entry["message"] for entry in (await get("/runs/{run}/logs"))["logs"]],
+        "runs": [each["id"] for each in (await get("/projects/alpha/runs"))["runs"]],
+        "children": (await get("/runs/{run}/children"))["runs"],
+        "status": run["status"],
+        "task": await get("/tasks/{task}"),
+        "question": (await get("/questions/{question}"))["state"],
+    }
 
 
 async def row_level(served: Whole, things: dict[str, str]) -> dict[str, int]:
