@@ -1686,6 +1686,7 @@ CREATE TABLE public.runs (
     cancelled_by text,
     budget json,
     budget_spent smallint DEFAULT 0 NOT NULL,
+    directory_speaks boolean DEFAULT false NOT NULL,
     is_bare boolean DEFAULT false NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
