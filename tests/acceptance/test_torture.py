@@ -81,7 +81,16 @@ def test_a_sabotaged_product_is_caught(servers: Cluster, kind: str) -> None:
         for each in servers.services.values():
             wait(each.listens, each.name)
         project = kind.replace(" ", "-") or "as-it-is"
-        plan = Plan(2.0, 1, readers=2, kinds=(), project=project, newcomer_every=60, patience=5)
+        plan = Plan(
+            2.0,
+            1,
+            readers=2,
+            kinds=(),
+            project=project,
+            newcomer_every=60,
+            patience=5,
+            has_rooms=False,
+        )
         report = uvloop.run(torture(plan, servers, str))
     finally:
         for each in servers.services.values():

@@ -124,9 +124,9 @@ MUTANTS = [
     ),
     Mutant(
         17,
-        "services/api/runcast_api/ingest/batches.py",
-        "WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3",
-        "WHERE stream = $1 AND $2::bigint IS NOT NULL AND $3::text IS NOT NULL",
+        "db/migrations/20261126110000_segments.sql",
+        "WHERE c.stream = of_stream AND c.stream_epoch = of_epoch AND c.last_id = from_id;",
+        "WHERE c.stream = of_stream;",
         "tests/acceptance/test_faults_services.py"
         "::test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice",
     ),

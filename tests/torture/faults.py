@@ -328,7 +328,7 @@ async def postgres_crashed(stage: Stage) -> str:
             must(connection.is_closed(), "other connections lived on")
         finally:
             connection.terminate()
-        await _takes_connections(stage)
+        await takes_connections(stage)
         return f"backend {victim} killed, all connections ended"
 
 
@@ -430,7 +430,8 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def _takes_connections(stage: Stage) -> None:
+async def takes_connections(stage: Stage) -> None:
+    """Waits until Postgres does."""
     async with asyncio.timeout(RESTART_SECONDS):
         while True:
             with contextlib.suppress(asyncpg.PostgresError, OSError):

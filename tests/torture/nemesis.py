@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.torture.faults import EXPECTED, Stage
-from tests.torture.odd_faults import FAULTS
+from tests.torture import crowd_faults, odd_faults
+from tests.torture.faults import EXPECTED, FAULTS, Stage
+
+KINDS = {**FAULTS, **odd_faults.FAULTS, **crowd_faults.FAULTS}
+"""All kinds, by their names."""
 
 AT_ONCE = 4
 LONGER = 1.5
@@ -29,12 +32,12 @@ class Injected:
 
 @dataclass
 class Nemesis:
-    """Injects faults from `FAULTS` until time is up; every one it started is healed when `run` returns."""
+    """Injects faults from `KINDS` until time is up; every one it started is healed when `run` returns."""
 
     stage: Stage
     chance: random.Random
     say: Callable[[str], None]
-    kinds: Sequence[str] = tuple(FAULTS)
+    kinds: Sequence[str] = tuple(KINDS)
     injected: list[Injected] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
@@ -43,7 +46,7 @@ class Nemesis:
         """The kinds that there is something for: without a tailer none can be killed."""
         absent = {"tailer killed", "tailer stopped"} if not self.stage.cluster.tailers else set()
         absent |= set() if self.stage.files else {"disk full"}
-        return [kind for kind in FAULTS if kind not in absent]
+        return [kind for kind in KINDS if kind not in absent]
 
     def counts(self) -> Counter[str]:
         return Counter(each.kind for each in self.injected)
@@ -88,7 +91,7 @@ class Nemesis:
     async def _inject(self, kind: str) -> None:
         began = time.monotonic()
         try:
-            evidence = await FAULTS[kind](self.stage)
+            evidence = await KINDS[kind](self.stage)
         except EXPECTED as error:
             self.failed[kind] += 1
             self.say(f"{began - self._began:7.1f} s  {kind}: didn't bite: {error!r}")

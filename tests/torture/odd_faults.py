@@ -13,12 +13,12 @@ import asyncpg
 import httpx
 
 from runcast._support.ids import uuid7
+from runcast.contract import INGEST_STREAM
 from runcast_server.auth.principal import Principal
 from runcast_server.db import act_as
 from tests.torture import faults
 from tests.torture.cluster import Cluster
 from tests.torture.faults import Stage, fault, must
-from tests.torture.writers import INGEST_STREAM
 
 FAULTS = faults.FAULTS
 """All kinds, those of this file included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -21,6 +22,8 @@ from runcast_server import embedded
 from runcast_server.embedded import valkey
 
 START_SECONDS = 90.0
+FULL_BYTES = 1024 * 1024
+"""Less than a segment of the write-ahead log, without which Postgres can't go on."""
 CLOCK = Path(__file__).parent / "clock"
 """What a Python finds here makes its wall clock one that can be set."""
 
@@ -210,6 +213,23 @@ class Postgres:
         for pid in reversed(pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+    def fill_disk(self) -> None:
+        """From now on no file of it grows beyond `FULL_BYTES`."""
+        self._limit_files(FULL_BYTES)
+
+    def empty_disk(self) -> None:
+        """There is room again; starts it where it has ended meanwhile."""
+        if self._server.alive():
+            self._limit_files(resource.RLIM_INFINITY)
+        else:
+            self._server.stop(10.0)
+            self._server.start()
+
+    def _limit_files(self, size: int) -> None:
+        for pid in (self.pid, *children_of(self.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     def crash(self) -> int:
         """Kills one backend, upon which Postgres ends all of them and recovers; answers which."""

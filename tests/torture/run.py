@@ -26,6 +26,7 @@ from tests.torture.history import History, Wanted
 from tests.torture.nemesis import Nemesis
 from tests.torture.readers import SLOW_BUFFER_BYTES, Reader
 from tests.torture.report import Report
+from tests.torture.rooms import Rooms
 from tests.torture.writers import MARK, FileWriter, Http, HttpWriter, RedisWriter, Writer
 
 SUPERVISE_SECONDS = 0.5
@@ -51,10 +52,12 @@ class Plan:
     """Readers of all logs, beside those of other kinds."""
     newcomer_every: float = 4.0
     patience: float = 60.0
-    """Within so long after the last fault everything must be stored, and then delivered."""
+    """For so long after the last fault nothing may stand still before everything is stored and delivered."""
     kinds: Sequence[str] | None = None
     """Of faults; by default all that there is something for."""
     project: str = "torture"
+    has_rooms: bool = True
+    """Whether rooms of other projects are opened and closed all the time."""
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Run:
     """Serials of each writer that some reader saw."""
     complaints: list[str] = field(default_factory=list)
     stage: Stage = field(init=False)
+    rooms: Rooms = field(init=False)
 
     # ------------------------------------------------------------------ before
 
@@ -92,6 +96,9 @@ class Run:
                 key=f"{self.plan.project}-{number}",
             )
             self.runs.append(made["id"])
+        self.rooms = Rooms(http, random.Random(f"{self.plan.seed} rooms"), self._visitor)
+        if self.plan.has_rooms:
+            self.projects |= await self.rooms.prepare(self.plan.project)
         self._hire(http)
         self._invite()
         files = [writer for writer in self.writers if isinstance(writer, FileWriter)]
@@ -143,6 +150,9 @@ class Run:
         skipping = self._reader("skip-0", Wanted("all"), on_lag="skip")
         skipping.receive_buffer, skipping.nap = SLOW_BUFFER_BYTES, (0.3, 6.0)
 
+    def _visitor(self, name: str, project: str, parameters: dict[str, str]) -> Reader:
+        return self._make(name, Wanted("all"), project, parameters, Reader)
+
     def _reader(self, name: str, wanted: Wanted, project: str = "", **parameters: str) -> Reader:
         reader = self._make(name, wanted, project or self.plan.project, parameters, Reader)
         self.readers.append(reader)
@@ -185,6 +195,7 @@ class Run:
             self._supervise(),
             self._newcomers(),
             self._merge(),
+            self.rooms.run(),
             *(reader.run() for reader in self.readers),
         ):
             for reader in self.readers:
@@ -196,13 +207,26 @@ class Run:
             for reader in self.readers:
                 reader.nap = None  # At last everyone listens.
             self.say("healed; waiting for quiet")
-            try:
-                async with asyncio.timeout(self.plan.patience):
-                    await writing
-            except TimeoutError:
-                left = [w.name for w in self.writers if w.attempted > len(w.accepted)]
-                self.complaints.append(f"writers that never finished: {', '.join(left)}")
+            await self._finished(writing)
             await self._quiet()
+
+    async def _finished(self, writing: asyncio.Future[Any]) -> None:
+        """Waits until the writers have seen everything stored, for as long as that makes progress: how long
+        it takes in all depends on the machine."""
+        stored = -1
+        while not writing.done():
+            await asyncio.wait([writing], timeout=self.plan.patience)
+            left = [
+                f"{writer.name} ({writer.attempted - len(writer.accepted)} left)"
+                for writer in self.writers
+                if writer.attempted > len(writer.accepted)
+            ]
+            before, stored = stored, sum(len(writer.accepted) for writer in self.writers)
+            if not writing.done() and stored == before:
+                writing.cancel()
+                self.complaints.append(f"writers that never finished: {', '.join(left)}")
+                return
+        await writing
 
     async def _merge(self) -> None:
         """Merges segments under the writers and readers. In a server they have to be an hour old; here their
@@ -286,7 +310,7 @@ class Run:
         verdicts: list[Verdict] = []
         accounts: list[Account] = []
         stored = 0
-        everyone = [*self.readers, *self.newcomers]
+        everyone = [*self.readers, *self.newcomers, *self.rooms.visitors]
         for project in self.projects.values():
             connection = await self.cluster.connect()
             try:
@@ -321,12 +345,12 @@ class Run:
 
     def _complaints(self, nemesis: Nemesis, accounts: Iterable[Account]) -> list[str]:
         known = {each.writer for each in accounts}
-        complaints = [*self.complaints]
+        complaints = [*self.complaints, *self.rooms.complaints]
         complaints += [f"{w.name}: nothing is stored" for w in self.writers if w.name not in known]
         complaints += [f"{w.name}: {text}" for w in self.writers for text in w.complaints[:3]]
         odd = {
             (refusal.status, str(refusal))
-            for reader in (*self.readers, *self.newcomers)
+            for reader in (*self.readers, *self.newcomers, *self.rooms.visitors)
             for refusal in reader.refusals
             if refusal.status not in (0, 503)
         }

@@ -13,6 +13,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,9 @@ MARK = re.compile(rb"~([a-z]+-\d+):(\d+)~")
 BATCH = 400
 BEAT_SECONDS = 0.15
 REPEAT_SECONDS = 3.0
-"""A message on the ingest stream that isn't stored after so long is sent again."""
+"""A message on the ingest stream that isn't stored after so long is sent again, and again after twice as long:
+repeats that come faster than they are ingested would only keep the stream from draining."""
+LONGEST_REPEAT_SECONDS = 48.0
 
 
 @dataclass
@@ -157,6 +160,8 @@ class RedisWriter(Writer):
     """The serials of a writer that some reader has seen."""
     in_order: bool = False
     _sent_at: dict[int, float] = field(default_factory=dict)
+    _sent: Counter[int] = field(default_factory=Counter)
+    """How often each message that isn't seen stored was sent."""
 
     async def run(self, stop: asyncio.Event) -> None:
         self._client = redis.Redis.from_url(
@@ -172,8 +177,11 @@ class RedisWriter(Writer):
         seen = self.stored(self.name)
         for serial in [serial for serial in self._sent_at if serial in seen]:
             del self._sent_at[serial]
+            self._sent.pop(serial, None)
             self.accepted.add(serial)
-        late = [s for s, at in self._sent_at.items() if now - at > REPEAT_SECONDS][:BATCH]
+        late = [serial for serial, at in self._sent_at.items() if now - at > self._wait(serial)][
+            :BATCH
+        ]
         self.repeats += len(late)
         self._sent_at.update(dict.fromkeys(serials, 0.0))
         try:
@@ -184,6 +192,12 @@ class RedisWriter(Writer):
         except (redis.RedisError, OSError, RuntimeError):  # The last is uvloop's, for a closed one.
             return
         self._sent_at.update(dict.fromkeys([*late, *serials], now))
+        self._sent.update([*late, *serials])
+
+    def _wait(self, serial: int) -> float:
+        """Seconds until a message is sent again; none before it was sent at all."""
+        times = self._sent[serial]
+        return min(LONGEST_REPEAT_SECONDS, REPEAT_SECONDS * 2 ** (times - 1)) if times else 0.0
 
     def _message(self, serial: int) -> bytes:
         return orjson.dumps(

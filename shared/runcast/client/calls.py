@@ -254,11 +254,13 @@ def draft_of(target: Path) -> Iterator[BinaryIO]:
 
 
 def following(call: Call[Json], page: Json) -> Call[Json] | None:
-    """The call for the next page; None behind the last. Events are paged by their numbers."""
+    """The call for the next page; None behind the last. Events are paged by their numbers: a page may be
+    empty and still not be the last, where nothing of a long stretch was wanted."""
     if page.get("next_cursor"):
         return call.with_params(cursor=page["next_cursor"])
-    if page.get("next_after") is not None and entries(page):
-        return call.with_params(after=page["next_after"])
+    after = page.get("next_after")
+    if after is not None and after != call.params.get("after"):
+        return call.with_params(after=after)
     return None
 
 

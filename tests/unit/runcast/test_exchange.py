@@ -9,7 +9,7 @@ import pytest
 
 from runcast import Client, errors
 from runcast.client import admin, people, runs
-from runcast.client.calls import Call
+from runcast.client.calls import Call, following
 from runcast.client.exchange import Outcome, Patience, exchange
 
 
@@ -148,3 +148,13 @@ def test_the_host_programs_log_tells_of_its_own_requests_alone(
     with httpx.Client(transport=transport) as theirs:
         theirs.get("http://elsewhere/")
     assert "http://elsewhere/" in caplog.text
+
+
+def test_an_empty_page_that_names_where_to_go_on_is_not_the_last() -> None:
+    call: Call[Any] = Call("GET", "/projects/p/events", {"after": 5})
+    empty = {"events": [], "floor": 0, "next_after": 90, "next_before": None}
+    coming = following(call, empty)
+    assert coming is not None
+    assert coming.params["after"] == 90
+    assert following(coming, empty) is None  # it would ask for the same page for ever
+    assert following(call, empty | {"next_after": None}) is None
