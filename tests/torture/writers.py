@@ -29,8 +29,8 @@ MARK = re.compile(rb"~([a-z]+-\d+):(\d+)~")
 BATCH = 400
 BEAT_SECONDS = 0.15
 REPEAT_SECONDS = 3.0
-"""A message on the ingest stream that isn't stored after so long is sent again, and again after twice as long:
-repeats that come faster than they are ingested would only keep the stream from draining."""
+"""A message on the ingest stream that isn't stored after so long is sent again, and after twice as long once
+more: repeats that come faster than they are ingested would only keep the stream from draining."""
 LONGEST_REPEAT_SECONDS = 48.0
 
 
