@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import hypothesis
@@ -20,8 +21,13 @@ from tests.urls import in_database
 
 # The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
 # (RUNCAST_TEST_EXPLORE=5000: for so many where a test is a model).
-hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("explore", deadline=None)
+# How long an example takes to make or to run says something of the machine and nothing of the product.
+_PATIENT: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("repeatable", derandomize=True, **_PATIENT)
+hypothesis.settings.register_profile("explore", **_PATIENT)
 hypothesis.settings.load_profile(
     "explore" if os.environ.get("RUNCAST_TEST_EXPLORE") else "repeatable"
 )
