@@ -21,7 +21,7 @@ from tests.torture.programs import Service, state_of
 from tests.torture.readers import Reader
 from tests.torture.writers import FileWriter
 
-RESTART_SECONDS = 60.0
+RESTART_SECONDS = 180.0
 JUNK_BYTES = 8_000
 OUTPUT_LIMIT = 256 * 1024
 

@@ -21,7 +21,7 @@ from tests.torture import truth
 from tests.torture.changing import ChangingReader
 from tests.torture.checker import Account, Verdict, account, check
 from tests.torture.cluster import TAIL_PROJECT, Cluster
-from tests.torture.faults import Stage
+from tests.torture.faults import Stage, takes_connections
 from tests.torture.history import History, Wanted
 from tests.torture.nemesis import Nemesis
 from tests.torture.readers import SLOW_BUFFER_BYTES, Reader
@@ -310,6 +310,7 @@ class Run:
         verdicts: list[Verdict] = []
         accounts: list[Account] = []
         stored = 0
+        await takes_connections(self.stage)  # The last fault may have been one that it recovers from.
         everyone = [*self.readers, *self.newcomers, *self.rooms.visitors]
         for project in self.projects.values():
             connection = await self.cluster.connect()
