@@ -310,7 +310,9 @@ class Run:
         verdicts: list[Verdict] = []
         accounts: list[Account] = []
         stored = 0
-        await takes_connections(self.stage)  # The last fault may have been one that it recovers from.
+        await takes_connections(
+            self.stage
+        )  # The last fault may have been one that it recovers from.
         everyone = [*self.readers, *self.newcomers, *self.rooms.visitors]
         for project in self.projects.values():
             connection = await self.cluster.connect()
