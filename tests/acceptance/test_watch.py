@@ -42,7 +42,7 @@ def watch(directory: Path, environ: dict[str, str], project: str, *more: str) ->
     """A watcher of the home beneath a directory, which sends by itself."""
     arguments = ["watch", "claude", "--since", "all", "-p", project]
     arguments += ["--path", f"claude={directory / 'claude'}", *more]
-    return Process(directory, arguments, environ)
+    return Process(directory, arguments, {"XDG_CONFIG_HOME": str(directory / "config"), **environ})
 
 
 def seen(http: httpx.Client, project: str, key: str) -> list[str]:

@@ -347,3 +347,19 @@ async def test_a_hook_leaves_questions_of_others_open(rest: Rest) -> None:
         assert await state(rest, made.json()["id"]) == "open", event
     assert await state(rest, own["question_id"]) == "resolved_elsewhere"
     assert await agent.standing() == ("awaiting_feedback", "question")
+
+
+async def test_what_a_watcher_reads_is_not_told_by_hooks_too(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    plain = dict(agent.headers)
+    agent.headers = plain | {"X-Runcast-Watched": "1"}
+    await agent.event("UserPromptSubmit", prompt="Fix the login test")
+    await agent.event("Stop", last_assistant_message="Done.")
+    run = await agent.run()
+    assert (run["status"], run["attention"]["kind"]) == ("awaiting_feedback", "idle")
+    page = await rest.admin.get(f"/runs/{run['id']}/logs", headers=plain)
+    assert page.json()["logs"] == []
+    agent.headers = plain
+    await agent.event("UserPromptSubmit", prompt="And the others")
+    page = await rest.admin.get(f"/runs/{run['id']}/logs", headers=plain)
+    assert [each["message"] for each in page.json()["logs"]] == ["And the others"]

@@ -36,12 +36,30 @@ PAUSE_SECONDS = 1.0
 DIALECTS = {"codex": "codex-hook", "opencode": "opencode"}
 
 
+def place() -> str:
+    """The file that says where the server is; others of ours lie beside it."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    named = os.environ.get("RUNCAST_AGENTS_CONFIG")
+    return named or os.path.join(base, "runcast", "agents.json")
+
+
 def configuration() -> Any:
     """Where the server is, and with which key: written by `runcast connect`, readable by its owner alone."""
-    named = os.environ.get("RUNCAST_AGENTS_CONFIG")
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    with open(named or os.path.join(base, "runcast", "agents.json"), encoding="utf-8") as file:
+    with open(place(), encoding="utf-8") as file:
         return json.load(file)
+
+
+def is_watched(agent: str) -> bool:
+    """Whether `runcast watch` follows this agent's own records here: then the log comes from those."""
+    try:
+        with open(
+            os.path.join(os.path.dirname(place()), "watching.json"), encoding="utf-8"
+        ) as file:
+            known = json.load(file)
+        os.kill(known["pid"], 0)
+        return agent in known["agents"]
+    except Exception:
+        return False
 
 
 def request(known: Any, method: str, path: str, body: bytes | None, seconds: float) -> Any:
@@ -63,6 +81,8 @@ def request(known: Any, method: str, path: str, body: bytes | None, seconds: flo
             "Content-Type": "application/json",
             "User-Agent": "runcast-hook",
         }
+        if known.get("watched"):
+            headers["X-Runcast-Watched"] = "1"
         connection.request(method, url.path.rstrip("/") + path, body, headers)
         answer = connection.getresponse()
         data = answer.read()
@@ -130,6 +150,7 @@ def run(arguments: list[str]) -> str | None:
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     known = configuration()
+    known["watched"] = is_watched(agent)
     query = f"?hold={int(is_held)}&sync={int('--sync' in flags)}"
     within = os.environ.get("RUNCAST_RUN_ID", "")
     if len(within) == 36 and within.replace("-", "").isalnum():

@@ -128,7 +128,15 @@ def watch(
     delivery = watching.delivery(server) if server else None
     watcher = watching.watcher(asked, roots, delivery, lambda each: _tell(each, as_json))
     try:
-        watcher.drain() if once else _follow(watcher)
+        if once:
+            watcher.drain()
+        else:
+            announcement = importlib.import_module("runcast.watch.announcement")
+            announcement.put(adapter.program for adapter, _ in roots)
+            try:
+                _follow(watcher)
+            finally:
+                announcement.take_away()
     finally:
         watcher.close()
         unsent = delivery.flush(FLUSH_SECONDS if once else 5.0) if delivery else 0

@@ -49,6 +49,8 @@ class Hook:
     holds: bool
     is_sync: bool
     run: Json
+    is_watched: bool = False
+    """Whether a watcher on the session's machine follows the agent's own records."""
 
     @property
     def _via(self) -> str:
@@ -153,7 +155,9 @@ class Hook:
         """An entry of the session's log, unless a watcher feeds it from the agent's own record: nothing
         comes twice."""
         run_id = UUID(self.run["id"])
-        if not message.strip() or await self.transaction.connection.fetchval(_IS_FED, run_id):
+        if self.is_watched or not message.strip():
+            return
+        if await self.transaction.connection.fetchval(_IS_FED, run_id):
             return
         entry = LogEntry(
             agent_name=self.session.program,
@@ -186,10 +190,11 @@ async def opened(
     holds: bool,
     is_sync: bool,
     within: UUID | None = None,
+    is_watched: bool = False,
 ) -> Hook:
     """The hook with the run that it concerns; `within` as in `sessions.current`."""
     run = await sessions.current(transaction, project_id, session, resumes=resumes, within=within)
-    return Hook(transaction, project_id, caller, session, payload, holds, is_sync, run)
+    return Hook(transaction, project_id, caller, session, payload, holds, is_sync, run, is_watched)
 
 
 def headline(tool: str, tool_input: Json) -> str:

@@ -30,6 +30,7 @@ async def receive(
     is_sync: bool,
     within: UUID | None = None,
     event: str | None = None,
+    is_watched: bool = False,
 ) -> Json:
     """Applies a hook's input; what its program prints (`{}`: nothing), or the question that it waits for.
 
@@ -53,6 +54,7 @@ async def receive(
         holds=holds,
         is_sync=is_sync,
         within=within,
+        is_watched=is_watched,
     )
     if agent == "opencode":
         return await opencode.handle(opened)

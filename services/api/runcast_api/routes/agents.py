@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
@@ -60,6 +60,7 @@ async def receive_hook(
         str | None,
         Query(max_length=100, description="The hook's event, where its input doesn't name it."),
     ] = None,
+    watched: Annotated[bool, Header(alias="X-Runcast-Watched", include_in_schema=False)] = False,
 ) -> Response:
     """An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for."""
     if agent not in receive.AGENTS:
@@ -80,6 +81,7 @@ async def receive_hook(
             is_sync=sync,
             within=within,
             event=event,
+            is_watched=watched,
         )
 
     return answer(await api.resources.eventlog.commit(project_id, change))
