@@ -1227,18 +1227,15 @@ BEGIN
             WITH ORDINALITY AS g (project_id, run_id, is_line, from_line, count, size, codec, level, agent, body, n)
     ), locked AS (
         SELECT r.id, w.total FROM runs r JOIN (
-            SELECT g.run_id, g.project_id,
-                   coalesce(sum(g.count) FILTER (WHERE g.is_line AND g.from_line IS NULL), 0) AS total
-            FROM given g WHERE g.run_id IS NOT NULL GROUP BY g.run_id, g.project_id
+            SELECT g.run_id, g.project_id, sum(g.count) AS total FROM given g
+            WHERE g.is_line AND g.from_line IS NULL GROUP BY g.run_id, g.project_id
         ) w ON r.id = w.run_id AND r.project_id = w.project_id
-        JOIN project_counters c ON c.project_id = w.project_id
-        WHERE w.total > 0 OR r.last_month IS DISTINCT FROM date_trunc('month',
-            greatest(clock_timestamp() + interval '1 minute', c.last_at) AT TIME ZONE 'UTC')::date
+        WHERE EXISTS (SELECT FROM project_counters c WHERE c.project_id = w.project_id)
         ORDER BY r.id FOR NO KEY UPDATE OF r
     ), moved AS (
         UPDATE runs r
         SET last_line_number = r.last_line_number + l.total, heard_at = greatest(r.heard_at, clock_timestamp())
-        FROM locked l WHERE r.id = l.id AND l.total > 0
+        FROM locked l WHERE r.id = l.id
         RETURNING r.id, r.last_line_number - l.total AS base
     ), kept AS (
         SELECT g.*, CASE
@@ -1264,7 +1261,6 @@ BEGIN
         FROM taken t, LATERAL (SELECT date_trunc('month', t.last_at AT TIME ZONE 'UTC')::date AS month) m
         WHERE NOT EXISTS (
             SELECT FROM segment_months s WHERE s.project_id = t.project_id AND s.month = m.month)
-        ON CONFLICT DO NOTHING
     ), stored AS (
         INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size,
                               codec, levels, agents, body)
@@ -1488,8 +1484,7 @@ CREATE TABLE public.log_sources (
     path text,
     is_active boolean DEFAULT false NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    is_by_admin boolean DEFAULT false NOT NULL,
-    spool text
+    is_by_admin boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -1504,8 +1499,6 @@ COMMENT ON COLUMN public.log_sources.file IS 'Which file the cursor belongs to: 
 COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for over the API.';
 
 COMMENT ON COLUMN public.log_sources.is_by_admin IS 'An administrator asked for this tail.';
-
-COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs to: the id of its first message.';
 
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,
@@ -1642,6 +1635,18 @@ CREATE TABLE public.run_messages (
     CONSTRAINT run_messages_check CHECK (((delivered_at IS NULL) = (how IS NULL)))
 );
 
+CREATE TABLE public.run_metrics (
+    project_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    name text NOT NULL,
+    place integer NOT NULL,
+    step bigint,
+    value double precision NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+COMMENT ON COLUMN public.run_metrics.place IS 'Counts 1, 2, 3 … for each name of a run.';
+
 CREATE TABLE public.runs (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -1686,8 +1691,7 @@ CREATE TABLE public.runs (
     cancelled_by text,
     budget json,
     budget_spent smallint DEFAULT 0 NOT NULL,
-    directory_speaks boolean DEFAULT false NOT NULL,
-    is_bare boolean DEFAULT false NOT NULL,
+    metrics json DEFAULT '{}'::json NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
@@ -1711,6 +1715,8 @@ COMMENT ON COLUMN public.runs.aliases IS 'A copy of run_aliases, in the order gi
 COMMENT ON COLUMN public.runs.cancelled_by IS 'By what name whoever cancelled it is told to the agent.';
 
 COMMENT ON COLUMN public.runs.budget_spent IS 'The highest threshold, in percent, that was told of: 0, 80, 100.';
+
+COMMENT ON COLUMN public.runs.metrics IS 'The last value of each metric.';
 
 CREATE TABLE public.runtime_events (
     id uuid NOT NULL,
@@ -2024,6 +2030,9 @@ ALTER TABLE ONLY public.run_counters
 ALTER TABLE ONLY public.run_messages
     ADD CONSTRAINT run_messages_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.run_metrics
+    ADD CONSTRAINT run_metrics_pkey PRIMARY KEY (run_id, name, place);
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
 
@@ -2328,6 +2337,12 @@ ALTER TABLE ONLY public.run_messages
 ALTER TABLE ONLY public.run_messages
     ADD CONSTRAINT run_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.run_metrics
+    ADD CONSTRAINT run_metrics_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.run_metrics
+    ADD CONSTRAINT run_metrics_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
@@ -2454,6 +2469,8 @@ CREATE POLICY event_log ON public.run_aliases TO runcast_log USING (true) WITH C
 
 CREATE POLICY event_log ON public.run_messages TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.run_metrics TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.runs TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.runtime_events TO runcast_log USING (true) WITH CHECK (true);
@@ -2546,6 +2563,8 @@ CREATE POLICY readers ON public.queue_counts FOR SELECT TO runcast_request USING
 
 CREATE POLICY readers ON public.run_aliases FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
+CREATE POLICY readers ON public.run_metrics FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
 CREATE POLICY readers ON public.runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.segment_compaction FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
@@ -2571,6 +2590,8 @@ ALTER TABLE public.run_aliases ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.run_counters ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.run_messages ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.run_metrics ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.runs ENABLE ROW LEVEL SECURITY;
 
@@ -2905,6 +2926,9 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.run_aliases TO runcast_log;
 
 GRANT SELECT ON TABLE public.run_messages TO runcast_request;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_messages TO runcast_log;
+
+GRANT SELECT ON TABLE public.run_metrics TO runcast_request;
+GRANT SELECT,INSERT ON TABLE public.run_metrics TO runcast_log;
 
 GRANT SELECT ON TABLE public.runs TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;

@@ -16,6 +16,7 @@ RUN = [
     "attention",
     "usage",
     "budget",
+    "metrics",
     "aliases",
     "phase",
     "current_step",

@@ -28,9 +28,11 @@ from runcast_api.routes import (
     log_reads,
     logs,
     members,
+    metrics,
     projects,
     questions,
     root,
+    run_sets,
     runs,
     runtime,
     share_links,
@@ -62,6 +64,8 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(subtasks.claim_router)
     app.include_router(log_reads.router)
     app.include_router(deletion.router)
+    app.include_router(run_sets.router)
+    app.include_router(metrics.router)
     app.include_router(runs.router)
     app.include_router(artifacts.router)
     app.include_router(tails.router)

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from runcast_api.routes import artifacts, logs
+from runcast_api.routes import artifacts, logs, run_sets
 from runcast_server.errors import PROBLEM_MEDIA_TYPE
 
 _REF = "#/components/schemas/{model}"
@@ -53,7 +53,12 @@ def complete(app: FastAPI) -> None:
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     """Bodies that are read by hand get their models; every refusal is a problem."""
-    models: list[type[BaseModel]] = [*logs.BODY_MODELS, *artifacts.BODY_MODELS, Problem]
+    models: list[type[BaseModel]] = [
+        *logs.BODY_MODELS,
+        *artifacts.BODY_MODELS,
+        *run_sets.BODY_MODELS,
+        Problem,
+    ]
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=_REF
     )

@@ -15,7 +15,7 @@ from runcast.client.clients import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add and move tasks and subtasks.")
 
-TASK_MOVES = ("activate", "planning-failed", "retry-planning")
+TASK_MOVES = ("activate", "planning-failed", "retry-planning", "reopen")
 SUBTASK_MOVES = ("start", "complete", "fail", "review", "merge", "skip", "retry")
 DONE = ("COMPLETED", "MERGED", "SKIPPED")
 

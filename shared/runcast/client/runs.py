@@ -4,7 +4,7 @@
 "next_cursor": ...}`; the clients' `iter_…` methods walk all pages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,46 @@ def cancel_run(run: str, *, project: str | None = None) -> Call[Json]:
     return Call("POST", path("/runs/{}/cancel", run), {"project": project})
 
 
-def retry_run(run: str, *, project: str | None = None) -> Call[Json]:
-    """A new run, attempt + 1, linked to this one."""
-    return Call("POST", path("/runs/{}/retry", run), {"project": project})
+def retry_run(run: str, *, project: str | None = None, **changes: Any) -> Call[Json]:
+    """A new run, attempt + 1, linked to this one. `changes`: input, key, name, agent_name, metadata, labels,
+    budget; what isn't given is taken over."""
+    where = path("/runs/{}/retry", run)
+    return Call("POST", where, {"project": project}, json=changes or None)
+
+
+def change_runs(project: str, items: Sequence[Json]) -> Call[Json]:
+    """Up to 1,000 changes of runs, with an answer for each: `{"op": "create", "body": {…}}`,
+    `{"op": "patch", "run": …, "body": {…}}`, `{"op": "cancel", "run": …}`, `{"op": "delete", "run": …}`."""
+    return Call("POST", path("/projects/{}/runs/bulk", project), json={"items": list(items)})
+
+
+def compare_runs(*runs: str, project: str | None = None) -> Call[Json]:
+    """The runs side by side, and the members that differ."""
+    return Call("GET", "/runs/compare", {"ids": ",".join(runs), "project": project})
+
+
+def add_metrics(
+    run: str,
+    metrics: Mapping[str, float],
+    *,
+    step: int | None = None,
+    ts: str | None = None,
+    project: str | None = None,
+) -> Call[Json]:
+    """Numbers that were measured together; answers the last value of each."""
+    body = given(metrics=dict(metrics), step=step, ts=ts)
+    return Call("POST", path("/runs/{}/metrics", run), {"project": project}, json=body)
+
+
+def list_metrics(
+    run: str,
+    *names: str,
+    points: int | None = None,
+    project: str | None = None,
+) -> Call[Json]:
+    """The series of these metrics, or of all, each as `points` points at most."""
+    query = {"name": ",".join(names) or None, "points": points, "project": project}
+    return Call("GET", path("/runs/{}/metrics", run), query)
 
 
 def report_progress(

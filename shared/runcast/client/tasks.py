@@ -40,7 +40,7 @@ def delete_task(task: str, *, dry_run: bool | None = None) -> Call[Json]:
 
 
 def move_task(task: str, action: str, **fields: Any) -> Call[Json]:
-    """`action`: activate, planning-failed, retry-planning."""
+    """`action`: activate, planning-failed, retry-planning, reopen."""
     return Call("POST", path("/tasks/{}/{}", task, action), json=fields)
 
 

@@ -229,12 +229,14 @@ async def move(board: Board, task_id: UUID, move: TaskMove, reason: str | None) 
     moved = await _store(board.connection, task_id, {"status": rule.target, "error": error})
     board.task_moved(moved, task["status"], reason)
     if rule.target == "ACTIVE":
+        # One that was reopened waits for what is added to it: its subtasks are all done.
         await board.connection.execute(
             """UPDATE tasks SET queued_at = statement_timestamp()
                WHERE parent_id = $1 AND status = 'PENDING'""",
             task_id,
         )
-        await finish_if_done(board, task_id)
+        if move != "reopen":
+            await finish_if_done(board, task_id)
     return await show(board.connection, task_id)
 
 

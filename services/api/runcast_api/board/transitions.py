@@ -18,7 +18,7 @@ TaskStatus = Literal["PLANNING", "PLANNING_FAILED", "ACTIVE", "DONE"]
 SubtaskStatus = Literal[
     "BLOCKED", "PENDING", "IN_PROGRESS", "IN_REVIEW", "COMPLETED", "MERGED", "FAILED", "SKIPPED"
 ]
-TaskMove = Literal["activate", "planning-failed", "retry-planning"]
+TaskMove = Literal["activate", "planning-failed", "retry-planning", "reopen"]
 SubtaskMove = Literal["start", "complete", "fail", "review", "merge", "skip", "retry"]
 
 DONE = ("COMPLETED", "MERGED", "SKIPPED")
@@ -36,6 +36,7 @@ TASK_RULES: dict[TaskMove, Rule] = {
     "activate": Rule(("PLANNING",), "ACTIVE"),
     "planning-failed": Rule(("PLANNING",), "PLANNING_FAILED"),
     "retry-planning": Rule(("PLANNING_FAILED",), "PLANNING"),
+    "reopen": Rule(("DONE",), "ACTIVE"),
 }
 SUBTASK_RULES: dict[SubtaskMove, Rule] = {
     "start": Rule(("PENDING",), "IN_PROGRESS"),

@@ -101,7 +101,9 @@ def _for_guests(request: Request, response: Response) -> Response:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body, if it has one, is JSON within `JSON_BYTES`, whatever its content type says."""
+    """A route whose body, if it has one, is JSON within `most_bytes`, whatever its content type says."""
+
+    most_bytes = JSON_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
@@ -114,8 +116,14 @@ class JsonRoute(APIRoute):
 
         async def handle_read(request: Request) -> Response:
             bodies: Bodies = request.app.state.api.bodies
-            async with bodies.admitted(request, JSON_BYTES) as limit:
+            async with bodies.admitted(request, self.most_bytes) as limit:
                 body = await read(request, limit)
             return await handle(JsonRequest(request, body))
 
         return handle_read
+
+
+class BulkRoute(JsonRoute):
+    """A route for many things at once."""
+
+    most_bytes = 8 * JSON_BYTES

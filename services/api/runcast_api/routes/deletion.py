@@ -45,16 +45,16 @@ async def delete_run(
         told = await deletion.explain(connection, run_id)
     if dry_run:
         return answer(told, head=found.head)
-    await _note(api, caller, "run_deleted", found.id, run_id, lines=told["lines"])
-    await _forget(api, found.id)
+    await note(api, caller, "run_deleted", found.id, run_id, lines=told["lines"])
+    await forget(api, found.id)
 
     async def change(transaction: Transaction) -> dict[str, Any]:
         return await deletion.delete_run(transaction, api.store, found.id, run_id)
 
     told, head = await api.resources.eventlog.commit_with_head(found.id, change)
     api.runs.forget()
-    await _empty(api, run_id)
-    await _forget(api, found.id)
+    await empty(api, run_id)
+    await forget(api, found.id)
     return answer(told, head=head)
 
 
@@ -65,7 +65,7 @@ async def delete_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Resp
         row = await artifacts.find(connection, artifact)
         absent = f"no artifact '{artifact}'"
         found = await access.inside(connection, caller, row["project_id"], absent, rights.ERASE)
-    await _note(api, caller, "artifact_deleted", found.id, artifact, step_name=row["step_name"])
+    await note(api, caller, "artifact_deleted", found.id, artifact, step_name=row["step_name"])
 
     async def change(transaction: Transaction) -> None:
         await deletion.delete_artifact(transaction, api.store, found.id, artifact)
@@ -83,19 +83,19 @@ async def redact_lines(
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.ERASE)
     reach = {"from_line": body.from_line, "to_line": body.to_line}
-    await _note(api, caller, "lines_redacted", found.id, run_id, **reach)
-    await _forget(api, found.id)
+    await note(api, caller, "lines_redacted", found.id, run_id, **reach)
+    await forget(api, found.id)
 
     async def change(transaction: Transaction) -> dict[str, Any]:
         return await deletion.redact(transaction, found.id, run_id, body)
 
     told, head = await api.resources.eventlog.commit_with_head(found.id, change)
-    await _forget(api, found.id)
+    await forget(api, found.id)
     return answer(told, head=head)
 
 
-async def _note(
-    api: Api, caller: Principal, action: str, project_id: UUID, subject: UUID, **details: Any
+async def note(
+    api: Api, caller: Principal, action: str, project_id: UUID, subject: UUID | None, **details: Any
 ) -> None:
     """Who did it. It is noted before it is done: nothing goes without a trace."""
     async with api.database.changing(caller) as connection:
@@ -104,7 +104,7 @@ async def _note(
         )
 
 
-async def _empty(api: Api, run_id: UUID) -> None:
+async def empty(api: Api, run_id: UUID) -> None:
     """Empties the run's events; what is left when the database goes away, the sweeper does."""
     has_more = True
     while has_more:
@@ -112,7 +112,7 @@ async def _empty(api: Api, run_id: UUID) -> None:
             has_more = await erasure.go_on(connection, run_id)
 
 
-async def _forget(api: Api, project_id: UUID) -> None:
+async def forget(api: Api, project_id: UUID) -> None:
     """Takes the project's recent events out of Redis, before the change, so that no hub fills itself from
     there when it hears of it, and after it. Without Redis they expire within the hour."""
     try:

@@ -24,7 +24,7 @@ from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
-from runcast_api.runs.runs import Heartbeat, Reported, Run, RunNew, RunPatch
+from runcast_api.runs.runs import Heartbeat, Reported, RetryNew, Run, RunNew, RunPatch
 from runcast_api.usage import totals
 from runcast_api.usage.totals import UsageTotal
 from runcast_server.auth import access, rights
@@ -214,13 +214,20 @@ async def cancel_run(
 
 @router.post("/runs/{run}/retry", status_code=201, response_model=Run)
 async def retry_run(
-    run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    once: OnceOnly,
+    body: RetryNew | None = None,
+    project: OfProject = None,
 ) -> Response:
+    """A new run like this one, one attempt later; the body says what is different about it."""
+    changed = body or RetryNew()
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.RETRY)
 
     async def change(transaction: Transaction) -> Answer:
-        return Answer(await runs.retry(transaction, run_id, caller.user_id), 201)
+        return Answer(await runs.retry(transaction, run_id, caller.user_id, changed), 201)
 
     return await once.commit(api.resources.eventlog, found.id, change)
 

@@ -141,7 +141,7 @@ async def move_task(
     once: OnceOnly,
     body: TaskMoved | None = None,
 ) -> Response:
-    """`PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back."""
+    """`PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back; `DONE` → `ACTIVE` for more subtasks."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 

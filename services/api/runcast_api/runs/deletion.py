@@ -7,6 +7,7 @@ It stays in the agent's own files, and in what people have read or saved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,10 +30,12 @@ FROM runs r WHERE r.id = $1
 """
 _FORGET_ANSWERS = """
 DELETE FROM idempotency_keys
-WHERE principal <> 'ingest' AND body IS NOT NULL AND position(convert_to($1, 'UTF8') in body) > 0
+WHERE principal <> 'ingest' AND body IS NOT NULL AND EXISTS (
+    SELECT FROM unnest($1::text[]) AS gone (id) WHERE position(convert_to(gone.id, 'UTF8') in body) > 0)
 """
 _FORGET_REJECTS = """
-DELETE FROM ingest_rejects WHERE project_id = $1 AND position($2 in message) > 0
+DELETE FROM ingest_rejects WHERE project_id = $1 AND EXISTS (
+    SELECT FROM unnest($2::text[]) AS gone (id) WHERE position(gone.id in message) > 0)
 """
 
 
@@ -84,7 +87,7 @@ async def redact(
     connection = transaction.connection
     reach = (wanted.from_line, wanted.to_line)
     number = await erasure.redact(connection, project_id, run_id, *reach, wanted.replacement)
-    await _forget_copies(connection, project_id, run_id)
+    await forget_copies(connection, project_id, [run_id])
     told: dict[str, Any] = {"from_line": wanted.from_line, "to_line": wanted.to_line}
     told |= {"lines": number, "at": in_milliseconds(runs.moment())}
     transaction.emit(project_id, frames.event(erasure.REDACTED, told, run_id=run_id))
@@ -95,6 +98,15 @@ async def delete_run(
     transaction: Transaction, store: ArtifactStore, project_id: UUID, run_id: UUID
 ) -> dict[str, Any]:
     """The run, its artifacts, sources, links and questions; its events lose what they say."""
+    told = await remove(transaction, store, project_id, run_id)
+    await forget_copies(transaction.connection, project_id, [run_id])
+    return told
+
+
+async def remove(
+    transaction: Transaction, store: ArtifactStore, project_id: UUID, run_id: UUID
+) -> dict[str, Any]:
+    """The same but for `forget_copies`, which many deletions share."""
     run = await runs.lock(transaction, run_id)
     connection = transaction.connection
     told = await explain(connection, run_id)
@@ -106,7 +118,6 @@ async def delete_run(
     await connection.execute("UPDATE tasks SET run_id = NULL WHERE run_id = $1", run_id)
     await connection.execute("DELETE FROM runs WHERE id = $1", run_id)
     await erasure.begin(connection, project_id, run_id, run["last_line_number"])
-    await _forget_copies(connection, project_id, run_id)
     at = in_milliseconds(runs.moment())
     transaction.emit(
         project_id, frames.event(erasure.RUN_DELETED, {"run_id": str(run_id), "at": at})
@@ -131,7 +142,7 @@ async def delete_artifact(
     if row is None:
         raise NotFound(f"no artifact '{artifact_id}'")
     await _bury(connection, [artifact_id])
-    await connection.execute(_FORGET_ANSWERS, str(artifact_id))
+    await connection.execute(_FORGET_ANSWERS, [str(artifact_id)])
     told = {
         "artifact_id": str(artifact_id),
         "step_name": row["step_name"],
@@ -150,7 +161,8 @@ async def _bury(connection: Connection, ids: list[UUID]) -> None:
     )
 
 
-async def _forget_copies(connection: Connection, project_id: UUID, run_id: UUID) -> None:
-    """Answers that are kept for repeated requests, and messages of the run that were refused."""
-    await connection.execute(_FORGET_ANSWERS, str(run_id))
-    await connection.execute(_FORGET_REJECTS, project_id, str(run_id))
+async def forget_copies(connection: Connection, project_id: UUID, run_ids: Sequence[UUID]) -> None:
+    """Answers that are kept for repeated requests, and messages of the runs that were refused."""
+    ids = [str(run_id) for run_id in run_ids]
+    await connection.execute(_FORGET_ANSWERS, ids)
+    await connection.execute(_FORGET_REJECTS, project_id, ids)

@@ -149,6 +149,21 @@ class RunPatch(BaseModel):
     aliases: Aliases | None = None
 
 
+class RetryNew(BaseModel):
+    """What a new attempt has that the one before hadn't; what is absent is taken over. Members of `metadata`
+    and `labels` are added to those that are there; null removes a label."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Any = None
+    key: Key | None = None
+    name: Name | None = None
+    agent_name: Name | None = None
+    metadata: dict[str, Any] = {}
+    labels: LabelChanges = {}
+    budget: Budget | None = None
+
+
 class Run(BaseModel):
     """A run: one attempt of an agent at something."""
 
@@ -162,6 +177,7 @@ class Run(BaseModel):
     attention: Attention | None
     usage: Usage | None
     budget: Budget | None
+    metrics: dict[str, float]
     aliases: list[str]
     phase: str
     current_step: str | None
@@ -434,7 +450,7 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
                will_retry = $6, result = $7, pr_url = $8, metadata = $9, progress = $10,
                started_at = $11, finished_at = $12, updated_at = $13,
                heard_at = greatest(heard_at, $13), name = $14, labels = $15, parent_run_id = $16,
-               attention = $17, usage = $18, aliases = $19, budget = $20,
+               attention = $17, usage = $18, aliases = $19, budget = $20, metrics = $21,
                budget_spent = CASE WHEN budget::text IS DISTINCT FROM $20::json::text THEN 0
                                    ELSE budget_spent END,
                awaits_answer = awaits_answer AND status = $2
@@ -459,6 +475,7 @@ async def _store(connection: Connection, run: dict[str, Any], now: datetime) -> 
         run["usage"],
         run["aliases"],
         run["budget"],
+        run["metrics"],
     )
 
 
@@ -545,8 +562,11 @@ async def go_on(
     await change(transaction, run, given, now)
 
 
-async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None) -> dict[str, Any]:
-    """A new run like this one, queued, one attempt later; the old one stays as it is."""
+async def retry(
+    transaction: Transaction, run_id: UUID, created_by: UUID | None, changed: RetryNew
+) -> dict[str, Any]:
+    """A new run like this one but for what is `changed`, queued, one attempt later; the old one stays as it
+    is. Raises `Invalid` for too many labels, and as `create` does."""
     old = await lock(transaction, run_id)
     copied = (
         "name",
@@ -561,7 +581,14 @@ async def retry(transaction: Transaction, run_id: UUID, created_by: UUID | None)
         "parent_run_id",
         "budget",
     )
-    new = RunNew.model_validate({name: old[name] for name in copied} | {"status": "queued"})
+    given = changed.model_dump(exclude_unset=True)
+    given["metadata"] = old["metadata"] | changed.metadata
+    try:
+        given["labels"] = labels_with(old["labels"], changed.labels)
+    except ValueError as error:
+        raise Invalid.of("body.labels", str(error)) from None
+    copy = {name: old[name] for name in copied} | given
+    new = RunNew.model_validate(copy | {"status": "queued"})
     run, _ = await create(
         transaction,
         UUID(old["project_id"]),

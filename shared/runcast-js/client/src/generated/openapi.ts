@@ -826,6 +826,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/projects/{project}/runs/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Runs
+         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item what the
+         *     single request would have answered: an item that is refused costs itself alone.
+         */
+        post: operations["change_runs_projects__project__runs_bulk_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects/{project}/share-links": {
         parameters: {
             query?: never;
@@ -1276,21 +1297,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/runs/{run}/messages/take": {
+    "/runs/{run}/metrics": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Metrics
+         * @description The series of the run's metrics, each as `points` points at most: a point says the last, the least and
+         *     the greatest of the values that it stands for.
+         */
+        get: operations["list_metrics_runs__run__metrics_get"];
         put?: never;
         /**
-         * Take Messages
-         * @description Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
-         *     agents that are connected by hooks these take messages along.
+         * Add Metrics
+         * @description Values that were measured together, or up to 1,000 of such in an array; answers the last value of each
+         *     metric.
          */
-        post: operations["take_messages_runs__run__messages_take_post"];
+        post: operations["add_metrics_runs__run__metrics_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1343,7 +1369,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Retry Run */
+        /**
+         * Retry Run
+         * @description A new run like this one, one attempt later; the body says what is different about it.
+         */
         post: operations["retry_run_runs__run__retry_post"];
         delete?: never;
         options?: never;
@@ -1426,6 +1455,27 @@ export interface paths {
          * @description Adds single requests to a model, each once by its id. For totals there is `usage` of PATCH.
          */
         post: operations["add_usage_runs__run__usage_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Runs
+         * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
+         *     `duration_s` and so on, each with its value in every run.
+         */
+        get: operations["compare_runs_runs_compare_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1587,7 +1637,7 @@ export interface paths {
         put?: never;
         /**
          * Move Task
-         * @description `PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back.
+         * @description `PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back; `DONE` → `ACTIVE` for more subtasks.
          */
         post: operations["move_task_tasks__task___move__post"];
         delete?: never;
@@ -1804,10 +1854,16 @@ export interface components {
              * @enum {string}
              */
             kind: "permission" | "question" | "plan" | "idle" | "error" | "budget";
-            /** Question Id */
-            question_id?: string | null;
-            /** Since */
-            since?: string | null;
+            /**
+             * Question Id
+             * @default null
+             */
+            question_id: string | null;
+            /**
+             * Since
+             * @default null
+             */
+            since: string | null;
             /**
              * Summary
              * @default
@@ -1877,10 +1933,124 @@ export interface components {
              * @enum {string}
              */
             action: "notify" | "ask" | "cancel";
-            /** Max Cost Usd */
-            max_cost_usd?: number | null;
-            /** Max Tokens */
-            max_tokens?: number | null;
+            /**
+             * Max Cost Usd
+             * @default null
+             */
+            max_cost_usd: number | null;
+            /**
+             * Max Tokens
+             * @default null
+             */
+            max_tokens: number | null;
+        };
+        /**
+         * Bulk
+         * @description What to do, in this order. Each item is read on its own: one that is wrong costs itself.
+         */
+        Bulk: {
+            /** Items */
+            items: (components["schemas"]["BulkCreate"] | components["schemas"]["BulkPatch"] | components["schemas"]["BulkCancel"] | components["schemas"]["BulkDelete"])[];
+        };
+        /**
+         * BulkCancel
+         * @description Cancels a run.
+         */
+        BulkCancel: {
+            /**
+             * Op
+             * @constant
+             */
+            op: "cancel";
+            /**
+             * Run
+             * @description An id, key or number.
+             */
+            run: string;
+        };
+        /**
+         * BulkCreate
+         * @description Makes a run of `body`, as `POST /projects/{project}/runs` does.
+         */
+        BulkCreate: {
+            /**
+             * @default {
+             *       "id": null,
+             *       "key": null,
+             *       "name": null,
+             *       "phase": "phase1",
+             *       "current_step": "idea",
+             *       "steps": [
+             *         "idea",
+             *         "topic_critic",
+             *         "outline"
+             *       ],
+             *       "status": "awaiting_feedback",
+             *       "agent_type": null,
+             *       "agent_name": null,
+             *       "task_id": null,
+             *       "input": null,
+             *       "metadata": {},
+             *       "labels": {},
+             *       "parent_run_id": null,
+             *       "parent_key": null,
+             *       "attention": null,
+             *       "usage": null,
+             *       "budget": null,
+             *       "aliases": []
+             *     }
+             */
+            body: components["schemas"]["RunNew"];
+            /**
+             * Op
+             * @constant
+             */
+            op: "create";
+        };
+        /**
+         * BulkDelete
+         * @description Deletes a run with its log and artifacts.
+         */
+        BulkDelete: {
+            /**
+             * Op
+             * @constant
+             */
+            op: "delete";
+            /**
+             * Run
+             * @description An id, key or number.
+             */
+            run: string;
+        };
+        /**
+         * BulkDone
+         * @description An answer for each item, in their order.
+         */
+        BulkDone: {
+            /** Done */
+            done: number;
+            /** Refused */
+            refused: number;
+            /** Results */
+            results: components["schemas"]["Result"][];
+        };
+        /**
+         * BulkPatch
+         * @description Changes a run by `body`, as `PATCH /runs/{run}` does.
+         */
+        BulkPatch: {
+            body: components["schemas"]["RunPatch"];
+            /**
+             * Op
+             * @constant
+             */
+            op: "patch";
+            /**
+             * Run
+             * @description An id, key or number.
+             */
+            run: string;
         };
         /** By */
         By: {
@@ -1941,6 +2111,18 @@ export interface components {
             lines: number | null;
             /** Reason */
             reason: string;
+        };
+        /**
+         * Comparison
+         * @description The runs in the order asked for, and what differs; `duration_s` is from start to end, null before.
+         */
+        Comparison: {
+            /** Complete */
+            complete: boolean;
+            /** Differences */
+            differences: components["schemas"]["Difference"][];
+            /** Runs */
+            runs: components["schemas"]["Run"][];
         };
         /**
          * Count
@@ -2028,6 +2210,17 @@ export interface components {
              * Format: uuid
              */
             run_id: string;
+        };
+        /**
+         * Difference
+         * @description A member that isn't the same in all of the runs; `values` are in the order of the runs, and null where
+         *     a run doesn't have it.
+         */
+        Difference: {
+            /** Member */
+            member: string;
+            /** Values */
+            values: unknown[];
         };
         /**
          * EventPage
@@ -2548,6 +2741,20 @@ export interface components {
             /** Scopes */
             scopes: string[];
         };
+        /**
+         * Measured
+         * @description Values that were measured together: `{"metrics": {"loss": 0.31}, "step": 12}`.
+         */
+        Measured: {
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
+            /** Step */
+            step?: number | null;
+            /** Ts */
+            ts?: string | null;
+        };
         /** Member */
         Member: {
             /** Created At */
@@ -2587,7 +2794,7 @@ export interface components {
         /**
          * Message
          * @description `state`: `queued` until a hook took it to the agent, then `delivered`, at a time and how (`stop`,
-         *     `context`, `report`).
+         *     `context`).
          */
         Message: {
             by: components["schemas"]["By"];
@@ -2613,14 +2820,6 @@ export interface components {
             text: string;
         };
         /**
-         * MessagesTaken
-         * @description What people said, in order, each with who said it.
-         */
-        MessagesTaken: {
-            /** Messages */
-            messages: string[];
-        };
-        /**
          * Methods
          * @description The ways to sign in here. `oidc` is the provider's issuer.
          */
@@ -2629,6 +2828,16 @@ export interface components {
             oidc: string | null;
             /** Password */
             password: boolean;
+        };
+        /**
+         * Metrics
+         * @description The last value of each metric of a run.
+         */
+        Metrics: {
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
         };
         /**
          * Option
@@ -2685,6 +2894,24 @@ export interface components {
             name?: string | null;
             /** Password */
             password?: string | null;
+        };
+        /**
+         * Point
+         * @description What came together in one place of a chart: `value` is the last of `points` measurements.
+         */
+        Point: {
+            /** Max */
+            max: number;
+            /** Min */
+            min: number;
+            /** Points */
+            points: number;
+            /** Step */
+            step: number | null;
+            /** Ts */
+            ts: string;
+            /** Value */
+            value: number;
         };
         /**
          * Problem
@@ -3051,6 +3278,22 @@ export interface components {
             to_line: number;
         };
         /**
+         * Refused
+         * @description Why an item wasn't done, as the single request would have said it.
+         */
+        Refused: {
+            /** Detail */
+            detail?: string | null;
+            /** Status */
+            status: number;
+            /** Title */
+            title: string;
+            /** Type */
+            type: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * Reject
          * @description A message as it came, and why it was not accepted.
          */
@@ -3091,6 +3334,17 @@ export interface components {
             status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
         };
         /**
+         * Result
+         * @description What the single request would have answered: `status`, and the run, what went with it, or why not.
+         */
+        Result: {
+            deleted?: components["schemas"]["RunDeleted"] | null;
+            problem?: components["schemas"]["Refused"] | null;
+            run?: components["schemas"]["Run"] | null;
+            /** Status */
+            status: number;
+        };
+        /**
          * Retention
          * @description How long and how much of a log is kept; its oldest part goes first.
          *
@@ -3104,6 +3358,36 @@ export interface components {
             keep_failed_days?: number | null;
             /** Max Bytes */
             max_bytes?: number | null;
+        };
+        /**
+         * RetryNew
+         * @description What a new attempt has that the one before hadn't; what is absent is taken over. Members of `metadata`
+         *     and `labels` are added to those that are there; null removes a label.
+         */
+        RetryNew: {
+            /** Agent Name */
+            agent_name?: string | null;
+            budget?: components["schemas"]["Budget"] | null;
+            /** Input */
+            input?: unknown;
+            /** Key */
+            key?: string | null;
+            /**
+             * Labels
+             * @default {}
+             */
+            labels: {
+                [key: string]: string | null;
+            };
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: unknown;
+            };
+            /** Name */
+            name?: string | null;
         };
         /**
          * Rotation
@@ -3177,6 +3461,10 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
             /** Name */
             name: string | null;
             /** Number */
@@ -3243,31 +3531,47 @@ export interface components {
          * @description What a run is made of; every member has a default.
          */
         RunNew: {
-            /** Agent Name */
-            agent_name?: string | null;
+            /**
+             * Agent Name
+             * @default null
+             */
+            agent_name: string | null;
             /**
              * Agent Type
              * @description PLANNER, WORKER or any other.
+             * @default null
              */
-            agent_type?: string | null;
+            agent_type: string | null;
             /**
              * Aliases
              * @default []
              */
             aliases: string[];
-            attention?: components["schemas"]["Attention"] | null;
-            budget?: components["schemas"]["Budget"] | null;
-            /** Current Step */
-            current_step?: string | null;
-            /** Id */
-            id?: string | null;
+            /** @default null */
+            attention: components["schemas"]["Attention"] | null;
+            /** @default null */
+            budget: components["schemas"]["Budget"] | null;
+            /**
+             * Current Step
+             * @default null
+             */
+            current_step: string | null;
+            /**
+             * Id
+             * @default null
+             */
+            id: string | null;
             /**
              * Input
              * @description Any JSON: prompt, requirements.
+             * @default null
              */
-            input?: unknown;
-            /** Key */
-            key?: string | null;
+            input: unknown;
+            /**
+             * Key
+             * @default null
+             */
+            key: string | null;
             /**
              * Labels
              * @default {}
@@ -3282,18 +3586,23 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
-            /** Name */
-            name?: string | null;
+            /**
+             * Name
+             * @default null
+             */
+            name: string | null;
             /**
              * Parent Key
              * @description Its key instead; a run is made for one that isn't there yet.
+             * @default null
              */
-            parent_key?: string | null;
+            parent_key: string | null;
             /**
              * Parent Run Id
              * @description The run that started this one.
+             * @default null
              */
-            parent_run_id?: string | null;
+            parent_run_id: string | null;
             /**
              * Phase
              * @default phase1
@@ -3317,9 +3626,11 @@ export interface components {
             /**
              * Task Id
              * @description The task for a planner, the subtask for a worker.
+             * @default null
              */
-            task_id?: string | null;
-            usage?: components["schemas"]["Usage"] | null;
+            task_id: string | null;
+            /** @default null */
+            usage: components["schemas"]["Usage"] | null;
         };
         /** RunPage */
         RunPage: {
@@ -3336,37 +3647,76 @@ export interface components {
          *     there; null removes a label. `usage` is the total so far, and replaces what was reported before.
          */
         RunPatch: {
-            /** Aliases */
-            aliases?: string[] | null;
-            attention?: components["schemas"]["Attention"] | null;
-            budget?: components["schemas"]["Budget"] | null;
-            /** Current Step */
-            current_step?: string | null;
-            /** Error */
-            error?: string | null;
-            /** Labels */
-            labels?: {
+            /**
+             * Aliases
+             * @default null
+             */
+            aliases: string[] | null;
+            /** @default null */
+            attention: components["schemas"]["Attention"] | null;
+            /** @default null */
+            budget: components["schemas"]["Budget"] | null;
+            /**
+             * Current Step
+             * @default null
+             */
+            current_step: string | null;
+            /**
+             * Error
+             * @default null
+             */
+            error: string | null;
+            /**
+             * Labels
+             * @default null
+             */
+            labels: {
                 [key: string]: string | null;
             } | null;
-            /** Metadata */
-            metadata?: {
+            /**
+             * Metadata
+             * @default null
+             */
+            metadata: {
                 [key: string]: unknown;
             } | null;
-            /** Name */
-            name?: string | null;
-            /** Parent Key */
-            parent_key?: string | null;
-            /** Parent Run Id */
-            parent_run_id?: string | null;
-            /** Pr Url */
-            pr_url?: string | null;
-            /** Result */
-            result?: unknown;
-            /** Status */
-            status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled") | null;
-            usage?: components["schemas"]["Usage"] | null;
-            /** Will Retry */
-            will_retry?: boolean | null;
+            /**
+             * Name
+             * @default null
+             */
+            name: string | null;
+            /**
+             * Parent Key
+             * @default null
+             */
+            parent_key: string | null;
+            /**
+             * Parent Run Id
+             * @default null
+             */
+            parent_run_id: string | null;
+            /**
+             * Pr Url
+             * @default null
+             */
+            pr_url: string | null;
+            /**
+             * Result
+             * @default null
+             */
+            result: unknown;
+            /**
+             * Status
+             * @default null
+             */
+            status: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled") | null;
+            /** @default null */
+            usage: components["schemas"]["Usage"] | null;
+            /**
+             * Will Retry
+             * @default null
+             */
+            will_retry: boolean | null;
         };
         /**
          * RunStatus
@@ -3607,6 +3957,10 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
             /** Name */
             name: string | null;
             /** Number */
@@ -3654,6 +4008,23 @@ export interface components {
         Say: {
             /** Text */
             text: string;
+        };
+        /**
+         * Series
+         * @description One metric from its first point to its last; `count` is how many were measured.
+         */
+        Series: {
+            /** Count */
+            count: number;
+            /** Name */
+            name: string;
+            /** Points */
+            points: components["schemas"]["Point"][];
+        };
+        /** SeriesList */
+        SeriesList: {
+            /** Series */
+            series: components["schemas"]["Series"][];
         };
         /** SessionPage */
         SessionPage: {
@@ -4097,10 +4468,14 @@ export interface components {
             /**
              * Cost By
              * @description Who says what it costs; null where that is unknown.
+             * @default null
              */
-            cost_by?: ("agent" | "estimate") | null;
-            /** Cost Usd */
-            cost_usd?: number | null;
+            cost_by: ("agent" | "estimate") | null;
+            /**
+             * Cost Usd
+             * @default null
+             */
+            cost_usd: number | null;
             /**
              * Input Tokens
              * @default 0
@@ -4189,17 +4564,27 @@ export interface components {
              * @default 0
              */
             cache_write_tokens: number;
-            /** Context Tokens */
-            context_tokens?: number | null;
-            /** Context Window */
-            context_window?: number | null;
+            /**
+             * Context Tokens
+             * @default null
+             */
+            context_tokens: number | null;
+            /**
+             * Context Window
+             * @default null
+             */
+            context_window: number | null;
             /**
              * Cost By
              * @description Who says what it costs; null where that is unknown.
+             * @default null
              */
-            cost_by?: ("agent" | "estimate") | null;
-            /** Cost Usd */
-            cost_usd?: number | null;
+            cost_by: ("agent" | "estimate") | null;
+            /**
+             * Cost Usd
+             * @default null
+             */
+            cost_usd: number | null;
             /**
              * Input Tokens
              * @default 0
@@ -6400,6 +6785,44 @@ export interface operations {
             };
         };
     };
+    change_runs_projects__project__runs_bulk_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Bulk"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkDone"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_share_links_projects__project__share_links_get: {
         parameters: {
             query?: {
@@ -7482,9 +7905,13 @@ export interface operations {
             };
         };
     };
-    take_messages_runs__run__messages_take_post: {
+    list_metrics_runs__run__metrics_get: {
         parameters: {
             query?: {
+                /** @description Metrics, separated by commas; all without it. */
+                name?: string | null;
+                /** @description Points of each series at most. */
+                points?: number;
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
@@ -7502,7 +7929,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MessagesTaken"];
+                    "application/json": components["schemas"]["SeriesList"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_metrics_runs__run__metrics_post: {
+        parameters: {
+            query?: {
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Measured"] | components["schemas"]["Measured"][];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metrics"];
                 };
             };
             /** @description A refusal; `type` says which. */
@@ -7622,7 +8090,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetryNew"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             201: {
@@ -7854,6 +8326,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_runs_runs_compare_get: {
+        parameters: {
+            query: {
+                /** @description Up to 20 runs, separated by commas. */
+                ids: string;
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
                 };
             };
             /** @description A refusal; `type` says which. */
@@ -8257,7 +8763,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
-                move: "activate" | "planning-failed" | "retry-planning";
+                move: "activate" | "planning-failed" | "retry-planning" | "reopen";
                 task: string;
             };
             cookie?: never;

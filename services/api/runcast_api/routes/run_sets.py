@@ -1,0 +1,107 @@
+"""Several runs in one request: `/projects/{project}/runs/bulk` and `/runs/compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
+from runcast_api.http.fields import NoNul
+from runcast_api.http.idempotency import Once
+from runcast_api.http.request_body import BulkRoute
+from runcast_api.http.responses import Answer, answer
+from runcast_api.routes import deletion as deletions
+from runcast_api.routes import run_filters as filters
+from runcast_api.routes.runs import OfProject
+from runcast_api.runs import bulk, comparison
+from runcast_api.runs.bulk import Bench, Bulk, BulkDelete, BulkDone, Item
+from runcast_api.runs.comparison import Comparison
+from runcast_server.auth import access
+from runcast_server.auth.principal import Role
+from runcast_server.errors import Invalid, Problem, Unavailable
+from runcast_server.eventlog.log import Transaction
+
+router = APIRouter(tags=["runs"], route_class=BulkRoute)
+
+BODY_MODELS = bulk.ITEM_MODELS
+"""Models that only the body's description names."""
+
+
+@router.post("/projects/{project}/runs/bulk", response_model=BulkDone)
+async def change_runs(
+    project: str, body: Bulk, api: ApiState, caller: Caller, once: OnceOnly
+) -> Response:
+    """Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item what the
+    single request would have answered: an item that is refused costs itself alone."""
+    async with api.database.acting(caller) as connection:
+        found = await access.project(connection, caller, project, Role.REPORTER)
+    bench = Bench(api.store, found, caller)
+    items = bulk.read(body.items)
+    results: list[dict[str, Any]] = []
+    head: int | None = None
+    for start in range(0, len(items), bulk.TOGETHER):
+        part = once.of_body(once.body_hash, start)
+        try:
+            given, head = await _do(api, bench, part, items[start : start + bulk.TOGETHER])
+        except Unavailable as away:
+            if not results:
+                raise
+            results += [bulk.refused(away)] * (len(items) - start)
+            break
+        results += given
+    refused = sum("problem" in result for result in results)
+    told = {"results": results, "done": len(results) - refused, "refused": refused}
+    return answer(told, head=head)
+
+
+async def _do(
+    api: Api, bench: Bench, once: Once, items: Sequence[Item | Problem]
+) -> tuple[list[dict[str, Any]], int]:
+    """What some items are answered, in one transaction, and the head behind them."""
+    erased = [item.run for item in items if isinstance(item, BulkDelete)]
+    if erased:
+        await deletions.note(api, bench.caller, "runs_deleted", bench.project.id, None, runs=erased)
+        await deletions.forget(api, bench.project.id)
+
+    async def change(transaction: Transaction) -> Answer:
+        return Answer(await bench.do(transaction, items))
+
+    given, is_repeat, head = await once.run(api.resources.eventlog, bench.project.id, change)
+    results: list[dict[str, Any]] = given.content
+    if erased and not is_repeat:
+        await _clear(api, bench, results)
+    return results, head
+
+
+async def _clear(api: Api, bench: Bench, results: Sequence[dict[str, Any]]) -> None:
+    """Takes what was deleted out of everything that holds copies."""
+    api.runs.forget()
+    for told in [result["deleted"] for result in results if "deleted" in result]:
+        await deletions.empty(api, UUID(told["run_id"]))
+    await deletions.forget(api, bench.project.id)
+
+
+@router.get("/runs/compare", response_model=Comparison)
+async def compare_runs(
+    api: ApiState,
+    caller: Caller,
+    ids: Annotated[
+        Annotated[str, NoNul],
+        Query(max_length=4000, description="Up to 20 runs, separated by commas."),
+    ],
+    project: OfProject = None,
+) -> Response:
+    """Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
+    `duration_s` and so on, each with its value in every run."""
+    named = list(dict.fromkeys(filters.separated(ids)))
+    if not 2 <= len(named) <= comparison.MOST:
+        raise Invalid.of("query.ids", f"name from 2 to {comparison.MOST} runs")
+    async with api.database.acting(caller) as connection:
+        found = [await access.run_id(connection, caller, each, project) for each in named]
+        told = await comparison.compare(connection, [run_id for run_id, _ in found])
+    is_one = len({where.id for _, where in found}) == 1
+    return answer(told, head=found[0][1].head if is_one else None)

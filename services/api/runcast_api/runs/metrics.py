@@ -1,0 +1,131 @@
+"""What a run measures: numbers by name, one point after the other.
+
+The last value of each name stands on the run, and a change of it is told as any other of its members. The
+points stay in the order in which they came; a series is read back as so many points as fit on a chart, each
+of which says the least, the greatest and the last value of those that it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from runcast_api.http.fields import Name
+from runcast_api.runs import runs
+from runcast_server.db import Connection
+from runcast_server.errors import Invalid
+from runcast_server.eventlog.log import Transaction
+from runcast_server.runs import in_milliseconds
+
+NAMES = 256
+"""Metrics that a run has at most."""
+POINTS = 100_000
+"""Points that are kept of one metric of a run."""
+AT_ONCE = 1000
+
+Value = Annotated[float, Field(allow_inf_nan=False)]
+
+_COUNTS = """
+SELECT name, max(place) AS count FROM run_metrics WHERE run_id = $1 AND name = ANY($2::text[]) GROUP BY name
+"""
+_INSERT = """
+INSERT INTO run_metrics (project_id, run_id, name, place, step, value, at)
+SELECT $1, $2, * FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::float8[], $7::timestamptz[])
+"""
+_SERIES = """
+SELECT m.name, s.count, ((m.place - 1)::bigint * $3 / greatest(s.count, $3))::integer AS bucket,
+       (array_agg(m.step ORDER BY m.place DESC))[1] AS step, max(m.at) AS at,
+       (array_agg(m.value ORDER BY m.place DESC))[1] AS value, min(m.value) AS min, max(m.value) AS max,
+       count(*) AS points
+FROM (SELECT name, max(place) AS count FROM run_metrics
+      WHERE run_id = $1 AND ($2::text[] IS NULL OR name = ANY($2)) GROUP BY name) s
+JOIN run_metrics m ON m.run_id = $1 AND m.name = s.name
+GROUP BY m.name, s.count, bucket ORDER BY m.name, bucket
+"""
+
+
+class Measured(BaseModel):
+    """Values that were measured together: `{"metrics": {"loss": 0.31}, "step": 12}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metrics: Annotated[dict[Name, Value], Field(min_length=1, max_length=NAMES)]
+    step: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    ts: AwareDatetime | None = None
+
+
+class Metrics(BaseModel):
+    """The last value of each metric of a run."""
+
+    metrics: dict[str, float]
+
+
+class Point(BaseModel):
+    """What came together in one place of a chart: `value` is the last of `points` measurements."""
+
+    step: int | None
+    ts: str
+    value: float
+    min: float
+    max: float
+    points: int
+
+
+class Series(BaseModel):
+    """One metric from its first point to its last; `count` is how many were measured."""
+
+    name: str
+    count: int
+    points: list[Point]
+
+
+class SeriesList(BaseModel):
+    series: list[Series]
+
+
+async def add(
+    transaction: Transaction, run_id: UUID, measured: Sequence[Measured]
+) -> dict[str, Any]:
+    """Keeps the points, and answers the last values. Raises `Invalid` for too many names or points."""
+    run = await runs.lock(transaction, run_id)
+    now = runs.moment()
+    points = [
+        (name, each.step, value, each.ts or now)
+        for each in measured
+        for name, value in each.metrics.items()
+    ]
+    last = run["metrics"] | {name: value for name, _, value, _ in points}
+    if len(last) > NAMES:
+        raise Invalid.of("body.metrics", f"a run has at most {NAMES} metrics")
+    names = sorted({name for name, *_ in points})
+    rows = await transaction.connection.fetch(_COUNTS, run_id, names)
+    counts = {row["name"]: row["count"] for row in rows}
+    places: list[int] = []
+    for name, *_ in points:
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] > POINTS:
+            raise Invalid.of(f"body.metrics.{name}", f"a run keeps {POINTS:,} points of a metric")
+        places.append(counts[name])
+    columns = [list(column) for column in zip(*points, strict=True)]
+    await transaction.connection.execute(
+        _INSERT, UUID(run["project_id"]), run_id, columns[0], places, *columns[1:]
+    )
+    await runs.change(transaction, run, {"metrics": last}, now)
+    return {"metrics": last}
+
+
+async def series(
+    connection: Connection, run_id: UUID, names: Sequence[str] | None, points: int
+) -> list[dict[str, Any]]:
+    """The metrics by name, or those of these names, each as `points` points at most."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in await connection.fetch(_SERIES, run_id, names, points):
+        one = found.setdefault(
+            row["name"], {"name": row["name"], "count": row["count"], "points": []}
+        )
+        shown = {name: row[name] for name in ("step", "value", "min", "max", "points")}
+        one["points"].append(shown | {"ts": in_milliseconds(row["at"])})
+    return list(found.values())
