@@ -15,8 +15,8 @@ from runcast._support import times
 COLUMNS = (
     "id, number, key, project_id, name, labels, parent_run_id, attention, usage, budget, metrics, aliases, "
     "phase, current_step, steps, status, agent_type, agent_name, task_id, attempt, retry_of, error, "
-    "will_retry, result, pr_url, input, metadata, progress, liveness, last_line_number, step_timestamps, created_at, "
-    "started_at, finished_at, updated_at"
+    "will_retry, result, pr_url, input, metadata, progress, liveness, last_line_number, step_timestamps, "
+    "created_at, started_at, finished_at, updated_at"
 )
 """What `as_json` needs of a row."""
 
