@@ -399,6 +399,25 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) RETURNS SETOF uuid
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    grams text[] := (SELECT array_agg(DISTINCT g) FROM unnest(words) AS w (word), unnest(text_grams(word)) AS t (g));
+BEGIN
+    RETURN QUERY
+    SELECT r.id FROM runs r
+    WHERE (grams IS NULL
+           OR text_grams(run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)) @> grams)
+      AND run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step) ILIKE ALL (patterns)
+      AND (of_project IS NULL OR r.project_id = of_project)
+      AND ((SELECT acting_is_admin()) OR r.project_id = ANY ((SELECT acting_projects('guest'))::uuid[]))
+    LIMIT most;
+END
+$$;
+
 CREATE FUNCTION public.forget_audit(age interval, batch integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -1073,6 +1092,14 @@ CREATE FUNCTION public.role_rank(role text) RETURNS integer
     SELECT array_position(ARRAY['guest', 'viewer', 'reporter', 'editor', 'owner'], role)
 $$;
 
+CREATE FUNCTION public.run_words(id uuid, key text, name text, agent_name text, agent_type text, current_step text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT id::text || coalesce(' ' || key, '') || coalesce(' ' || name, '') || coalesce(' ' || agent_name, '')
+        || coalesce(' ' || agent_type, '') || coalesce(' ' || current_step, '')
+$$;
+
 CREATE FUNCTION public.segments_lock(project uuid) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     SET search_path TO 'pg_catalog'
@@ -1285,6 +1312,14 @@ BEGIN
     PERFORM pg_notify('runcast_questions', NEW.id::text);
     RETURN NULL;
 END
+$$;
+
+CREATE FUNCTION public.text_grams(given text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT coalesce(array_agg(DISTINCT substr(t, n, 3)), '{}')
+    FROM lower(given) AS lowered (t), generate_series(1, length(t) - 2) AS places (n)
 $$;
 
 CREATE FUNCTION public.use_sign_in_link(presented bytea) RETURNS uuid
@@ -2147,7 +2182,13 @@ CREATE INDEX run_messages_queued ON public.run_messages USING btree (run_id, que
 
 CREATE INDEX runs_active ON public.runs USING btree (project_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text, 'awaiting_feedback'::text]));
 
+CREATE INDEX runs_by_agent ON public.runs USING btree (project_id, agent_name, created_at DESC, id DESC) WHERE (agent_name IS NOT NULL);
+
+CREATE INDEX runs_by_status ON public.runs USING btree (project_id, status, created_at DESC, id DESC);
+
 CREATE INDEX runs_children ON public.runs USING btree (parent_run_id, created_at, id) WHERE (parent_run_id IS NOT NULL);
+
+CREATE INDEX runs_grams ON public.runs USING gin (public.text_grams(public.run_words(id, key, name, agent_name, agent_type, current_step)));
 
 CREATE UNIQUE INDEX runs_key ON public.runs USING btree (project_id, key) WHERE (key IS NOT NULL);
 
@@ -2656,6 +2697,9 @@ GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_
 
 REVOKE ALL ON FUNCTION public.erase_events(run uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_events(run uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.forget_audit(age interval, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcast_log;

@@ -10,6 +10,7 @@ from runcast_api import openapi
 from runcast_api.dependencies import Api
 from runcast_api.http import problems
 from runcast_api.http.bytes_sent import BytesSent
+from runcast_api.http.conditional import Conditional
 from runcast_api.http.console import Console
 from runcast_api.http.fast_route import Shortcut
 from runcast_api.http.problems import Refusals
@@ -89,6 +90,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.add_middleware(McpRoute, door=app.state.mcp)
     app.add_middleware(Shortcut, handler=logs.add_logs)
     app.add_middleware(Refusals)
+    app.add_middleware(Conditional)
     app.add_middleware(BytesSent, count=lambda *sent: api.people.requests.count_bytes(*sent))
     app.add_middleware(Sealing)
     openapi.complete(app)

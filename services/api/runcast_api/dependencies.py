@@ -17,7 +17,7 @@ from runcast_api.board.access import Workplaces
 from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.exports.running import Exports
-from runcast_api.http import request_body
+from runcast_api.http import query_names, request_body
 from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
@@ -119,9 +119,12 @@ async def signed_in(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
 ) -> Principal:
-    """Who calls. Raises `Unauthenticated`, `LimitReached`."""
+    """Who calls. Raises `Unauthenticated`, `LimitReached`, and `Invalid` for a query parameter that the
+    endpoint doesn't have."""
     api: Api = request.app.state.api
-    return await api.caller(request)
+    caller = await api.caller(request)
+    query_names.refuse_unknown(request)
+    return caller
 
 
 ApiState = Annotated[Api, Depends(_api)]

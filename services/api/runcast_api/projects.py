@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 from runcast._support.ids import uuid7
 from runcast_api.accounts import audit
 from runcast_api.http import pagination
-from runcast_api.http.fields import Name
+from runcast_api.http.fields import Name, Patch
 from runcast_api.http.pagination import Place
 from runcast_api.storage import policy
 from runcast_api.storage.policy import Bounds, Quota, Retention
@@ -70,10 +70,10 @@ class ProjectNew(BaseModel):
         return slug
 
 
-class ProjectPatch(BaseModel):
+class ProjectPatch(Patch):
     """Other names and limits for a project; what is absent stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"name", "slug", "retention", "quota"})
 
     name: Name | None = None
     slug: Slug | None = None
@@ -231,6 +231,11 @@ async def change(
         told: dict[str, Any] = {name: value for name, value in limits.items() if value}
         await audit.note(connection, caller, "project_limits_changed", project_id=found.id, **told)
     return await show(connection, found.id, found.role.name.lower())
+
+
+async def lock(connection: Connection, project_id: UUID) -> None:
+    """Has other changes of the project wait for the end of this transaction."""
+    await connection.execute("SELECT FROM projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
 
 
 async def delete(connection: Connection, project_id: UUID) -> None:

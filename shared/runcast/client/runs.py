@@ -128,7 +128,7 @@ def change_runs(project: str, items: Sequence[Json]) -> Call[Json]:
     return Call("POST", path("/projects/{}/runs/bulk", project), json={"items": list(items)})
 
 
-def compare_runs(*runs: str, project: str | None = None) -> Call[Json]:
+def compare_runs(runs: Sequence[str], *, project: str | None = None) -> Call[Json]:
     """The runs side by side, and the members that differ."""
     return Call("GET", "/runs/compare", {"ids": ",".join(runs), "project": project})
 
@@ -142,18 +142,19 @@ def add_metrics(
     project: str | None = None,
 ) -> Call[Json]:
     """Numbers that were measured together; answers the last value of each."""
-    body = given(metrics=dict(metrics), step=step, ts=ts)
+    body = given(metrics=metrics, step=step, ts=ts)
     return Call("POST", path("/runs/{}/metrics", run), {"project": project}, json=body)
 
 
 def list_metrics(
     run: str,
-    *names: str,
+    *,
+    names: Sequence[str] | None = None,
     points: int | None = None,
     project: str | None = None,
 ) -> Call[Json]:
     """The series of these metrics, or of all, each as `points` points at most."""
-    query = {"name": ",".join(names) or None, "points": points, "project": project}
+    query = {"name": ",".join(names) if names else None, "points": points, "project": project}
     return Call("GET", path("/runs/{}/metrics", run), query)
 
 

@@ -37,7 +37,10 @@ SECURITY: RawHeaders = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 HSTS = (b"strict-transport-security", b"max-age=31536000")
-EXPOSED = b"Runcast-Head, Retry-After, Idempotency-Replayed, Content-Disposition"
+EXPOSED = (
+    b"Runcast-Head, Runcast-Version, Retry-After, Idempotency-Replayed, Content-Disposition, ETag, "
+    b"Content-Range, Accept-Ranges, Deprecation, Sunset"
+)
 
 
 class ForeignPage(Forbidden):
@@ -119,15 +122,16 @@ def preflight_headers(scope: Scope) -> RawHeaders:
         (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
         (
             b"access-control-allow-headers",
-            b"Authorization, Content-Type, Last-Event-ID, Idempotency-Key",
+            b"Authorization, Content-Type, Content-Encoding, Last-Event-ID, Idempotency-Key, If-Match, "
+            b"If-None-Match, If-Range, Range, Runcast-Version",
         ),
         (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
     )
 
 
 def with_added(scope: Scope, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """An answer's headers, and those of the scope that it doesn't set itself."""
-    own = {name.lower() for name, _ in headers}
+    """An answer's headers, and those of the scope that it doesn't set itself. `Vary` adds up."""
+    own = {name.lower() for name, _ in headers} - {b"vary"}
     added: Any = scope.get(HEADERS_SCOPE, ())
     return headers + [pair for pair in added if pair[0] not in own]
 

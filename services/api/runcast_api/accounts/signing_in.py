@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, StringCon
 from runcast_api.accounts import audit, sessions
 from runcast_api.accounts.passwords import Password, Passwords
 from runcast_api.accounts.sessions import Visitor
-from runcast_api.http.fields import NoNul
+from runcast_api.http.fields import NoNul, Patch
 from runcast_server.auth.principal import ANONYMOUS, Principal, hash_token
 from runcast_server.auth.rate_limits import SignInLimits
 from runcast_server.db import Connection, Database, acquire
@@ -56,10 +56,10 @@ class LoginLink(BaseModel):
     cookie: bool = True
 
 
-class PasswordChange(BaseModel):
+class PasswordChange(Patch):
     """A new password; the present one where there is one. `name` may change with it or alone."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"name", "password"})
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200), NoNul] | None = None
     password: Password | None = None

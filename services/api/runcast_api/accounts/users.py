@@ -14,7 +14,7 @@ from runcast_api.accounts import audit, listing, members
 from runcast_api.accounts.listing import moment, text
 from runcast_api.accounts.passwords import Password
 from runcast_api.accounts.signing_in import Email
-from runcast_api.http.fields import Name
+from runcast_api.http.fields import Name, Patch
 from runcast_server.auth.principal import LINK_PREFIX, Principal, hash_token, new_token
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, NotFound
@@ -36,10 +36,10 @@ class UserNew(BaseModel):
     is_admin: bool = False
 
 
-class UserPatch(BaseModel):
+class UserPatch(Patch):
     """What is absent stays. A disabled account can't sign in, and its sessions and streams end."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"name", "is_admin", "is_disabled"})
 
     name: Name | None = None
     is_admin: bool | None = None

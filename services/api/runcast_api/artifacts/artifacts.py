@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runcast._support.ids import uuid7
 from runcast_api.artifacts.store import Stored
-from runcast_api.http import request_body
+from runcast_api.http import pagination, request_body
 from runcast_api.http.fields import Name
 from runcast_api.http.problems import BadRequest
 from runcast_api.runs import runs
@@ -47,11 +47,20 @@ FROM (
            CASE WHEN a.media_type = '{JSON_MEDIA_TYPE}' AND a.content IS NOT NULL THEN a.size ELSE 0 END
                AS embedded
     FROM artifacts a WHERE a.run_id = $1 AND ($2::text IS NULL OR a.step_name = $2)
-    ORDER BY a.step_name, a.version DESC LIMIT 1000
+        AND ($3::text IS NULL OR a.step_name > $3 OR (a.step_name = $3 AND a.version < $4))
+    ORDER BY a.step_name, a.version DESC LIMIT $5
 ) a ORDER BY a.step_name, a.version DESC
 """
 _LATEST = _LISTED.format(distinct="DISTINCT ON (a.step_name)")
 _ALL = _LISTED.format(distinct="")
+_TOTAL = """
+SELECT count(*) FILTER (WHERE $3 OR is_latest) FROM (
+    SELECT NOT EXISTS (SELECT FROM artifacts b WHERE b.run_id = a.run_id AND b.step_name = a.step_name
+                       AND b.version > a.version) AS is_latest
+    FROM artifacts a WHERE a.run_id = $1 AND ($2::text IS NULL OR a.step_name = $2)) versions
+"""
+SHOWN_WITH_RUN = 1000
+"""Steps whose latest artifact is shown with its run."""
 
 
 class ArtifactNew(BaseModel):
@@ -83,6 +92,7 @@ class Artifact(BaseModel):
 class ArtifactList(BaseModel):
     artifacts: list[Artifact]
     total: int
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +157,43 @@ async def _existing(connection: Connection, run_id: UUID, id: UUID) -> dict[str,
     return None
 
 
-async def of_run(
+async def of_run(connection: Connection, run_id: UUID) -> list[dict[str, Any]]:
+    """The latest artifact of each step."""
+    rows = await connection.fetch(_LATEST, run_id, None, None, None, SHOWN_WITH_RUN)
+    return [as_json(row) for row in rows]
+
+
+async def page(
     connection: Connection,
     run_id: UUID,
-    step_name: str | None = None,
+    step_name: str | None,
+    limit: int,
+    cursor: str | None,
     *,
-    all_versions: bool = False,
-) -> list[dict[str, Any]]:
-    """The latest artifact of each step, or all versions, newest first."""
-    rows = await connection.fetch(_ALL if all_versions else _LATEST, run_id, step_name)
-    return [as_json(row) for row in rows]
+    all_versions: bool,
+) -> dict[str, Any]:
+    """A page of the latest artifacts of each step, or of all versions, newest first. Raises `Invalid` for a
+    cursor of another query."""
+    query = ("artifacts", run_id, step_name, all_versions)
+    step, version = (None, None) if cursor is None else _place(cursor, query)
+    if step is not None and not all_versions:
+        version = 0  # What is older of a step that was shown isn't its latest.
+    rows = await connection.fetch(
+        _ALL if all_versions else _LATEST, run_id, step_name, step, version, limit + 1
+    )
+    total = await connection.fetchval(_TOTAL, run_id, step_name, all_versions)
+    shown = [as_json(row) for row in rows[:limit]]
+    last = shown[-1] if len(rows) > limit else None
+    return {
+        "artifacts": shown,
+        "total": total,
+        "next_cursor": last and pagination.encode([last["step_name"], last["version"]], *query),
+    }
+
+
+def _place(cursor: str, query: tuple[Any, ...]) -> tuple[str, int]:
+    step, version = pagination.members(cursor, query, pagination.text, pagination.whole)
+    return step, min(version, 2**31 - 1)
 
 
 async def find(connection: Connection, reference: UUID) -> Any:

@@ -16,6 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig
 
 from runcast._support.ids import uuid7
@@ -59,10 +60,12 @@ class ArtifactStore:
         """Takes one content, piece by piece."""
         return Intake(self._store, f"{project_id}/{uuid7()}")
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The content in pieces. The first await finds out whether it is there."""
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` to before `end`, in pieces. The first await finds out whether they are
+        there."""
+        options: GetOptions = {"range": (start, end)} if start < end else {}
         with _translated():
-            found = await obstore.get_async(self._store, key)
+            found = await obstore.get_async(self._store, key, options=options)
         return _pieces(found)
 
     async def delete(self, key: str) -> None:

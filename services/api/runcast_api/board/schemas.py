@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from runcast._support import times
 from runcast_api.board.board import Json
 from runcast_api.board.transitions import DONE, SubtaskStatus
-from runcast_api.http.fields import Key, LongText, Name
+from runcast_api.http.fields import Key, LongText, Name, Patch
 
 COLUMNS = (
     "t.id::text AS id, t.parent_id::text AS task_id, t.project_id::text AS project_id, "
@@ -44,10 +44,10 @@ class SubtaskNew(BaseModel):
     depends_on: Annotated[list[Name], Field(max_length=1000)] = []
 
 
-class SubtaskPatch(BaseModel):
+class SubtaskPatch(Patch):
     """Changes to a subtask; what is absent stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"title", "position", "priority", "max_attempts", "depends_on"})
 
     title: Name | None = None
     description: LongText | None = None

@@ -161,13 +161,10 @@ def _array(ids: Sequence[UUID]) -> str:
 
 
 async def patch(board: Board, subtask_id: UUID, changes: SubtaskPatch) -> Json:
-    """The subtask with the changes made. Raises `Invalid` for a null where there must be a value and for
+    """The subtask with the changes made. Raises `Invalid` for
     dependencies that can't be, `Conflict` for new dependencies of a subtask that was begun."""
     subtask, besides = await lock(board, subtask_id)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
-    for name in given.keys() - {"description", "input"}:
-        if given[name] is None:
-            raise Invalid.of(f"body.{name}", "must not be null")
     depends_on = given.pop("depends_on", None)
     changed = {name: value for name, value in given.items() if value != subtask[name]}
     shown = await store(board.connection, subtask["id"], changed) if changed else subtask

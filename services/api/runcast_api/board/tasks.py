@@ -15,9 +15,9 @@ from runcast_api.board.schemas import Position, Subtask, SubtaskNew
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.board.transitions import TASK_RULES, TaskMove, TaskStatus
 from runcast_api.http import pagination
-from runcast_api.http.fields import LongText, Name
+from runcast_api.http.fields import LongText, Name, Patch
 from runcast_server.db import Connection
-from runcast_server.errors import Conflict, Invalid, NotFound
+from runcast_server.errors import Conflict, NotFound
 from runcast_server.runs import in_milliseconds
 
 COLUMNS = (
@@ -58,10 +58,10 @@ class TaskNew(BaseModel):
     subtasks: Annotated[list[SubtaskNew], Field(max_length=1000)] = []
 
 
-class TaskPatch(BaseModel):
+class TaskPatch(Patch):
     """Changes to a task; what is absent stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"title", "position"})
 
     title: Name | None = None
     description: LongText | None = None
@@ -196,12 +196,9 @@ async def lock(board: Board, task_id: UUID) -> Json:
 
 
 async def patch(board: Board, task_id: UUID, changes: TaskPatch) -> Json:
-    """The task with the changes made. Raises `Invalid` for a null where there must be a value."""
+    """The task with the changes made. Raises `NotFound`."""
     task = await lock(board, task_id)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
-    for name in ("title", "position"):
-        if name in given and given[name] is None:
-            raise Invalid.of(f"body.{name}", "must not be null")
     changed = {name: value for name, value in given.items() if value != task[name]}
     if changed:
         await _store(board.connection, task_id, changed)

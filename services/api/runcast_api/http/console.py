@@ -14,6 +14,8 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
+from runcast_api.http import negotiation
+
 INDEX = "index.html"
 ASSETS = "assets/"
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
@@ -67,11 +69,14 @@ class Console:
         caching = "public, max-age=31536000, immutable" if is_kept else "no-cache"
         headers = HEADERS | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
         media_type = mimetypes.guess_type(found.name)[0]
-        for coding, suffix in ENCODINGS:
-            compressed = self._file(path + suffix) if _takes(accept_encoding, coding) else None
-            if compressed is not None:
-                headers["Content-Encoding"] = coding
-                return FileResponse(compressed, media_type=media_type, headers=headers)
+        built = {coding: self._file(path + suffix) for coding, suffix in ENCODINGS}
+        offered = [coding for coding, file in built.items() if file is not None]
+        coding = negotiation.best(accept_encoding, offered) if offered and accept_encoding else None
+        if coding is not None:
+            compressed = built[coding]
+            assert compressed is not None
+            headers["Content-Encoding"] = coding
+            return FileResponse(compressed, media_type=media_type, headers=headers)
         return FileResponse(found, media_type=media_type, headers=headers)
 
     def _file(self, path: str) -> Path | None:
@@ -81,12 +86,3 @@ class Console:
             return found if path and is_inside and found.is_file() else None
         except (OSError, ValueError):
             return None
-
-
-def _takes(accept_encoding: str, coding: str) -> bool:
-    """Whether the header takes the coding: named, and not with a weight of zero (RFC 9110, 12.5.3)."""
-    for part in accept_encoding.lower().split(","):
-        name, _, weight = part.strip().partition(";")
-        if name.strip() == coding:
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

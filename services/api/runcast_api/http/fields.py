@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from runcast import contract
 
@@ -48,3 +55,19 @@ Source = Annotated[
 """The name of a source of lines, which names a file of the run's directory."""
 Json = Any
 """Any JSON value."""
+
+
+class Patch(BaseModel):
+    """Changes to a thing. What is absent stays; null empties what may be empty, and is refused by name for
+    what may not (`NEVER_NULL`), the same way for everything that can be changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    NEVER_NULL: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def not_null(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.field_name in cls.NEVER_NULL:
+            raise ValueError("must not be null")
+        return value

@@ -66,6 +66,13 @@ def whole(value: Any) -> int:
     return int(value)
 
 
+def text(value: Any) -> str:
+    """A text that a column can hold. Raises `ValueError`."""
+    if not isinstance(value, str) or "\x00" in value:
+        raise ValueError("no text")
+    return value
+
+
 def real(value: Any) -> float:
     """A finite number. Raises `ValueError`, `TypeError`."""
     if isinstance(value, bool) or not math.isfinite(value):

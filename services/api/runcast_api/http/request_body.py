@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runcast_api.http import body_intake, nesting
+from runcast_api.http import body_intake, content_coding, nesting
 from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.problems import BadRequest
@@ -47,15 +47,20 @@ def refuse_deep(value: Any) -> None:
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises `TooLarge` as soon as it is known to be longer than `limit`, `TooSlow`
-    where it doesn't keep coming, and `BadRequest` where the client went away in the middle."""
+    """The body as it comes, decompressed: `limit` is of what comes out. Raises `TooLarge` as soon as it is
+    known to be longer, `TooSlow` where it doesn't keep coming, `BadRequest` where the client went away in the
+    middle, and as `decoded` does."""
     announced = request.headers.get("content-length", "")
     refusal = TooLarge(f"the body is larger than {limit:,} bytes")
     if announced.isdigit() and int(announced) > limit:
         raise refusal
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    sent = body_intake.paced(request.stream())
     size = 0
     try:
-        async for chunk in body_intake.paced(request.stream()):
+        async for chunk in (
+            sent if coding in ("", "identity") else content_coding.decoded(sent, coding)
+        ):
             size += len(chunk)
             if size > limit:
                 raise refusal

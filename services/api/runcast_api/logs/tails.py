@@ -13,6 +13,7 @@ from uuid import UUID
 from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from runcast_api.http import pagination
 from runcast_api.http.fields import NoNul, Source
 from runcast_server import beneath
 from runcast_server.db import Connection
@@ -43,6 +44,7 @@ class Tail(BaseModel):
 
 class TailList(BaseModel):
     tails: list[Tail]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +168,25 @@ async def stop(
             transaction.emit(project_id, frames.event("log:closed", told, run_id=run_id))
 
 
-async def of_run(connection: Connection, run_id: UUID, shown: Shown) -> dict[str, Any]:
-    """All sources of the run that a tailer feeds or fed, with their paths as the caller may see them."""
+async def of_run(
+    connection: Connection, run_id: UUID, shown: Shown, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """A page of the run's sources that a tailer feeds or fed, with their paths as the caller may see them.
+    Raises `Invalid` for a cursor of another query."""
+    query = ("tails", run_id)
+    after = None if cursor is None else pagination.members(cursor, query, pagination.text)[0]
     rows = await connection.fetch(
         """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
                lines, bytes
            FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)
-           ORDER BY source""",
+               AND ($2::text IS NULL OR source > $2)
+           ORDER BY source LIMIT $3""",
         run_id,
+        after,
+        limit + 1,
     )
+    has_more = len(rows) > limit
+    rows = rows[:limit]
     tails = [as_json(row, shown) for row in rows]
     asked = [
         row["path"] if tail["path"] and tail["active"] else None
@@ -182,7 +194,8 @@ async def of_run(connection: Connection, run_id: UUID, shown: Shown) -> dict[str
     ]
     for tail, trouble in zip(tails, await to_thread.run_sync(_troubles, asked), strict=True):
         tail["trouble"] = trouble
-    return {"tails": tails}
+    last = rows[-1]["source"] if has_more else None
+    return {"tails": tails, "next_cursor": last and pagination.encode([last], *query)}
 
 
 def _troubles(paths: Sequence[str | None]) -> list[str | None]:

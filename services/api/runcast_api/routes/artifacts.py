@@ -17,7 +17,8 @@ from runcast_api.artifacts import artifacts, multipart
 from runcast_api.artifacts.artifacts import Artifact, ArtifactList, ArtifactNew, Upload
 from runcast_api.artifacts.store import Stored
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
-from runcast_api.http import problems, request_body
+from runcast_api.http import problems, ranges, request_body
+from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.responses import HEAD, Answer, answer
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Principal
@@ -128,13 +129,16 @@ async def list_artifacts(
     versions: Annotated[
         Literal["latest", "all"], Query(description="The latest of each step, or all.")
     ] = "latest",
+    limit: Limit = 50,
+    cursor: CursorText = None,
 ) -> Response:
+    """By step, newest first."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        shown = await artifacts.of_run(
-            connection, run_id, step_name, all_versions=versions == "all"
+        page = await artifacts.page(
+            connection, run_id, step_name, limit, cursor, all_versions=versions == "all"
         )
-    return answer({"artifacts": shown, "total": len(shown)}, head=found.head)
+    return answer(page, head=found.head)
 
 
 @router.get("/artifacts/{artifact}", response_model=Artifact)
@@ -146,16 +150,24 @@ async def show_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Respon
 @router.get(
     "/artifacts/{artifact}/content",
     response_class=Response,
-    responses={200: {"content": {"*/*": {}}}},
+    responses={
+        200: {"content": {"*/*": {}}},
+        206: {"content": {"*/*": {}}, "description": "A part."},
+    },
 )
-async def read_content(artifact: UUID, api: ApiState, caller: Caller) -> Response:
-    """The content as an attachment that no browser runs."""
+async def read_content(request: Request, artifact: UUID, api: ApiState, caller: Caller) -> Response:
+    """The content, or a `Range` of its bytes, as an attachment that no browser runs."""
     row, head = await _find(api, caller, artifact)
     headers = _inert(row) | {HEAD: str(head)}
+    status, start, end = 200, 0, row["size"]
+    if ranges.is_asked(request, headers["ETag"]):
+        part = ranges.part_of(request, row["size"])
+        status, start, end = 206, part.start, part.end
+        headers |= part.headers
     if row["content"] is not None:
-        return Response(row["content"], headers=headers)
-    pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"])
-    return StreamingResponse(pieces, headers=headers | {"Content-Length": str(row["size"])})
+        return Response(row["content"][start:end], status, headers)
+    pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"], start, end)
+    return StreamingResponse(pieces, status, headers | {"Content-Length": str(end - start)})
 
 
 async def _find(api: Api, caller: Principal, artifact: UUID) -> tuple[Any, int]:
@@ -177,7 +189,8 @@ def _inert(row: Any) -> dict[str, str]:
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "private, no-store",
+        "Cache-Control": "private, no-cache",
+        "Accept-Ranges": "bytes",
         "ETag": f'"{row["sha256"]}"',
     }
 

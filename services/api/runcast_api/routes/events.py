@@ -8,12 +8,14 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http.many import Separated
 from runcast_api.http.pagination import Limit
 from runcast_api.http.responses import answer
+from runcast_api.routes.run_filters import SEVERAL
 from runcast_api.runs import history
 from runcast_api.runs.history import LAST, EventPage, Wanted
 from runcast_server.auth import access
-from runcast_server.errors import NotFound
+from runcast_server.errors import Invalid, NotFound
 
 router = APIRouter(tags=["events"])
 
@@ -27,7 +29,7 @@ async def read_history(
     caller: Caller,
     after: Number = None,
     before: Number = None,
-    types: Annotated[str | None, Query(max_length=2000, description="Comma-separated.")] = None,
+    types: Annotated[list[str] | None, Separated, Query(description=SEVERAL)] = None,
     run_id: Annotated[str | None, Query(description="A run's id or key.")] = None,
     limit: Limit = 50,
 ) -> Response:
@@ -40,6 +42,8 @@ async def read_history(
             run, home = await access.run_id(connection, caller, run_id, str(found.id))
             if home.id != found.id:
                 raise NotFound(f"no run {run_id!r} in this project")
+        if after is not None and before is not None and after > before:
+            raise Invalid.of("query.before", "lies before `after`: no event is in between")
         wanted = Wanted(found.id, after, before, history.types_of(types), run)
         page = await history.page(connection, wanted, limit)
     page["events"] = history.visible_to(caller, page["events"])

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from runcast_api.dependencies import Api, ApiState, Caller
-from runcast_api.http import pagination
+from runcast_api.http import negotiation, pagination, ranges
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
 from runcast_api.logs import entries as log_entries
@@ -21,8 +21,10 @@ from runcast_api.logs.entries import LogEntryShown
 from runcast_api.logs.query import LAST_LINE, Filter, Window
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
+from runcast_server.errors import Invalid
 
 NDJSON = "application/x-ndjson"
+TEXT = "text/plain; charset=utf-8"
 
 router = APIRouter(tags=["logs"])
 
@@ -41,7 +43,14 @@ class LogPage(BaseModel):
     next_cursor: str | None
 
 
-@router.get("/runs/{run}/logs", response_model=LogPage)
+@router.get(
+    "/runs/{run}/logs",
+    response_model=LogPage,
+    responses={
+        200: {"content": {"text/plain": {}, NDJSON: {}}},
+        206: {"content": {"text/plain": {}, NDJSON: {}}, "description": "A part of the whole log."},
+    },
+)
 async def read_logs(
     request: Request,
     run: str,
@@ -62,6 +71,8 @@ async def read_logs(
 
     `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
     """
+    if after_line is not None and before_line is not None and after_line > before_line:
+        raise Invalid.of("query.before_line", "lies before after_line: no line is in between")
     wanted = Filter(q, level, agent_name, regex)
     if not wanted.is_empty:
         wanted.check()
@@ -83,19 +94,26 @@ async def read_logs(
     if limit is not None or tail is not None:
         text = b"".join(show(page.lines))
         return Response(text, media_type=media_type, headers=headers)
-    pieces = export.whole(api.database, caller, log, window, wanted, show)
-    return StreamingResponse(pieces, media_type=media_type, headers=headers)
+
+    def pieces() -> AsyncIterator[bytes]:
+        return export.whole(api.database, caller, log, window, wanted, show)
+
+    headers["Accept-Ranges"] = "bytes"
+    if not ranges.is_asked(request):
+        return StreamingResponse(pieces(), media_type=media_type, headers=headers)
+    # How long the log is as text is known once it was read: a part costs reading it twice.
+    part = ranges.part_of(request, sum([len(piece) async for piece in pieces()]))
+    cut = ranges.cut(pieces(), part.start, part.end)
+    return StreamingResponse(cut, 206, headers | part.headers, media_type)
 
 
 def _shape(accept: str) -> Any:
-    for part in accept.split(","):
-        match part.partition(";")[0].strip():
-            case "text/plain":
-                return "text/plain; charset=utf-8", log_query.as_text
-            case "application/x-ndjson":
-                return NDJSON, log_query.as_ndjson
-            case "application/json" | "*/*":
-                return None
+    """How the log is written, where not as JSON: what the client would rather have."""
+    match negotiation.best(accept, ("application/json", "text/plain", NDJSON)):
+        case "text/plain":
+            return TEXT, log_query.as_text
+        case "application/x-ndjson":
+            return NDJSON, log_query.as_ndjson
     return None
 
 

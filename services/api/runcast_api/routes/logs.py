@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from runcast._support import times
 from runcast_api.dependencies import Api
-from runcast_api.http import request_body
+from runcast_api.http import query_names, request_body
 from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
 from runcast_api.ingest import batch_items, guard
@@ -82,6 +82,7 @@ async def add_logs(request: Request) -> Response:
     """Takes one entry, an array, NDJSON, or a `lines` message."""
     api: Api = request.app.state.api
     caller = await api.caller(request)
+    query_names.refuse_unknown(request, ("project",))
     run_id, project_id = await api.runs.reportable(
         caller, request.path_params["run"], request.query_params.get("project")
     )

@@ -9,9 +9,10 @@ from pydantic import Field
 from starlette.responses import Response
 
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.fields import NoNul
+from runcast_api.http.many import Separated
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
-from runcast_api.routes import run_filters as filters
 from runcast_api.routes.runs import OfProject
 from runcast_api.runs import metrics
 from runcast_api.runs.metrics import Measured, Metrics, SeriesList
@@ -21,7 +22,9 @@ from runcast_server.eventlog.log import Transaction
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
 
 Names = Annotated[
-    str | None, Query(max_length=4000, description="Metrics, separated by commas; all without it.")
+    list[Annotated[str, NoNul]] | None,
+    Separated,
+    Query(description="Metrics, repeated or separated by commas; all without it."),
 ]
 Points = Annotated[int, Query(ge=1, le=2000, description="Points of each series at most.")]
 
@@ -60,8 +63,7 @@ async def list_metrics(
 ) -> Response:
     """The series of the run's metrics, each as `points` points at most: a point says the last, the least and
     the greatest of the values that it stands for."""
-    names = list(filters.separated(name)) or None
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        shown = await metrics.series(connection, run_id, names, points)
+        shown = await metrics.series(connection, run_id, name, points)
     return answer({"series": shown}, head=found.head)

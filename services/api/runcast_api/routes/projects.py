@@ -11,6 +11,7 @@ from runcast_api import projects
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.idempotency import render
 from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.projects import Project, ProjectNew, ProjectPage, ProjectPatch
@@ -54,10 +55,13 @@ async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
 
 @router.patch("/projects/{project}", response_model=Project)
 async def change_project(
-    project: str, body: ProjectPatch, api: ApiState, caller: Caller
+    project: str, body: ProjectPatch, api: ApiState, caller: Caller, if_match: IfMatch
 ) -> Response:
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
+        role = found.role.name.lower()
+        await projects.lock(connection, found.id)
+        await if_match.require(lambda: projects.show(connection, found.id, role))
         changed = await projects.change(connection, caller, found, body, api.bounds)
     return answer(changed, head=found.head)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from runcast_api.http import reference
+from runcast_api.http import negotiation, reference
 from runcast_api.http.console import Console
 from runcast_api.http.responses import answer
 
@@ -17,7 +17,8 @@ PUBLIC_PATHS = frozenset({"/", "/docs", "/ui", "/ui/{path:path}"})
 
 @router.get("/")
 async def root(request: Request) -> Response:
-    if "text/html" in request.headers.get("accept", ""):
+    accept = request.headers.get("accept", "")
+    if negotiation.best(accept, ("application/json", "text/html")) == "text/html":
         return RedirectResponse("/ui/", status_code=307)
     links = {"console": "/ui/", "openapi": "/openapi.json", "docs": "/docs", "ready": "/ready"}
     return answer({"name": "runcast", "version": request.app.version, "links": links})

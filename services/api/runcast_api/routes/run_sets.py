@@ -12,10 +12,10 @@ from starlette.responses import Response
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http.fields import NoNul
 from runcast_api.http.idempotency import Once
+from runcast_api.http.many import Separated
 from runcast_api.http.request_body import BulkRoute
 from runcast_api.http.responses import Answer, answer
 from runcast_api.routes import deletion as deletions
-from runcast_api.routes import run_filters as filters
 from runcast_api.routes.runs import OfProject
 from runcast_api.runs import bulk, comparison
 from runcast_api.runs.bulk import Bench, Bulk, BulkDelete, BulkDone, Item
@@ -90,14 +90,15 @@ async def compare_runs(
     api: ApiState,
     caller: Caller,
     ids: Annotated[
-        Annotated[str, NoNul],
-        Query(max_length=4000, description="Up to 20 runs, separated by commas."),
+        list[Annotated[str, NoNul]],
+        Separated,
+        Query(description="From 2 to 20 runs, repeated or separated by commas."),
     ],
     project: OfProject = None,
 ) -> Response:
     """Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
     `duration_s` and so on, each with its value in every run."""
-    named = list(dict.fromkeys(filters.separated(ids)))
+    named = list(dict.fromkeys(ids))
     if not 2 <= len(named) <= comparison.MOST:
         raise Invalid.of("query.ids", f"name from 2 to {comparison.MOST} runs")
     async with api.database.acting(caller) as connection:

@@ -9,17 +9,16 @@ from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from runcast.contract import Status
 from runcast_api.artifacts import artifacts
 from runcast_api.artifacts.artifacts import Artifact
 from runcast_api.board import access as board_access
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
-from runcast_api.http.fields import NoNul
 from runcast_api.http.idempotency import render
 from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
-from runcast_api.routes import run_filters as filters
+from runcast_api.routes.run_filters import Fields, RunFilters
 from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
@@ -28,6 +27,7 @@ from runcast_api.runs.runs import Heartbeat, Reported, RetryNew, Run, RunNew, Ru
 from runcast_api.usage import totals
 from runcast_api.usage.totals import UsageTotal
 from runcast_server.auth import access, rights
+from runcast_server.db import Connection
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
@@ -35,14 +35,6 @@ router = APIRouter(tags=["runs"], route_class=JsonRoute)
 OfProject = Annotated[
     str | None,
     Query(description="The run's project, where the run is named by its key, alias or number."),
-]
-Statuses = Annotated[list[Status] | None, Query(description="One or several.")]
-Words = Annotated[
-    Annotated[str, NoNul] | None,
-    Query(
-        max_length=200,
-        description="Only those with each of these words in id, key, name, agent or step, in any case.",
-    ),
 ]
 
 
@@ -60,6 +52,7 @@ class DemoStarted(BaseModel):
 
 class ActiveRuns(BaseModel):
     runs: list[Run]
+    next_cursor: str | None
 
 
 @router.post("/projects/{project}/runs", status_code=201, response_model=Run)
@@ -98,75 +91,65 @@ async def list_runs_of_project(
     project: str,
     api: ApiState,
     caller: Caller,
-    status: Statuses = None,
-    key: str | None = None,
-    task_id: Annotated[UUID | None, Query(description="Of this task or subtask.")] = None,
-    q: Words = None,
-    label: filters.Labels = None,
-    agent: filters.Agents = None,
-    attention: filters.Attentions = None,
-    parent: filters.Parent = None,
-    created_after: filters.After = None,
-    created_before: filters.Before = None,
-    sort: filters.Sort = None,
-    fields: filters.Fields = None,
+    filters: RunFilters,
+    fields: Fields = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
     names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        wanted = Wanted(
-            found.id,
-            status,
-            key,
-            task_id,
-            q,
-            filters.labels(label),
-            filters.separated(agent),
-            filters.attention(attention),
-            await filters.parent(connection, found.id, parent),
-            created_after,
-            created_before,
-            Order.parse(sort),
-        )
+        wanted = await filters.wanted(connection, found.id)
         page = await listing.page(connection, caller, wanted, limit, cursor)
     return answer(listing.only(page, names), head=found.head)
 
 
 @router.get("/projects/{project}/active-runs", response_model=ActiveRuns)
-async def list_active_runs(project: str, api: ApiState, caller: Caller) -> Response:
+async def list_active_runs(
+    project: str,
+    api: ApiState,
+    caller: Caller,
+    limit: Limit = 1000,
+    cursor: CursorText = None,
+) -> Response:
+    """Running, or awaiting feedback once started; newest first."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
-        return answer({"runs": await runs.active(connection, found.id)}, head=found.head)
+        page = await listing.active(connection, found.id, limit, cursor)
+    return answer(page, head=found.head)
 
 
 @router.get("/runs", response_model=RunPage)
 async def list_runs(
     api: ApiState,
     caller: Caller,
-    status: Statuses = None,
-    q: Words = None,
-    attention: filters.Attentions = None,
-    sort: filters.Sort = None,
+    filters: RunFilters,
+    fields: Fields = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    kinds = filters.attention(attention)
+    """The runs of all projects that you may see."""
+    names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
-        wanted = Wanted(None, status, q=q, attention=kinds, order=Order.parse(sort))
+        wanted = await filters.wanted(connection, None)
         page = await listing.page(connection, caller, wanted, limit, cursor)
-    return answer(page)
+    return answer(listing.only(page, names))
 
 
 @router.get("/runs/{run}", response_model=RunWithArtifacts)
 async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject = None) -> Response:
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        shown = await runs.show(connection, run_id)
-        shown["artifacts"] = await artifacts.of_run(connection, run_id)
-        shown["usage_total"] = await totals.of_run(connection, run_id)
+        shown = await _whole(connection, run_id)
     return answer(shown, head=found.head)
+
+
+async def _whole(connection: Connection, run_id: UUID) -> dict[str, Any]:
+    """A run as `GET /runs/{run}` shows it."""
+    shown = await runs.show(connection, run_id)
+    shown["artifacts"] = await artifacts.of_run(connection, run_id)
+    shown["usage_total"] = await totals.of_run(connection, run_id)
+    return shown
 
 
 @router.get("/runs/{run}/children", response_model=RunPage)
@@ -188,11 +171,19 @@ async def list_children(
 
 @router.patch("/runs/{run}", response_model=Run)
 async def change_run(
-    run: str, body: RunPatch, api: ApiState, caller: Caller, project: OfProject = None
+    run: str,
+    body: RunPatch,
+    api: ApiState,
+    caller: Caller,
+    if_match: IfMatch,
+    project: OfProject = None,
 ) -> Response:
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> dict[str, Any]:
+        if if_match.header is not None:
+            await runs.lock(transaction, run_id)
+            await if_match.require(lambda: _whole(transaction.connection, run_id))
         return await runs.patch(transaction, run_id, body)
 
     shown, head = await api.resources.eventlog.commit_with_head(project_id, change)

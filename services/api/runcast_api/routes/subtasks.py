@@ -17,6 +17,7 @@ from runcast_api.board.transitions import SubtaskMove
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http import idempotency, problems, request_body
 from runcast_api.http.idempotency import HEADER, render
+from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.routes.tasks import DryRun
@@ -95,13 +96,14 @@ async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
 
 @router.patch("/subtasks/{subtask}", response_model=Subtask)
 async def change_subtask(
-    subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller
+    subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller, if_match: IfMatch
 ) -> Response:
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
+            await if_match.require(lambda: subtasks.show(board.connection, subtask_id))
             return await subtasks.patch(board, subtask_id, body)
 
     shown, head = await api.resources.eventlog.commit_with_head(found.id, change)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from runcast import contract
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer, no_content
 from runcast_api.logs import owned, tails
@@ -61,12 +62,18 @@ async def start_tail(
 
 @router.get("/runs/{run}/tail", response_model=TailList)
 async def list_tails(
-    run: str, api: ApiState, caller: Caller, project: str | None = None
+    run: str,
+    api: ApiState,
+    caller: Caller,
+    project: str | None = None,
+    limit: Limit = 1000,
+    cursor: CursorText = None,
 ) -> Response:
+    """By source."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await _shown(connection, api.resources.settings.tailer.runs_dir, run_id, caller)
-        return answer(await tails.of_run(connection, run_id, shown), head=found.head)
+        return answer(await tails.of_run(connection, run_id, shown, limit, cursor), head=found.head)
 
 
 @router.delete("/runs/{run}/tail", status_code=204)

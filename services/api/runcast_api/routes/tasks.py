@@ -15,15 +15,18 @@ from runcast_api.board.schemas import Subtask, SubtaskNew
 from runcast_api.board.tasks import Task, TaskMoved, TaskNew, TaskPage, TaskPatch
 from runcast_api.board.transitions import TaskMove, TaskStatus, TransitionPage
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
+from runcast_api.http.many import Separated
 from runcast_api.http.pagination import CursorText, Limit
+from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
+from runcast_api.routes.run_filters import SEVERAL
 from runcast_server.auth import access, rights
 from runcast_server.eventlog.log import Transaction
 
 router = APIRouter(tags=["tasks"], route_class=JsonRoute)
 
-Statuses = Annotated[list[TaskStatus] | None, Query(description="One or several.")]
+Statuses = Annotated[list[TaskStatus] | None, Separated, Query(description=SEVERAL)]
 DryRun = Annotated[bool, Query(description="Only say what would go.")]
 
 
@@ -68,12 +71,15 @@ async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
 
 
 @router.patch("/tasks/{task}", response_model=Task)
-async def change_task(task: str, body: TaskPatch, api: ApiState, caller: Caller) -> Response:
+async def change_task(
+    task: str, body: TaskPatch, api: ApiState, caller: Caller, if_match: IfMatch
+) -> Response:
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 
     async def change(transaction: Transaction) -> Json:
         async with changing(transaction, found.id, caller.name) as board:
+            await if_match.require(lambda: tasks.show(board.connection, task_id))
             return await tasks.patch(board, task_id, body)
 
     shown, head = await api.resources.eventlog.commit_with_head(found.id, change)

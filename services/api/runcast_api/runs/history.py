@@ -68,14 +68,11 @@ class Wanted:
     without_lines: bool = False
 
 
-def types_of(text: str | None) -> list[str] | None:
-    """A comma-separated list of event types. Raises `Invalid` for too many."""
-    if not text:
-        return None
-    types = [type for type in (part.strip() for part in text.split(",")) if type]
-    if len(types) > TYPES:
+def types_of(types: Sequence[str] | None) -> list[str] | None:
+    """Types of events; None: all. Raises `Invalid` for too many."""
+    if types is not None and len(types) > TYPES:
         raise Invalid.of("query.types", f"more than {TYPES} types")
-    return types or None
+    return list(types) if types else None
 
 
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:

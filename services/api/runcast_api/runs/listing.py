@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from runcast.contract import Status
 from runcast_api.conditions import Condition
-from runcast_api.http import pagination
+from runcast_api.http import pagination, totals
 from runcast_api.logs import like
 from runcast_api.runs.annotations import AttentionKind
 from runcast_api.runs.ordering import NEWEST, Order
-from runcast_api.runs.runs import Run
+from runcast_api.runs.runs import Liveness, Run
 from runcast_server import runs
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
@@ -26,8 +27,16 @@ _COLUMNS = ", ".join(f"r.{name}" for name in runs.MEMBERS)
 _READABLE = """r.project_id IN (
     SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND ({0} OR p.id = {1}
         OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = {2})))"""
-_WORDS = """concat_ws(' ', r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)
+_WORDS = """run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)
     ILIKE ALL ({0}::text[])"""
+_FIND = "SELECT find_runs($1, $2, $3, $4)"
+
+_ACTIVE = f"""
+SELECT {runs.COLUMNS} FROM runs
+WHERE project_id = $1 AND {runs.IS_ACTIVE}
+    AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
+ORDER BY created_at DESC, id DESC LIMIT $4
+"""
 
 NONE = "none"
 
@@ -35,6 +44,9 @@ NONE = "none"
 class RunPage(BaseModel):
     runs: list[Run]
     total: int
+    total_estimated: bool = Field(
+        default=False, description="Whether `total`, beyond 10,000, is a guess."
+    )
     next_cursor: str | None
 
 
@@ -45,11 +57,12 @@ class Wanted:
     Of a project (None: all that the caller may see), in these states, with this key, at work on this task
     or subtask, with each word of `q` in id, key, name, agent or step, in any case; with all of these
     labels (a value of None: any), of one of these agents, in need of attention of one of these kinds, with
-    this parent or none; created from `created_after` on and before `created_before`.
+    this parent or none, in one of these states of life; created from `created_after` on and before
+    `created_before`.
     """
 
     project_id: UUID | None
-    statuses: list[Status] | None = None
+    statuses: Sequence[Status] = ()
     key: str | None = None
     task_id: UUID | None = None
     q: str | None = None
@@ -59,19 +72,25 @@ class Wanted:
     parent: UUID | Literal["none"] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    liveness: tuple[Liveness, ...] = ()
     order: Order = NEWEST
 
-    def condition(self, caller: Principal) -> Condition:
-        """The statement's condition. What isn't asked for doesn't stand in it: no plan must do for both."""
+    def condition(self, caller: Principal, found: Sequence[UUID] | None = None) -> Condition:
+        """The statement's condition. What isn't asked for doesn't stand in it: no plan must do for both.
+        `found` are the runs with the words of `q`, where they were looked for before."""
         where = Condition()
         if self.project_id is not None:
             where.add("r.project_id = {0}", self.project_id)
         else:
             where.add(_READABLE, caller.is_admin, caller.project_id, caller.user_id)
-        where.add_given("r.status = ANY({0}::text[])", self.statuses)
+        where.add_given("r.status = ANY({0}::text[])", list(self.statuses))
+        where.add_given("r.liveness = ANY({0}::text[])", list(self.liveness))
         where.add_given("r.key = {0}", self.key)
         where.add_given("r.task_id = {0}", self.task_id)
-        where.add_given(_WORDS, self._patterns)
+        if found is not None:
+            where.add("r.id = ANY({0}::uuid[])", found)
+        else:
+            where.add_given(_WORDS, self._patterns)
         where.add_given("r.agent_name = ANY({0}::text[])", list(self.agents))
         where.add_given("r.attention->>'kind' = ANY({0}::text[])", list(self.attention))
         where.add_given("r.created_at >= {0}", self.created_after)
@@ -84,9 +103,22 @@ class Wanted:
         return where
 
     @property
+    def _words(self) -> list[str]:
+        return (self.q or "").split()
+
+    @property
     def _patterns(self) -> list[str]:
         """What `q` asks for, a pattern for each word."""
-        return [like.containing(word) for word in (self.q or "").split()]
+        return [like.containing(word) for word in self._words]
+
+    async def found(self, connection: Connection) -> list[UUID] | None:
+        """The runs with the words of `q`, from the index. None where none are asked for, and where there are
+        so many that walking through the list finds them as fast."""
+        if not self._words:
+            return None
+        most = totals.EXACT + 1
+        rows = await connection.fetch(_FIND, self._words, self._patterns, self.project_id, most)
+        return None if len(rows) == most else [row[0] for row in rows]
 
     def _add_labels(self, where: Condition) -> None:
         exact = {key: value for key, value in self.labels if value is not None}
@@ -95,14 +127,31 @@ class Wanted:
         where.add_given("r.labels ?& {0}::text[]", keys)
 
 
+async def active(
+    connection: Connection, project_id: UUID, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """A page of the project's runs that are at work, newest first. Raises `Invalid` for a foreign cursor."""
+    query = ("active", project_id)
+    place = pagination.read(cursor, *query)
+    rows = await connection.fetch(
+        _ACTIVE, project_id, place and place.at, place and place.id, limit + 1
+    )
+    last = rows[limit - 1] if len(rows) > limit else None
+    return {
+        "runs": [runs.as_json(row) for row in rows[:limit]],
+        "next_cursor": last
+        and pagination.after(pagination.Place(last["created_at"], last["id"]), *query),
+    }
+
+
 async def page(
     connection: Connection, caller: Principal, wanted: Wanted, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
     query = ("runs", caller.name, wanted)
     order = wanted.order
-    where = wanted.condition(caller)
-    total = await connection.fetchval(f"SELECT count(*) FROM runs r WHERE {where}", *where.values)
+    where = wanted.condition(caller, await wanted.found(connection))
+    total = await totals.of(connection, f"SELECT r.id FROM runs r WHERE {where}", *where.values)
     if cursor is not None:
         place = order.read_place(pagination.decode(cursor, *query))
         where.add(order.after(len(place)), *place)
@@ -115,23 +164,20 @@ async def page(
     last = shown[-1] if len(rows) > limit else None
     return {
         "runs": [runs.as_json(row) for row in shown],
-        "total": total,
+        **total,
         "next_cursor": last and pagination.encode(order.place_of(last), *query),
     }
 
 
-def fields_of(text: str | None) -> tuple[str, ...] | None:
-    """A comma-separated list of a run's members; None: all. Raises `Invalid` for one that runs don't have."""
-    if not text:
-        return None
-    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
-    for name in names:
+def fields_of(names: Sequence[str] | None) -> Sequence[str] | None:
+    """Members of a run; None: all. Raises `Invalid` for one that runs don't have."""
+    for name in names or ():
         if name not in runs.MEMBERS:
             raise Invalid.of("query.fields", f"runs have no member {name!r}")
     return names or None
 
 
-def only(page: dict[str, Any], names: tuple[str, ...] | None) -> dict[str, Any]:
+def only(page: dict[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
     """The page with these members of its runs alone."""
     if names is None:
         return page

@@ -6,7 +6,6 @@ They raise `Problem` before they write.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
-from runcast_api.http.fields import Key, LongText, Name
+from runcast_api.http.fields import Key, LongText, Name, Patch
 from runcast_api.questions import closing
 from runcast_api.runs import bare, family, names
 from runcast_api.runs.annotations import (
@@ -39,8 +38,7 @@ from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
 
-NEVER_NULL = ("status", "current_step", "metadata", "labels", "aliases")
-"""Members of a patch that may be left out, but not be null."""
+Liveness = Literal["ok", "stalled", "lost"]
 
 _ANNOTATIONS = frozenset(
     {"parent_run_id", "parent_key", "attention", "usage", "budget", "aliases", "labels"}
@@ -126,11 +124,11 @@ class RunNew(BaseModel):
         return self
 
 
-class RunPatch(BaseModel):
+class RunPatch(Patch):
     """Changes to a run; what is absent stays. Members of `metadata` and `labels` are added to those that are
     there; null removes a label. `usage` is the total so far, and replaces what was reported before."""
 
-    model_config = ConfigDict(extra="forbid")
+    NEVER_NULL = frozenset({"status", "current_step", "metadata", "labels", "aliases"})
 
     status: Status | None = None
     current_step: Name | None = None
@@ -195,7 +193,7 @@ class Run(BaseModel):
     input: Any
     metadata: dict[str, Any]
     progress: Any
-    liveness: Literal["ok", "stalled", "lost"]
+    liveness: Liveness
     last_line_number: int
     step_timestamps: dict[str, str]
     created_at: str
@@ -360,9 +358,6 @@ async def patch(transaction: Transaction, run_id: UUID, changes: RunPatch) -> di
     that the run doesn't have."""
     run = await lock(transaction, run_id)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
-    for name in NEVER_NULL:
-        if name in given and given[name] is None:
-            raise Invalid.of(f"body.{name}", "must not be null")
     if "metadata" in given:
         given["metadata"] = run["metadata"] | given["metadata"]
     await _annotate(transaction, run, given, changes)
@@ -623,13 +618,3 @@ async def show(connection: Connection, run_id: UUID) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"no run '{run_id}'")
     return runs.as_json(row)
-
-
-async def active(connection: Connection, project_id: UUID) -> Sequence[dict[str, Any]]:
-    """The project's runs that are at work, newest first."""
-    rows = await connection.fetch(
-        f"""SELECT {runs.COLUMNS} FROM runs WHERE project_id = $1 AND {runs.IS_ACTIVE}
-            ORDER BY created_at DESC, id DESC LIMIT 1000""",
-        project_id,
-    )
-    return [runs.as_json(row) for row in rows]

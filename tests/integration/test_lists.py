@@ -1,0 +1,174 @@
+"""Lists: pages under concurrent writes, cursors everywhere, filters that mean something, honest totals."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runcast_api.http import totals
+from tests.integration.rest import Rest, serving
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+    async with serving(database_url, redis_url, tmp_path) as rest:
+        await rest.project()
+        yield rest
+
+
+async def pages(rest: Rest, path: str, plural: str, **query: Any) -> list[Any]:
+    """Everything of a list, page by page."""
+    shown: list[Any] = []
+    cursor: Any = ""
+    while cursor is not None:
+        given = query | ({"cursor": cursor} if cursor else {})
+        page = await rest.admin.get(path, params=given)
+        assert page.status_code == 200, page.text
+        shown += page.json()[plural]
+        cursor = page.json()["next_cursor"]
+    return shown
+
+
+async def make(rest: Rest, *bodies: dict[str, Any]) -> list[str]:
+    items = [{"op": "create", "body": body} for body in bodies]
+    answer = await rest.admin.post("/projects/demo/runs/bulk", json={"items": items})
+    assert answer.json()["refused"] == 0, answer.text
+    return [result["run"]["id"] for result in answer.json()["results"]]
+
+
+async def test_pages_neither_skip_nor_repeat_while_others_write(rest: Rest) -> None:
+    before = await make(rest, *({"key": f"before-{number}"} for number in range(60)))
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            await rest.run(key=f"later-{number}")
+            await rest.admin.patch(f"/runs/{before[number % 60]}", json={"name": f"n{number}"})
+
+    writing = asyncio.create_task(write())
+    for sort in ("-created_at", "number", "created_at"):
+        shown = await pages(rest, "/projects/demo/runs", "runs", limit=7, sort=sort)
+        ids = [run["id"] for run in shown]
+        assert len(set(ids)) == len(ids), sort
+        assert set(before) <= set(ids), sort
+    stop.set()
+    await writing
+
+
+async def test_every_version_of_an_artifact_can_be_listed(rest: Rest) -> None:
+    run = await rest.run(status="running")
+    for number in range(23):
+        await rest.admin.post(
+            f"/runs/{run}/artifacts", json={"step_name": f"s{number % 2}", "content": number}
+        )
+    path = f"/runs/{run}/artifacts"
+    every = await pages(rest, path, "artifacts", versions="all", limit=4)
+    assert [(each["step_name"], each["version"]) for each in every] == [
+        *(("s0", version) for version in range(12, 0, -1)),
+        *(("s1", version) for version in range(11, 0, -1)),
+    ]
+    page = (await rest.admin.get(path, params={"versions": "all", "limit": 4})).json()
+    assert page["total"] == 23
+    latest = await pages(rest, path, "artifacts", limit=1)
+    assert [(each["step_name"], each["version"]) for each in latest] == [("s0", 12), ("s1", 11)]
+    assert (await rest.admin.get(path)).json()["total"] == 2
+    foreign = await rest.admin.get(path, params={"cursor": page["next_cursor"]})
+    assert foreign.json()["errors"][0]["field"] == "query.cursor"
+
+
+async def test_active_runs_and_tails_have_pages(rest: Rest) -> None:
+    runs = await make(rest, *({"status": "running"} for _ in range(5)))
+    shown = await pages(rest, "/projects/demo/active-runs", "runs", limit=2)
+    assert [run["id"] for run in shown] == runs[::-1]
+    for name in ("a", "b", "c"):
+        await rest.admin.post(f"/runs/{runs[0]}/tail", json={"path": f"{name}.log"})
+    tails = await pages(rest, f"/runs/{runs[0]}/tail", "tails", limit=2)
+    assert [tail["source"] for tail in tails] == ["a.log", "b.log", "c.log"]
+
+
+async def test_filters_together_and_in_one_form(rest: Rest) -> None:
+    await make(
+        rest,
+        {"key": "one", "status": "running", "agent_name": "Ada", "labels": {"m": "x"}},
+        {"key": "two", "status": "failed", "agent_name": "Bob", "labels": {"m": "y"}},
+        {"key": "three", "status": "completed", "agent_name": "Ada"},
+    )
+    for path in ("/projects/demo/runs", "/runs"):
+        for query, keys in (
+            ("status=running&status=failed", ["two", "one"]),
+            ("status=running,failed", ["two", "one"]),
+            ("agent=Ada,Bob&status=failed", ["two"]),
+            ("label=m=x", ["one"]),
+            ("label=m", ["two", "one"]),
+            ("liveness=ok&sort=number", ["one", "two", "three"]),
+            ("liveness=lost,stalled", []),
+            ("q=THRE", ["three"]),
+            ("q=ada%20o&sort=created_at", ["one"]),
+            ("q=wo", ["two"]),
+            ("created_after=2020-01-01T00:00:00Z&limit=1", ["three"]),
+            ("parent=none&agent=Bob", ["two"]),
+            ("key=two", ["two"]),
+        ):
+            page = await rest.admin.get(f"{path}?{query}")
+            assert page.status_code == 200, page.text
+            assert [run["key"] for run in page.json()["runs"]] == keys, (path, query)
+        slim = (await rest.admin.get(f"{path}?fields=key,status&fields=number&limit=1")).json()
+        assert slim["runs"] == [{"key": "three", "status": "completed", "number": 3}]
+    run = (await rest.admin.get("/runs?key=one")).json()["runs"][0]["id"]
+    assert [each["id"] for each in (await rest.admin.get(f"/runs?q={run}")).json()["runs"]] == [run]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        (
+            "/runs?created_after=2026-01-02T00:00:00Z&created_before=2026-01-01T00:00:00Z",
+            "created_before",
+        ),
+        ("/runs?label=a=1&label=a=2", "label"),
+        ("/runs?status=lost", "status.0"),
+        ("/runs?parent=some-key", "parent"),
+        ("/projects/demo/events/history?after=5&before=3", "before"),
+        ("/projects/demo/runs?fields=idd", "fields"),
+        ("/runs?attention=none", "attention"),
+    ],
+)
+async def test_filters_that_contradict_are_refused(rest: Rest, path: str, field: str) -> None:
+    refused = await rest.admin.get(path)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["field"] == f"query.{field}"
+
+
+async def test_a_cursor_of_another_filter_is_refused(rest: Rest) -> None:
+    await make(rest, {}, {}, {})
+    page = (await rest.admin.get("/projects/demo/runs?limit=1")).json()
+    for query in ("status=queued", "sort=number", "q=x"):
+        refused = await rest.admin.get(
+            f"/projects/demo/runs?limit=1&{query}&cursor={page['next_cursor']}"
+        )
+        assert refused.json()["errors"][0]["field"] == "query.cursor", query
+
+
+async def test_a_total_beyond_ten_thousand_says_that_it_is_an_estimate(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(rest, *({"key": f"k{number}"} for number in range(20)))
+    assert "total_estimated" not in (await rest.admin.get("/runs")).json()
+    monkeypatch.setattr(totals, "EXACT", 5)
+    page = (await rest.admin.get("/runs?q=k1")).json()
+    assert page["total_estimated"] is True
+    assert page["total"] >= 6
+    assert len(page["runs"]) == 11
+
+
+async def test_a_search_finds_nothing_of_other_projects(rest: Rest) -> None:
+    await rest.run(key="hidden-needle")
+    stranger = rest.person("stranger")
+    page = await rest.admin.get("/runs?q=needle", headers=stranger)
+    assert (page.json()["runs"], page.json()["total"]) == ([], 0)
