@@ -399,6 +399,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.find_people(pattern text, most integer) RETURNS TABLE(id uuid, name text, email text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT u.id, u.name, u.login FROM users u
+    WHERE u.login IS NOT NULL AND u.disabled_at IS NULL AND u.deleted_at IS NULL AND may_bring_people()
+      AND (u.name ILIKE pattern OR u.login ILIKE pattern)
+    ORDER BY u.name, u.id LIMIT most
+$$;
+
 CREATE FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -704,6 +714,13 @@ CREATE FUNCTION public.make_partitions(parent regclass, days_ahead integer) RETU
                          ('1 ' || partition_unit(parent))::interval) AS begins
 $$;
 
+CREATE FUNCTION public.may_bring_people() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT acting_is_admin() OR cardinality(acting_projects('owner')) > 0
+$$;
+
 CREATE TABLE public.invitations (
     id uuid NOT NULL,
     token_hash bytea NOT NULL,
@@ -948,6 +965,14 @@ CREATE FUNCTION public.password_of(presented_login text) RETURNS TABLE(user_id u
     AS $$
     SELECT u.id, p.hash, u.disabled_at IS NOT NULL FROM users u JOIN passwords p ON p.user_id = u.id
     WHERE u.login = presented_login
+$$;
+
+CREATE FUNCTION public.person_at(address text) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT u.id FROM users u
+    WHERE u.login = lower(address) AND u.disabled_at IS NULL AND u.deleted_at IS NULL AND may_bring_people()
 $$;
 
 CREATE FUNCTION public.project_exists(project uuid) RETURNS boolean
@@ -2698,6 +2723,9 @@ GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_
 REVOKE ALL ON FUNCTION public.erase_events(run uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_events(run uuid, batch integer) TO runcast_log;
 
+REVOKE ALL ON FUNCTION public.find_people(pattern text, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.find_people(pattern text, most integer) TO runcast_request;
+
 REVOKE ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) TO runcast_request;
 
@@ -2742,6 +2770,9 @@ REVOKE ALL ON FUNCTION public.make_partition(parent regclass, moment timestamp w
 
 REVOKE ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.may_bring_people() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_bring_people() TO runcast_request;
 
 GRANT INSERT ON TABLE public.invitations TO runcast_accounts;
 
@@ -2806,6 +2837,9 @@ GRANT ALL ON FUNCTION public.overwrite_segments(project uuid, numbers bigint[], 
 
 REVOKE ALL ON FUNCTION public.password_of(presented_login text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.password_of(presented_login text) TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.person_at(address text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.person_at(address text) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.project_exists(project uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.project_exists(project uuid) TO runcast_request;

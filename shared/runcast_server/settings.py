@@ -144,6 +144,7 @@ class AuthSettings(_Settings):
     session_hours: float = Field(default=168, gt=0)
     password_sign_in: bool = True
     invitations: Literal["auto", "owners", "confirmed"] = "auto"
+    key_max_days: int | None = Field(default=None, ge=1, le=36_500)
     project_creation: Literal["anyone", "admin"] = "anyone"
     requests_per_minute: int = Field(default=300_000, ge=0)
     share_requests_per_minute: int = Field(default=600, ge=0)

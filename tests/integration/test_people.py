@@ -376,3 +376,59 @@ async def test_the_runtime_stream_ends_with_its_administrator(
             await ok(await api.admin.delete(f"/keys/{made['id']}"), 204)
             told = [line async for line in lines]
     assert told[-3:-1] == ["event: bye", 'data: {"reason":"revoked"}']
+
+
+async def test_members_by_address_and_people_found_by_who_may_invite(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with rest.serving(database_url, redis_url, tmp_path, key_max_days=30) as api:
+        _, owner = await account(api, "owner@example.org")
+        bea, hers = await account(api, "bea@example.org")
+        client = anonymous(api)
+        assert (await client.get("/users?q=bea", headers=hers)).status_code == 403
+        project = {"name": "p", "slug": "p"}
+        await ok(await client.post("/projects", json=project, headers=owner), 201)
+        claimed = api.person("impostor", email="ceo@example.org")
+        await ok(await client.get("/auth/me", headers=claimed))
+        found = await ok(await client.get("/users?q=BEA@", headers=owner))
+        assert found == {
+            "users": [{"id": bea, "name": "bea@example.org", "email": "bea@example.org"}]
+        }
+        assert (await client.get("/users?q=b%25", headers=owner)).status_code == 422
+        assert await ok(await client.get("/users?q=ceo@", headers=owner)) == {"users": []}
+        path = "/projects/p/members/bea@example.org"
+        made = await ok(await client.put(path, json={"role": "viewer"}, headers=owner))
+        assert (made["user_id"], made["role"]) == (bea, "viewer")
+        assert await ok(await client.get(path, headers=owner)) == made
+        for address in ("absent@example.org", "ceo@example.org"):
+            absent = f"/projects/p/members/{address}"
+            refused = await client.put(absent, json={"role": "viewer"}, headers=owner)
+            assert refused.status_code == 404
+        theirs = await client.put(
+            "/projects/p/members/owner@example.org", json={"role": "viewer"}, headers=hers
+        )
+        assert theirs.status_code == 403
+        shown = await ok(await api.admin.get(f"/admin/users/{bea}"))
+        assert shown["email"] == "bea@example.org"
+        await ok(await client.delete(path, headers=owner), 204)
+
+
+async def test_a_key_is_shown_and_ends_as_the_server_wants(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with rest.serving(database_url, redis_url, tmp_path, key_max_days=30) as api:
+        _, owner = await account(api, "owner@example.org")
+        client = anonymous(api)
+        await ok(
+            await client.post("/projects", json={"name": "p", "slug": "p"}, headers=owner), 201
+        )
+        new = {"name": "k", "role": "viewer"}
+        made = await ok(await client.post("/projects/p/keys", json=new, headers=owner), 201)
+        assert made["expires_at"] is not None
+        shown = await ok(await client.get(f"/keys/{made['id']}", headers=owner))
+        assert shown == {name: value for name, value in made.items() if name != "token"}
+        late = new | {"expires_at": "2999-01-01T00:00:00Z"}
+        refused = await client.post("/projects/p/keys", json=late, headers=owner)
+        assert refused.json()["errors"][0]["field"] == "body.expires_at"
+        endless = await ok(await api.admin.post("/projects/p/keys", json=new), 201)
+        assert endless["expires_at"] is None

@@ -98,6 +98,11 @@ class Api:
     def database(self) -> Database:
         return self.resources.database
 
+    @property
+    def key_days(self) -> int | None:
+        """For how many days a key that an owner makes is good at most."""
+        return self.resources.settings.auth.key_max_days
+
     async def caller(self, request: Request) -> Principal:
         """Who calls. Raises `Unauthenticated`, and `LimitReached` for who calls too often."""
         token = presented(request.headers, request.url.query)

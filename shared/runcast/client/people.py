@@ -106,6 +106,20 @@ def list_keys(project: str) -> Call[Json]:
     return Call("GET", path("/projects/{}/keys", project))
 
 
+def get_key(key: str) -> Call[Json]:
+    """A key, without its token."""
+    return Call("GET", path("/keys/{}", key))
+
+
+def find_users(q: str, *, limit: int | None = None) -> Call[Json]:
+    """People with `q` in their name or e-mail address: for owners of a project and administrators."""
+    return Call("GET", "/users", {"q": q, "limit": limit})
+
+
+def get_user(user: str) -> Call[Json]:
+    return Call("GET", path("/admin/users/{}", user))
+
+
 def delete_key(key: str) -> Call[None]:
     return Call("DELETE", path("/keys/{}", key))
 

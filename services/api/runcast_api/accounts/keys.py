@@ -16,7 +16,7 @@ from runcast_api.accounts.members import RoleName
 from runcast_api.http.fields import Name
 from runcast_server.auth.principal import Principal, hash_token, new_token
 from runcast_server.db import Connection
-from runcast_server.errors import Conflict, Forbidden, NotFound
+from runcast_server.errors import Conflict, Forbidden, Invalid, NotFound
 
 OVERLAP_SECONDS = 3600.0
 MOST_MAKERS = 8
@@ -104,13 +104,19 @@ class KeyPage(BaseModel):
 
 
 async def create(
-    connection: Connection, caller: Principal, new: KeyNew | AdminKeyNew, project_id: UUID | None
+    connection: Connection,
+    caller: Principal,
+    new: KeyNew | AdminKeyNew,
+    project_id: UUID | None,
+    max_days: int | None,
 ) -> tuple[dict[str, Any], str]:
     """The key and its token. Raises `Forbidden` for a scope that the caller can't give, and for
     a key at the end of a long line of keys that made one another.
 
-    It ends with its maker at the latest: a key that ends makes none that ends later.
+    It ends with its maker at the latest: a key that ends makes none that ends later. One that isn't made by
+    an administrator ends after `max_days`; a later end is `Invalid`.
     """
+    wanted = _within(new.expires_at, None if caller.is_admin else max_days)
     scopes = new.scopes if isinstance(new, KeyNew) else []
     _may_give(caller, scopes)
     await _refuse_deep(connection, caller)
@@ -126,7 +132,7 @@ async def create(
         project_id is None,
         scopes,
         *_maker(caller),
-        _cut_short(new.expires_at, caller),
+        _cut_short(wanted, caller),
         None,
     )
     await audit.note(
@@ -168,6 +174,16 @@ def _successors_maker(
     if caller.key_id == key:
         return old["created_by"], old["made_by_key"], old["is_by_admin"]
     return _maker(caller)
+
+
+def _within(wanted: datetime | None, max_days: int | None) -> datetime | None:
+    """When a key ends under the server's policy. Raises `Invalid` for a later end."""
+    if max_days is None:
+        return wanted
+    latest = datetime.now(UTC) + timedelta(days=max_days)
+    if wanted is not None and wanted > latest:
+        raise Invalid.of("body.expires_at", f"a key is good for {max_days} days at most here")
+    return wanted or latest
 
 
 def _cut_short(wanted: datetime | None, caller: Principal) -> datetime | None:

@@ -15,9 +15,10 @@ from runcast_api.accounts.listing import moment, text
 from runcast_api.accounts.passwords import Password
 from runcast_api.accounts.signing_in import Email
 from runcast_api.http.fields import Name, Patch
+from runcast_api.logs import like
 from runcast_server.auth.principal import LINK_PREFIX, Principal, hash_token, new_token
 from runcast_server.db import Connection
-from runcast_server.errors import Conflict, NotFound
+from runcast_server.errors import Conflict, Forbidden, NotFound
 
 LINK_HOURS = 24
 
@@ -118,6 +119,34 @@ async def change(
     said = patch.model_dump(exclude_none=True)
     await audit.note(connection, caller, "user_changed", subject=user_id, **said)
     return await show(connection, user_id)
+
+
+class PersonFound(BaseModel):
+    """Somebody who can be made a member."""
+
+    id: UUID
+    name: str
+    email: str
+
+
+class PeopleFound(BaseModel):
+    users: list[PersonFound]
+
+
+async def find(connection: Connection, q: str, limit: int) -> dict[str, Any]:
+    """People with `q` in their name or address, by name. Raises `Forbidden` for who brings nobody in."""
+    if not await connection.fetchval("SELECT may_bring_people()"):
+        raise Forbidden("only owners of a project and administrators look for people")
+    rows = await connection.fetch("SELECT * FROM find_people($1, $2)", like.containing(q), limit)
+    return {"users": [{**row, "id": text(row["id"])} for row in rows]}
+
+
+async def at_address(connection: Connection, address: str) -> UUID:
+    """Whose address this is, for an owner or administrator. Raises `NotFound`."""
+    found: UUID | None = await connection.fetchval("SELECT person_at($1)", address)
+    if found is None:
+        raise NotFound(f"nobody signs in here as {address[:254]!r}: invite them")
+    return found
 
 
 async def show(connection: Connection, user_id: UUID) -> dict[str, Any]:

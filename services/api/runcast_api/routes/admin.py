@@ -66,6 +66,13 @@ async def create_user(
         return await once_with_secrets(once, connection, change)
 
 
+@router.get("/admin/users/{user}", response_model=UserShown)
+async def show_user(user: UUID, api: ApiState, caller: Caller) -> Response:
+    _admins_only(caller)
+    async with api.database.acting(caller) as connection:
+        return answer(await users.show(connection, user))
+
+
 @router.patch("/admin/users/{user}", response_model=UserShown)
 async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller) -> Response:
     """Makes somebody an administrator or not, or shuts an account; its streams end within seconds."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from runcast_api.accounts import keys
 from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
-from runcast_api.accounts.keys import AdminKeyNew, KeyMade, KeyNew, KeyPage, Rotation
+from runcast_api.accounts.keys import AdminKeyNew, Key, KeyMade, KeyNew, KeyPage, Rotation
 from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
@@ -31,7 +31,7 @@ async def create_key(
         found = await access.project(connection, caller, project, rights.MANAGE)
 
         async def change() -> tuple[dict[str, Any], Secrets]:
-            made, token = await keys.create(connection, caller, body, found.id)
+            made, token = await keys.create(connection, caller, body, found.id, api.key_days)
             return made, {"token": token}
 
         return await once_with_secrets(once, connection, change, found.head)
@@ -56,7 +56,7 @@ async def create_admin_key(
     async with api.database.changing(caller) as connection:
 
         async def change() -> tuple[dict[str, Any], Secrets]:
-            made, token = await keys.create(connection, caller, body, None)
+            made, token = await keys.create(connection, caller, body, None, None)
             return made, {"token": token}
 
         return await once_with_secrets(once, connection, change)
@@ -70,6 +70,14 @@ async def list_all_keys(
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await keys.page(connection, None, limit, cursor))
+
+
+@router.get("/keys/{key}", response_model=Key)
+async def show_key(key: UUID, api: ApiState, caller: Caller) -> Response:
+    """A key, without its token."""
+    async with api.database.acting(caller) as connection:
+        await _manageable(connection, caller, key)
+        return answer(await keys.show(connection, key))
 
 
 @router.delete("/keys/{key}", status_code=204)

@@ -1,23 +1,44 @@
-"""`/projects/{project}/members`."""
+"""`/projects/{project}/members`, and `/users`: who is there to be made one."""
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from runcast_api.accounts import members
+from runcast_api.accounts import members, users
 from runcast_api.accounts.members import Member, MemberPage, MemberRole
+from runcast_api.accounts.users import PeopleFound
 from runcast_api.dependencies import ApiState, Caller
+from runcast_api.http.fields import NoNul
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Principal
+from runcast_server.db import Connection
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)
+
+Person = Annotated[
+    Annotated[str, NoNul],
+    Path(max_length=254, description="The person's id, or the e-mail address to sign in with."),
+]
+
+
+@router.get("/users", response_model=PeopleFound)
+async def find_users(
+    api: ApiState,
+    caller: Caller,
+    q: Annotated[Annotated[str, NoNul], Query(min_length=3, max_length=254)],
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Response:
+    """People with `q` in their name or e-mail address, for owners of a project and administrators."""
+    async with api.database.acting(caller) as connection:
+        return answer(await users.find(connection, q, limit))
 
 
 @router.get("/projects/{project}/members", response_model=MemberPage)
@@ -32,34 +53,42 @@ async def list_members(
 
 
 @router.get("/projects/{project}/members/{user}", response_model=Member)
-async def show_member(project: str, user: UUID, api: ApiState, caller: Caller) -> Response:
+async def show_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)
-        return answer(await members.show(connection, found.id, user), head=found.head)
+        user_id = await _person(connection, user)
+        return answer(await members.show(connection, found.id, user_id), head=found.head)
 
 
 @router.put("/projects/{project}/members/{user}", response_model=Member)
 async def set_member(
-    project: str, user: UUID, body: MemberRole, api: ApiState, caller: Caller
+    project: str, user: Person, body: MemberRole, api: ApiState, caller: Caller
 ) -> Response:
     """Makes somebody who has an account a member, or gives a member another role."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
-        member = await members.put(connection, caller, found.id, user, body.role)
+        user_id = await _person(connection, user)
+        member = await members.put(connection, caller, found.id, user_id, body.role)
     api.runs.forget()
     return answer(member, head=found.head)
 
 
 @router.delete("/projects/{project}/members/{user}", status_code=204)
-async def remove_member(project: str, user: UUID, api: ApiState, caller: Caller) -> Response:
+async def remove_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
     """Ends a membership; everybody may end his own, unless he is the last owner."""
-    needs = rights.READ if caller.user_id == user else rights.MANAGE
     async with api.database.changing(caller) as connection:
-        found = await access.project(connection, caller, project, needs)
-        await members.remove(connection, caller, found.id, user)
+        found = await access.project(connection, caller, project)
+        if access.as_uuid(user) is None or caller.user_id != access.as_uuid(user):
+            access.require(found.role, rights.MANAGE)
+        await members.remove(connection, caller, found.id, await _person(connection, user))
     api.runs.forget()
     return no_content(found.head)
+
+
+async def _person(connection: Connection, reference: str) -> UUID:
+    """Who is meant by an id or an address. Raises `NotFound`."""
+    return access.as_uuid(reference) or await users.at_address(connection, reference)
 
 
 def _not_by_link(caller: Principal) -> None:
