@@ -7,6 +7,10 @@ repeating the text, so that a rule can't differ between two entrances.
 import re
 from typing import Literal
 
+API_VERSION = "1"
+"""The version of the HTTP API (`Runcast-Version`): it goes up when something is taken away or means
+something else, never for what is added."""
+
 INGEST_STREAM = "runcast:ingest"
 """The Redis stream that workers append messages to (member `m`: one JSON object)."""
 TAILER_STREAM = "runcast:ingest:tailer"

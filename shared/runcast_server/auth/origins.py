@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from runcast.contract import API_VERSION
 from runcast_server.auth.principal import SESSION_COOKIE
 from runcast_server.errors import Forbidden
 
@@ -36,6 +37,7 @@ SECURITY: RawHeaders = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+VERSION = (b"runcast-version", API_VERSION.encode())
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 EXPOSED = (
     b"Runcast-Head, Runcast-Version, Retry-After, Idempotency-Replayed, Content-Disposition, ETag, "
@@ -67,9 +69,9 @@ class Origins:
         """Prepares the scope: takes away cookies, notes headers. Raises `ForeignPage`."""
         headers = {name: value for name, value in scope["headers"] if name in _ASKED}
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        added = SECURITY
+        added = (*SECURITY, VERSION)
         if self._is_https(scope):
-            added = (*SECURITY, HSTS)
+            added = (*SECURITY, VERSION, HSTS)
             _keep_cookies(scope, lambda cookie: not cookie.startswith(PLAIN_SESSION))
         if origin in self.allowed:
             _keep_cookies(scope, lambda cookie: cookie.startswith(STREAM_COOKIES))

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from runcast.contract import API_VERSION
 from runcast_server.auth import origins
 from runcast_server.auth.origins import Origins
 from runcast_server.auth.principal import Authenticator, presented
@@ -35,6 +36,14 @@ class WrongHost(Problem):
     status = 421
     type = "wrong-host"
     title = "Not served under this name"
+
+
+class UnknownVersion(Problem):
+    """The client asked for a version of the API that isn't spoken here; `detail` names the one that is."""
+
+    status = 400
+    type = "unknown-version"
+    title = "Not a version of this API"
 
 
 class HeadersTooLarge(Problem):
@@ -95,6 +104,7 @@ class Front:
             raise HeadersTooLarge(f"at most {MAX_HEADER_BYTES:,} bytes")
         if self._hosts:
             self._check_host(scope)
+        _check_version(scope)
         self._origins.admit(scope)
 
     async def readiness(self) -> Readiness:
@@ -141,6 +151,13 @@ class Front:
         named = Headers(scope=scope).get("host", "")
         if PORT.sub("", named).strip("[]").lower() not in self._hosts:
             raise WrongHost(f"{named[:100]!r} is not one of RUNCAST_ALLOWED_HOSTS")
+
+
+def _check_version(scope: Scope) -> None:
+    """Raises `UnknownVersion` for a client that insists on another version of the API than ours."""
+    for name, value in scope["headers"]:
+        if name == b"runcast-version" and value.strip() != API_VERSION.encode():
+            raise UnknownVersion(f"this server speaks version {API_VERSION} of the API")
 
 
 def _hosts(settings: ProcessSettings) -> frozenset[str]:

@@ -60,10 +60,10 @@ class ArtifactStore:
         """Takes one content, piece by piece."""
         return Intake(self._store, f"{project_id}/{uuid7()}")
 
-    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` to before `end`, in pieces. The first await finds out whether they are
-        there."""
-        options: GetOptions = {"range": (start, end)} if start < end else {}
+    async def read(self, key: str, part: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """The content in pieces, or the bytes from the one place to before the other. The first await finds
+        out whether it is there."""
+        options: GetOptions = {} if part is None else {"range": part}
         with _translated():
             found = await obstore.get_async(self._store, key, options=options)
         return _pieces(found)

@@ -112,7 +112,7 @@ def _artifact(row: Any) -> Artifact:
 async def content(source: Source, artifact: Artifact) -> AsyncIterator[bytes]:
     """An artifact's content. Raises `Unavailable` where the store doesn't have it."""
     if artifact.object_key is not None:
-        async for piece in await source.store.read(artifact.object_key, 0, artifact.shown["size"]):
+        async for piece in await source.store.read(artifact.object_key):
             yield piece
     else:
         yield await inline_content(source, artifact)

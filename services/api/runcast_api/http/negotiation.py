@@ -6,24 +6,24 @@ from collections.abc import Iterator, Sequence
 
 
 def best(accept: str, offered: Sequence[str]) -> str | None:
-    """The media type or coding that weighs most, of equal ones the first offered; None where none is taken.
-    Without a header it is the first."""
+    """The media type or coding that weighs most; of equal ones the one that is named, and then the first
+    offered. None where none is taken. Without a header it is the first."""
     if not accept.strip():
         return offered[0]
     ranges = list(_weighed(accept))
     weights = [_weight(name, ranges) for name in offered]
     heaviest = max(weights)
-    return offered[weights.index(heaviest)] if heaviest > 0 else None
+    return offered[weights.index(heaviest)] if heaviest[0] > 0 else None
 
 
-def _weight(name: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """What the most precise of the ranges that hold `name` gives it."""
+def _weight(name: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """What the most precise of the ranges that hold `name` gives it, and how precise that is."""
     kind = name.partition("/")[0] + "/*"
-    for wanted in (name, kind, "*/*", "*"):
+    for precision, wanted in enumerate((name, kind, "*/*", "*")):
         given = [weight for range, weight in ranges if range == wanted]
         if given:
-            return max(given)
-    return 0.0
+            return max(given), -precision
+    return 0.0, 0
 
 
 def _weighed(header: str) -> Iterator[tuple[str, float]]:

@@ -159,15 +159,15 @@ async def read_content(request: Request, artifact: UUID, api: ApiState, caller: 
     """The content, or a `Range` of its bytes, as an attachment that no browser runs."""
     row, head = await _find(api, caller, artifact)
     headers = _inert(row) | {HEAD: str(head)}
-    status, start, end = 200, 0, row["size"]
+    status, wanted = 200, None
     if ranges.is_asked(request, headers["ETag"]):
         part = ranges.part_of(request, row["size"])
-        status, start, end = 206, part.start, part.end
+        status, wanted = 206, (part.start, part.end)
         headers |= part.headers
     if row["content"] is not None:
-        return Response(row["content"][start:end], status, headers)
-    pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"], start, end)
-    return StreamingResponse(pieces, status, headers | {"Content-Length": str(end - start)})
+        return Response(row["content"][slice(*wanted) if wanted else slice(None)], status, headers)
+    pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"], wanted)
+    return StreamingResponse(pieces, status, {"Content-Length": str(row["size"])} | headers)
 
 
 async def _find(api: Api, caller: Principal, artifact: UUID) -> tuple[Any, int]:

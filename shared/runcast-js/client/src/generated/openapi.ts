@@ -169,7 +169,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show User */
+        get: operations["show_user_admin_users__user__get"];
         put?: never;
         post?: never;
         /**
@@ -257,7 +258,7 @@ export interface paths {
         };
         /**
          * Read Content
-         * @description The content as an attachment that no browser runs.
+         * @description The content, or a `Range` of its bytes, as an attachment that no browser runs.
          */
         get: operations["read_content_artifacts__artifact__content_get"];
         put?: never;
@@ -620,7 +621,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Show Key
+         * @description A key, without its token.
+         */
+        get: operations["show_key_keys__key__get"];
         put?: never;
         post?: never;
         /**
@@ -697,7 +702,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Active Runs */
+        /**
+         * List Active Runs
+         * @description Running, or awaiting feedback once started; newest first.
+         */
         get: operations["list_active_runs_projects__project__active_runs_get"];
         put?: never;
         post?: never;
@@ -1060,7 +1068,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Runs */
+        /**
+         * List Runs
+         * @description The runs of all projects that you may see.
+         */
         get: operations["list_runs_runs_get"];
         put?: never;
         post?: never;
@@ -1100,7 +1111,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Artifacts */
+        /**
+         * List Artifacts
+         * @description By step, newest first.
+         */
         get: operations["list_artifacts_runs__run__artifacts_get"];
         put?: never;
         /**
@@ -1424,7 +1438,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Tails */
+        /**
+         * List Tails
+         * @description By source.
+         */
         get: operations["list_tails_runs__run__tail_get"];
         put?: never;
         /**
@@ -1683,6 +1700,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find Users
+         * @description People with `q` in their name or e-mail address, for owners of a project and administrators.
+         */
+        get: operations["find_users_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/workers/{worker_id}/status": {
         parameters: {
             query?: never;
@@ -1737,6 +1774,8 @@ export interface components {
         };
         /** ActiveRuns */
         ActiveRuns: {
+            /** Next Cursor */
+            next_cursor: string | null;
             /** Runs */
             runs: components["schemas"]["Run"][];
         };
@@ -1825,6 +1864,8 @@ export interface components {
         ArtifactList: {
             /** Artifacts */
             artifacts: components["schemas"]["Artifact"][];
+            /** Next Cursor */
+            next_cursor: string | null;
             /** Total */
             total: number;
         };
@@ -2895,6 +2936,26 @@ export interface components {
             /** Password */
             password?: string | null;
         };
+        /** PeopleFound */
+        PeopleFound: {
+            /** Users */
+            users: components["schemas"]["PersonFound"][];
+        };
+        /**
+         * PersonFound
+         * @description Somebody who can be made a member.
+         */
+        PersonFound: {
+            /** Email */
+            email: string;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+        };
         /**
          * Point
          * @description What came together in one place of a chart: `value` is the last of `points` measurements.
@@ -3640,6 +3701,12 @@ export interface components {
             runs: components["schemas"]["Run"][];
             /** Total */
             total: number;
+            /**
+             * Total Estimated
+             * @description Whether `total`, beyond 10,000, is a guess.
+             * @default false
+             */
+            total_estimated: boolean;
         };
         /**
          * RunPatch
@@ -4326,6 +4393,8 @@ export interface components {
         };
         /** TailList */
         TailList: {
+            /** Next Cursor */
+            next_cursor: string | null;
             /** Tails */
             tails: components["schemas"]["Tail"][];
         };
@@ -5197,6 +5266,37 @@ export interface operations {
             };
         };
     };
+    show_user_admin_users__user__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserShown"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     delete_user_admin_users__user__delete: {
         parameters: {
             query?: never;
@@ -5415,6 +5515,15 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            /** @description A part. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6121,6 +6230,37 @@ export interface operations {
             };
         };
     };
+    show_key_keys__key__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     revoke_key_keys__key__delete: {
         parameters: {
             query?: never;
@@ -6330,7 +6470,10 @@ export interface operations {
     change_project_projects__project__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Only where GET would answer with this `ETag`. */
+                "if-match"?: string | null;
+            };
             path: {
                 project: string;
             };
@@ -6364,7 +6507,12 @@ export interface operations {
     };
     list_active_runs_projects__project__active_runs_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 project: string;
@@ -6402,8 +6550,8 @@ export interface operations {
                 limit?: number;
                 /** @description A run's id or key. */
                 run_id?: string | null;
-                /** @description Comma-separated. */
-                types?: string | null;
+                /** @description One or several, repeated or separated by commas. */
+                types?: string[] | null;
             };
             header?: never;
             path: {
@@ -6585,6 +6733,7 @@ export interface operations {
             header?: never;
             path: {
                 project: string;
+                /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
             };
             cookie?: never;
@@ -6617,6 +6766,7 @@ export interface operations {
             header?: never;
             path: {
                 project: string;
+                /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
             };
             cookie?: never;
@@ -6653,6 +6803,7 @@ export interface operations {
             header?: never;
             path: {
                 project: string;
+                /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
             };
             cookie?: never;
@@ -6680,30 +6831,32 @@ export interface operations {
     list_runs_of_project_projects__project__runs_get: {
         parameters: {
             query?: {
-                /** @description Names of agents, separated by commas. */
-                agent?: string | null;
-                /** @description What the run needs from a person: permission, question, plan, idle, error, budget; several separated by commas, or `any`. */
-                attention?: string | null;
+                /** @description Names of agents. One or several, repeated or separated by commas. */
+                agent?: string[] | null;
+                /** @description What the run needs from a person: permission, question, plan, idle, error, budget, or `any`. One or several, repeated or separated by commas. */
+                attention?: string[] | null;
                 /** @description Created at this time or later. */
                 created_after?: string | null;
                 /** @description Created before this time. */
                 created_before?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
-                /** @description Only these members of each run, separated by commas. */
-                fields?: string | null;
+                /** @description Only these members of each run, repeated or separated by commas. */
+                fields?: string[] | null;
                 key?: string | null;
-                /** @description `key=value` (or `key:value`), or `key` for any value; all of them. */
+                /** @description `key=value` (or `key:value`), or `key` for any value; repeated, all of them. */
                 label?: string[] | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description One or several, repeated or separated by commas. */
+                liveness?: ("ok" | "stalled" | "lost")[] | null;
                 /** @description The id, key or number of the parent, or `none`. */
                 parent?: string | null;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
                 q?: string | null;
                 /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
                 sort?: string | null;
-                /** @description One or several. */
+                /** @description One or several, repeated or separated by commas. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
                 /** @description Of this task or subtask. */
                 task_id?: string | null;
@@ -7010,7 +7163,7 @@ export interface operations {
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
-                /** @description One or several. */
+                /** @description One or several, repeated or separated by commas. */
                 status?: ("PLANNING" | "PLANNING_FAILED" | "ACTIVE" | "DONE")[] | null;
             };
             header?: never;
@@ -7281,18 +7434,35 @@ export interface operations {
     list_runs_runs_get: {
         parameters: {
             query?: {
-                /** @description What the run needs from a person: permission, question, plan, idle, error, budget; several separated by commas, or `any`. */
-                attention?: string | null;
+                /** @description Names of agents. One or several, repeated or separated by commas. */
+                agent?: string[] | null;
+                /** @description What the run needs from a person: permission, question, plan, idle, error, budget, or `any`. One or several, repeated or separated by commas. */
+                attention?: string[] | null;
+                /** @description Created at this time or later. */
+                created_after?: string | null;
+                /** @description Created before this time. */
+                created_before?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
+                /** @description Only these members of each run, repeated or separated by commas. */
+                fields?: string[] | null;
+                key?: string | null;
+                /** @description `key=value` (or `key:value`), or `key` for any value; repeated, all of them. */
+                label?: string[] | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description One or several, repeated or separated by commas. */
+                liveness?: ("ok" | "stalled" | "lost")[] | null;
+                /** @description The id, key or number of the parent, or `none`. */
+                parent?: string | null;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
                 q?: string | null;
                 /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
                 sort?: string | null;
-                /** @description One or several. */
+                /** @description One or several, repeated or separated by commas. */
                 status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
+                /** @description Of this task or subtask. */
+                task_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -7395,7 +7565,10 @@ export interface operations {
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
-            header?: never;
+            header?: {
+                /** @description Only where GET would answer with this `ETag`. */
+                "if-match"?: string | null;
+            };
             path: {
                 run: string;
             };
@@ -7430,6 +7603,10 @@ export interface operations {
     list_artifacts_runs__run__artifacts_get: {
         parameters: {
             query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
                 project?: string | null;
                 step_name?: string | null;
                 /** @description The latest of each step, or all. */
@@ -7742,6 +7919,18 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
+                    "application/x-ndjson": unknown;
+                    "text/plain": unknown;
+                };
+            };
+            /** @description A part of the whole log. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                    "text/plain": unknown;
                 };
             };
             /** @description A refusal; `type` says which. */
@@ -7908,8 +8097,8 @@ export interface operations {
     list_metrics_runs__run__metrics_get: {
         parameters: {
             query?: {
-                /** @description Metrics, separated by commas; all without it. */
-                name?: string | null;
+                /** @description Metrics, repeated or separated by commas; all without it. */
+                name?: string[] | null;
                 /** @description Points of each series at most. */
                 points?: number;
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8195,6 +8384,10 @@ export interface operations {
     list_tails_runs__run__tail_get: {
         parameters: {
             query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
                 project?: string | null;
             };
             header?: never;
@@ -8342,8 +8535,8 @@ export interface operations {
     compare_runs_runs_compare_get: {
         parameters: {
             query: {
-                /** @description Up to 20 runs, separated by commas. */
-                ids: string;
+                /** @description From 2 to 20 runs, repeated or separated by commas. */
+                ids: string[];
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
@@ -8503,7 +8696,10 @@ export interface operations {
     change_subtask_subtasks__subtask__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Only where GET would answer with this `ETag`. */
+                "if-match"?: string | null;
+            };
             path: {
                 subtask: string;
             };
@@ -8723,7 +8919,10 @@ export interface operations {
     change_task_tasks__task__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Only where GET would answer with this `ETag`. */
+                "if-match"?: string | null;
+            };
             path: {
                 task: string;
             };
@@ -8864,6 +9063,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TransitionPage"];
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    find_users_users_get: {
+        parameters: {
+            query: {
+                limit?: number;
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeopleFound"];
                 };
             };
             /** @description A refusal; `type` says which. */
