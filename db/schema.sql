@@ -1279,15 +1279,18 @@ BEGIN
             WITH ORDINALITY AS g (project_id, run_id, is_line, from_line, count, size, codec, level, agent, body, n)
     ), locked AS (
         SELECT r.id, w.total FROM runs r JOIN (
-            SELECT g.run_id, g.project_id, sum(g.count) AS total FROM given g
-            WHERE g.is_line AND g.from_line IS NULL GROUP BY g.run_id, g.project_id
+            SELECT g.run_id, g.project_id,
+                   coalesce(sum(g.count) FILTER (WHERE g.is_line AND g.from_line IS NULL), 0) AS total
+            FROM given g WHERE g.run_id IS NOT NULL GROUP BY g.run_id, g.project_id
         ) w ON r.id = w.run_id AND r.project_id = w.project_id
-        WHERE EXISTS (SELECT FROM project_counters c WHERE c.project_id = w.project_id)
+        JOIN project_counters c ON c.project_id = w.project_id
+        WHERE w.total > 0 OR r.last_month IS DISTINCT FROM date_trunc('month',
+            greatest(clock_timestamp() + interval '1 minute', c.last_at) AT TIME ZONE 'UTC')::date
         ORDER BY r.id FOR NO KEY UPDATE OF r
     ), moved AS (
         UPDATE runs r
         SET last_line_number = r.last_line_number + l.total, heard_at = greatest(r.heard_at, clock_timestamp())
-        FROM locked l WHERE r.id = l.id
+        FROM locked l WHERE r.id = l.id AND l.total > 0
         RETURNING r.id, r.last_line_number - l.total AS base
     ), kept AS (
         SELECT g.*, CASE
@@ -1313,6 +1316,7 @@ BEGIN
         FROM taken t, LATERAL (SELECT date_trunc('month', t.last_at AT TIME ZONE 'UTC')::date AS month) m
         WHERE NOT EXISTS (
             SELECT FROM segment_months s WHERE s.project_id = t.project_id AND s.month = m.month)
+        ON CONFLICT DO NOTHING
     ), stored AS (
         INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size,
                               codec, levels, agents, body)
@@ -1544,7 +1548,8 @@ CREATE TABLE public.log_sources (
     path text,
     is_active boolean DEFAULT false NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    is_by_admin boolean DEFAULT false NOT NULL
+    is_by_admin boolean DEFAULT false NOT NULL,
+    spool text
 )
 WITH (fillfactor='50');
 
@@ -1559,6 +1564,8 @@ COMMENT ON COLUMN public.log_sources.file IS 'Which file the cursor belongs to: 
 COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for over the API.';
 
 COMMENT ON COLUMN public.log_sources.is_by_admin IS 'An administrator asked for this tail.';
+
+COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs to: the id of its first message.';
 
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,
@@ -1751,6 +1758,7 @@ CREATE TABLE public.runs (
     cancelled_by text,
     budget json,
     budget_spent smallint DEFAULT 0 NOT NULL,
+    is_bare boolean DEFAULT false NOT NULL,
     metrics json DEFAULT '{}'::json NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),
     CONSTRAINT runs_liveness_check CHECK ((liveness = ANY (ARRAY['ok'::text, 'stalled'::text, 'lost'::text]))),
