@@ -1311,6 +1311,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runs/{run}/messages/take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Messages
+         * @description Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
+         *     agents that are connected by hooks these take messages along.
+         */
+        post: operations["take_messages_runs__run__messages_take_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{run}/metrics": {
         parameters: {
             query?: never;
@@ -2835,7 +2856,7 @@ export interface components {
         /**
          * Message
          * @description `state`: `queued` until a hook took it to the agent, then `delivered`, at a time and how (`stop`,
-         *     `context`).
+         *     `context`, `report`).
          */
         Message: {
             by: components["schemas"]["By"];
@@ -2859,6 +2880,14 @@ export interface components {
             state: string;
             /** Text */
             text: string;
+        };
+        /**
+         * MessagesTaken
+         * @description What people said, in order, each with who said it.
+         */
+        MessagesTaken: {
+            /** Messages */
+            messages: string[];
         };
         /**
          * Methods
@@ -8081,6 +8110,40 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": unknown;
+                };
+            };
+            /** @description A refusal; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_messages_runs__run__messages_take_post: {
+        parameters: {
+            query?: {
+                /** @description The run's project, where the run is named by its key, alias or number. */
+                project?: string | null;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagesTaken"];
                 };
             };
             /** @description A refusal; `type` says which. */
