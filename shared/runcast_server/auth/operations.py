@@ -36,6 +36,7 @@ class Needs:
 ANYBODY = Needs(other="nothing")
 A_TOKEN = Needs(other="any token: it shows or changes what is the caller's")
 A_PERSON = Needs(other="a person's token")
+OWNER_OF_ANY = Needs(other="the token of an owner of some project, whichever")
 WORKER = Needs(other="a key with the scope `worker`, or an administrator's token")
 ADMIN = Needs(other="an administrator's token")
 READER = Needs(rights.READ, links=True)
@@ -57,6 +58,10 @@ OPERATIONS: dict[str, Needs] = {
     "GET /projects/{project}/runs": READER,
     "GET /projects/{project}/active-runs": READER,
     "GET /runs": A_TOKEN,
+    "POST /projects/{project}/runs/bulk": Needs(rights.REPORT),
+    "GET /runs/compare": A_TOKEN,
+    "POST /runs/{run}/metrics": Needs(rights.REPORT),
+    "GET /runs/{run}/metrics": READER,
     "GET /runs/{run}": READER,
     "DELETE /runs/{run}": Needs(rights.ERASE),
     "POST /runs/{run}/logs/redact": Needs(rights.ERASE),
@@ -123,6 +128,7 @@ OPERATIONS: dict[str, Needs] = {
     "GET /admin/runtime/tasks": ADMIN,
     "GET /admin/stream": ADMIN,
     # members, keys, links, tickets, invitations
+    "GET /users": OWNER_OF_ANY,
     "GET /projects/{project}/members": MEMBER,
     "GET /projects/{project}/members/{user}": MEMBER,
     "PUT /projects/{project}/members/{user}": Needs(rights.MANAGE),
@@ -131,6 +137,7 @@ OPERATIONS: dict[str, Needs] = {
     "GET /projects/{project}/keys": Needs(rights.MANAGE),
     "POST /keys": ADMIN,
     "GET /keys": ADMIN,
+    "GET /keys/{key}": Needs(rights.MANAGE, is_hidden=True),
     "DELETE /keys/{key}": Needs(rights.MANAGE, is_hidden=True),
     "POST /keys/{key}/rotate": Needs(rights.MANAGE, is_hidden=True),
     "POST /projects/{project}/share-links": Needs(rights.SHARE),
@@ -159,6 +166,7 @@ OPERATIONS: dict[str, Needs] = {
     # administration
     "GET /admin/users": ADMIN,
     "POST /admin/users": ADMIN,
+    "GET /admin/users/{user}": ADMIN,
     "PATCH /admin/users/{user}": ADMIN,
     "DELETE /admin/users/{user}": ADMIN,
     "POST /admin/users/{user}/sign-in-link": ADMIN,

@@ -20,8 +20,7 @@ from runcast_api.routes.runs import OfProject
 from runcast_api.runs import bulk, comparison
 from runcast_api.runs.bulk import Bench, Bulk, BulkDelete, BulkDone, Item
 from runcast_api.runs.comparison import Comparison
-from runcast_server.auth import access
-from runcast_server.auth.principal import Role
+from runcast_server.auth import access, rights
 from runcast_server.errors import Invalid, Problem, Unavailable
 from runcast_server.eventlog.log import Transaction
 
@@ -38,7 +37,7 @@ async def change_runs(
     """Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item what the
     single request would have answered: an item that is refused costs itself alone."""
     async with api.database.acting(caller) as connection:
-        found = await access.project(connection, caller, project, Role.REPORTER)
+        found = await access.project(connection, caller, project, rights.REPORT)
     bench = Bench(api.store, found, caller)
     items = bulk.read(body.items)
     results: list[dict[str, Any]] = []
