@@ -35,7 +35,8 @@ MESSAGE_LINES = 10_000
 """Lines of one `lines` message at most."""
 
 SOURCE = "api"
-_FLAGS = ("cut", "invalid_utf8", "lost", "damaged")
+FLAGS = ("cut", "invalid_utf8", "lost", "damaged")
+"""What a line may say about how it was taken."""
 
 
 class LogEntry(BaseModel):
@@ -379,7 +380,7 @@ def shown(id: int, members: dict[str, Any]) -> dict[str, Any]:
         "source": members["source"],
         "source_line": get("source_line"),
     }
-    for name in _FLAGS:
+    for name in FLAGS:
         if name in members:
             entry[name] = members[name]
     return entry
