@@ -378,13 +378,18 @@ BEGIN
         WITH emptied AS (
             UPDATE segments s
             SET codec = 0, size = octet_length(e.body), body = e.body, levels = 128, agents = '{}'
-            FROM segments t,
+            FROM (
+                    SELECT l.* FROM segments l
+                    WHERE l.run_id = run AND l.first_line IS NOT NULL AND l.pieces IS NULL
+                      AND l.last_line >= known.next_line AND l.first_line < known.next_line + batch
+                    UNION ALL
+                    SELECT l.* FROM segments l WHERE l.run_id = run AND l.pieces IS NOT NULL
+                      AND l.last_line >= known.next_line AND l.first_line < known.next_line + batch
+                 ) t,
                  LATERAL (SELECT format('"line":"","ts":"%s","source":"deleted"}',
                               to_char(t.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) AS record) r,
                  LATERAL (SELECT convert_to(repeat(r.record || E'\n', t.count - 1) || r.record, 'UTF8') AS body) e
-            WHERE t.run_id = run AND t.first_line IS NOT NULL
-              AND t.last_line >= known.next_line AND t.first_line < known.next_line + batch
-              AND s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at
+            WHERE s.project_id = t.project_id AND s.last_seq = t.last_seq AND s.at = t.at
             RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
         )
         SELECT sum(e.more) INTO more FROM emptied e WHERE e.last_seq <= counted_upto;
@@ -637,15 +642,27 @@ COMMENT ON COLUMN public.segments.pieces IS 'Of a merged segment: how its lines 
 CREATE FUNCTION public.lock_lines(run uuid, from_line bigint, to_line bigint) RETURNS SETOF public.segments
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
-    AS $$
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+DECLARE
+    known record;
+    kind text;
 BEGIN
-    PERFORM lock_segments(r.project_id) FROM runs r WHERE r.id = run;
-    RETURN QUERY
-    SELECT s.* FROM segments s
-    WHERE s.run_id = run AND s.first_line IS NOT NULL AND s.last_line >= from_line AND s.first_line <= to_line
-    ORDER BY s.last_line FOR UPDATE;
+    SELECT r.project_id, r.first_month, r.last_month INTO known FROM runs r WHERE r.id = run;
+    IF known.first_month IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM lock_segments(known.project_id);
+    FOREACH kind IN ARRAY ARRAY['s.first_line IS NOT NULL AND s.pieces IS NULL', 's.pieces IS NOT NULL'] LOOP
+        RETURN QUERY EXECUTE format(
+            'SELECT s.* FROM segments s
+             WHERE s.run_id = $1 AND %s AND s.last_line >= $2 AND s.first_line <= $3 AND s.at >= %L AND s.at < %L
+             ORDER BY s.last_line FOR UPDATE',
+            kind, known.first_month::timestamptz, (known.last_month + interval '1 month')::timestamptz)
+        USING run, from_line, to_line;
+    END LOOP;
 END
-$$;
+$_$;
 
 CREATE FUNCTION public.lock_segments(project uuid) RETURNS void
     LANGUAGE plpgsql
@@ -920,24 +937,32 @@ $$;
 CREATE FUNCTION public.overwrite_segments(project uuid, numbers bigint[], moments timestamp with time zone[], codecs smallint[], sizes integer[], bodies bytea[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
-    AS $$
+    SET "TimeZone" TO 'UTC'
+    AS $_$
 DECLARE
     counted_upto bigint;
+    first_at timestamptz;
+    last_at timestamptz;
     more bigint;
 BEGIN
     PERFORM lock_segments(project);
     SELECT upto_seq INTO counted_upto FROM project_storage WHERE project_id = project;
-    WITH overwritten AS (
-        UPDATE segments s SET codec = n.codec, size = n.size, body = n.body
-        FROM unnest(numbers, moments, codecs, sizes, bodies) AS n (number, moment, codec, size, body)
-        JOIN segments t ON t.project_id = project AND t.last_seq = n.number AND t.at = n.moment
-        WHERE s.project_id = project AND s.last_seq = n.number AND s.at = n.moment
-        RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
-    )
-    SELECT sum(o.more) INTO more FROM overwritten o WHERE o.last_seq <= counted_upto;
+    SELECT min(m), max(m) INTO first_at, last_at FROM unnest(moments) m;
+    EXECUTE format(
+        'WITH overwritten AS (
+            UPDATE segments s SET codec = n.codec, size = n.size, body = n.body
+            FROM unnest($2, $3, $4, $5, $6) AS n (number, moment, codec, size, body)
+            JOIN segments t ON t.project_id = $1 AND t.last_seq = n.number AND t.at = n.moment
+                AND t.at >= %1$L AND t.at <= %2$L
+            WHERE s.project_id = $1 AND s.last_seq = n.number AND s.at = n.moment
+                AND s.at >= %1$L AND s.at <= %2$L
+            RETURNING s.last_seq, octet_length(s.body) - octet_length(t.body) AS more
+        )
+        SELECT sum(o.more) FROM overwritten o WHERE o.last_seq <= $7', first_at, last_at)
+    INTO more USING project, numbers, moments, codecs, sizes, bodies, counted_upto;
     UPDATE project_storage SET bytes = bytes + more WHERE project_id = project AND more IS NOT NULL;
 END
-$$;
+$_$;
 
 CREATE FUNCTION public.partition_of(parent regclass, moment timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE
@@ -2256,11 +2281,15 @@ CREATE INDEX runtime_events_task ON ONLY public.runtime_events USING btree (task
 
 CREATE INDEX runtime_events_worker ON ONLY public.runtime_events USING btree (worker_id, occurred_at DESC, id DESC) WHERE (worker_id IS NOT NULL);
 
-CREATE INDEX segments_lines ON ONLY public.segments USING btree (run_id, last_line) WHERE (first_line IS NOT NULL);
+CREATE INDEX segments_lines ON ONLY public.segments USING btree (run_id, last_line) WHERE ((first_line IS NOT NULL) AND (pieces IS NULL));
 
-CREATE INDEX segments_lines_by_number ON ONLY public.segments USING btree (run_id, last_seq) WHERE (first_line IS NOT NULL);
+CREATE INDEX segments_lines_by_number ON ONLY public.segments USING btree (run_id, last_seq) WHERE ((first_line IS NOT NULL) AND (pieces IS NULL));
 
 CREATE INDEX segments_merged ON ONLY public.segments USING btree (project_id, last_seq) WHERE (pieces IS NOT NULL);
+
+CREATE INDEX segments_merged_by_number ON ONLY public.segments USING btree (run_id, last_seq) WHERE (pieces IS NOT NULL);
+
+CREATE INDEX segments_merged_lines ON ONLY public.segments USING btree (run_id, last_line) WHERE (pieces IS NOT NULL);
 
 CREATE INDEX segments_of_run ON ONLY public.segments USING btree (run_id, last_seq) WHERE ((first_line IS NULL) AND (run_id IS NOT NULL));
 

@@ -168,8 +168,8 @@ def reads(rest: Rest, one: Kept) -> dict[str, Read]:
 
 
 async def cost(owner: Any, asked: Asked, read: Read) -> tuple[int, int]:
-    """The locks that the statements of a read hold together at most, and the pages that they look at: planned
-    and run as often as a plan is kept for."""
+    """The locks that a statement of a read holds at most, and the pages that all of them look at: planned and
+    run as often as it takes until a plan is kept. Planning looks at as much as it locks."""
     for _ in range(2):
         asked.statements.clear()
         await read()
@@ -183,8 +183,7 @@ async def cost(owner: Any, asked: Asked, read: Read) -> tuple[int, int]:
             )
             locks = max(locks, await owner.fetchval(_LOCKS))
         whole = json.loads(plan)[0] if isinstance(plan, str) else plan[0]
-        for part in (whole["Plan"], whole.get("Planning", {})):
-            buffers += part.get("Shared Hit Blocks", 0) + part.get("Shared Read Blocks", 0)
+        buffers += whole["Plan"]["Shared Hit Blocks"] + whole["Plan"]["Shared Read Blocks"]
     return locks, buffers
 
 

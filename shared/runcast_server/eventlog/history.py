@@ -81,12 +81,13 @@ class Kind(NamedTuple):
 
 
 _LINES, _NO_LINES = "first_line IS NOT NULL", "first_line IS NULL"
+_LINES_OF_RUN = stored.SINGLE, stored.MERGED
 ALL = Kind("true")
 LINES = Kind(_LINES)
 NO_LINES = Kind(_NO_LINES)
 LINES_OF_SOME = Kind(f"({_NO_LINES} OR run_id = ANY($5::uuid[]))")
-OF_RUN = Kind("run_id = $5", (_NO_LINES, _LINES), True)
-LINES_OF_RUN = Kind("run_id = $5", (_LINES,), True)
+OF_RUN = Kind("run_id = $5", (_NO_LINES, *_LINES_OF_RUN), True)
+LINES_OF_RUN = Kind("run_id = $5", _LINES_OF_RUN, True)
 EVENTS_OF_RUN = Kind("run_id = $5", (_NO_LINES,), True)
 
 

@@ -28,32 +28,30 @@ PAGE_ROWS = 256
 PAGE_BYTES = 2 * 1024 * 1024
 """A page ends after the row with which its records reach this size."""
 
+_EACH = """
+(SELECT * FROM segments
+ WHERE run_id = $1 AND {kind} AND last_line > $2 AND first_line < $3 AND last_line < $3 + {most}
+   AND ($7::smallint IS NULL OR levels IS NULL OR levels & $7 <> 0)
+   AND ($8::text IS NULL OR agents IS NULL OR $8 = ANY (agents)){within}
+ ORDER BY last_line {order} LIMIT $4)
+"""
 _ROWS = """
 SELECT {columns} FROM (
     SELECT *, sum(least(last_line, $3 - 1) - greatest(first_line, $2 + 1) + 1) OVER before AS lines_before,
         sum(size) OVER before AS bytes_before
-    FROM (
-        SELECT * FROM segments
-        WHERE run_id = $1 AND first_line IS NOT NULL AND last_line > $2 AND first_line < $3
-          AND last_line < $3 + {most}
-          AND ($7::smallint IS NULL OR levels IS NULL OR levels & $7 <> 0)
-          AND ($8::text IS NULL OR agents IS NULL OR $8 = ANY (agents)){within}
-        ORDER BY last_line {order} LIMIT $4
-    ) near WINDOW before AS (ORDER BY last_line {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    FROM (SELECT * FROM ({each}) all_kinds ORDER BY last_line {order} LIMIT $4) near
+    WINDOW before AS (ORDER BY last_line {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ) page
 WHERE coalesce(lines_before, 0) < $5 AND coalesce(bytes_before, 0) < $6 ORDER BY last_line {order}
 """
-
 _FIRST = """
-SELECT first_line FROM segments WHERE run_id = $1 AND first_line IS NOT NULL{within}
-ORDER BY last_line LIMIT 1
+(SELECT first_line FROM segments WHERE run_id = $1 AND {kind}{within} ORDER BY last_line LIMIT 1)
 """
-
 _AROUND = """
-(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND first_line IS NOT NULL
+(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND {kind}
    AND last_seq <= $3{within} ORDER BY last_seq DESC LIMIT 1)
 UNION ALL
-(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND first_line IS NOT NULL
+(SELECT {columns} FROM segments WHERE run_id = $1 AND project_id = $2 AND {kind}
    AND last_seq > $3{within} ORDER BY last_seq LIMIT 1)
 """
 
@@ -136,15 +134,18 @@ async def _first_rows(
     if not from_end or before <= log.last_line:
         start = await _place(connection, log, spans, before - 2 if from_end else after)
     for within in reversed(spans[: start + 1]) if from_end else spans[start:]:
-        statement = _ROWS.format(
-            columns=stored.COLUMNS,
-            most=segments.MAX_RECORDS,
-            within=within,
-            order="DESC" if from_end else "ASC",
-        )
+        order = "DESC" if from_end else "ASC"
+        each = _of_each_kind(_EACH, most=segments.MAX_RECORDS, within=within, order=order)
+        statement = _ROWS.format(columns=stored.COLUMNS, each=each, order=order)
         if found := await months.fetch(connection, len(spans) > 1, statement, *arguments):
             return found
     return []
+
+
+def _of_each_kind(statement: str, **given: object) -> str:
+    """A statement for single segments and for merged ones, each by its own index."""
+    kinds = stored.SINGLE, stored.MERGED
+    return " UNION ALL ".join(statement.format(kind=kind, **given) for kind in kinds)
 
 
 async def _place(connection: Connection, log: Log, spans: Sequence[str], after: int) -> int:
@@ -155,10 +156,9 @@ async def _place(connection: Connection, log: Log, spans: Sequence[str], after: 
         middle = place = (low + high + 1) // 2
         first = None
         while first is None and place > low:
-            row = await months.fetch(
-                connection, True, _FIRST.format(within=spans[place]), log.run_id
-            )
-            first = row[0][0] if row else None
+            statement = _of_each_kind(_FIRST, within=spans[place])
+            rows = await months.fetch(connection, True, statement, log.run_id)
+            first = min((row[0] for row in rows), default=None)
             place -= first is None
         if first is None:
             low = middle
@@ -206,7 +206,7 @@ async def last_upto(connection: Connection, project_id: UUID, log: Log, seq: int
     upto = seq
     while True:
         span = await months.backward(connection, project_id, 0, upto, log.months)
-        statement = _AROUND.format(columns=stored.COLUMNS, within=span.within)
+        statement = _of_each_kind(_AROUND, columns=stored.COLUMNS, within=span.within)
         around = await connection.fetch(statement, log.run_id, project_id, seq)
         last = max((_last_upto(row, seq) for row in around), default=0)
         if last or not span.is_part:

@@ -22,6 +22,9 @@ COLUMNS = (
 )
 """What `of_row` needs of a row."""
 
+SINGLE, MERGED = "first_line IS NOT NULL AND pieces IS NULL", "pieces IS NOT NULL"
+"""Segments of lines as they were committed, and merged ones: each kind has indexes by run of its own."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
