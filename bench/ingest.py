@@ -19,6 +19,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -65,7 +66,7 @@ def main() -> None:
         path.parent.mkdir()
         streams = ["/projects/default/events?subscribe_logs=all"]
         with load(one, options.subscribers, streams) as clients:
-            rate = flood(one, clients, path, options.lines, options.subscribers)
+            rate = flood(one, clients, path, options.lines, options.subscribers).rate
         print(delay(one, path))
         bare = asyncio.run(insert_bare(one))
         for way, rows in bare.items():
@@ -84,8 +85,19 @@ def spread(one: Server) -> None:
                     os.sched_setaffinity(int(task.name), everywhere)
 
 
-def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) -> float:
-    """Writes lines as fast as they are taken; answers how many were a second."""
+class Flood(NamedTuple):
+    """Lines a second; processor time a line by process, in microseconds; bytes a line on disk and in the
+    log; the most memory of the server."""
+
+    rate: float
+    spent: dict[str, float]
+    on_disk: float
+    logged: float
+    memory_mib: float
+
+
+def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) -> Flood:
+    """Writes lines as fast as they are taken, and prints what that took."""
     frames, cpu, taken = clients.frames, cpu_seconds(one), asyncio.run(disk_and_log(one))
     memory: list[int] = []
     begin = time.monotonic()
@@ -114,7 +126,7 @@ def flood(one: Server, clients: Load, path: Path, lines: int, subscribers: int) 
         f"memory  {statistics.mean(memory[:quarter]) / 2**20:10.0f} MiB in the first quarter, "
         f"{statistics.mean(memory[-quarter:]) / 2**20:.0f} MiB in the last, {max(memory) / 2**20:.0f} at most"
     )
-    return rate
+    return Flood(rate, spent, on_disk, logged, max(memory) / 2**20)
 
 
 async def disk_and_log(one: Server) -> tuple[float, float]:

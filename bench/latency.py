@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -171,8 +171,27 @@ def ndjson(one: Server, run: tuple[UUID, UUID]) -> str:
     )
 
 
+class ReadBack(NamedTuple):
+    """How long reading all of a log took, the server's processor time, and by how many bytes its memory
+    grew."""
+
+    seconds: float
+    cpu: float
+    grown: int
+
+
 def read_back(one: Server, run_id: UUID, lines: int, kind: str, mark: float) -> str:
     """All of a log: lines a second, and by how much the server's memory grew meanwhile."""
+    found = read_seconds(one, run_id, lines, kind)
+    return (
+        f"read back {lines:,} lines as {kind}: {lines / found.seconds:,.0f} lines/s, "
+        f"{found.cpu / lines * 1e6:.1f} µs of the server's processor a line, memory "
+        f"+{found.grown / 2**20:.0f} MiB; mark ≥ {mark:,.0f}: {verdict(lines / found.seconds >= mark)}"
+    )
+
+
+def read_seconds(one: Server, run_id: UUID, lines: int, kind: str) -> ReadBack:
+    """Reads all of a log."""
     asked = (
         f"GET /runs/{run_id}/logs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {one.token}\r\n"
         f"Accept: {kind}\r\nConnection: close\r\n\r\n"
@@ -195,11 +214,7 @@ def read_back(one: Server, run_id: UUID, lines: int, kind: str, mark: float) -> 
                 most = max(most, one.resident_bytes())
         seconds = time.monotonic() - begin
     assert found >= lines * 0.999, (found, lines)
-    return (
-        f"read back {lines:,} lines as {kind}: {lines / seconds:,.0f} lines/s, "
-        f"{(one.cpu_seconds() - cpu) / lines * 1e6:.1f} µs of the server's processor a line, memory "
-        f"+{max(0, most - before) / 2**20:.0f} MiB; mark ≥ {mark:,.0f}: {verdict(lines / seconds >= mark)}"
-    )
+    return ReadBack(seconds, one.cpu_seconds() - cpu, max(0, most - before))
 
 
 @contextlib.contextmanager
