@@ -33,6 +33,9 @@ _SIGNS = (
 """One of these stands in every token: looked for first, since most texts hold none."""
 
 
+_SIGNS_IN_JSON = (b"-----BEGIN ", *(sign.encode() for sign in _SIGNS))
+
+
 class Redaction:
     """Replaces secrets in texts and in JSON."""
 
@@ -45,6 +48,10 @@ class Redaction:
                     self._extra.append(re.compile(line.strip()))
                 except re.error as error:
                     raise ValueError(f"{VARIABLE}: {line.strip()!r}: {error}") from error
+
+    def may_change(self, encoded: bytes) -> bool:
+        """Whether texts within this JSON may hold a secret. Most don't, and that is quickly seen."""
+        return bool(self._extra) or any(map(encoded.__contains__, _SIGNS_IN_JSON))
 
     def text(self, text: str) -> str:
         """The text without secrets."""

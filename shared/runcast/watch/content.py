@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import orjson
+
 from runcast.agents.redaction import Redaction
 from runcast.agents.said import Entry, State
 
@@ -34,26 +36,26 @@ class Policy:
         data: Json = {
             "event_type": said.event_type,
             "level": said.level,
-            "message": self._message(said),
+            "message": said.plain if self.hides else said.message,
             "agent_name": said.agent_name or agent_name,
         }
         if said.ts is not None:
             data["ts"] = said.ts
-        if (payload := self._payload(said)) is not None:
+        payload = self._numbers(said.payload) if self.hides else said.payload
+        if payload is not None:
             data["payload"] = payload
-        return data
+        if self.hides or not self._redaction.may_change(orjson.dumps(data, default=str)):
+            return data
+        redacted: Json = self._redaction.json(data)
+        return redacted
 
-    def _message(self, said: Entry) -> str:
-        return said.plain if self.hides else self._redaction.text(said.message)
-
-    def _payload(self, said: Entry) -> Json | None:
-        if said.payload is None:
+    @staticmethod
+    def _numbers(payload: Json | None) -> Json | None:
+        """What of a payload is no text of the session."""
+        if payload is None:
             return None
-        if not self.hides:
-            redacted: Json = self._redaction.json(said.payload)
-            return redacted
-        kept = {name: value for name, value in said.payload.items() if name in _NUMBERS}
-        items = said.payload.get("items")
+        kept = {name: value for name, value in payload.items() if name in _NUMBERS}
+        items = payload.get("items")
         if isinstance(items, list):
             kept["items"] = [{"text": "", "status": each["status"]} for each in items]
         return kept or None
