@@ -12,9 +12,9 @@ The marks: 1 GB in 30 s, less than 1 % of a core, 400 ms at the median.
 """
 
 import argparse
-import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -29,7 +29,6 @@ from pathlib import Path
 import orjson
 from bench.server import Server, machine, server
 
-from runcast import Client
 from runcast.watch import starting
 from runcast.watch.claude_sessions import ClaudeSessions
 from runcast.watch.watcher import Watcher
@@ -193,9 +192,8 @@ def latency(place: Path, one: Server, records: int) -> None:
     path.write_bytes(record(session, "user", {"role": "user", "content": "sent 0"}))
     arrived: dict[str, float] = {}
     is_ready = threading.Event()
-    client = Client(one.url, one.token)
     listener = threading.Thread(
-        target=_listen, args=(client, f"claude-{session}", arrived, is_ready), daemon=True
+        target=_listen, args=(one, f"claude-{session}", arrived, is_ready), daemon=True
     )
     program = str(Path(sys.executable).with_name("runcast"))
     command = [program, "watch", "claude", "--path", f"claude={place / 'claude'}", "--since", "all"]
@@ -224,24 +222,17 @@ def latency(place: Path, one: Server, records: int) -> None:
     )
 
 
-def _listen(client: Client, key: str, arrived: dict[str, float], is_ready: threading.Event) -> None:
+def _listen(one: Server, key: str, arrived: dict[str, float], is_ready: threading.Event) -> None:
     """Notes when each message comes by the run's stream."""
-    while True:
-        try:
-            for event in client.stream_run(key, project="default"):
-                for text in _messages(event):
-                    arrived.setdefault(text, time.monotonic())
-                    is_ready.set()
-        except Exception:  # the run isn't there yet
+    with one.http() as http:
+        while http.get(f"/runs/{key}", params={"project": "default"}).status_code != 200:
             time.sleep(0.1)
-
-
-def _messages(event: object) -> list[str]:
-    shown = json.dumps(getattr(event, "data", event), default=str)
-    found = []
-    for part in shown.split('"message": "')[1:]:
-        found.append(part.partition('"')[0])
-    return found
+        path = f"/runs/{key}/stream"
+        with http.stream("GET", path, params={"project": "default"}, timeout=None) as stream:
+            is_ready.set()
+            for line in stream.iter_lines():
+                for text in re.findall(r'"line":"(sent \d+)"', line):
+                    arrived.setdefault(text, time.monotonic())
 
 
 if __name__ == "__main__":
