@@ -1649,7 +1649,8 @@ CREATE TABLE public.projects (
     deleted_at timestamp with time zone,
     purged_at timestamp with time zone,
     retention jsonb DEFAULT '{}'::jsonb NOT NULL,
-    quota jsonb DEFAULT '{}'::jsonb NOT NULL
+    quota jsonb DEFAULT '{}'::jsonb NOT NULL,
+    run_budget json
 );
 
 COMMENT ON COLUMN public.projects.deleted_at IS 'The row stays as a tombstone: the id is never taken again.';
@@ -3027,6 +3028,8 @@ GRANT UPDATE(updated_at) ON TABLE public.projects TO runcast_accounts;
 GRANT UPDATE(retention) ON TABLE public.projects TO runcast_accounts;
 
 GRANT UPDATE(quota) ON TABLE public.projects TO runcast_accounts;
+
+GRANT UPDATE(run_budget) ON TABLE public.projects TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.questions TO runcast_request;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.questions TO runcast_log;

@@ -150,3 +150,33 @@ async def test_messages_report_requests_too(database_url: str, redis_url: str) -
         assert await ingest.rejects() == []
         [row] = await ingest.rows("SELECT usage FROM runs")
         assert row["usage"]["cost_usd"] == pytest.approx(1.5)
+
+
+async def test_a_projects_budget_is_each_new_runs_own(rest: Rest) -> None:
+    before = await rest.run()
+    budget = {"max_cost_usd": 5.0, "max_tokens": None, "action": "ask"}
+    changed = await rest.admin.patch("/projects/demo", json={"run_budget": budget})
+    assert changed.json()["run_budget"] == budget
+    kept = await rest.admin.patch("/projects/demo", json={"name": "Demo"})
+    assert kept.json()["run_budget"] == budget
+    root, own = await rest.run(), await rest.run(budget={"max_tokens": 7})
+    child = await rest.run(parent_run_id=root)
+
+    async def of(run: str) -> Any:
+        return (await rest.admin.get(f"/runs/{run}")).json()["budget"]
+
+    assert [await of(run) for run in (before, root, child)] == [None, budget, None]
+    assert (await of(own))["max_tokens"] == 7
+    for bad in (
+        {"action": "ask"},
+        {"max_cost_usd": -1},
+        {"max_tokens": 0},
+        {"max_tokens": 1, "x": 2},
+        [],
+    ):
+        refused = await rest.admin.patch("/projects/demo", json={"run_budget": bad})
+        assert refused.status_code == 422, bad
+        assert refused.json()["errors"][0]["field"].startswith("body.run_budget")
+    none = await rest.admin.patch("/projects/demo", json={"run_budget": None})
+    assert none.json()["run_budget"] is None
+    assert await of(await rest.run()) is None

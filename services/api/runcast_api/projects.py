@@ -16,6 +16,7 @@ from runcast_api.accounts import audit
 from runcast_api.http import pagination
 from runcast_api.http.fields import Name, Patch
 from runcast_api.http.pagination import Place
+from runcast_api.runs.annotations import Budget
 from runcast_api.storage import policy
 from runcast_api.storage.policy import Bounds, Quota, Retention
 from runcast_server import outages
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
-_COLUMNS = "p.id, p.slug, p.name, p.created_at, p.updated_at, p.retention, p.quota"
+_COLUMNS = "p.id, p.slug, p.name, p.created_at, p.updated_at, p.retention, p.quota, p.run_budget"
 
 _VISIBLE = """
 p.deleted_at IS NULL AND ($1 OR p.id = $2
@@ -47,7 +48,8 @@ ORDER BY p.created_at DESC, p.id DESC LIMIT $6
 
 _CHANGE = """
 UPDATE projects SET name = coalesce($2, name), slug = coalesce($3, slug), updated_at = now(),
-    retention = jsonb_strip_nulls(retention || $4::jsonb), quota = jsonb_strip_nulls(quota || $5::jsonb)
+    retention = jsonb_strip_nulls(retention || $4::jsonb), quota = jsonb_strip_nulls(quota || $5::jsonb),
+    run_budget = CASE WHEN $6 THEN $7::json ELSE run_budget END
 WHERE id = $1 RETURNING retention
 """
 _CREATE = "SELECT create_project($1, $2, $3, $4)"
@@ -71,7 +73,8 @@ class ProjectNew(BaseModel):
 
 
 class ProjectPatch(Patch):
-    """Other names and limits for a project; what is absent stays."""
+    """Other names and limits for a project; what is absent stays. `run_budget` is the budget of each new
+    run that names none and has no parent; null: none."""
 
     NEVER_NULL = frozenset({"name", "slug", "retention", "quota"})
 
@@ -79,6 +82,7 @@ class ProjectPatch(Patch):
     slug: Slug | None = None
     retention: Retention | None = None
     quota: Quota | None = None
+    run_budget: Budget | None = None
 
 
 class Project(BaseModel):
@@ -93,6 +97,7 @@ class Project(BaseModel):
     updated_at: str
     retention: Retention
     quota: Quota
+    run_budget: Budget | None
 
 
 class ProjectPage(BaseModel):
@@ -176,6 +181,7 @@ def _as_json(row: Any, role: str | None) -> dict[str, Any]:
         "updated_at": in_milliseconds(row["updated_at"]),
         "retention": Retention(**row["retention"]).model_dump(),
         "quota": Quota(**row["quota"]).model_dump(),
+        "run_budget": row["run_budget"],
     }
 
 
@@ -223,12 +229,15 @@ async def change(
     ):
         raise Conflict(f"the slug {patch.slug!r} is taken")
     limits = {"retention": policy.changes(patch.retention), "quota": policy.changes(patch.quota)}
+    changes_budget = "run_budget" in patch.model_fields_set
+    budget = patch.run_budget and patch.run_budget.model_dump(mode="json")
     row = await connection.fetchrow(
-        _CHANGE, found.id, patch.name, patch.slug, limits["retention"], limits["quota"]
+        _CHANGE, found.id, patch.name, patch.slug, *limits.values(), changes_budget, budget
     )
     policy.check_together(row["retention"])
-    if any(limits.values()):
+    if any(limits.values()) or changes_budget:
         told: dict[str, Any] = {name: value for name, value in limits.items() if value}
+        told |= {"run_budget": budget} if changes_budget else {}
         await audit.note(connection, caller, "project_limits_changed", project_id=found.id, **told)
     return await show(connection, found.id, found.role.name.lower())
 

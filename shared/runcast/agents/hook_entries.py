@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,13 @@ def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[
     if agent == "copilot":
         return {event: _copilot(program, event) for event in _COPILOT}
     if agent == "cursor":
-        command = f"{_quoted(str(program))} cursor"
+        command = f"{shlex.quote(str(program))} cursor"
         return {event: {"command": command, "timeout": 5} for event in _CURSOR}
     return {event: _shell(program, agent, timeout=5_000) for event in _GEMINI}
 
 
 def _copilot(program: Path, event: str) -> Json:
-    command = f"{_quoted(str(program))} copilot --event={event}"
+    command = f"{shlex.quote(str(program))} copilot --event={event}"
     return {"type": "command", "bash": command, "timeoutSec": 5}
 
 
@@ -119,12 +119,8 @@ def _claude_entry(program: Path, *flags: str, timeout: int, is_async: bool = Fal
 
 
 def _shell(program: Path, agent: str, flag: str | None = None, *, timeout: int) -> Json:
-    command = " ".join(each for each in (_quoted(str(program)), agent, flag) if each)
+    command = " ".join(each for each in (shlex.quote(str(program)), agent, flag) if each)
     return {"hooks": [{"type": "command", "command": command, "timeout": timeout}]}
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[A-Za-z0-9/._-]+", text) else f"'{text}'"
 
 
 def is_ours(entry: Any) -> bool:
@@ -133,16 +129,21 @@ def is_ours(entry: Any) -> bool:
         return False
     inner = entry.get("hooks")
     hooks = [entry, *(inner if isinstance(inner, list) else ())]
-    commands = [
-        hook.get(name) for hook in hooks if isinstance(hook, dict) for name in ("command", "bash")
-    ]
-    return any(isinstance(command, str) and _program_of(command) == PROGRAM for command in commands)
+    return any(isinstance(hook, dict) and _program_of(hook) == PROGRAM for hook in hooks)
 
 
-def _program_of(command: str) -> str:
-    text = command.strip()
-    first = text[1:].split("'", 1)[0] if text.startswith("'") else text.split(" ", 1)[0]
-    return Path(first).name
+def _program_of(hook: Json) -> str | None:
+    """The name of the program that a hook starts. With `args` its command is that program's path, else a line
+    of a shell."""
+    command = hook.get("command", hook.get("bash"))
+    if not isinstance(command, str):
+        return None
+    if "args" in hook:
+        return Path(command).name
+    try:
+        return Path(next(iter(shlex.split(command)), "")).name
+    except ValueError:
+        return None
 
 
 def with_entries(settings: Json, wanted: Mapping[str, Json]) -> Json:

@@ -57,7 +57,8 @@ INSERT INTO runs (id, key, name, phase, current_step, steps, status, agent_type,
                   finished_at, labels, attention, usage, aliases, budget, project_id, parent_run_id, attempt,
                   retry_of, is_watched, created_by, directory_speaks)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17, $18, $19, $20,
-       $21, $22, $23, $24, $25, $26, $27, $28
+       coalesce($21::json, (SELECT run_budget FROM projects WHERE id = $22 AND $23::uuid IS NULL)),
+       $22, $23, $24, $25, $26, $27, $28
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
   AND NOT EXISTS (SELECT FROM runs WHERE id = $1 OR (project_id = $22 AND key = $2))
   AND NOT EXISTS (SELECT FROM run_aliases WHERE project_id = $22 AND alias = $2)

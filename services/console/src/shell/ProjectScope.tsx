@@ -31,6 +31,7 @@ export function RunScope({ run, children }: { run: Run; children: ReactNode }) {
     updated_at: run.created_at,
     retention: {},
     quota: {},
+    run_budget: null,
   };
   return (
     <ProjectContext.Provider value={project}>

@@ -3080,6 +3080,7 @@ export interface components {
             retention: components["schemas"]["Retention"];
             /** Role */
             role: string | null;
+            run_budget: components["schemas"]["Budget"] | null;
             /** Slug */
             slug: string;
             /** Updated At */
@@ -3108,13 +3109,15 @@ export interface components {
         };
         /**
          * ProjectPatch
-         * @description Other names and limits for a project; what is absent stays.
+         * @description Other names and limits for a project; what is absent stays. `run_budget` is the budget of each new
+         *     run that names none and has no parent; null: none.
          */
         ProjectPatch: {
             /** Name */
             name?: string | null;
             quota?: components["schemas"]["Quota"] | null;
             retention?: components["schemas"]["Retention"] | null;
+            run_budget?: components["schemas"]["Budget"] | null;
             /** Slug */
             slug?: string | null;
         };
@@ -5428,6 +5431,8 @@ export interface operations {
                 event?: string | null;
                 /** @description The hook waits for the answer to a question. */
                 hold?: boolean;
+                /** @description The machine, by which its watcher is known. */
+                host?: string | null;
                 /** @description Where the key belongs to no project; else its own. */
                 project?: string | null;
                 /** @description The agent reads what the hook prints. */
