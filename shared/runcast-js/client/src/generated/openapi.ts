@@ -5431,8 +5431,6 @@ export interface operations {
                 event?: string | null;
                 /** @description The hook waits for the answer to a question. */
                 hold?: boolean;
-                /** @description The machine, by which its watcher is known. */
-                host?: string | null;
                 /** @description Where the key belongs to no project; else its own. */
                 project?: string | null;
                 /** @description The agent reads what the hook prints. */
