@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,10 +15,11 @@ import pytest
 from mcp import Client as McpClient
 from mcp import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from tests.commands import RUNCAST
 from tests.processes import Up
 from tests.waiting import until
 
-from runcast import Client
+from runcast import Client, errors
 from runcast._support.ids import uuid7
 from runcast.mcp import tools
 
@@ -270,3 +274,36 @@ def test_all_descriptions_together_are_short(local_server: Up, key: str) -> None
             return tools.INSTRUCTIONS + "".join(tool.description or "" for tool in listed)
 
     assert len(asyncio.run(described())) / 4 < 1_500
+
+
+def test_connecting_makes_a_key_that_only_reports_and_calls_the_agents_own_command(
+    local_server: Up, client: Client, project: str, tmp_path: Path
+) -> None:
+    claude = tmp_path / "bin" / "claude"
+    claude.parent.mkdir()
+    claude.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/called"\n')
+    claude.chmod(0o755)
+    environ = {
+        "HOME": str(tmp_path),
+        "PATH": f"{claude.parent}:{os.environ['PATH']}",
+        "RUNCAST_URL": local_server.url,
+        "RUNCAST_TOKEN": local_server.credentials["token"],
+    }
+    command = [RUNCAST, "connect", "claude", "--mcp", "--project", project]
+    subprocess.run(command, env=environ, check=True, timeout=60)
+    called_with = (tmp_path / "called").read_text().split("\n")
+    assert called_with[:4] == ["mcp", "add", "--scope", "user"]
+    server = called_with[called_with.index("--") + 1 : -1]
+    assert server[1:] == ["mcp", "--project", project]
+    # The program finds server and key by itself: nothing secret is in the agent's configuration.
+    program = StdioServerParameters(command=server[0], args=server[1:], env={"HOME": str(tmp_path)})
+
+    async def session() -> None:
+        async with McpClient(program) as mcp:
+            run = (await called(mcp, "report", message="hello"))["run"]
+            assert client.get_run(run)["project_id"] == client.get_project(project)["id"]
+
+    asyncio.run(session())
+    known = json.loads((tmp_path / ".config" / "runcast" / "agents.json").read_text())
+    with Client(known["url"], known["token"]) as reporter, pytest.raises(errors.Forbidden):
+        reporter.say(client.list_runs(project)["runs"][0]["id"], "a key that reports says nothing")

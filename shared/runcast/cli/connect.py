@@ -14,7 +14,7 @@ import typer
 
 from runcast import errors
 from runcast.agents import hook_entries, settings_file
-from runcast.cli import output
+from runcast.cli import connect_mcp, output
 from runcast.cli.context import Context, connect, project_or_default
 
 AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "cursor", "opencode")
@@ -40,6 +40,9 @@ def connect_agent(
     control: Annotated[
         bool, typer.Option("--control", help="A cancelled session stops before its next tool.")
     ] = False,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Give it Runcast's tools instead of its hooks.")
+    ] = False,
     print_only: Annotated[
         bool, typer.Option("--print", help="Show what would be written, and do nothing.")
     ] = False,
@@ -58,6 +61,8 @@ def connect_agent(
 
     runcast connect codex --print
 
+    runcast connect claude --mcp --project demo
+
     runcast connect claude --remove
     """
     if agent not in AGENTS:
@@ -65,16 +70,35 @@ def connect_agent(
     if scope not in ("user", "project"):
         raise typer.BadParameter("--scope is user or project")
     here = Path.cwd() if scope == "project" else None
+    if mcp:
+        if not (print_only or remove):
+            _install(ctx, project_or_default(project), config_dir() / hook_entries.PROGRAM)
+        named = project_or_default(project)
+        connect_mcp.connect(agent, named, here, print_only=print_only, remove=remove)
+        return
     if agent == "opencode":
         _opencode(ctx, project, here, print_only=print_only, remove=remove)
         return
+    answers = not no_answers
+    _hooks(ctx, agent, project, here, answers, control, print_only=print_only, remove=remove)
+
+
+def _hooks(
+    ctx: Context,
+    agent: str,
+    project: str | None,
+    here: Path | None,
+    answers: bool,
+    control: bool,
+    *,
+    print_only: bool,
+    remove: bool,
+) -> None:
     path = hook_entries.settings_path(agent, os.environ, Path.home(), here)
     found, text = settings_file.read(path)
     program = config_dir() / hook_entries.PROGRAM
     wanted = (
-        {}
-        if remove
-        else hook_entries.entries(agent, program, answers=not no_answers, control=control)
+        {} if remove else hook_entries.entries(agent, program, answers=answers, control=control)
     )
     if agent in hook_entries.VERSIONED and wanted:
         found = {"version": 1} | found

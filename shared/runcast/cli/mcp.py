@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
+import os
 
 import typer
 
 from runcast import errors
 from runcast._support import server_config
 from runcast.cli import output
+from runcast.cli.connect import config_dir
 from runcast.cli.context import Context, options
 
 
@@ -36,5 +39,19 @@ def serve(ctx: Context, project: output.Project = None) -> None:
         raise errors.RuncastError(
             f"`runcast mcp` needs the package {error.name}: pip install 'runcast[mcp]'"
         ) from error
-    connection = server_config.find(options(ctx).url, options(ctx).token)
-    asyncio.run(stdio.serve(connection.url, connection.token, project))
+    url, token = _server(ctx)
+    asyncio.run(stdio.serve(url, token, project))
+
+
+def _server(ctx: Context) -> tuple[str, str | None]:
+    """The server that is named; else the one that `runcast connect` made a key for, which can only report;
+    else the local one."""
+    given = options(ctx)
+    if not (given.url or os.environ.get("RUNCAST_URL")):
+        try:
+            known = json.loads((config_dir() / "agents.json").read_bytes())
+            return str(known["url"]), str(known["token"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # nothing was connected
+    connection = server_config.find(given.url, given.token)
+    return connection.url, connection.token
