@@ -15,7 +15,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runcast.tracker import AsyncRunTracker, RunTracker, current_run
 
@@ -24,11 +24,18 @@ R = TypeVar("R")
 Block = Callable[[], Any]
 
 
-def run(name: str | None = None, **fields: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Each call of the function is a run; `fields` as `RunTracker` takes them."""
+@overload
+def run(name: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def run(name: str | None = None, **fields: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def run(name: Any = None, **fields: Any) -> Any:
+    """Each call of the function is a run; `fields` as `RunTracker` takes them. Without any it may stand
+    without parentheses."""
+    if callable(name) and not isinstance(name, str):
+        return run()(name)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        shown = name or function.__name__
+        shown = _shown(name, function)
         return _within(
             function,
             lambda: RunTracker(name=shown, **fields),
@@ -38,14 +45,20 @@ def run(name: str | None = None, **fields: Any) -> Callable[[Callable[P, R]], Ca
     return decorate
 
 
+@overload
+def step(name: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
 def step(
     name: str | None = None, *, kind: str = "step"
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def step(name: Any = None, *, kind: str = "step") -> Any:
     """Each call of the function is a part of the current run, with its duration and how it ended. Without a
-    current run the function is called as it is."""
+    current run the function is called as it is. It may stand without parentheses, too."""
+    if callable(name) and not isinstance(name, str):
+        return step()(name)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        shown = name or function.__name__
+        shown = _shown(name, function)
 
         def block() -> Any:
             current = current_run()
@@ -58,6 +71,11 @@ def step(
         return _within(function, block, block)
 
     return decorate
+
+
+def _shown(name: Any, function: Any) -> Any:
+    """The name that was given, else the function's; objects that are called have none."""
+    return getattr(function, "__name__", type(function).__name__) if name is None else name
 
 
 class _Nothing:

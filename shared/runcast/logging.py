@@ -43,13 +43,13 @@ class RuncastHandler(logging.Handler):
         return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
-        # What the SDK itself causes is left out: each such record would cause the next.
-        if record.threadName and str(record.threadName).startswith(_OWN_THREADS):
-            return
-        name = str(record.name or "")
-        if name.partition(".")[0] in _OWN_LOGGERS:
-            return
         try:
+            # What the SDK itself causes is left out: each such record would cause the next.
+            if record.threadName and str(record.threadName).startswith(_OWN_THREADS):
+                return
+            name = str(record.name or "")
+            if name.partition(".")[0] in _OWN_LOGGERS:
+                return
             text = record.getMessage() if self._is_plain(record) else self.format(record)
         except Exception:  # a message that doesn't fit its arguments: as logging treats it
             self.handleError(record)

@@ -31,7 +31,15 @@ from runcast._tracking.capture import current_session
 from runcast._tracking.commands import execute
 from runcast._tracking.current import Current
 from runcast._tracking.session import Session
-from runcast._tracking.settings import FLUSH_SECONDS, Mode, Settings, job_of, run_id_of
+from runcast._tracking.settings import (
+    FLUSH_SECONDS,
+    Mode,
+    Settings,
+    mode_of,
+    run_id_of,
+    seconds_of,
+    text_of,
+)
 from runcast._tracking.spans import Span
 from runcast.asking import UNREACHABLE, Answer, Waiting, question_of
 from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
@@ -100,8 +108,8 @@ class Calls(Generic[R]):
         """
         settings = Settings(
             run_id=run_id_of(run_id),
-            project=project,
-            root=resolved_runs_dir(runs_dir),
+            project=text_of(project),
+            root=resolved_runs_dir(),
             fields={
                 "name": name,
                 "steps": steps,
@@ -117,15 +125,16 @@ class Calls(Generic[R]):
             },
             json_logs=json_logs,
             captures=capture_output,
-            resume=resume,
-            job=job_of(job),
+            resume=resume if type(resume) is str else "allow",
+            job=text_of(job),
             handles_signals=handle_signals,
-            flush_seconds=flush_seconds,
-            heartbeat_seconds=heartbeat_seconds,
+            flush_seconds=seconds_of(flush_seconds, FLUSH_SECONDS),
+            heartbeat_seconds=seconds_of(heartbeat_seconds, HEARTBEAT_SECONDS),
         )
-        if offline and mode != "disabled":
-            mode = "offline"
-        settings.take_surroundings(url, token, mode, may_join=join)
+        settings.take_root(runs_dir)
+        settings.take_surroundings(
+            url, token, mode_of(mode, settings, is_offline=offline), may_join=acceptable.truth(join)
+        )
         self._session = Session(settings)
         self._tokens: tuple[Any, Any] = (None, None)
 
@@ -384,7 +393,7 @@ class RunTracker(Calls[None]):
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Waits until the server has everything, for at most so many seconds; answers whether it has. Without
         a server there is nothing to wait for."""
-        return self._session.flush(timeout) == 0
+        return self._session.flush(seconds_of(timeout, FLUSH_SECONDS)) == 0
 
     def exec(
         self,
@@ -401,7 +410,6 @@ class RunTracker(Calls[None]):
         learnt = {"RUNCAST_RUN_ID": self.run_id, "RUNCAST_RUNS_DIR": self._runs_dir()}
         more = {name: value for name, value in learnt.items() if value}
         try:
-            # What can't be a command or an environment raises TypeError or ValueError.
             return execute(
                 command,
                 self.lines,
@@ -410,7 +418,7 @@ class RunTracker(Calls[None]):
                 is_cancelled=lambda: self.cancelled,
                 timeout=timeout,
             )
-        except (OSError, TypeError, ValueError) as error:
+        except Exception as error:  # the SDK's outermost line: a list may be empty, or a host's own
             self.log(f"{acceptable.printable(command)}: {error}", level="error")
             return 127
 

@@ -38,7 +38,9 @@ def log_entry(
     server gets the beginning; logs.txt has the whole text."""
     text = acceptable.printable(message)
     seconds, milliseconds = _stamps.both(acceptable.moment(ts))
-    data = messages.log_data(text, level or "info", agent_name, event_type, payload, milliseconds)
+    data = messages.log_data(
+        text, "info" if level is None else level, agent_name, event_type, payload, milliseconds
+    )
     # Without an id: its place in the spool is its identity.
     said = encoding.encode({"type": messages.LOG, "run_id": run_id, "data": data})
     loudness = data["level"].upper()

@@ -23,6 +23,7 @@ from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_run import join_run, open_run
 from runcast._recording.recorder import Recorder
 from runcast._recording.turns import Turns, Work
+from runcast._support import acceptable
 from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded
 from runcast._tracking.capture import capture
@@ -91,7 +92,7 @@ class Session(Guarded):
         ts: Any = None,
     ) -> None:
         """Writes a log entry, as `log_entry` takes it, together with those of other threads that wait."""
-        if not agent_name:
+        if agent_name is None or (type(agent_name) is str and not agent_name):
             agent_name = self.settings.fields["agent_name"]
         recorder = self.recorder
         if recorder is None:
@@ -122,7 +123,10 @@ class Session(Guarded):
         """Ends the run, or this process's part in it, and waits until it is sent."""
         known = messages.status(status, TERMINAL_STATUSES)
         if known is None:
-            known, error = "failed", error or f"finished as {status!r:.100}"
+            known, error = (
+                "failed",
+                error if error is not None else f"finished as {acceptable.printable(status):.100}",
+            )
         ended: list[Work] = []
         end = functools.partial(self._end, ended, known, error, result=result, pr_url=pr_url)
         try:
@@ -203,11 +207,12 @@ class Session(Guarded):
             settings.fields["parent_run_id"] = settings.joins
         try:
             return self._open_in(settings.root)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no name of a folder
             fallback = _private_folder()
             recorder = self._open_in(fallback)
+            refused = acceptable.printable(settings.root)
             self._say(
-                f"{settings.root} can't be written ({error}): the run's files are in {fallback}; "
+                f"{refused} can't be written ({error}): the run's files are in {fallback}; "
                 "RUNCAST_RUNS_DIR names another folder"
             )
             return recorder

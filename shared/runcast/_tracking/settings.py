@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from runcast import errors
 from runcast._recording.open_run import Resume
+from runcast._recording.run_directory import runs_dir
 from runcast._support import acceptable, server_config
 from runcast._support.server_config import Connection
 from runcast.contract import HEARTBEAT_SECONDS
@@ -45,6 +46,15 @@ class Settings:
     )
     """How the run ends if the program ends without saying so."""
 
+    def take_root(self, given: Any) -> None:
+        """The folder of runs that the program names, where it is one."""
+        if given is None:
+            return
+        try:
+            self.root = runs_dir(os.fsdecode(given))
+        except Exception as error:  # a host's own path may raise anything
+            self.trouble = f"runs_dir can't be a folder ({error}): the run is in {self.root}"
+
     def take_surroundings(
         self,
         url: str | None,
@@ -55,7 +65,7 @@ class Settings:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Finds the server, and the run of `runcast exec` that this process belongs to."""
-        surroundings = _mode(environ)
+        surroundings = self._surrounding_mode(environ)
         if mode is None or (mode == "offline" and surroundings == "disabled"):
             mode = surroundings
         self.is_disabled = mode == "disabled"
@@ -67,6 +77,13 @@ class Settings:
                 self.joins = outer
             else:
                 self.fields["parent_run_id"] = outer
+
+    def _surrounding_mode(self, environ: Mapping[str, str]) -> Mode:
+        if environ.get("RUNCAST_DISABLED", "").strip().lower() in ("1", "true", "yes"):
+            return "disabled"
+        return (
+            mode_of(environ.get("RUNCAST_MODE", "").strip().lower() or "online", self) or "online"
+        )
 
     def _find_server(self, url: str | None, token: str | None) -> None:
         try:
@@ -84,18 +101,29 @@ def run_id_of(given: Any) -> str | None:
     return acceptable.printable(given) if known is None else str(known)
 
 
-def job_of(given: Any) -> str | None:
-    """A job's name as a text; None where it says nothing."""
+def text_of(given: Any) -> str | None:
+    """A project's or a job's name as a text; None where it says nothing."""
     return None if given is None else acceptable.printable(given) or None
 
 
-def _mode(environ: Mapping[str, str]) -> Mode:
-    if environ.get("RUNCAST_DISABLED", "").lower() in ("1", "true", "yes"):
-        return "disabled"
-    match environ.get("RUNCAST_MODE", "").strip().lower():
-        case "offline":
-            return "offline"
-        case "disabled":
-            return "disabled"
-        case _:
-            return "online"
+def seconds_of(given: Any, otherwise: float) -> float:
+    """A time in seconds; what is none, or has no end, is the usual one."""
+    try:
+        seconds = float(given)
+    except Exception:  # a host's own __float__ may raise anything
+        return otherwise
+    return seconds if 0 <= seconds <= 86_400 else otherwise
+
+
+def mode_of(given: Any, settings: Settings, *, is_offline: Any = False) -> Mode | None:
+    """The mode that a text names. One that is none is taken for `offline`, with a warning: the files can be
+    sent later, and what was meant to stay here does."""
+    known: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
+    found = None if given is None else known.get(acceptable.printable(given))
+    if given is not None and found is None:
+        settings.trouble = (
+            f"there is no mode {acceptable.printable(given)[:100]!r} (online, offline, disabled): "
+            "the run is offline"
+        )
+        found = "offline"
+    return "offline" if acceptable.truth(is_offline) and found != "disabled" else found
