@@ -87,9 +87,9 @@ class Settings:
 
     def _find_server(self, url: str | None, token: str | None) -> None:
         try:
-            self.server = server_config.find(url, token)
+            self.server = server_config.find(text_of(url), text_of(token))
         except errors.NotConfigured as error:
-            if url or token or os.environ.get("RUNCAST_URL"):
+            if url is not None or token is not None or os.environ.get("RUNCAST_URL"):
                 self.trouble = str(error)
 
 
