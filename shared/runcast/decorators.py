@@ -15,8 +15,9 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
+from runcast._tracking.fields import RunOptions
 from runcast.tracker import AsyncRunTracker, RunTracker, current_run
 
 P = ParamSpec("P")
@@ -27,7 +28,9 @@ Block = Callable[[], Any]
 @overload
 def run(name: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def run(name: str | None = None, **fields: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def run(
+    name: str | None = None, **fields: Unpack[RunOptions]
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(name: Any = None, **fields: Any) -> Any:
     """Each call of the function is a run; `fields` as `RunTracker` takes them. Without any it may stand
     without parentheses."""

@@ -4,8 +4,9 @@ logging.getLogger().addHandler(RuncastHandler(project="demo"))
 """
 
 import logging
-from typing import Any
+from typing import Any, Unpack
 
+from runcast._tracking.fields import RunFields
 from runcast.tracker import RunTracker
 
 _OWN_LOGGERS = ("runcast", "httpx", "httpcore")
@@ -22,7 +23,10 @@ class RuncastHandler(logging.Handler):
     """
 
     def __init__(
-        self, tracker: RunTracker | None = None, level: int = logging.NOTSET, **fields: Any
+        self,
+        tracker: RunTracker | None = None,
+        level: int = logging.NOTSET,
+        **fields: Unpack[RunFields],
     ) -> None:
         super().__init__(level)
         self._owns_run = tracker is None

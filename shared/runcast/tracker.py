@@ -19,7 +19,7 @@ import os
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack
 
 from runcast._recording import messages
 from runcast._recording.artifacts import Source
@@ -30,6 +30,7 @@ from runcast._support import acceptable
 from runcast._tracking.capture import current_session
 from runcast._tracking.commands import execute
 from runcast._tracking.current import Current
+from runcast._tracking.fields import RunEnd, RunOptions
 from runcast._tracking.session import Session
 from runcast._tracking.settings import (
     FLUSH_SECONDS,
@@ -287,7 +288,7 @@ class Calls(Generic[R]):
         named = acceptable.name(name) or "-"
         return Span(self, named, acceptable.name(kind) or "span", input, agent_name)
 
-    def child(self, name: str | None = None, **fields: Any) -> Self:
+    def child(self, name: str | None = None, **fields: Unpack[RunOptions]) -> Self:
         """A run of its own that belongs to this one; `fields` as for any run."""
         self._session.begin()
         settings = self._session.settings
@@ -385,7 +386,7 @@ class RunTracker(Calls[None]):
             return UNREACHABLE
 
     def finish(
-        self, status: End | str = "completed", error: str | None = None, **more: Any
+        self, status: End = "completed", error: str | None = None, **more: Unpack[RunEnd]
     ) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
         self._session.end(status, error, **_ends(more))
@@ -472,7 +473,7 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
             return UNREACHABLE
 
     async def finish(
-        self, status: End | str = "completed", error: str | None = None, **more: Any
+        self, status: End = "completed", error: str | None = None, **more: Unpack[RunEnd]
     ) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
         await asyncio.to_thread(self._session.end, status, error, **_ends(more))

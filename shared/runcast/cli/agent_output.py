@@ -18,6 +18,7 @@ from runcast.agents.streams import dialects
 from runcast.agents.streams.reading import Heard, Reading
 from runcast.agents.streams.said import About, Began, Doing, Entry, Over, Said, Used, Waits
 from runcast.contract import NAME_CHARACTERS
+from runcast.tracker import End
 
 Json = dict[str, Any]
 
@@ -181,7 +182,7 @@ class AgentOutput:
             return
         child = self._children.pop(over.child, None)
         if child is not None:
-            status = "completed" if over.error is None else "failed"
+            status: End = "completed" if over.error is None else "failed"
             # A thread's concern: the end of a run waits until a server has it, and output must not wait.
             end = functools.partial(child.finish, status, over.error, result=over.result)
             ending = threading.Thread(target=end, name="runcast-child")

@@ -19,6 +19,7 @@ from runcast.cli.agent_output import AgentOutput
 from runcast.cli.child import Child, Ended
 from runcast.cli.context import Context, options, server_of
 from runcast.cli.jobs import explain
+from runcast.tracker import End
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -172,7 +173,7 @@ def _program(agent: str, command: list[str]) -> str | None:
     return dialects.program_of(command) if agent == dialects.AUTO else agent
 
 
-def _outcome(ended: Ended, error: str | None) -> tuple[str, str | None]:
+def _outcome(ended: Ended, error: str | None) -> tuple[End, str | None]:
     """How the run ended. An agent that says that it has failed has, whatever its exit code."""
     if ended.exit_code == exits.OK:
         return ("completed", None) if error is None else ("failed", error)
