@@ -1,4 +1,4 @@
-"""What a type checker says of programs that use the SDK: nothing of a right one, each fault of a wrong one."""
+"""A type checker finds nothing wrong in a right program that uses the SDK, and each mistake of a wrong one."""
 
 import re
 import subprocess
