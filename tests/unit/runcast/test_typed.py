@@ -1,4 +1,4 @@
-"""A type checker finds nothing wrong in a right program that uses the SDK, and each mistake of a wrong one."""
+"""A type checker finds nothing wrong in a right program that uses the SDK, and each mistake of another."""
 
 import re
 import subprocess
