@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 
@@ -115,3 +116,31 @@ async def test_line_ends_in_parameters_are_refused(
         status, problem = await refused(served, f"/projects/{project_id}/events?{query}")
         assert status == 422
         assert orjson.dumps(problem)
+
+
+async def test_a_parameter_that_streams_do_not_have_is_named(
+    database_url: str, redis_url: str
+) -> None:
+    async with hub(database_url, redis_url) as served:
+        project_id = await served.project()
+        path = f"/projects/{project_id}/events"
+        status, problem = await refused(served, f"{path}?subscribe_log=all")
+        assert status == 422
+        assert "did you mean 'subscribe_logs'?" in problem["detail"]
+
+
+async def test_head_of_a_stream_says_what_opening_it_would(
+    database_url: str, redis_url: str
+) -> None:
+    async with hub(database_url, redis_url) as served:
+        path = f"/projects/{await served.project()}/events"
+        admin = {"Authorization": f"Bearer {served.admin_key}"}
+        async with httpx.AsyncClient(base_url=served.url) as client:
+            head = await client.head(path, headers=admin)
+            assert (head.status_code, head.content) == (200, b"")
+            assert head.headers["content-type"].startswith("text/event-stream")
+            assert head.headers["runcast-head"].isdigit()
+            assert (await client.head(path)).status_code == 401
+            listed = await client.head("/connections", headers=admin)
+            assert (listed.status_code, listed.content) == (200, b"")
+            assert (await client.get("/connections", headers=admin)).json()["connections"] == []

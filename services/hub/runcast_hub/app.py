@@ -45,7 +45,7 @@ class App:
     def handles(self, scope: Scope) -> bool:
         """Whether this request is for a stream, or for the open ones."""
         path, method = scope["path"], scope["method"]
-        if method == "GET":
+        if method in ("GET", "HEAD"):
             return path in _LISTS or bool(EVENTS.fullmatch(path) or RUN.fullmatch(path))
         return method in ("PATCH", "DELETE") and bool(_CONNECTION.fullmatch(path))
 
@@ -53,6 +53,9 @@ class App:
         try:
             if "/connections" in scope["path"]:
                 await self._manage(scope, receive, send)
+                return
+            if scope["method"] == "HEAD":
+                await self._handshake.describe(scope, send)
                 return
             subscriber = await self._handshake.open(scope, receive, send)
         except Problem as problem:

@@ -81,6 +81,14 @@ class Handshake:
             raise
         return subscriber
 
+    async def describe(self, scope: Scope, send: Send) -> None:
+        """Answers HEAD: what opening the stream would be answered, without opening it."""
+        opening = await self._authorize(scope)
+        snapshot = await self._snapshots.take(opening.project_id)
+        headers = [*_headers(snapshot), *opening.headers]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
     async def close(self, subscriber: Subscriber, send: Send) -> None:
         """Gives everything back, and says the last words."""
         self._hub.remove(subscriber)
@@ -100,7 +108,10 @@ class Handshake:
         arrival = await self._arrivals.of_stream(scope)
         principal = arrival.principal
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        query = parse_query(dict(pairs), headers.get("last-event-id"))
+        named = dict(pairs)
+        if several := [value for name, value in pairs if name == "subscribe_logs"]:
+            named["subscribe_logs"] = ",".join(several)
+        query = parse_query(named, headers.get("last-event-id"))
         if self._hub.is_draining:
             raise Unavailable("this hub is shutting down; connect again")
         if match := EVENTS.fullmatch(scope["path"]):

@@ -11,6 +11,7 @@ import orjson
 
 from runcast_hub.filters import Filter
 from runcast_hub.snapshot import Snapshot
+from runcast_server import query_names
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Invalid
 from runcast_server.eventlog import guests
@@ -19,6 +20,19 @@ MAX_LOG_TAIL = 10_000
 MAX_LOG_TAIL_OF_LINKS = 1_000
 """What one request by a share link may have sent ahead, of each run."""
 FARTHEST = 10**18
+
+_PARAMETERS = frozenset(
+    {
+        "last_event_id",
+        "subscribe_logs",
+        "log_tail",
+        "on_lag",
+        "epoch",
+        "project",
+        "ticket",
+        query_names.SHARE,
+    }
+)
 
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -86,7 +100,9 @@ class Opening:
 
 
 def parse_query(parameters: Mapping[str, str], last_event_id: str | None) -> Query:
-    """The query of a stream; the header wins over `last_event_id`. Raises `Invalid` with the field."""
+    """The query of a stream; the header wins over `last_event_id`. Raises `Invalid` with the field, also for
+    a parameter that streams don't have."""
+    query_names.refuse_unknown(parameters, _PARAMETERS)
     if last_event_id:
         position = _number(last_event_id, "Last-Event-ID")
     elif parameters.get("last_event_id"):

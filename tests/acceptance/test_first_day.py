@@ -1,0 +1,51 @@
+"""The first day with the API that `docs/first-day.md` shows: in curl and in Python, against a real server."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "first-day.md"
+SCRIPTS = {"first_day.sh": ["sh"], "first_day.py": [sys.executable]}
+SAID = {
+    "first_day.sh": [
+        'found: {"runs":[{"number":2,"status":"running"}],"total":1,"next_cursor":null}',
+        "compared: 4 members differ",
+        'second page: {"runs":[{"number":1}],"total":2,"next_cursor":null}',
+        "log: hello",
+        "deleted: 1",
+    ],
+    "first_day.py": [
+        "found: [2]",
+        "compared: ['last_line_number', 'labels.model', 'metrics.loss', 'input.temperature']",
+        "paged: [2, 1]",
+        "exported: True",
+        "log: hello",
+        "deleted: True",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_first_day(name: str, server_environ: dict[str, str]) -> None:
+    script = ROOT / "examples" / name
+    done = subprocess.run(
+        [*SCRIPTS[name], str(script)],
+        env=os.environ | server_environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert [line for line in SAID[name] if line not in said] == [], done.stdout
+    [events] = [line for line in said if line.startswith("events of the second run: ")]
+    assert "0" not in events.split()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_page_shows_what_is_run(name: str) -> None:
+    assert (ROOT / "examples" / name).read_text().strip() in PAGE.read_text()
