@@ -87,6 +87,7 @@ def _plain(row: Row, window: Window) -> list[dict[str, Any]] | None:
     if row["first_line"] <= window.after or row["first_line"] + row["count"] > window.before:
         return None
     try:
+        stored.numbers_of_lines(row)
         records = segments.unpack(stored.of_row(row))
         if any(mark in records for mark in _MARKS):
             return None
