@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -20,6 +20,7 @@ import orjson
 
 from runcast_server import outages
 from runcast_server.errors import Unavailable
+from runcast_server.fair_turns import FairTurns
 
 Connection: TypeAlias = Any
 """An asyncpg connection (asyncpg ships no types)."""
@@ -30,6 +31,7 @@ REQUEST_ROLE = "runcast_request"
 LOG_ROLE = "runcast_log"
 ACCOUNTS_ROLE = "runcast_accounts"
 
+REQUEST_CONNECTIONS = 10
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
@@ -65,11 +67,16 @@ class Actor(Protocol):
 @dataclass(frozen=True, slots=True)
 class Database:
     """The pools of a process: `requests` reads as one caller, `log` is the event log's, and `accounts` alone
-    checks passwords and makes tokens."""
+    checks passwords and makes tokens.
+
+    Callers take turns at the connections of `requests`: one who asks for much waits behind himself, and not
+    everyone else behind him.
+    """
 
     requests: Pool
     log: Pool
     accounts: Pool
+    request_turns: FairTurns = field(default_factory=lambda: FairTurns(REQUEST_CONNECTIONS))
 
     @contextlib.asynccontextmanager
     async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
@@ -80,11 +87,24 @@ class Database:
         over.
         """
         async with (
+            self._turn(actor),
             acquire(self.requests) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await act_as(connection, actor)
             yield connection
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, actor: Actor) -> AsyncIterator[None]:
+        turn = self.request_turns.of(actor.name, ACQUIRE_SECONDS)
+        try:
+            await turn.__aenter__()
+        except TimeoutError as error:
+            raise Unavailable("no database connection became free in time") from error
+        try:
+            yield
+        finally:
+            await turn.__aexit__(None, None, None)
 
     @contextlib.asynccontextmanager
     async def changing(self, actor: Actor) -> AsyncIterator[Connection]:
@@ -147,7 +167,7 @@ async def open_database(
     url: str,
     accounts_url: str | None = None,
     *,
-    requests: int = 10,
+    requests: int = REQUEST_CONNECTIONS,
     log: int = 10,
     accounts: int = 4,
 ) -> Database:
@@ -156,6 +176,7 @@ async def open_database(
         await open_pool(url, role=REQUEST_ROLE, size=requests),
         await open_pool(url, role=LOG_ROLE, size=log),
         await open_pool(accounts_url or url, role=ACCOUNTS_ROLE, size=accounts),
+        FairTurns(requests),
     )
 
 

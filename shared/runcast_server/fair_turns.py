@@ -20,12 +20,14 @@ class FairTurns:
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @contextlib.asynccontextmanager
-    async def of(self, name: Hashable) -> AsyncIterator[None]:
-        """Waits for a turn of `name`, and holds it for the block."""
+    async def of(self, name: Hashable, within: float | None = None) -> AsyncIterator[None]:
+        """Waits for a turn of `name`, and holds it for the block. Raises `TimeoutError` where none came
+        within so many seconds."""
         if self._free > 0:
             self._free -= 1
         else:
-            await self._wait(name)
+            async with asyncio.timeout(within):
+                await self._wait(name)
         try:
             yield
         finally:

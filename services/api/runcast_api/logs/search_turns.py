@@ -31,7 +31,7 @@ class SearchDatabase(Database):
 
     @classmethod
     def of(cls, database: Database) -> SearchDatabase:
-        return cls(database.requests, database.log, database.accounts)
+        return cls(database.requests, database.log, database.accounts, database.request_turns)
 
     @contextlib.asynccontextmanager
     async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
