@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from runcast_server.embedded import EmbeddedError, Postgres, Valkey
+from runcast_server.process import all_in_one
 from runcast_server.process.all_in_one import kept_running
 from tests.servers import FAST_POSTGRES
 from tests.waiting import until
@@ -275,3 +276,50 @@ def test_a_server_that_could_not_be_started_at_first_is_started_when_it_can(data
 
     asyncio.run(fill_and_make_room())
     server.stop(10)
+
+
+def test_a_server_that_lives_and_takes_no_connections_is_started_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a Postgres whose disk was full while it recovered."""
+    monkeypatch.setattr(all_in_one, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(all_in_one, "SILENT_SECONDS", 0.5)
+    server = Postgres(data, FAST_POSTGRES)
+    server.start()
+    assert server.answers()
+    first, _ = server._postmaster()
+    answers = server.answers
+    server.answers = lambda: server._postmaster()[0] != first and answers()  # type: ignore[method-assign]
+
+    async def wait_for_another() -> None:
+        async with kept_running([server]):
+            await until(server.answers, "another to take connections")
+
+    asyncio.run(wait_for_another())
+    server.stop(10)
+
+
+def test_a_server_that_ends_while_it_is_adopted_is_started(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner was just stopping it when another start found it."""
+    left = Postgres(data, FAST_POSTGRES)
+    left.start()
+    again = Postgres(data, FAST_POSTGRES)
+    looked = again._postmaster
+
+    looks = 0
+
+    def ends_at_the_second_look() -> tuple[int | None, str]:
+        nonlocal looks
+        looks += 1
+        pid, status = looked()
+        if looks == 2:
+            left.stop(10)
+            status = "stopping"
+        return pid, status
+
+    monkeypatch.setattr(again, "_postmaster", ends_at_the_second_look)
+    again.start()
+    assert again.answers()
+    again.stop(10)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import resource
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -20,6 +21,8 @@ CROWD = 1_500
 AT_ONCE = 100
 """Streams that are being opened at the same time."""
 OPENING_SECONDS = 60.0
+SILENT_SECONDS = 15.0
+"""A Postgres that takes no connections for so long once there is room again is started again."""
 _FILLS = "CREATE TEMP TABLE fills AS SELECT repeat('x', 1000) FROM generate_series(1, 4000)"
 
 
@@ -71,13 +74,20 @@ async def postgres_disk_full(stage: Stage) -> str:
 
 
 async def _comes_back(stage: Stage) -> None:
-    """Makes room and waits until Postgres takes connections; it may be about to end when there is room."""
+    """Makes room and waits until Postgres takes connections, as `runcast up` does: one that has ended is
+    started, and one that waits for ever for one of its own processes, which its full disk ended while it
+    recovered, is ended first."""
+    postgres = stage.cluster.postgres
+    began = time.monotonic()
     async with asyncio.timeout(faults.RESTART_SECONDS):
         while True:
-            await asyncio.to_thread(stage.cluster.postgres.empty_disk)
+            await asyncio.to_thread(postgres.empty_disk)
             with contextlib.suppress(asyncpg.PostgresError, OSError):
                 async with _connection(stage):
                     return
+            if time.monotonic() - began > SILENT_SECONDS:
+                await asyncio.to_thread(postgres.stop)
+                began = time.monotonic()
             await asyncio.sleep(0.2)
 
 

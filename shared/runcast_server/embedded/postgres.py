@@ -97,6 +97,11 @@ class Postgres:
     def alive(self) -> bool:
         return self._program is not None and self._program.alive()
 
+    def answers(self) -> bool:
+        """Whether it takes connections, which it doesn't while it recovers."""
+        command = [str(binary("pg_isready")), "-q", "-h", str(self.sockets), "-t", "3"]
+        return subprocess.run(command, check=False).returncode == 0
+
     def stop(self, seconds: float) -> None:
         """Fast shutdown, which ends open transactions; immediate after so many seconds."""
         if self._program is not None:
@@ -165,7 +170,10 @@ class Postgres:
         if status == "stopping":
             wait(lambda: not self.alive(), START_SECONDS)
             return False
-        self._await_ready()
+        try:
+            self._await_ready()
+        except EmbeddedError:  # It was about to end: the one who had it before was stopping it.
+            return False
         return True
 
     def _clear(self, pid: int) -> None:

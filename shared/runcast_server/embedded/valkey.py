@@ -150,13 +150,13 @@ class Valkey:
 
     def _await_ready(self) -> None:
         def settled() -> bool:
-            return not self.alive() or self._answers()
+            return not self.alive() or self.answers()
 
         if not wait(settled, START_SECONDS) or not self.alive():
             self.stop(5)
             raise EmbeddedError(why("the embedded Valkey did not start", self._log))
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether it answers a PING, which it refuses while it loads its data."""
         try:
             with socket.socket(socket.AF_UNIX) as link:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from runcast_server.settings import ServerSettings
 # Of the 5 s within which Ctrl-C ends everything.
 EMBEDDED_STOP_SECONDS = 3.0
 WATCH_SECONDS = 0.5
+ASK_SECONDS = 5.0
+SILENT_SECONDS = 120.0
+"""An embedded server that takes no connections for so long is started again."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -147,20 +151,43 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
 
 
 class KeptRunning:
-    """Starts an embedded server again that ended though nobody asked it to, whatever ended it: a full disk
-    does, and then also fails the first starts."""
+    """Starts an embedded server again that ended unasked, whatever ended it: a full disk does, and then also
+    fails the first starts.
+
+    One that lives and takes no connections for long is ended and started again: a Postgres whose disk is full
+    while it recovers may wait for ever for one of its own processes. It is given twice as long each time, as
+    a recovery that goes on would begin from its beginning.
+    """
 
     def __init__(self, server: Server) -> None:
         self.name = type(server).__name__.lower()
         self._server = server
         self._starting: asyncio.Future[None] | None = None
+        self._patience = SILENT_SECONDS
+        self._answered_at = self._asked_at = time.monotonic()
 
     async def look(self) -> None:
         """One look. Raises what the start raises."""
+        if self._server.alive():
+            await self._ask()
         if not self._server.alive():
             log.error("embedded.ended", server=self.name)
             self._starting = asyncio.ensure_future(asyncio.to_thread(self._server.start))
             await asyncio.shield(self._starting)
+            self._answered_at = time.monotonic()
+
+    async def _ask(self) -> None:
+        """Now and then, whether it takes connections; ends it where it didn't for too long."""
+        if time.monotonic() - self._asked_at < ASK_SECONDS:
+            return
+        answers = await asyncio.to_thread(self._server.answers)
+        self._asked_at = time.monotonic()
+        if answers:
+            self._answered_at, self._patience = self._asked_at, SILENT_SECONDS
+        elif self._asked_at - self._answered_at > self._patience:
+            log.error("embedded.silent", server=self.name, seconds=self._patience)
+            self._patience *= 2
+            await asyncio.to_thread(self._server.stop, EMBEDDED_STOP_SECONDS)
 
     async def settle(self) -> None:
         """Waits for a start that is under way, so that the server can be stopped."""
