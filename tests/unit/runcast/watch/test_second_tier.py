@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.runcast.watch.worlds import World
+from tests.unit.runcast.watch.worlds import CODEX_KEY, World, expected, wanted
 
+from runcast.agents.said import State
 from runcast.agents.tally import Tally
+from runcast.watch import zstd_file
+from runcast.watch.claude_registry import ClaudeRegistry
 
 KEY = "opencode-ses_1"
 TABLES = """
@@ -143,3 +147,49 @@ def test_request_counts_once_whatever_comes_again() -> None:
     assert tally.put("r1", "m", (5, 9, 0, 0, 0))
     assert tally.usage()["output_tokens"] == 9
     assert tally.usage()["requests"] == 1
+
+
+def test_rollout_that_was_compressed_goes_on_where_it_was(world: World) -> None:
+    world.copy("codex")
+    day = world.home / "codex" / "sessions" / "2026" / "11" / "26"
+    path = next(day.glob("*0a.jsonl"))
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:9]))
+    watcher = world.watcher("codex")
+    world.rounds(watcher)
+    zstd = zstd_file.module()
+    assert zstd is not None
+    path.with_name(path.name + ".zst").write_bytes(zstd.compress(content))
+    path.unlink()
+    world.rounds(watcher, 24)
+    world.rounds(world.watcher("codex"), 24)
+    assert world.entries(CODEX_KEY) == wanted(expected("codex")["entries"])
+    usage = world.run(CODEX_KEY)["usage"]
+    assert usage["output_tokens"] == expected("codex")["usage"]["output_tokens"]
+
+
+def test_registry_that_is_not_understood_is_asked_for(tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    (sessions / "1.json").write_text('{"pid": 1, "format": "of a later version"}')
+    listed = [
+        {
+            "pid": os.getpid(),
+            "sessionId": "s1",
+            "status": "waiting",
+            "waitingFor": "sandbox request",
+        },
+        {"pid": os.getpid(), "sessionId": "s2", "status": "busy"},
+        {"pid": 2**22 - 7, "sessionId": "s3", "status": "busy"},
+    ]
+    program = tmp_path / "claude"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(listed)}'\n")
+    program.chmod(0o755)
+    found = ClaudeRegistry(sessions, command=str(program)).look()
+    assert found is not None
+    waiting, busy, dead = (found[each] for each in ("s1", "s2", "s3"))
+    assert waiting.state is not None
+    assert (waiting.state.kind, busy.state, dead.is_alive) == ("permission", State(), False)
+    nobody = ClaudeRegistry(sessions, command=str(tmp_path / "missing")).look()
+    assert nobody == {}
