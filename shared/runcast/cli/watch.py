@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from runcast.watch.following import Following
     from runcast.watch.watcher import Watcher
 
-AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "opencode", "cursor")
+AGENTS = (
+    *(
+        "claude",
+        "codex",
+        "gemini",
+        "qwen",
+        "copilot",
+        "opencode",
+        "cursor",
+        "openhands",
+        "mini-swe",
+    ),
+)
 CONTENTS = ("text", "full", "none")
 FLUSH_SECONDS = 30.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runcast.watch import jsonl_sessions
+from runcast.watch import jsonl_sessions, whole_files
 from runcast.watch.claude_sessions import ClaudeSessions
 from runcast.watch.codex_sessions import CodexSessions
 from runcast.watch.opencode_sessions import OpencodeSessions
@@ -18,4 +18,6 @@ ADAPTERS: Mapping[str, Callable[[], Adapter]] = {
     "copilot": jsonl_sessions.copilot,
     "opencode": OpencodeSessions,
     "cursor": jsonl_sessions.cursor,
+    "openhands": whole_files.openhands,
+    "mini-swe": whole_files.mini_swe,
 }

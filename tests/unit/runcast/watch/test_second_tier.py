@@ -193,3 +193,57 @@ def test_registry_that_is_not_understood_is_asked_for(tmp_path: Path) -> None:
     assert (waiting.state.kind, busy.state, dead.is_alive) == ("permission", State(), False)
     nobody = ClaudeRegistry(sessions, command=str(tmp_path / "missing")).look()
     assert nobody == {}
+
+
+def test_trajectory_that_is_rewritten_at_each_step(world: World) -> None:
+    path = world.home / "mini-swe" / "fix.traj.json"
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "Fix it"}]
+    whole: dict[str, Any] = {"messages": messages, "info": {}}
+    watcher = world.watcher("mini-swe")
+    for step in range(3):
+        messages.append({"role": "assistant", "content": f"say {step}"})
+        messages.append({"role": "user", "content": f"saw {step}"})
+        stats = {"instance_cost": 0.01 * (step + 1), "api_calls": step + 1}
+        whole["info"] = {"model_stats": stats, "exit_status": "Submitted" if step == 2 else ""}
+        world.write(path, json.dumps(whole).encode(), "wb")
+        world.rounds(watcher)
+        if step == 1:
+            watcher = world.watcher("mini-swe")
+            world.write(path, b'{"messages": [', "wb")
+            world.rounds(watcher)
+    said = [each["message"] for each in world.entries("mini-swe-fix")]
+    assert said == ["Fix it", "say 0", "saw 0", "say 1", "saw 1", "say 2", "saw 2"]
+    run = world.run("mini-swe-fix")
+    assert run["status"] == "completed"
+    assert (run["usage"]["cost_usd"], run["usage"]["requests"]) == (0.03, 3)
+
+
+def test_conversation_that_waits_for_a_confirmation(world: World) -> None:
+    home = world.home / "openhands" / "c1"
+    call = {"tool_name": "terminal", "tool_call_id": "t1"}
+    events = [
+        {"kind": "MessageEvent", "source": "user", "llm_message": {"content": "Fix it"}},
+        {"kind": "ActionEvent", **call, "action": {"command": "pytest -q"}},
+    ]
+    for number, event in enumerate(events):
+        name = f"event-{number:05}-x.json"
+        world.write(home / "events" / name, json.dumps(event).encode())
+    state = {"execution_status": "waiting_for_confirmation"}
+    world.write(home / "base_state.json", json.dumps(state).encode())
+    watcher = world.watcher("openhands")
+    world.rounds(watcher)
+    run = world.run("openhands-c1")
+    assert (run["attention"]["kind"], run["attention"]["summary"]) == (
+        "permission",
+        "terminal: pytest -q",
+    )
+    observed = {"kind": "ObservationEvent", **call, "observation": {"content": "ok"}}
+    world.write(home / "events" / "event-00002-x.json", json.dumps(observed).encode())
+    world.write(home / "base_state.json", b'{"execution_status": "finished"}', "wb")
+    world.rounds(watcher)
+    assert [each["event_type"] for each in world.entries("openhands-c1")] == [
+        "prompt",
+        "tool",
+        "tool_result",
+    ]
+    assert world.run("openhands-c1")["status"] == "completed"

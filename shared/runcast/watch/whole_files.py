@@ -1,0 +1,159 @@
+"""Agents that rewrite a whole JSON file, or write a file for each event: mini-swe-agent and OpenHands.
+
+What was told is known by its number while the watcher lives; after a restart, the spool says it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runcast.agents.identity import session_key
+from runcast.agents.mini_swe import MiniSweReader
+from runcast.agents.openhands import OpenHandsReader
+from runcast.agents.said import Reader
+from runcast.watch import line_file
+from runcast.watch.line_file import RECORD_BYTES, Identity, Line, Stamp, open_own, own
+from runcast.watch.listings import Listings
+from runcast.watch.sessions import Registered, Session
+
+Json = dict[str, Any]
+
+EVENTS = "events"
+Load = Callable[[Path], tuple[list[Any], Json]]
+"""The records of a session that stay, and the one that changes."""
+
+
+class WholeSessions:
+    """An agent whose sessions are read as wholes. Its file is the one that changes with each step."""
+
+    tells_exits = False
+
+    def __init__(
+        self, program: str, place: str, pattern: str, load: Load, reader: Callable[[], Reader]
+    ) -> None:
+        self.program = program
+        self.pattern = pattern
+        self._place = place
+        self._load = load
+        self._reader = reader
+        self._listings = Listings()
+
+    def roots(self, env: Mapping[str, str], home: Path) -> list[Path]:
+        return [home / self._place]
+
+    def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
+        name = self.pattern.rpartition("/")[2].lstrip("*")
+        for directory in (root, *self._listings.directories(root)):
+            for path in self._listings.files(directory, name):
+                id = path.name.removesuffix(name) or directory.name
+                yield Session(self.program, path, session_key(self.program, id), id, root)
+
+    def stamp(self, session: Session) -> Stamp | None:
+        """The file, and the directory of events beside it, where there is one."""
+        found = line_file.stamp(session.path)
+        try:
+            changed = os.lstat(session.path.parent / EVENTS).st_mtime_ns
+        except OSError:
+            return found
+        return found and (found[0], found[1], found[2] + changed)
+
+    def kept(self, session: Session) -> Json:
+        return {}
+
+    def reader(self, session: Session, kept: Mapping[str, Any]) -> Reader:
+        return self._reader()
+
+    def source(self, session: Session) -> WholeSource:
+        return WholeSource(session.path, self._load)
+
+    def skips(self, line: bytes) -> bool:
+        return False
+
+    def processes(
+        self, root: Path, sessions: Collection[Session]
+    ) -> Mapping[str, Registered] | None:
+        return None
+
+
+class WholeSource:
+    """The records of a session as lines. The offset counts them; the one that changes always comes last."""
+
+    is_positional = False
+
+    def __init__(self, path: Path, load: Load) -> None:
+        self.offset = 0
+        self._path = path
+        self._load = load
+        self._last = b""
+
+    def identity(self) -> Identity:
+        """Nothing tells a file that is replaced at each step from another one. Raises `OSError`."""
+        own(self._path)
+        return Identity(0, "0-")
+
+    def continues(self, known: Identity, at_least: int) -> bool:
+        """Whether the records that were told are still there."""
+        try:
+            return len(self._load(self._path)[0]) >= self.offset
+        except ValueError:
+            return True  # it is being written
+
+    def lines(self, limit_bytes: int | None = None) -> Iterator[Line]:
+        """The records that came since, and the changed one. Raises `OSError`."""
+        try:
+            records, changing = self._load(self._path)
+        except ValueError:
+            return
+        for record in records[self.offset :]:
+            self.offset += 1
+            yield Line(orjson.dumps(record), self.offset - 1, self.offset)
+        last = orjson.dumps(changing)
+        if last != self._last:
+            self._last = last
+            yield Line(last, self.offset, self.offset)
+
+
+def mini_swe() -> WholeSessions:
+    """`*.traj.json` in `~/.config/mini-swe-agent`, or where `--path` says."""
+
+    def load(path: Path) -> tuple[list[Any], Json]:
+        whole = _read(path)
+        messages = whole.get("messages")
+        return messages if isinstance(messages, list) else [], {"info": whole.get("info") or {}}
+
+    place = ".config/mini-swe-agent"
+    return WholeSessions("mini-swe", place, "*.traj.json", load, MiniSweReader)
+
+
+def openhands() -> WholeSessions:
+    """`<conversation>/base_state.json` and `events/event-*.json` in `~/.openhands/conversations`."""
+    read: dict[Path, Json] = {}
+    listings = Listings()
+
+    def load(path: Path) -> tuple[list[Any], Json]:
+        events = [
+            each
+            for each in listings.files(path.parent / EVENTS, ".json")
+            if each.name.startswith("event-")
+        ]
+        for each in events:
+            if each not in read:
+                read[each] = _read(each)
+        return [read[each] for each in events], {"state": _read(path)}
+
+    place = ".openhands/conversations"
+    return WholeSessions("openhands", place, "*/base_state.json", load, OpenHandsReader)
+
+
+def _read(path: Path) -> Json:
+    """A JSON object. Raises `OSError`, and `ValueError` for what isn't one (yet)."""
+    with open(open_own(path), "rb") as file:
+        found = orjson.loads(file.read(RECORD_BYTES))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is no JSON object")
+    return found
