@@ -53,6 +53,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
     },
     [setRange],
   );
+  const agents = useAgents(client, log);
   const lastLine = log?.lastLine ?? 0;
   const digits = Math.max(3, String(lastLine).length);
   const options = useMemo<LogViewOptions>(
@@ -61,13 +62,14 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
       digits,
       startedAt: Date.parse(run.started_at ?? run.created_at),
       highlight: highlightOf(filter.q, filter.regex),
+      showsAgent: agents.length > 1,
       offersContext: filtered !== null,
       tagOf: null,
       rawHref: (line) => (holdsToken() ? null : `/runs/${run.id}/logs/${line}/raw`),
     }),
-    [preferences, digits, run.id, run.started_at, run.created_at, filter.q, filter.regex, filtered],
+    [preferences, digits, run.id, run.started_at, run.created_at, filter.q, filter.regex, filtered, agents.length],
   );
-  const shown = { log, filtered, options, range, onPick: pick, onContext: showInContext };
+  const shown = { log, filtered, options, folds: preferences.folds, range, onPick: pick, onContext: showInContext };
   const { host, setHost, following, unseen, follow, jumpTo, topLine } = useLogView(shown);
   const go = useCallback(
     (line: number) => {
@@ -109,7 +111,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
   return (
     <section aria-label="Log" className="flex h-full min-h-0 flex-col bg-surface" onKeyDown={onKey}>
       <LogToolbar
-        agents={useAgents(client, log)}
+        agents={agents}
         filter={filter}
         onFilter={setFilter}
         onlyMatches={onlyMatches}

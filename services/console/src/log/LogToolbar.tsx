@@ -173,6 +173,9 @@ export function LogToolbar(props: LogToolbarProps) {
           <MenuCheck checked={preferences.wrap} onChange={(wrap) => onPreferences({ wrap })}>
             Wrap long lines
           </MenuCheck>
+          <MenuCheck checked={preferences.folds} onChange={(folds) => onPreferences({ folds })}>
+            Fold traces, groups and tool results
+          </MenuCheck>
           <MenuLine />
           <MenuItem icon={<Download />} onSelect={() => props.actions.download("all")}>
             Download the whole log

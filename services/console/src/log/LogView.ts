@@ -30,9 +30,7 @@ export interface LogViewEvents {
   onContext(lineNumber: number): void;
 }
 
-export interface LogViewOptions extends RowOptions {
-  wrap: boolean;
-}
+export type LogViewOptions = RowOptions;
 
 interface Anchor {
   index: number;
@@ -115,8 +113,9 @@ export class LogView {
   setLines(lines: Lines): void {
     this.#stopListening();
     this.#lines = lines;
-    this.#stopListening = lines.onChange(({ prepended = 0, reset = false }) => {
+    this.#stopListening = lines.onChange(({ prepended = 0, reset = false, folded = 0 }) => {
       if (reset) this.#clearRows();
+      this.#seenLength = Math.max(0, this.#seenLength + folded);
       if (prepended !== 0) this.#shift(prepended);
       this.#invalidate();
     });
@@ -152,6 +151,7 @@ export class LogView {
 
   jumpTo(lineNumber: number, place: "start" | "centre" = "centre", pulse = false): void {
     if (!this.#lines) return;
+    this.#lines.reveal?.(lineNumber);
     this.follow(false);
     const index = Math.max(0, Math.min(this.#lines.indexOf(lineNumber), this.#lines.length - 1));
     const above = place === "centre" ? Math.floor(this.#viewport / ROW_HEIGHT / 2) - 1 : 0;
@@ -267,13 +267,20 @@ export class LogView {
     const target = event.target as HTMLElement;
     const line = Number(target.closest<HTMLElement>(".log-row")?.dataset.line ?? NaN);
     if (Number.isNaN(line)) return;
-    if (target.dataset.more !== undefined) this.#showWhole(line);
+    if (target.dataset.fold !== undefined) this.#toggle(line);
+    else if (target.dataset.more !== undefined) this.#showWhole(line);
     else if (target.dataset.context !== undefined) this.events.onContext(line);
     else if (target.classList.contains("log-number") && !event.metaKey && !event.ctrlKey) {
       event.preventDefault();
       this.events.onPick(line, event.shiftKey);
     }
   };
+
+  /** What is above the fold stays where it is. */
+  #toggle(line: number): void {
+    this.follow(false);
+    this.#lines?.toggle?.(line);
+  }
 
   #showWhole(line: number): void {
     this.#whole.add(line);
@@ -345,7 +352,7 @@ export class LogView {
 
   #newRow(line: LogLine | undefined, lineNumber: number): HTMLElement {
     const row = line
-      ? rowOf(line, this.#options, this.#whole.has(lineNumber))
+      ? rowOf(line, this.#options, this.#whole.has(lineNumber), this.#lines?.foldAt?.(lineNumber) ?? null)
       : placeholderOf(lineNumber, this.#options);
     this.#markSelected(row);
     if (line && this.#pulse === lineNumber) {

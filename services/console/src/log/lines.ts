@@ -9,6 +9,16 @@ import type { FilteredChange, LogLine, RunLog } from "@runcast/client";
 export interface LinesChange extends FilteredChange {
   /** Lines came between others: what was drawn is out of date. */
   reset?: boolean;
+  /** By how many rows the list grew (or shrank) without any line having come: something was folded. */
+  folded?: number;
+}
+
+/** What a row says of the lines that are folded under it. */
+export interface FoldMark {
+  lines: number;
+  isOpen: boolean;
+  /** Of a tool call: how it ended. */
+  result: { ok: boolean; ms: number | null } | null;
 }
 
 export interface Lines {
@@ -20,6 +30,11 @@ export interface Lines {
   /** These are looked at; what is missing among them is fetched. */
   show(from: number, to: number): void;
   onChange(listener: (change: LinesChange) => void): () => void;
+  /** What is folded under a line, if anything. */
+  foldAt?(lineNumber: number): FoldMark | null;
+  toggle?(lineNumber: number): void;
+  /** Opens whatever hides a line. */
+  reveal?(lineNumber: number): void;
 }
 
 export class WholeLog implements Lines {

@@ -5,10 +5,12 @@ export interface LogPreferences {
   wrap: boolean;
   time: TimeDisplay;
   format: Format;
+  /** Whether traces, groups and results of tools are folded. */
+  folds: boolean;
 }
 
 const KEY = "runcast.log";
-const DEFAULTS: LogPreferences = { wrap: false, time: "local", format: "text" };
+const DEFAULTS: LogPreferences = { wrap: false, time: "local", format: "text", folds: true };
 
 let current = stored();
 const listeners = new Set<() => void>();

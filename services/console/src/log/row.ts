@@ -3,6 +3,9 @@ import type { LogLine } from "@runcast/client";
 import { HIGHLIGHTED_CHARACTERS } from "./highlight";
 import { type Span, afterCarriageReturns, parseAnsi } from "./ansi";
 import { withoutEscapes } from "@runcast/client";
+import { duration } from "../design/format";
+import { groupName } from "./folds";
+import type { FoldMark } from "./lines";
 
 export type TimeDisplay = "local" | "utc" | "elapsed" | "hidden";
 export type Format = "text" | "raw" | "json";
@@ -10,6 +13,10 @@ export type Format = "text" | "raw" | "json";
 export interface RowOptions {
   time: TimeDisplay;
   format: Format;
+  /** Whether long lines are wrapped; else every row has one line's height. */
+  wrap: boolean;
+  /** Whether rows name their agent: of use only where there are several. */
+  showsAgent: boolean;
   /** Milliseconds since the epoch from which elapsed time counts. */
   startedAt: number;
   /** What is searched for, or null. */
@@ -29,15 +36,18 @@ export const SHOWN_CHARACTERS = 8_000;
 
 const TIME_PREFIX = /^\[?\d{2}:\d{2}:\d{2}(?:[.,]\d+)?\]?|^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}\S*/;
 
-export function rowOf(line: LogLine, options: RowOptions, whole = false): HTMLElement {
-  const row = element("div", `log-row${levelClass(line.level)}`);
+export function rowOf(line: LogLine, options: RowOptions, whole = false, fold: FoldMark | null = null): HTMLElement {
+  const row = element("div", `log-row${levelClass(line.level)}${kindClass(line, fold)}`);
   row.dataset.line = String(line.lineNumber);
+  if (line.source === "stderr") row.title = "stderr";
   row.append(numberOf(line.lineNumber, options));
   const tag = options.tagOf?.(line);
   if (tag) row.append(tagOf(tag));
   if (options.format === "text" && options.time !== "hidden") row.append(timeOf(line, options));
-  if (options.format === "text" && line.agentName) row.append(agentOf(line.agentName));
+  if (options.format === "text" && options.showsAgent && line.agentName) row.append(agentOf(line.agentName));
+  if (fold) row.append(foldButton(fold));
   row.append(textOf(line, options, whole));
+  if (options.format === "text" && (fold?.result || line.eventType === "tool")) row.append(resultOf(fold));
   if (options.offersContext) row.append(contextButton());
   return row;
 }
@@ -96,7 +106,8 @@ function textOf(line: LogLine, options: RowOptions, whole: boolean): HTMLElement
   const text = element("span", "log-text");
   text.dir = "auto";
   const content = contentOf(line, options.format);
-  const shown = whole ? content : content.slice(0, SHOWN_CHARACTERS);
+  const oneLine = options.wrap || options.format === "json" ? content : content.replaceAll("\n", " ↵ ");
+  const shown = whole ? oneLine : oneLine.slice(0, SHOWN_CHARACTERS);
   const spans = options.format === "text" ? parseAnsi(shown) : plain(shown);
   text.append(...nodesOf(options.format === "text" ? withTimePrefix(spans) : spans, options.highlight));
   if (shown.length < content.length) text.append(moreButton(content.length - shown.length));
@@ -107,7 +118,18 @@ function textOf(line: LogLine, options: RowOptions, whole: boolean): HTMLElement
 /** What stands in the line in this format; what is searched and copied. */
 export function contentOf(line: LogLine, format: Format): string {
   if (format === "json") return JSON.stringify(asJson(line));
-  return format === "raw" ? visibleEscapes(line.content) : afterCarriageReturns(line.content);
+  if (format === "raw") return visibleEscapes(line.content);
+  return planText(line) ?? groupName(line.content) ?? afterCarriageReturns(line.content);
+}
+
+const SIGNS: Record<string, string> = { completed: "☑", done: "☑", in_progress: "▸" };
+
+/** An agent's plan as a checklist in a line, or null for any other line. */
+function planText({ eventType, payload }: LogLine): string | null {
+  if (eventType !== "plan") return null;
+  const items = (payload as { items?: { text?: unknown; status?: unknown }[] } | null)?.items;
+  if (!Array.isArray(items) || items.length === 0) return null;
+  return items.map(({ text, status }) => `${SIGNS[String(status)] ?? "☐"} ${String(text)}`).join("   ");
 }
 
 export function copyTextOf(line: LogLine, format: Format): string {
@@ -205,12 +227,33 @@ function cutLink({ cutBytes }: LogLine, href: string | null): HTMLElement {
   return link;
 }
 
+function foldButton({ lines, isOpen }: FoldMark): HTMLElement {
+  const button = element("button", "log-fold");
+  button.textContent = `${isOpen ? "▾" : "▸"} ${lines}`;
+  button.setAttribute("aria-expanded", String(isOpen));
+  button.setAttribute("aria-label", `${isOpen ? "Fold" : "Show"} ${lines} ${lines === 1 ? "line" : "lines"}`);
+  button.dataset.fold = "";
+  return button;
+}
+
+/** How a tool call ended and how long it took; dots while its result isn't there. */
+function resultOf(fold: FoldMark | null): HTMLElement {
+  const result = fold?.result ?? null;
+  const mark = element("span", `log-result${result?.ok === false ? " log-result-bad" : ""}`);
+  const time = result?.ms == null ? "" : ` ${result.ms < 1_000 ? `${result.ms} ms` : duration(result.ms)}`;
+  mark.textContent = result ? `${result.ok ? "✓" : "✗"}${time}` : "…";
+  mark.title = result ? (result.ok ? "It succeeded" : "It failed") : "No result yet";
+  return mark;
+}
+
 function contextButton(): HTMLElement {
   const button = element("button", "log-context");
   button.textContent = "Show in context";
   button.dataset.context = "";
   return button;
 }
+
+const EVENTS: ReadonlySet<string> = new Set(["prompt", "say", "think", "tool", "tool_result", "plan", "notice"]);
 
 const LEVELS: Record<string, string> = {
   trace: " log-debug",
@@ -221,6 +264,13 @@ const LEVELS: Record<string, string> = {
   critical: " log-error",
   fatal: " log-error",
 };
+
+/** stderr, and the kinds of lines that agents write, are told apart. */
+function kindClass({ source, eventType }: LogLine, fold: FoldMark | null): string {
+  const ofStream = source === "stderr" ? " log-stderr" : "";
+  const ofEvent = eventType && EVENTS.has(eventType) ? ` log-${eventType.replace("_", "-")}` : "";
+  return `${ofStream}${ofEvent}${fold && !fold.result ? " log-head" : ""}`;
+}
 
 const levelClass = (level: string | null): string => (level && LEVELS[level.toLowerCase()]) ?? "";
 

@@ -1,6 +1,7 @@
 import type { FilteredLog, RunLog } from "@runcast/client";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { LogView, type LogViewOptions } from "./LogView";
+import { FoldedLog } from "./FoldedLog";
 import { WholeLog } from "./lines";
 import type { LineRange } from "./permalink";
 
@@ -20,6 +21,8 @@ interface Shown {
   log: RunLog | null;
   filtered: FilteredLog | null;
   options: LogViewOptions;
+  /** Whether traces, groups and results of tools are folded. */
+  folds: boolean;
   range: LineRange | null;
   onPick: (lineNumber: number, extend: boolean) => void;
   onContext: (lineNumber: number) => void;
@@ -27,7 +30,7 @@ interface Shown {
 
 /** The plain-DOM log view as a hook: it shows the filtered lines, or else the whole log. */
 export function useLogView(shown: Shown): LogViewHandle {
-  const { log, filtered, options, range, onPick, onContext } = shown;
+  const { log, filtered, options, folds, range, onPick, onContext } = shown;
   const [host, setHost] = useState<HTMLDivElement | null>(null);
   const view = useRef<LogView | null>(null);
   const firstOptions = useRef(options);
@@ -55,7 +58,7 @@ export function useLogView(shown: Shown): LogViewHandle {
   }, [host, onPick, onContext]);
   useEffect(() => view.current?.setOptions(options), [host, options]);
   useEffect(() => {
-    const lines = filtered ?? (log ? new WholeLog(log) : null);
+    const lines = filtered ?? (log ? (folds ? new FoldedLog(log) : new WholeLog(log)) : null);
     if (!lines) return;
     view.current?.setLines(lines);
     if (filtered) view.current?.follow(true);
@@ -63,7 +66,7 @@ export function useLogView(shown: Shown): LogViewHandle {
       view.current?.jumpTo(wanted.current, "centre", true);
       wanted.current = null;
     }
-  }, [host, log, filtered]);
+  }, [host, log, filtered, folds]);
   useEffect(() => view.current?.select(range), [host, range]);
 
   const follow = useCallback((next: boolean) => view.current?.follow(next), []);

@@ -48,6 +48,7 @@ export function MergedStream({
       time: preferences.time === "elapsed" ? "local" : preferences.time,
       highlight: null,
       offersContext: false,
+      showsAgent: false,
       rawHref: () => null,
       tagOf: (line) => hues.current.get((line as MergedLine).runId) ?? null,
     }),
