@@ -14,17 +14,11 @@ import { client, holdsToken } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { SESSION } from "../session/query";
 import { useList } from "../session/useList";
+import { browserText } from "./browser";
 import { FormError, useForm } from "../design/useForm";
+import type { Schema } from "../session/schemas";
 
-interface Session {
-  id: string;
-  is_current: boolean;
-  method: string;
-  client: string;
-  address: string;
-  created_at: string;
-  used_at: string;
-}
+type Session = Schema<"SessionShown">;
 
 export function AccountPage() {
   useTitle("Account");
@@ -110,7 +104,7 @@ function Sessions() {
       cell: ({ client: browser, is_current: isCurrent }) => (
         <span className="flex items-center gap-2">
           <span className="line-clamp-1 max-w-80" title={browser}>
-            {browser || "unknown"}
+            {browserText(browser)}
           </span>
           {isCurrent && <Badge tone="ok">This device</Badge>}
         </span>

@@ -10,13 +10,9 @@ import { Rows } from "../design/Surface";
 import { Door } from "../session/SignIn";
 import { client } from "../session/session";
 import { FormError, useForm } from "../design/useForm";
+import type { Schema } from "../session/schemas";
 
-interface Invitation {
-  email: string;
-  project_name: string | null;
-  role: string | null;
-  is_confirmed: boolean;
-}
+type Invitation = Schema<"InvitationOpened">;
 
 /** An invitation's link: makes an account, or adds a project to the one that is there. */
 export function InvitationPage() {

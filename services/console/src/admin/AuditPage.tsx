@@ -1,5 +1,5 @@
 import { ScrollText } from "lucide-react";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Button } from "../design/Button";
 import { ListState } from "../design/ListState";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
@@ -7,22 +7,15 @@ import { Empty } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
 import { shortId } from "../design/format";
+import { useProjects } from "../projects/useProjects";
 import { useList } from "../session/useList";
 import { actorText } from "./actor";
 import { useUserNames } from "./useUserNames";
+import type { Schema } from "../session/schemas";
 
-interface Entry {
-  id: number;
-  at: string;
-  actor: string;
-  action: string;
-  project_id: string | null;
-  subject: string | null;
-  details: Record<string, unknown>;
-  address: string | null;
-}
+type Entry = Schema<"AuditEntry">;
 
-const columnsFor = (users: ReadonlyMap<string, string>): readonly TableColumn<Entry>[] => [
+const columnsFor = (users: ReadonlyMap<string, string>, projects: ReadonlyMap<string, string>): readonly TableColumn<Entry>[] => [
   { title: "Time", className: "whitespace-nowrap text-muted", cell: ({ at }) => <Ago at={at} /> },
   { title: "Action", className: "font-medium", cell: ({ action }) => action.replaceAll("_", " ") },
   { title: "Who", className: "whitespace-nowrap", cell: ({ actor }) => <span title={actor}>{actorText(actor, users)}</span> },
@@ -31,11 +24,16 @@ const columnsFor = (users: ReadonlyMap<string, string>): readonly TableColumn<En
     className: "whitespace-nowrap",
     cell: ({ subject }) => (subject === null ? "–" : <span title={subject}>{subjectText(subject, users)}</span>),
   },
+  {
+    title: "Project",
+    className: "whitespace-nowrap",
+    cell: ({ project_id: id }) => (id === null ? "–" : <span title={id}>{projects.get(id) ?? shortId(id)}</span>),
+  },
   { title: "From", className: "font-mono text-xs", cell: ({ address }) => address ?? "–" },
   {
     title: "Details",
-    className: "font-mono text-2xs break-all text-muted",
-    cell: ({ details }) => (Object.keys(details).length > 0 ? JSON.stringify(details) : ""),
+    className: "text-xs text-muted",
+    cell: ({ details }) => detailsText(details),
   },
 ];
 
@@ -45,6 +43,13 @@ const IS_ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 const subjectText = (subject: string, users: ReadonlyMap<string, string>): string =>
   users.get(subject) ?? (IS_ID.test(subject) ? shortId(subject) : subject);
 
+/** "role: editor, scopes: worker" */
+const detailsText = (details: Entry["details"]): string =>
+  Object.entries(details)
+    .filter(([, value]) => value !== null && value !== "")
+    .map(([name, value]) => `${name.replaceAll("_", " ")}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(", ");
+
 export function AuditPage() {
   useTitle("Audit");
   const [cursors, setCursors] = useState<readonly string[]>([]);
@@ -52,6 +57,8 @@ export function AuditPage() {
   const refetchInterval = cursor ? {} : { refetchInterval: READ_MS };
   const list = useList<Entry>("/admin/audit", "entries", { limit: 100, cursor }, refetchInterval);
   const users = useUserNames();
+  const known = useProjects();
+  const projects = useMemo(() => new Map(known.data?.map(({ id, name }) => [id, name])), [known.data]);
   return (
     <>
       <PageHeader
@@ -64,7 +71,7 @@ export function AuditPage() {
             <>
               <Table
                 label="Audit log"
-                columns={columnsFor(users)}
+                columns={columnsFor(users, projects)}
                 rows={rows}
                 keyOf={({ id }) => String(id)}
                 empty={<Empty icon={<ScrollText />} title="Nothing was recorded yet" />}

@@ -5,15 +5,9 @@ import { Empty } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
 import { useList } from "../session/useList";
+import type { Schema } from "../session/schemas";
 
-interface Reject {
-  id: number;
-  at: string;
-  stream_id: string;
-  project_id: string | null;
-  reason: string;
-  message: string;
-}
+type Reject = Schema<"Reject">;
 
 const COLUMNS: readonly TableColumn<Reject>[] = [
   { title: "Time", className: "whitespace-nowrap text-muted", cell: ({ at }) => <Ago at={at} /> },

@@ -1,34 +1,31 @@
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { Activity, HeartPulse, RefreshCw, Zap } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { Activity, RefreshCw } from "lucide-react";
+import { useState } from "react";
 import { Badge, Dot, type Tone } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
 import { Input, Select } from "../design/Field";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { StatusBadge } from "../design/Status";
-import { Card, Empty, Rows, Section } from "../design/Surface";
+import { Empty, Rows, Section } from "../design/Surface";
 import { Ago } from "../design/Time";
 import { cx } from "../design/classes";
-import { count, fullTime, shortId } from "../design/format";
+import { count, fullTime } from "../design/format";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { useReportedConnection } from "../shell/ConnectionState";
 import { Table, type TableColumn } from "../design/Table";
-import type { RuntimeEvent, RuntimeStatus, RuntimeTask, Worker } from "./types";
+import { Health } from "./Health";
+import { Workers } from "./Workers";
+import type { RuntimeEvent, RuntimeStatus, RuntimeTask } from "./types";
 import { POLL_MS, useAdminStream } from "./useAdminStream";
 
 const LAYERS = ["provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"];
 
-export interface EventFilter {
-  layer?: string;
-  reason_code?: string;
-  entity_id?: string;
-  task_id?: string;
-  worker_id?: string;
-  from?: string;
-  to?: string;
-}
+type EventFilter = Partial<
+  Record<"layer" | "reason_code" | "entity_id" | "task_id" | "worker_id" | "from" | "to", string>
+>;
 
 export function RuntimePage() {
   useTitle("Runtime");
@@ -48,7 +45,7 @@ export function RuntimePage() {
         title="Runtime"
         below={
           <p className="flex items-center gap-1.5 text-sm text-muted">
-            <Dot tone={isLive ? "ok" : "warn"} /> {isLive ? "Live" : `Read every ${POLL_MS / 1000} s`}
+            <Dot tone={isLive ? "ok" : "warn"} /> {isLive ? "Live" : `Updates every ${POLL_MS / 1000} s`}
             {status.data?.last_event_at && (
               <span>
                 · last event <Ago at={status.data.last_event_at} />
@@ -82,75 +79,6 @@ export function RuntimePage() {
         )}
       </PageBody>
     </>
-  );
-}
-
-const FLAGS: Record<string, string> = {
-  breaker_open: "a circuit breaker is open",
-  worker_stale: "a worker has not been heard from",
-  task_stuck: "a task is stuck",
-};
-
-function Health({ status }: { status: RuntimeStatus }) {
-  const flags = status.degraded;
-  const open = status.workers.filter(({ circuit_open }) => circuit_open);
-  const beats = status.workers.map(({ last_heartbeat }) => last_heartbeat).sort();
-  const isWell = flags.length === 0;
-  return (
-    <div className="grid gap-3 sm:grid-cols-3">
-      <HealthCard icon={<Activity />} title="Overall" tone={isWell ? "ok" : "bad"} value={isWell ? "Healthy" : "Degraded"}>
-        {isWell ? "All systems normal" : flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}
-      </HealthCard>
-      <HealthCard
-        icon={<Zap />}
-        title="Circuit breakers"
-        tone={open.length === 0 ? "ok" : "bad"}
-        value={open.length === 0 ? "All closed" : `${open.length} open`}
-      >
-        {open.map(({ worker_id, circuit_reason }) => `${worker_id}: ${circuit_reason ?? "open"}`).join(", ") ||
-          `${count(status.workers.length)} ${status.workers.length === 1 ? "worker" : "workers"}`}
-      </HealthCard>
-      <HealthCard
-        icon={<HeartPulse />}
-        title="Oldest heartbeat"
-        tone={flags.includes("worker_stale") ? "bad" : "ok"}
-        value={<Ago at={beats[0]} />}
-      >
-        {beats.length > 0 ? (
-          <>
-            newest <Ago at={beats.at(-1)} />
-          </>
-        ) : (
-          "No worker has reported yet"
-        )}
-      </HealthCard>
-    </div>
-  );
-}
-
-function HealthCard({
-  icon,
-  title,
-  tone,
-  value,
-  children,
-}: {
-  icon: ReactNode;
-  title: string;
-  tone: Tone;
-  value: ReactNode;
-  children: ReactNode;
-}) {
-  return (
-    <Card className="flex flex-col gap-1 p-4">
-      <p className="flex items-center gap-1.5 text-sm text-muted [&_svg]:size-4">
-        {icon} {title}
-      </p>
-      <p className="flex items-center gap-2 text-xl font-semibold">
-        <Dot tone={tone} /> {value}
-      </p>
-      <p className="text-sm text-muted [overflow-wrap:anywhere]">{children}</p>
-    </Card>
   );
 }
 
@@ -195,64 +123,6 @@ function trendTone(key: string, delta: number): string {
   return "text-muted";
 }
 
-const WORKER_TONES: Record<Worker["status"], Tone> = {
-  RUNNING: "live",
-  IDLE: "ok",
-  DEGRADED: "bad",
-  STOPPED: "idle",
-};
-
-function Workers({ workers }: { workers: readonly Worker[] }) {
-  return (
-    <Section title="Workers">
-      {workers.length === 0 ? (
-        <Card>
-          <Empty icon={<HeartPulse />} title="No worker has reported yet">
-            A worker that uses the SDK's <code className="font-mono">Worker</code> reports its status by
-            itself.
-          </Empty>
-        </Card>
-      ) : (
-        <ul className="grid gap-3 md:grid-cols-2 xl:grid-cols-3">
-          {workers.map((worker) => (
-            <WorkerCard key={worker.worker_id} worker={worker} />
-          ))}
-        </ul>
-      )}
-    </Section>
-  );
-}
-
-function WorkerCard({ worker }: { worker: Worker }) {
-  const route = routeText(worker.active_route);
-  return (
-    <li className="flex flex-col gap-2 rounded-lg border bg-surface p-4 shadow-card">
-      <div className="flex items-center gap-2">
-        <span className="min-w-0 truncate font-mono text-sm">{worker.worker_id}</span>
-        <Badge tone={WORKER_TONES[worker.status]} className="ml-auto">
-          {worker.status}
-        </Badge>
-      </div>
-      <p className="text-xs text-muted">
-        {worker.agent_type} · heartbeat{" "}
-        <span className={worker.is_stale ? "text-bad" : undefined}>
-          <Ago at={worker.last_heartbeat} />
-        </span>
-      </p>
-      <p className="flex flex-wrap gap-1.5">
-        <Badge tone={worker.circuit_open ? "bad" : "ok"} icon={<Zap />}>
-          {worker.circuit_open ? `Open: ${worker.circuit_reason ?? "no reason given"}` : "Closed"}
-        </Badge>
-        {route && <Badge tone="accent">{route}</Badge>}
-        {worker.current_task_id && <Badge>task {shortId(worker.current_task_id)}</Badge>}
-      </p>
-    </li>
-  );
-}
-
-const routeText = (route: Worker["active_route"]): string =>
-  [route?.provider, route?.model].filter(Boolean).join(" / ");
-
 function Events({ refetchInterval }: { refetchInterval: number | false }) {
   const navigate = useNavigate();
   const search: EventFilter = useSearch({ strict: false });
@@ -263,7 +133,7 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
     queryKey: ["runtime", "events", filter, cursor],
     queryFn: async () =>
       (
-        await client.http.json<{ events: RuntimeEvent[]; next_cursor: string | null }>(
+        await client.http.json<Schema<"RuntimeEventPage">>(
           "GET",
           "/admin/runtime/events",
           { query: { ...filter, cursor, limit: 50 } },
@@ -292,8 +162,10 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
         <FilterInput name="entity_id" label="Entity" filter={search} onSet={set} />
         <FilterInput name="worker_id" label="Worker" filter={search} onSet={set} />
         <FilterInput name="task_id" label="Task id" filter={search} onSet={set} />
-        <TimeInput name="from" label="From" filter={search} onSet={set} />
-        <TimeInput name="to" label="To" filter={search} onSet={set} />
+        <span className="flex flex-wrap gap-2">
+          <TimeInput name="from" label="From" filter={search} onSet={set} />
+          <TimeInput name="to" label="To" filter={search} onSet={set} />
+        </span>
       </div>
       {events.error && !events.data ? (
         <Failure error={events.error} onRetry={() => void events.refetch()} />
@@ -369,6 +241,18 @@ function TimeInput({ name, label, filter, onSet }: FilterProps) {
   );
 }
 
+/** TOOL_CALL as people write it. */
+const word = (name: string): string => {
+  const plain = name.toLowerCase().replaceAll("_", " ");
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+};
+
+/** Reason codes that end like these tell of a failure. */
+const BAD = /(FAILED|ERROR|TIMEOUT|LIMITED|OPENED|EXHAUSTED|STUCK|STALE|DENIED|INVALID|UNAVAILABLE)$/;
+
+const toneOfEvent = (operation: string, reason: string): Tone =>
+  BAD.test(reason) ? "bad" : operation === "FALLBACK" || operation === "RETRY" ? "warn" : "idle";
+
 const EVENT_COLUMNS: readonly TableColumn<RuntimeEvent>[] = [
   {
     title: "Time",
@@ -379,8 +263,8 @@ const EVENT_COLUMNS: readonly TableColumn<RuntimeEvent>[] = [
       </span>
     ),
   },
-  { title: "Layer", cell: ({ layer }) => layer },
-  { title: "Operation", cell: ({ operation }) => <Badge tone={operation === "BREAKER" ? "bad" : "idle"}>{operation}</Badge> },
+  { title: "Layer", cell: ({ layer }) => word(layer) },
+  { title: "Operation", cell: ({ operation, reason_code: code }) => <Badge tone={toneOfEvent(operation, code)}>{word(operation)}</Badge> },
   { title: "Reason", className: "font-mono text-xs", cell: ({ reason_code: code }) => code },
   {
     title: "Entity",
@@ -450,7 +334,7 @@ function Tasks({ refetchInterval }: { refetchInterval: number | false }) {
     queryKey: ["runtime", "tasks", stuck],
     queryFn: async () =>
       (
-        await client.http.json<{ tasks: RuntimeTask[] }>("GET", "/admin/runtime/tasks", {
+        await client.http.json<Schema<"RuntimeTaskPage">>("GET", "/admin/runtime/tasks", {
           query: { stuck: stuck || undefined, limit: 50 },
         })
       ).data.tasks,

@@ -2,8 +2,8 @@ import { Plus, Users } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
+import { Confirm } from "../design/Confirm";
 import { Dialog } from "../design/Dialog";
-import { Field, Input } from "../design/Field";
 import { ListState } from "../design/ListState";
 import { Menu, MenuItem } from "../design/Menu";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
@@ -15,29 +15,33 @@ import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { useList } from "../session/useList";
-import { FormError, useForm } from "../design/useForm";
+import { Invite } from "../projects/Invite";
+import type { Schema } from "../session/schemas";
 
-interface User {
-  id: string;
-  name: string;
-  email: string | null;
-  is_admin: boolean;
-  is_disabled: boolean;
-  created_at: string;
-  last_sign_in_at: string | null;
-}
+type User = Schema<"UserShown">;
 
 export function UsersPage() {
   useTitle("Users");
   const me = useMe();
   const say = useToast();
   const [inviting, setInviting] = useState(false);
+  const [link, setLink] = useState<{ name: string; url: string } | null>(null);
   const list = useList<User>("/admin/users", "users", { limit: 500 });
-  const change = (user: User, body: Partial<User>): void => {
-    client.http
-      .send("PATCH", `/admin/users/${user.id}`, { body })
-      .then(() => list.refetch())
-      .catch((error: unknown) => say((error as Error).message, "bad"));
+  const change = async (user: User, body: Schema<"UserPatch">): Promise<void> => {
+    try {
+      await client.http.send("PATCH", `/admin/users/${user.id}`, { body });
+      await list.refetch();
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
+  };
+  const signInLink = async ({ id, name }: User): Promise<void> => {
+    try {
+      const { data } = await client.http.json<Schema<"SignInLink">>("POST", `/admin/users/${id}/sign-in-link`);
+      setLink({ name, url: data.url });
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
   };
   const columns: readonly TableColumn<User>[] = [
     {
@@ -59,20 +63,13 @@ export function UsersPage() {
       ),
     },
     { title: "Last sign-in", className: "text-muted", cell: ({ last_sign_in_at: at }) => <Ago at={at} /> },
-    { title: "Since", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
+    { title: "Created", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
     {
       title: "",
       className: "text-right",
       cell: (user) =>
         user.id !== me.id && (
-          <Menu trigger={<Button size="sm">Change</Button>}>
-            <MenuItem onSelect={() => change(user, { is_admin: !user.is_admin })}>
-              {user.is_admin ? "Remove admin" : "Make admin"}
-            </MenuItem>
-            <MenuItem danger={!user.is_disabled} onSelect={() => change(user, { is_disabled: !user.is_disabled })}>
-              {user.is_disabled ? "Enable" : "Disable"}
-            </MenuItem>
-          </Menu>
+          <UserMenu user={user} onChange={change} onLink={() => void signInLink(user)} />
         ),
     },
   ];
@@ -99,42 +96,53 @@ export function UsersPage() {
           )}
         </ListState>
       </PageBody>
-      <Invite open={inviting} onClose={() => setInviting(false)} />
+      <Invite open={inviting} onClose={() => setInviting(false)} project={null} />
+      <Dialog open={link !== null} onClose={() => setLink(null)} title={`Sign-in link for ${link?.name ?? ""}`}>
+        {link && <Secret label="Signs in once, whoever opens it first." value={link.url} />}
+      </Dialog>
     </>
   );
 }
 
-function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const form = useForm();
-  const [url, setUrl] = useState<string | null>(null);
-  const submit = form.submit(async (value) => {
-    const body = { email: value("email") };
-    const { data } = await client.http.json<{ url: string }>("POST", "/invitations", { body });
-    setUrl(data.url);
-  });
-  const close = (): void => {
-    setUrl(null);
-    form.clear();
-    onClose();
-  };
+interface UserMenuProps {
+  user: User;
+  onChange: (user: User, body: Schema<"UserPatch">) => Promise<void>;
+  onLink: () => void;
+}
+
+/** What takes rights away asks first. */
+function UserMenu({ user, onChange, onLink }: UserMenuProps) {
+  const { name, is_admin: isAdmin, is_disabled: isDisabled } = user;
   return (
-    <Dialog open={open} onClose={close} title="Invite someone to this server">
-      {url ? (
-        <Secret label="Send this link to the person you’re inviting." value={url} />
-      ) : (
-        <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label="Email" error={form.errorOf("email")}>
-            {(ids) => <Input {...ids} name="email" type="email" required autoFocus />}
-          </Field>
-          <FormError form={form} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit" busy={form.busy}>
-              Create invite link
-            </Button>
-          </div>
-        </form>
+    <Confirm
+      title={`Remove admin rights of ${name}?`}
+      text="They keep the projects that they are members of."
+      action="Remove admin"
+      onConfirm={() => onChange(user, { is_admin: false })}
+    >
+      {(askAdmin) => (
+        <Confirm
+          title={`Disable ${name}?`}
+          text="They are signed out everywhere, and their keys stop working, until you enable them again."
+          action="Disable"
+          onConfirm={() => onChange(user, { is_disabled: true })}
+        >
+          {(askDisable) => (
+            <Menu trigger={<Button size="sm">Actions</Button>}>
+              <MenuItem onSelect={onLink}>Create a sign-in link</MenuItem>
+              <MenuItem onSelect={() => (isAdmin ? askAdmin() : void onChange(user, { is_admin: true }))}>
+                {isAdmin ? "Remove admin" : "Make admin"}
+              </MenuItem>
+              <MenuItem
+                danger={!isDisabled}
+                onSelect={() => (isDisabled ? void onChange(user, { is_disabled: false }) : askDisable())}
+              >
+                {isDisabled ? "Enable" : "Disable"}
+              </MenuItem>
+            </Menu>
+          )}
+        </Confirm>
       )}
-    </Dialog>
+    </Confirm>
   );
 }

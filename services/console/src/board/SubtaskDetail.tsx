@@ -15,18 +15,8 @@ import { client } from "../session/session";
 import { workerOf } from "./SubtaskCard";
 import { MOVES, MOVE_WORDS } from "./moves";
 import type { ViewLogs } from "./types";
+import type { Schema } from "../session/schemas";
 
-interface Transition {
-  id: number;
-  task_id: string;
-  subtask_id: string | null;
-  old_status: Subtask["status"] | null;
-  new_status: Subtask["status"];
-  reason?: string | null;
-  actor: string;
-  worker_id?: string | null;
-  at: string;
-}
 
 interface SubtaskDetailProps {
   subtask: Subtask | null;
@@ -183,7 +173,7 @@ function History({ subtask }: { subtask: Subtask }) {
     queryKey: ["transitions", subtask.task_id, subtask.id, subtask.status],
     queryFn: async () =>
       (
-        await client.http.json<{ transitions: Transition[] }>(
+        await client.http.json<Schema<"TransitionPage">>(
           "GET",
           `/tasks/${subtask.task_id}/transitions`,
           { query: { limit: 1000 } },
@@ -197,8 +187,8 @@ function History({ subtask }: { subtask: Subtask }) {
       <ol className="flex flex-col gap-2 border-l pl-4">
         {own.map((step) => (
           <li key={step.id} className="flex flex-wrap items-baseline gap-x-2 text-sm">
-            <span className="font-medium">{wordOf(step.new_status)}</span>
-            {step.old_status && <span className="text-xs text-muted">from {wordOf(step.old_status)}</span>}
+            <span className="font-medium">{wordOf(step.new_status as Subtask["status"])}</span>
+            {step.old_status && <span className="text-xs text-muted">from {wordOf(step.old_status as Subtask["status"])}</span>}
             {step.reason && <span className="text-xs text-muted">· {step.reason}</span>}
             <span className="text-xs text-muted">· {step.worker_id ?? actorText(step.actor)}</span>
             <span className="ml-auto text-xs text-muted">

@@ -56,7 +56,7 @@ export function foldsIn(lineAt: LineAt, from: number, to: number): Fold[] {
 }
 
 function toolResult(line: LogLine, at: number, calls: Map<string, number>): Fold | null {
-  const payload = line.payload as { call_id?: unknown; ok?: unknown; ms?: unknown } | null;
+  const payload = line.payload as Partial<Record<"call_id" | "ok" | "ms", unknown>> | null;
   if (typeof payload?.call_id !== "string") return null;
   if (line.eventType === "tool") calls.set(payload.call_id, at);
   if (line.eventType !== "tool_result") return null;

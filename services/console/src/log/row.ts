@@ -43,14 +43,22 @@ export function rowOf(line: LogLine, options: RowOptions, whole = false, fold: F
   row.append(numberOf(line.lineNumber, options));
   const tag = options.tagOf?.(line);
   if (tag) row.append(tagOf(tag));
-  if (options.format === "text" && options.time !== "hidden") row.append(timeOf(line, options));
-  if (options.format === "text" && options.showsAgent && line.agentName) row.append(agentOf(line.agentName));
+  if (options.format === "text") row.append(...columnsOf(line, options));
   if (fold) row.append(foldButton(fold));
   row.append(textOf(line, options, whole));
-  if (options.format === "text" && (fold?.result || line.eventType === "tool")) row.append(resultOf(fold));
+  if (options.format === "text" && isToolCall(line, fold)) row.append(resultOf(fold));
   if (options.offersContext) row.append(contextButton());
   return row;
 }
+
+/** What stands between a line's number and its text. */
+function columnsOf(line: LogLine, options: RowOptions): HTMLElement[] {
+  const time = options.time === "hidden" ? [] : [timeOf(line, options)];
+  return options.showsAgent && line.agentName ? [...time, agentOf(line.agentName)] : time;
+}
+
+const isToolCall = (line: LogLine, fold: FoldMark | null): boolean =>
+  line.eventType === "tool" || (fold?.result ?? null) !== null;
 
 export function placeholderOf(lineNumber: number, options: RowOptions): HTMLElement {
   const row = element("div", "log-row log-waiting");

@@ -1,4 +1,3 @@
-import type { Role } from "@runcast/client";
 import { KeyRound, Plus } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../design/Badge";
@@ -17,16 +16,9 @@ import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
 import { ROLES } from "./roles";
 import { FormError, useForm } from "../design/useForm";
+import type { Schema } from "../session/schemas";
 
-interface Key {
-  id: string;
-  name: string;
-  role: Role | null;
-  scopes: string[];
-  created_at: string;
-  expires_at: string | null;
-  last_used_at: string | null;
-}
+type Key = Schema<"Key">;
 
 export function Keys({ canChange }: { canChange: boolean }) {
   const project = useProject();
@@ -54,7 +46,7 @@ export function Keys({ canChange }: { canChange: boolean }) {
         </span>
       ),
     },
-    { title: "Used", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
+    { title: "Last used", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
     {
       title: "Expires",
       className: "text-muted",
@@ -70,7 +62,7 @@ export function Keys({ canChange }: { canChange: boolean }) {
             text="A new key is made; the old one works for one more hour."
             action="Rotate"
             onConfirm={async () => {
-              const { data } = await client.http.json<{ token: string }>("POST", `/keys/${key.id}/rotate`, { body: {} });
+              const { data } = await client.http.json<Schema<"KeyMade">>("POST", `/keys/${key.id}/rotate`, { body: {} });
               setRotated(data.token);
               await list.refetch();
             }}
@@ -134,7 +126,7 @@ function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void;
   const [token, setToken] = useState<string | null>(null);
   const submit = form.submit(async (value) => {
     const until = value("expires_at");
-    const { data } = await client.http.json<{ token: string }>("POST", `/projects/${project.id}/keys`, {
+    const { data } = await client.http.json<Schema<"KeyMade">>("POST", `/projects/${project.id}/keys`, {
       body: {
         name: value("name"),
         role: value("role"),

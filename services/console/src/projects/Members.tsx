@@ -3,25 +3,19 @@ import { UserPlus, Users } from "lucide-react";
 import { useState } from "react";
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
-import { Dialog } from "../design/Dialog";
-import { Field, Input, Select } from "../design/Field";
+import { Select } from "../design/Field";
 import { ListState } from "../design/ListState";
-import { Secret } from "../design/Secret";
 import { Empty, Section } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
+import { Invite } from "./Invite";
 import { ROLES } from "./roles";
-import { FormError, useForm } from "../design/useForm";
+import type { Schema } from "../session/schemas";
 
-interface Member {
-  user_id: string;
-  name: string;
-  email: string | null;
-  role: Role;
-}
+type Member = Schema<"Member">;
 
 export function Members({ canChange }: { canChange: boolean }) {
   const project = useProject();
@@ -111,54 +105,7 @@ export function Members({ canChange }: { canChange: boolean }) {
           />
         )}
       </ListState>
-      <Invite open={inviting} onClose={() => setInviting(false)} />
+      <Invite open={inviting} onClose={() => setInviting(false)} project={project} />
     </Section>
-  );
-}
-
-function Invite({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const project = useProject();
-  const form = useForm();
-  const [url, setUrl] = useState<string | null>(null);
-  const submit = form.submit(async (value) => {
-    const body = { email: value("email"), project: project.id, role: value("role") };
-    const { data } = await client.http.json<{ url: string }>("POST", "/invitations", { body });
-    setUrl(data.url);
-  });
-  const close = (): void => {
-    setUrl(null);
-    form.clear();
-    onClose();
-  };
-  return (
-    <Dialog open={open} onClose={close} title={`Invite someone to ${project.name}`}>
-      {url ? (
-        <Secret label="Send this link to the person you’re inviting." value={url} />
-      ) : (
-        <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label="Email" error={form.errorOf("email")}>
-            {(ids) => <Input {...ids} name="email" type="email" required autoFocus />}
-          </Field>
-          <Field label="Role">
-            {(ids) => (
-              <Select {...ids} name="role" defaultValue="viewer">
-                {ROLES.map(([role, text]) => (
-                  <option key={role} value={role}>
-                    {text}
-                  </option>
-                ))}
-              </Select>
-            )}
-          </Field>
-          <FormError form={form} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit" busy={form.busy}>
-              Create invite link
-            </Button>
-          </div>
-        </form>
-      )}
-    </Dialog>
   );
 }

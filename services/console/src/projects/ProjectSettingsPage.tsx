@@ -10,6 +10,7 @@ import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { projectKey, useProject } from "../shell/ProjectScope";
+import { Invitations } from "./Invitations";
 import { Keys } from "./Keys";
 import { Members } from "./Members";
 import { can } from "./roles";
@@ -27,6 +28,7 @@ export function ProjectSettingsPage() {
       <PageBody className="max-w-4xl">
         <General canChange={owns} />
         <Members canChange={owns} />
+        <Invitations canChange={owns} />
         <Keys canChange={owns} />
         <ShareLinks canChange={owns || can(project.role, "share")} />
         {owns && <Danger />}
@@ -103,6 +105,7 @@ function Danger() {
           title={`Delete ${project.name}?`}
           text="This deletes everything in it for everyone. You can't undo it."
           action="Delete the project"
+          typed={project.slug}
           onConfirm={async () => {
             await client.deleteProject(project.id);
             await navigate({ to: "/projects" });

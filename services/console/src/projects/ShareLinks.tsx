@@ -3,29 +3,21 @@ import { useState } from "react";
 import { Button } from "../design/Button";
 import { Confirm } from "../design/Confirm";
 import { ListState } from "../design/ListState";
-import { Secret } from "../design/Secret";
 import { Empty, Section } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
-import { useToast } from "../design/Toasts";
 import { shortId } from "../design/format";
 import { client } from "../session/session";
+import { NewShareLink } from "./NewShareLink";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
+import type { Schema } from "../session/schemas";
 
-interface ShareLink {
-  id: string;
-  run_id: string | null;
-  created_at: string;
-  expires_at: string | null;
-  last_used_at: string | null;
-}
+type ShareLink = Schema<"ShareLink">;
 
 export function ShareLinks({ canChange }: { canChange: boolean }) {
   const project = useProject();
-  const say = useToast();
-  const [busy, setBusy] = useState(false);
-  const [made, setMade] = useState<string | null>(null);
+  const [creating, setCreating] = useState(false);
   const list = useList<ShareLink>(
     `/projects/${project.id}/share-links`,
     "share_links",
@@ -33,19 +25,6 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
     { enabled: canChange },
   );
   if (!canChange) return null;
-  const create = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      const path = `/projects/${project.id}/share-links`;
-      const { data } = await client.http.json<{ url: string }>("POST", path, { body: {} });
-      setMade(data.url);
-      await list.refetch();
-    } catch (error) {
-      say((error as Error).message, "bad");
-    } finally {
-      setBusy(false);
-    }
-  };
   const columns: readonly TableColumn<ShareLink>[] = [
     {
       title: "Shows",
@@ -86,12 +65,11 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       title="Share links"
       hint="Read-only access without an account"
       actions={
-        <Button icon={<Plus />} busy={busy} onClick={() => void create()}>
+        <Button icon={<Plus />} onClick={() => setCreating(true)}>
           New link
         </Button>
       }
     >
-      {made && <Secret label="Anyone with this link can view this project." value={made} />}
       <ListState list={list}>
         {({ rows }) => (
           <Table
@@ -103,6 +81,7 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
           />
         )}
       </ListState>
+      <NewShareLink open={creating} onClose={() => setCreating(false)} runId={null} onMade={() => void list.refetch()} />
     </Section>
   );
 }

@@ -1,17 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Run, components } from "@runcast/client";
+import type { Run } from "@runcast/client";
 import type { ReactNode } from "react";
 import { Card, Section } from "../design/Surface";
 import { useNow } from "../design/Time";
 import { bytes, count, fullTime } from "../design/format";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { Json } from "./Json";
 import { Labels } from "./Labels";
 import { Sign } from "./Stepper";
 import { namedSteps, stateOf, stepDuration } from "./steps";
 import { usageText } from "./usage";
-
-type Tail = components["schemas"]["Tail"];
 
 /** Everything else that is known of a run. */
 export function Details({ run }: { run: Run }) {
@@ -117,7 +116,7 @@ function Sources({ run }: { run: Run }) {
   const tails = useQuery({
     queryKey: ["tails", run.id, run.status],
     queryFn: async () =>
-      (await client.http.json<{ tails: Tail[] }>("GET", `/runs/${run.id}/tail`)).data.tails,
+      (await client.http.json<Schema<"TailList">>("GET", `/runs/${run.id}/tail`)).data.tails,
   });
   if (!tails.data?.length) return null;
   return (

@@ -7,12 +7,12 @@ import { useToast } from "../design/Toasts";
 import { Menu, MenuItem, MenuLine } from "../design/Menu";
 import { copyText } from "../design/clipboard";
 import { NewRun } from "../projects/NewRun";
+import { NewShareLink } from "../projects/NewShareLink";
 import { can } from "../projects/roles";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { useProject } from "../shell/ProjectScope";
 import { CompareWith } from "./CompareWith";
-import { ShareRun } from "./ShareRun";
 import { inputText } from "./names";
 
 type Opened = "share" | "again" | "compare" | null;
@@ -107,7 +107,7 @@ export function RunActions({ run }: { run: Run }) {
           Cancel
         </Button>
       )}
-      <ShareRun run={run} open={opened === "share"} onClose={close} />
+      <NewShareLink runId={run.id} open={opened === "share"} onClose={close} />
       <CompareWith run={run} open={opened === "compare"} onClose={close} />
       {opened === "again" && (
         <NewRun

@@ -35,7 +35,7 @@ export function useChildren(run: Run, enabled = true) {
       onEvents((events) => {
         const isOurs = events.some(
           ({ type, data }) =>
-            type === "run:created" && (data.run as { parent_run_id?: string } | undefined)?.parent_run_id === run.id,
+            type === "run:created" && (data.run as Partial<Run> | undefined)?.parent_run_id === run.id,
         );
         if (isOurs && enabled) void refetch();
       }),

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Run, components } from "@runcast/client";
+import type { Run } from "@runcast/client";
 import { useRuns } from "@runcast/react";
 import { ChartGantt } from "lucide-react";
 import { useState } from "react";
@@ -9,6 +9,7 @@ import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Card, Empty, Rows, Section } from "../design/Surface";
 import { serverNow } from "../design/clock";
 import { count } from "../design/format";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 import { DayBars } from "./DayBars";
@@ -63,7 +64,7 @@ export function TimelinePage() {
     queryFn: async () => {
       const from = new Date(serverNow() - (days - 1) * DAY_MS).toISOString().slice(0, 10);
       const path = `/projects/${project.id}/usage`;
-      const { data } = await client.http.json<components["schemas"]["UsageReport"]>("GET", path, {
+      const { data } = await client.http.json<Schema<"UsageReport">>("GET", path, {
         query: { group: "day", from },
       });
       return new Map(data.rows.map((row) => [row.key, row.cost_usd]));

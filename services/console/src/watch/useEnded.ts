@@ -1,4 +1,4 @@
-import { type Run, type RuncastEvent, TERMINAL } from "@runcast/client";
+import { type EventCatalogue, type Run, type RuncastEvent, TERMINAL } from "@runcast/client";
 import { useCallback, useEffect, useRef, useState } from "react";
 
 /** How long a run that ended well stays among the live ones. A failed one stays until it is dismissed. */
@@ -58,10 +58,7 @@ export function useEnded(
 
 function endOf(event: RuncastEvent): { id: string; status: Run["status"]; at: string } | null {
   if (event.type !== "run:status_changed") return null;
-  const { run_id: id, new_status: status, at } = event.data as {
-    run_id: string;
-    new_status: Run["status"];
-    at: string;
-  };
+  const { run_id: id, new_status, at } = event.data as EventCatalogue["run:status_changed"];
+  const status = new_status as Run["status"];
   return TERMINAL.has(status) ? { id, status, at } : null;
 }

@@ -1,4 +1,3 @@
-import type { Run, components } from "@runcast/client";
 import { useState } from "react";
 import { Button } from "../design/Button";
 import { serverNow } from "../design/clock";
@@ -6,6 +5,7 @@ import { Dialog } from "../design/Dialog";
 import { Field, Select } from "../design/Field";
 import { Secret } from "../design/Secret";
 import { FormError, useForm } from "../design/useForm";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 
@@ -17,18 +17,27 @@ const EXPIRIES = [
   ["", "Never"],
 ] as const;
 
-/** A link that shows this run, and nothing else, to anyone who has it. */
-export function ShareRun({ run, open, onClose }: { run: Run; open: boolean; onClose: () => void }) {
+interface NewShareLinkProps {
+  open: boolean;
+  onClose: () => void;
+  /** The run that the link shows; null for the whole project. */
+  runId: string | null;
+  onMade?: () => void;
+}
+
+/** A link that shows a run, or a whole project, to anyone who has it. */
+export function NewShareLink({ open, onClose, runId, onMade }: NewShareLinkProps) {
   const project = useProject();
   const form = useForm();
   const [url, setUrl] = useState<string | null>(null);
   const submit = form.submit(async (value) => {
     const days = Number(value("expires_at"));
     const expires = days > 0 ? { expires_at: new Date(serverNow() + days * DAY_MS).toISOString() } : {};
-    const body = { run_id: run.id, ...expires };
+    const body = { ...(runId && { run_id: runId }), ...expires };
     const path = `/projects/${project.id}/share-links`;
-    const { data } = await client.http.json<components["schemas"]["ShareLinkMade"]>("POST", path, { body });
+    const { data } = await client.http.json<Schema<"ShareLinkMade">>("POST", path, { body });
     setUrl(data.url);
+    onMade?.();
   });
   const close = (): void => {
     setUrl(null);
@@ -39,11 +48,15 @@ export function ShareRun({ run, open, onClose }: { run: Run; open: boolean; onCl
     <Dialog
       open={open}
       onClose={close}
-      title="Share this run"
-      description="Anyone with the link can read this run, its log and its artifacts, and nothing else."
+      title={runId ? "Share this run" : "New share link"}
+      description={
+        runId
+          ? "Anyone with the link can read this run, its log and its artifacts, and nothing else."
+          : "Anyone with the link can read everything in this project, without an account."
+      }
     >
       {url ? (
-        <Secret label="Anyone with this link can view this run." value={url} />
+        <Secret label={`Anyone with this link can view this ${runId ? "run" : "project"}.`} value={url} />
       ) : (
         <form onSubmit={submit} className="flex flex-col gap-4">
           <Field label="Link expires" error={form.errorOf("expires_at")}>
