@@ -83,7 +83,7 @@ export function RuntimePage() {
 }
 
 const QUEUE: readonly (readonly [string, string, Tone])[] = [
-  ["PENDING", "Pending", "warn"],
+  ["PENDING", "Pending", "idle"],
   ["BLOCKED", "Blocked", "idle"],
   ["RUNNING", "Running", "live"],
   ["IN_REVIEW", "In review", "plan"],

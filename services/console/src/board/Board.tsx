@@ -6,7 +6,7 @@ import { useShortcuts } from "../shell/shortcuts";
 import { SubtaskCard } from "./SubtaskCard";
 import { TaskHead } from "./TaskHead";
 import { positionBefore, positionBy } from "./order";
-import { COLUMNS, type Column, columnOf, neighbour } from "./moves";
+import { COLUMNS, type Column, columnOf, moveInto, neighbour, siblingsOf } from "./moves";
 import type { ViewLogs } from "./types";
 
 export interface BoardProps {
@@ -33,16 +33,12 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
   const [over, setOver] = useState<string | null>(null);
   const [focused, setFocused] = useState<string | null>(null);
   const related = useMemo(() => relatedTo(focused, subtasks), [focused, subtasks]);
-  const siblingsOf = ({ task_id: id, status }: Subtask): readonly Subtask[] =>
-    tasks
-      .find((task) => task.id === id)
-      ?.subtasks.filter((other) => columnOf(other.status) === columnOf(status)) ?? [];
   useBoardKeys(subtasks, canMove, onMove, (subtask, by) =>
-    onPlace(subtask, positionBy(siblingsOf(subtask), subtask.id, by)),
+    onPlace(subtask, positionBy(siblingsOf(tasks, subtask), subtask.id, by)),
   );
   const drop = (onto: Subtask | null, column: Column): void => {
     if (dragged && columnOf(dragged.status) !== column) onMove(dragged, column);
-    else if (dragged) onPlace(dragged, positionBefore(siblingsOf(dragged), dragged.id, onto?.id ?? null));
+    else if (dragged) onPlace(dragged, positionBefore(siblingsOf(tasks, dragged), dragged.id, onto?.id ?? null));
     setOver(null);
     setDragged(null);
   };
@@ -50,7 +46,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
   return (
     <div className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board">
       <div className="min-w-[61rem]">
-        <div className={cx("sticky top-0 z-10 bg-ground py-2", GRID)}>
+        <div className={cx("sticky top-0 z-10 bg-ground px-[calc(0.75rem+1px)] py-2", GRID)}>
           {COLUMNS.map((column) => (
             <p key={column.id} className="px-2 text-xs font-medium text-muted">
               {column.title}{" "}
@@ -100,7 +96,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
                       aria-label={`${column.title}: ${task.title}`}
                       data-column={column.id}
                       onDragOver={(event) => {
-                        if (dragged?.task_id !== task.id) return;
+                        if (!dragged || !takes(dragged, task, column)) return;
                         event.preventDefault();
                         setOver(cell);
                       }}
@@ -113,6 +109,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
                       className={cx(
                         "flex min-h-16 flex-col gap-2 rounded-lg p-1 transition-colors",
                         over === cell && "bg-accent-soft",
+                        dragged && !takes(dragged, task, column) && "opacity-40",
                       )}
                     >
                       {task.subtasks
@@ -146,6 +143,10 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
     </div>
   );
 }
+
+/** Whether a subtask may be dropped there: into its own column, or one that a move leads to. */
+const takes = (dragged: Subtask, task: Task, column: Column): boolean =>
+  dragged.task_id === task.id && (columnOf(dragged.status) === column || moveInto(dragged, column) !== null);
 
 /** What the subtask waits for, and what waits for it. */
 function relatedTo(id: string | null, subtasks: ReadonlyMap<string, Subtask>): ReadonlySet<string> {

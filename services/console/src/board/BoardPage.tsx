@@ -1,5 +1,6 @@
 import type { Subtask, Task } from "@runcast/client";
 import { useActiveRuns, useTasks } from "@runcast/react";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, SquareKanban } from "lucide-react";
 import { useMemo, useState } from "react";
 import { Button } from "../design/Button";
@@ -17,7 +18,8 @@ import { Board } from "./Board";
 import { can } from "../projects/roles";
 import { NewTask } from "./NewTask";
 import { SubtaskDetail } from "./SubtaskDetail";
-import { type Column, moveInto } from "./moves";
+import { type Column, moveInto, siblingsOf } from "./moves";
+import { positionBy } from "./order";
 import type { ViewLogs } from "./types";
 
 interface OpenLog {
@@ -37,7 +39,10 @@ export function BoardPage() {
   const [creating, setCreating] = useState(false);
   const [shown, setShown] = useState<keyof typeof SHOWN>("all");
   const [log, setLog] = useState<OpenLog | null>(null);
-  const [detail, setDetail] = useState<string | null>(null);
+  const navigate = useNavigate();
+  const search: { subtask?: string } = useSearch({ strict: false });
+  const setDetail = (id: string | null): void =>
+    void navigate({ to: ".", search: id === null ? {} : { subtask: id }, replace: true });
 
   const viewLogs: ViewLogs = (run, title) =>
     setLog({ runId: run.id, title, agentType: run.agent_type });
@@ -55,17 +60,21 @@ export function BoardPage() {
   };
   const place = (what: Subtask | Task, position: number | null): void => {
     if (position === null) return;
-    const change =
-      "task_id" in what
-        ? client.updateSubtask(what.id, { position })
-        : client.updateTask(what.id, { position });
-    change.catch((error: unknown) => say((error as Error).message, "bad"));
+    const put = (to: number): Promise<unknown> =>
+      "task_id" in what ? client.updateSubtask(what.id, { position: to }) : client.updateTask(what.id, { position: to });
+    const fail = (error: unknown): void => say((error as Error).message, "bad");
+    put(position).then(
+      () => say("Moved", "ok", { text: "Undo", run: () => void put(what.position).catch(fail) }),
+      fail,
+    );
   };
+  const placeBy = (subtask: Subtask, by: 1 | -1): void =>
+    place(subtask, positionBy(siblingsOf(tasks.data ?? [], subtask), subtask.id, by));
   const visible = useMemo(
     () => (tasks.data ?? []).filter((task) => isShown(task, shown)),
     [tasks.data, shown],
   );
-  const open = tasks.data?.flatMap((task) => task.subtasks).find(({ id }) => id === detail) ?? null;
+  const open = tasks.data?.flatMap((task) => task.subtasks).find(({ id }) => id === search.subtask) ?? null;
   const canWrite = can(project.role, "plan");
   const create = canWrite && (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
@@ -126,6 +135,7 @@ export function BoardPage() {
         tasks={tasks.data ?? []}
         activeRuns={activeRuns.data ?? []}
         canMove={canWrite}
+        onPlace={placeBy}
         onViewLogs={(run, title) => {
           setDetail(null);
           viewLogs(run, title);

@@ -3,6 +3,7 @@ import { GitPullRequest, Lock, ScrollText } from "lucide-react";
 import { Button } from "../design/Button";
 import { StatusBadge, wordOf } from "../design/Status";
 import { cx } from "../design/classes";
+import { columnOf, isDone } from "./moves";
 import type { ViewLogs } from "./types";
 
 export interface SubtaskCardProps {
@@ -22,8 +23,6 @@ export interface SubtaskCardProps {
   onDragOver: () => void;
   onDropHere: () => void;
 }
-
-const IS_DONE = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
 
 export function workerOf(subtask: Subtask, activeRuns: readonly ActiveRun[]): ActiveRun | undefined {
   if (subtask.status !== "IN_PROGRESS") return undefined;
@@ -80,7 +79,7 @@ export function SubtaskCard({
       onPointerLeave={() => onFocus(null)}
       className={cx(
         "relative flex flex-col gap-1.5 rounded-lg border bg-surface p-2.5 shadow-card transition-shadow",
-        isRelated && "ring-2 ring-warn",
+        isRelated && "ring-2 ring-accent",
         isTarget && "shadow-[0_-3px_0_-1px_var(--color-accent)]",
       )}
     >
@@ -99,17 +98,18 @@ export function SubtaskCard({
               title={`${needed.title}: ${wordOf(needed.status)}`}
               className={cx(
                 "flex max-w-full items-center gap-1 rounded-sm bg-sunken px-1.5 text-2xs text-muted",
-                IS_DONE.has(needed.status) && "line-through",
+                isDone(needed.status) && "line-through",
               )}
             >
-              {!IS_DONE.has(needed.status) && <Lock aria-hidden className="size-2.5 shrink-0" />}
-              <span className="truncate">{needed.key ?? needed.title}</span>
+              {!isDone(needed.status) && <Lock aria-hidden className="size-2.5 shrink-0" />}
+              <span className="truncate">{needed.title}</span>
             </li>
           ))}
         </ul>
       )}
       <div className="flex flex-wrap items-center gap-1.5">
-        <StatusBadge status={subtask.status} />
+        {/* The column says the status, where it stands for one alone. */}
+        {columnOf(subtask.status).statuses.length > 1 && <StatusBadge status={subtask.status} />}
         {subtask.attempt > 1 && (
           <span className="text-2xs text-muted">
             attempt {subtask.attempt} of {subtask.max_attempts}

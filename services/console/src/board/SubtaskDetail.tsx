@@ -2,16 +2,20 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ActiveRun, Subtask, SubtaskMove, Task } from "@runcast/client";
 import { useAgentRuns } from "@runcast/react";
-import { GitPullRequest, ScrollText, X } from "lucide-react";
+import { ArrowDown, ArrowUp, GitPullRequest, ScrollText, SquarePen, Trash2, X } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Button, IconButton } from "../design/Button";
+import { Confirm } from "../design/Confirm";
 import { Sheet } from "../design/Dialog";
 import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
 import { actorText } from "../admin/actor";
 import { useToast } from "../design/Toasts";
 import { nameOf } from "../runs/names";
+import { can } from "../projects/roles";
+import { useProject } from "../shell/ProjectScope";
 import { client } from "../session/session";
+import { EditSubtask } from "./EditDialog";
 import { workerOf } from "./SubtaskCard";
 import { MOVES, MOVE_WORDS } from "./moves";
 import type { ViewLogs } from "./types";
@@ -24,6 +28,8 @@ interface SubtaskDetailProps {
   activeRuns: readonly ActiveRun[];
   canMove: boolean;
   onViewLogs: ViewLogs;
+  /** One place up (-1) or down (1) in its column. */
+  onPlace: (subtask: Subtask, by: 1 | -1) => void;
   onClose: () => void;
 }
 
@@ -41,8 +47,11 @@ function Content({
   activeRuns,
   canMove,
   onViewLogs,
+  onPlace,
   onClose,
 }: SubtaskDetailProps & { subtask: Subtask }) {
+  const mayDelete = can(useProject().role, "edit");
+  const [isEditing, setEditing] = useState(false);
   const task = tasks.find(({ id }) => id === subtask.task_id);
   const run = workerOf(subtask, activeRuns);
   const siblings = tasks.flatMap((each) => each.subtasks);
@@ -53,7 +62,30 @@ function Content({
           <p className="truncate text-xs text-muted">{task?.title}</p>
           <h2 className="text-lg font-semibold">{subtask.title}</h2>
         </div>
+        {canMove && (
+          <>
+            <IconButton label="Edit" icon={<SquarePen />} onClick={() => setEditing(true)} />
+            {mayDelete && <Confirm
+              title={`Delete ${subtask.title}?`}
+              text="This deletes the subtask. Its runs stay. You can't undo it."
+              action="Delete"
+              onConfirm={async () => {
+                await client.deleteSubtask(subtask.id);
+                onClose();
+              }}
+            >
+              {(ask) => <IconButton label="Delete" icon={<Trash2 />} onClick={ask} />}
+            </Confirm>}
+          </>
+        )}
         <IconButton label="Close" shortcut="Esc" icon={<X />} onClick={onClose} />
+        {isEditing && (
+          <EditSubtask
+            subtask={subtask}
+            others={task?.subtasks.filter(({ id }) => id !== subtask.id) ?? []}
+            onClose={() => setEditing(false)}
+          />
+        )}
       </header>
       <div className="flex min-h-0 flex-1 flex-col gap-6 overflow-y-auto px-5 py-4">
         <div className="flex flex-wrap items-center gap-2">
@@ -76,7 +108,7 @@ function Content({
         </div>
         {subtask.error && <p className="rounded-md bg-bad-soft px-3 py-2 text-sm text-bad">{subtask.error}</p>}
         {subtask.skip_reason && <p className="text-sm text-muted">Skipped: {subtask.skip_reason}</p>}
-        {canMove && <Moves subtask={subtask} />}
+        {canMove && <Moves subtask={subtask} onPlace={onPlace} />}
         {subtask.description && <p className="text-base whitespace-pre-wrap">{subtask.description}</p>}
         {subtask.pr_url && (
           <Part title="Pull request">
@@ -113,11 +145,10 @@ function Content({
   );
 }
 
-function Moves({ subtask }: { subtask: Subtask }) {
+function Moves({ subtask, onPlace }: Pick<SubtaskDetailProps, "onPlace"> & { subtask: Subtask }) {
   const say = useToast();
   const [busy, setBusy] = useState<SubtaskMove | null>(null);
   const moves = Object.keys(MOVES[subtask.status]) as SubtaskMove[];
-  if (moves.length === 0) return null;
   const move = async (step: SubtaskMove): Promise<void> => {
     setBusy(step);
     try {
@@ -130,7 +161,22 @@ function Moves({ subtask }: { subtask: Subtask }) {
   };
   return (
     <div className="flex flex-wrap gap-2">
-      {moves.map((step) => (
+      {moves.map((step) =>
+        step === "skip" ? (
+          <Confirm
+            key={step}
+            title={`Skip ${subtask.title}?`}
+            text="What waits for it goes on without it. A skipped subtask can't come back."
+            action="Skip"
+            onConfirm={() => client.moveSubtask(subtask.id, "skip")}
+          >
+            {(ask) => (
+              <Button size="sm" onClick={ask}>
+                {MOVE_WORDS.skip}
+              </Button>
+            )}
+          </Confirm>
+        ) : (
         <Button
           key={step}
           size="sm"
@@ -140,7 +186,12 @@ function Moves({ subtask }: { subtask: Subtask }) {
         >
           {MOVE_WORDS[step]}
         </Button>
-      ))}
+        ),
+      )}
+      <span className="ml-auto flex gap-1">
+        <IconButton size="sm" label="Place higher" icon={<ArrowUp />} onClick={() => onPlace(subtask, -1)} />
+        <IconButton size="sm" label="Place lower" icon={<ArrowDown />} onClick={() => onPlace(subtask, 1)} />
+      </span>
     </div>
   );
 }

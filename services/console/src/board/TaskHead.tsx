@@ -1,14 +1,18 @@
 import type { ActiveRun, Task } from "@runcast/client";
-import { ArrowDown, ArrowUp, MoreHorizontal, Play, RotateCcw, ScrollText } from "lucide-react";
+import { ArrowDown, ArrowUp, MoreHorizontal, Play, Plus, RotateCcw, ScrollText, SquarePen, Trash2 } from "lucide-react";
 import { Button } from "../design/Button";
-import { Menu, MenuItem } from "../design/Menu";
+import { useState } from "react";
+import { Confirm } from "../design/Confirm";
+import { Menu, MenuItem, MenuLine } from "../design/Menu";
 import { StatusBadge } from "../design/Status";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
+import { can } from "../projects/roles";
+import { useProject } from "../shell/ProjectScope";
 import { client } from "../session/session";
+import { isDone } from "./moves";
+import { AddSubtask, EditTask } from "./EditDialog";
 import type { ViewLogs } from "./types";
-
-const DONE = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
 
 export function TaskHead({
   task,
@@ -27,11 +31,13 @@ export function TaskHead({
   onStep: (by: 1 | -1) => void;
 }) {
   const say = useToast();
+  const mayDelete = can(useProject().role, "edit");
+  const [opened, setOpened] = useState<"add" | "edit" | null>(null);
   const planner =
     task.status === "PLANNING"
       ? activeRuns.find((run) => run.task_id === task.id && run.agent_type === "PLANNER")
       : undefined;
-  const done = task.subtasks.filter(({ status }) => DONE.has(status)).length;
+  const done = task.subtasks.filter(({ status }) => isDone(status)).length;
   const move = (step: "activate" | "retry-planning"): void => {
     client.moveTask(task.id, step).catch((error: unknown) => say((error as Error).message, "bad"));
   };
@@ -72,6 +78,13 @@ export function TaskHead({
           </Button>
         )}
         {canMove && (
+          <Confirm
+            title={`Delete ${task.title}?`}
+            text="This deletes the task and its subtasks. Their runs stay. You can't undo it."
+            action="Delete"
+            onConfirm={() => client.deleteTask(task.id)}
+          >
+            {(askDelete) => (
           <Menu
             trigger={
               <button
@@ -83,14 +96,30 @@ export function TaskHead({
               </button>
             }
           >
+            <MenuItem icon={<Plus />} onSelect={() => setOpened("add")}>
+              Add a subtask…
+            </MenuItem>
+            <MenuItem icon={<SquarePen />} onSelect={() => setOpened("edit")}>
+              Edit…
+            </MenuItem>
             <MenuItem icon={<ArrowUp />} onSelect={() => onStep(-1)}>
               Move up
             </MenuItem>
             <MenuItem icon={<ArrowDown />} onSelect={() => onStep(1)}>
               Move down
             </MenuItem>
+            {mayDelete && <MenuLine />}
+            {mayDelete && (
+              <MenuItem icon={<Trash2 />} danger onSelect={askDelete}>
+                Delete…
+              </MenuItem>
+            )}
           </Menu>
+            )}
+          </Confirm>
         )}
+        {opened === "add" && <AddSubtask task={task} onClose={() => setOpened(null)} />}
+        {opened === "edit" && <EditTask task={task} onClose={() => setOpened(null)} />}
       </span>
       {task.description && <p className="basis-full text-sm text-muted">{task.description}</p>}
     </header>

@@ -1,5 +1,5 @@
 /** Which step takes a subtask from where it is to another column, if any. */
-import type { Subtask, SubtaskMove, SubtaskStatus } from "@runcast/client";
+import type { Subtask, SubtaskMove, SubtaskStatus, Task } from "@runcast/client";
 
 export interface Column {
   id: string;
@@ -38,8 +38,17 @@ export const MOVE_WORDS: Record<SubtaskMove, string> = {
   retry: "Retry",
 };
 
+const DONE: ReadonlySet<SubtaskStatus> = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
+
+/** Whether nothing waits for a subtask of this status any more. */
+export const isDone = (status: SubtaskStatus): boolean => DONE.has(status);
+
 export const columnOf = (status: SubtaskStatus): Column =>
   COLUMNS.find(({ statuses }) => statuses.includes(status)) ?? (COLUMNS[0]!);
+
+/** The subtasks that stand in a subtask's own column of its lane, in order. */
+export const siblingsOf = (tasks: readonly Task[], { task_id: id, status }: Subtask): readonly Subtask[] =>
+  tasks.find((task) => task.id === id)?.subtasks.filter((other) => columnOf(other.status) === columnOf(status)) ?? [];
 
 /** The move that leads into a column, or null. */
 export function moveInto(subtask: Subtask, column: Column): SubtaskMove | null {

@@ -31,7 +31,7 @@ const STATUSES: Record<Status, { tone: Tone; word: string; icon: ReactNode }> = 
   ACTIVE: { tone: "live", word: "Active", icon: <Play /> },
   DONE: { tone: "ok", word: "Done", icon: <Check /> },
   BLOCKED: { tone: "idle", word: "Blocked", icon: <Lock /> },
-  PENDING: { tone: "warn", word: "Pending", icon: <CircleDotDashed /> },
+  PENDING: { tone: "idle", word: "Pending", icon: <CircleDotDashed /> },
   IN_PROGRESS: { tone: "live", word: "In progress", icon: <Play /> },
   IN_REVIEW: { tone: "plan", word: "In review", icon: <Eye /> },
   COMPLETED: { tone: "ok", word: "Completed", icon: <Check /> },

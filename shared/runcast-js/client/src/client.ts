@@ -90,11 +90,24 @@ export interface TaskChange {
   position?: number;
 }
 
+/** Also which subtasks a subtask waits for, by their ids. */
+export interface SubtaskChange extends TaskChange {
+  depends_on?: string[];
+}
+
 export interface NewTask {
   title: string;
   description?: string;
   kind?: string;
-  subtasks?: { title: string; key?: string; description?: string; depends_on?: string[] }[];
+  subtasks?: NewSubtask[];
+}
+
+export interface NewSubtask {
+  title: string;
+  key?: string;
+  description?: string;
+  /** Keys or ids of other subtasks of the task. */
+  depends_on?: string[];
 }
 
 /**
@@ -236,14 +249,16 @@ export class RuncastClient {
   deleteTask(task: string): Promise<Answer<null>> {
     return this.http.json("DELETE", `/tasks/${segment(task)}`);
   }
-  /** Adds subtasks to a task. */
-  addSubtasks(task: string, subtasks: NewTask["subtasks"] & object): Promise<Answer<unknown>> {
-    return this.#post(`/tasks/${segment(task)}/subtasks`, subtasks);
+  addSubtask(task: string, body: NewSubtask): Promise<Answer<Subtask>> {
+    return this.#post(`/tasks/${segment(task)}/subtasks`, body);
+  }
+  deleteSubtask(subtask: string): Promise<Answer<null>> {
+    return this.http.json("DELETE", `/subtasks/${segment(subtask)}`);
   }
   subtask(subtask: string): Promise<Answer<Subtask>> {
     return this.#get(`/subtasks/${segment(subtask)}`);
   }
-  updateSubtask(subtask: string, body: TaskChange): Promise<Answer<Subtask>> {
+  updateSubtask(subtask: string, body: SubtaskChange): Promise<Answer<Subtask>> {
     return this.http.json("PATCH", `/subtasks/${segment(subtask)}`, { body });
   }
   moveSubtask(subtask: string, move: SubtaskMove, body: object = {}): Promise<Answer<Subtask>> {
