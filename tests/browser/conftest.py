@@ -64,6 +64,13 @@ def mortal_server() -> Iterator[Up]:
         yield up
 
 
+@pytest.fixture
+def server_of_a_network() -> Iterator[Up]:
+    """One that answers to a name of a local network, over plain http."""
+    with _up(RUNCAST_ALLOWED_HOSTS="runcast.test") as up:
+        yield up
+
+
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
     """The address of an OpenID Connect provider on loopback."""
