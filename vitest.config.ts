@@ -29,7 +29,7 @@ export default defineConfig({
         test: {
           name: "console",
           environment: "jsdom",
-          include: ["services/console/src/**/*.test.{ts,tsx}"],
+          include: ["services/console/src/**/*.test.{ts,tsx}", "services/console/test/*.test.js"],
         },
       },
     ],

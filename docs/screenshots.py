@@ -77,7 +77,7 @@ def _chosen_runs(page: Page) -> None:
 
 
 def _log_beside(page: Page) -> None:
-    page.locator("[data-subtask]", has_text="Record inputs").get_by_role(
+    page.locator("[data-subtask]", has_text="Record inputs").first.get_by_role(
         "button", name="View logs"
     ).click()
     page.locator(".log-row").first.wait_for()

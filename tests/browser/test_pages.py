@@ -189,7 +189,9 @@ def test_the_board_moves_by_itself_and_shows_logs(api: Api, open_page: OpenPage)
     made = scene.build(api, "Board")
     page = open_page(f"/projects/{made.project['slug']}/board").page
     expect_live(page)
-    card = page.locator("[data-subtask]", has_text="Record inputs and seeds")
+    card = page.locator(
+        "[data-subtask]", has=page.locator("button", has_text="Record inputs and seeds")
+    )
     expect(card).to_have_attribute("data-status", "IN_PROGRESS")
     page.get_by_role("region", name="Controller support").get_by_role(
         "button", name="View logs"
@@ -216,7 +218,7 @@ def test_the_board_moves_by_itself_and_shows_logs(api: Api, open_page: OpenPage)
 def test_a_card_is_dragged_and_moved_by_keys(api: Api, open_page: OpenPage) -> None:
     made = scene.build(api, "Dragged")
     page = open_page(f"/projects/{made.project['slug']}/board").page
-    card = page.locator("[data-subtask]", has_text="Play a file back")
+    card = page.locator("[data-subtask]", has=page.locator("button", has_text="Play a file back"))
     expect(card).to_have_attribute("data-status", "PENDING")
     card.drag_to(page.locator("[data-column=progress]").first)
     expect(card).to_have_attribute("data-status", "IN_PROGRESS")
@@ -259,6 +261,32 @@ def test_subtasks_and_tasks_are_put_in_order(api: Api, open_page: OpenPage) -> N
     expect(cards).to_have_text(["First task: one", "First task: three", "First task: two"])
 
 
+def test_the_board_is_edited_and_a_subtask_has_an_address(api: Api, open_page: OpenPage) -> None:
+    project = api.project("Edited")
+    body = {"title": "Ship", "subtasks": [{"title": "First", "key": "a"}]}
+    task = api.call("POST", f"/projects/{project['id']}/tasks", json=body)
+    first = task["subtasks"][0]
+    page = open_page(f"/projects/{project['slug']}/board?subtask={first['id']}").page
+    page.get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_label("Title").fill("The very first")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="The very first").last).to_be_visible()
+    page.get_by_role("button", name="Skip", exact=True).click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="More about Ship").click()
+    page.get_by_role("menuitem", name="Add a subtask").click()
+    page.get_by_label("Title").fill("Second")
+    page.get_by_label("The very first").check()
+    page.get_by_role("button", name="Add", exact=True).click()
+    blocked = page.locator("[data-status=BLOCKED]")
+    expect(blocked.get_by_label("Blocked by")).to_have_text("The very first")
+    page.get_by_role("button", name="More about Ship").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("No task yet")).to_be_visible()
+
+
 def test_the_runtime_page_is_live_and_keeps_its_filters(
     shown: Scene, api: Api, open_page: OpenPage
 ) -> None:
@@ -287,12 +315,21 @@ def test_people_keys_and_links(api: Api, open_page: OpenPage) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("table", name="API keys")).to_contain_text("builder")
     page.get_by_role("button", name="New link").click()
+    page.get_by_role("button", name="Create link").click()
     link = page.get_by_text(re.compile("/ui/share/"))
     expect(link).to_be_visible()
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Invite").click()
     page.get_by_label("Email").fill("ada@example.test")
     page.get_by_role("button", name="Create invite link").click()
     expect(page.get_by_text(re.compile("/ui/invitations/"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("table", name="Pending invitations")).to_contain_text("ada@example")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("button", name="Delete the project")).to_be_disabled()
+    page.get_by_label(f"Type {project['slug']} to confirm").fill(project["slug"])
+    page.get_by_role("button", name="Delete the project").click()
+    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
 
 
 def test_an_invitation_makes_an_account_that_signs_in_and_out(api: Api, chromium: Browser) -> None:

@@ -10,15 +10,10 @@ import {
 } from "@tanstack/react-router";
 import { SearchX } from "lucide-react";
 import { Empty, Rows } from "./design/Surface";
-import { InboxPage } from "./inbox/InboxPage";
 import { PageFailure } from "./design/Failure";
-import { ProjectsPage } from "./projects/ProjectsPage";
-import { ProjectRunsPage } from "./projects/ProjectRunsPage";
-import { RunPage } from "./runs/RunPage";
 import { SessionProvider } from "./session/SessionProvider";
 import { ProjectScope } from "./shell/ProjectScope";
 import { Shell } from "./shell/Shell";
-import { WatchPage } from "./watch/WatchPage";
 
 /** Pages that a signed-out visitor may open: each by a secret in its own address. */
 const OPEN = /^\/(invitations|share)\//;
@@ -66,12 +61,12 @@ const signIn = createRoute({
     throw redirect({ to: "/watch" });
   },
 });
-const watch = createRoute({ getParentRoute: () => root, path: "/watch", component: WatchPage });
-const inbox = createRoute({ getParentRoute: () => root, path: "/inbox", component: InboxPage });
+const watch = createRoute({ getParentRoute: () => root, path: "/watch", component: lazyRouteComponent(() => import("./watch/WatchPage"), "WatchPage") });
+const inbox = createRoute({ getParentRoute: () => root, path: "/inbox", component: lazyRouteComponent(() => import("./inbox/InboxPage"), "InboxPage") });
 const projects = createRoute({
   getParentRoute: () => root,
   path: "/projects",
-  component: ProjectsPage,
+  component: lazyRouteComponent(() => import("./projects/ProjectsPage"), "ProjectsPage"),
 });
 
 function ProjectLayout() {
@@ -90,7 +85,7 @@ const projectRoute = createRoute({
 const projectRuns = createRoute({
   getParentRoute: () => projectRoute,
   path: "/",
-  component: ProjectRunsPage,
+  component: lazyRouteComponent(() => import("./projects/ProjectRunsPage"), "ProjectRunsPage"),
 });
 const board = createRoute({
   getParentRoute: () => projectRoute,
@@ -103,10 +98,11 @@ const projectSettings = createRoute({
   component: lazyRouteComponent(() => import("./projects/ProjectSettingsPage"), "ProjectSettingsPage"),
 });
 
+const runPage = lazyRouteComponent(() => import("./runs/RunPage"), "RunPage");
 const projectRun = createRoute({
   getParentRoute: () => root,
   path: "/projects/$project/runs/$run",
-  component: RunPage,
+  component: runPage,
 });
 const compare = createRoute({
   getParentRoute: () => projectRoute,
@@ -118,7 +114,7 @@ const timeline = createRoute({
   path: "/timeline",
   component: lazyRouteComponent(() => import("./timeline/TimelinePage"), "TimelinePage"),
 });
-const run = createRoute({ getParentRoute: () => root, path: "/runs/$run", component: RunPage });
+const run = createRoute({ getParentRoute: () => root, path: "/runs/$run", component: runPage });
 
 const adminPages = () => import("./admin/pages");
 const runtime = createRoute({

@@ -1,6 +1,6 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { Artifact, Run } from "@runcast/client";
-import { Download, FileDiff, Package } from "lucide-react";
+import { Copy, Download, FileDiff, Package } from "lucide-react";
 import { useMemo, useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button, Spinner } from "../design/Button";
@@ -10,11 +10,13 @@ import { Card, Empty, Rows } from "../design/Surface";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
 import { cx } from "../design/classes";
-import { bytes } from "../design/format";
+import { copyText } from "../design/clipboard";
+import { bytes, count } from "../design/format";
 import { saveAs } from "../log/save";
 import { client } from "../session/session";
 import { Preview, isText } from "./Preview";
-import { diffLines } from "./diff";
+import { type DiffLine, diffLines } from "./diff";
+import { hunksOf } from "./hunks";
 import { useText } from "./useText";
 
 export function Artifacts({
@@ -29,7 +31,7 @@ export function Artifacts({
   if (artifacts.isPending) return <Rows count={3} className="h-24" />;
   if (steps.length === 0) {
     return (
-      <Empty icon={<Package />} title="No artifact yet">
+      <Empty icon={<Package />} title="No artifacts yet">
         What the run's steps produce appears here, version by version.
       </Empty>
     );
@@ -61,6 +63,14 @@ function StepArtifacts({ step, versions }: { step: string; versions: Artifact[] 
   const shown = versions.find(({ version }) => version === chosen) ?? versions[0];
   const other = versions.find(({ version }) => version === compared);
   if (!shown) return null;
+  const copy = async (): Promise<void> => {
+    try {
+      await copyText(await (await client.artifactContent(shown.id)).text());
+      say("Copied");
+    } catch (error) {
+      say((error as Error).message, "bad");
+    }
+  };
   const download = async (): Promise<void> => {
     try {
       const extension = EXTENSIONS[shown.media_type] ?? "bin";
@@ -75,7 +85,9 @@ function StepArtifacts({ step, versions }: { step: string; versions: Artifact[] 
       <header className="flex flex-wrap items-center gap-2 border-b px-4 py-2.5">
         <h2 className="text-base font-semibold">{step}</h2>
         <Badge tone="accent">v{shown.version}</Badge>
-        <span className="text-xs text-muted">
+        <span className="min-w-0 text-xs break-words text-muted">
+          {shown.filename && <span className="mr-1 font-mono">{shown.filename}</span>}
+          {shown.filename && "· "}
           {shown.media_type} · {bytes(shown.size)} · <Ago at={shown.created_at} />
         </span>
         <div className="ml-auto flex flex-wrap items-center gap-2">
@@ -113,6 +125,11 @@ function StepArtifacts({ step, versions }: { step: string; versions: Artifact[] 
                 </Select>
               )}
             </>
+          )}
+          {isText(shown) && (
+            <Button size="sm" icon={<Copy />} onClick={() => void copy()}>
+              Copy
+            </Button>
           )}
           <Button size="sm" icon={<Download />} onClick={() => void download()}>
             Download
@@ -155,20 +172,44 @@ function Difference({ before, after }: { before: Artifact; after: Artifact }) {
         From version {before.version} to version {after.version}
       </p>
       <pre className="font-mono text-xs leading-5">
-        {lines.map(({ kind, text }, index) => (
-          <div
-            key={index}
-            className={cx(
-              "px-2 break-words whitespace-pre-wrap",
-              kind === "added" && "bg-ok-soft text-ok",
-              kind === "removed" && "bg-bad-soft text-bad",
-            )}
-          >
-            <span className="select-none">{{ same: "  ", added: "+ ", removed: "- " }[kind]}</span>
-            {text}
-          </div>
-        ))}
+        {hunksOf(lines).map((hunk, at) =>
+          hunk.kind === "lines" ? (
+            hunk.lines.map((line, index) => <Line key={`${at} ${index}`} line={line} />)
+          ) : (
+            <Same key={at} lines={hunk.lines} />
+          ),
+        )}
       </pre>
+    </div>
+  );
+}
+
+/** Lines that are the same in both versions, shown when they are asked for. */
+function Same({ lines }: { lines: readonly DiffLine[] }) {
+  const [isOpen, setOpen] = useState(false);
+  if (isOpen) return lines.map((line, index) => <Line key={index} line={line} />);
+  return (
+    <button
+      type="button"
+      onClick={() => setOpen(true)}
+      className="my-1 block w-full rounded-sm bg-sunken px-2 text-left text-muted hover:text-fg"
+    >
+      ⋯ {count(lines.length)} {lines.length === 1 ? "line is" : "lines are"} the same
+    </button>
+  );
+}
+
+function Line({ line: { kind, text } }: { line: DiffLine }) {
+  return (
+    <div
+      className={cx(
+        "px-2 break-words whitespace-pre-wrap",
+        kind === "added" && "bg-ok-soft text-ok",
+        kind === "removed" && "bg-bad-soft text-bad",
+      )}
+    >
+      <span className="select-none">{{ same: "  ", added: "+ ", removed: "- " }[kind]}</span>
+      {text}
     </div>
   );
 }

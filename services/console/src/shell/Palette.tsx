@@ -10,7 +10,7 @@ import { client } from "../session/session";
 import { useProjects } from "../projects/useProjects";
 import { useSettled } from "../design/useSettled";
 import { useMe } from "../session/SessionProvider";
-import { currentTheme, setTheme } from "./theme";
+import { toggleTheme } from "./theme";
 
 interface Command {
   id: string;
@@ -21,7 +21,7 @@ interface Command {
 }
 
 /** ⌘K: go anywhere, do anything, by typing a part of its name. */
-export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
+export default function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
     <Radix.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
@@ -206,11 +206,4 @@ function useCommands(text: string): Command[] {
     }));
     return [...pages, ...ofProjects, ...ofRuns, theme];
   }, [navigate, me.isAdmin, projects.data, runs.data, found.data]);
-}
-
-export function toggleTheme(): void {
-  const isDark =
-    currentTheme() === "dark" ||
-    (currentTheme() === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
-  setTheme(isDark ? "light" : "dark");
 }

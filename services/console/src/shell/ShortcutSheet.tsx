@@ -1,6 +1,7 @@
 import { Dialog } from "../design/Dialog";
 import { Kbd } from "../design/Kbd";
 import { MOD } from "./platform";
+import { setSingleKeys, useSingleKeys } from "./singleKeys";
 
 const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
   [
@@ -38,6 +39,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
   [
     "A log",
     [
+      ["e", "Next error"],
       ["f", "Follow"],
       ["n  N", "Next, previous match"],
       ["Home  End", "First line, newest line"],
@@ -48,6 +50,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
 ];
 
 export function ShortcutSheet({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const areOn = useSingleKeys();
   return (
     <Dialog open={open} onClose={onClose} title="Keyboard shortcuts" wide>
       <div className="grid gap-6 sm:grid-cols-2 lg:grid-cols-4">
@@ -69,6 +72,10 @@ export function ShortcutSheet({ open, onClose }: { open: boolean; onClose: () =>
           </section>
         ))}
       </div>
+      <label className="mt-5 flex items-center gap-2 border-t pt-4 text-sm">
+        <input type="checkbox" checked={areOn} onChange={({ target }) => setSingleKeys(target.checked)} />
+        Shortcuts of a single key (those with {MOD} always work)
+      </label>
     </Dialog>
   );
 }

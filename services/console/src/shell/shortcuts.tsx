@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { singleKeysAreOn } from "./singleKeys";
 
 export interface Shortcut {
   keys: string;
@@ -30,7 +31,7 @@ export function useShortcuts(shortcuts: readonly Shortcut[], enabled = true): vo
     const onKey = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.altKey) return;
       const mod = event.metaKey || event.ctrlKey;
-      if (!mod && (isTyping(event.target) || document.querySelector("[role=dialog]"))) return;
+      if (!mod && (!singleKeysAreOn() || isTyping(event.target) || document.querySelector("[role=dialog]"))) return;
       const key = mod ? `mod+${event.key.toLowerCase()}` : event.key;
       const pair = performance.now() - beforeAt < PAIR_MS ? `${before} ${key}` : key;
       before = key;

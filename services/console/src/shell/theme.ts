@@ -18,3 +18,11 @@ export function setTheme(theme: Theme): void {
     // Storage is off: it holds for this page.
   }
 }
+
+/** From light to dark and back, whatever the system wants. */
+export function toggleTheme(): void {
+  const isDark =
+    currentTheme() === "dark" ||
+    (currentTheme() === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  setTheme(isDark ? "light" : "dark");
+}
