@@ -50,7 +50,7 @@ function Content({
   onPlace,
   onClose,
 }: SubtaskDetailProps & { subtask: Subtask }) {
-  const mayDelete = can(useProject().role, "edit");
+  const mayDelete = can(useProject().role, "erase");
   const [isEditing, setEditing] = useState(false);
   const task = tasks.find(({ id }) => id === subtask.task_id);
   const run = workerOf(subtask, activeRuns);

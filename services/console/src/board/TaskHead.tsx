@@ -31,7 +31,7 @@ export function TaskHead({
   onStep: (by: 1 | -1) => void;
 }) {
   const say = useToast();
-  const mayDelete = can(useProject().role, "edit");
+  const mayDelete = can(useProject().role, "erase");
   const [opened, setOpened] = useState<"add" | "edit" | null>(null);
   const planner =
     task.status === "PLANNING"
