@@ -27,6 +27,7 @@ from bench.server import Server, machine, server
 
 ATTACKING_CLIENTS = 4
 SLOW_BODIES = 10_000
+OPENED_PER_SECOND = 500
 MEBIBYTE = 1024 * 1024
 
 Attack = Callable[[], AbstractContextManager[object]]
@@ -44,7 +45,8 @@ def raw(
 
 @contextlib.contextmanager
 def slow_bodies(one: Server) -> Iterator[None]:
-    """Connections that send the beginning of a body and then nothing, opened again as they are ended."""
+    """Connections that send the beginning of a body and then nothing, opened at a steady pace, the
+    oldest given up for new ones."""
     stop = threading.Event()
     begun = raw(None, "POST /auth/login").replace(b"Content-Length: 0", b"Content-Length: 4000")
 
@@ -57,6 +59,7 @@ def slow_bodies(one: Server) -> Iterator[None]:
                 waiting.append(each)
             if len(waiting) >= SLOW_BODIES:
                 waiting.pop(0).close()
+            stop.wait(1 / OPENED_PER_SECOND)
         for each in waiting:
             each.close()
 
