@@ -31,7 +31,8 @@ RUN /opt/runcast/bin/pip install --quiet --no-deps --no-build-isolation . \
 FROM python:3.13-slim
 RUN groupadd --system --gid 10001 runcast \
     && useradd --system --uid 10001 --gid runcast --home-dir /data --no-create-home runcast \
-    && install -d -o runcast -g runcast /data /secrets /runs
+    && install -d -o runcast -g runcast /data /secrets /runs \
+        /given/postgres /given/redis /given/migrate /given/api /given/hub /given/tailer
 COPY --from=build /opt/runcast /opt/runcast
 COPY deploy/secrets.sh /usr/local/bin/runcast-secrets
 COPY deploy/redis-users.acl /usr/local/share/runcast/redis-users.acl

@@ -5,6 +5,7 @@
 # api, hub and tailer log in to Postgres as one that owns nothing, and to Redis as users that may do
 # what their work needs (redis-users.acl). Only `migrate` logs in as the database's owner.
 set -eu
+given=${2:-}
 users=${RUNCAST_REDIS_USERS:-/usr/local/share/runcast/redis-users.acl}
 cd "${1:-/secrets}"
 
@@ -41,8 +42,15 @@ sed $(for user in api hub tailer worker health; do
 done) "$users" >redis/users.acl
 cp passwords/health redis/health
 
-# Redis reads its files as a user of its own; nothing but our containers mounts this volume.
+# Redis reads its files as a user of its own; no other container mounts them.
 chmod 644 redis/users.acl redis/health
 # Postgres's start script reads its one as root; no other container mounts its directory.
 chmod 644 postgres/password
 chmod 600 passwords/*
+
+# Each server mounts a volume of its own, and none mounts this one.
+if [ -n "$given" ]; then
+	for server in postgres redis migrate api hub tailer; do
+		cp -p "$server"/* "$given/$server/"
+	done
+fi

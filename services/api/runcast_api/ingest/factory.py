@@ -39,11 +39,12 @@ def build(resources: Resources, types: Handlers) -> dict[str, Ingester]:
 
     def of(stream: str) -> Ingester:
         secret = resources.settings.api.ingest_secret
+        is_tailers = stream == TAILER_STREAM
         return Ingester(
             resources.bus,
             resources.database.log,
             Applier(stream, resources.eventlog, types, secret),
-            prepare=lambda: make_project(resources.database, slug),
+            prepare=(lambda: make_project(resources.database, slug)) if is_tailers else None,
         )
 
     return {"ingester": of(INGEST_STREAM), "ingester of the tailer": of(TAILER_STREAM)}
