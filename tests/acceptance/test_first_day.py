@@ -20,7 +20,7 @@ SAID = {
     ],
     "first_day.py": [
         "found: [2]",
-        "compared: ['last_line_number', 'labels.model', 'metrics.loss', 'input.temperature']",
+        "compared: ['last_line_number', 'labels.model', 'input.temperature', 'metrics.loss']",
         "paged: [2, 1]",
         "exported: True",
         "log: hello",
