@@ -167,6 +167,17 @@ def test_session_that_a_hook_reported_first_is_the_same_run(
     assert (run["name"], seen(http, project, key)) == ("say 0", ["say 0"])
 
 
+def test_pattern_that_is_none_is_named(tmp_path: Path) -> None:
+    command = [RUNCAST, "watch", "--list", "--path", f"claude={tmp_path}", "claude"]
+    environ = os.environ | {"RUNCAST_REDACT": "good\n(bad"}
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "RUNCAST_REDACT" in done.stderr
+    assert "(bad" in done.stderr
+
+
 def test_status_says_who_waits(tmp_path: Path, server_environ: dict[str, str]) -> None:
     call = [{"type": "tool_use", "id": "t", "name": "AskUserQuestion"}]
     call[0] |= {"input": {"questions": [{"question": "Which?"}]}}  # type: ignore[dict-item]

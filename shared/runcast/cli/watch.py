@@ -120,6 +120,10 @@ def watch(
         content=_content(content),
         redact=os.environ.get("RUNCAST_REDACT", ""),
     )
+    try:
+        watching.check(asked)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="RUNCAST_REDACT") from error
     if only_list:
         _print_list(watching.found(asked), as_json)
         return

@@ -22,7 +22,7 @@ from runcast.watch.memory import OnlyOne
 from runcast.watch.sessions import Adapter, Session
 from runcast.watch.watcher import Options, Watcher, host_name, roots_of
 
-__all__ = ["Asked", "OnlyOne", "delivery", "found", "roots", "watcher"]
+__all__ = ["Asked", "OnlyOne", "check", "delivery", "found", "roots", "watcher"]
 
 logger = logging.getLogger("runcast")
 
@@ -50,6 +50,11 @@ def roots(asked: Asked) -> Roots:
     """The directories to look into."""
     names = asked.agents or list(ADAPTERS)
     return roots_of([ADAPTERS[name]() for name in names], asked.paths, Path.home())
+
+
+def check(asked: Asked) -> None:
+    """Raises `ValueError` for a pattern of secrets that is none."""
+    Redaction(asked.redact)
 
 
 def watcher(
