@@ -171,9 +171,10 @@ class Session(Guarded):
     def _open(self) -> None:
         if self.settings.trouble:
             self._say(self.settings.trouble)
+        # Known before there is a run: a signal handler may end it as soon as it is there.
+        self._process = os.getpid()
         recorder = self._opened()
         self.recorder = recorder
-        self._process = os.getpid()
         atexit.register(self._abandon)
         try:
             recorder.begin()

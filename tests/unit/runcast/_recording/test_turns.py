@@ -115,6 +115,28 @@ def test_a_handler_that_ends_the_program_ends_the_run(tmp_path: Path) -> None:
             json.loads(line)
 
 
+def test_a_handler_that_ends_the_program_while_a_run_begins_ends_the_run(tmp_path: Path) -> None:
+    """It comes where the session has its recorder, and nothing else of the run yet."""
+    run = RunTracker(runs_dir=tmp_path, offline=True)
+
+    def handler(frame: FrameType, event: str, _: Any) -> Any:
+        if run._session.recorder is not None:
+            sys.settrace(None)
+            run.finish("cancelled")
+            raise Interrupted
+        return handler
+
+    with contextlib.suppress(Interrupted):
+        sys.settrace(handler)
+        try:
+            run.log("x")
+        finally:
+            sys.settrace(None)
+    assert run.directory is not None
+    status = json.loads((run.directory / "status.json").read_bytes())
+    assert status["status"] == "cancelled"
+
+
 def test_ids_made_in_the_middle_of_one_another_differ() -> None:
     made: list[Any] = []
 
