@@ -6,6 +6,7 @@ The bytes themselves go on to the terminal unchanged (`child`); only what the ru
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from runcast import RunTracker
 from runcast.agents.identity import session_key
+from runcast.agents.redaction import VARIABLE, Redaction
 from runcast.agents.streams import dialects
 from runcast.agents.streams.reading import Heard, Reading
 from runcast.agents.streams.said import About, Began, Doing, Entry, Over, Said, Used, Waits
@@ -75,6 +77,11 @@ class AgentOutput:
 
     def __post_init__(self) -> None:
         self._reading = Reading(self.command, self.choice)
+        try:
+            self._redaction = Redaction(os.environ.get(VARIABLE, ""))
+        except ValueError:
+            # The command comes first: a pattern that is none hides nothing.
+            self._redaction = Redaction()
 
     def feed(self, data: bytes) -> None:
         """Records what the bytes say."""
@@ -114,7 +121,7 @@ class AgentOutput:
             case Used():
                 self._usage.waiting = said.usage
             case Doing() if said.child is None:
-                self._doing.waiting = said.headline
+                self._doing.waiting = self._redaction.text(said.headline)
             case About():
                 self._begin(said)
             case Waits():
@@ -132,11 +139,11 @@ class AgentOutput:
             child = self._children.get(payload.pop("launched"))
             payload |= {"child": child.key} if child is not None and child.key else {}
         run.log(
-            entry.message,
+            self._redaction.text(entry.message),
             level=entry.level,
             agent_name=self._program,
             event_type=entry.event_type,
-            payload=payload,
+            payload=None if payload is None else self._redaction.json(payload),
             ts=entry.ts,
         )
 
@@ -159,7 +166,7 @@ class AgentOutput:
         if waits.kind is None:
             self.tracker.update(status="running", attention=None)
             return
-        attention = {"kind": waits.kind, "summary": waits.summary}
+        attention = {"kind": waits.kind, "summary": self._redaction.text(waits.summary)}
         self.tracker.update(status="awaiting_feedback", attention=attention)
 
     def _begin_child(self, began: Began) -> None:
@@ -168,7 +175,7 @@ class AgentOutput:
         program = self._program or "agent"
         session = self._session or self.tracker.run_id or "session"
         self._children[began.child] = self.tracker.child(
-            began.name[:NAME_CHARACTERS],
+            self._redaction.text(began.name)[:NAME_CHARACTERS],
             run_id=session_key(program, session, began.agent_id or began.child),
             agent_type="SUBAGENT",
             agent_name=began.agent_name or program,
@@ -177,14 +184,16 @@ class AgentOutput:
         ).start()
 
     def _end(self, over: Over) -> None:
+        error = over.error and self._redaction.text(over.error)
+        result = over.result and self._redaction.text(over.result)
         if over.child is None:
-            self.error = over.error
+            self.error = error
             return
         child = self._children.pop(over.child, None)
         if child is not None:
-            status: End = "completed" if over.error is None else "failed"
+            status: End = "completed" if error is None else "failed"
             # A thread's concern: the end of a run waits until a server has it, and output must not wait.
-            end = functools.partial(child.finish, status, over.error, result=over.result)
+            end = functools.partial(child.finish, status, error, result=result)
             ending = threading.Thread(target=end, name="runcast-child")
             self._endings = [each for each in self._endings if each.is_alive()] + [ending]
             ending.start()
