@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runcast_api.runs.annotations import Usage
 from runcast_api.usage.budgets import Budgets
 from tests.integration import ingesting
 from tests.integration.rest import Rest, serving
@@ -180,3 +181,13 @@ async def test_a_projects_budget_is_each_new_runs_own(rest: Rest) -> None:
     none = await rest.admin.patch("/projects/demo", json={"run_budget": None})
     assert none.json()["run_budget"] is None
     assert await of(await rest.run()) is None
+
+
+async def test_many_models_and_costs_stay_what_the_description_allows(rest: Rest) -> None:
+    run = await rest.run()
+    requests = [{"id": f"r{n}", "model": f"m{n}", "cost_usd": 9e11} for n in range(100)]
+    answer = await rest.admin.post(f"/runs/{run}/usage", json={"requests": requests})
+    assert answer.status_code == 200, answer.text
+    shown = Usage.model_validate(answer.json()["usage"])
+    assert len(shown.by_model) == 64
+    assert shown.by_model["others"].requests == 37

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from runcast_api.runs.annotations import MAX_MODELS
 from runcast_api.usage import prices
 from runcast_server.eventlog.log import Transaction
 
@@ -26,6 +27,9 @@ COUNTS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+MOST_DOLLARS = 1e12 - 1
+OTHERS = "others"
+"""What a run's usage counts for models beyond the first ones."""
 MOST = 2**53 - 1
 """No sum says more: what any program's numbers hold exactly."""
 _NOTHING: Json = dict.fromkeys(COUNTS, 0)
@@ -97,13 +101,13 @@ def _with_costs(
     for name, counts in new.items():
         known = [old.get(name, {}).get("cost_usd"), came.get(name)]
         costs = [cost for cost in known if cost is not None]
-        cost = sum(costs) if costs else None
+        cost = min(sum(costs), MOST_DOLLARS) if costs else None
         by_model[name] = dict(counts) | {
             "cost_usd": cost,
             "cost_by": None if cost is None else "estimate",
         }
     costs = [each["cost_usd"] for each in by_model.values() if each["cost_usd"] is not None]
-    kept = before.get("cost_usd") if not costs else sum(costs)
+    kept = before.get("cost_usd") if not costs else min(sum(costs), MOST_DOLLARS)
     shown = total | {"cost_usd": kept, "cost_by": None if kept is None else "estimate"}
     return shown | {"by_model": by_model} if total.get("by_model") else shown
 
@@ -113,6 +117,8 @@ def added(before: Json | None, model: str, request: Json) -> Json:
     held: Json = before or {"context_tokens": None, "context_window": None, "by_model": {}}
     total = _plus(held, request)
     by_model = dict(held.get("by_model") or {})
+    if model not in by_model and len(by_model) >= MAX_MODELS - 1:
+        model = OTHERS
     mine = by_model.get(model, _NOTHING | {"cost_usd": None, "cost_by": None})
     by_model[model] = dict(mine) | _plus(mine, request)
     return dict(held) | total | {"by_model": by_model, "cost_usd": None, "cost_by": None}

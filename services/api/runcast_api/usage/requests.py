@@ -67,4 +67,5 @@ def _with(before: Json | None, request: UsedRequest) -> tuple[Json, list[ledger.
     if request.cost_usd is None:
         return ledger.advance(before, total, request.model)
     cost = ((before or {}).get("cost_usd") or 0.0) + request.cost_usd
+    cost = min(cost, ledger.MOST_DOLLARS)
     return ledger.advance(before, total | {"cost_usd": cost, "cost_by": "agent"}, request.model)
