@@ -189,7 +189,7 @@ class Feeder:
             has_more = False
         if feed.is_done:
             self._drop(feed)
-        elif not has_more and feed.holds_lock and self._holds_many():
+        elif feed.holds_lock and self._holds_many():  # taken again by its next step
             feed.let_go()
         return has_more
 

@@ -361,3 +361,31 @@ def test_the_lock_is_free_when_the_run_is_sent(recorder: Recorder) -> None:
     fd = os.open(recorder.directory.path, os.O_RDONLY)
     assert locks.try_lock(fd)
     os.close(fd)
+
+
+def test_very_many_runs_that_talk_at_once_hold_few_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a descriptor, also between two portions of one run."""
+    monkeypatch.setattr(feeding, "LOCKS", 4)
+    held: list[int] = []
+    servers: dict[str, Server] = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        held.append(sum(each.holds_lock for each in feeder._feeds))
+        run = request.url.path.split("/")[-2]
+        return servers.setdefault(run, Server([])).answer(request)
+
+    feeder = Feeder(lambda: Client("http://server", "x", transport=httpx.MockTransport(answer)))
+    feeds = []
+    for number in range(20):
+        recorder = open_run(tmp_path, run_id=f"many-{number}", project="demo")
+        recorder.begin()
+        recorder.log("line")
+        feeds.append(Feed(recorder.directory))
+        recorder.close()
+    for feed in feeds:
+        feed.finish()
+        feeder.add(feed)
+    assert [feeder.flush(feed, 60) for feed in feeds] == [0] * 20
+    assert max(held) <= 5
