@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -139,10 +140,13 @@ def _message(run: UUID, source: str, place: int, lines: int) -> str:
 
 
 def redis(is_quick: bool) -> dict[str, float]:
-    """What a batch of distinct lines takes as frames, by what it takes as it is published."""
+    """What a batch of lines takes as frames, by what it takes as it is published. They are of random words,
+    so that they compress as logs do and not better."""
+    chance = random.Random(3)
+    words = [f"{chance.getrandbits(chance.choice((12, 20, 28, 36))):x}" for _ in range(400)]
     record = '"line":"%s","ts":"2026-11-20T14:00:00.000Z","source":"logs.txt","source_line":%d}'
     records = "\n".join(
-        record % ((ingest.LINE[:-1] % number).decode(), number) for number in range(1_000)
+        record % (" ".join(chance.choices(words, k=14))[:91], number) for number in range(1_000)
     )
     [segment] = segments.of([Lines(UUID(int=1), records.encode(), 1_000, first_line=1)])
     chain = chains.of(1, [segment._replace(first=1)])
