@@ -38,6 +38,9 @@ PAGES = {
     "run": "/runs/{run}",
     "artifacts": "/runs/{run}?tab=artifacts",
     "details": "/runs/{run}?tab=details",
+    "timeline": "/projects/{project}/timeline",
+    "compare": "/projects/{project}/compare?a=1&b=2",
+    "sub-agents": "/runs/{run}?tab=agents",
     "runtime": "/admin/runtime",
     "connections": "/admin/connections",
     "rejects": "/admin/rejects",
@@ -77,9 +80,9 @@ def _chosen_runs(page: Page) -> None:
 
 
 def _log_beside(page: Page) -> None:
-    page.locator("[data-subtask]", has_text="Record inputs").first.get_by_role(
-        "button", name="View logs"
-    ).click()
+    page.locator(
+        "[data-subtask]", has=page.locator("button", has_text="Record inputs")
+    ).get_by_role("button", name="View logs").click()
     page.locator(".log-row").first.wait_for()
 
 

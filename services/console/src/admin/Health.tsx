@@ -21,7 +21,10 @@ export function Health({ status }: { status: RuntimeStatus }) {
         ) : (
           <ul>
             {causes.map(({ flag, reason, worker_id: worker, subtask_id: subtask }) => (
-              <li key={`${flag} ${worker ?? subtask ?? ""}`}>{reason}</li>
+              <li key={`${flag} ${worker ?? subtask ?? ""}`}>
+                {worker && !reason.includes(worker) && `${worker}: `}
+                {reason}
+              </li>
             ))}
           </ul>
         )}

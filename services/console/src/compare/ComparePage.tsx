@@ -102,7 +102,8 @@ function Facts({ slug, a, b }: Pair & { slug: string }) {
 function apart(a: number | null | undefined, b: number | null | undefined, text: (n: number) => string): string {
   if (a == null || b == null || a === b) return "";
   const sign = b > a ? "+" : "−";
-  const share = a > 0 ? ` (${sign}${Math.round((100 * Math.abs(b - a)) / a)}%)` : "";
+  const percent = a > 0 ? Math.round((100 * Math.abs(b - a)) / a) : 0;
+  const share = percent > 0 ? ` (${sign}${percent}%)` : "";
   return `${sign}${text(Math.abs(b - a))}${share}`;
 }
 

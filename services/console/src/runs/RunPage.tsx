@@ -96,7 +96,7 @@ function Content({ run }: { run: Run }) {
       <div className="flex shrink-0 items-center gap-4 border-b px-2 sm:px-4">
         <Tabs tabs={tabs} current={tab} onShow={show} />
         <span className="ml-auto flex min-w-0 items-center gap-3 pr-1">
-          <span className="nums min-w-0 truncate text-xs text-muted" title={progressText(run)}>
+          <span className="nums hidden min-w-0 truncate text-xs text-muted sm:block" title={progressText(run)}>
             {progressText(run)}
           </span>
           <Stepper run={run} />
