@@ -21,6 +21,7 @@ class Stream:
 
     entries: list[Entry] = field(default_factory=list)
     reads: int = 0
+    is_tailers: bool = False
 
     def add(self, run: int, number_of_lines: int = 1, project: str = "p") -> None:
         message = {
@@ -35,9 +36,10 @@ class Stream:
         found = [each for each in self.entries if as_numbers(each.id) > as_numbers(after)]
         return found[:count]
 
-    async def range(self, first: str, last: str, *, count: int) -> list[Entry]:
+    async def range(self, first: str, last: str, *, count: int) -> tuple[list[Entry], bool]:
         low, high = as_numbers(first), as_numbers(last)
-        return [each for each in self.entries if low <= as_numbers(each.id) <= high][:count]
+        found = [each for each in self.entries if low <= as_numbers(each.id) <= high]
+        return found[:count], len(found) <= count
 
 
 def queue_of(stream: Stream, position: str = START, **more: Any) -> FairQueue:
