@@ -21,7 +21,7 @@ interface Command {
 }
 
 /** ⌘K: go anywhere, do anything, by typing a part of its name. */
-export default function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
+export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
     <Radix.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>

@@ -1,12 +1,13 @@
 import { Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Menu as MenuIcon } from "lucide-react";
-import { Suspense, lazy, useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { IconButton } from "../design/Button";
 import { useInbox } from "../inbox/useInbox";
 import { WaitingCount, useWaitingIcon } from "../inbox/useWaiting";
 import { ConnectionBadge, ConnectionStates } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { Navigation } from "./Navigation";
+import { Palette } from "./Palette";
 import { toggleTheme } from "./theme";
 import { useLastProject } from "./lastProject";
 import { ShortcutSheet } from "./ShortcutSheet";
@@ -14,8 +15,6 @@ import { focusSearch, useShortcuts } from "./shortcuts";
 import { cx } from "../design/classes";
 
 const focusFirst = (menu: HTMLElement | null): void => menu?.querySelector<HTMLElement>("a, button")?.focus();
-
-const Palette = lazy(() => import("./Palette"));
 
 /** The frame of every page: navigation, connection, palette, shortcuts. */
 export function Shell() {
@@ -67,7 +66,7 @@ export function Shell() {
           <Outlet />
         </main>
       </div>
-      <Suspense>{palette && <Palette open onClose={() => setPalette(false)} />}</Suspense>
+      <Palette open={palette} onClose={() => setPalette(false)} />
       <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
     </ConnectionStates>
     </WaitingCount.Provider>
