@@ -41,6 +41,7 @@ function run(overrides: Partial<Run> = {}): Run {
     pr_url: null,
     input: null,
     metadata: {},
+    metrics: {},
     progress: null,
     liveness: "ok",
     last_line_number: 0,
