@@ -158,6 +158,41 @@ describe("recorder", () => {
     expect(warnings).toHaveLength(1);
   });
 
+  it("asks once for a project that is hidden from it", async () => {
+    const server = new TestServer();
+    const run = new RunRecorder(server.http, "p", {
+      onWarning: () => {
+        throw new Error("a host's own");
+      },
+    });
+    await vi.waitUntil(() => server.exchanges.length === 1);
+    server.exchanges[0]!.json({ title: "not found" }, 404);
+    await vi.waitUntil(() => server.exchanges.length === 2);
+    server.exchanges[1]!.json({ title: "taken" }, 409);
+    await vi.waitUntil(() => server.exchanges.length === 3);
+    server.exchanges[2]!.json({ title: "not found" }, 404);
+    await vi.waitUntil(() => run.failure !== null);
+    expect(run.failure).toBe("not found");
+    expect(server.exchanges).toHaveLength(3);
+  });
+
+  it("waits no longer for a server that is away because the program goes on talking", async () => {
+    vi.useFakeTimers();
+    const server = new TestServer();
+    const run = new RunRecorder(server.http, "p");
+    const talking = setInterval(() => run.log("more"), 1_000);
+    const flushed = run.flush(30_000);
+    await vi.advanceTimersByTimeAsync(31_000);
+    clearInterval(talking);
+    expect(await flushed).toBe(false);
+  });
+
+  it("reports to a project of any name", () => {
+    expect(acceptable.project("My Project")).toBe("my-project");
+    expect(acceptable.project("\0")).toBe("default");
+    expect(acceptable.project("{01a21801-a073-72d7-8ea9-1aef178f7eb9}")).toMatch(/^p-/);
+  });
+
   it("gives up a run that the server will never take, and waits for one that is away", async () => {
     vi.useFakeTimers();
     const server = new TestServer();

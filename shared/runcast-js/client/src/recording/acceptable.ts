@@ -99,6 +99,15 @@ export function key(value: unknown): string {
   return keyFault(fitting) === null ? fitting : `run-${hash(given)}`;
 }
 
+/** A project's slug or id; `default` where nothing is left of the text. */
+export function project(value: unknown): string {
+  const given = printable(value).trim();
+  if (isUuid(given) || /^[a-z0-9][a-z0-9-]{0,62}$/.test(given)) return given;
+  const slug = given.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+/, "").slice(0, 60).replace(/-+$/, "");
+  // What is left of a text may look like an id, which would name another project.
+  return (isUuid(slug) ? `p-${slug}` : slug) || "default";
+}
+
 /** The name of a log; names of feeds, whose lines are messages, are changed. */
 export function source(value: unknown): string {
   const given = name(value) ?? "output";

@@ -29,6 +29,8 @@ export class Feeder {
   runId: string;
   /** Called when the server says that the run was cancelled. */
   onCancelled: () => void = () => undefined;
+  /** Called when the server will never take this run. */
+  onGivenUp: () => void = () => undefined;
   /** Told once of each thing that was refused. */
   onWarning: (text: string) => void = () => undefined;
 
@@ -82,12 +84,12 @@ export class Feeder {
 
   /** Waits until everything is at the server, for at most so long without anything arriving; whether it is. */
   async settled(patienceMs: number): Promise<boolean> {
-    let before = this.spool.bytes;
+    let before = this.spool.sent;
     let until = Date.now() + patienceMs;
     while (!this.isDone && Date.now() < until) {
       await this.#step(until - Date.now());
-      if (this.spool.bytes !== before) until = Date.now() + patienceMs;
-      before = this.spool.bytes;
+      if (this.spool.sent !== before) until = Date.now() + patienceMs;
+      before = this.spool.sent;
     }
     return this.isDone && this.failure === null;
   }
@@ -136,11 +138,12 @@ export class Feeder {
     if (error instanceof Refused) {
       this.failure = error.message;
       this.spool.clear();
-      this.onWarning(`run ${this.runId} is not reported any more: ${error.message}`);
+      this.onGivenUp();
+      this.#warn(`run ${this.runId} is not reported any more: ${error.message}`);
       return;
     }
     const text = error instanceof Error ? error.message : String(error);
-    if (this.waitsFor === null) this.onWarning(`run ${this.runId} waits for the server: ${text}`);
+    if (this.waitsFor === null) this.#warn(`run ${this.runId} waits for the server: ${text}`);
     this.waitsFor = text;
     const asked = error instanceof Problem && error.retryAfter !== null ? error.retryAfter * 1000 : 0;
     this.#schedule(Math.max(this.#backoff.next(), Math.min(asked, 600_000)));
@@ -166,23 +169,28 @@ export class Feeder {
     this.#beatLater();
   }
 
-  async #create(fields: Made): Promise<void> {
+  /** Makes the run. `mayMake`: its project, too, once; one that is there and hidden from us is none of ours. */
+  async #create(fields: Made, mayMake = true): Promise<void> {
     try {
       const path = `/projects/${segment(this.project)}/runs`;
       this.runId = (await this.#json<Run>("POST", path, fields)).id;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (error.status === 404) await this.#createProject();
-      else if (error.status === 409 && "key" in fields && !String(fields.key).endsWith(ending(fields.id))) {
+      if (error.status === 404 && mayMake) {
+        await this.#createProject();
+        return this.#create(fields, false);
+      }
+      if (error.status === 409 && "key" in fields && !String(fields.key).endsWith(ending(fields.id))) {
         const key = `${String(fields.key).slice(0, 120)}-${ending(fields.id)}`;
-        this.onWarning(`the key ${String(fields.key)} is taken in ${this.project}: there the run is ${key}`);
-        return this.#create({ ...fields, key });
-      } else if (OF_CONTENT.has(error.status) && SPARE.some((field) => field in fields)) {
-        this.onWarning(`the server refuses what run ${fields.id} is made of: ${error.message}`);
+        this.#warn(`the key ${String(fields.key)} is taken in ${this.project}: there the run is ${key}`);
+        return this.#create({ ...fields, key }, mayMake);
+      }
+      if (OF_CONTENT.has(error.status) && SPARE.some((field) => field in fields)) {
+        this.#warn(`the server refuses what run ${fields.id} is made of: ${error.message}`);
         const kept = Object.entries(fields).filter(([field]) => !(SPARE as readonly string[]).includes(field));
-        return this.#create(Object.fromEntries(kept) as Made);
-      } else throw judged(error);
-      return this.#create(fields);
+        return this.#create(Object.fromEntries(kept) as Made, mayMake);
+      }
+      throw judged(error);
     }
   }
 
@@ -207,7 +215,7 @@ export class Feeder {
         if (!OF_CONTENT.has(error.status) || portion.lines[0] === "") throw judged(error);
         limit = Math.min(limit, portion.lines.length);
         if (limit > 1) continue;
-        this.onWarning(`the server refuses a message of run ${this.runId}: ${error.message}`);
+        this.#warn(`the server refuses a message of run ${this.runId}: ${error.message}`);
         this.spool.blank();
         return;
       }
@@ -223,7 +231,7 @@ export class Feeder {
       await this.http.send("POST", `/runs/${segment(this.runId)}/artifacts`, { body: form, signal: soon(600_000) });
     } catch (error) {
       if (!(error instanceof Problem) || isWorthRetrying(error)) throw error;
-      this.onWarning(`the server refused the artifact ${upload.step} of run ${this.runId}: ${error.message}`);
+      this.#warn(`the server refused the artifact ${upload.step} of run ${this.runId}: ${error.message}`);
     }
     this.spool.uploaded();
   }
@@ -266,6 +274,15 @@ export class Feeder {
 
   async #json<T>(method: string, path: string, body: unknown): Promise<T> {
     return (await this.http.json<T>(method, path, { body, signal: soon(REQUEST_MS) })).data;
+  }
+
+  /** A host's own function may throw; sending goes on. */
+  #warn(text: string): void {
+    try {
+      this.onWarning(text);
+    } catch {
+      // Told as well as it could be.
+    }
   }
 
   #tell(): void {

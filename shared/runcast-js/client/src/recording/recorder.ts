@@ -76,7 +76,8 @@ export class RunRecorder {
   #isOver = false;
   #toldDropped = 0;
 
-  constructor(http: Http, project: string, options: RecordOptions = {}) {
+  constructor(http: Http, given: string, options: RecordOptions = {}) {
+    const project = acceptable.project(given);
     this.#http = http;
     this.id = uuid7();
     this.project = project;
@@ -85,6 +86,7 @@ export class RunRecorder {
     this.#feeder.onCancelled = () => this.#cancel.abort(new DOMException("the run was cancelled", "AbortError"));
     this.#feeder.onWarning = options.onWarning ?? (() => undefined);
     this.#leave = whenLeaving(() => this.#left());
+    this.#feeder.onGivenUp = this.#leave;
     this.#say("agent:started", {}, true);
   }
 
@@ -321,7 +323,6 @@ function time(at?: Date): string {
 interface NodeProcess {
   env: Record<string, string | undefined>;
   on(event: "beforeExit", listener: () => void): void;
-  off(event: "beforeExit", listener: () => void): void;
 }
 
 function node(): NodeProcess | undefined {
@@ -332,10 +333,18 @@ function environment(name: string): string | null {
   return node()?.env?.[name] ?? null;
 }
 
+const leaving = new Set<() => void>();
+let isListening = false;
+
 /** In Node: does something when the program has nothing left to do. Answers what takes that back. */
 function whenLeaving(listener: () => void): () => void {
   const found = node();
-  if (typeof found?.on !== "function") return () => undefined;
-  found.on("beforeExit", listener);
-  return () => found.off("beforeExit", listener);
+  if (!isListening && typeof found?.on === "function") {
+    isListening = true;
+    found.on("beforeExit", () => {
+      for (const each of [...leaving]) each();
+    });
+  }
+  leaving.add(listener);
+  return () => leaving.delete(listener);
 }

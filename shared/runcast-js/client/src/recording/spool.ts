@@ -27,6 +27,8 @@ const encoder = new TextEncoder();
 export class Spool {
   /** Lines that found no room. */
   dropped = 0;
+  /** Bytes that have left: what tells that something arrives. */
+  sent = 0;
   #items: Item[] = [];
   #bytes = 0;
   #generation = 1;
@@ -73,6 +75,7 @@ export class Spool {
     if (first && "upload" in first) {
       this.#items.shift();
       this.#bytes -= first.upload.content.size;
+      this.sent += first.upload.content.size;
     }
   }
 
@@ -94,6 +97,7 @@ export class Spool {
     const first = this.#items[0];
     if (first && "line" in first) {
       this.#bytes += 1 - first.bytes;
+      this.sent += first.bytes - 1;
       this.#items[0] = { line: "", bytes: 1 };
     }
   }
@@ -115,6 +119,7 @@ export class Spool {
       if (!item || "upload" in item) break;
       this.#offset += item.bytes;
       this.#bytes -= item.bytes;
+      this.sent += item.bytes;
       this.#line += 1;
       stored += 1;
     }
