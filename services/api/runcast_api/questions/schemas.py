@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from runcast_api.http.fields import LongText, Name, NoNul
+from runcast_api.questions import forms
 from runcast_server.runs import in_milliseconds
 
 Kind = Literal["permission", "choice", "text", "plan", "form", "notice"]
@@ -36,6 +37,12 @@ def _small(value: Any) -> Any:
     if len(orjson.dumps(value)) > WHOLE_BYTES:
         raise ValueError(f"is larger than {WHOLE_BYTES:,} bytes")
     return value
+
+
+def _offers_few(schema: dict[str, Any]) -> dict[str, Any]:
+    if path := forms.too_long(schema):
+        raise ValueError(f"{path}: offers more than {forms.MAX_CHOICES:,} choices")
+    return schema
 
 
 def _distinct(options: list[Option]) -> list[Option]:
@@ -102,7 +109,9 @@ class QuestionNew(BaseModel):
         default=False, description="A text may stand beside or instead of an option."
     )
     parts: Annotated[list[Part], Field(min_length=1, max_length=MAX_PARTS)] | None = None
-    schema_: Annotated[dict[str, Any], AfterValidator(_small)] | None = Field(
+    schema_: (
+        Annotated[dict[str, Any], AfterValidator(_small), AfterValidator(_offers_few)] | None
+    ) = Field(
         default=None,
         alias="schema",
         description="Of a form: a JSON Schema of an object whose members are texts, numbers, booleans "
