@@ -16,7 +16,7 @@ from runcast.agents.telling import Telling
 
 Json = dict[str, Any]
 
-_PASSED = frozenset({"assistant.turn_start", "session.resume", "session.info"})
+_PASSED = frozenset({"assistant.turn_start", "session.info"})
 
 
 class CopilotReader(Telling):
@@ -46,7 +46,16 @@ class CopilotReader(Telling):
             self.count_unknown(kind)
         return said
 
+    def _resume(self, data: Json, ts: str | None) -> None:
+        """A process that was killed never says how what it asked for was decided."""
+        if self._asked:
+            self._asked.clear()
+            self.waits("idle", "", ts)
+        self._model = str(data.get("selectedModel") or self._model)
+        self.note({"model": data.get("selectedModel")})
+
     def _start(self, data: Json, ts: str | None) -> None:
+        self._asked.clear()
         context = data.get("context")
         context = context if isinstance(context, dict) else {}
         self.note(
@@ -61,6 +70,7 @@ class CopilotReader(Telling):
         self._model = str(data.get("selectedModel") or self._model)
 
     def _user(self, data: Json, ts: str | None) -> None:
+        self._asked.clear()
         text = texts.text_of(data.get("content"))
         self.tell(entries.spoken("prompt", text, ts))
         if self.name is None:
@@ -134,14 +144,17 @@ class CopilotReader(Telling):
     def _shutdown(self, data: Json, ts: str | None) -> None:
         """The end, with the tokens of the whole session by model."""
         metrics = data.get("modelMetrics")
-        for model, about in metrics.items() if isinstance(metrics, dict) else ():
-            used = about.get("usage") if isinstance(about, dict) else None
-            if not isinstance(used, dict):
-                continue
+        told = [
+            (str(model), about)
+            for model, about in (metrics.items() if isinstance(metrics, dict) else ())
+            if isinstance(about, dict) and isinstance(about.get("usage"), dict)
+        ]
+        if told:
+            self.tally.drop(self._model)
+        for model, about in told:
             asked = about.get("requests")
             requests = count(asked, "count") if isinstance(asked, dict) else 0
-            self.tally.drop(self._model)
-            self.tally.replace(str(model), counts_of(used), max(requests, 1), None)
+            self.tally.replace(model, counts_of(about["usage"]), max(requests, 1), None)
             self.tell(Used())
         failed = data.get("shutdownType") == "error"
         error = str(data.get("errorReason") or "The session ended with an error")[:2000]
@@ -150,6 +163,7 @@ class CopilotReader(Telling):
 
 _KINDS: Mapping[str, Callable[[CopilotReader, Json, str | None], None]] = {
     "session.start": CopilotReader._start,
+    "session.resume": CopilotReader._resume,
     "user.message": CopilotReader._user,
     "assistant.message": CopilotReader._message,
     "assistant.turn_end": CopilotReader._turn_end,

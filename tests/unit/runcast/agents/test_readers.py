@@ -195,3 +195,51 @@ def test_copilot_says_what_it_waits_for_and_that_it_ended() -> None:
             "requests": 1,
         }
     }
+
+
+def copilot(kind: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "data": data, "timestamp": "2026-11-26T10:00:00Z"}
+
+
+def test_copilots_totals_of_every_model_count() -> None:
+    reader = CopilotReader()
+    metrics = {
+        model: {"requests": {"count": 2}, "usage": {"inputTokens": tokens, "outputTokens": 1}}
+        for model, tokens in (("main", 500), ("small", 30))
+    }
+    for record in (
+        copilot("session.start", selectedModel="main"),
+        copilot("assistant.message", messageId="m", outputTokens=9),
+        copilot("session.shutdown", modelMetrics=metrics),
+    ):
+        reader.read(record)
+    by_model = reader.tally.usage()["by_model"]
+    assert {model: used["input_tokens"] for model, used in by_model.items()} == {
+        "main": 500,
+        "small": 30,
+    }
+    assert by_model["main"]["output_tokens"] == 1
+
+
+def test_what_copilot_asked_before_it_was_killed_is_not_waited_for() -> None:
+    for again in ([copilot("session.resume")], [copilot("session.start")], []):
+        reader = CopilotReader()
+        said: list[Said] = []
+        for record in (
+            copilot("permission.requested", requestId="r1"),
+            *again,
+            copilot("user.message", content="go on"),
+            copilot("permission.requested", requestId="r2"),
+            copilot("permission.completed", requestId="r2"),
+        ):
+            said += reader.read(record)
+        resumed = ["idle"] if again and again[0]["type"] == "session.resume" else []
+        assert states(said) == ["permission", *resumed, None, "permission", None]
+        assert reader.unknown == {}
+
+
+def test_copilot_that_resumed_is_idle_at_the_end_of_a_turn() -> None:
+    reader = CopilotReader()
+    reader.read(copilot("permission.requested", requestId="r1"))
+    reader.read(copilot("session.resume"))
+    assert states(reader.read(copilot("assistant.turn_end"))) == ["idle"]
