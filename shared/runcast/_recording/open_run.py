@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runcast import contract
-from runcast._recording import files, writers
+from runcast._recording import attempts, files, writers
 from runcast._recording.recorder import Recorder
 from runcast._recording.run_directory import RunDirectory, find_by_id, opening
 from runcast._support import acceptable, encoding, times
@@ -77,10 +77,8 @@ def _attempt(
     fields: dict[str, Any],
 ) -> Recorder:
     """The job's next attempt: `nightly-1`, `nightly-2` …, all of them with the label `job`."""
-    for number in itertools.count(1):
-        directory = RunDirectory(root / f"{job[:120]}-{number}")
-        if not directory.path.exists():
-            break
+    number = attempts.next_number(root, job[:120])
+    directory = RunDirectory(root / f"{job[:120]}-{number}")
     labels = {"job": job, **acceptable.labels(fields.pop("labels", None))}
     return _made(directory, project, json_logs, warn, {**fields, "labels": labels}, number)
 

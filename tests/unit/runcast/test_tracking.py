@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -368,6 +369,24 @@ def test_each_start_of_a_job_is_an_attempt_of_its_own() -> None:
     assert [each["attempt"] for each in found] == [2, 3]
     assert found[1]["labels"] == {"job": "nightly", "team": "a"}
     left.finish()
+
+
+@pytest.mark.parametrize("odd", [None, b"", b"[]", b'{"nightly": -1}', b'{"nightly": "x"}'])
+def test_the_number_of_an_attempt_never_comes_again(tmp_path: Path, odd: bytes | None) -> None:
+    """Whichever directories are removed, and whatever the file that keeps the numbers holds."""
+    runs = [RunTracker(job="nightly").start() for _ in range(3)]
+    for run in runs:
+        run.finish()
+    (tmp_path / "runs" / "nightly-4-2").mkdir()  # another run's
+    shutil.rmtree(tmp_path / "runs" / "nightly-1")
+    if odd is not None:
+        (tmp_path / "runs" / ".attempts.json").write_bytes(odd)
+    with RunTracker(job="nightly") as fourth, RunTracker(job="weekly") as other:
+        assert (fourth.key, other.key) == ("nightly-4", "weekly-1")
+    for each in (tmp_path / "runs").glob("*-*/"):
+        shutil.rmtree(each)
+    with RunTracker(job="nightly") as fifth, RunTracker(job="weekly") as other:
+        assert (fifth.key, other.key) == ("nightly-5", "weekly-2")
 
 
 def test_what_must_be_resumed_is_never_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
