@@ -96,7 +96,7 @@ class Watching:
             if run.project_id is None:
                 self._homeless.append((directory.path, name.project))
                 continue
-            if not self._may_speak(directory, run):
+            if self._may_speak(directory, run) is not True:
                 self._failed.append(directory.path)
                 continue
             watched = WatchedRun(directory, name, run, self._options.project, due=now)
@@ -120,15 +120,16 @@ class Watching:
                 self._failed.pop()
         return named
 
-    def _may_speak(self, directory: RunDirectory, run: KnownRun) -> bool:
-        """Whether the directory's owner may speak for the run's project."""
+    def _may_speak(self, directory: RunDirectory, run: KnownRun) -> bool | None:
+        """Whether the directory's owner may speak for the run's project; None where that can't be seen."""
         with self._guard.item(directory.path), contextlib.suppress(FileNotFoundError):
             if owners.may_speak(self._options.owners, directory.home, run.slug):
                 return True
             if directory.path not in self._shut_out:
                 self._shut_out.add(directory.path)
                 log.warning("tailer.not_its_owners", path=str(directory.path), project=run.slug)
-        return False
+            return False
+        return None
 
     async def _known(
         self, named: list[tuple[RunDirectory, RunName]]
@@ -190,10 +191,12 @@ class Watching:
             with self._guard.item(run.directory.path):
                 if run.directory.refresh(now):
                     changed.append(run)
-                if run.directory.listing.is_missing and run.is_drained:
-                    self._forget(run)
-                elif not self._may_speak(run.directory, run.known):  # another one came in its place
-                    self._forget(run)
+                if run.directory.listing.is_missing:
+                    # Its open files are read to their end, whoever's directory it was.
+                    if run.is_drained:
+                        self._forget(run)
+                elif self._may_speak(run.directory, run.known) is False:
+                    self._forget(run)  # another one came in its place
                     self._failed.append(run.directory.path)
         return changed
 
