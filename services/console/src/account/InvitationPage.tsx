@@ -57,7 +57,7 @@ export function InvitationPage() {
           An administrator has to confirm this invitation before it creates an account.
         </p>
       )}
-      <form onSubmit={submit} className="flex flex-col gap-4">
+      <form key={token} onSubmit={submit} className="flex flex-col gap-4">
         <input type="hidden" name="username" autoComplete="username" value={email} readOnly />
         <Field
           label="Your name"

@@ -36,7 +36,7 @@ interface SubtaskDetailProps {
 export function SubtaskDetail({ subtask, onClose, ...rest }: SubtaskDetailProps) {
   return (
     <Sheet open={subtask !== null} onClose={onClose} title={subtask?.title ?? "Subtask"}>
-      {subtask && <Content subtask={subtask} onClose={onClose} {...rest} />}
+      {subtask && <Content key={subtask.id} subtask={subtask} onClose={onClose} {...rest} />}
     </Sheet>
   );
 }

@@ -26,7 +26,7 @@ export function LiveLogPanel({ runId, title, agentType, open, onClose }: LiveLog
       {runId === null ? (
         <p className="p-6 text-sm text-muted">No run is chosen.</p>
       ) : (
-        <Content runId={runId} title={title} agentType={agentType} onClose={onClose} />
+        <Content key={runId} runId={runId} title={title} agentType={agentType} onClose={onClose} />
       )}
     </Sheet>
   );

@@ -137,7 +137,11 @@ function StepArtifacts({ step, versions }: { step: string; versions: Artifact[] 
         </div>
       </header>
       <div className="max-h-[32rem] overflow-auto p-4">
-        {other ? <Difference before={other} after={shown} /> : <Preview artifact={shown} />}
+        {other ? (
+          <Difference key={`${other.id} ${shown.id}`} before={other} after={shown} />
+        ) : (
+          <Preview key={shown.id} artifact={shown} />
+        )}
       </div>
     </Card>
   );

@@ -56,6 +56,8 @@ export function RunQuestions({ run }: { run: Run }) {
     <section aria-label="Question" className="max-h-[45vh] shrink-0 overflow-y-auto border-y bg-warn-soft px-3 py-2 sm:px-5">
       <ul>
         <QuestionCard
+          // What was ticked for one question must not stand in the next.
+          key={question.id}
           question={question}
           isChosen={false}
           isOnRun
