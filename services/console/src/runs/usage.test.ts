@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { compact, dollars, usageText } from "./usage";
+import { compact, dollars, tokensOf, usageText } from "./usage";
 
 const usage = {
   by_model: {},
@@ -21,4 +21,8 @@ it("says what a run used, and that a cost is an estimate", () => {
   expect(usageText({ ...usage, cost_usd: 0.0421, cost_by: "agent" })).toBe("78.5k tokens · $0.042");
   expect(usageText({ ...usage, cost_usd: 0.0421, cost_by: "estimate" })).toBe("78.5k tokens · ~$0.042");
   expect(usageText({ ...usage, cost_usd: null })).toBe("78.5k tokens");
+});
+
+it("counts reasoning once, as the part of the output that it is", () => {
+  expect(tokensOf({ ...usage, cost_usd: null, reasoning_tokens: 150 })).toBe(16 + 180 + 76_200 + 2_100);
 });

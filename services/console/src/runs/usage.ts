@@ -19,9 +19,9 @@ export function dollars(sum: number): string {
   return `$${sum < 100 ? sum.toFixed(2) : Math.round(sum).toLocaleString("en-US")}`;
 }
 
-/** Every token that a model read or wrote. */
+/** Every token that a model read or wrote. Reasoning tokens are counted in the output already. */
 export const tokensOf = (usage: Usage): number =>
-  usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.reasoning_tokens;
+  usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
 
 /** "12.4k tokens · $0.042"; null where nothing was used. An estimated cost has a `~`. */
 export function usageText(usage: Usage | null | undefined): string | null {
