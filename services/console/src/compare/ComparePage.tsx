@@ -1,6 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
-import type { Artifact, LogEntry, Run } from "@runcast/client";
+import { type Artifact, type LogEntry, type Run, TERMINAL } from "@runcast/client";
 import { Equal } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Failure } from "../design/Failure";
@@ -16,7 +16,9 @@ import { stepDuration } from "../runs/steps";
 import { compact, dollars, tokensOf } from "../runs/usage";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
-import { firstDifference } from "./difference";
+import { type Compared, NOTHING, firstDifference, goesOn } from "./difference";
+
+const LOOK_MS = 10_000;
 
 function useCompared(slug: string, number: number) {
   return useQuery({
@@ -25,7 +27,7 @@ function useCompared(slug: string, number: number) {
       const run = (await client.run(String(number), slug)).data;
       return { run, artifacts: (await client.artifacts(run.id)).data.artifacts };
     },
-    refetchInterval: 10_000,
+    refetchInterval: LOOK_MS,
   });
 }
 
@@ -182,14 +184,32 @@ function PairRow({ name, a, b, difference = "" }: PairRowProps) {
   );
 }
 
+/** Compares two logs. While both may still agree, what they get is compared too, without reading the rest again. */
+function useDifference({ a, b }: Pair, ignoresNumbers: boolean) {
+  const queries = useQueryClient();
+  const queryKey = ["first difference", a.id, b.id, ignoresNumbers];
+  return useQuery({
+    queryKey,
+    queryFn: ({ signal }) => {
+      const known = queries.getQueryData<Compared>(queryKey) ?? NOTHING;
+      const [after, otherAfter] = known.ends;
+      const one = client.logEntries(a.id, after > 0 ? { after_line: after } : {}, signal);
+      const other = client.logEntries(b.id, otherAfter > 0 ? { after_line: otherAfter } : {}, signal);
+      return firstDifference(one, other, ignoresNumbers, known);
+    },
+    staleTime: Infinity,
+    refetchInterval: ({ state: { data } }) =>
+      data && goesOn(data, a.last_line_number, b.last_line_number) ? LOOK_MS : false,
+  });
+}
+
+const isOver = ({ status }: Run): boolean => TERMINAL.has(status);
+
 function Logs({ a, b }: Pair) {
   const [ignoresNumbers, setIgnores] = useState(true);
-  const found = useQuery({
-    queryKey: ["first difference", a.id, b.id, ignoresNumbers],
-    queryFn: ({ signal }) =>
-      firstDifference(client.logEntries(a.id, {}, signal), client.logEntries(b.id, {}, signal), ignoresNumbers),
-    staleTime: Infinity,
-  });
+  const found = useDifference({ a, b }, ignoresNumbers);
+  const isFinal =
+    isOver(a) && isOver(b) && !(found.data && goesOn(found.data, a.last_line_number, b.last_line_number));
   return (
     <Section
       title="Where the logs part"
@@ -204,7 +224,7 @@ function Logs({ a, b }: Pair) {
       {found.isPending && <Rows count={4} className="h-5" />}
       {found.data?.difference === null && (
         <Card>
-          <Empty icon={<Equal />} title="The logs are the same">
+          <Empty icon={<Equal />} title={isFinal ? "The logs are the same" : "The logs are the same so far"}>
             {count(found.data.same)} lines were compared.
           </Empty>
         </Card>
@@ -242,7 +262,7 @@ function Lines({ run, before, lines, tone }: LinesProps) {
             <span className="min-w-0 truncate">{shownText(line.message)}</span>
           </li>
         ))}
-        {lines.length === 0 && <li className={cx("px-4", tone)}>The log ends here</li>}
+        {lines.length === 0 && <li className={cx("px-4", tone)}>{isOver(run) ? "The log ends here" : "No line here yet"}</li>}
       </ol>
     </div>
   );
