@@ -7,6 +7,7 @@ documented `claude agents --json` is asked instead, at most every five seconds.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import time
@@ -22,6 +23,8 @@ from runcast.watch import processes
 from runcast.watch.line_file import own
 from runcast.watch.listings import Listings
 from runcast.watch.sessions import Registered
+
+logger = logging.getLogger("runcast")
 
 Json = dict[str, Any]
 
@@ -42,6 +45,7 @@ class ClaudeRegistry:
         self._shown: dict[int, dict[str, str]] = {}
         self._asked_at = -ASK_SECONDS
         self._answered: list[Json] = []
+        self._complaint = ""
 
     def look(self) -> Mapping[str, Registered] | None:
         """The sessions that it names, by id; None where there is no registry."""
@@ -53,13 +57,25 @@ class ClaudeRegistry:
             known += self._ask()
         found: dict[str, Registered] = {}
         for entry in known:
-            if entry.get("spare"):
-                continue
-            if _is_alive(entry):
-                found[entry["sessionId"]] = self._registered(entry)
-            else:
-                found.setdefault(entry["sessionId"], Registered(None, {}, is_alive=False))
+            try:
+                self._add(entry, found)
+            except Exception as error:  # what one entry holds costs the others nothing
+                self._complain(f"{entry.get('pid')}: {error!r}")
         return found
+
+    def _add(self, entry: Json, found: dict[str, Registered]) -> None:
+        """Adds what an entry says of its session."""
+        if entry.get("spare"):
+            return
+        if _is_alive(entry):
+            found[entry["sessionId"]] = self._registered(entry)
+        else:
+            found.setdefault(entry["sessionId"], Registered(None, {}, is_alive=False))
+
+    def _complain(self, reason: str) -> None:
+        if reason != self._complaint:
+            self._complaint = reason
+            logger.warning("an entry of %s is passed over: %s", self._path, reason[:500])
 
     def _entry(self, path: Path) -> Json | None:
         """What a file says; None where it can't be understood."""

@@ -51,13 +51,22 @@ def _names(path: Path) -> tuple[list[Path], list[Path]]:
     files: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or not _is_text(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 directories.append(entry.name)
             elif entry.is_file(follow_symlinks=False):
                 files.append(entry.name)
     return [path / name for name in sorted(directories)], [path / name for name in sorted(files)]
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: no agent makes other ones, and they can't be told to anyone."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def first_line(path: Path) -> bytes | None:

@@ -93,6 +93,7 @@ class Watcher:
         self._has_scanned = False
         self._scanned_at = self._fully_at = self._processes_at = self._kept_at = float("-inf")
         self._is_changed = False
+        self._complaints: dict[Path, str] = {}
 
     def round(self) -> bool:
         """One look at everything that is due; True if there may be more at once."""
@@ -139,19 +140,29 @@ class Watcher:
         hot = None if is_full else self._hot(at)
         for adapter, root in self._roots:
             try:
-                found = list(adapter.sessions(root, hot))
-            except OSError as error:
-                logger.warning("%s can't be looked through: %s", root, error)
-                continue
-            new = []
-            for session in found:
-                known = self.followings.get(session.key)
-                if known is None:
-                    new.append(Following(session, adapter))
-                elif known.session.path != session.path:
-                    self._move(known, session.path)
-            self._take(new, at)
+                self._find(adapter, root, hot, at)
+            except Exception as error:  # what lies beneath one root mustn't stop the others
+                self._warn(root, f"can't be looked through: {error}")
+            else:
+                self._complaints.pop(root, None)
         self._has_scanned = True
+
+    def _find(self, adapter: Adapter, root: Path, hot: frozenset[str] | None, at: float) -> None:
+        """Follows the sessions beneath a root that are new or have moved."""
+        new = []
+        for session in list(adapter.sessions(root, hot)):
+            known = self.followings.get(session.key)
+            if known is None:
+                new.append(Following(session, adapter))
+            elif known.session.path != session.path:
+                self._move(known, session.path)
+        self._take(new, at)
+
+    def _warn(self, path: Path, reason: str) -> None:
+        """Warns once of what goes wrong with a directory, until it is something else."""
+        if self._complaints.get(path) != reason:
+            self._complaints[path] = reason
+            logger.warning("%s %s", path, reason[:500])
 
     def _hot(self, at: float) -> frozenset[str]:
         return frozenset(
@@ -494,11 +505,13 @@ class Watcher:
             return
         self._is_changed, self._kept_at = False, at
         kept = {key: each for key, each in self._remembered.items() if key not in self.followings}
-        kept |= {key: self._kept(each) for key, each in self.followings.items()}
         try:
+            kept |= {key: self._kept(each) for key, each in self.followings.items()}
             memory.write(self._options.runs_dir, kept)
-        except OSError as error:
-            logger.warning("%s can't be written: %s", self._options.runs_dir, error)
+        except Exception as error:  # without it the next life reads more, and that is all
+            self._warn(self._options.runs_dir, f"can't be written: {error}")
+        else:
+            self._complaints.pop(self._options.runs_dir, None)
 
 
 def replace_number(following: Following, number: int) -> str:
