@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
-from runcast.agents import entries, texts
+from runcast.agents import entries, records, texts
 from runcast.agents.said import Entry, Said, Used
 from runcast.agents.tally import LARGE_TOKENS, Counts, count, size_of
 from runcast.agents.telling import Telling
@@ -253,8 +251,8 @@ def _tool_of(kind: str, payload: Json) -> tuple[str, Any]:
     given = payload.get("arguments" if kind == "function_call" else "input")
     if kind == "function_call" and isinstance(given, str):
         try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError:
+            given = records.loads(given)
+        except ValueError:
             given = {"arguments": given}
     elif isinstance(given, str):
         given = {"input": given}

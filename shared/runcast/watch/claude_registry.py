@@ -15,9 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from runcast.agents import texts
+from runcast.agents import records, texts
 from runcast.agents.said import State
 from runcast.watch import processes
 from runcast.watch.line_file import own
@@ -84,7 +82,7 @@ class ClaudeRegistry:
             stamp = (stat.st_mtime_ns, stat.st_ino)
             known = self._read.get(path)
             if known is None or known[:2] != stamp:
-                entry = _understood(orjson.loads(path.read_bytes()[:ENTRY_BYTES]))
+                entry = _understood(records.loads(path.read_bytes()[:ENTRY_BYTES]))
                 known = self._read[path] = (*stamp, entry)
             return known[2]
         except FileNotFoundError:
@@ -105,7 +103,7 @@ class ClaudeRegistry:
             done = subprocess.run(
                 [command, "agents", "--json"], capture_output=True, timeout=4, check=True
             )
-            listed = orjson.loads(done.stdout)
+            listed = records.loads(done.stdout)
         except (OSError, ValueError, subprocess.SubprocessError):
             return self._answered
         listed = listed if isinstance(listed, list) else []

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from runcast.agents import records
 from runcast.agents.claude import ClaudeReader
 from runcast.agents.identity import session_key
 from runcast.watch import copied_history, line_file
@@ -110,7 +109,7 @@ class ClaudeSessions:
 def _meta(path: Path) -> dict[str, Any]:
     try:
         with open(open_own(path), "rb") as file:
-            found = orjson.loads(file.read(_META_BYTES))
+            found = records.loads(file.read(_META_BYTES))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

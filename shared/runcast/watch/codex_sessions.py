@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from runcast.agents import records
 from runcast.agents.codex import CodexReader, spawned_by
 from runcast.agents.identity import session_key
 from runcast.watch import line_file, processes
@@ -119,7 +118,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     else:
         line = first_line(path)
     try:
-        record = orjson.loads(line or b"")
+        record = records.loads(line or b"")
         meta = record["payload"] if record["type"] == "session_meta" else {}
     except (ValueError, LookupError, TypeError):
         return {}

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from runcast.agents import records
 from runcast.agents.copilot import CopilotReader
 from runcast.agents.cursor import CursorReader
 from runcast.agents.gemini import GeminiReader
@@ -79,7 +78,7 @@ def gemini() -> JsonlSessions:
     def id_of(path: Path) -> str | None:
         if path not in ids:
             try:
-                ids[path] = str(orjson.loads(first_line(path) or b"")["sessionId"])
+                ids[path] = str(records.loads(first_line(path) or b"")["sessionId"])
             except (ValueError, LookupError, TypeError):
                 return None
         return ids[path]

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from runcast.agents import texts
+from runcast.agents import records, texts
 from runcast.agents.identity import session_key
 from runcast.agents.opencode import OpencodeReader
 from runcast.watch import line_file
@@ -132,7 +132,7 @@ class PartSource:
 def _line(id: str, data: Any, message: Any) -> bytes:
     """A part as a record, with what its message says of it."""
     try:
-        part, about = orjson.loads(data), orjson.loads(message)
+        part, about = records.loads(data), records.loads(message)
         time_of = part.get("time") or about.get("time") or {}
         record = {
             "part": part | {"id": id},

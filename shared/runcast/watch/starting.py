@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from runcast._support.server_config import Connection
 from runcast._upload.feeder import Feeder
+from runcast.agents import records
 from runcast.agents.redaction import Redaction
 from runcast.client.clients import Client
 from runcast.watch.adapters import ADAPTERS
@@ -116,7 +115,7 @@ def unknown_in(adapter: Adapter, session: Session) -> dict[str, int]:
         if not line.text or adapter.skips(line.text):
             continue
         try:
-            reader.read(orjson.loads(line.text))
+            reader.read(records.loads(line.text))
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             unreadable += 1
     return dict(reader.unknown) | ({"unreadable": unreadable} if unreadable else {})

@@ -12,11 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from runcast._support import times
 from runcast._support.ids import uuid7
-from runcast.agents import entries, texts
+from runcast.agents import entries, records, texts
 from runcast.agents.said import About, ChildOver, Ended, Entry, Said, State, Used
 from runcast.errors import InvalidFile
 from runcast.watch.content import Policy
@@ -209,7 +207,7 @@ class Translation:
         if not line.text or self._adapter.skips(line.text):
             return []
         try:
-            return self.reader.read(orjson.loads(line.text))
+            return self.reader.read(records.loads(line.text))
         except _UNREADABLE:
             self.unreadable += 1
             return []

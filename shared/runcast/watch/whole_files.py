@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from runcast.agents import records
 from runcast.agents.identity import session_key
 from runcast.agents.mini_swe import MiniSweReader
 from runcast.agents.openhands import OpenHandsReader
@@ -153,7 +154,7 @@ def openhands() -> WholeSessions:
 def _read(path: Path) -> Json:
     """A JSON object. Raises `OSError`, and `ValueError` for what isn't one (yet)."""
     with open(open_own(path), "rb") as file:
-        found = orjson.loads(file.read(RECORD_BYTES))
+        found = records.loads(file.read(RECORD_BYTES))
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no JSON object")
     return found

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from runcast._support.terminal import LineSplitter
+from runcast.agents import records
 from runcast.agents.streams import dialects
 from runcast.agents.streams.said import Dialect, Entry, Said, Unknown
 
@@ -147,7 +146,7 @@ def _record(line: bytes) -> Json | None:
     if not text.startswith(b"{"):
         return None
     try:
-        found = orjson.loads(text)
+        found = records.loads(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

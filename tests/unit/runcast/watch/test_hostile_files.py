@@ -11,6 +11,7 @@ from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 
 from runcast.watch import memory
 from runcast.watch.claude_registry import ClaudeRegistry
+from runcast.watch.starting import unknown_in
 
 
 @pytest.fixture
@@ -48,3 +49,12 @@ def test_process_number_that_cannot_be_costs_its_entry_alone(world: World) -> No
     assert found is not None
     assert found[CLAUDE].is_alive
     assert not found["other"].is_alive
+
+
+def test_record_with_half_an_emoji_is_said(world: World) -> None:
+    world.write(world.transcript, record("u1", content="cut X").replace(b"X", rb"\ud83d"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    [following] = watcher.followings.values()
+    assert messages(world) == ["cut \ufffd"]
+    assert not unknown_in(following.adapter, following.session)
