@@ -23,6 +23,7 @@ from runcast_api.ingest.slow_path import apply
 from runcast_api.storage.quotas import Open
 from runcast_server import settings
 from runcast_server.process import credentials, process
+from runcast_server.process.http_protocol import Protocol
 from runcast_server.service import Resources, Service
 from tests.waiting import until
 
@@ -109,7 +110,9 @@ async def serving(
 async def listening(rest: Rest) -> AsyncIterator[str]:
     """The same application behind a real socket; its URL."""
     assert rest.service.app is not None
-    config = uvicorn.Config(rest.service.app, port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        rest.service.app, port=0, http=Protocol, log_config=None, lifespan="off"
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     try:

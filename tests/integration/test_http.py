@@ -202,19 +202,37 @@ async def test_null_is_refused_for_what_may_not_be_empty(rest: Rest) -> None:
     assert emptied.json()["name"] is None
 
 
-async def test_a_client_of_http_1_0_is_told_the_length(rest: Rest) -> None:
+async def asked_by_http_1_0(
+    rest: Rest, url: str, path: str, accept: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    token = rest.admin.headers["authorization"]
+    writer.write(
+        f"GET {path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: {token}\r\n"
+        f"Accept: {accept}\r\n\r\n".encode()
+    )
+    return reader, writer
+
+
+async def test_an_answer_to_http_1_0_ends_with_its_connection(rest: Rest) -> None:
     run = await rest.run()
     await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "x" * 500}] * 3000)
     async with listening(rest) as url:
-        place = urlsplit(url)
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        token = rest.admin.headers["authorization"]
-        writer.write(
-            f"GET /runs/{run}/logs HTTP/1.0\r\nHost: localhost\r\nAuthorization: {token}\r\n"
-            "Accept: text/plain\r\n\r\n".encode()
-        )
+        reader, writer = await asked_by_http_1_0(rest, url, f"/runs/{run}/logs", "text/plain")
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-    assert b"transfer-encoding" not in head.lower()
-    assert b"content-length: %d" % len(body) in head.lower()
-    assert body == (b"x" * 500 + b"\n") * 3000
+        assert b"transfer-encoding" not in head.lower()
+        assert b"connection: close" in head.lower()
+        assert body == (b"x" * 500 + b"\n") * 3000
+
+
+async def test_a_stream_reaches_a_client_of_http_1_0_as_it_comes(rest: Rest) -> None:
+    async with listening(rest) as url:
+        reader, writer = await asked_by_http_1_0(rest, url, "/admin/stream", "text/event-stream")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"transfer-encoding" not in head.lower()
+        event = await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
+        assert event.startswith((b"event:", b"id:", b"data:", b":", b"retry:"))
+        writer.close()

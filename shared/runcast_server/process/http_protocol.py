@@ -19,12 +19,15 @@ import typing
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from runcast_server.process.header_limits import BoundedHeads
 
 UNSENT_BYTES = 16 * 1024
 OUTLET = "runcast.outlet"
 """The name of the outlet among the scope's extensions (ASGI, HTTP connection scope)."""
+_OLD_ANSWER = "runcast.old_answer"
+"""The name of what answers a request of HTTP/1.0, among the same."""
 
 
 _UNAWAITED = asyncio.Event()
@@ -90,6 +93,12 @@ class Protocol(BoundedHeads):
         super().on_message_begin()
         self.scope["extensions"] = {OUTLET: self}  # type: ignore[dict-item]
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.scope.get("http_version") == "1.0":
+            known = {OUTLET: self, _OLD_ANSWER: self.cycle}
+            self.scope["extensions"] = known  # type: ignore[typeddict-item]
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.stream is not None:
@@ -111,6 +120,18 @@ def take_outlet(scope: Scope) -> Outlet:
     if outlet.cycle.scope is scope:
         outlet.cycle.message_event = _UNAWAITED
     return outlet
+
+
+def expect_bare(scope: Scope, size: int) -> None:
+    """Has the next message of an answer to HTTP/1.0 sent without a chunk's frame: the head, or `size` bytes
+    of the body. Such a body ends with its connection (RFC 9112, section 6.3). Changes nothing for HTTP/1.1.
+
+    uvicorn frames each body of unknown length in chunks, which a client of HTTP/1.0 reads as text.
+    """
+    answer: RequestResponseCycle | None = scope.get("extensions", {}).get(_OLD_ANSWER)
+    if answer is not None:
+        answer.chunked_encoding = False
+        answer.expected_content_length = size
 
 
 def as_chunk(body: bytes) -> bytes:

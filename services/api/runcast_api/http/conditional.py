@@ -7,20 +7,16 @@ untouched, so that ingest pays nothing.
 
 from __future__ import annotations
 
-import tempfile
-from typing import IO, cast
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runcast_api.http import entity_tags
 from runcast_api.http.bytes_sent import CALLER
+from runcast_server.process.http_protocol import expect_bare
 
 REVALIDATED = "private, no-cache"
 """Kept by the caller alone, and asked for each time whether it is still so."""
 VARY = "Accept, Authorization, Cookie"
-SPOOLED_BYTES = 1024 * 1024
-"""What an answer to an HTTP/1.0 client holds in memory; the rest waits in a file for its length."""
 
 
 class _Enough(Exception):
@@ -56,9 +52,8 @@ class _Answer:
         # The application knows GET alone; the server below has to see what was really asked.
         scope["method"] = "GET"
         self._start: Message | None = None
-        self._held: Message | None = None
-        """The head of an answer that waits in the spool."""
-        self._spool: IO[bytes] | None = None
+        self._is_bare = False
+        """The client knows no chunks, and isn't told the length: the body ends with the connection."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -69,13 +64,11 @@ class _Answer:
             start, self._start = self._start, None
             await self._begin(start, message)
         else:
-            await self._go_on(message)
+            await self._pass(message)
 
     def close(self) -> None:
         if self._is_head:
             self._scope["method"] = "HEAD"
-        if self._spool is not None:
-            self._spool.close()
 
     async def _begin(self, start: Message, first: Message) -> None:
         headers = MutableHeaders(raw=list(start.get("headers", ())))
@@ -90,14 +83,16 @@ class _Answer:
             await self._send({"type": "http.response.body", "body": b""})
             if not is_whole:
                 raise _Enough
-        elif not is_whole and "content-length" not in headers and self._is_old:
-            self._held = start
-            spool = tempfile.SpooledTemporaryFile(SPOOLED_BYTES)  # noqa: SIM115 (closed by `close`)
-            self._spool = cast(IO[bytes], spool)
-            await self._go_on(first)
-        else:
-            await self._send(start)
-            await self._send(first)
+            return
+        is_old = self._scope.get("http_version") == "1.0"
+        self._is_bare = is_old and not is_whole and "content-length" not in headers
+        await self._pass(start)
+        await self._pass(first)
+
+    async def _pass(self, message: Message) -> None:
+        if self._is_bare:
+            expect_bare(self._scope, len(message.get("body", b"")))
+        await self._send(message)
 
     def _describe(
         self, start: Message, headers: MutableHeaders, first: Message, *, is_whole: bool
@@ -116,25 +111,3 @@ class _Answer:
             start["status"] = 304
             for name in ("content-length", "content-type", "content-range"):
                 del headers[name]
-
-    @property
-    def _is_old(self) -> bool:
-        """HTTP/1.0 knows no chunks: such a client is told the length, or reads chunks as text."""
-        return bool(self._scope.get("http_version") == "1.0")
-
-    async def _go_on(self, message: Message) -> None:
-        spool = self._spool
-        if spool is None:
-            await self._send(message)
-            return
-        spool.write(message.get("body", b""))
-        if message.get("more_body", False):
-            return
-        start = self._held
-        assert start is not None
-        start["headers"].append((b"content-length", b"%d" % spool.tell()))
-        spool.seek(0)
-        await self._send(start)
-        while piece := spool.read(64 * 1024):
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
