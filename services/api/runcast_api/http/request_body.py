@@ -47,20 +47,20 @@ def refuse_deep(value: Any) -> None:
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it comes, decompressed: `limit` is of what comes out. Raises `TooLarge` as soon as it is
-    known to be longer, `TooSlow` where it doesn't keep coming, `BadRequest` where the client went away in the
-    middle, and as `decoded` does."""
+    """The body as it comes, decompressed: `limit` is of what comes out, and what comes in may be
+    larger by a little. Raises `TooLarge` as soon as it is known to be longer, `TooSlow` where it doesn't keep
+    coming, `BadRequest` where the client went away in the middle, and as `decoded` does."""
     announced = request.headers.get("content-length", "")
     refusal = TooLarge(f"the body is larger than {limit:,} bytes")
     if announced.isdigit() and int(announced) > limit:
         raise refusal
     coding = request.headers.get("content-encoding", "").strip().lower()
     sent = body_intake.paced(request.stream())
+    if coding not in ("", "identity"):
+        sent = content_coding.decoded(content_coding.bounded(sent, limit), coding)
     size = 0
     try:
-        async for chunk in (
-            sent if coding in ("", "identity") else content_coding.decoded(sent, coding)
-        ):
+        async for chunk in sent:
             size += len(chunk)
             if size > limit:
                 raise refusal
