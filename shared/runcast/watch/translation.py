@@ -66,7 +66,7 @@ class Translation:
         self.over: list[ChildOver] = []
         """Sub-agents that have ended; who takes them empties the list."""
         self.ended: Ended | None = None
-        """What the record itself says of the session's end."""
+        """What the record itself says of the session's end, unless it went on."""
         self.unreadable = 0
         self.written = 0
         """Lines that were given to the spool."""
@@ -99,18 +99,24 @@ class Translation:
     def _start(self) -> None:
         """A reader and a source that begin at the file's beginning."""
         if self._kept is None:
-            self._kept = self._known() or self._adapter.kept(self.session)
+            self._kept = self._known()
+        if self._kept is None:
+            self._kept = self._adapter.kept(self.session)
         self.reader = self._adapter.reader(self.session, self._kept)
         self.reader.calls.is_full = self._policy.content == "full"
         self._source = self._adapter.source(self.session)
 
     def _known(self) -> Json | None:
-        """What was decided when the run was made."""
-        try:
-            kept: Json = self.output.directory.read_run()["watch"]["kept"]
-        except (OSError, InvalidFile, LookupError, TypeError):
-            return None
-        return kept
+        """What was decided when the session's first run was made: later, a fork may be older than its
+        original."""
+        for each in (*self._earlier, self.output):
+            try:
+                kept = each.directory.read_run()["watch"]["kept"]
+            except (OSError, InvalidFile, LookupError, TypeError):
+                continue
+            if isinstance(kept, dict):
+                return kept
+        return None
 
     @property
     def position(self) -> int:
@@ -187,7 +193,7 @@ class Translation:
     def _line(self, line: Line) -> None:
         said = self._read(line)
         if not self._has_begun and line.offset >= self._begin:
-            self._has_begun = True
+            self._has_begun, self.ended = True, None
             self.reader.tally.restart()
         silent = self._silent
         if silent is not None and line.offset >= silent.offset:
@@ -216,6 +222,7 @@ class Translation:
         """Takes over what records say of the session as a whole."""
         for each in said:
             if isinstance(each, Entry):
+                self.ended = None  # it went on
                 self.doing.note(each)
                 self._first_ts = self._first_ts or each.ts
                 self._dirty.add("progress")

@@ -459,16 +459,19 @@ class Watcher:
     def _child_verdict(
         self, following: Following, at: float
     ) -> tuple[str, str | None, str | None] | None:
+        """What was said of its end counts for its first run: one that went on after that is over when it is
+        quiet."""
+        is_first = following.number == 1
         over = self._children.get(following.session.key)
-        if over is not None:
+        if over is not None and is_first:
             return over.status, over.error, over.result
+        is_quiet = at - following.moved_at >= CHILD_SECONDS or self._age(following) >= CHILD_SECONDS
         parent = self.followings.get(following.session.parent_key or "")
-        if parent is not None and parent.is_over:
+        if parent is not None and parent.is_over and (is_first or is_quiet):
             return "completed", None, None
         translation = following.translation
         if translation is None or translation.doing.state.kind != "idle":
             return None
-        is_quiet = at - following.moved_at >= CHILD_SECONDS or self._age(following) >= CHILD_SECONDS
         return ("completed", None, None) if is_quiet else None
 
     def _age(self, following: Following) -> float:

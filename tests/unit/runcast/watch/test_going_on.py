@@ -1,0 +1,77 @@
+"""Sessions that go on: after their recorded end, in a replaced file, after another program's run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.runcast.watch.test_watching import answer, messages, record
+from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
+
+SECOND = f"{CLAUDE_KEY}.r2"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def copilot(kind: str, number: int, **data: Any) -> bytes:
+    at = f"2026-11-26T09:00:{number:02}.000Z"
+    whole = {"type": kind, "data": data, "id": f"{number}", "timestamp": at}
+    return json.dumps(whole).encode() + b"\n"
+
+
+def test_session_that_goes_on_after_its_recorded_end_is_one_more_run(world: World) -> None:
+    path = world.home / "copilot" / "session-state" / "s1" / "events.jsonl"
+    world.write(path, copilot("user.message", 1, content="u1"))
+    world.write(path, copilot("session.shutdown", 2, shutdownType="routine"))
+    watcher = world.watcher("copilot")
+    world.rounds(watcher, 4)
+    assert world.run("copilot-s1")["status"] == "completed"
+    for number in range(3, 6):
+        world.write(path, copilot("user.message", number, content=f"u{number}"))
+        world.rounds(watcher, 4)
+    assert world.run_keys() == ["copilot-s1", "copilot-s1.r2"]
+    assert messages(world, "copilot-s1.r2") == ["u3", "u4", "u5"]
+    assert world.run("copilot-s1.r2")["status"] != "completed"
+
+
+def test_sub_agent_that_goes_on_after_its_end_is_one_more_run(world: World) -> None:
+    path = world.transcript.with_suffix("") / "subagents" / "agent-a1.jsonl"
+    call = [{"type": "tool_use", "id": "t1", "name": "Agent", "input": {"prompt": "look"}}]
+    over = [{"type": "tool_result", "tool_use_id": "t1", "content": "found"}]
+    told = {"agentId": "a1", "status": "completed"}
+    world.write(world.transcript, record("u1") + record("a1", "assistant", content=call))
+    world.write(path, record("c1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    world.write(world.transcript, record("r1", content=over, toolUseResult=told))
+    world.rounds(watcher, 4)
+    child = f"{CLAUDE_KEY}.a1"
+    assert world.run(child)["status"] == "completed"
+    for number in range(2, 5):
+        world.write(path, record(f"c{number}"))
+        world.rounds(watcher, 4)
+    assert [key for key in world.run_keys() if key.startswith(child)] == [child, f"{child}.r2"]
+    assert messages(world, f"{child}.r2") == ["c2", "c3", "c4"]
+
+
+def test_original_of_a_fork_stays_itself_when_it_is_read_again(world: World) -> None:
+    first = "00000000-0000-4000-8000-0000000000aa"
+    begin = record(first) + answer(first.replace("aa", "ab"), usage={"input_tokens": 7}, id="m1")
+    world.write(world.transcript, begin)
+    world.rounds(world.watcher("claude"), 4)
+    fork = "7f0c2b1e-5a34-4d0e-9a77-0b6c1d2e3f41"
+    other = world.transcript.with_name(f"{fork}.jsonl")
+    world.write(other, begin.replace(CLAUDE.encode(), fork.encode()))
+    written = world.transcript.stat().st_mtime
+    os.utime(other, (written - 60, written - 60))
+    world.rounds(world.watcher("claude"), 4)
+    world.write(world.transcript, answer("a2", "More.", usage={"input_tokens": 5}, id="m2"))
+    world.rounds(world.watcher("claude"), 4)
+    assert messages(world) == [first, "Done.", "More."]
+    assert world.run(CLAUDE_KEY)["usage"]["input_tokens"] == 12
