@@ -95,23 +95,29 @@ class RunOutput:
 
     def recover(self) -> Found:
         """What the spool says; a torn last line is cut off."""
-        found = Found()
         try:
             fd = os.open(self.directory.spool, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return found
+            return Found()
         try:
             size = os.fstat(fd).st_size
             whole = _whole(fd, size)
             if whole < size:
                 os.ftruncate(fd, whole)
-            for line in _last_lines(fd, whole):
-                _learn(found, line)
-                if found.place is not None and found.published is not None:
-                    break
+            return _found(fd, whole)
         finally:
             os.close(fd)
-        return found
+
+    def place(self) -> Place | None:
+        """How far the session was translated, for a run that another one has followed: nothing is changed."""
+        try:
+            fd = os.open(self.directory.spool, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return _found(fd, _whole(fd, os.fstat(fd).st_size)).place
+        finally:
+            os.close(fd)
 
     def said_before(self) -> Counter[bytes]:
         """Digests of the entries that the spool holds, each as often as it does."""
@@ -197,6 +203,16 @@ def digest(data: Json) -> bytes:
     """What tells an entry from others."""
     encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(encoded, digest_size=8).digest()
+
+
+def _found(fd: int, whole: int) -> Found:
+    """What the last lines say."""
+    found = Found()
+    for line in _last_lines(fd, whole):
+        _learn(found, line)
+        if found.place is not None and found.published is not None:
+            break
+    return found
 
 
 def _learn(found: Found, line: bytes) -> None:

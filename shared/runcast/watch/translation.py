@@ -79,6 +79,7 @@ class Translation:
         self._begin = begin
         self._earlier = earlier
         self._has_begun = begin == 0
+        self._is_first = begin == 0
         self._parent_key = parent_key
         self._facts: Json = {"program": session.program, "session_id": session.session_id}
         self._facts |= dict(facts)
@@ -155,13 +156,30 @@ class Translation:
             if self._source.is_positional and is_same:
                 self._silent = found.place
             else:
-                self.generation += 1
+                self._begin_in_another_file()
         elif self._begin and self._source.is_positional:
-            self._silent = Place(self._begin, None, 0, "0-", 1)
+            if self._is_file_of_before():
+                self._silent = Place(self._begin, None, 0, "0-", 1)
+            else:
+                self._begin_in_another_file()
         if self.generation > 1 or not self._source.is_positional:
             self._before = self._said_before()
         self._published = dict(found.published or {})
         return found
+
+    def _is_file_of_before(self) -> bool:
+        """Whether the file is still the one in which the run before has ended, as far as that is known."""
+        before = self._earlier[-1].place() if self._earlier else None
+        known = Identity(before.inode, before.head) if before is not None else self.identity
+        return self._source.continues(known, self._begin)
+
+    def _begin_in_another_file(self) -> None:
+        """The file was replaced. The run begins where it did, if the new file reaches so far: usage before
+        that place is an earlier run's."""
+        self.generation += 1
+        reaches = self._source.continues(self.identity, self._begin)
+        self._begin = self._begin if reaches else 0
+        self._has_begun = self._begin == 0
 
     def advance(self, limit_bytes: int) -> bool:
         """Reads on, up to about so many bytes; True if there may be more at once."""
@@ -178,16 +196,15 @@ class Translation:
 
     def _begin_again(self) -> None:
         """The file was replaced or cut. What the spool holds isn't said again."""
-        self.generation += 1
-        self._begin, self._has_begun = 0, True
-        self._silent = None
+        self._silent = self.ended = None
         self._start()
         self.identity = self._source.identity()
+        self._begin_in_another_file()
         self._before = self._said_before()
 
     def _said_before(self) -> Counter[bytes]:
         """What the runs of the session hold, where places can't say it."""
-        outputs = [self.output] if self._source.is_positional else [*self._earlier, self.output]
+        outputs = (*self._earlier, self.output)
         return sum((each.said_before() for each in outputs if each.exists), Counter())
 
     def _line(self, line: Line) -> None:
@@ -200,6 +217,7 @@ class Translation:
             self._silent = None
         if silent is not None and line.offset < silent.offset:
             self._apply(said)
+            self._pass_over(said)
             return
         passed = silent.parts if silent is not None and line.offset == silent.offset else 0
         self._apply(said)
@@ -247,17 +265,28 @@ class Translation:
         place = self._place(line.offset)
         for number, entry in enumerate(told, 1):
             if number <= passed:
-                continue
-            data = self._policy.entry(entry, self.session.agent_name or self.session.program)
-            if self._before and self._before[known := digest(data)] > 0:
-                self._before[known] -= 1
-                continue
-            file = self.session.path.name
-            self._lines.append(entry_line(data, place, line.next, number, len(told), file))
+                self._pass_over([entry])
+            elif (data := self._unsaid(entry)) is not None:
+                file = self.session.path.name
+                self._lines.append(entry_line(data, place, line.next, number, len(told), file))
         if any(isinstance(each, Used) and each.large for each in said):
             self._tell_usage(self.reader.tally.before_large, line.next)
             self._tell_usage(self.reader.tally.usage(), line.next)
             self._dirty.discard("usage")
+
+    def _pass_over(self, said: list[Said]) -> None:
+        """The entries were said: one that is the same and follows later counts for itself."""
+        for each in said if self._before else ():
+            if isinstance(each, Entry):
+                self._unsaid(each)
+
+    def _unsaid(self, entry: Entry) -> Json | None:
+        """What to write down of an entry; None where a spool of the session holds it already."""
+        data = self._policy.entry(entry, self.session.agent_name or self.session.program)
+        if self._before and self._before[known := digest(data)] > 0:
+            self._before[known] -= 1
+            return None
+        return data
 
     def _tell_usage(self, usage: Json | None, offset: int) -> None:
         """A large request is told by itself: its tokens may have another price."""
@@ -274,7 +303,7 @@ class Translation:
     def publish(self, *, at_once: bool = False) -> None:
         """Tells what has changed, and writes it down. Progress and usage wait for their time, unless
         `at_once`."""
-        is_run = self._begin == 0 and self._has_said
+        is_run = self._is_first and self._has_said
         if self._silent is None and (self._lines or self.output.exists or is_run):
             changed = self._changes(at_once)
             if changed:

@@ -75,3 +75,49 @@ def test_original_of_a_fork_stays_itself_when_it_is_read_again(world: World) -> 
     world.rounds(world.watcher("claude"), 4)
     assert messages(world) == [first, "Done.", "More."]
     assert world.run(CLAUDE_KEY)["usage"]["input_tokens"] == 12
+
+
+def usage(number: int) -> bytes:
+    return answer(f"a{number}", "Done.", usage={"input_tokens": number}, id=f"m{number}")
+
+
+def replaced(world: World) -> None:
+    other = world.transcript.with_suffix(".new")
+    other.write_bytes(world.transcript.read_bytes())
+    other.rename(world.transcript)
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+def test_replaced_file_adds_nothing_to_the_next_run(world: World, lives: int) -> None:
+    """Neither while its run goes on nor between two runs, in one life of the watcher or in the next."""
+    entry = world.register(status="idle")
+    world.write(world.transcript, record("u1") + usage(7))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    entry.unlink()
+    world.rounds(watcher, 6)
+    assert world.run(CLAUDE_KEY)["status"] == "completed"
+    replaced(world)
+    world.rounds(watcher, 4)
+    assert world.run_keys() == [CLAUDE_KEY]
+    for number in (3, 5):
+        world.write(world.transcript, record(f"u{number}") + usage(number))
+        replaced(world)
+        watcher = world.watcher("claude") if lives > 1 else watcher
+        world.rounds(watcher, 6)
+    assert world.run_keys() == [CLAUDE_KEY, SECOND]
+    assert messages(world) == ["u1", "Done."]
+    assert messages(world, SECOND) == ["u3", "Done.", "u5", "Done."]
+    assert world.run(SECOND)["usage"]["input_tokens"] == 8
+
+
+def test_words_that_come_again_after_a_replacement_are_said(world: World) -> None:
+    world.write(world.transcript, record("u1") + answer("a1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    world.write(world.transcript, record("u2"))
+    replaced(world)
+    world.rounds(watcher, 4)
+    world.write(world.transcript, answer("a2"))
+    world.rounds(world.watcher("claude"), 4)
+    assert messages(world) == ["u1", "Done.", "u2", "Done."]
