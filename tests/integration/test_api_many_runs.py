@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from runcast_api.runs import comparison
+from runcast_server.db import acquire
 from tests.integration.rest import Rest, serving
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +55,10 @@ async def test_an_item_that_is_refused_costs_itself_alone(rest: Rest) -> None:
     ]
     assert (told["done"], told["refused"]) == (4, 5)
     assert "body.items.1.create.body.staus" in told["results"][1]["problem"]["detail"]
-    assert told["results"][2]["run"]["labels"] == {"model": "m"}
+    changed = (await rest.admin.get("/runs/a", params={"project": "demo"})).json()
+    assert changed["labels"] == {"model": "m"}
+    members = ("id", "number", "key", "status", "updated_at")
+    assert told["results"][8]["run"] == {name: changed[name] for name in members}
     assert told["results"][6]["deleted"]["run_id"] == ended
     assert told["results"][8]["run"]["status"] == "cancelled"
     assert (await rest.admin.get(f"/runs/{ended}")).status_code == 404
@@ -77,6 +82,21 @@ async def test_a_thousand_are_done_once(rest: Rest) -> None:
     assert gone["done"] == 60
 
 
+async def test_many_changes_of_a_large_run_have_a_short_answer(rest: Rest) -> None:
+    await rest.run(key="large", input={"text": "x" * 100_000})
+    items = [{"op": "patch", "run": "large", "body": {"metadata": {"n": number}}} for number in range(50)]
+    headers = {"Idempotency-Key": "many"}
+    path = "/projects/demo/runs/bulk"
+    first = await rest.admin.post(path, json={"items": items}, headers=headers)
+    assert first.json()["done"] == 50, first.text
+    assert len(first.content) < 20_000
+    async with acquire(rest.resources.database.log) as connection:
+        kept = await connection.fetchval("SELECT sum(length(body)) FROM idempotency_keys")
+    assert kept < 20_000
+    again = await rest.admin.post(path, json={"items": items}, headers=headers)
+    assert again.json() == first.json()
+
+
 async def test_who_may_not_delete_may_still_create(rest: Rest) -> None:
     key = await rest.admin.post("/projects/demo/keys", json={"name": "k", "role": "reporter"})
     headers = {"Authorization": f"Bearer {key.json()['token']}"}
@@ -86,7 +106,9 @@ async def test_who_may_not_delete_may_still_create(rest: Rest) -> None:
     assert (await rest.admin.get(f"/runs/{run}")).status_code == 200
 
 
-async def test_runs_are_compared_member_by_member(rest: Rest) -> None:
+async def test_runs_are_compared_member_by_member(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = await rest.run(input={"temperature": 0.2, "seed": 1}, labels={"model": "a"})
     two = await rest.run(input={"temperature": 0.9, "seed": 1}, labels={"model": "b"})
     await rest.admin.post(f"/runs/{two}/metrics", json={"metrics": {"loss": 0.5}})
@@ -105,6 +127,9 @@ async def test_runs_are_compared_member_by_member(rest: Rest) -> None:
     for ids, status in ((one, 422), (f"{one},0190a1b2-0000-7000-8000-000000000000", 404)):
         refused = await rest.admin.get("/runs/compare", params={"ids": ids})
         assert refused.status_code == status
+    monkeypatch.setattr(comparison, "BYTES", 20)
+    large = await rest.admin.get("/runs/compare", params={"ids": f"{one},{two}"})
+    assert (large.status_code, "fewer runs" in large.text) == (413, True)
     stranger = rest.person("stranger")
     hidden = await rest.admin.get("/runs/compare", params={"ids": f"{one},{two}"}, headers=stranger)
     assert hidden.status_code == 404

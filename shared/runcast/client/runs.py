@@ -123,8 +123,9 @@ def retry_run(run: str, *, project: str | None = None, **changes: Any) -> Call[J
 
 
 def change_runs(project: str, items: Sequence[Json]) -> Call[Json]:
-    """Up to 1,000 changes of runs, with an answer for each: `{"op": "create", "body": {…}}`,
-    `{"op": "patch", "run": …, "body": {…}}`, `{"op": "cancel", "run": …}`, `{"op": "delete", "run": …}`."""
+    """Up to 1,000 changes of runs, with a short answer for each (the run's `id`, `number`, `key`, `status`
+    and `updated_at`): `{"op": "create", "body": {…}}`, `{"op": "patch", "run": …, "body": {…}}`,
+    `{"op": "cancel", "run": …}`, `{"op": "delete", "run": …}`."""
     return Call("POST", path("/projects/{}/runs/bulk", project), json={"items": list(items)})
 
 

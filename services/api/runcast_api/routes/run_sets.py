@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
@@ -34,8 +35,8 @@ BODY_MODELS = bulk.ITEM_MODELS
 async def change_runs(
     project: str, body: Bulk, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item what the
-    single request would have answered: an item that is refused costs itself alone."""
+    """Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the
+    status of the single request and which run it was about: an item that is refused costs itself alone."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.REPORT)
     bench = Bench(api.store, found, caller)
@@ -96,12 +97,14 @@ async def compare_runs(
     project: OfProject = None,
 ) -> Response:
     """Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
-    `duration_s` and so on, each with its value in every run."""
+    `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
+    value."""
     named = list(dict.fromkeys(ids))
     if not 2 <= len(named) <= comparison.MOST:
         raise Invalid.of("query.ids", f"name from 2 to {comparison.MOST} runs")
     async with api.database.acting(caller) as connection:
         found = [await access.run_id(connection, caller, each, project) for each in named]
-        told = await comparison.compare(connection, [run_id for run_id, _ in found])
+        rows = await comparison.read(connection, [run_id for run_id, _ in found])
+    told = await anyio.to_thread.run_sync(comparison.compare, rows)
     is_one = len({where.id for _, where in found}) == 1
     return answer(told, head=found[0][1].head if is_one else None)

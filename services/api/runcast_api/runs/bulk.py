@@ -6,7 +6,7 @@ refused takes only itself back. What a later item names may have been made by an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,13 +14,14 @@ from uuid import UUID
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from runcast.contract import Status
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board import access as board_access
 from runcast_api.http import problems
 from runcast_api.http.fields import NoNul
 from runcast_api.runs import deletion, runs
 from runcast_api.runs.deletion import RunDeleted
-from runcast_api.runs.runs import Run, RunNew, RunPatch
+from runcast_api.runs.runs import RunNew, RunPatch
 from runcast_server import outages, refusals
 from runcast_server.auth import access, rights
 from runcast_server.auth.access import ProjectAccess
@@ -107,11 +108,22 @@ class Refused(BaseModel):
     detail: str | None = None
 
 
+class ChangedRun(BaseModel):
+    """Which run was made or changed, and how it stands now. `GET /runs/{run}` shows all of it: a thousand
+    changes of runs with large members would make an answer of gigabytes."""
+
+    id: UUID
+    number: int
+    key: str | None
+    status: Status
+    updated_at: str
+
+
 class Result(BaseModel):
-    """What the single request would have answered: `status`, and the run, what went with it, or why not."""
+    """The `status` that the single request would have had, and the run, what went with it, or why not."""
 
     status: int
-    run: Run | None = None
+    run: ChangedRun | None = None
     deleted: RunDeleted | None = None
     problem: Refused | None = None
 
@@ -161,9 +173,9 @@ class Bench:
             return await self._create(transaction, item.body)
         run_id = await self._find(transaction, item.run)
         if isinstance(item, BulkPatch):
-            return {"status": 200, "run": await runs.patch(transaction, run_id, item.body)}
+            return done(200, await runs.patch(transaction, run_id, item.body))
         if isinstance(item, BulkCancel):
-            return {"status": 200, "run": await runs.cancel(transaction, run_id, self.caller)}
+            return done(200, await runs.cancel(transaction, run_id, self.caller))
         access.require(self.project.role, rights.ERASE)
         told = await deletion.remove(transaction, self.store, self.project.id, run_id)
         gone.append(run_id)
@@ -173,7 +185,7 @@ class Bench:
         connection, project_id = transaction.connection, self.project.id
         await board_access.require_work(connection, project_id, new.agent_type, new.task_id)
         made = await runs.create(transaction, project_id, new, created_by=self.caller.user_id)
-        return {"status": 201 if made[1] else 200, "run": made[0]}
+        return done(201 if made[1] else 200, made[0])
 
     async def _find(self, transaction: Transaction, reference: str) -> UUID:
         """The run of the project that is meant. Raises `NotFound`."""
@@ -198,6 +210,11 @@ def _read(place: int, given: Any) -> Item | Problem:
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         return problems.invalid(found, "body", "items", str(place))
+
+
+def done(status: int, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of an item that made or changed a run."""
+    return {"status": status, "run": {name: run[name] for name in ChangedRun.model_fields}}
 
 
 def refused(problem: Problem) -> dict[str, Any]:

@@ -845,8 +845,8 @@ export interface paths {
         put?: never;
         /**
          * Change Runs
-         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item what the
-         *     single request would have answered: an item that is refused costs itself alone.
+         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the
+         *     status of the single request and which run it was about: an item that is refused costs itself alone.
          */
         post: operations["change_runs_projects__project__runs_bulk_post"];
         delete?: never;
@@ -1509,7 +1509,8 @@ export interface paths {
         /**
          * Compare Runs
          * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
-         *     `duration_s` and so on, each with its value in every run.
+         *     `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
+         *     value.
          */
         get: operations["compare_runs_runs_compare_get"];
         put?: never;
@@ -2124,6 +2125,29 @@ export interface components {
             name: string | null;
         };
         /**
+         * ChangedRun
+         * @description Which run was made or changed, and how it stands now. `GET /runs/{run}` shows all of it: a thousand
+         *     changes of runs with large members would make an answer of gigabytes.
+         */
+        ChangedRun: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Key */
+            key: string | null;
+            /** Number */
+            number: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
          * CheckPage
          * @description How many segments were looked at, and which of them are damaged; `next_cursor` goes on.
          */
@@ -2175,6 +2199,37 @@ export interface components {
             reason: string;
         };
         /**
+         * ComparedRun
+         * @description Which run it is. `GET /runs/{run}` shows the rest.
+         */
+        ComparedRun: {
+            /** Finished At */
+            finished_at: string | null;
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Key */
+            key: string | null;
+            /** Name */
+            name: string | null;
+            /** Number */
+            number: number;
+            /**
+             * Project Id
+             * Format: uuid
+             */
+            project_id: string;
+            /** Started At */
+            started_at: string | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+        };
+        /**
          * Comparison
          * @description The runs in the order asked for, and what differs; `duration_s` is from start to end, null before.
          */
@@ -2184,7 +2239,7 @@ export interface components {
             /** Differences */
             differences: components["schemas"]["Difference"][];
             /** Runs */
-            runs: components["schemas"]["Run"][];
+            runs: components["schemas"]["ComparedRun"][];
         };
         /**
          * Count
@@ -3428,12 +3483,12 @@ export interface components {
         };
         /**
          * Result
-         * @description What the single request would have answered: `status`, and the run, what went with it, or why not.
+         * @description The `status` that the single request would have had, and the run, what went with it, or why not.
          */
         Result: {
             deleted?: components["schemas"]["RunDeleted"] | null;
             problem?: components["schemas"]["Refused"] | null;
-            run?: components["schemas"]["Run"] | null;
+            run?: components["schemas"]["ChangedRun"] | null;
             /** Status */
             status: number;
         };
