@@ -84,7 +84,9 @@ async def test_a_thousand_are_done_once(rest: Rest) -> None:
 
 async def test_many_changes_of_a_large_run_have_a_short_answer(rest: Rest) -> None:
     await rest.run(key="large", input={"text": "x" * 100_000})
-    items = [{"op": "patch", "run": "large", "body": {"metadata": {"n": number}}} for number in range(50)]
+    items = [
+        {"op": "patch", "run": "large", "body": {"metadata": {"n": number}}} for number in range(50)
+    ]
     headers = {"Idempotency-Key": "many"}
     path = "/projects/demo/runs/bulk"
     first = await rest.admin.post(path, json={"items": items}, headers=headers)
