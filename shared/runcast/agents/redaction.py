@@ -7,37 +7,131 @@ line.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from runcast.agents import private_keys
 
 MARK = "[redacted]"
 VARIABLE = "RUNCAST_REDACT"
-_SHAPES = (
-    r"sk-(?:ant-)?[A-Za-z0-9_-]{16,}+",
-    r"gh[pousr]_[A-Za-z0-9]{20,}+",
-    r"github_pat_[A-Za-z0-9_]{20,}+",
-    r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])",
-    r"xox[abeoprs]-[A-Za-z0-9-]{10,}+",
-    r"AIza[A-Za-z0-9_-]{30,}+",
-    r"r[cslta]_[A-Za-z0-9_-]{20,}+",
+_DISTINCT = re.compile(
+    r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{16,}+"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}+"
+    r"|github_pat_[A-Za-z0-9_]{20,}+"
+    r"|glpat-[A-Za-z0-9_-]{20,}+"
+    r"|AKIA[A-Z0-9]{16}(?![A-Z0-9])"
+    r"|ASIA[A-Z0-9]{16}(?![A-Z0-9])"
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}+"
+    r"|xapp-[0-9]-[A-Za-z0-9-]{10,}+"
+    r"|AIza[A-Za-z0-9_-]{30,}+"
+    r"|GOCSPX-[A-Za-z0-9_-]{20,}+"
+    r"|ya29\.[A-Za-z0-9_-]{20,}+"
+    r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+"
+    r"|npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"
+    r"|hf_[A-Za-z0-9]{30,}+"
+    r"|pypi-[A-Za-z0-9_-]{50,}+"
+    r"|eyJ[A-Za-z0-9_-]{10,256}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]*+"
 )
-_TOKEN = re.compile(rf"(?<![A-Za-z0-9_/.-])(?:{'|'.join(_SHAPES)})(?![A-Za-z0-9_]*[/.][A-Za-z0-9])")
-_PEM = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)",
-    re.DOTALL,
+"""Shapes that nothing else has."""
+_LIKELY = re.compile(r"sk-[A-Za-z0-9_-]{16,}+|r[cslta]_[A-Za-z0-9_-]{20,}+")
+"""Shapes that names of files and hosts have, too."""
+_CUT = re.compile(
+    r"(?:sk-ant-|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-)[A-Za-z0-9_-]{4,128}+(?=\s?[⋯…]|\Z)"
 )
-_SIGNS = (
-    *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "AKIA", "ASIA", "xox", "AIza"),
-    *("rc_", "rs_", "rl_", "rt_", "ra_"),
+"""The beginning of a token, where a text was cut."""
+_ESCAPE = re.compile(
+    r"(?:\\[abefnrtv0]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}"
+    r"|(?:\x1b|\\e|\\033|\\x1b|\\u001[bB])\[[0-9;]{0,16}[A-Za-z])\Z"
 )
-"""One of these stands in every token: looked for first, since most texts hold none."""
+"""An escape before a token: its last letter is no part of a word."""
+_ESCAPE_CHARACTERS = 24
+_USER = re.compile(r"(?::[^\s/@]{0,256}+)?@")
+"""What follows a token that is the user of a URL."""
+_PATH = re.compile(r"[/.][A-Za-z0-9]")
+_NOTHING = re.compile(r"(?!)")
+_Replacement = str | Callable[[re.Match[str]], str]
 
 
-_SIGNS_IN_JSON = (b"-----BEGIN ", *(sign.encode() for sign in _SIGNS))
+def _unless_within(
+    word: str, goes_on: re.Pattern[str] = _NOTHING
+) -> Callable[[re.Match[str]], str]:
+    """Replaces what doesn't go on a word, which has these characters, and isn't itself gone on with. (A look
+    ahead within the shape would search a long word again from each of its places.)"""
+
+    def replaced(match: re.Match[str]) -> str:
+        text, start = match.string, match.start()
+        if goes_on.match(text, match.end()):
+            return match[0]
+        if not start or text[start - 1] not in word:
+            return MARK
+        before = text[max(start - _ESCAPE_CHARACTERS, 0) : start]
+        if _ESCAPE.search(before) or (before.endswith("://") and _USER.match(text, match.end())):
+            return MARK
+        return match[0]
+
+    return replaced
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
+    (
+        (
+            *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AKIA"),
+            *("ASIA", "xox", "xapp-", "AIza", "GOCSPX-", "ya29.", "k_live_", "k_test_", "npm_"),
+            *("hf_", "pypi-", "eyJ"),
+        ),
+        _DISTINCT,
+        _unless_within(_LETTERS + "/"),
+    ),
+    (("sk-", "rc_", "rs_", "rl_", "rt_", "ra_"), _LIKELY, _unless_within(_LETTERS + "/.-", _PATH)),
+    (
+        ("sk-ant-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
+        _CUT,
+        _unless_within(_LETTERS + "/"),
+    ),
+    (
+        ("@",),  # a password in a URL; one in braces is the name of a variable
+        re.compile(r"(://[^\s/@:?#\"'<>\\\[\]]{0,256}+:)(?!\$?\{)[^\s/@?#\"'<>\\]{1,1024}+(?=@)"),
+        rf"\1{MARK}",
+    ),
+    (
+        ("earer", "EARER"),
+        re.compile(
+            r"(?i)(bearer(?:%20|[\s:=\"'\\]{1,4}))"
+            r"(?=[a-z._~+/=-]{0,512}[0-9])[a-z0-9._~+/=-]{16,}+"
+        ),
+        rf"\1{MARK}",
+    ),
+    (
+        ("asic", "ASIC"),
+        re.compile(r"(?i)(authorization[\s:=\"'\\]{1,8}basic\s{1,4})[a-z0-9+/=_-]{8,}+"),
+        rf"\1{MARK}",
+    ),
+    (
+        ("ecret", "ECRET", "ession", "ESSION"),
+        re.compile(
+            r"(?i)((?:secret_?access_?key|session_?token)[\s:=\"'\\]{1,8})"
+            r"(?:[a-z0-9/+]{40}(?![a-z0-9/+])|[a-z0-9/+=]{100,}+)"
+        ),
+        rf"\1{MARK}",
+    ),
+    (
+        ("hooks.slack.com/", "/api/webhooks/"),
+        re.compile(r"(hooks\.slack\.com/[a-z]{5,12}/|/api/webhooks/)[A-Za-z0-9/_-]{20,}+"),
+        rf"\1{MARK}",
+    ),
+)
+"""What has to stand in a text before a shape is looked for, since most texts hold none; the shape; and what
+replaces it."""
+_CUES_IN_JSON = tuple(
+    dict.fromkeys(
+        cue.encode() for cue in (private_keys.CUE, *(cue for cues, _, _ in _SHAPES for cue in cues))
+    )
+)
 
 
 class Redaction:
-    """Replaces secrets in texts and in JSON."""
+    """Replaces secrets in texts and in JSON, in time that is linear in their length but for `extra`."""
 
     def __init__(self, extra: str = "") -> None:
         """`extra`: further patterns (Python's `re`), one a line. Raises `ValueError` for one that is none."""
@@ -51,14 +145,15 @@ class Redaction:
 
     def may_change(self, encoded: bytes) -> bool:
         """Whether texts within this JSON may hold a secret. Most don't, and that is quickly seen."""
-        return bool(self._extra) or any(map(encoded.__contains__, _SIGNS_IN_JSON))
+        return bool(self._extra) or any(map(encoded.__contains__, _CUES_IN_JSON))
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if "-----BEGIN " in text:
-            text = _PEM.sub(MARK, text)
-        if any(sign in text for sign in _SIGNS):
-            text = _TOKEN.sub(MARK, text)
+        if private_keys.CUE in text:
+            text = private_keys.hidden(text, MARK)
+        for cues, shape, replacement in _SHAPES:
+            if any(map(text.__contains__, cues)):
+                text = shape.sub(replacement, text)
         for pattern in self._extra:
             text = pattern.sub(MARK, text)
         return text

@@ -93,7 +93,7 @@ def shortened(text: str, limit_bytes: int) -> tuple[str, bool]:
 def _from_a_word(tail: bytes) -> bytes:
     """The tail from its first whole word on, if that is near: half a secret has no shape that could be
     recognised."""
-    place = re.search(rb"\s", tail[:_WORD_BYTES])
+    place = re.search(rb"[^A-Za-z0-9_+/=.~-]", tail[:_WORD_BYTES])
     return tail[place.end() :] if place else tail
 
 
