@@ -105,13 +105,16 @@ class Recorder:
         written = list(entries)
         with self._lock:
             self._enter()
+            size = self.spool.size
             try:
                 self._append([entry.message for entry in written])
                 entries.clear()
                 self._show_entries(written)
             except BaseException as error:
                 self._doubt(error)
-                if isinstance(error, Exception) or (self._is_locked and self.spool.has_grown):
+                if isinstance(error, Exception) or (
+                    self._is_locked and self.spool.ends_behind(size)
+                ):
                     entries.clear()
                 raise
             finally:

@@ -81,10 +81,14 @@ class Spool:
         return list(self._file.read_lines(start, self._file.whole))
 
     @property
-    def has_grown(self) -> bool:
-        """Whether the file is longer than what is known of it: a write that a signal handler interrupted
-        was done."""
-        return os.lseek(self.fileno(), 0, os.SEEK_END) > self._file.size
+    def size(self) -> int:
+        """The file's bytes, as far as they are known."""
+        return self._file.size
+
+    def ends_behind(self, size: int) -> bool:
+        """Whether the file itself is longer than so many bytes, which were all of it when a write began: one
+        that a signal handler interrupted was done."""
+        return os.lseek(self.fileno(), 0, os.SEEK_END) > size
 
     def is_ours_alone(self) -> bool:
         """Whether nobody wrote since our last call: `catch_up` would find nothing."""

@@ -294,6 +294,8 @@ class Session(Guarded):
         recorder = self.recorder
         if recorder is None or self._has_ended:
             return
+        # What an interrupted call left, or another thread has handed in, still belongs to the run.
+        self._write_entries()
         for work in self._before_end:
             self._write(work, recorder)
         is_ours = os.getpid() == self._process

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from tests.waiting import wait_for
 
 import runcast
 from runcast import RunTracker
@@ -113,6 +114,54 @@ def test_a_handler_that_ends_the_program_ends_the_run(tmp_path: Path) -> None:
         assert status["status"] in ("cancelled", "completed"), at
         for line in (run.directory / "spool.jsonl").read_bytes().splitlines():
             json.loads(line)
+
+
+def test_an_entry_whose_writing_is_interrupted_is_recorded_once(tmp_path: Path) -> None:
+    """By what a handler raises at any line: the end writes what wasn't written, and that alone."""
+    at = 0
+    while True:
+        at += 1
+        run = RunTracker(runs_dir=tmp_path / str(at), offline=True).start()
+        run.log("first")
+        waiting: list[Any] = []
+
+        def handler(run: RunTracker = run, waiting: list[Any] = waiting) -> None:
+            waiting += [*run._session._entries, *run._session._in_hand]
+            raise Interrupted
+
+        with contextlib.suppress(Interrupted), interrupting(at, handler) as seen:
+            run.log("one")
+        run.finish()
+        assert said(run).count("one") <= 1, at
+        if waiting or seen[0] < at:
+            assert said(run) == ["first", "one"], at
+        if seen[0] < at:
+            break
+    assert at > 50
+
+
+def test_the_end_writes_what_other_threads_have_handed_in(tmp_path: Path) -> None:
+    """Whose own turns come after the end."""
+    run = RunTracker(runs_dir=tmp_path, offline=True).start()
+    held, handed_in = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        held.set()
+        handed_in.wait(10)
+
+    holder = threading.Thread(target=run._session.record, args=(hold,))
+    holder.start()
+    held.wait(10)
+    ending = threading.Thread(target=run.finish)
+    ending.start()
+    wait_for(lambda: len(run._session._turns._waiting) == 1, "the end")
+    other = threading.Thread(target=run.log, args=("one",))
+    other.start()
+    wait_for(lambda: len(run._session._turns._waiting) == 2, "the entry")
+    handed_in.set()
+    for each in (holder, ending, other):
+        each.join()
+    assert said(run) == ["one"]
 
 
 def test_a_handler_that_ends_the_program_while_a_run_begins_ends_the_run(tmp_path: Path) -> None:
