@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
+from runcast._support import acceptable
 from runcast._tracking.fields import RunOptions
 from runcast.tracker import AsyncRunTracker, RunTracker, current_run
 
@@ -60,6 +61,8 @@ def step(name: Any = None, *, kind: str = "step") -> Any:
     if callable(name) and not isinstance(name, str):
         return step()(name)
 
+    named = acceptable.printable(kind)
+
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         shown = _shown(name, function)
 
@@ -67,9 +70,9 @@ def step(name: Any = None, *, kind: str = "step") -> Any:
             current = current_run()
             if current is None:
                 return _Nothing()
-            if kind == "step":
+            if named == "step":
                 current.step(shown)
-            return current.span(shown, kind=kind)
+            return current.span(shown, kind=named)
 
         return _within(function, block, block)
 

@@ -6,8 +6,11 @@ logging.getLogger().addHandler(RuncastHandler(project="demo"))
 import logging
 from typing import Any, Unpack
 
+from runcast._support.encoding import as_text
 from runcast._tracking.fields import RunFields
-from runcast.tracker import RunTracker
+from runcast.tracker import Calls, RunTracker
+
+logger = logging.getLogger("runcast")
 
 _OWN_LOGGERS = ("runcast", "httpx", "httpcore")
 _OWN_THREADS = "runcast-"
@@ -28,9 +31,19 @@ class RuncastHandler(logging.Handler):
         level: int = logging.NOTSET,
         **fields: Unpack[RunFields],
     ) -> None:
-        super().__init__(level)
-        self._owns_run = tracker is None
-        self.tracker = tracker or RunTracker(**fields)
+        super().__init__()
+        # What is no level, or no tracker, must not cost the host program its start.
+        try:
+            self.setLevel(level)
+        except Exception as error:  # a host's own level may raise anything
+            logger.warning("the handler takes every level: %s", as_text(error))
+        known = tracker if isinstance(tracker, Calls) else None
+        if known is None and tracker is not None:
+            logger.warning(
+                "%s is no tracker: the handler has a run of its own", as_text(tracker)[:100]
+            )
+        self._owns_run = known is None
+        self.tracker = known or RunTracker(**fields)
         if self._owns_run:
             self.tracker._session.settings.otherwise = ("completed", None)
 

@@ -480,7 +480,8 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 
     async def flush(self, timeout: float = FLUSH_SECONDS) -> bool:  # noqa: ASYNC109 — not the loop's
         """As `RunTracker.flush`; the event loop goes on meanwhile."""
-        return await asyncio.to_thread(self._session.flush, timeout) == 0
+        seconds = seconds_of(timeout, FLUSH_SECONDS)
+        return await asyncio.to_thread(self._session.flush, seconds) == 0
 
     async def __aenter__(self) -> Self:
         self._enter()

@@ -27,8 +27,10 @@ def execute(
     """Runs a command to its end, with nothing to read; answers its exit code, 128 + n after signal n.
 
     It is asked to stop when the run is cancelled or the time is over, and made to after 10 s. Raises
-    `OSError` if it can't be started.
+    `OSError` if it can't be started, and what `float` does for a `timeout` that is no number: before the
+    start, for a command shouldn't be killed for that.
     """
+    limit = None if timeout is None else float(timeout)
     process = subprocess.Popen(
         [os.fspath(part) for part in command],
         stdin=subprocess.DEVNULL,
@@ -49,7 +51,7 @@ def execute(
     for reader in readers:
         reader.start()
     try:
-        code = _wait(process, is_cancelled, timeout)
+        code = _wait(process, is_cancelled, limit)
     except BaseException:
         process.kill()
         raise

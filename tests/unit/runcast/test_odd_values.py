@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import runcast
-from runcast import RunTracker
+from runcast import AsyncRunTracker, RunTracker
 from runcast.logging import RuncastHandler
 
 
@@ -105,6 +105,47 @@ def test_no_way_to_begin_a_run_raises(odd: Any) -> None:
     with RunTracker(url=odd, token=odd, mode=odd, flush_seconds=0) as run:
         run.log("here")
     assert run.run_id is not None
+
+
+@pytest.mark.parametrize("odd", [*ODD.values(), "0.01", "nan"], ids=[*ODD, "number", "nan-text"])
+@pytest.mark.anyio
+async def test_no_call_raises_with_a_server_that_is_away(
+    odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of either tracker: there is something to wait for, so the times count."""
+    monkeypatch.setattr(runcast.tracker, "FLUSH_SECONDS", 0.0)
+    options: dict[str, Any] = {"url": "http://127.0.0.1:9", "token": "x", "flush_seconds": 0}
+    with RunTracker(**options) as run:
+        run.expect_next_in(odd)
+        assert run.flush(odd) is False
+    async with AsyncRunTracker(**options) as other:
+        await other.log(odd, level=odd, ts=odd)
+        await other.expect_next_in(odd)
+        await other.metric(odd, odd, odd)
+        assert await other.flush(odd) is False
+        async with other.span(odd, kind=odd) as span:
+            span.output(odd)
+        await other.child(odd).finish(odd, odd, result=odd)
+        await other.update(status=odd)
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+def test_no_way_to_make_a_handler_or_a_part_raises(odd: Any) -> None:
+    record = logging.makeLogRecord({"name": "app", "msg": "here"})
+    for handler in (RuncastHandler(odd, offline=True), RuncastHandler(level=odd, offline=True)):
+        handler.handle(record)
+        assert handler.tracker.run_id is not None
+        handler.close()
+    with RunTracker(offline=True):
+        part = runcast.step("part", kind=odd)(lambda: 1)
+        assert part() == 1
+
+
+@pytest.mark.parametrize("timeout", ["soon", [], Hostile()])
+def test_a_command_is_not_begun_that_an_odd_time_would_end(timeout: Any, tmp_path: Path) -> None:
+    with RunTracker(offline=True) as run:
+        assert run.exec(["touch", str(tmp_path / "begun")], timeout=timeout) == 127
+    assert not (tmp_path / "begun").exists()
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
