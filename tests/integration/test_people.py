@@ -410,6 +410,19 @@ async def test_members_by_address_and_people_found_by_who_may_invite(
         assert theirs.status_code == 403
         shown = await ok(await api.admin.get(f"/admin/users/{bea}"))
         assert shown["email"] == "bea@example.org"
+        # Every member reads the others by their address, and leaves by the own one.
+        theirs_path = "/projects/p/members/owner@example.org"
+        assert (await ok(await client.get(theirs_path, headers=hers)))["role"] == "owner"
+        for address in ("owner@example.org", "absent@example.org"):
+            refused = await client.delete(f"/projects/p/members/{address}", headers=hers)
+            assert refused.status_code == 403
+        await ok(await client.delete("/projects/p/members/BEA@example.org", headers=hers), 204)
+        assert (await client.get(path, headers=owner)).status_code == 404
+        assert (await client.delete(path, headers=owner)).status_code == 404
+        # A disabled account is still a member, whom an owner may remove.
+        await ok(await client.put(path, json={"role": "viewer"}, headers=owner))
+        await ok(await api.admin.patch(f"/admin/users/{bea}", json={"is_disabled": True}))
+        assert (await ok(await client.get(path, headers=owner)))["user_id"] == bea
         await ok(await client.delete(path, headers=owner), 204)
 
 

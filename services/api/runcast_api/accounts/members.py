@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from runcast_api.accounts import audit, listing
 from runcast_api.accounts.listing import moment, text
+from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, NotFound
@@ -21,6 +22,10 @@ LAST_OWNER = "RC002"
 _ROWS = """
 SELECT m.user_id AS id, m.project_id, m.role, m.created_at, u.name, coalesce(u.login, u.email) AS email
 FROM project_members m JOIN users u ON u.id = m.user_id WHERE m.project_id = $1
+"""
+_AT_ADDRESS = """
+SELECT m.user_id FROM project_members m JOIN users u ON u.id = m.user_id
+WHERE m.project_id = $1 AND u.login = lower($2)
 """
 _SET = """
 INSERT INTO project_members AS m (project_id, user_id, role) VALUES ($1, $2, $3)
@@ -55,7 +60,14 @@ async def page(
     return await listing.page(connection, "members", _ROWS, (project_id,), _as_json, limit, cursor)
 
 
-async def show(connection: Connection, project_id: UUID, user_id: UUID) -> dict[str, Any]:
+async def named(connection: Connection, project_id: UUID, reference: str) -> UUID | None:
+    """The id that `reference` is, or the project's member who signs in with this address, disabled or not;
+    None where no member does. An address that a token merely claims names no member."""
+    found: UUID | None = access.as_uuid(reference)
+    return found or await connection.fetchval(_AT_ADDRESS, project_id, reference)
+
+
+async def show(connection: Connection, project_id: UUID, user_id: UUID | None) -> dict[str, Any]:
     """One member. Raises `NotFound`."""
     row = await connection.fetchrow(f"{_ROWS} AND m.user_id = $2", project_id, user_id)
     if row is None:
@@ -80,7 +92,7 @@ async def put(
 
 
 async def remove(
-    connection: Connection, caller: Principal, project_id: UUID, user_id: UUID
+    connection: Connection, caller: Principal, project_id: UUID, user_id: UUID | None
 ) -> None:
     """Ends a membership; one's own, too. Raises `NotFound`, and `Conflict` for the last owner."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -18,7 +17,6 @@ from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Connection
 from runcast_server.errors import Forbidden
 
 router = APIRouter(tags=["people"], route_class=JsonRoute)
@@ -57,7 +55,7 @@ async def show_member(project: str, user: Person, api: ApiState, caller: Caller)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)
-        user_id = await _person(connection, user)
+        user_id = await members.named(connection, found.id, user)
         return answer(await members.show(connection, found.id, user_id), head=found.head)
 
 
@@ -68,7 +66,7 @@ async def set_member(
     """Makes somebody who has an account a member, or gives a member another role."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
-        user_id = await _person(connection, user)
+        user_id = access.as_uuid(user) or await users.at_address(connection, user)
         member = await members.put(connection, caller, found.id, user_id, body.role)
     api.runs.forget()
     return answer(member, head=found.head)
@@ -76,19 +74,15 @@ async def set_member(
 
 @router.delete("/projects/{project}/members/{user}", status_code=204)
 async def remove_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
-    """Ends a membership; everybody may end his own, unless he is the last owner."""
+    """Ends a membership; you may end your own, unless you are the last owner."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project)
-        if access.as_uuid(user) is None or caller.user_id != access.as_uuid(user):
+        user_id = await members.named(connection, found.id, user)
+        if user_id is None or user_id != caller.user_id:
             access.require(found.role, rights.MANAGE)
-        await members.remove(connection, caller, found.id, await _person(connection, user))
+        await members.remove(connection, caller, found.id, user_id)
     api.runs.forget()
     return no_content(found.head)
-
-
-async def _person(connection: Connection, reference: str) -> UUID:
-    """Who is meant by an id or an address. Raises `NotFound`."""
-    return access.as_uuid(reference) or await users.at_address(connection, reference)
 
 
 def _not_by_link(caller: Principal) -> None:
