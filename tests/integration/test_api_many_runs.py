@@ -137,6 +137,19 @@ async def test_runs_are_compared_member_by_member(
     assert hidden.status_code == 404
 
 
+async def test_a_run_whose_key_is_compare_is_shown(rest: Rest) -> None:
+    query = {"project": "demo"}
+    absent = await rest.admin.get("/runs/compare", params=query)
+    assert absent.status_code == 404
+    run = await rest.run(key="compare")
+    answer = await rest.admin.get("/runs/compare", params=query)
+    assert answer.json() == (await rest.admin.get(f"/runs/{run}")).json()
+    hidden = await rest.admin.get("/runs/compare", params=query, headers=rest.person("stranger"))
+    assert hidden.status_code == 404
+    refused = await rest.admin.get("/runs/compare")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "query.ids")
+
+
 async def test_metrics_are_kept_told_and_read_back_as_a_chart(rest: Rest) -> None:
     run = await rest.run(status="running")
     points = [
@@ -158,6 +171,10 @@ async def test_metrics_are_kept_told_and_read_back_as_a_chart(rest: Rest) -> Non
     assert sum(point["points"] for point in series["points"]) == 1001
     every = (await rest.admin.get(f"/runs/{run}/metrics")).json()["series"]
     assert [each["name"] for each in every] == ["acc", "loss"]
+    refused = await rest.admin.post(f"/runs/{run}/metrics", json={"metrics": {"loss,acc": 1}})
+    assert refused.status_code == 422
+    [error] = [each for each in refused.json()["errors"] if "comma" in each["message"]]
+    assert "metrics.loss,acc" in error["field"]
 
 
 @pytest.mark.parametrize(

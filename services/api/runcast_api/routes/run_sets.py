@@ -17,6 +17,7 @@ from runcast_api.http.many import Separated
 from runcast_api.http.request_body import BulkRoute
 from runcast_api.http.responses import Answer, answer
 from runcast_api.routes import deletion as deletions
+from runcast_api.routes import runs as routes_of_runs
 from runcast_api.routes.runs import OfProject
 from runcast_api.runs import bulk, comparison
 from runcast_api.runs.bulk import Bench, Bulk, BulkDelete, BulkDone, Item
@@ -90,16 +91,19 @@ async def compare_runs(
     api: ApiState,
     caller: Caller,
     ids: Annotated[
-        list[Annotated[str, NoNul]],
+        list[Annotated[str, NoNul]] | None,
         Separated,
         Query(description="From 2 to 20 runs, repeated or separated by commas."),
-    ],
+    ] = None,
     project: OfProject = None,
 ) -> Response:
     """Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
     `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
-    value."""
-    named = list(dict.fromkeys(ids))
+    value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}`
+    shows it."""
+    if ids is None and project is not None:
+        return await routes_of_runs.show_run("compare", api, caller, project)
+    named = list(dict.fromkeys(ids or ()))
     if not 2 <= len(named) <= comparison.MOST:
         raise Invalid.of("query.ids", f"name from 2 to {comparison.MOST} runs")
     async with api.database.acting(caller) as connection:

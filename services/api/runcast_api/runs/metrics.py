@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from runcast_api.http.fields import Name
 from runcast_api.runs import runs
@@ -26,6 +26,14 @@ POINTS = 100_000
 """Points that are kept of one metric of a run."""
 AT_ONCE = 1000
 
+
+def _without_comma(name: str) -> str:
+    if "," in name:
+        raise ValueError("must not hold a comma, which separates the names of metrics in a query")
+    return name
+
+
+MetricName = Annotated[Name, AfterValidator(_without_comma)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
 _COUNTS = """
@@ -52,7 +60,7 @@ class Measured(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    metrics: Annotated[dict[Name, Value], Field(min_length=1, max_length=NAMES)]
+    metrics: Annotated[dict[MetricName, Value], Field(min_length=1, max_length=NAMES)]
     step: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     ts: AwareDatetime | None = None
 

@@ -808,7 +808,7 @@ export interface paths {
         post?: never;
         /**
          * Remove Member
-         * @description Ends a membership; everybody may end his own, unless he is the last owner.
+         * @description Ends a membership; you may end your own, unless you are the last owner.
          */
         delete: operations["remove_member_projects__project__members__user__delete"];
         options?: never;
@@ -1510,7 +1510,8 @@ export interface paths {
          * Compare Runs
          * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
          *     `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
-         *     value.
+         *     value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}`
+         *     shows it.
          */
         get: operations["compare_runs_runs_compare_get"];
         put?: never;
@@ -8655,9 +8656,9 @@ export interface operations {
     };
     compare_runs_runs_compare_get: {
         parameters: {
-            query: {
+            query?: {
                 /** @description From 2 to 20 runs, repeated or separated by commas. */
-                ids: string[];
+                ids?: string[] | null;
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
