@@ -32,7 +32,8 @@ function Choice({ run }: { run: Run }) {
   const q = useSettled(text.trim(), TYPING_MS);
   const found = useQuery({
     queryKey: ["compare with", project.id, q],
-    queryFn: async () => (await client.projectRuns(project.id, { ...(q && { q }), limit: SHOWN + 1 })).data.runs,
+    queryFn: async ({ signal }) =>
+      (await client.projectRuns(project.id, { ...(q && { q }), limit: SHOWN + 1 }, signal)).data.runs,
     placeholderData: keepPreviousData,
   });
   const others = (found.data ?? []).filter(({ id }) => id !== run.id).slice(0, SHOWN);
@@ -68,7 +69,9 @@ function Choice({ run }: { run: Run }) {
           </li>
         ))}
       </ul>
-      {found.data && others.length === 0 && <p className="py-4 text-center text-sm text-muted">No matching runs</p>}
+      {found.data && !found.isPlaceholderData && others.length === 0 && (
+        <p className="py-4 text-center text-sm text-muted">No matching runs</p>
+      )}
     </div>
   );
 }

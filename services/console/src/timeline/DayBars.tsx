@@ -1,10 +1,10 @@
-import type { Run, RunStatus } from "@runcast/client";
+import type { RunStatus } from "@runcast/client";
 import { useMemo, type ReactNode } from "react";
 import { toneOf, wordOf } from "../design/Status";
 import { Card } from "../design/Surface";
 import { duration } from "../design/format";
 import { dollars } from "../runs/usage";
-import { type Day, daysOf } from "./plot";
+import { type Day, type PlottedRun, daysOf } from "./plot";
 
 const STATUSES: readonly RunStatus[] = ["completed", "failed", "cancelled", "queued", "awaiting_feedback", "running"];
 const FILLS = {
@@ -18,20 +18,20 @@ const FILLS = {
 };
 
 interface DayBarsProps {
-  runs: readonly Run[];
+  runs: readonly PlottedRun[];
   days: number;
   now: number;
-  costs: ReadonlyMap<string, number>;
+  /** By day; null while they aren't known. */
+  costs: ReadonlyMap<string, number> | null;
+  /** Why the costs can't be read. */
+  costsError: Error | null;
 }
 
 /** Three small plots over days: how many runs, how long they took, what they cost. */
-export function DayBars({ runs, days, now, costs }: DayBarsProps) {
+export function DayBars({ runs, days, now, costs, costsError }: DayBarsProps) {
   const all = useMemo(() => daysOf(runs, days, now), [runs, days, now]);
   const most = Math.max(1, ...all.map(({ total }) => total));
   const longest = Math.max(1, ...all.map(({ median }) => median ?? 0));
-  const costOf = ({ day }: Day): number => costs.get(day) ?? 0;
-  const dearest = Math.max(0, ...all.map(costOf));
-  const total = all.reduce((sum, day) => sum + costOf(day), 0);
   return (
     <div className="grid gap-4 lg:grid-cols-3">
       <Plot
@@ -56,14 +56,35 @@ export function DayBars({ runs, days, now, costs }: DayBarsProps) {
         textOf={({ median }) => (median === null ? "none" : duration(median))}
         drawn={({ median }) => <Bar share={(median ?? 0) / longest} fill="bg-live" />}
       />
-      <Plot
-        title={`Cost${total > 0 ? ` · ${dollars(total)} in all` : ""}`}
-        most={dollars(dearest)}
-        days={all}
-        textOf={(day) => dollars(costOf(day))}
-        drawn={(day) => <Bar share={dearest > 0 ? costOf(day) / dearest : 0} fill="bg-plan" />}
-      />
+      {costs ? <Costs days={all} costs={costs} /> : <NoCosts error={costsError} />}
     </div>
+  );
+}
+
+function Costs({ days, costs }: { days: readonly Day[]; costs: ReadonlyMap<string, number> }) {
+  const costOf = ({ day }: Day): number => costs.get(day) ?? 0;
+  const dearest = Math.max(0, ...days.map(costOf));
+  const total = days.reduce((sum, day) => sum + costOf(day), 0);
+  return (
+    <Plot
+      title={`Cost${total > 0 ? ` · ${dollars(total)} in all` : ""}`}
+      most={dollars(dearest)}
+      days={days}
+      textOf={(day) => dollars(costOf(day))}
+      drawn={(day) => <Bar share={dearest > 0 ? costOf(day) / dearest : 0} fill="bg-plan" />}
+    />
+  );
+}
+
+/** Costs that aren't known are not drawn as none. */
+function NoCosts({ error }: { error: Error | null }) {
+  return (
+    <Card className="flex flex-col gap-2 p-4">
+      <p className="text-sm font-medium">Cost</p>
+      <p role="status" className="text-sm text-muted">
+        {error ? `The costs can't be read: ${error.message}` : "Loading…"}
+      </p>
+    </Card>
   );
 }
 

@@ -1,5 +1,4 @@
 import { useNavigate } from "@tanstack/react-router";
-import type { Run } from "@runcast/client";
 import { ZoomIn, ZoomOut } from "lucide-react";
 import { type KeyboardEvent, type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import { Button, IconButton } from "../design/Button";
@@ -7,7 +6,7 @@ import { toneOf, wordOf } from "../design/Status";
 import { Card } from "../design/Surface";
 import { duration } from "../design/format";
 import { nameOf } from "../runs/names";
-import { type Span, barsIn, ticksIn, zoomed } from "./plot";
+import { type PlottedRun, type Span, barsIn, ticksIn, zoomed } from "./plot";
 
 const LANE_PX = 16;
 const AXIS_PX = 24;
@@ -26,7 +25,7 @@ const FILLS = {
 };
 
 interface RunPlotProps {
-  runs: readonly Run[];
+  runs: readonly PlottedRun[];
   /** All that there is to see. */
   whole: Span;
   slug: string;

@@ -1,6 +1,6 @@
 import type { Run } from "@runcast/client";
 import { expect, it } from "vitest";
-import { barsIn, daysOf, ticksIn, zoomed } from "./plot";
+import { barsIn, dayStart, daysOf, ticksIn, zoomed } from "./plot";
 
 const AT = Date.parse("2026-01-31T10:00:00Z");
 const at = (minutes: number): string => new Date(AT + minutes * 60_000).toISOString();
@@ -45,4 +45,10 @@ it("adds up days, with the median of what ended", () => {
     ["2026-01-31", 3, 180_000],
   ]);
   expect(days[1]?.counts).toEqual({ completed: 2, failed: 1 });
+});
+
+it("begins the first day at midnight in UTC, as the first bar does", () => {
+  expect(new Date(dayStart(2, AT)).toISOString()).toBe("2026-01-30T00:00:00.000Z");
+  expect(dayStart(1, dayStart(1, AT))).toBe(dayStart(1, AT));
+  expect(daysOf([], 7, AT)[0]?.day).toBe(new Date(dayStart(7, AT)).toISOString().slice(0, 10));
 });

@@ -3,22 +3,28 @@ import type { Run, RunStatus } from "@runcast/client";
 
 export type Span = readonly [from: number, to: number];
 
+/** What a run's place on the plots needs. */
+export type PlottedRun = Pick<
+  Run,
+  "id" | "number" | "name" | "key" | "status" | "created_at" | "started_at" | "finished_at"
+>;
+
 export interface Bar {
-  run: Run;
+  run: PlottedRun;
   /** Milliseconds since the epoch; the end of a run that goes on is now. */
   from: number;
   to: number;
   lane: number;
 }
 
-const startOf = (run: Run): number => Date.parse(run.started_at ?? run.created_at);
-const endOf = (run: Run, now: number): number => (run.finished_at ? Date.parse(run.finished_at) : now);
+const startOf = (run: PlottedRun): number => Date.parse(run.started_at ?? run.created_at);
+const endOf = (run: PlottedRun, now: number): number => (run.finished_at ? Date.parse(run.finished_at) : now);
 
 /**
  * The runs that a span shows, each in the first lane that is free by its start. `gap` keeps that much
  * time between two runs of a lane, so that short ones can be told apart.
  */
-export function barsIn(runs: readonly Run[], [from, to]: Span, now: number, gap = 0): Bar[] {
+export function barsIn(runs: readonly PlottedRun[], [from, to]: Span, now: number, gap = 0): Bar[] {
   const shown = runs
     .map((run) => ({ run, from: startOf(run), to: Math.max(startOf(run), endOf(run, now)) }))
     .filter((bar) => bar.to >= from && bar.from <= to)
@@ -33,7 +39,7 @@ export function barsIn(runs: readonly Run[], [from, to]: Span, now: number, gap 
 }
 
 /** From shortly before the first run to the end of the range: nothing to see is not shown. */
-export function extentOf(runs: readonly Run[], [from, to]: Span): Span {
+export function extentOf(runs: readonly PlottedRun[], [from, to]: Span): Span {
   const first = Math.min(to - 60_000, ...runs.map(startOf));
   return [Math.max(from, first - 0.03 * (to - first)), to];
 }
@@ -70,20 +76,25 @@ export interface Day {
   median: number | null;
 }
 
+const DAY = 86_400 * SECOND;
+
+/** When the first of the last `days` days in UTC began; the day of `now` is the last one. */
+export const dayStart = (days: number, now: number): number => (Math.floor(now / DAY) - (days - 1)) * DAY;
+
 /** Each of the last `days` days in UTC, oldest first, with the runs that were created on it. */
-export function daysOf(runs: readonly Run[], days: number, now: number): Day[] {
-  const byDay = new Map<string, Run[]>();
+export function daysOf(runs: readonly PlottedRun[], days: number, now: number): Day[] {
+  const byDay = new Map<string, PlottedRun[]>();
   for (const run of runs) {
     const day = run.created_at.slice(0, 10);
     byDay.set(day, [...(byDay.get(day) ?? []), run]);
   }
   return Array.from({ length: days }, (_, i) => {
-    const day = new Date(now - (days - 1 - i) * 86_400_000).toISOString().slice(0, 10);
+    const day = new Date(dayStart(days, now) + i * DAY).toISOString().slice(0, 10);
     return dayOf(day, byDay.get(day) ?? []);
   });
 }
 
-function dayOf(day: string, runs: readonly Run[]): Day {
+function dayOf(day: string, runs: readonly PlottedRun[]): Day {
   const counts: Day["counts"] = {};
   for (const { status } of runs) counts[status] = (counts[status] ?? 0) + 1;
   const took = runs

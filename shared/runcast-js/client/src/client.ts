@@ -145,8 +145,8 @@ export class RuncastClient {
   runs(query: RunQuery = {}): Promise<Answer<Runs>> {
     return this.#get("/runs", { ...query });
   }
-  projectRuns(project: string, query: RunQuery = {}): Promise<Answer<Runs>> {
-    return this.#get(`/projects/${segment(project)}/runs`, { ...query });
+  projectRuns(project: string, query: RunQuery = {}, signal?: AbortSignal): Promise<Answer<Runs>> {
+    return this.http.json("GET", `/projects/${segment(project)}/runs`, { query: { ...query }, signal });
   }
   activeRuns(project: string): Promise<Answer<{ runs: Run[] }>> {
     return this.#get(`/projects/${segment(project)}/active-runs`);
