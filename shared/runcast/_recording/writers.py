@@ -46,6 +46,13 @@ def is_another_that_lives(writer: Writer) -> bool:
     return writer.get("started") == _started(pid)
 
 
+def is_gone(writer: Writer) -> bool:
+    """Whether it was a process of this machine that lives no more. Of another machine's, and where none is
+    named, nothing is known: it isn't gone."""
+    is_ours = isinstance(writer.get("pid"), int) and writer.get("host") == _host()
+    return is_ours and writer["pid"] != os.getpid() and not is_another_that_lives(writer)
+
+
 def _host() -> str:
     try:
         return f"{socket.gethostname()} {_BOOT_ID.read_text()[:8]}"

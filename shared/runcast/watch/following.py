@@ -74,6 +74,7 @@ class Following:
             "begin": self.begin,
             "is_over": self.is_over,
             "is_taken": self.is_taken,
+            "is_foreign": self.is_foreign,
             "read": list(self.read) if self.read else None,
             "was_attached": self.was_attached,
             "shown": self.shown,
@@ -88,6 +89,7 @@ class Following:
             self.number, self.begin = number, begin
         self.is_over = known.get("is_over") is True
         self.is_taken = known.get("is_taken") is not False
+        self.is_foreign = known.get("is_foreign") is True
         self.was_attached = known.get("was_attached") is True
         shown = known.get("shown")
         self.shown = shown if isinstance(shown, dict) else {}

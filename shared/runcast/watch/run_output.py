@@ -20,6 +20,7 @@ import orjson
 from runcast import contract
 from runcast._recording import files
 from runcast._recording.run_directory import RunDirectory
+from runcast.errors import InvalidFile
 
 Json = dict[str, Any]
 
@@ -66,6 +67,15 @@ class RunOutput:
     def exists(self) -> bool:
         self._is_there = self._is_there or self.directory.run.exists()
         return self._is_there
+
+    @property
+    def begin(self) -> int | None:
+        """The offset at which the run begins in its session; None where there is no run of a watcher."""
+        try:
+            begin = self.directory.read_run()["watch"]["begin"]
+        except (OSError, InvalidFile, LookupError, TypeError):
+            return None
+        return begin if isinstance(begin, int) else None
 
     @property
     def size(self) -> int | None:

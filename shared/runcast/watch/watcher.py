@@ -21,7 +21,7 @@ from runcast.watch import memory
 from runcast.watch.content import Policy
 from runcast.watch.delivery import Delivery
 from runcast.watch.following import Following
-from runcast.watch.foreign import Foreign
+from runcast.watch.foreign import Foreign, Standing
 from runcast.watch.line_file import Stamp
 from runcast.watch.run_output import RunOutput
 from runcast.watch.sessions import Adapter
@@ -298,13 +298,39 @@ class Watcher:
 
     def _is_foreign(self, following: Following) -> bool:
         """Whether another program of ours reports the session already, so that nothing comes twice."""
-        if following.translation is None and not following.is_foreign:
-            parent = self.followings.get(following.session.parent_key or "")
-            is_above = parent is not None and parent.is_foreign
-            following.is_foreign = is_above or self._foreign.reports(following.session.key)
+        if following.translation is None:
+            is_reported = self._is_reported(following)
+            self._is_changed |= is_reported or following.is_foreign
+            following.is_foreign = is_reported
         if following.is_foreign:
             following.read = following.seen
         return following.is_foreign
+
+    def _is_reported(self, following: Following) -> bool:
+        """Whether another run stands for what was written; one that is over leaves the rest to us."""
+        session, written_ns = following.session, following.seen[2] if following.seen else 0
+        own = self._foreign.standing(session.key, written_ns)
+        above = Standing.UNREPORTED
+        if session.parent_key is not None:
+            above = self._foreign.standing(session.parent_key, written_ns)
+        if Standing.REPORTED in (own, above):
+            return True
+        if own is Standing.LEFT or (above is Standing.LEFT and following.is_foreign):
+            self._take_over(following)
+        parent = self.followings.get(session.parent_key or "")
+        is_beneath = parent is not None and parent.is_foreign
+        return is_beneath and Standing.LEFT not in (own, above)
+
+    def _take_over(self, following: Following) -> None:
+        """The session goes on after another program's run: as its next run, from where that one was left."""
+        is_positional = following.adapter.source(following.session).is_positional
+        left_at = following.read[1] if following.read is not None and is_positional else 0
+        if following.number == 1 and self._output(following).begin is None:
+            following.number = 2
+            begun_at = self._output(following).begin
+            following.begin = left_at if begun_at is None else begun_at
+        elif following.is_foreign and following.is_over:
+            following.begin = left_at
 
     def _read(self, following: Following) -> bool:
         translation = following.translation or self._open(following)
@@ -407,7 +433,8 @@ class Watcher:
     # -- ending ----------------------------------------------------------------------------------
 
     def _end(self, following: Following, at: float) -> None:
-        if following.is_over or not following.is_taken or following.is_behind:
+        is_no_run = following.is_foreign or following.is_over or not following.is_taken
+        if is_no_run or following.is_behind:
             return
         if self._verdict(following, at) is None:
             return

@@ -11,6 +11,8 @@ import pytest
 from tests.unit.runcast.watch.test_watching import answer, messages, record
 from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 
+from runcast._recording import writers
+
 SECOND = f"{CLAUDE_KEY}.r2"
 
 
@@ -121,3 +123,55 @@ def test_words_that_come_again_after_a_replacement_are_said(world: World) -> Non
     world.write(world.transcript, answer("a2"))
     world.rounds(world.watcher("claude"), 4)
     assert messages(world) == ["u1", "Done.", "u2", "Done."]
+
+
+def told_by_exec(world: World, status: str, at: float | None = None, **writer: Any) -> None:
+    """A run of `runcast exec` that names the session, and its status since `at`."""
+    directory = world.runs / "nightly"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "run.json").write_text(json.dumps({"aliases": [CLAUDE_KEY]}))
+    (directory / ".writer.json").write_text(json.dumps(writer))
+    told = directory / "status.json"
+    told.write_text(json.dumps({"run_id": "nightly", "status": status}))
+    if at is not None:
+        os.utime(told, (at, at))
+
+
+def test_session_of_exec_that_is_continued_by_hand_is_followed(world: World) -> None:
+    world.write(world.transcript, record("u1") + usage(7))
+    written = world.transcript.stat().st_mtime
+    told_by_exec(world, "running")
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    world.write(world.transcript, record("u2"))
+    os.utime(world.transcript, (written, written))
+    told_by_exec(world, "completed", written)
+    world.rounds(watcher, 4)
+    watcher.close()
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    assert world.run_keys() == ["nightly"]
+    for number in (3, 4):
+        world.write(world.transcript, record(f"u{number}") + usage(number))
+        os.utime(world.transcript, (written + number, written + number))
+        world.rounds(watcher, 4)
+        watcher = world.watcher("claude")
+    assert world.run_keys() == [SECOND, "nightly"]
+    assert messages(world, SECOND) == ["u3", "Done.", "u4", "Done."]
+    run = world.run(SECOND)
+    assert run["usage"]["input_tokens"] == 7
+    assert run["metadata"]["agent"]["resumes"] == CLAUDE_KEY
+
+
+def test_session_of_an_exec_that_was_killed_is_followed(world: World) -> None:
+    world.write(world.transcript, record("u1"))
+    written = world.transcript.stat().st_mtime
+    gone = writers.this_process() | {"pid": 2**22 - 7}
+    told_by_exec(world, "running", written + 1, **gone)
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    assert world.run_keys() == ["nightly"]
+    world.write(world.transcript, record("u2"))
+    os.utime(world.transcript, (written + 2, written + 2))
+    world.rounds(watcher, 4)
+    assert messages(world, SECOND) == ["u2"]
