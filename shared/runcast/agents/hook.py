@@ -23,7 +23,14 @@ from urllib.parse import urlsplit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` itself would cost a tenth of the program's start
+    from types import ModuleType
     from typing import Any, NoReturn
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 LIMIT_SECONDS = 0.8
 CONNECT_SECONDS = 0.3
@@ -49,17 +56,33 @@ def configuration() -> Any:
         return json.load(file)
 
 
-def is_watched(agent: str) -> bool:
-    """Whether `runcast watch` follows this agent's own records here: then the log comes from those."""
+def is_watched(agent: str, configured: Any) -> bool:
+    """Whether `runcast watch` sends this agent's own records from here to the same project: then the log
+    comes from those. A watcher that works holds the file's lock; without locks (Windows) none counts."""
     try:
-        with open(
-            os.path.join(os.path.dirname(place()), "watching.json"), encoding="utf-8"
-        ) as file:
+        path = os.path.join(os.path.dirname(place()), "watching.json")
+        with open(path, encoding="utf-8") as file:
+            if fcntl is None or not is_locked(file.fileno(), fcntl):
+                return False
             known = json.load(file)
-        os.kill(known["pid"], 0)
-        return agent in known["agents"]
+        is_same = [where(known), known["project"]] == [where(configured), configured["project"]]
+        return is_same and agent in known["agents"]
     except Exception:
         return False
+
+
+def is_locked(fd: int, locks: ModuleType) -> bool:
+    """Whether another process holds the file's lock; takes a shared one that other hooks don't mind."""
+    try:
+        locks.flock(fd, locks.LOCK_SH | locks.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def where(known: Any) -> str:
+    """The server's address, however it was written."""
+    return str(known["url"]).rstrip("/")
 
 
 def request(known: Any, method: str, path: str, body: bytes | None, seconds: float) -> Any:
@@ -150,7 +173,7 @@ def run(arguments: list[str]) -> str | None:
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     known = configuration()
-    known["watched"] = is_watched(agent)
+    known["watched"] = is_watched(agent, known)
     query = f"?hold={int(is_held)}&sync={int('--sync' in flags)}"
     within = os.environ.get("RUNCAST_RUN_ID", "")
     if len(within) == 36 and within.replace("-", "").isalnum():

@@ -1,5 +1,6 @@
 """`runcast watch`: every agent session on this machine as a run."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -19,6 +20,7 @@ from runcast.cli import exits, output
 from runcast.cli.context import Context, project_or_default, server_of
 
 if TYPE_CHECKING:
+    from runcast._support.server_config import Connection
     from runcast.watch.following import Following
     from runcast.watch.watcher import Watcher
 
@@ -147,12 +149,8 @@ def watch(
         if once:
             watcher.drain()
         else:
-            announcement = importlib.import_module("runcast.watch.announcement")
-            announcement.put(adapter.program for adapter, _ in roots)
-            try:
+            with _announced(roots, asked, server):
                 _follow(watcher)
-            finally:
-                announcement.take_away()
     finally:
         watcher.close()
         unsent = delivery.flush(FLUSH_SECONDS if once else 5.0) if delivery else 0
@@ -164,6 +162,21 @@ def watch(
             f"runcast: {unsent:,} bytes are not at the server yet (later: runcast sync {where})"
         )
         raise typer.Exit(exits.FAILED)
+
+
+def _announced(
+    roots: Any, asked: Any, server: "Connection | None"
+) -> contextlib.AbstractContextManager[None]:
+    """Tells hooks which agents' words come from here: none without a server, and not those of an agent with a
+    `--path`, since its sessions elsewhere aren't read."""
+    if server is None:
+        return contextlib.nullcontext()
+    announcement = importlib.import_module("runcast.watch.announcement")
+    names = {adapter.program for adapter, _ in roots} - asked.paths.keys()
+    made: contextlib.AbstractContextManager[None] = announcement.made(
+        names, server.url, asked.project
+    )
+    return made
 
 
 class _Stop(Exception):

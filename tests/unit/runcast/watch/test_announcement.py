@@ -1,27 +1,62 @@
-"""Hooks know of a watcher that lives, and of no other."""
+"""Hooks know of a watcher that works and sends to their project, and of no other."""
 
+import contextlib
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from runcast._support.server_config import Connection
 from runcast.agents import hook
+from runcast.cli import watch
 from runcast.watch import announcement
 
+HERE = {"url": "http://runs.test/", "project": "app"}
+SERVER = Connection("http://runs.test", None)
 
-def test_hooks_are_told_while_the_watcher_lives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "runcast" / "agents.json"
     monkeypatch.setenv("RUNCAST_AGENTS_CONFIG", str(place))
-    assert not hook.is_watched("claude")
-    announcement.put(["codex", "claude", "claude"])
-    assert hook.is_watched("claude")
-    assert not hook.is_watched("gemini")
-    announcement.take_away()
-    assert not hook.is_watched("claude")
-    stale = {"pid": 2**22 - 7, "agents": ["claude"]}
-    place.with_name(announcement.NAME).write_text(json.dumps(stale))
-    assert not hook.is_watched("claude")
-    announcement.take_away()
-    assert place.with_name(announcement.NAME).exists()
+    return place.with_name(announcement.NAME)
+
+
+def test_hooks_are_told_while_the_watcher_works(file: Path) -> None:
+    assert not hook.is_watched("claude", HERE)
+    with announcement.made(["codex", "claude", "claude"], "http://runs.test", "app"):
+        assert hook.is_watched("claude", HERE)
+        assert hook.is_watched("codex", HERE)
+        assert not hook.is_watched("gemini", HERE)
+        assert not hook.is_watched("claude", HERE | {"project": "other"})
+        assert not hook.is_watched("claude", HERE | {"url": "http://other.test"})
+        assert not hook.is_watched("claude", {"url": "http://runs.test"})
+    assert not file.exists()
+    assert list(file.parent.iterdir()) == []
+
+
+def test_what_a_crashed_watcher_left_does_not_count(file: Path) -> None:
+    """Its number may be another process's now: here it is this one's."""
+    file.parent.mkdir()
+    left = {"pid": os.getpid(), "agents": ["claude"], "url": HERE["url"], "project": "app"}
+    file.write_text(json.dumps(left))
+    assert not hook.is_watched("claude", HERE)
+
+
+def test_another_watchers_announcement_stays(file: Path) -> None:
+    with contextlib.ExitStack() as second:
+        with announcement.made(["claude"], "http://runs.test", "app"):
+            second.enter_context(announcement.made(["codex"], "http://runs.test", "app"))
+        assert hook.is_watched("codex", HERE)
+
+
+def test_only_what_is_sent_from_the_agents_own_place_is_announced(file: Path) -> None:
+    roots = [(SimpleNamespace(program=name), Path("/")) for name in ("claude", "codex")]
+    asked = SimpleNamespace(paths={"codex": [Path("/")]}, project="app")
+    with watch._announced(roots, asked, None):
+        assert not file.exists()
+    with watch._announced(roots, asked, SERVER):
+        assert hook.is_watched("claude", HERE)
+        assert not hook.is_watched("codex", HERE)
