@@ -1784,7 +1784,7 @@ CREATE TABLE public.runs (
     cancelled_by text,
     budget json,
     budget_spent smallint DEFAULT 0 NOT NULL,
-    directory_speaks boolean DEFAULT false NOT NULL,
+    directory_speaks boolean DEFAULT true NOT NULL,
     is_bare boolean DEFAULT false NOT NULL,
     metrics json DEFAULT '{}'::json NOT NULL,
     CONSTRAINT runs_check CHECK ((parent_run_id <> id)),

@@ -6,13 +6,16 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from runcast._support.ids import uuid7
+from runcast_api.runs import bare
 from runcast_server import owners
 from runcast_tailer import service as tailer_service
 from tests.integration import rest
+from tests.integration.boards import Board
 from tests.integration.rest import Rest
 from tests.waiting import until
 
@@ -101,6 +104,34 @@ async def test_a_directory_changes_no_run_that_was_made_elsewhere(
             await until(lambda: says(here, "failed"))
             assert await says(over_http, "running")
             assert await says(by_key, "running")
+
+
+async def test_only_runs_of_an_earlier_version_are_left_to_the_default(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """A process of the version before names no value; this version names it for every run that it makes."""
+    async with rest.serving(database_url, redis_url, tmp_path) as api:
+        project = UUID(await api.project("demo"))
+        parent, old = uuid7(), uuid7()
+        made = {await api.run("demo")}
+        await api.resources.eventlog.commit(
+            project, lambda transaction: bare.make(transaction, project, parent, None)
+        )
+        board = Board(api)
+        await board.task({"title": "A subtask"})
+        made |= {str(parent), (await board.claim())["run"]["id"]}
+        async with api.resources.database.log.acquire() as connection:
+            await connection.execute(
+                """INSERT INTO runs (id, project_id, phase, steps, status)
+                   VALUES ($1, $2, 'session', '{}', 'queued')""",
+                old,
+                project,
+            )
+            rows = await connection.fetch("SELECT id, directory_speaks FROM runs")
+    assert {str(row["id"]): row["directory_speaks"] for row in rows} == {
+        **dict.fromkeys(made, False),
+        str(old): True,
+    }
 
 
 async def test_a_directory_speaks_for_the_projects_of_its_owner(

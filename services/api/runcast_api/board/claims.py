@@ -48,9 +48,10 @@ WHERE t.id = n.id RETURNING {subtask_object.COLUMNS}
 """
 _RUNS = f"""
 INSERT INTO runs (id, project_id, name, phase, steps, status, agent_type, agent_name, task_id, attempt,
-                  retry_of, input, is_watched, created_at, heard_at, started_at, updated_at)
+                  retry_of, input, is_watched, created_at, heard_at, started_at, updated_at,
+                  directory_speaks)
 SELECT n.run_id, t.project_id, t.title, coalesce(p.kind, 'work'), '{{}}', 'running', 'WORKER',
-       t.worker_id, t.id, t.attempt, n.retry_of, t.input, true, n.now, n.now, n.now, n.now
+       t.worker_id, t.id, t.attempt, n.retry_of, t.input, true, n.now, n.now, n.now, n.now, false
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS x (id, run_id, retry_of),
      LATERAL (SELECT x.id, x.run_id, x.retry_of, date_trunc('milliseconds', clock_timestamp()) AS now) n
 JOIN tasks t ON t.id = n.id JOIN tasks p ON p.id = t.parent_id

@@ -17,8 +17,8 @@ Json = dict[str, Any]
 
 _MAKE = f"""
 INSERT INTO runs (id, key, project_id, phase, steps, status, metadata, created_at, heard_at, updated_at,
-                  is_bare)
-SELECT $1, $2, $3, 'session', '{{}}', 'queued', '{{}}', $4, $4, $4, true
+                  is_bare, directory_speaks)
+SELECT $1, $2, $3, 'session', '{{}}', 'queued', '{{}}', $4, $4, $4, true, false
 WHERE NOT EXISTS (SELECT FROM tombstones WHERE id = $1)
 ON CONFLICT DO NOTHING RETURNING {runs.COLUMNS}
 """
