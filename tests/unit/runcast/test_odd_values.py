@@ -53,7 +53,7 @@ ODD: dict[str, Any] = {
     "nested": {"a": [Hostile()]},
     "type": object,
     "time": datetime.datetime.max.replace(tzinfo=datetime.UTC),
-    "path": pathlib.Path("/nonexistent"),
+    "path": pathlib.Path("/dev/null/nothing"),
     "long": "x" * 300,
 }
 
