@@ -175,7 +175,7 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
           columns={EVENT_COLUMNS}
           rows={events.data?.events ?? []}
           keyOf={({ id }) => id}
-          empty={<Empty icon={<Activity />} title={events.isPending ? "Loading…" : "No matching events"} />}
+          empty={<Empty icon={<Activity />} title={events.isPending || events.isPlaceholderData ? "Loading…" : "No matching events"} />}
         />
       )}
       <div className="flex justify-end gap-2">
@@ -359,7 +359,7 @@ function Tasks({ refetchInterval }: { refetchInterval: number | false }) {
           columns={TASK_COLUMNS}
           rows={tasks.data ?? []}
           keyOf={({ id }) => id}
-          empty={<Empty icon={<Activity />} title={tasks.isPending ? "Loading…" : stuck ? "Nothing is stuck" : "No tasks yet"} />}
+          empty={<Empty icon={<Activity />} title={tasks.isPending || tasks.isPlaceholderData ? "Loading…" : stuck ? "Nothing is stuck" : "No tasks yet"} />}
         />
       )}
     </Section>

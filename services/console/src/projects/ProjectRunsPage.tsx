@@ -129,7 +129,13 @@ export function ProjectRunsPage() {
           ))}
         </Select>
       </div>
-      <RunTable pages={pages} runs={runs} isFiltered={isFiltered} onStart={() => setStarting(true)} />
+      <RunTable
+        pages={pages}
+        runs={runs}
+        isPending={pages.isPending || wanted !== text}
+        isFiltered={isFiltered}
+        onStart={() => setStarting(true)}
+      />
       <NewRun open={starting} onClose={() => setStarting(false)} onStarted={open} />
     </div>
   );
@@ -141,11 +147,14 @@ const ROW_PX = 52;
 function RunTable({
   pages,
   runs,
+  isPending,
   isFiltered,
   onStart,
 }: {
   pages: RunPages;
   runs: readonly Run[];
+  /** Whether the server may know more that match. */
+  isPending: boolean;
   isFiltered: boolean;
   onStart: () => void;
 }) {
@@ -179,7 +188,7 @@ function RunTable({
   ]);
 
   if (pages.error && pages.runs.length === 0) return <Failure error={pages.error} onRetry={pages.retry} />;
-  if (pages.isPending && runs.length === 0) return <Rows count={8} className="h-11" />;
+  if (isPending && runs.length === 0) return <Rows count={8} className="h-11" />;
   if (runs.length === 0) {
     return isFiltered ? (
       <Empty icon={<ListTree />} title="No matching runs">

@@ -23,7 +23,9 @@ export function ProjectsPage() {
   const [creating, setCreating] = useState(false);
   const projects = useProjects({ refetchInterval: POLL_MS, staleTime: 0 });
   const underWay = useUnderWay({ refetchInterval: POLL_MS });
-  const busy = useMemo(() => countedBy(underWay.data?.runs ?? []), [underWay.data]);
+  const busy = useMemo(() => underWay.data && countedBy(underWay.data.runs), [underWay.data]);
+  // Beyond what was read, a project without runs may have some all the same.
+  const isWhole = underWay.data?.unread === 0;
   const create = (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New project
@@ -58,7 +60,7 @@ export function ProjectsPage() {
                 </span>
                 <span className="truncate font-mono text-xs text-muted">{project.slug}</span>
                 <span className="mt-2 flex items-center gap-2 text-xs text-muted">
-                  <UnderWayCount runs={busy.get(project.id) ?? 0} />
+                  <UnderWayCount runs={busy?.get(project.id) ?? (isWhole ? 0 : null)} />
                   <span className="ml-auto">
                     created <Ago at={project.created_at} />
                   </span>
@@ -73,7 +75,9 @@ export function ProjectsPage() {
   );
 }
 
-function UnderWayCount({ runs }: { runs: number }) {
+/** How many runs are under way; null while that isn't known. */
+function UnderWayCount({ runs }: { runs: number | null }) {
+  if (runs === null) return <span title="The active runs aren’t known yet">–</span>;
   return (
     <span className="nums flex items-center gap-1.5">
       <Dot tone={runs > 0 ? "live" : "idle"} />

@@ -40,11 +40,14 @@ export function Palette({ open, onClose }: { open: boolean; onClose: () => void 
 
 const MAX_SHOWN = 12;
 
+/** What it means that nothing was found. */
+const SEARCH_WORDS = { pending: "Searching…", failed: "Runs can’t be searched now", done: "No results" } as const;
+
 function Content({ onClose }: { onClose: () => void }) {
   const id = useId();
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const commands = useCommands(text);
+  const { commands, search } = useCommands(text);
   const found = useMemo(() => matching(commands, text).slice(0, MAX_SHOWN), [commands, text]);
   const choose = (command: Command | undefined): void => {
     if (!command) return;
@@ -100,7 +103,11 @@ function Content({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {found.length === 0 && <p className="px-4 pb-5 text-center text-sm text-muted">No results</p>}
+      {found.length === 0 && (
+        <p role="status" className="px-4 pb-5 text-center text-sm text-muted">
+          {SEARCH_WORDS[search]}
+        </p>
+      )}
     </>
   );
 }
@@ -126,7 +133,12 @@ function matching(commands: Command[], text: string): Command[] {
 const TYPING_MS = 120;
 const FOUND_RUNS = 8;
 
-function useCommands(text: string): Command[] {
+interface Commands {
+  commands: Command[];
+  search: keyof typeof SEARCH_WORDS;
+}
+
+function useCommands(text: string): Commands {
   const navigate = useNavigate();
   const me = useMe();
   const projects = useProjects();
@@ -144,7 +156,9 @@ function useCommands(text: string): Command[] {
     staleTime: 10_000,
     placeholderData: keepPreviousData,
   });
-  return useMemo(() => {
+  const isPending = q !== text.trim() || found.isFetching || runs.isLoading || projects.isLoading;
+  const hasFailed = found.isError || runs.isError || projects.isError;
+  const commands = useMemo(() => {
     const page = (to: string, text: string, icon: ReactNode): Command => ({
       id: to,
       text,
@@ -206,4 +220,5 @@ function useCommands(text: string): Command[] {
     }));
     return [...pages, ...ofProjects, ...ofRuns, theme];
   }, [navigate, me.isAdmin, projects.data, runs.data, found.data]);
+  return { commands, search: isPending ? "pending" : hasFailed ? "failed" : "done" };
 }

@@ -52,7 +52,7 @@ export function WatchPage() {
   const runsOf = (project: Project): readonly Run[] =>
     active.data?.runs.filter((run) => run.project_id === project.id) ?? NONE;
   const [report, isIdle] = useReportOf(live);
-  const nothingRuns = isIdle && (active.data?.runs.length ?? 0) === 0;
+  const nothingRuns = isIdle && (!hasOthers || active.data?.runs.length === 0);
   const seen = useOnScreen(setOnScreen);
 
   const choose = (run: Run, isChosen: boolean): void => {
@@ -91,7 +91,6 @@ export function WatchPage() {
             <Failure error={projects.error} onRetry={() => void projects.refetch()} />
           )}
           {(projects.isPending || !isRanked) && <Rows count={2} className="h-36" />}
-          {projects.data && wanted.length === 0 && <NoProjects />}
           {wanted.map((project) => {
             const isStreamed = live.has(project.id);
             const polled = runsOf(project);
@@ -109,7 +108,7 @@ export function WatchPage() {
               </section>
             );
           })}
-          {nothingRuns && wanted[0] && <NothingRuns project={wanted[0]} />}
+          {projects.data && <Nothing isEmpty={projects.data.length === 0} project={wanted[0]} isIdle={nothingRuns} />}
           {(active.data?.unread ?? 0) > 0 && (
             <p className="text-sm text-muted">
               {count(active.data?.unread ?? 0)} more are running. Choose a project to see all of its runs.
@@ -306,6 +305,13 @@ function Runs({ project, runs, isLive, onDismiss, ...rest }: RunsProps) {
   );
 }
 
+/** What is said in place of runs: there is no project, none of this name, or nothing under way. */
+function Nothing({ isEmpty, project, isIdle }: { isEmpty: boolean; project: Project | undefined; isIdle: boolean }) {
+  if (isEmpty) return <NoProjects />;
+  if (!project) return <NotFound />;
+  return isIdle ? <NothingRuns project={project} /> : null;
+}
+
 function NothingRuns({ project }: { project: Project }) {
   return (
     <Card>
@@ -314,6 +320,16 @@ function NothingRuns({ project }: { project: Project }) {
         <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
           runcast exec --project {project.slug} -- your-command
         </code>
+      </Empty>
+    </Card>
+  );
+}
+
+function NotFound() {
+  return (
+    <Card>
+      <Empty icon={<Radio />} title="Project not found">
+        It has another name now, or you can’t see it. Choose another one.
       </Empty>
     </Card>
   );
