@@ -11,5 +11,5 @@ def test_streams_that_come_and_go_leave_nothing_behind() -> None:
     with running(
         apis=1, hubs=1, tailers=0, RUNCAST_SSE_MAX_CONNECTIONS_PER_KEY="1000000"
     ) as cluster:
-        before, after = uvloop.run(measure(cluster, CONNECTIONS, warm_up=1_500))
+        before, after = uvloop.run(measure(cluster, CONNECTIONS, warm_up=4_000))
     assert leaked(before, after, CONNECTIONS) == [], f"{before}; {after}"
