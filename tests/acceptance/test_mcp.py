@@ -104,6 +104,30 @@ def test_clients_of_both_eras_list_nine_tools_and_call_each(
     asyncio.run(session())
 
 
+def test_a_caller_whose_run_has_ended_goes_on_in_the_next_one(
+    local_server: Up, client: Client, project: str, key: str
+) -> None:
+    async def session() -> None:
+        async with agent(local_server.url, key) as mcp:
+            first = (await called(mcp, "report", message="one"))["run"]
+            await called(mcp, "report", status="completed")
+            # Reading, and saying the same again, begin nothing.
+            assert (await called(mcp, "report", status="completed"))["run"] == first
+            assert (await called(mcp, "log"))["lines"][0]["text"] == "one"
+            second = (await called(mcp, "report", message="two"))["run"]
+            assert second != first
+            assert client.get_run(second)["key"] == client.get_run(first)["key"] + ".r2"
+            assert (await called(mcp, "ask_human", question="?", wait_s=0))["state"] == "open"
+            client.cancel_run(second)
+            assert (await called(mcp, "report"))["cancelled"] is True
+            late = await called(mcp, "report", message="said too late")
+            assert (late["run"], late["cancelled"]) == (second, True)
+            third = (await called(mcp, "report", status="running", message="three"))["run"]
+            assert client.get_run(third)["key"].endswith(".r3")
+
+    asyncio.run(session())
+
+
 def test_a_person_answers_while_the_agent_waits_and_talks_to_it(
     local_server: Up, client: Client, project: str, key: str
 ) -> None:

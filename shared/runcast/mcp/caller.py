@@ -13,10 +13,14 @@ from mcp.server.mcpserver import Context
 
 from runcast import errors
 from runcast._support import acceptable
+from runcast.agents.identity import resumed_key
 from runcast.client.clients import AsyncClient
+from runcast.contract import TERMINAL_STATUSES
 
 Json = dict[str, Any]
 RUN_HEADER = "runcast-run"
+MAX_RUNS = 100
+"""Runs of its own that a caller has in a day, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,58 @@ class Caller:
     """What tells this caller from others, for the run that is made for it."""
     own_run: str | None = None
 
-    async def run(self, reference: str | None) -> Json:
-        """The run that is meant: the named one, else the caller's own. Raises `ApiError`."""
+    async def run(
+        self, reference: str | None, *, resumes: bool = True, after_cancel: bool = False
+    ) -> Json:
+        """The run that is meant: the named one, else the caller's own. With `resumes` one is made where the
+        caller's own has ended, but after a person cancelled it only with `after_cancel`: the caller has to
+        hear of that. Raises `ApiError`."""
         named = reference or self.own_run
         if named:
             run: Json = await self.client.get_run(named, project=self.project)
             return run
-        return await self._made()
+        return await self._own(resumes, after_cancel)
 
-    async def _made(self) -> Json:
-        """The caller's run of today, made where it isn't there yet."""
-        project = self.project or "default"
-        key = own_key(self.identity)
+    async def _own(self, resumes: bool, after_cancel: bool) -> Json:
+        """The caller's run of today, made where there is none that may be gone on with."""
+        first = own_key(self.identity)
+        latest: Json | None = None
+        for number in range(1, MAX_RUNS + 1):
+            key = first if number == 1 else resumed_key(first, number)
+            found = await self._found(key)
+            if found is None:
+                is_heard = latest is None or latest["status"] != "cancelled" or after_cancel
+                if latest is not None and not (resumes and is_heard):
+                    return latest
+                found = await self._made(key)
+            if found is not None:
+                latest = found
+                if found["status"] not in TERMINAL_STATUSES:
+                    return found
+        if latest is None:
+            raise errors.RuncastError(f"no run can be made under the key {first}")
+        return latest
+
+    async def _found(self, key: str) -> Json | None:
+        try:
+            run: Json = await self.client.get_run(key, project=self.project or "default")
+        except errors.NotFound:
+            return None
+        return run
+
+    async def _made(self, key: str) -> Json | None:
+        """A new run; None where the key was that of a run that is deleted."""
         try:
             made: Json = await self.client.create_run(
-                project, key=key, name=key, status="running", steps=["work"], agent_type="mcp"
+                self.project or "default",
+                key=key,
+                name=key,
+                status="running",
+                steps=["work"],
+                agent_type="mcp",
             )
         except errors.Conflict:
-            made = await self.client.get_run(key, project=project)
+            return await self._found(key)
         return made
 
 

@@ -86,9 +86,12 @@ class Tools:
         error: str | None = None,
     ) -> Reported:
         """Tell people what you are doing: a message, a step, progress, or how your work ended. Answers what
-        they said to you, and whether they want you to stop."""
+        they said to you, and whether they want you to stop. After your work ended, the next message begins
+        another run; after a cancel only `status` running does."""
         async with self._calling(ctx) as caller:
-            found = await caller.run(run)
+            is_news = (message, step, percent) != (None, None, None)
+            begins = status in ("running", "awaiting_feedback")
+            found = await caller.run(run, resumes=is_news or begins, after_cancel=begins)
             if step is not None or percent is not None:
                 await _progress(caller, found, step, message, percent)
             elif message is not None:
@@ -141,7 +144,7 @@ class Tools:
         """Read lines of a run's log: the last ones, or those before or after a line. `level` shows that level
         and worse; `kind` is an event type (tool, say, …)."""
         async with self._calling(ctx) as caller:
-            found = await caller.run(run)
+            found = await caller.run(run, resumes=False)
             number = bounds.whole_number(tail, 1, 1_000, 50)
             size = bounds.whole_number(max_bytes, 500, 32_000, 8_000)
             query: Json = {"level": level, "before_line": before, "after_line": after}
@@ -271,7 +274,7 @@ class Tools:
         """Keep a result (any JSON or text) as the next version of a step's artifact; without `content` read
         the latest one."""
         async with self._calling(ctx) as caller:
-            found = await caller.run(run)
+            found = await caller.run(run, resumes=content is not None)
             if content is not None:
                 name = acceptable.name(step) or "result"
                 kept = await caller.client.create_artifact(found["id"], name, content)
