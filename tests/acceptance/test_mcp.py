@@ -172,6 +172,20 @@ def test_a_permission_is_asked_for_and_told_as_claude_code_reads_it(
     asyncio.run(session())
 
 
+def test_a_permission_that_the_agent_no_longer_waits_for_is_taken_back(
+    local_server: Up, client: Client, project: str, key: str
+) -> None:
+    async def session() -> None:
+        async with agent(local_server.url, key) as mcp:
+            wanted = {"tool_name": "Bash", "input": {"command": "git push"}}
+            asking = asyncio.create_task(mcp.call_tool("permission_prompt", wanted))
+            await until(lambda: bool(questions(client, project)), 30)
+            asking.cancel()
+            await until(lambda: not questions(client, project), 30)
+
+    asyncio.run(session())
+
+
 def test_a_neighbours_run_is_waited_for_and_its_long_log_comes_in_small_pieces(
     local_server: Up, client: Client, project: str, key: str
 ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
@@ -40,9 +42,14 @@ INSTRUCTIONS = (
 )
 ARTIFACT_BYTES = 32_000
 SEARCHED_RUNS = 20
+SEARCH_SECONDS = 40.0
+"""Clients give a call 60 s."""
+CLOSING_SECONDS = 5.0
+"""How long a call that is ended waits until its question is closed."""
+AGAIN_SECONDS = 1.0
 Json = dict[str, Any]
 RunName = Annotated[str | None, Field(description="Id, key or #number; without it your own run.")]
-Seconds = Annotated[float, Field(description="At most 45.")]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="At most 45.")]
 
 
 def create(connect: Connect, version: str = "") -> MCPServer[Any]:
@@ -69,8 +76,9 @@ def create(connect: Connect, version: str = "") -> MCPServer[Any]:
 class Tools:
     """The tools, over whatever `connect` leads to."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, search_seconds: float = SEARCH_SECONDS) -> None:
         self._connect = connect
+        self._search_seconds = search_seconds
 
     async def report(
         self,
@@ -151,22 +159,8 @@ class Tools:
             looked_at = number if kind is None else 1_000
             query |= {"limit": looked_at} if after is not None else {"tail": looked_at}
             entries = (await caller.client.list_logs(found["id"], **query))["logs"]
-            if kind is not None:
-                entries = [entry for entry in entries if entry.get("event_type") == kind]
-                entries = entries[:number] if after is not None else entries[-number:]
-            lines = [bounds.shown(entry) for entry in entries]
-            if after is None:  # the newest ones count
-                lines = bounds.fitting(reversed(lines), size)[::-1]
-            else:
-                lines = bounds.fitting(lines, size)
-            first, last = (lines[0].line, lines[-1].line) if lines else (None, None)
-            return Log(
-                lines=lines,
-                first=first,
-                last=last,
-                more_before=first is not None and first > 1,
-                more_after=last is not None and last < found["last_line_number"],
-            )
+            end = found["last_line_number"]
+            return _log(entries, kind, number, size, is_newest=after is None, end=end)
 
     async def search(
         self,
@@ -178,27 +172,23 @@ class Tools:
         regex: bool = False,
         limit: int = 20,
     ) -> Matches:
-        """Find a text, or a regular expression (RE2), in the log of one run or of the latest ones."""
+        """Find a text, or a regular expression (RE2), in the log of one run or of the latest ones.
+        `more`: there are more, or 40 s were too short to see."""
         async with self._calling(ctx) as caller:
             number = bounds.whole_number(limit, 1, 100, 20)
             found = [await caller.run(run)] if run else await _latest(caller)
             matches: list[Match] = []
             searched = 0
-            for each in found:
-                if len(matches) > number:
-                    break
-                searched += 1
-                wanted = number + 1 - len(matches)
-                matches += [
-                    Match(
-                        run=each["id"],
-                        line=entry["line_number"],
-                        ts=entry.get("ts"),
-                        text=bounds.around(str(entry.get("message") or ""), q),
-                    )
-                    for entry in await _matching(caller, each["id"], q, regex, wanted)
-                ]
-            more = len(matches) > number or searched < len(found)
+            with anyio.move_on_after(self._search_seconds) as allowed:
+                for each in found:
+                    async for entry in _matching(caller, each["id"], q, regex, number + 1):
+                        matches.append(_match(each["id"], entry, q))
+                        if len(matches) > number:
+                            break
+                    searched += 1
+                    if len(matches) > number:
+                        break
+            more = allowed.cancelled_caught or len(matches) > number or searched < len(found)
             return Matches(matches=matches[:number], more=more, runs_searched=searched)
 
     async def wait(
@@ -300,9 +290,7 @@ class Tools:
                 via="mcp",
                 **({"dedupe_key": f"mcp:{tool_use_id}"} if tool_use_id else {}),
             )
-            while made["state"] == "open":
-                made = (await caller.client.get_question(made["id"], wait_s=10)) | {}
-                await ctx.report_progress(0, None, "waiting for a person")
+            made = await _decided(ctx, caller, made)
             given = made.get("answer") or {}
             if given.get("option") == "allow":
                 return json.dumps({"behavior": "allow", "updatedInput": input})
@@ -341,6 +329,28 @@ def _waiting_for(wait: Callable[..., Awaitable[Waited]]) -> Callable[..., Awaita
         return await wait(**given)
 
     return called
+
+
+def _log(
+    given: list[Json], kind: str | None, number: int, size: int, *, is_newest: bool, end: int
+) -> Log:
+    """What is shown of the entries that were looked at. `first` and `last` are those of the lines shown, or
+    else of what was looked at, so that a caller can go on from there."""
+    entries = [entry for entry in given if kind is None or entry.get("event_type") == kind]
+    lines = [
+        bounds.shown(entry) for entry in (entries[-number:] if is_newest else entries[:number])
+    ]
+    lines = bounds.fitting(lines[::-1], size)[::-1] if is_newest else bounds.fitting(lines, size)
+    looked_at = [entry["line_number"] for entry in given]
+    numbers = [line.line for line in lines] or looked_at
+    has_more = len(lines) < len(entries)
+    return Log(
+        lines=lines,
+        first=numbers[0] if numbers else None,
+        last=numbers[-1] if numbers else None,
+        more_before=bool(looked_at) and ((is_newest and has_more) or looked_at[0] > 1),
+        more_after=bool(looked_at) and ((not is_newest and has_more) or looked_at[-1] < end),
+    )
 
 
 async def _progress(
@@ -387,17 +397,27 @@ async def _latest(caller: Caller) -> list[Json]:
     return list(page["runs"])
 
 
-async def _matching(caller: Caller, run: str, q: str, regex: bool, limit: int) -> list[Json]:
-    """Entries that match, at most so many: a page of the log that is filtered where it lies."""
-    entries: list[Json] = []
+async def _matching(
+    caller: Caller, run: str, q: str, regex: bool, limit: int
+) -> AsyncGenerator[Json]:
+    """Entries that match, as their pages come: the log is filtered where it lies."""
     query: Json = {"q": q, "regex": regex or None, "limit": min(limit, 1_000)}
-    while len(entries) < limit:
+    while True:
         page = await caller.client.list_logs(run, **query)
-        entries += page["logs"]
+        for entry in page["logs"]:
+            yield entry
         if page["next_cursor"] is None:
-            break
+            return
         query["cursor"] = page["next_cursor"]
-    return entries[:limit]
+
+
+def _match(run: str, entry: Json, q: str) -> Match:
+    return Match(
+        run=run,
+        line=entry["line_number"],
+        ts=entry.get("ts"),
+        text=bounds.around(str(entry.get("message") or ""), q),
+    )
 
 
 async def _line_with(caller: Caller, run: Json, text: str, seen: int) -> tuple[int | None, int]:
@@ -419,6 +439,23 @@ def _waited(run: Json, line: int | None, *, met: bool) -> Waited:
     kind = (run.get("attention") or {}).get("kind")
     status, last = run["status"], run["last_line_number"]
     return Waited(met=met, status=status, attention=kind, last_line=last, line=line)
+
+
+async def _decided(ctx: Context[Any, Any], caller: Caller, question: Json) -> Json:
+    """The question once it is closed, through outages. Where the call ends before that, it is taken back:
+    no agent waits for its answer any more."""
+    try:
+        while question["state"] == "open":
+            try:
+                question = await caller.client.get_question(question["id"], wait_s=10)
+            except (errors.Unreachable, errors.Unavailable, errors.TooMany):
+                await anyio.sleep(AGAIN_SECONDS)
+            await ctx.report_progress(0, None, "waiting for a person")
+    except BaseException:
+        with anyio.move_on_after(CLOSING_SECONDS, shield=True), contextlib.suppress(Exception):
+            await caller.client.cancel_question(question["id"])
+        raise
+    return question
 
 
 async def _answered(

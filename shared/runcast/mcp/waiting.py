@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,9 +19,11 @@ PROGRESS_SECONDS = 15.0
 async def until(
     context: Context[Any, Any], seconds: float, pause_seconds: float = POLL_SECONDS
 ) -> AsyncIterator[float]:
-    """Yields how many seconds are left, again and again, the last time 0 or less."""
+    """Yields how many seconds are left, again and again, the last time 0 or less. What is no finite number of
+    seconds means the longest wait."""
     began = time.monotonic()
-    end = began + min(max(seconds, 0.0), LONGEST_SECONDS)
+    wanted = seconds if math.isfinite(seconds) else LONGEST_SECONDS
+    end = began + min(max(wanted, 0.0), LONGEST_SECONDS)
     told = began
     while True:
         left = end - time.monotonic()
