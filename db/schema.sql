@@ -404,6 +404,20 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.erase_metrics(run uuid, batch integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM erased_runs WHERE run_id = run) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM run_metrics WHERE (run_id, name, place) IN (
+        SELECT m.run_id, m.name, m.place FROM run_metrics m WHERE m.run_id = run LIMIT batch);
+    RETURN FOUND;
+END
+$$;
+
 CREATE FUNCTION public.find_people(pattern text, most integer) RETURNS TABLE(id uuid, name text, email text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -1020,6 +1034,7 @@ CREATE FUNCTION public.purge_project(project uuid, batch integer) RETURNS intege
     AS $$
 DECLARE
     gone integer;
+    picked uuid[];
 BEGIN
     IF NOT EXISTS (SELECT FROM projects WHERE id = project AND deleted_at IS NOT NULL) THEN
         RAISE EXCEPTION 'project % is not deleted', project;
@@ -1052,9 +1067,14 @@ BEGIN
     DELETE FROM invitations WHERE project_id = project;
     DELETE FROM queue_counts WHERE project_id = project;
     UPDATE runs SET retry_of = NULL WHERE project_id = project AND retry_of IS NOT NULL;
+    picked := ARRAY(
+        SELECT r.id FROM runs r WHERE r.project_id = project ORDER BY r.id LIMIT greatest(1, batch / 10));
+    DELETE FROM run_metrics WHERE (run_id, name, place) IN (
+        SELECT m.run_id, m.name, m.place FROM run_metrics m WHERE m.run_id = ANY (picked) LIMIT batch);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF gone > 0 THEN RETURN gone; END IF;
     WITH chosen AS (
-        DELETE FROM runs WHERE id IN (
-            SELECT r.id FROM runs r WHERE r.project_id = project LIMIT batch) RETURNING id)
+        DELETE FROM runs WHERE id = ANY (picked) RETURNING id)
     INSERT INTO tombstones SELECT id FROM chosen ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone > 0 THEN RETURN gone; END IF;
@@ -1492,6 +1512,11 @@ CREATE TABLE public.away (
 );
 
 COMMENT ON COLUMN public.away.user_id IS 'Null: an administrator''s key; it stands for keys that nobody made.';
+
+CREATE TABLE public.erased_objects (
+    object_key text NOT NULL,
+    project_id uuid NOT NULL
+);
 
 CREATE TABLE public.erased_runs (
     run_id uuid NOT NULL,
@@ -2068,6 +2093,9 @@ ALTER TABLE ONLY public.audit_log
 ALTER TABLE ONLY public.away
     ADD CONSTRAINT away_pkey PRIMARY KEY (principal);
 
+ALTER TABLE ONLY public.erased_objects
+    ADD CONSTRAINT erased_objects_pkey PRIMARY KEY (object_key);
+
 ALTER TABLE ONLY public.erased_runs
     ADD CONSTRAINT erased_runs_pkey PRIMARY KEY (run_id);
 
@@ -2205,6 +2233,8 @@ CREATE INDEX api_keys_made_by ON public.api_keys USING btree (made_by_key) WHERE
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
 
 CREATE INDEX audit_log_of_project ON public.audit_log USING btree (project_id, id) WHERE (project_id IS NOT NULL);
+
+CREATE INDEX erased_objects_of_project ON public.erased_objects USING btree (project_id);
 
 CREATE INDEX idempotency_keys_age ON public.idempotency_keys USING btree (created_at);
 
@@ -2442,12 +2472,6 @@ ALTER TABLE ONLY public.run_messages
 ALTER TABLE ONLY public.run_messages
     ADD CONSTRAINT run_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY public.run_metrics
-    ADD CONSTRAINT run_metrics_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.run_metrics
-    ADD CONSTRAINT run_metrics_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
-
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
 
@@ -2542,6 +2566,8 @@ ALTER TABLE public.away ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('editor'::text) AS acting_projects)::uuid[]))));
 
+ALTER TABLE public.erased_objects ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.erased_runs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
@@ -2549,6 +2575,8 @@ CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHE
 CREATE POLICY event_log ON public.audit_log FOR INSERT TO runcast_log WITH CHECK (true);
 
 CREATE POLICY event_log ON public.away FOR SELECT TO runcast_log USING (true);
+
+CREATE POLICY event_log ON public.erased_objects TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.erased_runs TO runcast_log USING (true) WITH CHECK (true);
 
@@ -2761,6 +2789,9 @@ GRANT ALL ON FUNCTION public.end_stuck_sessions(older_than interval) TO runcast_
 
 REVOKE ALL ON FUNCTION public.erase_events(run uuid, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.erase_events(run uuid, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.erase_metrics(run uuid, batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_metrics(run uuid, batch integer) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.find_people(pattern text, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.find_people(pattern text, most integer) TO runcast_request;
@@ -2983,6 +3014,8 @@ GRANT INSERT ON TABLE public.audit_log TO runcast_log;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.away TO runcast_request;
 GRANT SELECT ON TABLE public.away TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.erased_objects TO runcast_log;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.erased_runs TO runcast_log;
 

@@ -107,6 +107,14 @@ class Conflict(Problem):
     title = "Conflict with the current state"
 
 
+class Erased(Problem):
+    """It was done before under the same key, and what it answered was deleted or redacted since."""
+
+    status = 410
+    type = "erased"
+    title = "Done, and erased since"
+
+
 class TooLarge(Problem):
     """More than a limit allows; `detail` names the limit."""
 

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from runcast_api.runs import comparison
+from runcast_api.artifacts import erased_objects
+from runcast_api.runs import comparison, runs
 from runcast_server.db import acquire
+from runcast_server.errors import Unavailable
+from runcast_server.eventlog import erasure
 from tests.integration.rest import Rest, serving
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +103,56 @@ async def test_many_changes_of_a_large_run_have_a_short_answer(rest: Rest) -> No
     assert again.json() == first.json()
 
 
+async def test_a_repeated_bulk_makes_nothing_again_after_a_deletion(rest: Rest) -> None:
+    items = [{"op": "create", "body": {"name": f"n{number}"}} for number in range(3)]
+    first = await bulk(rest, *items, **{"Idempotency-Key": "once"})
+    path, alone = "/projects/demo/runs", {"Idempotency-Key": "alone"}
+    made = (await rest.admin.post(path, json={}, headers=alone)).json()
+    gone = first["results"][1]["run"]["id"]
+    for run in (gone, made["id"]):
+        assert (await rest.admin.delete(f"/runs/{run}")).status_code == 200
+    again = await bulk(rest, *items, **{"Idempotency-Key": "once"})
+    assert [one["status"] for one in again["results"]] == [201, 410, 201]
+    assert again["results"][1]["problem"]["type"] == "urn:runcast:problem:erased"
+    assert again["results"][2] == first["results"][2]
+    erased = await rest.admin.post(path, json={}, headers=alone)
+    assert (erased.status_code, erased.json()["type"]) == (410, "urn:runcast:problem:erased")
+    assert (await rest.admin.get("/projects/demo/runs")).json()["total"] == 2
+
+
+async def test_a_deletion_that_is_rolled_back_loses_no_content(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def contents(data: Path) -> list[Path]:
+        return [path for path in (data / "artifacts").rglob("*") if path.is_file()]
+
+    run, other = await rest.run(), await rest.run()
+    files = {"file": ("f", b"x" * 2_000_000)}
+    path = f"/runs/{run}/artifacts"
+    made = await rest.admin.post(path, data={"step_name": "s"}, files=files)
+    content = f"/artifacts/{made.json()['id']}/content"
+
+    async def away(*given: Any) -> None:
+        raise Unavailable("the database went away")
+
+    items = [{"op": "delete", "run": run}, {"op": "cancel", "run": other}]
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "cancel", away)
+        answer = await rest.admin.post("/projects/demo/runs/bulk", json={"items": items})
+        assert answer.status_code == 503, answer.text
+    assert (await rest.admin.get(content)).content == files["file"][1]
+    store, pool = rest.service.app.state.api.store, rest.resources.database.log  # type: ignore[union-attr]
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "delete", away)
+        assert (await bulk(rest, *items))["done"] == 2
+    async with acquire(pool) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM erased_objects") == 1
+        assert contents(tmp_path)
+        await erased_objects.remove(pool, store)
+        assert await connection.fetchval("SELECT count(*) FROM erased_objects") == 0
+    assert not contents(tmp_path)
+
+
 async def test_who_may_not_delete_may_still_create(rest: Rest) -> None:
     key = await rest.admin.post("/projects/demo/keys", json={"name": "k", "role": "reporter"})
     headers = {"Authorization": f"Bearer {key.json()['token']}"}
@@ -106,6 +160,13 @@ async def test_who_may_not_delete_may_still_create(rest: Rest) -> None:
     told = await bulk(rest, {"op": "delete", "run": run}, {"op": "create"}, **headers)
     assert [one["status"] for one in told["results"]] == [403, 201]
     assert (await rest.admin.get(f"/runs/{run}")).status_code == 200
+    absent = await bulk(rest, {"op": "delete", "run": "absent"})
+    assert absent["refused"] == 1
+    noted = "/admin/audit?action=runs_deleted"
+    assert (await rest.admin.get(noted)).json()["entries"] == []
+    await bulk(rest, {"op": "delete", "run": "1"}, {"op": "delete", "run": "absent"})
+    [entry] = (await rest.admin.get(noted)).json()["entries"]
+    assert entry["details"] == {"runs": [run]}
 
 
 async def test_runs_are_compared_member_by_member(
@@ -169,8 +230,48 @@ async def test_metrics_are_kept_told_and_read_back_as_a_chart(rest: Rest) -> Non
     first, last = series["points"][0], series["points"][-1]
     assert (first["max"], last["value"], last["step"]) == (1000.0, 0.5, 1000)
     assert sum(point["points"] for point in series["points"]) == 1001
-    every = (await rest.admin.get(f"/runs/{run}/metrics")).json()["series"]
-    assert [each["name"] for each in every] == ["acc", "loss"]
+    every = (await rest.admin.get(f"/runs/{run}/metrics")).json()
+    assert ([each["name"] for each in every["series"]], every["more"]) == (["acc", "loss"], [])
+
+
+async def test_points_are_bounded_and_go_in_steps(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = await rest.run(), await rest.run()
+    names = [f"m{number:02}" for number in range(23)]
+    for each in (run, other):
+        points = [{"metrics": dict.fromkeys(names, 1)}] * 10
+        assert (await rest.admin.post(f"/runs/{each}/metrics", json=points)).status_code == 201
+    shown = (await rest.admin.get(f"/runs/{run}/metrics")).json()
+    assert ([one["name"] for one in shown["series"]], shown["more"]) == (names[:20], names[20:])
+    many = await rest.admin.get(f"/runs/{run}/metrics", params={"name": ",".join(names)})
+    assert many.status_code == 422
+
+    quotas = rest.service.app.state.api.quotas  # type: ignore[union-attr]
+    project = UUID((await rest.admin.get("/projects/demo")).json()["id"])
+    with monkeypatch.context() as patched:
+        patched.setattr(quotas, "_full", frozenset({project}))
+        refused = await rest.admin.post(f"/runs/{run}/metrics", json={"metrics": {"a": 1}})
+        assert refused.status_code == 429
+
+    monkeypatch.setattr(erasure, "BATCH", 100)
+    count = "SELECT count(*) FROM run_metrics WHERE run_id = $1"
+    async with acquire(rest.resources.database.log) as connection:
+        async with connection.transaction():
+            await connection.execute("DELETE FROM runs WHERE id = $1", UUID(run))
+            assert await connection.fetchval(count, UUID(run)) == 230
+            await erasure.begin(connection, project, UUID(run), 0)
+        assert await erasure.go_on(connection, UUID(run))
+        assert await connection.fetchval(count, UUID(run)) == 130
+        while await erasure.go_on(connection, UUID(run)):
+            pass
+        assert await connection.fetchval(count, UUID(run)) == 0
+        await rest.admin.delete("/projects/demo")
+        steps = 0
+        while await connection.fetchval("SELECT purge_project($1, 100)", project):
+            steps += 1
+        assert steps > 3
+        assert await connection.fetchval("SELECT count(*) FROM run_metrics") == 0
     refused = await rest.admin.post(f"/runs/{run}/metrics", json={"metrics": {"loss,acc": 1}})
     assert refused.status_code == 422
     [error] = [each for each in refused.json()["errors"] if "comma" in each["message"]]

@@ -84,7 +84,10 @@ async def begin(connection: Connection, project_id: UUID, run_id: UUID, last_lin
 
 
 async def go_on(connection: Connection, run_id: UUID) -> bool:
-    """Empties the next events of a deleted run; whether there may be more."""
+    """Deletes the next points of a deleted run's metrics, then empties its next events; whether there may be
+    more."""
+    if await connection.fetchval("SELECT erase_metrics($1, $2)", run_id, BATCH):
+        return True
     has_more: bool = await connection.fetchval("SELECT erase_events($1, $2)", run_id, BATCH)
     return has_more
 

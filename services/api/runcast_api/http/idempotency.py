@@ -19,10 +19,11 @@ from starlette.responses import Response
 from runcast_api.http.responses import Answer, answer
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
-from runcast_server.errors import Invalid
+from runcast_server.errors import Erased, Invalid
 from runcast_server.eventlog.log import Change, EventLog, Transaction
 
 KEPT_HOURS = 24
+ERASED = "this was done, and what it answered was erased since"
 HEADER = "Idempotency-Key"
 MAX_KEY = 255
 
@@ -78,7 +79,8 @@ class Once:
     ) -> tuple[Answer, bool]:
         """In the caller's transaction: the change's answer and False, or the first one and True.
 
-        Raises `Invalid` where the key came with another body before.
+        Raises `Invalid` where the key came with another body before, `Erased` where the first answer named
+        something that was deleted since.
         """
         if self.key is None:
             return await change(), False
@@ -87,10 +89,17 @@ class Once:
             first = await connection.fetchrow(_FIRST, *place)
             if first["body_hash"] != self.body_hash:
                 raise Invalid.of(f"header.{HEADER}", "the key was used with another body")
-            return Answer(orjson.loads(first["body"]), first["status"]), True
+            return kept(first["body"], first["status"]), True
         given = await change()
         await connection.execute(_KEEP, *place, given.status, orjson.dumps(given.content))
         return given, False
+
+
+def kept(body: bytes | None, status: int) -> Answer:
+    """The first answer. Raises `Erased` where it is gone."""
+    if body is None:
+        raise Erased(ERASED)
+    return Answer(orjson.loads(body), status)
 
 
 def render(given: Answer, is_repeat: bool, head: int | None) -> Response:

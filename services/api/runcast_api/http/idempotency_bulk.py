@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from runcast_api.http import idempotency
 from runcast_api.http.idempotency import HEADER, KEPT_HOURS, Once
 from runcast_api.http.responses import Answer
 from runcast_server.db import Connection
-from runcast_server.errors import Invalid, Problem
+from runcast_server.errors import Erased, Invalid, Problem
 
 _CLAIM = f"""
 INSERT INTO idempotency_keys (principal, route, key, body_hash)
@@ -94,9 +95,12 @@ def _first_answer(once: Once, row: dict[str, object]) -> Answer | Problem:
     if row["body_hash"] != once.body_hash:
         return _other_body()
     body, status = row["body"], row["status"]
-    assert isinstance(body, bytes)
+    assert body is None or isinstance(body, bytes)
     assert isinstance(status, int)
-    return Answer(orjson.loads(body), status)
+    try:
+        return idempotency.kept(body, status)
+    except Erased as erased:
+        return erased
 
 
 async def end(connection: Connection, answered: Sequence[tuple[Once, Answer | None]]) -> None:

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import structlog
 
+from runcast_api.artifacts import erased_objects
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.http.idempotency import KEPT_HOURS
 from runcast_api.ingest import rejects
@@ -78,6 +79,7 @@ class Sweeper:
             Loop("sweeper", self.sweep, SWEEP_SECONDS),
             Loop("housekeeping", self.keep_house, 10.0),
             Loop("erasing", self.erase, 10.0, limit_seconds=300.0),
+            Loop("removing", self.remove_objects, 10.0, limit_seconds=300.0),
             Loop("purging", self.purge, 10.0, limit_seconds=300.0),
             Loop("partitions", self.keep_partitions, 600.0, limit_seconds=300.0),
         ]
@@ -151,6 +153,10 @@ class Sweeper:
             async with acquire(self.pool) as connection:
                 has_more = await erasure.go_on(connection, run_id)
         await self.bus.forget(project_id)
+
+    async def remove_objects(self) -> None:
+        """Removes contents of deleted artifacts that the store still has."""
+        await erased_objects.remove(self.pool, self.store)
 
     async def purge(self) -> None:
         """Empties deleted projects. One that can't be emptied now keeps no other one waiting."""

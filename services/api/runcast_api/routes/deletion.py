@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from runcast_api.accounts import audit
-from runcast_api.artifacts import artifacts
+from runcast_api.artifacts import artifacts, erased_objects
 from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
@@ -49,11 +49,12 @@ async def delete_run(
     await forget(api, found.id)
 
     async def change(transaction: Transaction) -> dict[str, Any]:
-        return await deletion.delete_run(transaction, api.store, found.id, run_id)
+        return await deletion.delete_run(transaction, found.id, run_id)
 
     told, head = await api.resources.eventlog.commit_with_head(found.id, change)
     api.runs.forget()
     await empty(api, run_id)
+    await erased_objects.remove(api.database.log, api.store, found.id)
     await forget(api, found.id)
     return answer(told, head=head)
 
@@ -68,9 +69,10 @@ async def delete_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Resp
     await note(api, caller, "artifact_deleted", found.id, artifact, step_name=row["step_name"])
 
     async def change(transaction: Transaction) -> None:
-        await deletion.delete_artifact(transaction, api.store, found.id, artifact)
+        await deletion.delete_artifact(transaction, found.id, artifact)
 
     _, head = await api.resources.eventlog.commit_with_head(found.id, change)
+    await erased_objects.remove(api.database.log, api.store, found.id)
     return no_content(head)
 
 

@@ -24,7 +24,9 @@ router = APIRouter(tags=["runs"], route_class=JsonRoute)
 Names = Annotated[
     list[Annotated[str, NoNul]] | None,
     Separated,
-    Query(description="Metrics, repeated or separated by commas; all without it."),
+    Query(
+        description="Metrics, repeated or separated by commas: at most 20; the first 20 by name without it."
+    ),
 ]
 Points = Annotated[int, Query(ge=1, le=2000, description="Points of each series at most.")]
 
@@ -44,6 +46,7 @@ async def add_metrics(
     """Values that were measured together, or up to 1,000 of such in an array; answers the last value of each
     metric."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
+    api.quotas.check(project_id)
     measured = body if isinstance(body, list) else [body]
 
     async def change(transaction: Transaction) -> Answer:
@@ -61,9 +64,9 @@ async def list_metrics(
     points: Points = 500,
     project: OfProject = None,
 ) -> Response:
-    """The series of the run's metrics, each as `points` points at most: a point says the last, the least and
-    the greatest of the values that it stands for."""
+    """The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most.
+    A point says the last, the least and the greatest of the values that it stands for."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await metrics.series(connection, run_id, name, points)
-    return answer({"series": shown}, head=found.head)
+    return answer(shown, head=found.head)

@@ -10,6 +10,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from runcast_api.accounts import audit
+from runcast_api.artifacts import erased_objects
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http.fields import NoNul
 from runcast_api.http.idempotency import Once
@@ -40,7 +42,7 @@ async def change_runs(
     status of the single request and which run it was about: an item that is refused costs itself alone."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.REPORT)
-    bench = Bench(api.store, found, caller)
+    bench = Bench(found, caller)
     items = bulk.read(body.items)
     results: list[dict[str, Any]] = []
     head: int | None = None
@@ -63,26 +65,35 @@ async def _do(
     api: Api, bench: Bench, once: Once, items: Sequence[Item | Problem]
 ) -> tuple[list[dict[str, Any]], int]:
     """What some items are answered, in one transaction, and the head behind them."""
-    erased = [item.run for item in items if isinstance(item, BulkDelete)]
-    if erased:
-        await deletions.note(api, bench.caller, "runs_deleted", bench.project.id, None, runs=erased)
+    erases = bench.may_erase and any(isinstance(item, BulkDelete) for item in items)
+    if erases:
         await deletions.forget(api, bench.project.id)
 
     async def change(transaction: Transaction) -> Answer:
-        return Answer(await bench.do(transaction, items))
+        results = await bench.do(transaction, items)
+        if gone := _gone(results):
+            connection, where = transaction.connection, bench.project.id
+            await audit.note(connection, bench.caller, "runs_deleted", project_id=where, runs=gone)
+        return Answer(results)
 
     given, is_repeat, head = await once.run(api.resources.eventlog, bench.project.id, change)
     results: list[dict[str, Any]] = given.content
-    if erased and not is_repeat:
+    if not is_repeat and _gone(results):
         await _clear(api, bench, results)
     return results, head
+
+
+def _gone(results: Sequence[dict[str, Any]]) -> list[str]:
+    """The ids of the runs that were deleted."""
+    return [result["deleted"]["run_id"] for result in results if "deleted" in result]
 
 
 async def _clear(api: Api, bench: Bench, results: Sequence[dict[str, Any]]) -> None:
     """Takes what was deleted out of everything that holds copies."""
     api.runs.forget()
-    for told in [result["deleted"] for result in results if "deleted" in result]:
-        await deletions.empty(api, UUID(told["run_id"]))
+    for run_id in _gone(results):
+        await deletions.empty(api, UUID(run_id))
+    await erased_objects.remove(api.database.log, api.store, bench.project.id)
     await deletions.forget(api, bench.project.id)
 
 

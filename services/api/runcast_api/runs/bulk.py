@@ -15,7 +15,6 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from runcast.contract import Status
-from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board import access as board_access
 from runcast_api.http import problems
 from runcast_api.http.fields import NoNul
@@ -140,9 +139,13 @@ class BulkDone(BaseModel):
 class Bench:
     """Where items are done, and for whom."""
 
-    store: ArtifactStore
     project: ProjectAccess
     caller: Principal
+
+    @property
+    def may_erase(self) -> bool:
+        """Whether the caller may delete runs here at all."""
+        return self.project.role >= rights.ERASE
 
     async def do(
         self, transaction: Transaction, items: Sequence[Item | Problem]
@@ -177,7 +180,7 @@ class Bench:
         if isinstance(item, BulkCancel):
             return done(200, await runs.cancel(transaction, run_id, self.caller))
         access.require(self.project.role, rights.ERASE)
-        told = await deletion.remove(transaction, self.store, self.project.id, run_id)
+        told = await deletion.remove(transaction, self.project.id, run_id)
         gone.append(run_id)
         return {"status": 200, "deleted": told}
 

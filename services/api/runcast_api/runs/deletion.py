@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.artifacts import erased_objects
 from runcast_api.http.fields import NoNul
+from runcast_api.http.idempotency import ERASED
 from runcast_api.runs import runs
 from runcast_server.db import Connection
-from runcast_server.errors import Invalid, NotFound
+from runcast_server.errors import Erased, Invalid, NotFound
 from runcast_server.eventlog import erasure, frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
@@ -28,8 +30,14 @@ SELECT r.last_line_number AS lines,
     (SELECT coalesce(sum(size), 0)::bigint FROM artifacts WHERE run_id = r.id) AS artifact_bytes
 FROM runs r WHERE r.id = $1
 """
-_FORGET_ANSWERS = """
-DELETE FROM idempotency_keys
+_ERASE_ANSWERS = """
+UPDATE idempotency_keys SET
+    status = CASE WHEN split_part(route, '?', 1) LIKE '%/runs/bulk' THEN status ELSE $2 END,
+    body = CASE WHEN split_part(route, '?', 1) LIKE '%/runs/bulk' THEN (
+        SELECT convert_to(json_agg(CASE
+            WHEN item::text ~ $4 THEN json_build_object('status', $2::integer, 'problem', $3::text::json)
+            ELSE item END ORDER BY place)::text, 'UTF8')
+        FROM json_array_elements(convert_from(body, 'UTF8')::json) WITH ORDINALITY AS each (item, place)) END
 WHERE principal <> 'ingest' AND body IS NOT NULL AND EXISTS (
     SELECT FROM unnest($1::text[]) AS gone (id) WHERE position(convert_to(gone.id, 'UTF8') in body) > 0)
 """
@@ -94,24 +102,22 @@ async def redact(
     return {"lines": number}
 
 
-async def delete_run(
-    transaction: Transaction, store: ArtifactStore, project_id: UUID, run_id: UUID
-) -> dict[str, Any]:
-    """The run, its artifacts, sources, links and questions; its events lose what they say."""
-    told = await remove(transaction, store, project_id, run_id)
+async def delete_run(transaction: Transaction, project_id: UUID, run_id: UUID) -> dict[str, Any]:
+    """The run, its artifacts, sources, links and questions. What is left to do after the commit: its points
+    and what its events say (`erasure.go_on`), and the contents of artifacts (`erased_objects.remove`)."""
+    told = await remove(transaction, project_id, run_id)
     await forget_copies(transaction.connection, project_id, [run_id])
     return told
 
 
-async def remove(
-    transaction: Transaction, store: ArtifactStore, project_id: UUID, run_id: UUID
-) -> dict[str, Any]:
+async def remove(transaction: Transaction, project_id: UUID, run_id: UUID) -> dict[str, Any]:
     """The same but for `forget_copies`, which many deletions share."""
     run = await runs.lock(transaction, run_id)
     connection = transaction.connection
     told = await explain(connection, run_id)
     rows = await connection.fetch("SELECT id, object_key FROM artifacts WHERE run_id = $1", run_id)
     await connection.execute("DELETE FROM artifacts WHERE run_id = $1", run_id)
+    await erased_objects.note(connection, project_id, [row["object_key"] for row in rows])
     await _bury(connection, [run_id, *(row["id"] for row in rows)])
     await connection.execute("DELETE FROM log_sources WHERE run_id = $1", run_id)
     await connection.execute("UPDATE runs SET retry_of = NULL WHERE retry_of = $1", run_id)
@@ -122,16 +128,12 @@ async def remove(
     transaction.emit(
         project_id, frames.event(erasure.RUN_DELETED, {"run_id": str(run_id), "at": at})
     )
-    for row in rows:
-        if row["object_key"] is not None:
-            await store.delete(row["object_key"])
     return told | {"deleted": True}
 
 
-async def delete_artifact(
-    transaction: Transaction, store: ArtifactStore, project_id: UUID, artifact_id: UUID
-) -> None:
-    """The artifact and its content. Its version is never given again while a later one is there."""
+async def delete_artifact(transaction: Transaction, project_id: UUID, artifact_id: UUID) -> None:
+    """The artifact; its content goes after the commit (`erased_objects.remove`). Its version is never given
+    again while a later one is there."""
     connection = transaction.connection
     row = await connection.fetchrow(
         """DELETE FROM artifacts WHERE id = $1 AND project_id = $2
@@ -141,8 +143,9 @@ async def delete_artifact(
     )
     if row is None:
         raise NotFound(f"no artifact '{artifact_id}'")
+    await erased_objects.note(connection, project_id, [row["object_key"]])
     await _bury(connection, [artifact_id])
-    await connection.execute(_FORGET_ANSWERS, [str(artifact_id)])
+    await _erase_answers(connection, [str(artifact_id)])
     told = {
         "artifact_id": str(artifact_id),
         "step_name": row["step_name"],
@@ -151,8 +154,6 @@ async def delete_artifact(
     }
     event = frames.event("artifact:deleted", told, run_id=row["run_id"])
     transaction.emit(project_id, event)
-    if row["object_key"] is not None:
-        await store.delete(row["object_key"])
 
 
 async def _bury(connection: Connection, ids: list[UUID]) -> None:
@@ -164,5 +165,12 @@ async def _bury(connection: Connection, ids: list[UUID]) -> None:
 async def forget_copies(connection: Connection, project_id: UUID, run_ids: Sequence[UUID]) -> None:
     """Answers that are kept for repeated requests, and messages of the runs that were refused."""
     ids = [str(run_id) for run_id in run_ids]
-    await connection.execute(_FORGET_ANSWERS, ids)
+    await _erase_answers(connection, ids)
     await connection.execute(_FORGET_REJECTS, project_id, ids)
+
+
+async def _erase_answers(connection: Connection, ids: Sequence[str]) -> None:
+    """The keys stay, so that a repeated request does nothing twice; what they answered is gone. Of many
+    changes in one request only those of these ids are."""
+    problem = orjson.dumps(Erased(ERASED).body()).decode()
+    await connection.execute(_ERASE_ANSWERS, list(ids), Erased.status, problem, "|".join(ids))

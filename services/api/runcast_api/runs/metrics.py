@@ -25,6 +25,8 @@ NAMES = 256
 POINTS = 100_000
 """Points that are kept of one metric of a run."""
 AT_ONCE = 1000
+SERIES = 20
+"""Metrics whose series one answer shows: each is made of all of its points."""
 
 
 def _without_comma(name: str) -> str:
@@ -37,22 +39,26 @@ MetricName = Annotated[Name, AfterValidator(_without_comma)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
 _COUNTS = """
-SELECT name, max(place) AS count FROM run_metrics WHERE run_id = $1 AND name = ANY($2::text[]) GROUP BY name
+SELECT n AS name, coalesce((
+    SELECT place FROM run_metrics WHERE run_id = $1 AND name = n ORDER BY place DESC LIMIT 1), 0) AS count
+FROM unnest($2::text[]) AS n
 """
 _INSERT = """
 INSERT INTO run_metrics (project_id, run_id, name, place, step, value, at)
 SELECT $1, $2, * FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::float8[], $7::timestamptz[])
 """
-_SERIES = """
+_SERIES = f"""
 SELECT m.name, s.count, ((m.place - 1)::bigint * $3 / greatest(s.count, $3))::integer AS bucket,
        (array_agg(m.step ORDER BY m.place DESC))[1] AS step, max(m.at) AS at,
        (array_agg(m.value ORDER BY m.place DESC))[1] AS value, min(m.value) AS min, max(m.value) AS max,
        count(*) AS points
-FROM (SELECT name, max(place) AS count FROM run_metrics
-      WHERE run_id = $1 AND ($2::text[] IS NULL OR name = ANY($2)) GROUP BY name) s
+FROM ({_COUNTS}) s
 JOIN run_metrics m ON m.run_id = $1 AND m.name = s.name
 GROUP BY m.name, s.count, bucket ORDER BY m.name, bucket
 """
+
+
+_NAMES = "SELECT json_object_keys(metrics) AS name FROM runs WHERE id = $1 ORDER BY name"
 
 
 class Measured(BaseModel):
@@ -91,7 +97,11 @@ class Series(BaseModel):
 
 
 class SeriesList(BaseModel):
+    """At most 20 series. `more` are the names of the run's metrics that were left out; ask for them by
+    name."""
+
     series: list[Series]
+    more: list[str]
 
 
 async def add(
@@ -113,7 +123,7 @@ async def add(
     counts = {row["name"]: row["count"] for row in rows}
     places: list[int] = []
     for name, *_ in points:
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] = counts[name] + 1
         if counts[name] > POINTS:
             raise Invalid.of(f"body.metrics.{name}", f"a run keeps {POINTS:,} points of a metric")
         places.append(counts[name])
@@ -127,13 +137,22 @@ async def add(
 
 async def series(
     connection: Connection, run_id: UUID, names: Sequence[str] | None, points: int
-) -> list[dict[str, Any]]:
-    """The metrics by name, or those of these names, each as `points` points at most."""
+) -> dict[str, Any]:
+    """The first metrics by name, or those of these names, each as `points` points at most. Raises `Invalid`
+    for more than `SERIES` names."""
+    more: list[str] = []
+    if names is None:
+        rows = await connection.fetch(_NAMES, run_id)
+        every = [row["name"] for row in rows]
+        names, more = every[:SERIES], every[SERIES:]
+    wanted = list(dict.fromkeys(names))
+    if len(wanted) > SERIES:
+        raise Invalid.of("query.name", f"name at most {SERIES} metrics")
     found: dict[str, dict[str, Any]] = {}
-    for row in await connection.fetch(_SERIES, run_id, names, points):
+    for row in await connection.fetch(_SERIES, run_id, wanted, points):
         one = found.setdefault(
             row["name"], {"name": row["name"], "count": row["count"], "points": []}
         )
         shown = {name: row[name] for name in ("step", "value", "min", "max", "points")}
         one["points"].append(shown | {"ts": in_milliseconds(row["at"])})
-    return list(found.values())
+    return {"series": list(found.values()), "more": more}

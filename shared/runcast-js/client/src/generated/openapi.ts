@@ -1341,8 +1341,8 @@ export interface paths {
         };
         /**
          * List Metrics
-         * @description The series of the run's metrics, each as `points` points at most: a point says the last, the least and
-         *     the greatest of the values that it stands for.
+         * @description The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most.
+         *     A point says the last, the least and the greatest of the values that it stands for.
          */
         get: operations["list_metrics_runs__run__metrics_get"];
         put?: never;
@@ -4176,8 +4176,14 @@ export interface components {
             /** Points */
             points: components["schemas"]["Point"][];
         };
-        /** SeriesList */
+        /**
+         * SeriesList
+         * @description At most 20 series. `more` are the names of the run's metrics that were left out; ask for them by
+         *     name.
+         */
         SeriesList: {
+            /** More */
+            more: string[];
             /** Series */
             series: components["schemas"]["Series"][];
         };
@@ -8219,7 +8225,7 @@ export interface operations {
     list_metrics_runs__run__metrics_get: {
         parameters: {
             query?: {
-                /** @description Metrics, repeated or separated by commas; all without it. */
+                /** @description Metrics, repeated or separated by commas: at most 20; the first 20 by name without it. */
                 name?: string[] | null;
                 /** @description Points of each series at most. */
                 points?: number;
