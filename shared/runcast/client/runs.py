@@ -154,7 +154,8 @@ def list_metrics(
     points: int | None = None,
     project: str | None = None,
 ) -> Call[Json]:
-    """The series of these metrics, or of all, each as `points` points at most."""
+    """The series of these metrics (at most 20), or of the first 20 by name with the names of the others in
+    `more`; each as `points` points at most."""
     query = {"name": ",".join(names) if names else None, "points": points, "project": project}
     return Call("GET", path("/runs/{}/metrics", run), query)
 
