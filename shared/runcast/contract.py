@@ -125,3 +125,7 @@ LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,128}")
 LABEL_CHARACTERS = 256
 JSON_DEPTH = 64
 LARGEST_NUMBER = 2**31 - 1
+METRICS = 256
+"""Metrics that a run has at most."""
+METRIC_POINTS = 100_000
+"""Points that are kept of one metric of a run."""

@@ -263,12 +263,18 @@ class Calls(Generic[R]):
         return Waiting(question["id"], timeout) if self._session.is_fed else None
 
     def metric(self, name: str, value: float, step: int | None = None) -> R:
-        """A number that is measured again and again (`x:metric`). The last one of each name is in the run's
-        `metadata.summary` at its end."""
-        named = acceptable.name(name) or "-"
-        data = {"name": named, "value": value, "step": acceptable.whole(step)}
-        self._session.summary[named] = value
-        return self._record(lambda recorder: recorder.custom("metric", data))
+        """A number that is measured again and again: a point of a series, of which a run keeps at most 256
+        with 100,000 points each. The last one of each name is in the run's `metrics`, and at its end in
+        `metadata.summary`. What is no finite number is kept as an event, `x:metric`."""
+        named = acceptable.metric(name)
+        number = acceptable.number(value)
+        self._session.summary[named] = value if number is None else number
+        if number is None:
+            data = {"name": named, "value": value, "step": acceptable.whole(step)}
+            return self._record(lambda recorder: recorder.custom("metric", data))
+        if self._session.takes_point(named):
+            self._record(lambda recorder: recorder.measured(named, number, step))
+        return self._result()
 
     def summary(self, **values: Any) -> R:
         """What the run comes to, in its `metadata.summary`."""

@@ -344,13 +344,15 @@ async def test_lines_of_a_full_project_wait_in_their_file(
         lines = ingesting.lines(UUID(run), ["from a file"])
         entry = {"type": "agent:log", "run_id": run, "data": {"message": "an entry"}}
         await full(is_full=True)
-        await send(lines, entry, entry, {"type": "x:state", "run_id": run, "data": {}})
+        point = {"type": "run:metrics", "run_id": run, "data": {"metrics": {"loss": 1}}}
+        await send(lines, entry, entry, point, {"type": "x:state", "run_id": run, "data": {}})
         assert [event["type"] for event in await rest.events()][-1] == "x:state"
         assert len((await rest.admin.get(f"/runs/{run}/logs?limit=1000")).json()["logs"]) == 50
         rejects = (await rest.admin.get("/admin/ingest/rejects")).json()["rejects"]
         assert rejects
         assert all(reject["reason"].startswith("quota-exceeded") for reject in rejects)
-        assert sum(int(reject["reason"].rpartition(" ")[2]) for reject in rejects) == 2
+        assert sum(int(reject["reason"].rpartition(" ")[2]) for reject in rejects) == 3
+        assert (await rest.admin.get(f"/runs/{run}")).json()["metrics"] == {}
         await full(is_full=False)
         await send(lines)
         last = (await rest.admin.get(f"/runs/{run}/logs?tail=1")).json()["logs"]

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from runcast import RunTracker
+from runcast._support import times
 from runcast_api.runs.annotations import Usage
 from runcast_api.usage.budgets import Budgets
 from tests.integration import ingesting
@@ -151,6 +154,34 @@ async def test_messages_report_requests_too(database_url: str, redis_url: str) -
         assert await ingest.rejects() == []
         [row] = await ingest.rows("SELECT usage FROM runs")
         assert row["usage"]["cost_usd"] == pytest.approx(1.5)
+
+
+async def test_messages_bring_points_of_metrics_too(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """As the SDK writes them; one that can't be kept is a reject, and the others are kept."""
+    with RunTracker(runs_dir=tmp_path, offline=True) as run:
+        for step in range(3):
+            run.metric("loss", 1.0 - step / 4, step=2**40 + step)
+    spool = (tmp_path / str(run.run_id) / "spool.jsonl").read_bytes().splitlines()
+    points = [each for each in map(orjson.loads, spool) if each["type"] == "run:metrics"]
+    async with ingesting.opened(database_url, redis_url) as ingest, ingest.running():
+        run_id = str(await ingest.run(await ingest.project()))
+        sent = [each | {"run_id": run_id, "id": f"p{n}"} for n, each in enumerate(points)]
+        bad = {"type": "run:metrics", "run_id": run_id, "data": {"metrics": {"loss": "x"}}}
+        await ingest.send(sent[0], sent[0], bad, *sent[1:])
+        await ingest.drained()
+        [(reason, _)] = await ingest.rejects()
+        assert "metrics.loss" in reason
+        rows = await ingest.rows("SELECT place, step, value, at FROM run_metrics ORDER BY place")
+        assert [(row["place"], row["step"] - 2**40, row["value"]) for row in rows] == [
+            (1, 0, 1.0),
+            (2, 1, 0.75),
+            (3, 2, 0.5),
+        ]
+        assert times.to_milliseconds(rows[0]["at"]) == points[0]["data"]["ts"]
+        [row] = await ingest.rows("SELECT metrics FROM runs")
+        assert row["metrics"] == {"loss": 0.5}
 
 
 async def test_a_projects_budget_is_each_new_runs_own(rest: Rest) -> None:

@@ -15,6 +15,8 @@ Message = dict[str, Any]
 
 LINES = "lines"
 LOG = "agent:log"
+METRICS = "run:metrics"
+LARGEST_STEP = 2**53 - 1
 WORKER_STATUS = "worker:status"
 RUNTIME_EVENT = "runtime:event"
 
@@ -141,6 +143,16 @@ def progress(
         "total_steps": acceptable.whole(total_steps),
     }
     return event("run:progress", run_id, data)
+
+
+def measured(run_id: str, name: str, value: float, step: Any = None) -> Message:
+    """A point of a metric; `value` is finite (`acceptable.number`)."""
+    data = {
+        "metrics": {acceptable.metric(name): value},
+        "step": acceptable.whole(step, high=LARGEST_STEP),
+        "ts": times.to_milliseconds(times.now()),
+    }
+    return event(METRICS, run_id, data)
 
 
 def updated(run_id: str, **changed: Any) -> Message:

@@ -186,6 +186,12 @@ class Recorder:
         with self._writing():
             self._keep(message)
 
+    def measured(self, name: str, value: float, step: Any = None) -> None:
+        """A point of a metric."""
+        message = messages.measured(self.run_id, name, value, step)
+        with self._writing():
+            self._keep(message)
+
     def custom(self, name: str, data: Any) -> None:
         message = messages.custom(self.run_id, name, data)
         with self._writing():

@@ -93,6 +93,12 @@ def name(value: Any, limit: int = contract.NAME_CHARACTERS) -> str | None:
     return (whole if len(whole) <= limit else f"{whole[: limit - 9]}~{_hash(whole)}") or None
 
 
+def metric(value: Any) -> str:
+    """The name of a metric, which holds no comma: that separates names in a query."""
+    found = name(value) or "-"
+    return found if "," not in found else name(f"{found.replace(',', '_')}~{_hash(found)}") or "-"
+
+
 def level(value: Any) -> str:
     """A log level, in small letters; `info` where none is given."""
     known = _LEVELS.get(value) if type(value) is str else None
@@ -116,6 +122,15 @@ def whole(value: Any, low: int = 0, high: int = contract.LARGEST_NUMBER) -> int 
         return round(min(max(number, low), high))
     except Exception:  # a host's own __float__ may raise anything
         return None
+
+
+def number(value: Any) -> float | None:
+    """A finite number; None for what is none."""
+    try:
+        found = float(value)
+    except Exception:  # likewise
+        return None
+    return found if math.isfinite(found) else None
 
 
 def moment(value: Any) -> float:

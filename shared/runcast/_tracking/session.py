@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from runcast._support.never_raise import Guarded
 from runcast._tracking.capture import capture
 from runcast._tracking.settings import PATIENCE, Settings
 from runcast._tracking.sigterm import sigterm
-from runcast.contract import TERMINAL_STATUSES
+from runcast.contract import METRIC_POINTS, METRICS, TERMINAL_STATUSES
 
 if TYPE_CHECKING:
     from runcast._upload.feed import Feed
@@ -49,6 +49,7 @@ class Session(Guarded):
         self.recorder: Recorder | None = None
         self.unsent_bytes = 0
         self.summary: dict[str, Any] = {}
+        self._points: Counter[str] = Counter()
         self._turns = Turns()
         self._entries: deque[LogEntry] = deque()
         self._in_hand: list[LogEntry] = []
@@ -145,6 +146,18 @@ class Session(Guarded):
         if feeder is None or feed is None or not feeder.is_ours:
             return 0
         return feeder.flush_for(feed, seconds)
+
+    def takes_point(self, name: str) -> bool:
+        """Whether a run keeps another point of this metric; warns of the first that it doesn't."""
+        if self._points[name] >= METRIC_POINTS:
+            limit = f"a run keeps {METRIC_POINTS:,} points of a metric"
+        elif name not in self._points and len(self._points) >= METRICS:
+            limit = f"a run has at most {METRICS} metrics"
+        else:
+            self._points[name] += 1
+            return True
+        self.told("record a point", ValueError(limit))
+        return False
 
     def expect_next_in(self, seconds: float) -> None:
         if self._feed is not None:

@@ -96,17 +96,41 @@ def test_a_child_belongs_to_its_parent(tmp_path: Path) -> None:
     assert (helper["project"], helper["labels"]) == ("demo", {"team": "search"})
 
 
-def test_metrics_are_events_and_their_last_values_the_summary(tmp_path: Path) -> None:
+def test_metrics_are_points_and_their_last_values_the_summary(tmp_path: Path) -> None:
     with RunTracker() as run:
         for number in range(3):
             run.metric("loss", 1 / (number + 1), step=number)
         run.summary(best="model-2")
         run.label(team="search")
-    values = [each["data"]["value"] for each in messages(run) if each["type"] == "x:metric"]
-    assert values == [1.0, 0.5, 1 / 3]
+    told = [each["data"] for each in messages(run) if each["type"] == "run:metrics"]
+    assert [each["metrics"] for each in told] == [{"loss": value} for value in (1.0, 0.5, 1 / 3)]
+    assert [each["step"] for each in told] == [0, 1, 2]
     [kept] = of(tmp_path)
     assert kept["metadata"]["summary"] == {"loss": 1 / 3, "best": "model-2"}
     assert kept["labels"] == {"team": "search"}
+
+
+def test_a_metric_that_is_no_number_is_an_event_and_none_too_many_are_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with RunTracker() as run:
+        run.metric("loss", float("nan"))
+        for number in range(258):
+            run.metric(f"m{number}", number)
+        run._session._points["m0"] = 100_000
+        run.metric("m0", 7)
+    with RunTracker() as other:
+        other.metric("a,b", 1)
+        other.metric("a" * 199 + ",", 1)
+        other.metric("a_b", 1)
+    points = [each["data"] for each in messages(other) if each["type"] == "run:metrics"]
+    names = {name for each in points for name in each["metrics"]}
+    assert len(names) == 3
+    assert not any("," in name or len(name) > 200 for name in names)
+    kinds = [each["type"] for each in messages(run)]
+    assert (kinds.count("x:metric"), kinds.count("run:metrics")) == (1, 256)
+    assert caplog.text.count("a run has at most 256 metrics") == 1
+    assert caplog.text.count("a run keeps 100,000 points of a metric") == 1
 
 
 def test_decorated_functions_do_what_they_did(tmp_path: Path) -> None:

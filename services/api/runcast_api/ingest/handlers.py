@@ -19,7 +19,7 @@ from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
 from runcast_api.logs import entries
 from runcast_api.questions import questions
 from runcast_api.questions.schemas import QuestionNew
-from runcast_api.runs import names, progress, runs
+from runcast_api.runs import metrics, names, progress, runs
 from runcast_api.storage.quotas import Admission, Open
 from runcast_api.usage import requests
 from runcast_api.usage.requests import UsedRequests
@@ -61,6 +61,7 @@ def handlers(
         "artifact:created": keep_artifact,
         "question:asked": ask,
         "run:usage": add_usage,
+        "run:metrics": add_metrics,
     }
     return Handlers(of_run, emit_custom, runless or {}, admission or Open())
 
@@ -124,6 +125,13 @@ async def add_usage(scope: Scope, run: Run, message: Message) -> None:
     given = _model(UsedRequests, message.data)
     await scope.save_runs()
     await requests.add(scope.transaction, run.id, given)
+
+
+async def add_metrics(scope: Scope, run: Run, message: Message) -> None:
+    """Numbers that were measured together."""
+    given = _model(metrics.Measured, message.data)
+    await scope.save_runs()
+    await metrics.add(scope.transaction, run.id, [given])
 
 
 async def emit_custom(scope: Scope, run: Run, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Lines of projects that may add none: what becomes of them on the ingest stream.
+"""Lines and points of projects that may add none: what becomes of them on the ingest stream.
 
 Lines of a source are discarded, not rejected: its cursor stays, and the sender, who has them in a file, goes
 back to it again and again until they are taken. Entries without a source can't be sent again: one reject says
@@ -16,6 +16,8 @@ from runcast_api.ingest.batch_items import Item
 from runcast_api.ingest.messages import LINES
 from runcast_api.storage.quotas import Admission
 from runcast_server.eventlog.frames import LOG_TYPE
+
+METRICS = "run:metrics"
 
 
 def leave_out(batch: Sequence[Item], admission: Admission) -> None:
@@ -48,4 +50,4 @@ def _only_adds_lines(item: Item) -> bool:
         return False
     if message.lines is not None:
         return not batch_items.is_feed(message.lines.source)
-    return message.type == LOG_TYPE
+    return message.type in (LOG_TYPE, METRICS)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from runcast.contract import METRIC_POINTS, METRICS
 from runcast_api.http.fields import Name
 from runcast_api.runs import runs
 from runcast_server.db import Connection
@@ -20,10 +21,6 @@ from runcast_server.errors import Invalid
 from runcast_server.eventlog.log import Transaction
 from runcast_server.runs import in_milliseconds
 
-NAMES = 256
-"""Metrics that a run has at most."""
-POINTS = 100_000
-"""Points that are kept of one metric of a run."""
 AT_ONCE = 1000
 SERIES = 20
 """Metrics whose series one answer shows: each is made of all of its points."""
@@ -66,7 +63,7 @@ class Measured(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    metrics: Annotated[dict[MetricName, Value], Field(min_length=1, max_length=NAMES)]
+    metrics: Annotated[dict[MetricName, Value], Field(min_length=1, max_length=METRICS)]
     step: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     ts: AwareDatetime | None = None
 
@@ -116,16 +113,17 @@ async def add(
         for name, value in each.metrics.items()
     ]
     last = run["metrics"] | {name: value for name, _, value, _ in points}
-    if len(last) > NAMES:
-        raise Invalid.of("body.metrics", f"a run has at most {NAMES} metrics")
+    if len(last) > METRICS:
+        raise Invalid.of("body.metrics", f"a run has at most {METRICS} metrics")
     names = sorted({name for name, *_ in points})
     rows = await transaction.connection.fetch(_COUNTS, run_id, names)
     counts = {row["name"]: row["count"] for row in rows}
     places: list[int] = []
     for name, *_ in points:
-        counts[name] = counts[name] + 1
-        if counts[name] > POINTS:
-            raise Invalid.of(f"body.metrics.{name}", f"a run keeps {POINTS:,} points of a metric")
+        counts[name] += 1
+        if counts[name] > METRIC_POINTS:
+            limit = f"a run keeps {METRIC_POINTS:,} points of a metric"
+            raise Invalid.of(f"body.metrics.{name}", limit)
         places.append(counts[name])
     columns = [list(column) for column in zip(*points, strict=True)]
     await transaction.connection.execute(
