@@ -230,9 +230,11 @@ async def test_an_answer_to_http_1_0_ends_with_its_connection(rest: Rest) -> Non
 async def test_a_stream_reaches_a_client_of_http_1_0_as_it_comes(rest: Rest) -> None:
     async with listening(rest) as url:
         reader, writer = await asked_by_http_1_0(rest, url, "/admin/stream", "text/event-stream")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
-        assert head.startswith(b"HTTP/1.1 200")
-        assert b"transfer-encoding" not in head.lower()
-        event = await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
-        assert event.startswith((b"event:", b"id:", b"data:", b":", b"retry:"))
-        writer.close()
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            event = await asyncio.wait_for(reader.readuntil(b"\n\n"), 20)
+        finally:
+            writer.close()
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"transfer-encoding" not in head.lower()
+    assert event.startswith((b"event:", b"id:", b"data:", b":", b"retry:"))
