@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from runcast._recording import locks
+from runcast._support.encoding import as_text
 from runcast.agents import hook
 
 logger = logging.getLogger("runcast")
@@ -34,7 +35,7 @@ def made(agents: Iterable[str], url: str, project: str) -> Iterator[None]:
         try:
             fd = _put(path, orjson.dumps(known))
         except OSError as error:
-            logger.warning("hooks aren't told of the watcher: %s", error)
+            logger.warning("hooks aren't told of the watcher: %s", as_text(error))
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runcast._support.encoding import as_text
 from runcast._support.server_config import Connection
 from runcast._upload.feeder import Feeder
 from runcast.agents import records
@@ -96,7 +97,7 @@ def _described(adapter: Adapter, session: Session) -> Json:
         size = session.path.stat().st_size
         unknown = unknown_in(adapter, session)
     except OSError as error:
-        logger.warning("%s", error)
+        logger.warning("%s", as_text(error))
     return {
         "agent": session.program,
         "key": session.key,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runcast._support.encoding import as_text
 from runcast.agents.identity import child_key
 from runcast.agents.said import ChildOver
 from runcast.watch import memory
@@ -162,7 +163,7 @@ class Watcher:
         """Warns once of what goes wrong with a directory, until it is something else."""
         if self._complaints.get(path) != reason:
             self._complaints[path] = reason
-            logger.warning("%s %s", path, reason[:500])
+            logger.warning("%s %s", as_text(path), as_text(reason[:500]))
 
     def _hot(self, at: float) -> frozenset[str]:
         return frozenset(
@@ -255,7 +256,7 @@ class Watcher:
         except OSError as error:
             self._complain(following, error)
         except Exception as error:  # whatever one session holds is that session's matter alone
-            logger.warning("%s can't be followed", following.session.path, exc_info=True)
+            logger.warning("%s can't be followed", as_text(following.session.path), exc_info=True)
             self._complain(following, error)
         following.next_look = at + RETRY_SECONDS
         return False
@@ -264,7 +265,7 @@ class Watcher:
         reason = str(error)
         if following.complaint != reason:
             following.complaint = reason
-            logger.warning("%s: %s", following.session.path, reason)
+            logger.warning("%s: %s", as_text(following.session.path), as_text(reason))
 
     def _look(self, following: Following, at: float) -> bool:
         seen = self._stamp(following)
