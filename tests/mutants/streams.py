@@ -125,8 +125,8 @@ MUTANTS = [
     Mutant(
         17,
         "services/api/runcast_api/ingest/batches.py",
-        "WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3\n\"\"\"\n_TABLES",
-        "WHERE stream = $1 AND $2 >= 0 AND $3::text IS NOT NULL\n\"\"\"\n_TABLES",
+        'WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3\n"""\n_TABLES',
+        'WHERE stream = $1 AND $2 >= 0 AND $3::text IS NOT NULL\n"""\n_TABLES',
         "tests/acceptance/test_faults_services.py"
         "::test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice",
     ),
