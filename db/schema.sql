@@ -752,6 +752,18 @@ CREATE FUNCTION public.may_bring_people() RETURNS boolean
     SELECT acting_is_admin() OR cardinality(acting_projects('owner')) > 0
 $$;
 
+CREATE FUNCTION public.may_end_stuck_sessions() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT (pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+            AND pg_has_role(current_user, 'pg_signal_backend', 'USAGE'))
+        OR NOT EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name LIKE 'runcast%'
+              AND NOT pg_has_role(current_user, usesysid, 'USAGE'))
+$$;
+
 CREATE TABLE public.invitations (
     id uuid NOT NULL,
     token_hash bytea NOT NULL,
@@ -2844,6 +2856,9 @@ GRANT ALL ON FUNCTION public.make_partitions(parent regclass, days_ahead integer
 REVOKE ALL ON FUNCTION public.may_bring_people() FROM PUBLIC;
 GRANT ALL ON FUNCTION public.may_bring_people() TO runcast_request;
 
+REVOKE ALL ON FUNCTION public.may_end_stuck_sessions() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.may_end_stuck_sessions() TO runcast_log;
+
 GRANT INSERT ON TABLE public.invitations TO runcast_accounts;
 
 GRANT SELECT(id) ON TABLE public.invitations TO runcast_request;
@@ -3087,6 +3102,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.runs TO runcast_log;
 
 GRANT SELECT ON TABLE public.runtime_events TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.runtime_events TO runcast_log;
+
+GRANT SELECT ON TABLE public.schema_migrations TO runcast_request;
+GRANT SELECT ON TABLE public.schema_migrations TO runcast_log;
+GRANT SELECT ON TABLE public.schema_migrations TO runcast_accounts;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.segment_compaction TO runcast_log;
 

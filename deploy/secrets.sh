@@ -18,6 +18,7 @@ mkdir -p passwords postgres redis api hub tailer migrate
 test ! -s postgres_password || mv postgres_password postgres/password
 password postgres/password "${POSTGRES_PASSWORD:-}"
 password passwords/server
+password passwords/requests
 password passwords/accounts
 password passwords/worker "${REDIS_PASSWORD:-}"
 for user in api hub tailer health; do password "passwords/$user"; done
@@ -31,6 +32,10 @@ for server in api hub tailer; do
 done
 database runcast postgres/password >migrate/runcast_database_url
 database runcast_server passwords/server >migrate/runcast_database_service_url
+# What reads as one caller at a time can't become what writes the event log.
+for reader in api hub migrate; do
+	database runcast_requests_login passwords/requests >"$reader/runcast_database_requests_url"
+done
 # Only the API checks passwords and makes tokens.
 for reader in api migrate; do
 	database runcast_accounts_login passwords/accounts >"$reader/runcast_database_accounts_url"

@@ -1,7 +1,7 @@
 """Connections to Postgres: one pool for requests, one for the event log, one for accounts.
 
-Each becomes one of the service roles as it connects, so none can touch what its role was not given. The
-accounts' may log in by a URL of its own, whose login the others' can't become: what lists and searches then
+Each acts as one of the service roles, so none can touch what its role was not given (`db_sessions` says how).
+Each may log in by a URL of its own, whose login can't become the other roles: what lists and searches then
 reaches no secret, whatever SQL it runs. Every wait has a deadline: for a free connection, for a lock, for an
 answer, and for a client of ours that was stopped while it held a transaction open.
 """
@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from runcast_server import outages
+from runcast_server import db_sessions, outages, postgres_hosts
 from runcast_server.errors import Unavailable
 from runcast_server.fair_turns import FairTurns
 
@@ -35,13 +35,6 @@ REQUEST_CONNECTIONS = 10
 ACQUIRE_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
-_SESSION = {
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "10s",
-    "tcp_user_timeout": "10s",
-    "timezone": "UTC",
-    "jit": "off",
-}
 
 
 class Actor(Protocol):
@@ -163,36 +156,73 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
         await pool.release(connection)
 
 
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """By which URL each role's connections log in; a role that has none of its own uses `log`'s."""
+
+    log: str
+    requests: str | None = None
+    accounts: str | None = None
+
+
 async def open_database(
-    url: str,
-    accounts_url: str | None = None,
+    urls: Urls | str,
     *,
     requests: int = REQUEST_CONNECTIONS,
     log: int = 10,
     accounts: int = 4,
 ) -> Database:
-    """Opens the pools on the database at `url`, with at most so many connections each."""
+    """Opens the pools, with at most so many connections each."""
+    if isinstance(urls, str):
+        urls = Urls(urls)
     return Database(
-        await open_pool(url, role=REQUEST_ROLE, size=requests),
-        await open_pool(url, role=LOG_ROLE, size=log),
-        await open_pool(accounts_url or url, role=ACCOUNTS_ROLE, size=accounts),
+        await open_pool(urls.requests or urls.log, role=REQUEST_ROLE, size=requests),
+        await open_pool(urls.log, role=LOG_ROLE, size=log),
+        await open_pool(urls.accounts or urls.log, role=ACCOUNTS_ROLE, size=accounts),
         FairTurns(requests),
     )
+
+
+def connections_of_process(size: int) -> int:
+    """Connections that a process whose pools have `size` takes at most, with the one that listens."""
+    return 2 * size + accounts_size(size) + 1
+
+
+def accounts_size(size: int) -> int:
+    """Connections for accounts where the other pools have `size`."""
+    return max(2, size // 2)
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler stands between us and Postgres: the process that answers is then another one than
+    the handshake named."""
+    process: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return process != int(connection.get_server_pid())
 
 
 async def open_pool(url: str, *, role: str, size: int) -> Pool:
     """A pool whose connections act as `role`; the first one is made when it is needed, so a Postgres
     that is away at this moment stops nobody from starting."""
+
+    async def connect(*_: object, **options: Any) -> Connection:
+        return await postgres_hosts.connect(url, seconds=CONNECT_SECONDS, **options)
+
+    async def prepare(connection: Connection) -> None:
+        await db_sessions.become(connection, role)
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads
+            )
+
     pool = await asyncpg.create_pool(
-        url,
         min_size=0,
         max_size=size,
-        timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
         max_inactive_connection_lifetime=300.0,
-        init=_prepare,
+        connect=connect,
+        init=prepare,
         reset=_keep,
-        server_settings={"role": role, "application_name": role} | _SESSION,
+        server_settings={"application_name": role},  # poolers pass this one on
     )
     assert pool is not None
     return pool
@@ -200,13 +230,6 @@ async def open_pool(url: str, *, role: str, size: int) -> Pool:
 
 async def _keep(connection: Connection) -> None:
     """Nothing to reset: we set nothing for longer than a transaction, and a reset costs a round trip."""
-
-
-async def _prepare(connection: Connection) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads
-        )
 
 
 def _encode_json(value: Any) -> str:

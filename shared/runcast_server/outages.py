@@ -59,3 +59,8 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, RuntimeError):
         return "closed" in str(error)
     return isinstance(error, ANY) and not isinstance(error, ValueError)
+
+
+def line_of(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

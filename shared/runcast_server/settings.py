@@ -6,6 +6,7 @@ counts as one that isn't set. Relative paths are resolved against the directory 
 here and nowhere else. `docs/operations.md` describes each of them; a test compares the two.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from runcast_server import owners
+from runcast_server import db, owners, postgres_hosts
 from runcast_server.errors import ExplainedError
 
 PREFIX = "RUNCAST_"
@@ -64,6 +65,12 @@ def _url_of(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _postgres_url(url: str) -> str:
+    if fault := postgres_hosts.fault(url):
+        raise ValueError(fault)
+    return url
+
+
 def _names(value: object) -> object:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
@@ -71,7 +78,7 @@ def _names(value: object) -> object:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)]
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-PostgresUrl = Annotated[str, _url_of("postgresql", "postgres")]
+PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 HttpUrl = Annotated[str, _url_of("http", "https")]
 RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")]
 
@@ -118,8 +125,23 @@ class PostgresSettings(_Settings):
 
     database_url: PostgresUrl | None = Field(default=None, repr=False)
     database_service_url: PostgresUrl | None = Field(default=None, repr=False)
+    database_requests_url: PostgresUrl | None = Field(default=None, repr=False)
     database_accounts_url: PostgresUrl | None = Field(default=None, repr=False)
     database_pool_size: int = Field(default=10, ge=2)
+
+    @property
+    def urls(self) -> db.Urls:
+        """By which URLs the services log in. `database_url` must be set."""
+        return db.Urls(
+            str(self.database_url), self.database_requests_url, self.database_accounts_url
+        )
+
+    @property
+    def service_urls(self) -> db.Urls | None:
+        """The same where `database_url` is the owner's, who is to make these logins."""
+        if self.database_service_url is None:
+            return None
+        return dataclasses.replace(self.urls, log=self.database_service_url)
 
 
 class RedisSettings(_Settings):

@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from runcast_server import db
+from runcast_server import db, db_sessions
 from runcast_server.eventlog.bus import Keys
 from tests.integration import streams
 from tests.integration.streams import Served, stream
@@ -29,7 +29,7 @@ async def test_locked_tables_delay_what_a_hub_does_and_end_none_of_it(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`VACUUM FULL`, a migration or a reindex locks a table for longer than our lock time-out."""
-    monkeypatch.setitem(db._SESSION, "lock_timeout", "200ms")
+    monkeypatch.setattr(db_sessions, "SESSION", {**db_sessions.SESSION, "lock_timeout": "200ms"})
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()
         run_id = await served.run(project_id)

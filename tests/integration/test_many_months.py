@@ -17,7 +17,7 @@ import pytest
 from runcast_api.runs import history as run_history
 from runcast_api.runs.history import Wanted
 from runcast_hub import backfill
-from runcast_server import db
+from runcast_server import db_sessions
 from runcast_server.db import acquire
 from runcast_server.eventlog import conversion, history, lines
 from runcast_server.eventlog.lines import Window
@@ -46,13 +46,13 @@ class Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    asked, prepare = Asked(), db._prepare
+    asked, become = Asked(), db_sessions.become
 
-    async def prepared(connection: Any) -> None:
-        await prepare(connection)
+    async def heard(connection: Any, role: str) -> None:
+        await become(connection, role)
         connection.add_query_logger(asked.note)
 
-    monkeypatch.setattr(db, "_prepare", prepared)
+    monkeypatch.setattr(db_sessions, "become", heard)
     return asked
 
 

@@ -19,6 +19,7 @@ from runcast_server.db import (
     LOG_ROLE,
     REQUEST_ROLE,
     Database,
+    Urls,
     acquire,
     act_as,
     open_database,
@@ -362,7 +363,7 @@ async def test_services_run_by_a_login_that_is_nothing_but_their_roles(database_
     login, with_password = db_roles.SERVICE_LOGIN, f"{db_roles.SERVICE_LOGIN}:a-password"
     service_url = db_roles.as_login(database_url, login).replace(login, with_password, 1)
     for _ in range(2):
-        await db_roles.ensure(database_url, service_url)
+        await db_roles.ensure(database_url, Urls(service_url))
     [role] = await superuser(database_url, "SELECT * FROM pg_roles WHERE rolname = $1", login)
     assert role["rolcanlogin"]
     for might in ("rolsuper", "rolinherit", "rolcreaterole", "rolcreatedb", "rolbypassrls"):
@@ -398,8 +399,9 @@ async def test_sql_of_an_attacker_reaches_no_secret_and_changes_nobody(database_
     """What `SECURITY.md` says of SQL through a mistake of ours: the SQL is run here."""
     service = by_login(database_url, db_roles.SERVICE_LOGIN)
     accounts = by_login(database_url, db_roles.ACCOUNTS_LOGIN)
-    await db_roles.ensure(database_url, service, accounts)
-    database = await open_database(service, accounts, requests=2, log=2, accounts=2)
+    urls = Urls(service, None, accounts)
+    await db_roles.ensure(database_url, urls)
+    database = await open_database(urls, requests=2, log=2, accounts=2)
     try:
         project_id = await rows.project(database)
         await person(database, project_id, "owner")

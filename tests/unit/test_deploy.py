@@ -23,6 +23,7 @@ FIXED = {
         "DATA",
         "DATABASE_URL",
         "DATABASE_SERVICE_URL",
+        "DATABASE_REQUESTS_URL",
         "DATABASE_ACCOUNTS_URL",
         "REDIS_URL",
         "RUNS_DIR",
@@ -81,6 +82,9 @@ def test_each_server_has_passwords_of_its_own(tmp_path: Path) -> None:
     assert len(set(urls)) == 4
     for server in ("api", "hub", "tailer"):
         assert "//runcast_server:" in made[0][f"{server}/runcast_database_url"]
+    for server in ("api", "hub", "migrate"):
+        login = made[0][f"{server}/runcast_database_requests_url"]
+        assert "//runcast_requests_login:" in login
     assert "{" not in made[0]["redis/users.acl"].replace("{*}", "").replace("{hub:*}", "")
     assert made[0]["passwords/api"] not in made[0]["redis/users.acl"]
 

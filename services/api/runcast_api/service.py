@@ -35,9 +35,9 @@ from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
 from runcast_api.usage.budgets import Budgets
-from runcast_server import loops, outages
+from runcast_server import db_health, loops, outages
 from runcast_server.auth import rate_limits, tokens
-from runcast_server.db import acquire
+from runcast_server.db import ACCOUNTS_ROLE, LOG_ROLE, REQUEST_ROLE, acquire
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.loops import Loop
 from runcast_server.service import Readiness, Resources, Service
@@ -46,6 +46,10 @@ PROBE_SECONDS = 2.0
 JUDGE_SECONDS = 1.0
 CLOSE_SECONDS = 30.0
 INGESTER_SECONDS = 0.5
+_UNPROTECTED = (
+    "the database's owner may not end sessions of clients that were stopped: run `runcast migrate`, or "
+    "GRANT pg_read_all_stats, pg_signal_backend to it"
+)
 
 
 def build(resources: Resources) -> Service:
@@ -139,32 +143,41 @@ async def _readiness(
     for ingester in ingesters:
         if ingester.trouble:
             degraded["ingest"] = ingester.trouble
-    if why := await _postgres_trouble(resources):
+    refused, (why, less) = await asyncio.gather(
+        db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE, ACCOUNTS_ROLE)),
+        _postgres_trouble(resources),
+    )
+    if refused is not None:
+        failing["roles"] = refused
+    if why is not None:
         failing["postgres"] = why
+    if less is not None:
+        degraded["stuck sessions"] = less
     if why := await _redis_trouble(resources):
         degraded["redis"] = why
     return Readiness(failing, degraded)
 
 
-async def _postgres_trouble(resources: Resources) -> str | None:
+async def _postgres_trouble(resources: Resources) -> tuple[str | None, str | None]:
+    """What keeps Postgres from serving, and what of it is only not as it should be."""
+    database = resources.database
     try:
-        async with (
-            asyncio.timeout(PROBE_SECONDS),
-            acquire(resources.database.log) as connection,
-        ):
+        async with asyncio.timeout(PROBE_SECONDS), acquire(database.log) as connection:
             if await connection.fetchval("SHOW transaction_read_only") == "on":
-                for pool in (resources.database.log, resources.database.requests):
+                for pool in (database.log, database.requests):
                     await pool.expire_connections()
-                return "the database is read-only: a standby, or a primary that was demoted"
+                return "the database is read-only: a standby, or a primary that was demoted", None
             for table in PARTITIONED:
                 has_room = await connection.fetchval(
                     "SELECT has_partition($1::text::regclass, now() + interval '1 day')", table
                 )
                 if not has_room:
-                    return f"{table} has no partition for tomorrow"
+                    return f"{table} has no partition for tomorrow", None
+            if not await connection.fetchval("SELECT may_end_stuck_sessions()"):
+                return None, _UNPROTECTED
     except (asyncpg.PostgresError, *outages.ANY) as error:
-        return str(error) or "no answer in time"
-    return None
+        return str(error) or "no answer in time", None
+    return None, None
 
 
 async def _redis_trouble(resources: Resources) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from runcast_hub import connections
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
-from runcast_server import loops
+from runcast_server import db_health, loops
 from runcast_server.auth import rate_limits, tokens
 from runcast_server.auth.rate_limits import RequestLimits
+from runcast_server.db import LOG_ROLE, REQUEST_ROLE
 from runcast_server.service import Readiness, Resources, Service
 
 
@@ -23,6 +24,8 @@ def build(resources: Resources) -> Service:
         found = loops.readiness(hub.loops)
         failing, degraded = dict(found.failing), dict(found.degraded)
         degraded.pop("redis", None)
+        if why := await db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE)):
+            failing["roles"] = why
         if not hub.link.is_up:
             degraded["redis"] = "no live messages; events are read from Postgres at a slower beat"
             if error := degraded.get("postgres"):

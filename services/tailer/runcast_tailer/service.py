@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from runcast_server import loops, owners
+from runcast_server import db_health, loops, owners
+from runcast_server.db import LOG_ROLE
 from runcast_server.loops import Loop
 from runcast_server.service import Readiness, Resources, Service
 from runcast_tailer.file_reader import FollowLimits
@@ -33,6 +34,8 @@ def build(resources: Resources) -> Service:
     async def ready() -> Readiness:
         trouble = supervisor.trouble or shipper.trouble
         found = following.readiness()
+        if why := await db_health.refusal(resources.database, (LOG_ROLE,)):
+            return Readiness({**found.failing, "roles": why}, found.degraded)
         return Readiness(found.failing, {"tailer": trouble} if trouble else found.degraded)
 
     return Service("tailer", None, lambda _: False, running, drain, ready)

@@ -1,10 +1,10 @@
 """`runcast doctor`: what is wrong here, and what to do about it."""
 
 import os
+import pkgutil
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,24 +15,13 @@ from runcast import contract, errors
 from runcast._recording import formats, run_directory
 from runcast._support import server_config
 from runcast._support.server_config import Connection
-from runcast.cli import exits, output
+from runcast.cli import doctor_report, output
 from runcast.cli.context import Context, options
+from runcast.cli.doctor_report import OK, PROBLEM, WARNING, Finding
 from runcast.client.clients import Client
 
 _SEGMENT_SECONDS = 5.0
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MOST_LEFT_OUT = 20
-_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `advice` says what to do."""
-
-    about: str
-    state: str
-    text: str
-    advice: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -47,27 +36,41 @@ def doctor(
     every: Annotated[
         bool, typer.Option("--all-segments", help="Look at all stored logs, however long it takes.")
     ] = False,
+    of_server: Annotated[
+        bool,
+        typer.Option("--server", help="Check Postgres and Redis of the server's settings instead."),
+    ] = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Check this machine, the server, its stored logs and the files of local runs.
 
     Exits with 1 if something is wrong. Stored logs are looked at for some seconds, by administrators.
 
-    Example:
+    With --server, where the server's settings are (RUNCAST_DATABASE_URL and so on): whether its Postgres and
+    Redis are set up so that it can work. It changes nothing.
+
+    Examples:
 
     runcast doctor
+
+    runcast doctor --server
     """
+    if of_server:
+        doctor_report.show(_backing_servers(), as_json=as_json)
+        return
     findings = [*_machine(), *_server(ctx, every=every), *_files(run_directory.runs_dir(directory))]
-    if as_json:
-        output.print_json({"findings": [asdict(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            typer.secho(f"{finding.state:<8}", fg=_COLOURS[finding.state], nl=False)
-            typer.echo(f"{finding.about}: {finding.text}")
-            if finding.advice:
-                typer.secho(f"        {finding.advice}", dim=True)
-    if any(finding.state == PROBLEM for finding in findings):
-        raise typer.Exit(exits.FAILED)
+    doctor_report.show(findings, as_json=as_json)
+
+
+def _backing_servers() -> list[Finding]:
+    """What the server's own package finds. It comes with `runcast[server]`."""
+    try:
+        examine = pkgutil.resolve_name("runcast_server.doctor.checks:examine")
+    except ImportError as error:
+        text = f"the server is not installed here: {error}"
+        return [Finding("server", PROBLEM, text, "pip install 'runcast[server]'")]
+    found: list[Finding] = examine()
+    return found
 
 
 def _machine() -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from runcast_server import postgres_hosts
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import segments, stored
 from runcast_server.eventlog.segments import Event, Lines, Piece, Segment
@@ -77,7 +78,7 @@ async def is_waiting(connection: asyncpg.Connection) -> bool:
 async def run(url: str, say: Say) -> int:
     """Converts what is left; answers how many events that were. `url` is the owner's. Raises
     `ConversionError` and `asyncpg` errors; what was converted before stays so."""
-    connection = await asyncpg.connect(url)
+    connection = await postgres_hosts.connect(url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
         if not await is_waiting(connection):
             return 0

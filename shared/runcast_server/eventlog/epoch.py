@@ -12,10 +12,9 @@ from __future__ import annotations
 import secrets
 from uuid import UUID
 
-import asyncpg
 import structlog
 
-from runcast_server import outages
+from runcast_server import outages, postgres_hosts
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus, Head
 
@@ -51,7 +50,7 @@ async def renew(pool: Pool, bus: Bus, project_id: UUID, seen: Head) -> None:
 async def renew_all(owner_url: str) -> int:
     """Gives every project another epoch; answers how many there are. Hubs notice within seconds, and Redis
     with the next event or sweep. Raises `OSError` or an `asyncpg` error."""
-    connection = await asyncpg.connect(owner_url)
+    connection = await postgres_hosts.connect(owner_url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
         done: str = await connection.execute(_RENEW_ALL)
     finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from runcast_server import embedded, loops
+from runcast_server import db, embedded, loops
 from runcast_server.loops import Loop
 from runcast_server.process import credentials, datadir, db_roles, migrate, process, wait_for
 from runcast_server.service import Build
@@ -38,9 +38,9 @@ Server = embedded.Postgres | embedded.Valkey
 class Backing:
     """Where Postgres and Redis are, and those of them that are ours to run."""
 
-    database_url: str
-    service_url: str
-    accounts_url: str
+    owner_url: str
+    urls: db.Urls
+    makes_logins: bool
     redis_url: str
     worker_redis_url: str
     servers: Sequence[Server]
@@ -70,15 +70,14 @@ def up(settings: ServerSettings, say: Say) -> None:
             runner.run(_serve(settings, backed_by, build, listener, say))
 
 
-def _logins(postgres: embedded.Postgres | None, settings: ServerSettings) -> tuple[str, str]:
-    """The URLs by which services log in, and by which accounts are checked."""
+def _logins(postgres: embedded.Postgres | None, settings: ServerSettings) -> tuple[db.Urls, bool]:
+    """The URLs by which the services log in, and whether their logins are ours to make."""
     if postgres is not None:
-        return (
-            db_roles.as_login(postgres.url, db_roles.SERVICE_LOGIN),
-            db_roles.as_login(postgres.url, db_roles.ACCOUNTS_LOGIN),
-        )
-    url = str(settings.postgres.database_url)
-    return url, settings.postgres.database_accounts_url or url
+        return db_roles.embedded(postgres.url), True
+    named = settings.postgres
+    if named.service_urls is not None:
+        return named.service_urls, True
+    return named.urls, False
 
 
 @contextlib.contextmanager
@@ -121,11 +120,9 @@ async def _serve(
             return
         data = settings.process.data
         known = credentials.read(data)
-        token = await credentials.admin_token(
-            backed_by.database_url, known.token if known else None
-        )
+        token = await credentials.admin_token(backed_by.owner_url, known.token if known else None)
         url = process.url_of(settings.process, listener)
-        link = await credentials.sign_in_link(backed_by.database_url, url)
+        link = await credentials.sign_in_link(backed_by.owner_url, url)
         written = credentials.Credentials(url, token, backed_by.worker_redis_url, os.getpid())
 
         def started() -> None:
@@ -142,11 +139,11 @@ async def _serve(
 async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> None:
     """Wait for servers that aren't ours, and bring the schema up to date."""
     seconds = settings.process.start_wait_s
-    await wait_for.wait_for_postgres(backed_by.database_url, seconds, say)
-    if applied := await asyncio.to_thread(migrate.up, backed_by.database_url, say):
+    await wait_for.wait_for_postgres(backed_by.owner_url, seconds, say)
+    if applied := await asyncio.to_thread(migrate.up, backed_by.owner_url, say):
         log.info("schema.migrated", migrations=len(applied), last=applied[-1])
-    if backed_by.service_url != backed_by.database_url:
-        await db_roles.ensure(backed_by.database_url, backed_by.service_url, backed_by.accounts_url)
+    if backed_by.makes_logins:
+        await db_roles.ensure(backed_by.owner_url, backed_by.urls)
     await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
@@ -222,8 +219,9 @@ def _with_urls(settings: ServerSettings, backed_by: Backing) -> ServerSettings:
         settings,
         postgres=settings.postgres.model_copy(
             update={
-                "database_url": backed_by.service_url,
-                "database_accounts_url": backed_by.accounts_url,
+                "database_url": backed_by.urls.log,
+                "database_requests_url": backed_by.urls.requests,
+                "database_accounts_url": backed_by.urls.accounts,
             }
         ),
         redis=settings.redis.model_copy(update={"redis_url": backed_by.redis_url}),

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import asyncpg
-
 from runcast._support.ids import uuid7
+from runcast_server import postgres_hosts
 from runcast_server.auth.principal import LINK_PREFIX, hash_token, new_token
 
 FILE = "credentials.json"
@@ -53,7 +52,7 @@ def write(data: Path, credentials: Credentials) -> None:
 
 async def admin_token(database_url: str, known: str | None) -> str:
     """The known key if the database still accepts it, else a new one."""
-    connection = await asyncpg.connect(database_url)
+    connection = await postgres_hosts.connect(database_url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
         if known is not None and await connection.fetchval(
             """SELECT true FROM api_keys WHERE token_hash = $1 AND is_admin AND revoked_at IS NULL
@@ -78,7 +77,7 @@ async def sign_in_link(database_url: str, url: str) -> str:
 
     Links of earlier starts that nobody used are void from now on.
     """
-    connection = await asyncpg.connect(database_url)
+    connection = await postgres_hosts.connect(database_url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
         async with connection.transaction():
             await connection.execute(

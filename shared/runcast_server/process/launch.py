@@ -66,10 +66,8 @@ async def _migrate(read: ServerSettings) -> None:
     for name in applied:
         _say(f"applied {name}")
     _say(f"the schema is that of this version ({len(applied)} migrations applied)")
-    if read.postgres.database_service_url is not None:
-        await db_roles.ensure(
-            url, read.postgres.database_service_url, read.postgres.database_accounts_url
-        )
+    if read.postgres.service_urls is not None:
+        await db_roles.ensure(url, read.postgres.service_urls)
     data = read.process.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = credentials.read(data)

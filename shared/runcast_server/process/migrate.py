@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import asyncpg
+
+from runcast_server import outages, postgres_hosts
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
 
@@ -34,8 +37,21 @@ def up(url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Create the database if there is none, and apply what is missing; the names of the applied.
 
     Processes that do this at once wait for each other. Each migration is one transaction; events of version
-    0.1 are converted in many, and `say` is told how long that takes.
+    0.1 are converted in many, and `say` is told how long that takes. Of several hosts it is the one that
+    writes. Raises `MigrationError`.
     """
+    # An event loop of its own, wherever this is called.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_up, url, say).result()
+
+
+def _up(url: str, say: Callable[[str], None]) -> list[str]:
+    try:
+        url = asyncio.run(postgres_hosts.writable(url))
+    except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+        raise MigrationError(
+            f"{postgres_hosts.place(url)} can't be reached: {outages.line_of(error)}"
+        ) from error
     command = [_dbmate(), "--url", _for_dbmate(url), "--migrations-dir", str(directory())]
     done = subprocess.run(
         [*command, "--no-dump-schema", "--migration-lock", "up"],
@@ -53,8 +69,7 @@ def up(url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
     if done.returncode != 0:
         at = f"in {begun[-1]}: " if begun else ""
         raise MigrationError(at + (done.stderr or done.stdout).strip())
-    with ThreadPoolExecutor(1) as thread:  # an event loop of its own, wherever this is called
-        thread.submit(lambda: asyncio.run(conversion.run(url, say))).result()
+    asyncio.run(conversion.run(url, say))
     return begun
 
 

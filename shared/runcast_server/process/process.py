@@ -21,7 +21,7 @@ import structlog
 import uvicorn
 
 from runcast_server.auth import tokens
-from runcast_server.db import open_database
+from runcast_server.db import accounts_size, open_database
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog
@@ -110,11 +110,10 @@ async def opened(settings: ServerSettings) -> AsyncIterator[Resources]:
         raise StartError("RUNCAST_DATABASE_URL and RUNCAST_REDIS_URL must be set")
     size = settings.postgres.database_pool_size
     database = await open_database(
-        settings.postgres.database_url,
-        settings.postgres.database_accounts_url,
+        settings.postgres.urls,
         requests=size,
         log=size,
-        accounts=max(2, size // 2),
+        accounts=accounts_size(size),
     )
     bus = Bus(settings.redis.redis_url)
     publisher = Publisher(bus, database.log)

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 
-from runcast_server import outages
+from runcast_server import outages, postgres_hosts
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
 from runcast_server.eventlog.bus import Bus
@@ -39,7 +39,7 @@ async def wait_for_postgres(url: str, seconds: float, say: Say) -> None:
         async with _connected(url):
             pass
 
-    await _until(f"Postgres at {place(url)}", probe, seconds, say)
+    await _until(f"Postgres at {postgres_hosts.place(url)}", probe, seconds, say)
 
 
 async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
@@ -58,7 +58,7 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
                     "events of version 0.1 are still to be converted: run `runcast migrate`"
                 )
 
-    await _until(f"Postgres at {place(url)}", probe, seconds, say)
+    await _until(f"Postgres at {postgres_hosts.place(url)}", probe, seconds, say)
 
 
 async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
@@ -69,17 +69,17 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
         try:
             await bus.ping()
         except outages.REDIS as error:
-            raise BackingServiceError(_reason(error)) from error
+            raise BackingServiceError(outages.line_of(error)) from error
         finally:
             await bus.close()
 
-    await _until(f"Redis at {place(url)}", probe, seconds, say)
+    await _until(f"Redis at {_redis_place(url)}", probe, seconds, say)
 
 
-def place(url: str) -> str:
+def _redis_place(url: str) -> str:
     """Where a URL points, without its secrets."""
     parts = urlsplit(url)
-    host = parts.hostname or next(iter(parse_qs(parts.query).get("host", [])), parts.path)
+    host = parts.hostname or parts.path
     return f"{host}:{parts.port}" if parts.port else host
 
 
@@ -105,19 +105,19 @@ async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection | None]:
     """A connection, or None where the server is there and the database isn't."""
     try:
-        connection = await asyncpg.connect(
-            url, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
+        connection = await postgres_hosts.connect(
+            url, seconds=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
         )
     except asyncpg.InvalidCatalogNameError:
         yield None
         return
     except _UNUSABLE as error:
-        raise BackingServiceError(_reason(error)) from error
+        raise BackingServiceError(outages.line_of(error)) from error
     try:
         yield connection
         await connection.close(timeout=CONNECT_SECONDS)
     except _UNUSABLE as error:  # It went away again while it was asked.
-        raise BackingServiceError(_reason(error)) from error
+        raise BackingServiceError(outages.line_of(error)) from error
     finally:
         connection.terminate()
 
@@ -128,7 +128,3 @@ async def _missing(connection: asyncpg.Connection) -> list[str]:
     except asyncpg.UndefinedTableError:
         rows = []
     return sorted(set(migrate.versions()) - {row["version"] for row in rows})
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,7 +1,7 @@
 """Waiting for questions to be closed, whichever process closes them.
 
 Postgres tells of each closed question when its transaction commits (a trigger, `NOTIFY runcast_questions`);
-one connection of the process listens. Behind a pooler that doesn't pass notifications on, and while that
+one connection of the process listens. Behind a pooler, whose connections are anyone's, and while that
 connection is away, one query a second asks about all questions that are waited for here.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from runcast_server.db import LOG_ROLE, Connection, Pool, acquire, open_pool
+from runcast_server.db import LOG_ROLE, Connection, Pool, acquire, is_pooled, open_pool
 from runcast_server.errors import Unavailable
 from runcast_server.loops import Loop
 
@@ -24,6 +24,8 @@ MAX_WAITING = 10_000
 LISTEN_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 ALIVE_SECONDS = 5.0
+POOLED_SECONDS = 60.0
+"""Behind a pooler it isn't listened; how often it is looked whether one still stands in between."""
 
 _CLOSED = "SELECT id FROM questions WHERE id = ANY($1::uuid[]) AND state <> 'open'"
 
@@ -82,6 +84,9 @@ class Waiters:
         pool = await open_pool(self.url, role=LOG_ROLE, size=1)
         try:
             async with acquire(pool) as connection:
+                if await is_pooled(connection):  # another client would get the notices
+                    await asyncio.sleep(POOLED_SECONDS)
+                    return
                 await connection.add_listener(CHANNEL, self._hear)
                 try:
                     while True:
