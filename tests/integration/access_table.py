@@ -153,6 +153,7 @@ TABLE: dict[str, Line] = {
     "GET /admin/ingest/rejects": Line(),
     # streams
     "GET /projects/{project}/events": Line(),
+    "GET /events": Line(query="?projects={project}"),
     "GET /runs/{run}/stream": Line(),
     "GET /connections": Line(),
     "GET /admin/connections": Line(),

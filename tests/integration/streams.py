@@ -129,6 +129,8 @@ class Frame:
     event: str = ""
     data: Any = None
     id: int | None = None
+    position: str = ""
+    """The whole id, which of a combined stream says where all of its projects stand."""
     retry: int | None = None
     raw: bytes = b""
 
@@ -189,7 +191,8 @@ def parse(block: bytes) -> Frame:
             case b"data":
                 frame.data = json.loads(value)
             case b"id":
-                frame.id = int(value)
+                frame.position = value.decode()
+                frame.id = int(value.rpartition(b":")[2])
             case b"retry":
                 frame.retry = int(value)
     return frame

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import REGISTRY
 
-from runcast_hub import subscriber
+from runcast_hub import wire
 from runcast_hub.chunks import CHUNK_BYTES
 from runcast_server.eventlog.bus import Keys
 from runcast_server.process.http_protocol import UNSENT_BYTES
@@ -146,7 +146,7 @@ async def test_a_client_may_jump_to_the_present_instead(database_url: str, redis
 async def test_a_client_that_takes_nothing_for_too_long_is_let_go(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscriber, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(wire, "WRITE_SECONDS", 0.5)
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()
         path = f"/projects/{project_id}/events"

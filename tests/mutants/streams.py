@@ -46,7 +46,7 @@ MUTANTS = [
     ),
     Mutant(
         6,
-        f"{HUB}/handshake.py",
+        f"{HUB}/first_frames.py",
         "opening.query.log_tail, start.cursor\n",
         "opening.query.log_tail, start.cursor + 10_000\n",
         f"{STREAMS}::test_log_tail_then_live_without_a_seam",
@@ -69,14 +69,14 @@ MUTANTS = [
         9,
         f"{HUB}/stream_request.py",
         "if position > snapshot.head:",
-        "if position > FARTHEST:",
+        "if position > 10**18:",
         f"{STREAMS}::test_positions_of_every_kind_of_wrong",
     ),
     Mutant(
         10,
         f"{HUB}/subscriber.py",
-        "self._put(frames.heartbeat(self.room.delivered))",
-        "self._put(frames.heartbeat(0))",
+        "self.put(self.heartbeat())",
+        "self.put(frames.heartbeat(0))",
         f"{STREAMS}::test_a_heartbeat_moves_the_position_and_dispatches_nothing",
     ),
     Mutant(
@@ -183,7 +183,7 @@ MUTANTS = [
     ),
     Mutant(
         26,
-        f"{HUB}/subscriber.py",
+        f"{HUB}/wire.py",
         "        for piece in chunks.pieces(data):\n",
         "        for piece in (data,):\n",
         "tests/integration/test_slow_streams.py"
@@ -195,5 +195,13 @@ MUTANTS = [
         "        self.room.leave(self)\n",
         "        pass\n",
         "tests/acceptance/test_leaks.py",
+    ),
+    Mutant(
+        30,
+        f"{HUB}/positions.py",
+        "if other != project_id]",
+        "if other == project_id]",
+        "tests/integration/test_combined_streams.py"
+        "::test_several_projects_come_on_one_connection_and_resume_at_any_frame",
     ),
 ]

@@ -31,6 +31,14 @@ class Target(NamedTuple):
     run_id: UUID | None = None
 
 
+_VISIBLE = """
+SELECT p.id, m.role FROM projects p JOIN project_counters c ON c.project_id = p.id
+LEFT JOIN project_members m ON m.project_id = p.id AND m.user_id = $1
+WHERE p.deleted_at IS NULL AND ($2 OR p.id = $3 OR m.role IS NOT NULL)
+ORDER BY c.last_at DESC, p.id LIMIT $4
+"""
+
+
 class Question(NamedTuple):
     """What a caller names: a project, or a run by its id or by its key in a project."""
 
@@ -55,6 +63,16 @@ class Permits:
     async def run(self, principal: Principal, reference: str, project: str | None) -> Target:
         """The run with this id, or this key in `project`. Raises what `access.run_id` raises."""
         return await self._target(principal, Question(reference, True, project))
+
+    async def visible(self, principal: Principal, limit: int) -> list[UUID]:
+        """The projects that the caller may read, those in which something happened lately first."""
+        if principal.run_id is not None:
+            return []
+        async with self._database.acting(principal) as connection:
+            rows = await connection.fetch(
+                _VISIBLE, principal.user_id, principal.is_admin, principal.project_id, limit
+            )
+        return [row["id"] for row in rows if access.role_in(principal, row["id"], row["role"])]
 
     async def _target(self, principal: Principal, question: Question) -> Target:
         until, target = self._kept.get((principal, question), (0.0, None))

@@ -16,9 +16,13 @@ import orjson
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from runcast_hub import combined_handshake
+from runcast_hub.access_cache import Permits
+from runcast_hub.combined_handshake import CombinedHandshake
 from runcast_hub.connections import MAX_BODY_BYTES, Connections
-from runcast_hub.handshake import EVENTS, RUN, Handshake
+from runcast_hub.handshake import EVENTS, RUN, Handshake, close
 from runcast_hub.hub import Hub
+from runcast_hub.snapshot import Snapshots
 from runcast_hub.stream_auth import Arrivals, added_headers
 from runcast_server import outages, refusals
 from runcast_server.auth.principal import Authenticator
@@ -27,6 +31,7 @@ from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLar
 
 _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
+_PATHS = (*_LISTS, combined_handshake.PATH)
 BODY_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -39,14 +44,16 @@ class App:
         self.hub = hub
         timeout_seconds = hub.settings.sse_connection_timeout_m * 60
         self._arrivals = Arrivals(hub.database, authenticator, limits, timeout_seconds)
-        self._handshake = Handshake(hub, self._arrivals)
+        shared = (hub, self._arrivals, Permits(hub.database), Snapshots(hub.database.log))
+        self._one = Handshake(*shared)
+        self._several = CombinedHandshake(*shared)
         self._connections = Connections(hub)
 
     def handles(self, scope: Scope) -> bool:
         """Whether this request is for a stream, or for the open ones."""
         path, method = scope["path"], scope["method"]
         if method in ("GET", "HEAD"):
-            return path in _LISTS or bool(EVENTS.fullmatch(path) or RUN.fullmatch(path))
+            return path in _PATHS or bool(EVENTS.fullmatch(path) or RUN.fullmatch(path))
         return method in ("PATCH", "DELETE") and bool(_CONNECTION.fullmatch(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,18 +61,20 @@ class App:
             if "/connections" in scope["path"]:
                 await self._manage(scope, receive, send)
                 return
+            is_combined = scope["path"] == combined_handshake.PATH
+            handshake = self._several if is_combined else self._one
             if scope["method"] == "HEAD":
-                await self._handshake.describe(scope, send)
+                await handshake.describe(scope, send)
                 return
-            subscriber = await self._handshake.open(scope, receive, send)
+            stream = await handshake.open(scope, receive, send)
         except Problem as problem:
             return await _refuse(scope, send, problem)
         except Exception as error:
             return await _refuse(scope, send, _problem_of(error))
         try:
-            await subscriber.serve()
+            await stream.serve()
         finally:
-            await self._handshake.close(subscriber, send)
+            await close(self.hub, self._arrivals, stream, send)
 
     async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._arrivals.caller(scope)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
+from uuid import UUID
 
 import orjson
 
-from runcast_hub import filters
+from runcast_hub import filters, run_homes
+from runcast_hub.combined import Combined
 from runcast_hub.filters import Filter
 from runcast_hub.hub import Hub
 from runcast_hub.stream_request import MAX_LOG_TAIL
@@ -23,6 +26,8 @@ from runcast_server.errors import Conflict, Invalid, NotFound, Unavailable
 
 MAX_BODY_BYTES = 64 * 1024
 APPLY_SECONDS = 4.0
+
+Stream: TypeAlias = Subscriber | Combined
 
 
 class Connections:
@@ -80,47 +85,83 @@ async def answer(hub: Hub, request: dict[str, Any]) -> dict[str, Any]:
     if request["kind"] == "list":
         mine = [s for s in hub.subscribers.values() if owner in (None, s.principal.limit_name)]
         return {"connections": [describe(subscriber, hub.id) for subscriber in mine]}
-    subscriber = hub.subscribers.get(request["connection_id"])
-    if subscriber is None or owner not in (None, subscriber.principal.limit_name):
+    stream = hub.subscribers.get(request["connection_id"])
+    if stream is None or owner not in (None, stream.principal.limit_name):
         raise NotFound(f"no connection {request['connection_id']!r}")
     if request["kind"] == "end":
-        subscriber.end("revoked")
+        stream.end("revoked")
         return {}
-    return await _change(hub, subscriber, request)
+    return await _change(hub, stream, request)
 
 
-async def _change(hub: Hub, subscriber: Subscriber, request: dict[str, Any]) -> dict[str, Any]:
-    if subscriber.filter.only_run is not None:
-        raise Conflict("this is the stream of one run; its filter doesn't change")
+async def _change(hub: Hub, stream: Stream, request: dict[str, Any]) -> dict[str, Any]:
     named = request["subscribe_logs"]
     wanted = Filter(all_logs=True) if named == "all" else filters.of_runs(named or ())
-    wanted = replace(wanted, is_guest=subscriber.filter.is_guest)
-    change = FilterChange(wanted, request["backfill_lines"], hub.database.log)
-    subscriber.change_filter(change)
-    try:
-        async with asyncio.timeout(APPLY_SECONDS):
-            effective_after = await asyncio.shield(change.effective_after)
-    except TimeoutError as error:
-        raise Unavailable("the connection takes no data now; the filter will follow") from error
-    return {"subscribe_logs": wanted.as_parameter() or [], "effective_after": effective_after}
-
-
-def describe(subscriber: Subscriber, hub_id: str) -> dict[str, Any]:
-    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket."""
-    principal = subscriber.principal
-    only_run = subscriber.filter.only_run
+    parts = {part.room.project_id: part for part in stream.parts}
+    if not parts:
+        raise NotFound(f"no connection {stream.connection_id!r}")
+    if any(part.filter.only_run is not None for part in parts.values()):
+        raise Conflict("this is the stream of one run; its filter doesn't change")
+    if any(part.filter.is_guest for part in parts.values()):
+        wanted = replace(wanted, is_guest=True)
+    narrowed = dict.fromkeys(parts, wanted)
+    if isinstance(stream, Combined):
+        narrowed = await run_homes.narrow(hub.database.log, wanted, list(parts))
+    changes = {
+        project_id: FilterChange(one, request["backfill_lines"], hub.database.log)
+        for project_id, one in narrowed.items()
+    }
+    for project_id, change in changes.items():
+        parts[project_id].change_filter(change)
+    after = await _applied(changes)
     return {
-        "connection_id": subscriber.connection_id,
+        "subscribe_logs": wanted.as_parameter() or [],
+        "effective_after": after if isinstance(stream, Combined) else next(iter(after.values())),
+    }
+
+
+async def _applied(changes: Mapping[UUID, FilterChange]) -> dict[str, int]:
+    """The number from which each change counts. A part that ended meanwhile has none."""
+    waiting = [change.effective_after for change in changes.values()]
+    _, late = await asyncio.wait(waiting, timeout=APPLY_SECONDS)
+    if late:
+        raise Unavailable("the connection takes no data now; the filter will follow")
+    applied = {
+        str(project_id): change.effective_after.result()
+        for project_id, change in changes.items()
+        if not change.effective_after.cancelled()
+    }
+    if not applied:
+        raise Conflict("another change of the filter came after this one")
+    return applied
+
+
+def describe(stream: Stream, hub_id: str) -> dict[str, Any]:
+    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket."""
+    principal, parts = stream.principal, stream.parts
+    one = parts[0] if len(parts) == 1 and not isinstance(stream, Combined) else None
+    only_run = one is not None and one.filter.only_run is not None
+    named = [part.filter.as_parameter() for part in parts]
+    return {
+        "connection_id": stream.connection_id,
         "user": principal.name,
         "user_id": str(principal.user_id) if principal.user_id else None,
-        "project_id": str(subscriber.room.project_id),
-        "run_id": str(subscriber.filter.run_ids[0]) if only_run else None,
-        "subscribe_logs": None if only_run else subscriber.filter.as_parameter(),
-        "lag": max(0, subscriber.room.head - subscriber.position),
-        "bytes": subscriber.room.bytes_sent(subscriber),
-        "age_s": round(time.monotonic() - subscriber.connected_at, 1),
+        "project_id": str(one.room.project_id) if one else None,
+        "project_ids": [str(part.room.project_id) for part in parts],
+        "run_id": str(one.filter.run_ids[0]) if one and only_run else None,
+        "subscribe_logs": None if only_run else _together(named),
+        "lag": sum(max(0, part.room.head - part.position) for part in parts),
+        "bytes": stream.bytes_sent(),
+        "age_s": round(time.monotonic() - stream.connected_at, 1),
         "hub": hub_id,
     }
+
+
+def _together(named: Sequence[list[str] | str | None]) -> list[str] | str | None:
+    """The filters of all parts, as `subscribe_logs` would say them."""
+    if "all" in named:
+        return "all"
+    return sorted({run for each in named if isinstance(each, list) for run in each}) or None
 
 
 def parse_change(body: bytes) -> tuple[Filter, int]:

@@ -11,7 +11,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ import structlog
 
 from runcast_hub import completion, metrics, revocation
 from runcast_hub.coalesce import Together
+from runcast_hub.combined import Combined
 from runcast_hub.connection_limits import RENEW_SECONDS, Leases
 from runcast_hub.history_reader import Source
 from runcast_hub.peers import REGISTER_EVERY_SECONDS, Control
@@ -27,8 +28,9 @@ from runcast_hub.pubsub import RECONNECT_SECONDS, Link
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.rooms import Rooms
-from runcast_hub.subscriber import Subscriber, Timing
+from runcast_hub.subscriber import Subscriber
 from runcast_hub.timer_wheel import Wheel
+from runcast_hub.wire import Timing
 from runcast_server import loops
 from runcast_server.db import Database, acquire
 from runcast_server.errors import NotFound
@@ -73,7 +75,7 @@ class Hub:
         )
         self.control = Control(bus, self.id, lambda request: answer(self, request))
         self.link = Link(bus, self.id, self._on_message, self.control.hear, self._compare_soon)
-        self.subscribers: dict[str, Subscriber] = {}
+        self.subscribers: dict[str, Subscriber | Combined] = {}
         self.is_draining = False
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
@@ -125,7 +127,7 @@ class Hub:
 
     # ------------------------------------------------------------------ streams
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: Subscriber | Combined) -> None:
         """Starts the timers of a new stream."""
         self.subscribers[subscriber.connection_id] = subscriber
         metrics.CONNECTIONS.set(len(self.subscribers))
@@ -133,12 +135,17 @@ class Hub:
         if self.is_draining:
             subscriber.end("shutdown")
 
-    def remove(self, subscriber: Subscriber) -> None:
+    def remove(self, subscriber: Subscriber | Combined) -> None:
         """Forgets a stream that ended."""
         self.subscribers.pop(subscriber.connection_id, None)
         if self.is_draining and not self.subscribers:
             self._all_gone.set()
         metrics.CONNECTIONS.set(len(self.subscribers))
+
+    def parts(self) -> Iterator[Subscriber]:
+        """What all streams show, project by project."""
+        for stream in self.subscribers.values():
+            yield from stream.parts
 
     # ------------------------------------------------------------------ comparing with Postgres
 
@@ -196,7 +203,7 @@ class Hub:
             touched |= room.touched_runs
             room.touched_runs.clear()
         streams: dict[UUID, list[Subscriber]] = {}
-        for subscriber in self.subscribers.values():
+        for subscriber in self.parts():
             run = subscriber.filter.only_run
             is_new = time.monotonic() - subscriber.connected_at < 2 * COMPLETE_SECONDS
             if run is not None and (of_all or is_new or run in touched):

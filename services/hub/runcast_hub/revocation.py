@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 async def look(hub: Hub) -> None:
     """Ends what has lost its ground. While Postgres is away, streams go on as they are."""
     streams: dict[Claim, list[Subscriber]] = {}
-    for subscriber in hub.subscribers.values():
+    for subscriber in hub.parts():
         claim = Claim.of(subscriber.principal, subscriber.room.project_id)
         streams.setdefault(claim, []).append(subscriber)
     for claim in await _lost(hub.database, list(streams)):

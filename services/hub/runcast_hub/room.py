@@ -61,17 +61,25 @@ class Chunk:
 class Group:
     """The subscribers of one filter: how many there are, and those of them that are live."""
 
-    __slots__ = ("filter", "handed_bytes", "live", "members")
+    __slots__ = ("filter", "handed_bytes", "live", "members", "parts")
 
     def __init__(self, wanted: Filter) -> None:
         self.filter = wanted
         self.members = 0
         self.live: dict[Subscriber, asyncio.Transport] = {}
+        self.parts: dict[Subscriber, None] = {}
+        """The live ones that put ids of their own in front of what they get."""
         self.handed_bytes = 0
         """Counted once for all: to touch each subscriber would cost a delivery a cache miss."""
 
     def deliver(self, data: bytes) -> None:
         """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
+        if self.live:
+            self._write(data)
+        for part in list(self.parts):
+            part.take(data)
+
+    def _write(self, data: bytes) -> None:
         encoded = as_chunk(data)
         live = list(self.live.values())
         self.handed_bytes += len(data)
@@ -86,7 +94,7 @@ class Group:
     def fall_behind(self) -> None:
         """Before a frame that is longer than a chunk: everyone reads it on their own, piece by piece as their
         socket takes it."""
-        for subscriber in list(self.live):
+        for subscriber in [*self.live, *self.parts]:
             subscriber.fall_behind()
 
     def _lose(self, transport: asyncio.Transport) -> None:
@@ -96,15 +104,26 @@ class Group:
 
     def join(self, subscriber: Subscriber) -> None:
         """Makes a subscriber live."""
+        if subscriber.takes_frames:
+            self.parts[subscriber] = None
+            return
         self.live[subscriber] = subscriber.outlet.transport
         subscriber.bytes_before -= self.handed_bytes
 
     def part(self, subscriber: Subscriber) -> bool:
         """Takes a subscriber out of the live ones; whether it was one."""
+        if subscriber.takes_frames:
+            return self.parts.pop(subscriber, False) is None
         if self.live.pop(subscriber, None) is None:
             return False
         subscriber.bytes_before += self.handed_bytes
         return True
+
+    def is_live(self, subscriber: Subscriber | None = None) -> bool:
+        """Whether any subscriber is live, or this one."""
+        if subscriber is None:
+            return bool(self.live or self.parts)
+        return subscriber in self.live or subscriber in self.parts
 
     def bytes_sent(self, subscriber: Subscriber) -> int:
         """Bytes handed to a subscriber's socket, since its stream began."""
@@ -280,7 +299,7 @@ class Room:
             batch = Fresh(blocks)
             handed: list[tuple[Group, bytes]] = []
             for group in self._interested(batch):
-                data = group.live and batch.select(group.filter)
+                data = group.is_live() and batch.select(group.filter)
                 if data and len(data) <= CHUNK_BYTES:
                     handed.append((group, data))
                 elif data:
@@ -348,7 +367,7 @@ class Room:
     def is_live(self, subscriber: Subscriber) -> bool:
         """Whether a subscriber is in the live set."""
         group = self._groups.get(subscriber.filter)
-        return group is not None and subscriber in group.live
+        return group is not None and group.is_live(subscriber)
 
     def bytes_sent(self, subscriber: Subscriber) -> int:
         """Bytes handed to the subscriber's socket so far."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import orjson
+from starlette.types import Scope
 
+from runcast_hub import positions
 from runcast_hub.filters import Filter
 from runcast_hub.snapshot import Snapshot
 from runcast_server import query_names
@@ -19,20 +22,25 @@ from runcast_server.eventlog import guests
 MAX_LOG_TAIL = 10_000
 MAX_LOG_TAIL_OF_LINKS = 1_000
 """What one request by a share link may have sent ahead, of each run."""
-FARTHEST = 10**18
+MAX_PROJECTS = 50
+"""Projects of one combined stream."""
+ALL = "all"
 
-_PARAMETERS = frozenset(
+_COMMON = frozenset(
     {
         "last_event_id",
         "subscribe_logs",
         "log_tail",
         "on_lag",
         "epoch",
-        "project",
         "ticket",
         query_names.SHARE,
     }
 )
+_PARAMETERS = _COMMON | {"project"}
+_OF_COMBINED = _COMMON | {"projects"}
+_LISTS = ("subscribe_logs", "projects")
+"""Parameters of which several are one list."""
 
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -47,6 +55,17 @@ class Query:
     skips_lag: bool = False
     epoch: str | None = None
     project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CombinedQuery:
+    """The parameters of a combined stream. Positions and epochs are by the names that the client gave."""
+
+    projects: tuple[str, ...] | None
+    """None: all that the caller may read."""
+    positions: Mapping[str, int]
+    epochs: Mapping[str, int]
+    common: Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +118,60 @@ class Opening:
         return self.filter.run_ids
 
 
+def parameters_of(scope: Scope) -> dict[str, str]:
+    """The query's parameters; of one that is given several times the last, or the whole list."""
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    named = dict(pairs)
+    for each in _LISTS:
+        if several := [value for name, value in pairs if name == each]:
+            named[each] = ",".join(several)
+    return named
+
+
 def parse_query(parameters: Mapping[str, str], last_event_id: str | None) -> Query:
     """The query of a stream; the header wins over `last_event_id`. Raises `Invalid` with the field, also for
     a parameter that streams don't have."""
     query_names.refuse_unknown(parameters, _PARAMETERS)
+    given, field = _position(parameters, last_event_id)
+    return replace(
+        _common(parameters),
+        position=_number(given, field) if given else None,
+        epoch=parameters.get("epoch") or None,
+        project=parameters.get("project"),
+    )
+
+
+def parse_combined(parameters: Mapping[str, str], last_event_id: str | None) -> CombinedQuery:
+    """The query of a combined stream, like `parse_query`."""
+    query_names.refuse_unknown(parameters, _OF_COMBINED)
+    given, field = _position(parameters, last_event_id)
+    return CombinedQuery(
+        _projects(parameters.get("projects", "")),
+        positions.parse(given, field) if given else {},
+        positions.parse(parameters["epoch"], "epoch") if parameters.get("epoch") else {},
+        _common(parameters),
+    )
+
+
+def _projects(text: str) -> tuple[str, ...] | None:
+    named = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if named == (ALL,):
+        return None
+    if not named:
+        raise Invalid.of("projects", "ids or slugs of projects, comma-separated, or all")
+    if len(named) > MAX_PROJECTS:
+        raise Invalid.of("projects", f"at most {MAX_PROJECTS} projects; got {len(named)}")
+    return named
+
+
+def _position(parameters: Mapping[str, str], last_event_id: str | None) -> tuple[str, str]:
+    """The position that is given, and where."""
     if last_event_id:
-        position = _number(last_event_id, "Last-Event-ID")
-    elif parameters.get("last_event_id"):
-        position = _number(parameters["last_event_id"], "last_event_id")
-    else:
-        position = None
+        return last_event_id, "Last-Event-ID"
+    return parameters.get("last_event_id", ""), "last_event_id"
+
+
+def _common(parameters: Mapping[str, str]) -> Query:
     log_tail = _number(parameters.get("log_tail") or "0", "log_tail")
     if log_tail > MAX_LOG_TAIL:
         raise Invalid.of("log_tail", f"at most {MAX_LOG_TAIL}")
@@ -116,16 +179,13 @@ def parse_query(parameters: Mapping[str, str], last_event_id: str | None) -> Que
     if on_lag not in (None, "skip", "replay"):
         raise Invalid.of("on_lag", "skip or replay")
     return Query(
-        position=position,
         subscribe_logs=parameters.get("subscribe_logs"),
         log_tail=log_tail,
         skips_lag=on_lag == "skip",
-        epoch=parameters.get("epoch") or None,
-        project=parameters.get("project"),
     )
 
 
 def _number(text: str, field: str) -> int:
     if _NUMBER.fullmatch(text) is None:
         raise Invalid.of(field, f"must be a number from 0, not {text[:40]!r}")
-    return int(text) if len(text) <= 18 else FARTHEST
+    return int(text) if len(text) <= 18 else positions.FARTHEST

@@ -10,36 +10,29 @@ and by its task while it isn't.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
-from starlette.types import Send
 
-from runcast_hub import backfill, chunks, metrics
+from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
 from runcast_hub.room import Room
-from runcast_hub.timer_wheel import Wheel, jittered
+from runcast_hub.wire import Gone, Timing, Wire
 from runcast_server import outages
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Pool
 from runcast_server.eventlog import frames, history
-from runcast_server.process.http_protocol import Outlet, as_chunk
+from runcast_server.process.http_protocol import Outlet
 
-WRITE_SECONDS = 60.0
-"""How long one chunk may wait for a socket; a laptop that sleeps longer resumes from its cursor."""
-LAST_WORDS_SECONDS = 2.0
 RETRY_READ_SECONDS = 1.0
 BLIND_SECONDS = 20.0
 """How long an event that Postgres has may be unreadable before the stream is ended for a new try."""
 
 log = structlog.get_logger()
-
-
-class Gone(Exception):
-    """The client went away, or doesn't take what it is sent."""
 
 
 @dataclass(slots=True)
@@ -54,36 +47,21 @@ class FilterChange:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The timers of a hub's streams, shared by all of them."""
-
-    wheel: Wheel
-    heartbeat_seconds: float
-    lifetime_seconds: float
-
-
-class Subscriber:
+class Subscriber(Wire):
     """One open stream. Its methods run in the event loop's thread."""
 
+    takes_frames: ClassVar[bool] = False
+    """Whether the room hands frames to `take`, instead of writing them to the socket."""
+
     __slots__ = (
-        "_wakeup",
         "beats_at",
-        "bytes_before",
-        "connected_at",
-        "connection_id",
         "cursor",
-        "ending",
         "filter",
         "finish_after",
         "history_number",
-        "is_gone",
         "max_lag",
-        "outlet",
         "pending_filter",
-        "principal",
         "room",
-        "timing",
         "was_slow",
     )
 
@@ -99,26 +77,35 @@ class Subscriber:
         cursor: int,
         max_lag: int | None = None,
     ) -> None:
+        super().__init__(connection_id, principal, timing, outlet)
         self.room = room
-        self.connection_id = connection_id
-        self.principal = principal
         self.filter = wanted
-        self.timing = timing
-        self.outlet = outlet
         self.cursor = cursor
         self.history_number = room.history_number
         self.max_lag = max_lag
         self.finish_after: int | None = None
-        self.ending: str | None = None
-        self.is_gone = False
         self.was_slow = False
-        self.bytes_before = 0
         self.beats_at = 0.0
-        self.connected_at = time.monotonic()
         self.pending_filter: FilterChange | None = None
-        self._wakeup: asyncio.Future[None] | None = None
+
+    @property
+    def parts(self) -> Sequence[Subscriber]:
+        """What the stream shows: one project, or one run of it."""
+        return (self,)
+
+    def bytes_sent(self) -> int:
+        """Bytes handed to the socket, since the stream began."""
+        return self.room.bytes_sent(self)
+
+    def heartbeat(self) -> bytes:
+        """A comment, and the position."""
+        return frames.heartbeat(self.position)
 
     # ------------------------------------------------------------------ called by the room and the hub
+
+    def take(self, data: bytes) -> None:
+        """Takes frames that the room has just delivered."""
+        raise NotImplementedError
 
     def on_full(self) -> None:
         """What the transport calls when the socket is full: a live subscriber isn't live any more."""
@@ -139,46 +126,13 @@ class Subscriber:
         self.room.part(self)
         self.wake()
 
-    def on_time(self) -> None:
-        """What the wheel calls: the end of the stream's time, or its heartbeat; and sets the next one."""
-        if self not in self.room.subscribers:
-            return  # It ended: the wheel forgets it.
-        remaining, reason = self._remaining()
-        if remaining <= 0:
-            self.end(reason)
-            return
-        self._beat()
-        self.timing.wheel.after(min(self.timing.heartbeat_seconds, remaining), self)
+    def is_open(self) -> bool:
+        return self in self.room.subscribers
 
-    def start_timing(self) -> None:
-        """Sets the first time on the wheel; at random, so that clients that came together don't beat
-        together."""
-        remaining, _ = self._remaining()
-        self.timing.wheel.after(jittered(min(self.timing.heartbeat_seconds, remaining)), self)
-
-    def _remaining(self) -> tuple[float, str]:
-        """Seconds until the stream's time is up, and what ends it then."""
-        lifetime = self.connected_at + self.timing.lifetime_seconds - time.monotonic()
-        expires = self.principal.expires_at
-        if expires is not None and (left := expires.timestamp() - time.time()) < lifetime:
-            return left, "token_expired"
-        return lifetime, "timeout"
-
-    def _beat(self) -> None:
+    def beat(self) -> None:
         """Sends a live subscriber its heartbeat; one that is being written to needs none."""
         if self.room.is_live(self):
-            self._put(frames.heartbeat(self.room.delivered))
-
-    def end(self, reason: str) -> None:
-        """Asks the stream to end with `bye`; the first reason stands."""
-        if self.ending is None:
-            self.ending = reason
-            self.wake()
-
-    def wake(self) -> None:
-        """Makes the subscriber's task look at its state."""
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
+            self.put(self.heartbeat())
 
     def finish(self, seq: int) -> None:
         """Ends the stream as complete once everything up to number `seq` was sent."""
@@ -198,7 +152,6 @@ class Subscriber:
         self.room.enter(self)
         self.outlet.stream = self
         self.is_gone = self.outlet.transport.is_closing()
-        self.start_timing()
 
     def leave(self) -> None:
         """Leaves the room, and gives the connection back to the server."""
@@ -215,10 +168,10 @@ class Subscriber:
         try:
             while not self.is_gone and self.ending is None:
                 if self.outlet.flow.write_paused:
-                    await self._until_writable()
+                    await self.until_writable()
                     continue
-                if not self._is_at_end():
-                    await self._advance()
+                if not self.is_at_end():
+                    await self.advance()
                     continue
                 self._wakeup = asyncio.get_running_loop().create_future()
                 room.join(self)
@@ -235,7 +188,7 @@ class Subscriber:
             log.error("stream.failed", connection=self.connection_id, exc_info=error)
             self.end("shutdown")
 
-    def _is_at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         """Whether there is nothing to do but to be live."""
         return (
             self.cursor == self.room.delivered
@@ -244,7 +197,8 @@ class Subscriber:
             and self.finish_after is None
         )
 
-    async def _advance(self) -> None:
+    async def advance(self) -> None:
+        """The next step of what there is to do."""
         room = self.room
         if self.history_number != room.history_number:
             await self._announce_reset()
@@ -305,7 +259,7 @@ class Subscriber:
         await asyncio.sleep(RETRY_READ_SECONDS)
         if time.monotonic() >= self.beats_at:
             self.beats_at = time.monotonic() + self.timing.heartbeat_seconds
-            await self.write(frames.heartbeat(self.cursor))
+            await self.write(self.heartbeat())
 
     async def _wait_for_room(self, number: int) -> None:
         """Postgres showed us events up to `number` that the room has not delivered yet."""
@@ -354,47 +308,16 @@ class Subscriber:
         await self.write(gap(self.room.project_id, self.filter, reason, first, last))
         self.cursor = last
 
-    async def write(self, data: bytes) -> None:
-        """Writes bytes, a chunk at a time, waiting for the socket at most `WRITE_SECONDS` before each.
-        Raises `Gone`."""
-        for piece in chunks.pieces(data):
-            if self.outlet.flow.write_paused:
-                await self._until_writable()
-            if self.is_gone:
-                raise Gone
-            self._put(piece)
-
-    def _put(self, data: bytes) -> None:
-        try:
-            self.outlet.transport.write(as_chunk(data))
-        except RuntimeError:
-            self.on_lost()
-        else:
-            self.bytes_before += len(data)
-
-    async def _until_writable(self) -> None:
-        metrics.LAGGING.inc()
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                await self.outlet.flow.drain()
-        except TimeoutError as error:
-            raise Gone from error
-        finally:
-            metrics.LAGGING.dec()
-
-    async def say_bye(self, send: Send, reason: str, retry_ms: int) -> None:
-        """The last words of a stream that ends by our will."""
-        if self.is_gone:
-            return
-        body = b"retry: %d\n" % retry_ms + frames.control("bye", {"reason": reason})
-        with contextlib.suppress(TimeoutError, OSError, RuntimeError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await send({"type": "http.response.body", "body": body, "more_body": False})
-
 
 def gap(project_id: UUID, wanted: Filter, reason: str, first: int, last: int) -> bytes:
     """The frame that says: events `first`…`last` won't be sent; this is where to get the state."""
     refetch = [f"/projects/{project_id}/runs", f"/projects/{project_id}/tasks"]
     refetch += [f"/runs/{run_id}/logs" for run_id in wanted.run_ids]
-    data = {"from": first, "to": last, "reason": reason, "refetch": refetch}
+    data = {
+        "project_id": str(project_id),
+        "from": first,
+        "to": last,
+        "reason": reason,
+        "refetch": refetch,
+    }
     return frames.control("gap", data, id=last)

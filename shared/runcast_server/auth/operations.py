@@ -175,6 +175,7 @@ OPERATIONS: dict[str, Needs] = {
     "GET /admin/ingest/rejects": ADMIN,
     # streams
     "GET /projects/{project}/events": READER,
+    "GET /events": READER,
     "GET /runs/{run}/stream": READER,
     "GET /connections": A_TOKEN,
     "GET /admin/connections": ADMIN,

@@ -113,6 +113,8 @@ class World:
 class Stream:
     """As much of a subscriber as a room sees of it."""
 
+    takes_frames = False
+
     def __init__(self) -> None:
         self.filter = Filter()
         self.ending: str | None = None
