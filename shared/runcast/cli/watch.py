@@ -25,17 +25,8 @@ if TYPE_CHECKING:
     from runcast.watch.watcher import Watcher
 
 AGENTS = (
-    *(
-        "claude",
-        "codex",
-        "gemini",
-        "qwen",
-        "copilot",
-        "opencode",
-        "cursor",
-        "openhands",
-        "mini-swe",
-    ),
+    *("claude", "codex", "gemini", "qwen", "copilot", "opencode", "cursor", "cline", "goose"),
+    *("openhands", "mini-swe"),
 )
 CONTENTS = ("text", "full", "none")
 FLUSH_SECONDS = 30.0

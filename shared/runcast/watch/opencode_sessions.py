@@ -7,10 +7,7 @@ no table: those come by its plugin (`runcast connect opencode`).
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import time
-import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ import orjson
 from runcast.agents import records, texts
 from runcast.agents.identity import session_key
 from runcast.agents.opencode import OpencodeReader
-from runcast.watch import line_file
+from runcast.watch import sqlite_file
 from runcast.watch.line_file import Identity, Line, Stamp, own
 from runcast.watch.sessions import Registered, Session
 
@@ -54,14 +51,14 @@ class OpencodeSessions:
 
     def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
         path = root / DATABASE
-        stamp = _stamp(path)
+        stamp = sqlite_file.stamp(path)
         if stamp is not None and stamp != self._stamps.get(path):
             self._listed[path] = list(self._read(root, path))
             self._stamps[path] = stamp
         yield from self._listed.get(path, ())
 
     def _read(self, root: Path, path: Path) -> Iterator[Session]:
-        with _open(path) as connection:
+        with sqlite_file.opened(path) as connection:
             for id, parent, title, updated in connection.execute(_SESSIONS):
                 key = session_key(self.program, str(id))
                 self._updated[key] = int(updated or 0)
@@ -71,7 +68,7 @@ class OpencodeSessions:
 
     def stamp(self, session: Session) -> Stamp | None:
         """When the session changed; of one that did lately, also when the database did."""
-        whole = _stamp(session.path)
+        whole = sqlite_file.stamp(session.path)
         if whole is None:
             return None
         updated = self._updated.get(session.key, 0)
@@ -117,7 +114,7 @@ class PartSource:
     def lines(self, limit_bytes: int | None = None) -> Iterator[Line]:
         """The parts that came or changed since. Raises `OSError`."""
         size = 0
-        with _open(self._session.path) as connection:
+        with sqlite_file.opened(self._session.path) as connection:
             rows = connection.execute(_PARTS, (self._session.session_id, *self._seen))
             for id, updated, data, message in rows:
                 text = _line(str(id), data, message)
@@ -143,24 +140,3 @@ def _line(id: str, data: Any, message: Any) -> bytes:
         return orjson.dumps(record)
     except (ValueError, TypeError, AttributeError):
         return b"null"
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database, for reading alone. Raises `OSError`, also for what SQLite refuses."""
-    own(path)
-    try:
-        uri = f"file:{urllib.parse.quote(str(path))}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise OSError(f"{path}: {error}") from error
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """The database with its write-ahead log."""
-    main = line_file.stamp(path)
-    if main is None:
-        return None
-    log = line_file.stamp(path.with_name(path.name + "-wal")) or (0, 0, 0)
-    return main[0], main[1] + log[1], max(main[2], log[2])

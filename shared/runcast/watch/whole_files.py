@@ -1,4 +1,4 @@
-"""Agents that rewrite a whole JSON file, or write a file for each event: mini-swe-agent and OpenHands.
+"""Agents that rewrite a whole JSON file, or write a file for each event: Cline, mini-swe-agent and OpenHands.
 
 What was told is known by its number while the watcher lives; after a restart, the spool says it.
 """
@@ -6,13 +6,14 @@ What was told is known by its number while the watcher lives; after a restart, t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from runcast.agents import records
+from runcast.agents.cline import ClineReader, usage_of
 from runcast.agents.identity import session_key
 from runcast.agents.mini_swe import MiniSweReader
 from runcast.agents.openhands import OpenHandsReader
@@ -25,6 +26,8 @@ from runcast.watch.sessions import Registered, Session
 Json = dict[str, Any]
 
 EVENTS = "events"
+_EXTENSION = "saoudrizwan.claude-dev"
+"""Cline, as VS Code knows it."""
 Load = Callable[[Path], tuple[list[Any], Json]]
 """The records of a session that stay, and the one that changes."""
 
@@ -35,17 +38,28 @@ class WholeSessions:
     tells_exits = False
 
     def __init__(
-        self, program: str, place: str, pattern: str, load: Load, reader: Callable[[], Reader]
+        self,
+        program: str,
+        places: Sequence[str],
+        pattern: str,
+        load: Load,
+        reader: Callable[[], Reader],
+        moved: tuple[str, str] | None = None,
     ) -> None:
+        """`moved`: the variable that names another place for the first one, and what lies beneath that."""
         self.program = program
         self.pattern = pattern
-        self._place = place
+        self._places = places
+        self._moved = moved
         self._load = load
         self._reader = reader
         self._listings = Listings()
 
     def roots(self, env: Mapping[str, str], home: Path) -> list[Path]:
-        return [home / self._place]
+        first, *others = (home / each for each in self._places)
+        if self._moved is not None and (named := env.get(self._moved[0])):
+            first = Path(named, self._moved[1])
+        return [first, *others]
 
     def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
         name = self.pattern.rpartition("/")[2].lstrip("*")
@@ -127,8 +141,8 @@ def mini_swe() -> WholeSessions:
         messages = whole.get("messages")
         return messages if isinstance(messages, list) else [], {"info": whole.get("info") or {}}
 
-    place = ".config/mini-swe-agent"
-    return WholeSessions("mini-swe", place, "*.traj.json", load, MiniSweReader)
+    places = (".config/mini-swe-agent",)
+    return WholeSessions("mini-swe", places, "*.traj.json", load, MiniSweReader)
 
 
 def openhands() -> WholeSessions:
@@ -147,14 +161,35 @@ def openhands() -> WholeSessions:
                 read[each] = _read(each)
         return [read[each] for each in events], {"state": _read(path)}
 
-    place = ".openhands/conversations"
-    return WholeSessions("openhands", place, "*/base_state.json", load, OpenHandsReader)
+    places = (".openhands/conversations",)
+    return WholeSessions("openhands", places, "*/base_state.json", load, OpenHandsReader)
+
+
+def cline() -> WholeSessions:
+    """`tasks/<id>/ui_messages.json` in `~/.cline/data`, and in VS Code's directory of the extension."""
+
+    def load(path: Path) -> tuple[list[Any], Json]:
+        messages = _loaded(path)
+        if not isinstance(messages, list):
+            raise ValueError(f"{path} is no JSON array")
+        usage = {"usage": usage_of(messages)}
+        last = messages[-1] if messages else None
+        is_coming = isinstance(last, dict) and bool(last.get("partial"))
+        return messages[:-1] if is_coming else messages, usage
+
+    places = (".cline/data/tasks", f".config/Code/User/globalStorage/{_EXTENSION}/tasks")
+    moved = ("CLINE_DIR", "data/tasks")
+    return WholeSessions("cline", places, "*/ui_messages.json", load, ClineReader, moved)
 
 
 def _read(path: Path) -> Json:
     """A JSON object. Raises `OSError`, and `ValueError` for what isn't one (yet)."""
-    with open(open_own(path), "rb") as file:
-        found = records.loads(file.read(RECORD_BYTES))
+    found = _loaded(path)
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no JSON object")
     return found
+
+
+def _loaded(path: Path) -> Any:
+    with open(open_own(path), "rb") as file:
+        return records.loads(file.read(RECORD_BYTES))
