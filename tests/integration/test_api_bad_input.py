@@ -330,6 +330,10 @@ async def test_paths_outside_of_the_roots(rest: Rest, run: str, tmp_path: Path) 
     assert troubles["yet.log"] == "is not there yet"
     assert "link" in troubles["fine.txt"]
     refused(await tail("*.log"), 422)
+    where = {"path": "yet.log", "zone": "Europe/Atlantis"}
+    refused(await rest.admin.post(f"/runs/{run}/tail", json=where), 422)
+    zoned = await rest.admin.post(f"/runs/{run}/tail", json=where | {"zone": "Europe/Berlin"})
+    assert zoned.json()["zone"] == "Europe/Berlin"
     assert (await rest.admin.delete(f"/runs/{run}/tail?source=yet.log")).status_code == 204
     refused(await rest.admin.delete(f"/runs/{run}/tail?source=nothing"), 404)
 

@@ -50,6 +50,8 @@ class Sender:
             }
         if self.auth is not None:
             message["auth"] = self.auth
+        if batch.above:
+            message["above"] = batch.above
         if batch.flags:
             message["flags"] = {str(number): flags for number, flags in batch.flags.items()}
         if batch.closed:

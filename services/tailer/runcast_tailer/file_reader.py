@@ -19,11 +19,12 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runcast._recording import line_splitter
+from runcast._support import traces
 from runcast_server.beneath import NotRegular
 from runcast_tailer.descriptors import Descriptors
 from runcast_tailer.file_identity import (
@@ -49,6 +50,14 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
 
 
+def _context_in(before: bytes, *, is_whole: bool) -> list[str]:
+    """The context in the bytes before a cursor, of which the first line may be half of one."""
+    lines = before.decode(errors="replace").split("\n")
+    return traces.context(
+        [], [line.removesuffix("\r") for line in lines[0 if is_whole else 1 : -1]]
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive lines of one file, and how the file stood after them."""
@@ -63,6 +72,8 @@ class Batch:
     closed: str | None = None
     bytes_after_end: int = 0
     closed_size: tuple[int, int] | None = None
+    above: Sequence[str] = ()
+    """Lines before the first one, where it may belong to an entry that began there (see `traces`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,8 @@ class Follower:
     _moved: bool = False
     _is_lost: bool = False
     _copy: Path | None = None
+    _above: list[str] | None = None
+    """The context of the lines to come; None where it isn't known."""
 
     def resume(self, committed: Committed) -> None:
         """Goes on from what Postgres holds, whatever was read here beyond it."""
@@ -133,6 +146,7 @@ class Follower:
     def _place(self, cursor: Cursor, check: str | None) -> None:
         self.cursor, self._check = cursor, check
         self._held, self._before, self._scanned, self._seen = b"", b"", 0, _NOTHING_SEEN
+        self._above = None
         self._moved = self._is_lost = self.exhausted = False
         self._forget_copy()
 
@@ -243,6 +257,8 @@ class Follower:
         end = data.rfind(b"\n", before) + 1
         if end == 0:
             return self._unfinished(descriptor, status, data, before)
+        if self._above is None:
+            self._above = _context_in(data[:before], is_whole=before == self.cursor.offset)
         batches = self._batches(data, before, end)
         if not self.is_ended:
             self._hold(data, end)
@@ -285,8 +301,16 @@ class Follower:
         assert self.file is not None
         return Batch(
             first, self.cursor, lines.texts, lines.flags, self.file, check, self.modified,
-            self.closed,
+            self.closed, above=self._placed(lines.texts),
         )  # fmt: skip
+
+    def _placed(self, texts: list[str]) -> list[str]:
+        """The context of these lines, if they need one; then it is that of the lines to come."""
+        if not self.has_sentinel:
+            return []
+        above = self._above or []
+        self._above = traces.context(above, texts)
+        return traces.needed(above, texts)
 
     def _count_after_end(self, status: os.stat_result) -> list[Batch]:
         """Bytes after the sentinel aren't published; how many there are is told."""

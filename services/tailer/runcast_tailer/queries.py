@@ -31,7 +31,7 @@ SELECT run_id, source, generation, next_line, next_offset, file, closed_reason, 
 FROM log_sources WHERE run_id = ANY($1::uuid[])
 """
 _ASKED = """
-SELECT s.run_id, s.source, s.path, s.is_by_admin, coalesce(r.key, r.id::text) AS name,
+SELECT s.run_id, s.source, s.path, s.is_by_admin, s.zone, coalesce(r.key, r.id::text) AS name,
        p.id AS project_id, p.slug
 FROM log_sources s JOIN runs r ON r.id = s.run_id JOIN projects p ON p.id = r.project_id
 WHERE s.is_active AND s.path IS NOT NULL
@@ -62,6 +62,8 @@ class Asked:
     path: str
     is_by_admin: bool
     run: RunIdentity
+    zone: str | None = None
+    """The time zone of times without an offset, where one was named for this file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Server:
 
 def _asked(row: Mapping[str, Any]) -> Asked:
     run = RunIdentity(row["run_id"], row["name"], row["project_id"], row["slug"])
-    return Asked(row["run_id"], row["source"], row["path"], row["is_by_admin"], run)
+    return Asked(row["run_id"], row["source"], row["path"], row["is_by_admin"], run, row["zone"])
 
 
 def committed_of(row: Mapping[str, Any]) -> Committed:

@@ -259,7 +259,9 @@ class Watching:
         if self._is_followed(one):
             return None
         run = {"run_id": str(one.run_id)}
-        return self._tails.follow(one.source, run, one.run_id, place.path, place.root, committed)
+        return self._tails.follow(
+            one.source, run, one.run_id, place.path, place.root, committed, zone=one.zone
+        )
 
     def _is_followed(self, asked: Asked) -> bool:
         """Whether the source is that of a run directory."""

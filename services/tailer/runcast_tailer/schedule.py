@@ -52,8 +52,10 @@ class Tails:
         root: Path,
         committed: Committed | None,
         watched: WatchedRun | None = None,
+        zone: str | None = None,
     ) -> Followed:
-        """Begins to follow a file beneath `root` as a source of a run, from its committed cursor."""
+        """Begins to follow a file beneath `root` as a source of a run, from its committed cursor. `zone`:
+        of times without an offset, if it isn't the tailer's."""
         follower = Follower(
             path,
             root,
@@ -63,7 +65,7 @@ class Tails:
             clock=self._clock,
         )
         follower.resume(committed or Committed())
-        sender = Sender(run, source, self._options.auth, self._options.zone)
+        sender = Sender(run, source, self._options.auth, zone or self._options.zone)
         tail = Tail(follower, Window(self.budget), sender)
         followed = Followed(tail, source, run_id, path, watched, due=self._clock())
         if source == SPOOL_FILE:

@@ -26,7 +26,7 @@ from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_files import open_files
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
 from runcast._recording.spool import Spool
-from runcast._support import acceptable, encoding, times
+from runcast._support import acceptable, encoding, times, traces
 from runcast._support.fork_renewal import fork_renewal
 from runcast.contract import RUN_FIELDS, TERMINAL_STATUSES, TEXT_BYTES
 from runcast.errors import InvalidFile
@@ -63,6 +63,8 @@ class Recorder:
         self._structured = files.LineFile(directory.json_logs) if json_logs else None
         self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
         self._sources: dict[str, tuple[int, int]] = {}
+        self._contexts: dict[str, list[str]] = {}
+        """Of each source the lines to which its next ones may belong (`traces`)."""
         self._error: str | None = None
         self._lock = threading.RLock()
         self._is_locked = False
@@ -352,6 +354,7 @@ class Recorder:
         if not self._is_certain:
             self.spool.forget()
             self._sources.clear()
+            self._contexts.clear()
             for each in self._views():
                 each.forget()
             self._is_certain = True
@@ -412,6 +415,7 @@ class Recorder:
         self._keep(message)
         if self.spool.dropped == dropped:
             self._sources[source] = place
+            self._contexts[source] = traces.context(self._contexts.get(source, []), texts)
 
     def _numbered(
         self, source: str, texts: Sequence[str]
@@ -429,6 +433,8 @@ class Recorder:
                 flags[str(number)] = {"cut": {"offset": offset, "length": length}}
             offset += length + 1
         message["next_offset"] = offset
+        if above := traces.needed(self._contexts.get(source, []), texts):
+            message["above"] = above
         if flags:
             message["flags"] = flags
         return message, (lines + len(texts), offset)

@@ -1,4 +1,4 @@
-"""What a line of text says about itself: a time, a level.
+"""What a line of text says about itself: a time, a level. (To which entry a line belongs: `traces`.)
 
 Agents write `[12:30:01] …`, `2026-01-31T12:30:01+00:00 [INFO] …`, `[ERROR] …` or one JSON object per
 line, and colour them. Only the beginning is looked at; the line itself is stored as it was written.
@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from runcast._support import escapes, foreign_lines, times
-from runcast._support.said import CLOCK_SLACK, LEVELS, NOTHING, Said
+from runcast._support import escapes, foreign_lines, times, traces
+from runcast._support.said import CLOCK_SLACK, CRASHED, LEVELS, NOTHING, Said
 
 REMEMBERED_TIMES = 4_096
 """Times that were read lately: the lines of a second share theirs."""
@@ -26,15 +26,16 @@ _START = re.compile(
     r"(?:\[(?P<bracketed>[A-Za-z]{3,8})\]|(?P<bare>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR"
     r"|CRITICAL|FATAL)\b)?"
 )
-STARTS = frozenset("[{<0123456789 \tTDINWECFJMASOtl\x1b")
+STARTS = frozenset("[{<0123456789 \tTDINWECFJMASOtlpfU\x1b")
 """Characters with which a line begins if it says anything about itself."""
 COLOURED = 256
 """Characters in which a coloured line says what it says about itself."""
+_CRASHES = frozenset(each[0] for each in traces.CRASHES)
 _DIGITS = frozenset("0123456789")
-_TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
+TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
 _NUMBERED = {10: "trace", 20: "debug", 30: "info", 40: "warning", 50: "error", 60: "critical"}
 """Levels as pino and bunyan number them."""
-_LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
+LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
 
 
 def level_of(name: str) -> str:
@@ -56,6 +57,8 @@ def read(text: str, at: datetime) -> Said:
             return NOTHING
     if (said := _usual(text, at)) is not None:
         return said
+    if text[0] in _CRASHES and traces.is_crash(text):
+        return CRASHED
     if text[0] in _DIGITS and text[4:5] != "-":
         return foreign_lines.read(text, at) or NOTHING
     found = _START.match(text)
@@ -99,7 +102,7 @@ def _of_object(text: str, at: datetime) -> Said:
         members = orjson.loads(text)
     except orjson.JSONDecodeError:
         return NOTHING
-    ts, level = _first(members, _TIME_MEMBERS), _first(members, _LEVEL_MEMBERS)
+    ts, level = _first(members, TIME_MEMBERS), _first(members, LEVEL_MEMBERS)
     return Said(
         _moment(ts, at.tzinfo) if isinstance(ts, str) else _since_1970(ts),
         LEVELS.get(level.lower()) if isinstance(level, str) else _NUMBERED.get(level),

@@ -32,3 +32,5 @@ class Said(NamedTuple):
 
 
 NOTHING = Said()
+CRASHED = Said(None, "error")
+"""Of a line that begins a trace which no logger has announced."""

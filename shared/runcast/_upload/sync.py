@@ -17,7 +17,7 @@ from runcast._recording import artifacts, files, locks
 from runcast._recording.line_splitter import Lines, split
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import SpoolReader
-from runcast._support import acceptable
+from runcast._support import acceptable, traces
 from runcast._upload.uplink import Uplink
 from runcast.client.clients import Client
 from runcast.contract import LOG_FILE, TERMINAL_STATUSES, TEXT_BYTES
@@ -95,6 +95,7 @@ def _feed_log(uplink: Uplink, path: Path, is_over: bool) -> int:
     line, offset = uplink.cursor(path.name)
     start = offset
     is_closed = False
+    above: list[str] = []
     reader.seek(line, offset)
     while not is_closed and (data := _data(reader, is_over)):
         for lines in split(
@@ -107,7 +108,10 @@ def _feed_log(uplink: Uplink, path: Path, is_over: bool) -> int:
             is_closed = lines.is_end
             sent = dataclasses.replace(lines, size=size)
             closed = "sentinel" if is_closed else None
-            line, offset = uplink.send_log(path.name, reader.line, reader.offset, sent, closed)
+            line, offset = uplink.send_log(
+                path.name, reader.line, reader.offset, sent, closed, above
+            )
+            above = traces.context(above, lines.texts)
             if (line, offset) == (reader.line, reader.offset):
                 return offset - start  # the server wants no more of it
             reader.seek(line, offset)

@@ -6,6 +6,7 @@ once, whoever sends it and however often.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from runcast._recording.line_splitter import Lines
 from runcast._recording.messages import lines as lines_message
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Portion
-from runcast._support import acceptable
+from runcast._support import acceptable, traces
 from runcast.client import runs as rest
 from runcast.client.calls import given
 from runcast.client.clients import Client
@@ -89,14 +90,26 @@ class Uplink:
         return self._send(source, portion, closed)
 
     def send_log(
-        self, source: str, line: int, offset: int, lines: Lines, closed: str | None
+        self,
+        source: str,
+        line: int,
+        offset: int,
+        lines: Lines,
+        closed: str | None,
+        above: Sequence[str] = (),
     ) -> tuple[int, int]:
-        """Sends lines of a log that another program wrote, from this line and byte on."""
+        """Sends lines of a log that another program wrote, from this line and byte on. `above`: the lines
+        before, as far as these belong to them (`traces`)."""
         portion = Portion([], line, offset, offset + lines.size)
         flags = {str(place): each for place, each in lines.flags.items()}
         try:
             return self._post(
-                source, portion, lines.texts, {"reason": closed} if closed else None, flags
+                source,
+                portion,
+                lines.texts,
+                {"reason": closed} if closed else None,
+                flags,
+                above=traces.needed(above, lines.texts),
             )
         except errors.ApiError as error:
             raise _judged(error) from error
@@ -165,6 +178,7 @@ class Uplink:
         closed: Json | None,
         flags: Json | None = None,
         spool: str | None = None,
+        above: Sequence[str] = (),
     ) -> tuple[int, int]:
         message = lines_message(
             self.run_id,
@@ -180,6 +194,8 @@ class Uplink:
             message["flags"] = flags
         if spool:
             message["spool"] = spool
+        if above:
+            message["above"] = list(above)
         answer = self.client.send(rest.add_lines(self.run_id, message), ONCE)
         return int(answer["next_line"]), int(answer["next_offset"])
 

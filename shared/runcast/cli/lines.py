@@ -1,6 +1,7 @@
 """How log lines are chosen and printed, whoever tells them."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from runcast import events
-from runcast._support import times
+from runcast._support import json_lines, times
 from runcast._support.terminal import harmless
 from runcast.cli import output, table
 
@@ -61,7 +62,10 @@ class Shown:
             self.tags[run["id"]] = (f"{table.padded(tag, width)} |", colour)
 
     def _line(self, entry: Json) -> str:
-        text = harmless(entry["message"], colours=output.has_colours())
+        said = entry["message"]
+        if sys.stdout.isatty():  # programs get each line as it was written
+            said = json_lines.as_text(said)
+        text = harmless(said, colours=output.has_colours())
         if "\x1b" not in text:
             text = output.paint(text, output.LEVEL_COLOURS.get(entry.get("level") or "", ""))
         parts = []

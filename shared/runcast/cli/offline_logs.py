@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from runcast._recording.run_directory import RunDirectory
-from runcast._support import line_parser
+from runcast._support import line_parser, traces
 from runcast.cli.lines import Shown
 from runcast.contract import TERMINAL_STATUSES
 from runcast.errors import InvalidFile
@@ -48,6 +48,7 @@ class LogReader:
         self._position = 0
         self._number = 0
         self._rest = b""
+        self._entries = traces.Entries()
 
     def skip_to_last(self, number: int) -> None:
         """Goes to where the last lines begin, without looking at what the others say."""
@@ -114,11 +115,12 @@ class LogReader:
 
     def _begin_again(self) -> None:
         self._position, self._number, self._rest = 0, 0, b""
+        self._entries = traces.Entries()
 
     def _entry(self, line: bytes, at: datetime) -> dict[str, Any]:
         self._number += 1
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
-        said = line_parser.read(text, at)
+        said = self._entries.place(text, line_parser.read(text, at))
         return {
             "run_id": self._run_id,
             "line_number": self._number,

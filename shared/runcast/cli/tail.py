@@ -41,6 +41,12 @@ def tail(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on, and add files that come.")
     ] = False,
+    tz: Annotated[
+        str | None,
+        typer.Option(
+            "--tz", metavar="ZONE", help="Of times without an offset in the files: Europe/Berlin."
+        ),
+    ] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Have the server's tailer follow files: each becomes a run, or all of them one.
@@ -61,7 +67,7 @@ def tail(
         while True:
             new = [path for path in _files(paths) if path not in asked]
             asked.update(new)
-            told = [_follow(client, where, path, run) for path in new]
+            told = [_follow(client, where, path, run, tz) for path in new]
             is_whole = is_whole and all(each["state"] == "followed" for each in told)
             _print(told, as_json)
             if not watch:
@@ -87,13 +93,16 @@ def _files(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _follow(client: "Client", project: str, path: str, run: str | None) -> dict[str, Any]:
+def _follow(
+    client: "Client", project: str, path: str, run: str | None, zone: str | None
+) -> dict[str, Any]:
     """Asks for one file; what the server refuses is told of it alone."""
     key = acceptable.key(run or path.strip("/"))
     told = {"run": key, "file": path, "state": "followed"}
     try:
         run_id = _run(client, project, key, run or path)
-        client.start_tail(run_id, path, source=acceptable.key(Path(path).name) if run else None)
+        source = acceptable.key(Path(path).name) if run else None
+        client.start_tail(run_id, path, source=source, zone=zone)
     except errors.ApiError as error:
         if isinstance(error, errors.Unauthorized):
             raise

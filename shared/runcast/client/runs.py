@@ -329,10 +329,16 @@ def raw_line(run: str, line_number: int, *, project: str | None = None) -> Call[
 
 
 def start_tail(
-    run: str, file: str, *, project: str | None = None, source: str | None = None
+    run: str,
+    file: str,
+    *,
+    project: str | None = None,
+    source: str | None = None,
+    zone: str | None = None,
 ) -> Call[Json]:
-    """Has the tailer follow a file for this run; repeating it changes nothing."""
-    body = given(path=file, source=source)
+    """Has the tailer follow a file for this run; repeating it changes nothing. `zone`: the time zone of
+    times without an offset in the file (`Europe/Berlin`)."""
+    body = given(path=file, source=source, zone=zone)
     return Call("POST", path("/runs/{}/tail", run), {"project": project}, json=body)
 
 

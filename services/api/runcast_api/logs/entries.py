@@ -110,6 +110,11 @@ class LinesMessage(BaseModel):
     file: FileMark | None = None
     closed: Closing | None = None
     bytes_after_end: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    above: list[Annotated[str, Field(max_length=1_000)]] = Field(
+        default=[],
+        max_length=8,
+        description="Lines before the first one, where it belongs to an entry that began there.",
+    )
     spool: Annotated[
         Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")] | None,
         Field(description="Which spool the lines are of: the id of its first message."),
@@ -157,6 +162,7 @@ class LinesMessage(BaseModel):
             self.bytes_after_end,
             {place: entry.beside_line() for place, entry in enumerate(self.entries) if entry},
             self.closed.size() if self.closed else None,
+            self.above,
         )
 
 

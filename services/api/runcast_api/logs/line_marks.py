@@ -78,6 +78,11 @@ def moment(at: datetime | None, zone: str | None = None) -> datetime:
     return placed.astimezone(rules) if rules else placed
 
 
+def is_zone(name: str) -> bool:
+    """Whether this machine knows a time zone of this name."""
+    return _rules(name) is not None
+
+
 @lru_cache(maxsize=64)
 def _rules(zone: str) -> ZoneInfo | None:
     try:

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import orjson
 
-from runcast._support import line_parser
+from runcast._support import line_parser, traces
 from runcast._support.said import NOTHING, Said
 from runcast_server.db import Connection
 from runcast_server.eventlog import frames, segments
@@ -118,6 +118,8 @@ class Batch:
     """What is known of a line besides its text (`agent_name`, `payload` …), by its place."""
     closed_size: tuple[int, int] | None = None
     """Lines and bytes that the log held, as its writer counted them."""
+    above: Sequence[str] = ()
+    """Lines before the first one, as far as its level and time depend on them (see `traces`)."""
 
 
 @dataclass(slots=True)
@@ -238,13 +240,13 @@ def lines_of(key: SourceKey, batch: Batch, start: int = 0, first_line: int | Non
     end += ',"source_line":'
     plain = f'","ts":"{at}"{end}'
     source_lines = range(batch.first_line + start, batch.first_line + len(batch.texts))
-    if not (may_say or batch.flags or batch.entries):
+    if not (may_say or batch.flags or batch.entries or batch.above or start):
         records = [
             f'"line":"{line}{plain}{source_line}}}'
             for line, source_line in zip(strings, source_lines, strict=True)
         ]
         return _joined(key, records, {None}, set(), first_line)
-    saids = [line_parser.read(text, batch.at) for text in texts]
+    saids = _said(batch, texts, start)
     records = []
     levels: set[str | None] = set()
     agents: set[str] = set()
@@ -269,6 +271,18 @@ def lines_of(key: SourceKey, batch: Batch, start: int = 0, first_line: int | Non
     return _joined(key, records, levels, agents, first_line)
 
 
+def _said(batch: Batch, texts: Sequence[str], start: int) -> Sequence[Said]:
+    """What each line from place `start` on says, or the entry that it belongs to."""
+    saids = [line_parser.read(text, batch.at) for text in texts]
+    above = [*batch.above, *batch.texts[:start]]
+    if NOTHING not in saids or not (above or any(said.level for said in saids)):
+        return saids
+    entries = traces.Entries()
+    for text in above:
+        entries.place(text, line_parser.read(text, batch.at))
+    return [entries.place(text, said) for text, said in zip(texts, saids, strict=True)]
+
+
 def _joined(
     key: SourceKey,
     records: Sequence[str],
@@ -289,7 +303,8 @@ _BETWEEN = "\x7f"
 _SAYS = re.compile(
     r"\x7f\s*(?:[\[{<]|\\[tnrfu]|[0-9]{4}[-/]|[0-9]{1,3}\.|[JFMASOND][a-z]{2} [ 0-9]"
     r"|[IWEF][0-9]{4} |(?:time|ts|level|lvl)="
-    r"|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|CRITICAL|FATAL))"
+    r"|(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|CRITICAL|FATAL)"
+    r"|Traceback |panic: |fatal error: |thread '|Exception in |Unhandled e|Uncaught )"
 )
 """Finds among encoded texts one that may say something about itself (see `line_parser`). The pattern begins
 with a character of its own, which is sought at the speed of memory."""

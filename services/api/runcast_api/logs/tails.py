@@ -11,10 +11,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import to_thread
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from runcast_api.http import pagination
 from runcast_api.http.fields import NoNul, Source
+from runcast_api.logs import line_marks
 from runcast_server import beneath
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict, Forbidden, Invalid, NotFound
@@ -29,6 +30,21 @@ class TailNew(BaseModel):
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=4096), NoNul]
     source: Source | None = None
+    zone: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="The time zone (IANA, `Europe/Berlin`) of times without an offset in the file.",
+        ),
+    ] = None
+
+    @field_validator("zone")
+    @classmethod
+    def is_a_zone(cls, name: str | None) -> str | None:
+        """A name of the tz database."""
+        if name is not None and not line_marks.is_zone(name):
+            raise ValueError("is no time zone (for example Europe/Berlin)")
+        return name
 
 
 class Tail(BaseModel):
@@ -40,6 +56,7 @@ class Tail(BaseModel):
     trouble: Annotated[
         str | None, Field(description="Why the file is not read at present, if it isn't.")
     ] = None
+    zone: Annotated[str | None, Field(description="The zone that was named for the file.")] = None
 
 
 class TailList(BaseModel):
@@ -117,23 +134,31 @@ def confined(path: str, roots: Sequence[Path]) -> Path:
 
 
 async def start(
-    transaction: Transaction, project_id: UUID, run_id: UUID, path: Path, source: str, shown: Shown
+    transaction: Transaction,
+    project_id: UUID,
+    run_id: UUID,
+    path: Path,
+    source: str,
+    shown: Shown,
+    zone: str | None = None,
 ) -> dict[str, Any]:
-    """Has the file followed; repeating it changes nothing. Raises `Conflict` where this source already
-    follows another file."""
+    """Has the file followed; repeating it changes nothing but the zone, if one is named. Raises `Conflict`
+    where this source already follows another file."""
     row = await transaction.connection.fetchrow(
-        """INSERT INTO log_sources AS s (run_id, source, project_id, path, is_active, is_by_admin)
-           VALUES ($1, $2, $3, $4, true, $5)
+        """INSERT INTO log_sources AS s (run_id, source, project_id, path, is_active, is_by_admin, zone)
+           VALUES ($1, $2, $3, $4, true, $5, $6)
            ON CONFLICT (run_id, source) DO UPDATE SET path = $4, is_active = true,
+               zone = coalesce($6, s.zone),
                is_by_admin = $5 OR (s.is_by_admin AND s.is_active AND s.path = $4),
                updated_at = now()
                WHERE s.path IS NULL OR s.path = $4 OR NOT s.is_active
-           RETURNING source, path, is_active, lines, bytes""",
+           RETURNING source, path, is_active, lines, bytes, zone""",
         run_id,
         source,
         project_id,
         str(path),
         shown.is_admin,
+        zone,
     )
     if row is None:
         raise Conflict(f"the source {source!r} follows another file")
@@ -177,7 +202,7 @@ async def of_run(
     after = None if cursor is None else pagination.members(cursor, query, pagination.text)[0]
     rows = await connection.fetch(
         """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
-               lines, bytes
+               lines, bytes, zone
            FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)
                AND ($2::text IS NULL OR source > $2)
            ORDER BY source LIMIT $3""",
@@ -218,7 +243,7 @@ def _trouble(path: str) -> str | None:
 
 
 def as_json(row: Any, shown: Shown) -> dict[str, Any]:
-    return {
+    told = {
         "source": row["source"],
         "path": shown.path(row["path"]),
         "active": row["is_active"],
@@ -226,3 +251,4 @@ def as_json(row: Any, shown: Shown) -> dict[str, Any]:
         "bytes": row["bytes"],
         "trouble": None,
     }
+    return told if row["zone"] is None else told | {"zone": row["zone"]}

@@ -55,7 +55,8 @@ async def start_tail(
         raise Invalid.of("body.source", fault)
 
     async def change(transaction: Transaction) -> Answer:
-        return Answer(await tails.start(transaction, found.id, run_id, path, source, shown))
+        told = await tails.start(transaction, found.id, run_id, path, source, shown, body.zone)
+        return Answer(told)
 
     return await once.commit(api.resources.eventlog, found.id, change)
 

@@ -5,6 +5,7 @@ import { type Span, afterCarriageReturns, parseAnsi } from "./ansi";
 import { withoutEscapes } from "@runcast/client";
 import { duration } from "../design/format";
 import { groupName } from "./folds";
+import { jsonText } from "./jsonLines";
 import type { FoldMark } from "./lines";
 
 export type TimeDisplay = "local" | "utc" | "elapsed" | "hidden";
@@ -127,7 +128,9 @@ function textOf(line: LogLine, options: RowOptions, whole: boolean): HTMLElement
 export function contentOf(line: LogLine, format: Format): string {
   if (format === "json") return JSON.stringify(asJson(line));
   if (format === "raw") return visibleEscapes(line.content);
-  return planText(line) ?? groupName(line.content) ?? afterCarriageReturns(line.content);
+  return (
+    planText(line) ?? groupName(line.content) ?? jsonText(line.content) ?? afterCarriageReturns(line.content)
+  );
 }
 
 const SIGNS: Record<string, string> = { completed: "☑", done: "☑", in_progress: "▸" };

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runcast._support import line_parser
+from runcast._support import line_parser, traces
 from runcast_api.logs import sources
 from runcast_api.logs.sources import Batch, SourceKey
 from runcast_server.eventlog import segments
@@ -28,7 +28,7 @@ texts = st.lists(st.builds(lambda *parts: "".join(parts), odd, text, odd), max_s
 
 
 @given(texts, st.integers(0, 4))
-def test_each_line_says_what_it_says_alone(given_texts: list[str], start: int) -> None:
+def test_each_line_says_what_it_or_its_entry_says(given_texts: list[str], start: int) -> None:
     if start >= len(given_texts):
         return
     batch = Batch(1, 11, 0, 99, given_texts, AT)
@@ -36,8 +36,10 @@ def test_each_line_says_what_it_says_alone(given_texts: list[str], start: int) -
     records = lines.records.split(b"\n")
     assert lines.length == len(records) == len(given_texts) - start
     levels = 0
+    entries = traces.Entries()
+    saids = [entries.place(text, line_parser.read(text, AT)) for text in given_texts]
     for place, (text, record) in enumerate(zip(given_texts[start:], records, strict=True)):
-        said = line_parser.read(text, AT)
+        said = saids[start + place]
         expected = {
             "line": text.replace("\0", "\u2400"),
             "ts": said.ts or "2026-01-31T10:00:00.000Z",
