@@ -330,7 +330,7 @@ async def test_paths_outside_of_the_roots(rest: Rest, run: str, tmp_path: Path) 
     assert troubles["yet.log"] == "is not there yet"
     assert "link" in troubles["fine.txt"]
     refused(await tail("*.log"), 422)
-    where = {"path": "yet.log", "zone": "Europe/Atlantis"}
+    where = {"path": "not/there/yet.log", "zone": "Europe/Atlantis"}
     refused(await rest.admin.post(f"/runs/{run}/tail", json=where), 422)
     zoned = await rest.admin.post(f"/runs/{run}/tail", json=where | {"zone": "Europe/Berlin"})
     assert zoned.json()["zone"] == "Europe/Berlin"

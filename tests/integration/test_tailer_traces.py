@@ -3,11 +3,13 @@
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.integration.test_tailer import Tailing, tailing
 from tests.waiting import until
 
 __all__ = ["tailing"]
+pytestmark = pytest.mark.anyio
 
 TRACE = [
     "2026-11-20T12:30:01Z ERROR it failed",

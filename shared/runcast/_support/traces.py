@@ -90,11 +90,22 @@ def context(above: Sequence[str], texts: Sequence[str]) -> list[str]:
     the line that began the entry, the last heading of a trace, and the last line. Each is cut."""
     lines = [*above, *texts]
     first = next((n for n in range(len(lines) - 1, -1, -1) if not may_belong(lines[n])), 0)
-    entry = lines[first:]
+    entry = _open(lines[first:])
     if not entry:
         return []
     heading = [line for line in entry[1:-1] if line[:1] not in (" ", "\t", "")][-1:]
     return [line[:KEPT_CHARACTERS] for line in (entry[0], *heading, *entry[1:][-1:])]
+
+
+def _open(entry: list[str]) -> list[str]:
+    """The entry from where it is one: an empty line ends what no trace has begun yet."""
+    begin, is_inside = 0, is_crash(entry[0]) if entry else False
+    for number, line in enumerate(entry[1:], 1):
+        if line:
+            is_inside = True
+        elif not is_inside:
+            begin = number + 1
+    return entry[begin:]
 
 
 def needed(above: Sequence[str], texts: Sequence[str]) -> list[str]:

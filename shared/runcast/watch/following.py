@@ -27,6 +27,8 @@ class Following:
     """False for one that is too old, until it grows."""
     is_foreign: bool = False
     """Another program of ours reports it."""
+    is_waking: bool = True
+    """It has moved after a rest, and nothing of that was read yet."""
     seen: Stamp | None = None
     read: Stamp | None = None
     """The file as it was when it was read to its end."""

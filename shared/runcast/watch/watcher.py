@@ -38,6 +38,8 @@ SLEEPING_SECONDS = 2.0
 SCAN_SECONDS = 1.0
 FULL_SCAN_SECONDS = 10.0
 PROCESS_SECONDS = 1.0
+RESTED_SECONDS = 5.0
+"""A session that was silent for so long wakes up when it moves."""
 GONE_SECONDS = 2.0
 """How long a process has to be missing until its session is over."""
 CHILD_SECONDS = 60.0
@@ -147,6 +149,7 @@ class Watcher:
             else:
                 self._complaints.pop(root, None)
         self._has_scanned = True
+        self._foreign.look()
 
     def _find(self, adapter: Adapter, root: Path, hot: frozenset[str] | None, at: float) -> None:
         """Follows the sessions beneath a root that are new or have moved."""
@@ -273,11 +276,14 @@ class Watcher:
             following.next_look = at + SLEEPING_SECONDS
             return False
         if seen != following.seen:
+            if not following.is_waking and at - following.moved_at >= RESTED_SECONDS:
+                following.is_waking = True
+                self._foreign.look()
             following.moved_at = at
             following.seen = seen
             following.is_taken = True
         has_more = False
-        if following.is_behind and not self._is_foreign(following):
+        if following.is_behind and self._may_read(following):
             has_more = self._read(following)
         if self._has_to_tell(following):
             self._tell(following, at)
@@ -296,6 +302,26 @@ class Watcher:
             return is_wanted and not following.is_foreign
         is_same = following.told == (following.registered, following.read)
         return not is_same or translation.has_news or translation.works
+
+    def _may_read(self, following: Following) -> bool:
+        """Whether the session is the watcher's to read now. One that wakes up while a run of `exec` may still
+        name it has to wait for that run's word, or both would be the session."""
+        if following.is_foreign:
+            self._foreign.look()
+        if following.translation is not None and self._foreign.is_claimed(following.session.key):
+            self._hand_over(following, following.translation)
+        if self._is_foreign(following):
+            return False
+        return not (following.is_waking and self._foreign.may_claim(following.session.program))
+
+    def _hand_over(self, following: Following, translation: Translation) -> None:
+        """Another run reports the session from here on, under its next name: ours has ended."""
+        translation.finish("completed")
+        if translation.output.exists:
+            self._wrap_up(following, translation, "completed")
+            following.number += 1
+        following.translation = None
+        following.is_foreign = True
 
     def _is_foreign(self, following: Following) -> bool:
         """Whether another program of ours reports the session already, so that nothing comes twice."""
@@ -335,6 +361,7 @@ class Watcher:
 
     def _read(self, following: Following) -> bool:
         translation = following.translation or self._open(following)
+        following.is_waking = False
         before = following.seen
         has_more = translation.advance(PORTION_BYTES)
         if not has_more:

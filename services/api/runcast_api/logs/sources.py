@@ -20,7 +20,7 @@ from uuid import UUID
 import orjson
 
 from runcast._support import line_parser, traces
-from runcast._support.said import NOTHING, Said
+from runcast._support.said import CRASHED, NOTHING, Said
 from runcast_server.db import Connection
 from runcast_server.eventlog import frames, segments
 from runcast_server.eventlog.segments import Event, Lines
@@ -275,7 +275,8 @@ def _said(batch: Batch, texts: Sequence[str], start: int) -> Sequence[Said]:
     """What each line from place `start` on says, or the entry that it belongs to."""
     saids = [line_parser.read(text, batch.at) for text in texts]
     above = [*batch.above, *batch.texts[:start]]
-    if NOTHING not in saids or not (above or any(said.level for said in saids)):
+    may_belong = NOTHING in saids or CRASHED in saids
+    if not may_belong or not (above or any(said.level for said in saids)):
         return saids
     entries = traces.Entries()
     for text in above:

@@ -12,6 +12,7 @@ from tests.unit.runcast.watch.test_watching import answer, messages, record
 from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 
 from runcast._recording import writers
+from runcast._support import times
 
 SECOND = f"{CLAUDE_KEY}.r2"
 
@@ -175,3 +176,85 @@ def test_session_of_an_exec_that_was_killed_is_followed(world: World) -> None:
     os.utime(world.transcript, (written + 2, written + 2))
     world.rounds(watcher, 4)
     assert messages(world, SECOND) == ["u2"]
+
+
+class Exec:
+    """A run of `runcast exec`, as its files say it."""
+
+    def __init__(self, world: World, name: str = "nightly", **made: Any) -> None:
+        self.directory = world.runs / name
+        self.directory.mkdir(parents=True)
+        made = {
+            "steps": ["command"],
+            "agent_type": "WORKER",
+            "created_at": times.to_milliseconds(times.now()),
+        } | made
+        (self.directory / "run.json").write_text(json.dumps(made))
+        self.say({"type": "agent:started", "data": {}})
+
+    def say(self, message: dict[str, Any]) -> None:
+        with (self.directory / "spool.jsonl").open("a") as spool:
+            spool.write(json.dumps(message) + "\n")
+
+    def claim(self) -> None:
+        self.say({"type": "run:updated", "data": {"aliases": [CLAUDE_KEY]}})
+
+    def end(self, at: float) -> None:
+        told = self.directory / "status.json"
+        told.write_text(json.dumps({"status": "completed"}))
+        os.utime(told, (at, at))
+
+
+def test_session_waits_while_an_exec_may_still_name_it(world: World) -> None:
+    """The agent begins its session before `exec` has heard from it: that is one run, not two."""
+    begun = Exec(world)
+    watcher = world.watcher("claude")
+    world.write(world.transcript, record("u1"))
+    world.rounds(watcher, 4)
+    assert world.run_keys() == ["nightly"]
+    begun.claim()
+    world.write(world.transcript, answer("a1"))
+    world.rounds(watcher, 4)
+    assert world.run_keys() == ["nightly"]
+
+
+@pytest.mark.parametrize("why", ["another agent's", "a plain command's", "long ago", "no exec"])
+def test_session_waits_for_no_run_that_cannot_be_it(world: World, why: str) -> None:
+    made: dict[str, Any] = {
+        "another agent's": {"metadata": {"agent": {"program": "codex"}}},
+        "long ago": {"created_at": "2026-01-01T00:00:00Z"},
+        "no exec": {"steps": []},
+    }.get(why, {})
+    begun = Exec(world, **made)
+    if why == "a plain command's":
+        begun.say({"type": "lines", "source": "stdout", "lines": ["hello"]})
+    world.write(world.transcript, record("u1"))
+    world.rounds(world.watcher("claude"), 4)
+    assert messages(world) == ["u1"]
+
+
+def test_session_that_exec_goes_on_with_is_handed_over_and_taken_back(world: World) -> None:
+    """First by hand, then `exec -- claude --resume`, then by hand: three runs, each word once."""
+    watcher = world.watcher("claude")
+    world.write(world.transcript, record("u1") + answer("a1"))
+    world.rounds(watcher, 10)
+    begun = Exec(world)
+    world.write(world.transcript, record("u2"))
+    world.rounds(watcher, 2)
+    begun.claim()
+    world.write(world.transcript, answer("a2", "By exec."))
+    world.rounds(watcher, 4)
+    assert messages(world) == ["u1", "Done."]
+    assert world.run(CLAUDE_KEY)["status"] == "completed"
+    written = world.transcript.stat().st_mtime
+    begun.end(written + 1)
+    world.rounds(watcher, 4)
+    for number in (3, 4):
+        watcher.close()
+        watcher = world.watcher("claude")
+        world.write(world.transcript, record(f"u{number}"))
+        os.utime(world.transcript, (written + number, written + number))
+        world.rounds(watcher, 4)
+    third = f"{CLAUDE_KEY}.r3"  # the second is the name of exec's run
+    assert world.run_keys() == [CLAUDE_KEY, third, "nightly"]
+    assert messages(world, third) == ["u3", "u4"]
