@@ -1611,7 +1611,8 @@ CREATE TABLE public.log_sources (
     is_active boolean DEFAULT false NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     is_by_admin boolean DEFAULT false NOT NULL,
-    spool text
+    spool text,
+    zone text
 )
 WITH (fillfactor='50');
 
@@ -1628,6 +1629,8 @@ COMMENT ON COLUMN public.log_sources.path IS 'Set where a tail was asked for ove
 COMMENT ON COLUMN public.log_sources.is_by_admin IS 'An administrator asked for this tail.';
 
 COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs to: the id of its first message.';
+
+COMMENT ON COLUMN public.log_sources.zone IS 'The time zone (IANA) of times without an offset in the followed file; the tailer''s own where it is null.';
 
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,

@@ -2668,6 +2668,12 @@ export interface components {
          */
         LinesMessage: {
             /**
+             * Above
+             * @description Lines before the first one, where it belongs to an entry that began there.
+             * @default []
+             */
+            above: string[];
+            /**
              * At
              * @default null
              */
@@ -4484,6 +4490,11 @@ export interface components {
              * @description Why the file is not read at present, if it isn't.
              */
             trouble?: string | null;
+            /**
+             * Zone
+             * @description The zone that was named for the file.
+             */
+            zone?: string | null;
         };
         /** TailList */
         TailList: {
@@ -4501,6 +4512,11 @@ export interface components {
             path: string;
             /** Source */
             source?: string | null;
+            /**
+             * Zone
+             * @description The time zone (IANA, `Europe/Berlin`) of times without an offset in the file.
+             */
+            zone?: string | null;
         };
         /**
          * Taken
