@@ -45,7 +45,7 @@ class Reader:
     """It was told not to read for a while: its silence is its own."""
     has_connected: asyncio.Event = field(default_factory=asyncio.Event)
     watch: Callable[[bytes], None] | None = None
-    """Is shown every numbered frame."""
+    """Is shown every frame that holds an event, numbered or sent as backfill."""
     _backfilled: dict[str, list[int]] = field(default_factory=dict)
     _heard_at: float | None = None
     _asked_for: int | None = None
@@ -161,6 +161,8 @@ class Reader:
             case b"connected":
                 self._connected(orjson.loads(data))
             case b"agent:log":
+                if self.watch is not None:
+                    self.watch(block)
                 line = orjson.loads(data)
                 self._backfilled.setdefault(line["run_id"], []).append(crc32(data))
             case b"backfill":

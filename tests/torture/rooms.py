@@ -87,7 +87,10 @@ class Rooms:
                 await self.http.send("POST", path, {"message": said}, key=f"{slug}:visit:{number}")
                 await heard.wait()
         except TimeoutError:
-            self.complaints.append(f"{reader.history.name} heard nothing of what was written")
+            opened = reader.history.connections
+            self.complaints.append(
+                f"{reader.history.name} heard nothing of what was written ({opened} connections)"
+            )
         finally:
             visiting.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -218,7 +218,8 @@ export class ProjectConnection implements LiveConnection {
 
   #connected(data: Connected): void {
     this.epoch = data.epoch;
-    this.position ??= data.resumed_from ?? data.head;
+    // With a tail the position comes after its lines: a stream cut off among them asks for them again.
+    if (this.options.logTail === undefined) this.position ??= data.resumed_from ?? data.head;
     this.#silenceMs = data.heartbeat_s * 2500;
     this.#setState({ status: "live", connectionId: data.connection_id });
     void this.#patch();

@@ -37,6 +37,24 @@ describe("ProjectConnection", () => {
     expect(events.map((event) => event.type)).toEqual(["connected"]);
   });
 
+  it("asks for the tail again when it was cut off among its lines", async () => {
+    const { server, connection, events } = open({ logs: "all", logTail: 2 });
+    await settle();
+    server.last(EVENTS).stream(connected({ head: 41 }) + log(null, "r", 1));
+    await settle();
+    server.last(EVENTS).end();
+    await settle();
+    await vi.advanceTimersByTimeAsync(1000);
+    const request = server.last(EVENTS);
+    expect(request.headers["Last-Event-ID"]).toBeUndefined();
+    expect(request.url.searchParams.get("log_tail")).toBe("2");
+    request.stream(connected({ head: 41 }) + log(null, "r", 1) + log(null, "r", 2) + "id: 41\n\n");
+    await settle();
+    expect(connection.position).toBe(41);
+    const lines = events.filter((event) => event.type === "agent:log");
+    expect(lines.map((event) => event.data.line_number)).toEqual([1, 2]);
+  });
+
   it("resumes after the last number it handled, with the history's epoch", async () => {
     const { server, connection } = open();
     await settle();
