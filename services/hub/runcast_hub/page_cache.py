@@ -1,8 +1,9 @@
 """Pages of history that were read a moment ago, kept in the memory that rings leave free.
 
 Clients of a project that return at different moments of a storm ask for the same pages. The rings' budget
-is the hub's memory for events: while there is room in it pages stay, and the pages used longest ago go
-first when rings need it.
+is the hub's memory for events: pages take at most a quarter of it, and of that what rings leave free; those
+used longest ago go first. Readers who fall behind a flood ask for each page once, so more memory would
+only hold what no reader asks for again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from runcast_hub.ring import Budget
 from runcast_server.eventlog.history import Page
 
 PAGE_OVERHEAD_BYTES = 512
+SHARE = 4
+"""The part of the budget that pages take at most: one in so many bytes."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -41,11 +44,12 @@ class Pages(Generic[Key]):
     def put(self, key: Key, page: Page) -> None:
         """Keeps a page for as long as there is room."""
         self._drop(key)
-        if _size(page) > self._budget.free:
+        room = min(self._budget.free, self._budget.size // SHARE)
+        if _size(page) > room:
             return
         self._pages[key] = page
         self.size += _size(page)
-        self.shrink(self._budget.free)
+        self.shrink(room)
 
     def shrink(self, size: int) -> None:
         """Drops what was used longest ago until no more than `size` bytes are held."""

@@ -241,7 +241,7 @@ class Room:
 
     def _append(self, block: Block) -> None:
         block = frames.cut(block, self.head)
-        if any(mark in block.frames for mark in ERASING):
+        if frames.holds_event(block, ERASING):
             # What came before must not be shown again: it is read from Postgres, which has lost it.
             self._erasures += 1
             self._ring.clear()

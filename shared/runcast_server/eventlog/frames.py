@@ -114,6 +114,17 @@ def _block(chain: Chain, made: Sequence[bytes]) -> Block:
     return Block(chain.epoch, chain.first, chain.last, sections, b"".join(made))
 
 
+def holds_event(block: Block, marks: Iterable[bytes]) -> bool:
+    """Whether a block holds an event other than a line with one of `marks`. Lines aren't searched."""
+    start = 0
+    for section in block.sections:
+        end = start + section.size
+        if not section.is_log and any(block.frames.find(mark, start, end) >= 0 for mark in marks):
+            return True
+        start = end
+    return False
+
+
 def cut(block: Block, after: int) -> Block:
     """The part of a block above the number `after`."""
     if after < block.first:

@@ -136,11 +136,13 @@ def of(emitted: Iterable[Event | Lines]) -> list[Segment]:
     made: list[Segment] = []
     open_lines: list[Lines] = []
     open_events: list[Event] = []
+    held = 0
     for item in emitted:
         if isinstance(item, Lines):
             _close_events(open_events, made)
-            if open_lines and not _continues(open_lines, item):
+            if open_lines and not (_continues(open_lines, item) and _fits(held, item)):
                 _close_lines(open_lines, made)
+            held = item.length + (held if open_lines else 0)
             open_lines.append(item)
         else:
             _close_lines(open_lines, made)
@@ -159,6 +161,12 @@ def _continues(lines: Sequence[Lines], item: Lines) -> bool:
     if last.first_line is None or item.first_line is None:
         return item.run_id == last.run_id and item.first_line is last.first_line
     return item.run_id == last.run_id and item.first_line == last.first_line + last.length
+
+
+def _fits(held: int, item: Lines) -> bool:
+    """Whether lines join those before them. Where a segment would be more than full, one that is half full
+    or more stays as it is: to cut what was joined costs more than a row."""
+    return held + item.length <= MAX_RECORDS or held < MAX_RECORDS // 2
 
 
 def _close_events(events: list[Event], made: list[Segment]) -> None:
@@ -296,21 +304,23 @@ def split(segment: Segment) -> list[bytes]:
     return unpack(segment).split(b"\n")
 
 
+_LOG_FRAME = b'id: %%d\nevent: agent:log\ndata: {"run_id":"%b","line_number":%%d,%%b\n\n'
+
+
 def frames(segment: Segment) -> bytes:
     """The SSE frames of a numbered segment: the one place where numbers are put in front. Raises
     `Damaged`."""
-    # Latin-1 maps bytes to characters one to one: text is put together faster than bytes are.
-    records = unpack(segment).decode("latin-1").split("\n")
+    records = unpack(segment).split(b"\n")
     if segment.is_log:
-        head = f'\nevent: {LOG_TYPE}\ndata: {{"run_id":"{segment.run_id}","line_number":'
+        # One template for all lines: half the time of putting each together as text.
+        frame = _LOG_FRAME % str(segment.run_id).encode()
         numbers = zip(count(segment.first), count(segment.first_line), records)
-        made = [f"id: {seq}{head}{line},{record}\n\n" for seq, line, record in numbers]
-    else:
-        made = []
-        for seq, record in enumerate(records, segment.first):
-            type, _, data = record.partition(" ")
-            made.append(f"id: {seq}\nevent: {type}\ndata: {data}\n\n")
-    return "".join(made).encode("latin-1")
+        return b"".join([frame % members for members in numbers])
+    made = []
+    for seq, record in enumerate(records, segment.first):
+        type, _, data = record.partition(b" ")
+        made.append(b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, type, data))
+    return b"".join(made)
 
 
 def datas(segment: Segment) -> list[tuple[str, bytes]]:

@@ -237,7 +237,7 @@ class FairQueue:
                 continue
             read = lane.waiting[0]
             # One that only closes a source has no events, and takes its turn like any other.
-            number = max(1, read.item.message.number_of_events) if read.item.message else 1
+            number = max(1, read.item.message.weight) if read.item.message else 1
             if so_far and taken + number > self.max_events:
                 continue  # only a project's first turn may go beyond the limit
             self._remove(lane)

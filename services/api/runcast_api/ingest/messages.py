@@ -32,6 +32,9 @@ it writes."""
 _CUSTOM = re.compile(r"x:[A-Za-z0-9_.:-]{1,120}")
 _RUNLESS = frozenset({"worker:status", "runtime:event"})
 
+LINES_PER_EVENT = 2
+"""Lines that weigh as much as one event in a batch: they are stored a thousand at a time."""
+
 
 class Refused(Exception):
     """A message that can't be accepted; the text is the reason, for a person."""
@@ -59,9 +62,9 @@ class Message:
         return self.type not in _RUNLESS
 
     @property
-    def number_of_events(self) -> int:
-        """About how many events it makes; what batches are measured by."""
-        return len(self.lines.lines) if self.lines else 1
+    def weight(self) -> int:
+        """What batches are measured by: about how many events it makes, or what its lines weigh."""
+        return -(-len(self.lines.lines) // LINES_PER_EVENT) if self.lines else 1
 
 
 def parse(raw: bytes) -> Message:

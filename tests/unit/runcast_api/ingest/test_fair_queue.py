@@ -58,9 +58,9 @@ async def batches_of(queue: FairQueue) -> list[list[str]]:
     return found
 
 
-async def test_a_batch_holds_about_a_thousand_events() -> None:
+async def test_a_batch_holds_about_two_thousand_lines() -> None:
     stream = Stream()
-    for number in (400, 400, 400, 400, 400, 3_000, 1):
+    for number in (800, 800, 800, 800, 800, 6_000, 1):
         stream.add(1, number)
     found = await batches_of(queue_of(stream))
     assert found == [["1", "2"], ["3", "4"], ["5"], ["6"], ["7"]]
