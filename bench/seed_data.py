@@ -6,21 +6,18 @@ from uuid import UUID
 
 import asyncpg
 
+from runcast_server.eventlog import segments
+
 CHUNK_LINES = 250_000
 
-_LINES = """
-INSERT INTO segments (project_id, run_id, first_seq, last_seq, at, first_line, last_line, count, size, codec,
-                      levels, agents, body)
-SELECT $1, $2, $3 + first, $3 + last, $4::timestamptz + (last - $5) * $6::interval, first, last,
-       last - first + 1, length(body), 0, 128, '{}', body
-FROM (
-    SELECT min(n) AS first, max(n) AS last, convert_to(string_agg(format(
-        '"line":"%s the agent reads one file after another and says what it finds in each",'
-        '"ts":"2026-11-20T14:00:00.000Z","source":"logs.txt","source_line":%s}',
-        lpad(n::text, 9, '0'), n), E'\\n' ORDER BY n), 'UTF8') AS body
-    FROM generate_series($5::bigint, $7::bigint) n GROUP BY (n - $5) / 1000
-) batches
-"""
+_COLUMNS = (
+    "project_id", "run_id", "first_seq", "last_seq", "at", "first_line", "last_line", "count", "size",
+    "codec", "levels", "agents", "body",
+)  # fmt: skip
+_RECORD = (
+    b'"line":"%09d the agent reads one file after another and says what it finds in each",'
+    b'"ts":"2026-11-20T14:00:00.000Z","source":"logs.txt","source_line":%d}'
+)
 _MONTHS = """
 WITH known AS (
     INSERT INTO segment_months (project_id, month, first_seq)
@@ -68,16 +65,13 @@ async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> F
         for first in range(filled.lines + 1, filled.lines + lines + 1, CHUNK_LINES):
             last = min(first + CHUNK_LINES, filled.lines + lines + 1) - 1
             at = now - timedelta(days=days) + (first - filled.lines - 1) * step
-            await connection.execute(
-                _LINES,
-                filled.project_id,
-                filled.run_id,
-                base - filled.lines,
-                at,
-                first,
-                step,
-                last,
-            )
+            rows = [
+                (filled.project_id, filled.run_id, *_segment(part, base - filled.lines, at + wait))
+                for start in range(first, last + 1, segments.MAX_RECORDS)
+                for part in [range(start, min(start + segments.MAX_RECORDS, last + 1))]
+                for wait in [(part[-1] - first) * step]
+            ]
+            await connection.copy_records_to_table("segments", records=rows, columns=_COLUMNS)
         await connection.execute(
             _HEADS,
             filled.project_id,
@@ -92,3 +86,12 @@ async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> F
     finally:
         await connection.close()
     return Filled(filled.project_id, filled.run_id, filled.lines + lines)
+
+
+def _segment(numbers: range, offset: int, at: datetime) -> tuple[object, ...]:
+    """The columns of a segment with these lines, as the product packs it."""
+    first, last = numbers[0], numbers[-1]
+    records = b"\n".join([_RECORD % (number, number) for number in numbers])
+    codec, body = segments.pack(records)
+    of_lines = (first, last, len(numbers), len(records), codec, segments.NO_LEVEL, [], body)
+    return (offset + first, offset + last, at, *of_lines)

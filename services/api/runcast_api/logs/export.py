@@ -89,12 +89,15 @@ def _plain(row: Row, window: Window) -> list[dict[str, Any]] | None:
     try:
         stored.numbers_of_lines(row)
         records = segments.unpack(stored.of_row(row))
-        if any(mark in records for mark in _MARKS):
+        if b"\\" in records and rb"\u0000" in records:
             return None
         members: list[dict[str, Any]] = orjson.loads(b"[{%b]" % records.replace(b"\n", b",{"))
     except (Damaged, orjson.JSONDecodeError):
         return None
-    is_ours = all(type(each.get("line")) is str and "source" in each for each in members)
+    is_ours = all(
+        type(each.get("line")) is str and "source" in each and _SPECIAL.isdisjoint(each)
+        for each in members
+    )
     return members if is_ours else None
 
 
@@ -132,7 +135,8 @@ def _plain_ndjson(run_id: UUID, row: Row, known: Sequence[dict[str, Any]]) -> It
         )
 
 
-_MARKS = (*(b'"%b":' % flag.encode() for flag in entries.FLAGS), b'"run_id":', rb"\u0000")
+_SPECIAL = frozenset((*entries.FLAGS, "run_id"))
+"""Members of lines that are shown in another way than the rest."""
 _SHOWN_PLAIN: dict[Show, Callable[[UUID, Row, Sequence[dict[str, Any]]], Iterator[bytes]]] = {
     query.as_text: _plain_text,
     query.as_ndjson: _plain_ndjson,
