@@ -23,7 +23,7 @@ ROUNDS = 2
 NEVER = 1e7
 MARK_PERCENT = 1.0
 
-_PROBE = f"pubsub.PROBE_SECONDS = {NEVER}; pubsub.ECHO_SECONDS = {NEVER}"
+_PROBE = f"node_link.PROBE_SECONDS = {NEVER}; node_link.ECHO_SECONDS = {NEVER}"
 _COMPARE = f"hub.COMPARE_SECONDS = {NEVER}"
 _OTHERS = (
     f"connection_limits.RENEW_SECONDS = peers.REGISTER_EVERY_SECONDS = revocation.LOOK_SECONDS = {NEVER}; "
@@ -97,7 +97,7 @@ def hub(one: Server, change: str) -> Iterator[Hub]:
     """A hub beside the server, on the same stores, with its constants changed."""
     port = free_port()
     program = (
-        "from runcast_hub import connection_limits, hub, peers, pubsub, revocation\n"
+        "from runcast_hub import connection_limits, hub, node_link, peers, pubsub, revocation\n"
         f"{change}\nimport sys\nsys.argv = ['runcast', 'hub', '--port', '{port}']\n"
         "from runcast.cli import main\nmain()"
     )

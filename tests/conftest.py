@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from runcast_server.process import migrate
-from tests import browser, servers
+from tests import browser, redis_cluster, servers
 from tests.urls import in_database
 
 # The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
@@ -64,6 +64,22 @@ def redis_server_url() -> Iterator[str]:
     """The session's Redis server."""
     with servers.redis() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis_servers() -> Iterator[redis_cluster.RedisCluster]:
+    """The session's Redis Cluster: started for the first test that asks for it, in about 3 s."""
+    with servers.directory() as root, redis_cluster.running(root) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slots(redis_servers: redis_cluster.RedisCluster) -> redis_cluster.RedisCluster:
+    """The session's Redis Cluster, whole and empty."""
+    redis_servers.settle()
+    redis_servers.empty()
+    redis_servers.denied()
+    return redis_servers
 
 
 @pytest.fixture(scope="session")

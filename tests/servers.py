@@ -26,7 +26,7 @@ def postgres() -> Iterator[str]:
     if POSTGRES_URL:
         yield POSTGRES_URL
         return
-    with _directory() as data:
+    with directory() as data:
         server = embedded.Postgres(data, extra=FAST_POSTGRES)
         server.start()
         try:
@@ -41,7 +41,7 @@ def redis() -> Iterator[str]:
     if REDIS_URL:
         yield REDIS_URL
         return
-    with _directory() as data:
+    with directory() as data:
         server = embedded.Valkey(data, extra={"appendonly": "no"})
         server.start()
         try:
@@ -51,7 +51,7 @@ def redis() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _directory() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """Short of path, as sockets need it."""
     data = Path(tempfile.mkdtemp(prefix="runcast-test-"))
     try:

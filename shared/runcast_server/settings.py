@@ -31,8 +31,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runcast._support import redis_url
 from runcast_server import db, owners, postgres_hosts
 from runcast_server.errors import ExplainedError
+from runcast_server.redis_access import clients
 
 PREFIX = "RUNCAST_"
 
@@ -71,6 +73,11 @@ def _postgres_url(url: str) -> str:
     return url
 
 
+def _redis_url(url: str) -> str:
+    clients.options(redis_url.parse(url))
+    return url
+
+
 def _names(value: object) -> object:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
@@ -80,7 +87,7 @@ PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 HttpUrl = Annotated[str, _url_of("http", "https")]
-RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 
 
 class _Settings(BaseSettings):

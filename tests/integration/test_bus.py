@@ -9,7 +9,8 @@ import pytest
 
 from runcast_server.eventlog import bus as bus_module
 from runcast_server.eventlog import frames
-from runcast_server.eventlog.bus import CONNECTIONS, Bus, Keys
+from runcast_server.eventlog.bus import Bus, Keys
+from runcast_server.redis_access.clients import CONNECTIONS
 from tests import chained
 
 pytestmark = pytest.mark.anyio

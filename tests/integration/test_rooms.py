@@ -73,17 +73,15 @@ async def test_a_room_on_whose_channel_nothing_comes_is_subscribed_again(
             await reader.until(lambda r: len(r.frames) >= 2)
             assert await listeners(served, channel) == 1
             # Redis forgets the subscription, and the link stays as it is.
-            link = served.hub.link
-            sent, link._sent = link._sent, set()
-            link._wanted, wanted = {}, link._wanted
-            link._sent = {channel}
-            link._changed.set()
+            [node] = served.hub.link._nodes.values()
+            wanted, sent, node._sent = node._wanted, node._sent, {channel}
+            node.want([])
 
             async def is_forgotten() -> bool:
                 return await listeners(served, channel) == 0
 
             await until(is_forgotten, "Redis to forget")
-            link._wanted, link._sent = wanted, sent
+            node._wanted, node._sent = wanted, sent
             emitted = 0
 
             async def is_heard() -> bool:
@@ -95,7 +93,7 @@ async def test_a_room_on_whose_channel_nothing_comes_is_subscribed_again(
 
             await until(is_heard, "the channel to be subscribed again")
             assert reader.ids == list(range(1, emitted + 1))
-            assert link.is_up
+            assert node.is_up
 
 
 async def test_rooms_opened_while_the_link_connects_are_subscribed(

@@ -132,9 +132,9 @@ MUTANTS = [
     ),
     Mutant(
         18,
-        f"{HUB}/pubsub.py",
-        "            if missing:\n",
-        "            if missing and not self.is_up:\n",
+        f"{HUB}/node_link.py",
+        "            for some in self._commands(missing):\n",
+        "            for some in [] if self.is_up else self._commands(missing):\n",
         "tests/integration/test_rooms.py::test_a_room_on_whose_channel_nothing_comes_is_subscribed_again",
     ),
     Mutant(

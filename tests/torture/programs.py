@@ -272,7 +272,7 @@ class RedisNode:
             "repl-diskless-sync-delay": "0",
             **self.settings,
         }
-        lines = [f"{name} {_quoted(value)}\n" for name, value in chosen.items()]
+        lines = [f"{name} {quoted(value)}\n" for name, value in chosen.items()]
         if replica_of is not None:
             lines.append(f"replicaof 127.0.0.1 {replica_of}\n")
         configuration = self.directory / "valkey.conf"
@@ -363,6 +363,16 @@ class RedisPair:
         self._take_over()
         return had, wrote
 
+    def swap_roles(self) -> None:
+        """A planned failover: the replica takes over, and the old primary lives on as its replica, with every
+        connection to it open."""
+        wait(self.is_in_step, "the replica is in step")
+        old, new = self.primary, self.replica
+        with new.client() as client, old.client() as other:
+            client.replicaof("NO", "ONE")
+            other.replicaof("127.0.0.1", new.port)
+        self.primary, self.replica = new, old
+
     def _take_over(self) -> None:
         old, new = self.primary, self.replica
         public = old.port
@@ -379,5 +389,5 @@ class RedisPair:
             node.end()
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     return f'"{value}"' if " " in value else value

@@ -183,7 +183,7 @@ async def _postgres_trouble(resources: Resources) -> tuple[str | None, str | Non
 async def _redis_trouble(resources: Resources) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await resources.bus.ping()
+            await resources.bus.check()
     except outages.REDIS as error:
         return str(error) or "no answer in time"
     return None

@@ -1,9 +1,9 @@
 """Connection limits per caller, counted over all hubs.
 
-Each hub keeps, per caller, its own number of open streams in one Redis hash, valid until a time that
-it moves forward while it lives. A hub that dies stops moving it, and its streams stop counting within
-`LEASE_SECONDS`. The time is Redis's, one for all hubs; an entry that would count for longer than a lease
-lasts was written before that clock went back, and counts no more.
+Each hub keeps, per caller, its own number of open streams in one Redis hash, valid until a time that it moves
+forward while it lives. A hub that dies stops moving it, and its streams stop counting within `LEASE_SECONDS`.
+The time is that of the server that holds the hash, one for all hubs; an entry that would count for longer
+than a lease lasts was written before that clock went back, and counts no more.
 
 One task writes all of a hub's counts, one round after another, with what was asked for and given back
 meanwhile. So no write overtakes another one, and the limit holds when hundreds ask at the same time: a
@@ -54,6 +54,13 @@ end
 return granted
 """
 """Grants up to ARGV[3] further streams to a hub that holds ARGV[2], within ARGV[4] over all hubs."""
+_KEEP = """
+if tonumber(ARGV[2]) <= 0 then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. (redis.call('TIME')[1] + ARGV[3]))
+return redis.call('EXPIRE', KEYS[1], ARGV[3] * 4)
+"""
+"""Writes that a hub holds ARGV[2]. Its end is told by the clock that `_TAKE` reads: the key's own
+server's."""
 
 log = structlog.get_logger()
 
@@ -200,16 +207,9 @@ class Leases:
         """Writes this hub's counts as they are."""
         if not names:
             return
-        seconds, _ = await self._bus.client.time()
         pipeline = self._bus.client.pipeline(transaction=False)
         for name in names:
-            if self._held[name] > 0:
-                pipeline.hset(
-                    _key(name), self._hub_id, f"{self._held[name]}:{seconds + LEASE_SECONDS}"
-                )
-                pipeline.expire(_key(name), LEASE_SECONDS * 4)
-            else:
-                pipeline.hdel(_key(name), self._hub_id)
+            pipeline.eval(_KEEP, 1, _key(name), self._hub_id, self._held[name], LEASE_SECONDS)
         await pipeline.execute()
 
 

@@ -1,8 +1,9 @@
 """Hubs asking each other: a request on the other's control channel, the answer on one's own.
 
-A connection's id begins with the id of the hub that holds it, so a request for it goes straight there.
-The hubs that live are listed in one sorted set, each with the time until which it counts, by Redis's clock;
-one that would count for longer than registrations last is left over from before that clock went back.
+A connection's id begins with the id of the hub that holds it, so a request for it goes straight there. The
+hubs that live are listed in one sorted set, each with the time until which it counts, by the clock of the
+server that holds the set; one that would count for longer than registrations last is left over from before
+that clock went back.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ ANSWER_SECONDS = 5.0
 ANSWERS_AT_ONCE = 256
 """Requests of other hubs that are answered at once; further ones get no answer."""
 
+_REGISTER = """
+local now = redis.call('TIME')[1] + 0
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 1)
+return redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2] + 1, '+inf')
+"""
+_LIST = """
+local now = redis.call('TIME')[1] + 0
+return redis.call('ZRANGEBYSCORE', KEYS[1], now, now + ARGV[1])
+"""
+
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 log = structlog.get_logger()
@@ -43,6 +55,8 @@ class Control:
         self._numbers = itertools.count()
         self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._register = bus.client.register_script(_REGISTER)
+        self._list = bus.client.register_script(_LIST)
 
     async def ask(self, hub_id: str, request: dict[str, Any]) -> dict[str, Any]:
         """What the hub `hub_id` answers. Raises the `Problem` that it raised, or `Unavailable`."""
@@ -82,10 +96,7 @@ class Control:
 
     async def _living(self) -> set[str]:
         try:
-            seconds, _ = await self._bus.client.time()
-            names = await self._bus.client.zrangebyscore(
-                REGISTRY, seconds, seconds + REGISTERED_SECONDS
-            )
+            names = await self._list(keys=[REGISTRY], args=[REGISTERED_SECONDS])
         except outages.REDIS as error:
             raise Unavailable("the other hubs can't be asked without Redis") from error
         return {name.decode() for name in names}
@@ -126,12 +137,7 @@ class Control:
 
     async def register(self) -> None:
         """Keeps this hub in the list of those that live."""
-        seconds, _ = await self._bus.client.time()
-        pipeline = self._bus.client.pipeline(transaction=False)
-        pipeline.zadd(REGISTRY, {self._hub_id: seconds + REGISTERED_SECONDS})
-        pipeline.zremrangebyscore(REGISTRY, "-inf", seconds - 1)
-        pipeline.zremrangebyscore(REGISTRY, seconds + REGISTERED_SECONDS + 1, "+inf")
-        await pipeline.execute()
+        await self._register(keys=[REGISTRY], args=[self._hub_id, REGISTERED_SECONDS])
 
 
 def _parsed(data: bytes) -> dict[str, Any] | None:

@@ -27,7 +27,10 @@ def build(resources: Resources) -> Service:
         if why := await db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE)):
             failing["roles"] = why
         if not hub.link.is_up:
-            degraded["redis"] = "no live messages; events are read from Postgres at a slower beat"
+            why = f" ({hub.link.trouble})" if hub.link.trouble else ""
+            degraded["redis"] = (
+                f"no live messages{why}; events are read from Postgres at a slower beat"
+            )
             if error := degraded.get("postgres"):
                 failing["delivery"] = f"neither Redis nor Postgres can be read: {error}"
         return Readiness(failing, degraded)

@@ -11,11 +11,11 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Any
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisClusterStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
 from runcast_server import outages
@@ -31,22 +31,23 @@ WINDOW_SECONDS = 60
 log = structlog.get_logger()
 
 
+class _Counters(RedisStorage):
+    """The library's counters by a client of ours, whose URL, options and topology are the bus's."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        super().__init__("async+redis://", implementation="redispy", key_prefix=PREFIX)
+
+    def configure_bridge(self) -> None:
+        """Called by the library where it would connect by itself."""
+        bridge: Any = self.bridge
+        bridge.storage = self._client
+        bridge.connection_getter = lambda _: self._client
+
+
 def storage(bus: Bus) -> Storage:
-    """Counters in the bus's Redis; on a single server over its connections."""
-    if not bus.is_cluster:
-        return RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix=PREFIX,
-            connection_pool=bus.client.connection_pool,
-        )
-    parts = urlsplit(bus.url)
-    return RedisClusterStorage(
-        f"async+redis+cluster://{parts.netloc}",
-        implementation="redispy",
-        key_prefix=PREFIX,
-        ssl=parts.scheme.startswith("rediss"),
-    )
+    """Counters in the bus's Redis, over its connections."""
+    return _Counters(bus.client)
 
 
 class SignInLimits:

@@ -17,26 +17,22 @@ from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-import redis.asyncio as redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
+from runcast._support import redis_url
+from runcast._support.redis_url import Host
 from runcast_server.eventlog import chains
 from runcast_server.eventlog.chains import Chain
+from runcast_server.redis_access import clients, topology
+from runcast_server.redis_access.clients import COMMAND_SECONDS
+from runcast_server.redis_access.topology import ALONE, Topology
 
 LIVE_BYTES = 8 * 1024
 """A chain travels as a live message where its bodies are no larger; pub/sub has no back-pressure, so of a
 larger one the message only names the head, and the hub reads the stream."""
 STREAM_BYTES = 8 * 1024 * 1024
 EXPIRY_MS = 3_600_000
-COMMAND_SECONDS = 5.0
-CONNECT_SECONDS = 3.0
 AVOID_SECONDS = 2.0
 """How long Redis isn't asked again, where there is another way, after it failed or didn't answer."""
-CONNECTIONS = 32
-"""Connections to Redis of one process; a call beyond that waits for one, up to `COMMAND_SECONDS`. redis-py's
-ordinary pool raises at its limit: a commit to 300 projects then lost 200 of its publishes."""
+PROBE_KEY = "runcast:limit:probe"
 
 Verdict = Literal["published", "done", "behind", "unknown", "epoch"]
 
@@ -99,40 +95,31 @@ class Bus:
     """One process's connections to Redis. Every call has a deadline and raises one of `outages.REDIS`."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.is_cluster = "+cluster://" in url
+        self._url = redis_url.parse(url)
+        self.is_cluster = self._url.kind == "cluster"
         self._avoid_until = 0.0
-        self.client: Any = self._connect(COMMAND_SECONDS, Retry(NoBackoff(), 1))
+        self.client: Any = clients.connect(self._url)
         package = files("runcast_server.eventlog") / "scripts"
         self._publish = self.client.register_script((package / "publish.lua").read_text())
         self._seed = self.client.register_script((package / "seed.lua").read_text())
 
-    def _connect(self, seconds: float, retry: Retry) -> Any:
-        options: dict[str, Any] = {
-            "socket_timeout": seconds,
-            "socket_connect_timeout": CONNECT_SECONDS,
-        }
-        if not self.url.startswith("unix:"):
-            options["socket_keepalive"] = True
-        if self.is_cluster:
-            return RedisCluster.from_url(self.url.replace("+cluster", ""), **options)
-        pool = redis.BlockingConnectionPool.from_url(
-            self.url,
-            max_connections=CONNECTIONS,
-            timeout=COMMAND_SECONDS,
-            retry=retry,
-            **options,
-        )
-        return redis.Redis.from_pool(pool)
-
-    def dedicated(self, *, block_seconds: float) -> Any:
+    def dedicated(self, *, block_seconds: float, server: Host = ALONE) -> Any:
         """A client of its own for reads that block up to `block_seconds` (redis-py counts them
-        against its socket time-out). The caller closes it.
+        against its socket time-out), of one server of a cluster where one is named. The caller closes it.
 
         It raises the first error of a connection and never reconnects by itself: pub/sub would connect
         again under the task that is reading, and what was missed meanwhile would go unnoticed.
         """
-        return self._connect(block_seconds + COMMAND_SECONDS, Retry(NoBackoff(), 0, ()))
+        seconds = block_seconds + COMMAND_SECONDS
+        if server != ALONE:
+            return clients.connect_to(self._url, server, seconds, clients.never())
+        return clients.connect(self._url, seconds, clients.never())
+
+    async def topology(self) -> Topology:
+        """Which server holds which key, as a cluster says it now. Raises one of `outages.REDIS`."""
+        if self.is_cluster:
+            return await topology.of_cluster(self.client)
+        return Topology.of_one_server()
 
     @property
     def is_avoided(self) -> bool:
@@ -222,8 +209,18 @@ class Bus:
         await self.client.spublish(Keys.of(project_id).live, b"d")
 
     async def ping(self) -> None:
-        """Raises one of `outages.REDIS` when Redis doesn't answer."""
-        await self.client.ping()
+        """Raises one of `outages.REDIS` when Redis doesn't answer; of a cluster, when a primary doesn't."""
+        if self.is_cluster:
+            await self.client.ping(target_nodes=self.client.PRIMARIES)
+        else:
+            await self.client.ping()
+
+    async def check(self) -> None:
+        """Raises one of `outages.REDIS` when Redis doesn't answer or takes no writes: a replica, a cluster
+        with uncovered slots, a server that can't persist. Users other than `api` and `hub` may only
+        `ping`."""
+        await self.ping()
+        await self.client.expire(PROBE_KEY, 1)
 
     async def close(self) -> None:
         """Closes all connections."""

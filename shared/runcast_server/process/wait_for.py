@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from runcast._support import redis_url
 from runcast_server import outages, postgres_hosts
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
@@ -73,14 +73,7 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
         finally:
             await bus.close()
 
-    await _until(f"Redis at {_redis_place(url)}", probe, seconds, say)
-
-
-def _redis_place(url: str) -> str:
-    """Where a URL points, without its secrets."""
-    parts = urlsplit(url)
-    host = parts.hostname or parts.path
-    return f"{host}:{parts.port}" if parts.port else host
+    await _until(f"Redis at {redis_url.parse(url).place}", probe, seconds, say)
 
 
 async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float, say: Say) -> None:

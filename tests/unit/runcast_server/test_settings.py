@@ -122,3 +122,33 @@ def test_misspelt_names_are_found() -> None:
 @pytest.mark.parametrize("name", sorted(settings.names() | {settings.SECRETS_DIR}))
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name.removeprefix(settings.PREFIX)}`" in OPERATIONS.read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://:secret@a:1,b:2", "redis+cluster://"),
+        ("redis+sentinel://:secret@a", "the name that the sentinels know"),
+        ("redis+cluster://:secret@a?sll_ca_certs=x", "not known: sll_ca_certs"),
+        ("redis://:secret@a?socket_timeout=soon", "Invalid value for 'socket_timeout'"),
+    ],
+)
+def test_a_redis_url_that_cannot_work_is_explained(url: str, says: str) -> None:
+    with pytest.raises(settings.SettingsError) as raised:
+        settings.read(redis_url=url)
+    assert "RUNCAST_REDIS_URL" in str(raised.value)
+    assert says in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://h?ssl_ca_certs=/c&ssl_check_hostname=false&max_connections=7",
+        "rediss+cluster://a,b?ssl_ca_certs=/c&protocol=3",
+        "rediss+sentinel://a,b/main?ssl_ca_certs=/c&sentinel_password=s",
+        "unix:///a.sock?db=3",
+    ],
+)
+def test_options_of_a_redis_url_are_taken(url: str) -> None:
+    assert settings.read(redis_url=url).redis.redis_url == url

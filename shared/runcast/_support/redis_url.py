@@ -1,0 +1,107 @@
+"""The URL of a Redis: one server, a cluster or the sentinels of one.
+
+    redis://[user:password@]host[:port][/database][?option=value]        one server; `rediss://` with TLS
+    unix://[user:password@]/path/to/socket                               the same by a socket
+    redis+cluster://[user:password@]a[:port],b[:port]                    a cluster, by any of its servers
+    redis+sentinel://[user:password@]a[:port],b[:port]/name[/database]   what the sentinels call `name`
+
+Options are redis-py's (`ssl_ca_certs=…`, `protocol=3`), and for sentinels `sentinel_username` and
+`sentinel_password`. They count for every connection that is made by the URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+cluster",
+    "rediss+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+)
+SERVER_PORT = 6379
+SENTINEL_PORT = 26379
+
+Kind = Literal["server", "cluster", "sentinel"]
+Host = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisUrl:
+    """A URL in its parts. `plain` is one that redis-py understands, of the first host and with all
+    options."""
+
+    kind: Kind
+    plain: str
+    hosts: tuple[Host, ...] = ()
+    service: str = ""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it points, without its secrets."""
+        if self.hosts:
+            return ",".join(f"{host}:{port}" for host, port in self.hosts)
+        return unquote(urlsplit(self.plain).path)
+
+
+def parse(url: str) -> RedisUrl:
+    """Raises `ValueError`, whose text says what is wrong and never holds a secret."""
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in SCHEMES:
+        expected = ", ".join(f"{name}://" for name in SCHEMES)
+        raise ValueError(f"must be a URL that starts with {expected}")
+    base, _, kind = scheme.partition("+")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("has a host in brackets that is no IPv6 address") from None
+    if base == "unix":
+        return RedisUrl("server", url)
+    user, at, netloc = parts.netloc.rpartition("@")
+    default = SENTINEL_PORT if kind == "sentinel" else SERVER_PORT
+    hosts = tuple(_host(text, default) for text in netloc.split(","))
+    if kind == "":
+        if len(hosts) > 1:
+            raise ValueError(
+                f"names several servers: write {base}+cluster:// for a cluster, "
+                f"{base}+sentinel://…/name for sentinels"
+            )
+        return RedisUrl("server", url, hosts)
+    host, port = hosts[0]
+    shown = f"[{host}]" if ":" in host else host
+    netloc = f"{user}{at}{shown}:{port}"
+    if kind == "cluster":
+        if parts.path.strip("/") not in ("", "0"):
+            raise ValueError("names a database, and a cluster has only database 0")
+        plain = urlunsplit((base, netloc, "", parts.query, ""))
+        return RedisUrl("cluster", plain, hosts)
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("must end with the name that the sentinels know, like /mymaster")
+    options = dict(parse_qsl(parts.query))
+    name, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
+    plain = urlunsplit((base, netloc, f"/{database}" if database else "", urlencode(options), ""))
+    return RedisUrl("sentinel", plain, hosts, unquote(service), name, password)
+
+
+def _host(text: str, default: int) -> Host:
+    """A host with its port. An IPv6 address stands in brackets."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(f"has a host that is none: {text!r}")
+        port = rest[1:]
+    else:
+        host, _, port = text.partition(":")
+    if not host:
+        host = "localhost"
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"has a port that is none: {port!r}")
+    return unquote(host), int(port) if port else default
