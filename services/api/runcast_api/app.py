@@ -57,6 +57,7 @@ def create(api: Api, version: str) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         exception_handlers=dict.fromkeys(_ANSWERED, problems.handle),
     )
     app.state.api = api

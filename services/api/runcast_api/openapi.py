@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from runcast_api.reference import describe, stream_models
 from runcast_api.routes import artifacts, logs, run_sets
 from runcast_server.errors import PROBLEM_MEDIA_TYPE
 
@@ -34,7 +35,7 @@ class Problem(BaseModel):
 
 _THERE = "It was there already, under the id that the request chose."
 _ANSWER = {
-    "description": "A refusal; `type` says which.",
+    "description": "An error; `type` says which.",
     "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
 }
 
@@ -57,13 +58,14 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         *logs.BODY_MODELS,
         *artifacts.BODY_MODELS,
         *run_sets.BODY_MODELS,
+        *stream_models.MODELS,
         Problem,
     ]
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=_REF
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= definitions["$defs"]
+    _add_models(schemas, definitions["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for operations in document["paths"].values():
@@ -73,7 +75,17 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
             responses["default"] = _ANSWER
             if "201" in responses and _takes_an_id(operation, schemas):
                 responses.setdefault("200", responses["201"] | {"description": _THERE})
+    describe.complete(document)
     return document
+
+
+def _add_models(schemas: dict[str, Any], more: dict[str, Any]) -> None:
+    """Raises `ValueError` for two models of one name: one would be described as the other."""
+    for name, schema in more.items():
+        there = schemas.get(name, schema)
+        if there.get("properties", {}).keys() != schema.get("properties", {}).keys():
+            raise ValueError(f"two models are called {name}")
+        schemas[name] = schema
 
 
 def _takes_an_id(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from runcast_api.questions import answers, closing
 from runcast_api.questions.schemas import (
     COLUMNS,
     AnswerNew,
-    Closing,
+    QuestionClosing,
     QuestionNew,
     State,
     as_json,
@@ -202,7 +202,11 @@ async def answer(
 
 
 async def close(
-    transaction: Transaction, question_id: UUID, given: Closing, caller: Principal, role: Role
+    transaction: Transaction,
+    question_id: UUID,
+    given: QuestionClosing,
+    caller: Principal,
+    role: Role,
 ) -> Json:
     """The question, closed without an answer: by whoever asked it, or by an editor. One that is closed that
     way already is answered as it is. Raises `QuestionClosed`, `Forbidden`."""

@@ -176,7 +176,7 @@ class AnswerNew(BaseModel):
     via: Literal["console", "cli", "api", "ntfy", "webpush", "chat", "mcp"] = "api"
 
 
-class Closing(BaseModel):
+class QuestionClosing(BaseModel):
     """How a question ends without an answer here: taken back, or answered where the agent runs."""
 
     model_config = ConfigDict(extra="forbid")

@@ -37,6 +37,7 @@ router = APIRouter(tags=["admin"], route_class=JsonRoute)
 async def list_users(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """All accounts, newest first."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await users.page(connection, limit, cursor))
@@ -68,6 +69,7 @@ async def create_user(
 
 @router.get("/admin/users/{user}", response_model=UserShown)
 async def show_user(user: UUID, api: ApiState, caller: Caller) -> Response:
+    """One account."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await users.show(connection, user))

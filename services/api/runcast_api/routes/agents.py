@@ -132,6 +132,7 @@ async def take_messages(
 
 @router.get("/auth/me/away", response_model=AwayShown)
 async def show_away(api: ApiState, caller: Caller) -> Response:
+    """Whether you are away from your terminal."""
     _not_by_project_key(caller)
     async with api.database.acting(caller) as connection:
         return answer(await _away(connection, caller))

@@ -143,6 +143,7 @@ async def list_artifacts(
 
 @router.get("/artifacts/{artifact}", response_model=Artifact)
 async def show_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Response:
+    """The artifact, with its content where that is JSON of at most 1 MiB."""
     row, head = await _find(api, caller, artifact)
     return answer(artifacts.as_json(row), head=head)
 

@@ -119,6 +119,7 @@ async def refresh(api: ApiState, _: Bearer, request: Request) -> Response:
 
 @router.get("/auth/me", response_model=Me)
 async def show_me(api: ApiState, caller: Caller) -> Response:
+    """What your token stands for, and what it may do."""
     return answer(await _me(api, caller))
 
 
@@ -163,6 +164,7 @@ async def change_me(
 async def list_sessions(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """Your sessions: the sign-ins that are still valid."""
     _people_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await sessions.page(connection, caller, limit, cursor))
@@ -180,6 +182,7 @@ async def end_other_sessions(api: ApiState, caller: Caller) -> Response:
 
 @router.delete("/auth/sessions/{session}", status_code=204)
 async def end_session(session: UUID, api: ApiState, caller: Caller) -> Response:
+    """Ends one of your sessions and its streams."""
     _people_only(caller)
     async with api.database.changing(caller) as connection:
         await sessions.end(connection, caller, session)
@@ -189,6 +192,7 @@ async def end_session(session: UUID, api: ApiState, caller: Caller) -> Response:
 
 @router.get("/auth/methods", response_model=Methods)
 async def list_methods(api: ApiState) -> Response:
+    """The ways to sign in on this server."""
     openid = api.people.openid
     return answer({"password": api.people.has_passwords, "oidc": openid.issuer if openid else None})
 

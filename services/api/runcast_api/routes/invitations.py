@@ -85,6 +85,7 @@ async def list_invitations(
 
 @router.delete("/invitations/{invitation}", status_code=204)
 async def revoke_invitation(invitation: UUID, api: ApiState, caller: Caller) -> Response:
+    """Revokes an invitation: its link stops working."""
     async with api.database.changing(caller) as connection:
         await invitations.revoke(connection, caller, invitation)
     return no_content()

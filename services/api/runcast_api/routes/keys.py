@@ -27,6 +27,7 @@ router = APIRouter(tags=["keys"], route_class=JsonRoute)
 async def create_key(
     project: str, body: KeyNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
+    """Creates an API key of the project. The secret is returned only here."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
 
@@ -41,6 +42,7 @@ async def create_key(
 async def list_keys(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """The project's keys that are still valid, without their secrets."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         page = await keys.page(connection, found.id, limit, cursor)

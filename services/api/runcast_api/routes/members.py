@@ -43,6 +43,7 @@ async def find_users(
 async def list_members(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """The members with their roles."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)
@@ -52,6 +53,7 @@ async def list_members(
 
 @router.get("/projects/{project}/members/{user}", response_model=Member)
 async def show_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
+    """One member."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)

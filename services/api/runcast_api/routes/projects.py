@@ -26,6 +26,7 @@ router = APIRouter(tags=["projects"], route_class=JsonRoute)
 async def create_project(
     body: ProjectNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
+    """Creates a project and makes you its owner."""
     only_admins = api.resources.settings.auth.project_creation == "admin"
     async with api.database.changing(caller) as connection:
 
@@ -41,12 +42,14 @@ async def create_project(
 async def list_projects(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """The projects that you may see, newest first."""
     async with api.database.acting(caller) as connection:
         return answer(await projects.page(connection, caller, limit, cursor))
 
 
 @router.get("/projects/{project}", response_model=Project)
 async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
+    """The project, and your role in it."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         shown = await projects.show(connection, found.id, found.role.name.lower())
@@ -57,6 +60,7 @@ async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
 async def change_project(
     project: str, body: ProjectPatch, api: ApiState, caller: Caller, if_match: IfMatch
 ) -> Response:
+    """Changes the project's name, slug, retention, quota or budget. Members that are absent stay."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         role = found.role.name.lower()
@@ -79,6 +83,8 @@ async def show_storage(project: str, api: ApiState, caller: Caller) -> Response:
 
 @router.delete("/projects/{project}", status_code=204)
 async def delete_project(project: str, api: ApiState, caller: Caller) -> Response:
+    """Deletes the project and everything in it. Its streams end at once; rows and objects are removed
+    in the background."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         await projects.delete(connection, found.id)

@@ -20,9 +20,9 @@ from runcast_api.questions import listing, questions
 from runcast_api.questions.listing import Wanted
 from runcast_api.questions.schemas import (
     AnswerNew,
-    Closing,
     Kind,
     Question,
+    QuestionClosing,
     QuestionNew,
     QuestionPage,
     QuestionShown,
@@ -140,14 +140,14 @@ async def cancel_question(
     api: ApiState,
     caller: Caller,
     once: OnceOnly,
-    body: Closing | None = None,
+    body: QuestionClosing | None = None,
 ) -> Response:
     """Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an
     editor."""
     question_id, found = await _find(api, caller, question, rights.ASK)
 
     async def change(transaction: Transaction) -> Answer:
-        closing = body or Closing()
+        closing = body or QuestionClosing()
         return Answer(await questions.close(transaction, question_id, closing, caller, found.role))
 
     return await once.commit(api.resources.eventlog, found.id, change)

@@ -22,7 +22,7 @@ from runcast_api.routes.run_filters import Fields, RunFilters
 from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
-from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatus
+from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatusReport
 from runcast_api.runs.runs import Heartbeat, Reported, RetryNew, Run, RunNew, RunPatch
 from runcast_api.usage import totals
 from runcast_api.usage.totals import UsageTotal
@@ -66,6 +66,7 @@ async def create_run(
         bool, Header(description="Files of a run directory may change the run, too.")
     ] = False,
 ) -> Response:
+    """Creates a run. With the `id` of an existing run of the project it returns that one (200)."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.REPORT)
 
@@ -96,6 +97,7 @@ async def list_runs_of_project(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
+    """The project's runs, newest first unless `sort` says otherwise."""
     names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
@@ -138,6 +140,7 @@ async def list_runs(
 
 @router.get("/runs/{run}", response_model=RunWithArtifacts)
 async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject = None) -> Response:
+    """The run, with the latest version of each artifact and the usage of its descendants."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await _whole(connection, run_id)
@@ -178,6 +181,7 @@ async def change_run(
     if_match: IfMatch,
     project: OfProject = None,
 ) -> Response:
+    """Changes a run: its status, step, result, labels and other members. Members that are absent stay."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> dict[str, Any]:
@@ -194,6 +198,7 @@ async def change_run(
 async def cancel_run(
     run: str, api: ApiState, caller: Caller, once: OnceOnly, project: OfProject = None
 ) -> Response:
+    """Cancels a run. Its worker learns it from the response to its next report, and from the stream."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.CANCEL)
 
@@ -232,6 +237,8 @@ async def beat(
     body: Heartbeat | None = None,
     project: OfProject = None,
 ) -> Response:
+    """Says that the run is alive, and extends the lease of its subtask. Returns whether the run was
+    cancelled."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> Answer:
@@ -249,6 +256,7 @@ async def report_progress(
     once: OnceOnly,
     project: OfProject = None,
 ) -> Response:
+    """Reports progress: how far the run is, in words and in numbers."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> Answer:
@@ -283,7 +291,7 @@ async def play_demo(
     return render(given, is_repeat, head)
 
 
-@router.get("/runs/{run}/status", response_model=RunStatus)
+@router.get("/runs/{run}/status", response_model=RunStatusReport)
 async def show_status(
     run: str,
     api: ApiState,
@@ -291,6 +299,7 @@ async def show_status(
     last: Annotated[int, Query(ge=0, le=1000)] = 20,
     project: OfProject = None,
 ) -> Response:
+    """The run's status with its latest progress reports."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         return answer(await progress.status(connection, run_id, last), head=found.head)

@@ -56,6 +56,7 @@ async def create_share_link(
 async def list_share_links(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
+    """The project's share links that are still valid, without their tokens."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.SHARE)
         page = await share_links.page(connection, found.id, limit, cursor)

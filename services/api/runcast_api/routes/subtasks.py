@@ -89,6 +89,7 @@ def _render(given: Given | None) -> Response:
 
 @router.get("/subtasks/{subtask}", response_model=Subtask)
 async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
+    """The subtask."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask)
         return answer(await subtasks.show(connection, subtask_id), head=found.head)
@@ -98,6 +99,8 @@ async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
 async def change_subtask(
     subtask: str, body: SubtaskPatch, api: ApiState, caller: Caller, if_match: IfMatch
 ) -> Response:
+    """Changes a subtask. Members that are absent stay; what it depends on changes only until work has
+    begun."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 

@@ -85,6 +85,7 @@ async def stop_tail(
     project: str | None = None,
     source: Annotated[str | None, Query(description="Without it, all.")] = None,
 ) -> Response:
+    """Stops following a file, or all files of the run."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.TAIL)
 

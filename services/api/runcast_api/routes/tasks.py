@@ -64,6 +64,7 @@ async def list_tasks(
 
 @router.get("/tasks/{task}", response_model=Task)
 async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
+    """The task with its subtasks."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task)
         shown = await tasks.show(connection, task_id, api.rendered)
@@ -74,6 +75,7 @@ async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
 async def change_task(
     task: str, body: TaskPatch, api: ApiState, caller: Caller, if_match: IfMatch
 ) -> Response:
+    """Changes a task's title, description, kind or position. Members that are absent stay."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 
@@ -108,6 +110,7 @@ async def delete_task(
 async def add_subtask(
     task: str, body: SubtaskNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
+    """Adds a subtask to a task that is being planned or active."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 

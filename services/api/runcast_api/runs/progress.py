@@ -44,7 +44,7 @@ class ProgressShown(BaseModel):
     total_steps: int | None = None
 
 
-class RunStatus(BaseModel):
+class RunStatusReport(BaseModel):
     """How a run stands, with its last progress events, oldest first."""
 
     run_id: UUID

@@ -11,8 +11,32 @@ export interface paths {
         /**
          * List Audit
          * @description Who signed in, and who changed keys, members and people; newest first.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_audit_admin_audit_get"];
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Connections
+         * @description Lists everyone's open streams.
+         *
+         *     Needs an administrator's token.
+         */
+        get: operations["list_all_connections"];
         put?: never;
         post?: never;
         delete?: never;
@@ -31,8 +55,10 @@ export interface paths {
         /**
          * List Rejects
          * @description Messages of workers that could not be accepted, with the reason; newest first.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_rejects_admin_ingest_rejects_get"];
+        get: operations["list_rejects"];
         put?: never;
         post?: never;
         delete?: never;
@@ -51,8 +77,10 @@ export interface paths {
         /**
          * List Runtime Events
          * @description Newest first.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_runtime_events_admin_runtime_events_get"];
+        get: operations["list_runtime_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -71,8 +99,10 @@ export interface paths {
         /**
          * Show Runtime Status
          * @description Workers, queue counts, what is wrong.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["show_runtime_status_admin_runtime_status_get"];
+        get: operations["show_runtime_status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -91,8 +121,10 @@ export interface paths {
         /**
          * List Runtime Tasks
          * @description Subtasks of all projects, those that changed last first.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_runtime_tasks_admin_runtime_tasks_get"];
+        get: operations["list_runtime_tasks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -111,8 +143,10 @@ export interface paths {
         /**
          * Check Segments
          * @description Looks through stored segments of all projects for those that can't be read.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["check_segments_admin_segments_check_get"];
+        get: operations["check_segments"];
         put?: never;
         post?: never;
         delete?: never;
@@ -131,8 +165,10 @@ export interface paths {
         /**
          * Stream Runtime
          * @description A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["stream_runtime_admin_stream_get"];
+        get: operations["stream_runtime"];
         put?: never;
         post?: never;
         delete?: never;
@@ -148,14 +184,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Users */
-        get: operations["list_users_admin_users_get"];
+        /**
+         * List Users
+         * @description All accounts, newest first.
+         *
+         *     Needs an administrator's token.
+         */
+        get: operations["list_users"];
         put?: never;
         /**
          * Create User
          * @description An account with a password, or with a link by which its owner signs in once.
+         *
+         *     Needs an administrator's token.
          */
-        post: operations["create_user_admin_users_post"];
+        post: operations["create_user"];
         delete?: never;
         options?: never;
         head?: never;
@@ -169,23 +212,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show User */
-        get: operations["show_user_admin_users__user__get"];
+        /**
+         * Show User
+         * @description One account.
+         *
+         *     Needs an administrator's token.
+         */
+        get: operations["show_user"];
         put?: never;
         post?: never;
         /**
          * Delete User
-         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without
-         *     a name. A token of an identity provider for the same person lets nobody in.
+         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without a name. A token of an identity provider for the same person lets nobody in.
+         *
+         *     Needs an administrator's token.
          */
-        delete: operations["delete_user_admin_users__user__delete"];
+        delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
          * Change User
          * @description Makes somebody an administrator or not, or shuts an account; its streams end within seconds.
+         *
+         *     Needs an administrator's token.
          */
-        patch: operations["change_user_admin_users__user__patch"];
+        patch: operations["change_user"];
         trace?: never;
     };
     "/admin/users/{user}/sign-in-link": {
@@ -200,8 +251,10 @@ export interface paths {
         /**
          * Create Sign In Link
          * @description A link that signs this person in, once, within a day: for who has forgotten the password.
+         *
+         *     Needs an administrator's token.
          */
-        post: operations["create_sign_in_link_admin_users__user__sign_in_link_post"];
+        post: operations["create_sign_in_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -220,8 +273,10 @@ export interface paths {
         /**
          * Receive Hook
          * @description An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["receive_hook_agents__agent__hooks_post"];
+        post: operations["receive_hook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -235,15 +290,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Artifact */
-        get: operations["show_artifact_artifacts__artifact__get"];
+        /**
+         * Show Artifact
+         * @description The artifact, with its content where that is JSON of at most 1 MiB.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_artifact"];
         put?: never;
         post?: never;
         /**
          * Delete Artifact
          * @description Deletes one version of a step's output, with its content.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        delete: operations["delete_artifact_artifacts__artifact__delete"];
+        delete: operations["delete_artifact"];
         options?: never;
         head?: never;
         patch?: never;
@@ -259,8 +321,10 @@ export interface paths {
         /**
          * Read Content
          * @description The content, or a `Range` of its bytes, as an attachment that no browser runs.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["read_content_artifacts__artifact__content_get"];
+        get: operations["read_content"];
         put?: never;
         post?: never;
         delete?: never;
@@ -281,8 +345,10 @@ export interface paths {
         /**
          * Sign In
          * @description Signs in with e-mail address and password, where passwords are not turned off.
+         *
+         *     Needs no token.
          */
-        post: operations["sign_in_auth_login_post"];
+        post: operations["sign_in"];
         delete?: never;
         options?: never;
         head?: never;
@@ -301,8 +367,10 @@ export interface paths {
         /**
          * Sign In By Link
          * @description Signs in with a one-time link's token, which is used up.
+         *
+         *     Needs no token.
          */
-        post: operations["sign_in_by_link_auth_login_link_post"];
+        post: operations["sign_in_by_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -321,8 +389,10 @@ export interface paths {
         /**
          * Sign Out
          * @description Ends the session that asks.
+         *
+         *     Needs any valid token.
          */
-        post: operations["sign_out_auth_logout_post"];
+        post: operations["sign_out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -336,8 +406,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Me */
-        get: operations["show_me_auth_me_get"];
+        /**
+         * Show Me
+         * @description What your token stands for, and what it may do.
+         *
+         *     Needs any valid token.
+         */
+        get: operations["show_me"];
         put?: never;
         post?: never;
         delete?: never;
@@ -345,10 +420,11 @@ export interface paths {
         head?: never;
         /**
          * Change Me
-         * @description Changes one's name, or one's password, for which the present one is asked unless one came by a
-         *     sign-in link; a new password ends all other sessions.
+         * @description Changes one's name, or one's password, for which the present one is asked unless one came by a sign-in link; a new password ends all other sessions.
+         *
+         *     Needs a person's token.
          */
-        patch: operations["change_me_auth_me_patch"];
+        patch: operations["change_me"];
         trace?: never;
     };
     "/auth/me/away": {
@@ -358,13 +434,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Away */
-        get: operations["show_away_auth_me_away_get"];
+        /**
+         * Show Away
+         * @description Whether you are away from your terminal.
+         *
+         *     Needs a person's token.
+         */
+        get: operations["show_away"];
         /**
          * Set Away
          * @description A person's setting. While it is on, agents that ask before they show their own prompt wait.
+         *
+         *     Needs a person's token.
          */
-        put: operations["set_away_auth_me_away_put"];
+        put: operations["set_away"];
         post?: never;
         delete?: never;
         options?: never;
@@ -379,8 +462,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Methods */
-        get: operations["list_methods_auth_methods_get"];
+        /**
+         * List Methods
+         * @description The ways to sign in on this server.
+         *
+         *     Needs no token.
+         */
+        get: operations["list_methods"];
         put?: never;
         post?: never;
         delete?: never;
@@ -399,8 +487,10 @@ export interface paths {
         /**
          * Come Back
          * @description Where the provider sends the browser: opens a session and goes on to the console.
+         *
+         *     Needs no token.
          */
-        get: operations["come_back_auth_oidc_callback_get"];
+        get: operations["come_back"];
         put?: never;
         post?: never;
         delete?: never;
@@ -419,8 +509,10 @@ export interface paths {
         /**
          * Leave For Provider
          * @description Sends the browser to the provider; it comes back to the callback.
+         *
+         *     Needs no token.
          */
-        get: operations["leave_for_provider_auth_oidc_login_get"];
+        get: operations["leave_for_provider"];
         put?: never;
         post?: never;
         delete?: never;
@@ -440,10 +532,11 @@ export interface paths {
         put?: never;
         /**
          * Refresh
-         * @description The same session with a new token, good for longer; the old token is good no more. Requests that come
-         *     with it at the same moment get new tokens too, each one of its own.
+         * @description The same session with a new token, good for longer; the old token is good no more. Requests that come with it at the same moment get new tokens too, each one of its own.
+         *
+         *     Needs a person's token.
          */
-        post: operations["refresh_auth_refresh_post"];
+        post: operations["refresh"];
         delete?: never;
         options?: never;
         head?: never;
@@ -457,15 +550,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Sessions */
-        get: operations["list_sessions_auth_sessions_get"];
+        /**
+         * List Sessions
+         * @description Your sessions: the sign-ins that are still valid.
+         *
+         *     Needs a person's token.
+         */
+        get: operations["list_sessions"];
         put?: never;
         post?: never;
         /**
          * End Other Sessions
          * @description Ends all of one's sessions but the one that asks.
+         *
+         *     Needs a person's token.
          */
-        delete: operations["end_other_sessions_auth_sessions_delete"];
+        delete: operations["end_other_sessions"];
         options?: never;
         head?: never;
         patch?: never;
@@ -481,8 +581,85 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End Session */
-        delete: operations["end_session_auth_sessions__session__delete"];
+        /**
+         * End Session
+         * @description Ends one of your sessions and its streams.
+         *
+         *     Needs a person's token.
+         */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Connections
+         * @description Lists your open streams on all hubs, newest first; for an administrator, everyone's.
+         *
+         *     Needs any valid token.
+         */
+        get: operations["list_connections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/connections/{connection}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Connection
+         * @description Ends an open stream with `bye` (`revoked`). Its client may come back.
+         *
+         *     Needs any valid token.
+         */
+        delete: operations["end_connection"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Connection
+         * @description Changes the log filter of an open stream, whichever hub holds it. Refused (409) for the stream of a single run.
+         *
+         *     Needs any valid token.
+         */
+        patch: operations["change_connection"];
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Health
+         * @description Whether the process is alive. It asks no other service.
+         *
+         *     Needs no token.
+         */
+        get: operations["show_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -498,14 +675,18 @@ export interface paths {
         /**
          * List Invitations
          * @description Invitations that were not taken back: of a project for its owners, all for administrators.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_invitations_invitations_get"];
+        get: operations["list_invitations"];
         put?: never;
         /**
          * Invite
          * @description Invites an address to a project, which its owners do, or to the server (administrators).
+         *
+         *     Needs an administrator's token.
          */
-        post: operations["invite_invitations_post"];
+        post: operations["invite"];
         delete?: never;
         options?: never;
         head?: never;
@@ -522,8 +703,13 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke Invitation */
-        delete: operations["revoke_invitation_invitations__invitation__delete"];
+        /**
+         * Revoke Invitation
+         * @description Revokes an invitation: its link stops working.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        delete: operations["revoke_invitation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -541,8 +727,10 @@ export interface paths {
         /**
          * Confirm Invitation
          * @description Lets an invitation by somebody who is no administrator make an account.
+         *
+         *     Needs an administrator's token.
          */
-        post: operations["confirm_invitation_invitations__invitation__confirm_post"];
+        post: operations["confirm_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -559,8 +747,10 @@ export interface paths {
         /**
          * Open Invitation
          * @description What the holder of the secret is invited to.
+         *
+         *     Needs no token.
          */
-        get: operations["open_invitation_invitations__token__get"];
+        get: operations["open_invitation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -580,10 +770,11 @@ export interface paths {
         put?: never;
         /**
          * Accept Invitation
-         * @description Joins and signs in. An address that has an account proves it with its password or a session of it; for
-         *     one without, an account is made, where passwords aren't turned off and the invitation is confirmed.
+         * @description Joins and signs in. An address that has an account proves it with its password or a session of it; for one without, an account is made, where passwords aren't turned off and the invitation is confirmed.
+         *
+         *     Needs no token.
          */
-        post: operations["accept_invitation_invitations__token__accept_post"];
+        post: operations["accept_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -600,14 +791,18 @@ export interface paths {
         /**
          * List All Keys
          * @description All keys of the server, for administrators.
+         *
+         *     Needs an administrator's token.
          */
-        get: operations["list_all_keys_keys_get"];
+        get: operations["list_all_keys"];
         put?: never;
         /**
          * Create Admin Key
          * @description Makes an administrator's key.
+         *
+         *     Needs an administrator's token.
          */
-        post: operations["create_admin_key_keys_post"];
+        post: operations["create_admin_key"];
         delete?: never;
         options?: never;
         head?: never;
@@ -624,15 +819,19 @@ export interface paths {
         /**
          * Show Key
          * @description A key, without its token.
+         *
+         *     Needs the role owner in the project, or a higher one.
          */
-        get: operations["show_key_keys__key__get"];
+        get: operations["show_key"];
         put?: never;
         post?: never;
         /**
          * Revoke Key
          * @description Ends a key at once; its streams end within seconds.
+         *
+         *     Needs the role owner in the project, or a higher one.
          */
-        delete: operations["revoke_key_keys__key__delete"];
+        delete: operations["revoke_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -650,8 +849,32 @@ export interface paths {
         /**
          * Rotate Key
          * @description A new key like this one, which works on for `overlap_s` seconds.
+         *
+         *     Needs the role owner in the project, or a higher one.
          */
-        post: operations["rotate_key_keys__key__rotate_post"];
+        post: operations["rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Metrics
+         * @description Metrics in the text format of Prometheus. With `METRICS_PUBLIC` no token is needed.
+         *
+         *     Needs an administrator's token.
+         */
+        get: operations["show_metrics"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -665,11 +888,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Projects */
-        get: operations["list_projects_projects_get"];
+        /**
+         * List Projects
+         * @description The projects that you may see, newest first.
+         *
+         *     Needs any valid token.
+         */
+        get: operations["list_projects"];
         put?: never;
-        /** Create Project */
-        post: operations["create_project_projects_post"];
+        /**
+         * Create Project
+         * @description Creates a project and makes you its owner.
+         *
+         *     Needs a person's token.
+         */
+        post: operations["create_project"];
         delete?: never;
         options?: never;
         head?: never;
@@ -683,16 +916,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Project */
-        get: operations["show_project_projects__project__get"];
+        /**
+         * Show Project
+         * @description The project, and your role in it.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_project"];
         put?: never;
         post?: never;
-        /** Delete Project */
-        delete: operations["delete_project_projects__project__delete"];
+        /**
+         * Delete Project
+         * @description Deletes the project and everything in it. Its streams end at once; rows and objects are removed in the background.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        delete: operations["delete_project"];
         options?: never;
         head?: never;
-        /** Change Project */
-        patch: operations["change_project_projects__project__patch"];
+        /**
+         * Change Project
+         * @description Changes the project's name, slug, retention, quota or budget. Members that are absent stay.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        patch: operations["change_project"];
         trace?: never;
     };
     "/projects/{project}/active-runs": {
@@ -705,8 +953,32 @@ export interface paths {
         /**
          * List Active Runs
          * @description Running, or awaiting feedback once started; newest first.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_active_runs_projects__project__active_runs_get"];
+        get: operations["list_active_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Project
+         * @description Opens the live stream of a project.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["stream_project"];
         put?: never;
         post?: never;
         delete?: never;
@@ -724,10 +996,11 @@ export interface paths {
         };
         /**
          * Read History
-         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`, or back
-         *     with `before` = `next_before`, until that is null. A share link sees no questions.
+         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`, or back with `before` = `next_before`, until that is null. A share link sees no questions.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["read_history_projects__project__events_history_get"];
+        get: operations["read_history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -746,8 +1019,10 @@ export interface paths {
         /**
          * Export Project
          * @description The project's runs with all events, lines and artifacts, as of now.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["export_project_projects__project__export_get"];
+        get: operations["export_project"];
         put?: never;
         post?: never;
         delete?: never;
@@ -763,11 +1038,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Keys */
-        get: operations["list_keys_projects__project__keys_get"];
+        /**
+         * List Keys
+         * @description The project's keys that are still valid, without their secrets.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        get: operations["list_keys"];
         put?: never;
-        /** Create Key */
-        post: operations["create_key_projects__project__keys_post"];
+        /**
+         * Create Key
+         * @description Creates an API key of the project. The secret is returned only here.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        post: operations["create_key"];
         delete?: never;
         options?: never;
         head?: never;
@@ -781,8 +1066,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Members */
-        get: operations["list_members_projects__project__members_get"];
+        /**
+         * List Members
+         * @description The members with their roles.
+         *
+         *     Needs the role viewer in the project, or a higher one.
+         */
+        get: operations["list_members"];
         put?: never;
         post?: never;
         delete?: never;
@@ -798,19 +1088,28 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Member */
-        get: operations["show_member_projects__project__members__user__get"];
+        /**
+         * Show Member
+         * @description One member.
+         *
+         *     Needs the role viewer in the project, or a higher one.
+         */
+        get: operations["show_member"];
         /**
          * Set Member
          * @description Makes somebody who has an account a member, or gives a member another role.
+         *
+         *     Needs the role owner in the project, or a higher one.
          */
-        put: operations["set_member_projects__project__members__user__put"];
+        put: operations["set_member"];
         post?: never;
         /**
          * Remove Member
          * @description Ends a membership; you may end your own, unless you are the last owner.
+         *
+         *     Needs the role owner in the project, or a higher one.
          */
-        delete: operations["remove_member_projects__project__members__user__delete"];
+        delete: operations["remove_member"];
         options?: never;
         head?: never;
         patch?: never;
@@ -823,11 +1122,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Runs Of Project */
-        get: operations["list_runs_of_project_projects__project__runs_get"];
+        /**
+         * List Runs Of Project
+         * @description The project's runs, newest first unless `sort` says otherwise.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["list_runs_of_project"];
         put?: never;
-        /** Create Run */
-        post: operations["create_run_projects__project__runs_post"];
+        /**
+         * Create Run
+         * @description Creates a run. With the `id` of an existing run of the project it returns that one (200).
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["create_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -845,10 +1154,11 @@ export interface paths {
         put?: never;
         /**
          * Change Runs
-         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the
-         *     status of the single request and which run it was about: an item that is refused costs itself alone.
+         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the status of the single request and which run it was about: an item that is refused costs itself alone.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["change_runs_projects__project__runs_bulk_post"];
+        post: operations["change_runs"];
         delete?: never;
         options?: never;
         head?: never;
@@ -862,14 +1172,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Share Links */
-        get: operations["list_share_links_projects__project__share_links_get"];
+        /**
+         * List Share Links
+         * @description The project's share links that are still valid, without their tokens.
+         *
+         *     Needs the role editor in the project, or a higher one.
+         */
+        get: operations["list_share_links"];
         put?: never;
         /**
          * Create Share Link
          * @description Shares a run, or the project, with whoever gets the link. Editors do it.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["create_share_link_projects__project__share_links_post"];
+        post: operations["create_share_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -886,8 +1203,10 @@ export interface paths {
         /**
          * Show Storage
          * @description What the project takes. What came in the last moments is counted first.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["show_storage_projects__project__storage_get"];
+        get: operations["show_storage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -908,8 +1227,10 @@ export interface paths {
         /**
          * Create Stream Ticket
          * @description A ticket for an `EventSource`, which can't send a header.
+         *
+         *     Needs the role viewer in the project, or a higher one.
          */
-        post: operations["create_stream_ticket_projects__project__stream_tickets_post"];
+        post: operations["create_stream_ticket"];
         delete?: never;
         options?: never;
         head?: never;
@@ -928,8 +1249,10 @@ export interface paths {
         /**
          * Claim In Project
          * @description The next pending subtask of the project's active tasks, by priority and age.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["claim_in_project_projects__project__subtasks_claim_post"];
+        post: operations["claim_in_project"];
         delete?: never;
         options?: never;
         head?: never;
@@ -946,14 +1269,18 @@ export interface paths {
         /**
          * List Tasks
          * @description The board: tasks by position, each with its subtasks.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_tasks_projects__project__tasks_get"];
+        get: operations["list_tasks"];
         put?: never;
         /**
          * Create Task
          * @description A task, planning, perhaps with its first subtasks.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["create_task_projects__project__tasks_post"];
+        post: operations["create_task"];
         delete?: never;
         options?: never;
         head?: never;
@@ -970,8 +1297,10 @@ export interface paths {
         /**
          * Show Usage
          * @description What the project's runs have used, by day, run, agent or model.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["show_usage_projects__project__usage_get"];
+        get: operations["show_usage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -990,8 +1319,10 @@ export interface paths {
         /**
          * List Questions
          * @description All that you may see, oldest first.
+         *
+         *     Needs any valid token.
          */
-        get: operations["list_questions_questions_get"];
+        get: operations["list_questions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1010,8 +1341,10 @@ export interface paths {
         /**
          * Show Question
          * @description The question; with `wait_s` as soon as it is closed, or when the time is over.
+         *
+         *     Needs the role viewer in the project, or a higher one.
          */
-        get: operations["show_question_questions__question__get"];
+        get: operations["show_question"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1032,8 +1365,10 @@ export interface paths {
         /**
          * Answer Question
          * @description Answers for good; of several answers the first one counts.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["answer_question_questions__question__answer_post"];
+        post: operations["answer_question"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1051,10 +1386,33 @@ export interface paths {
         put?: never;
         /**
          * Cancel Question
-         * @description Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an
-         *     editor.
+         * @description Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an editor.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["cancel_question_questions__question__cancel_post"];
+        post: operations["cancel_question"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Readiness
+         * @description Whether the process can serve requests, and which parts are degraded.
+         *
+         *     Needs no token.
+         */
+        get: operations["show_readiness"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1071,8 +1429,10 @@ export interface paths {
         /**
          * List Runs
          * @description The runs of all projects that you may see.
+         *
+         *     Needs any valid token.
          */
-        get: operations["list_runs_runs_get"];
+        get: operations["list_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1088,20 +1448,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Run */
-        get: operations["show_run_runs__run__get"];
+        /**
+         * Show Run
+         * @description The run, with the latest version of each artifact and the usage of its descendants.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_run"];
         put?: never;
         post?: never;
         /**
          * Delete Run
-         * @description Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's
-         *     own files stay where they are, and are not taken in again.
+         * @description Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's own files stay where they are, and are not taken in again.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        delete: operations["delete_run_runs__run__delete"];
+        delete: operations["delete_run"];
         options?: never;
         head?: never;
-        /** Change Run */
-        patch: operations["change_run_runs__run__patch"];
+        /**
+         * Change Run
+         * @description Changes a run: its status, step, result, labels and other members. Members that are absent stay.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        patch: operations["change_run"];
         trace?: never;
     };
     "/runs/{run}/artifacts": {
@@ -1114,14 +1485,18 @@ export interface paths {
         /**
          * List Artifacts
          * @description By step, newest first.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_artifacts_runs__run__artifacts_get"];
+        get: operations["list_artifacts"];
         put?: never;
         /**
          * Create Artifact
          * @description JSON `{step_name, content}`, or a form with `step_name` and one `file`.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["create_artifact_runs__run__artifacts_post"];
+        post: operations["create_artifact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1137,8 +1512,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel Run */
-        post: operations["cancel_run_runs__run__cancel_post"];
+        /**
+         * Cancel Run
+         * @description Cancels a run. Its worker learns it from the response to its next report, and from the stream.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["cancel_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1155,8 +1535,10 @@ export interface paths {
         /**
          * List Children
          * @description The runs that this one started, oldest first.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_children_runs__run__children_get"];
+        get: operations["list_children"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1176,10 +1558,11 @@ export interface paths {
         put?: never;
         /**
          * Play Demo
-         * @description Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline,
-         *     and a question to you.
+         * @description Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline, and a question to you.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["play_demo_runs__run__demo_post"];
+        post: operations["play_demo"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1196,8 +1579,10 @@ export interface paths {
         /**
          * Export Run
          * @description The run with its log, events and artifacts, as of now.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["export_run_runs__run__export_get"];
+        get: operations["export_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1215,8 +1600,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Beat */
-        post: operations["beat_runs__run__heartbeat_post"];
+        /**
+         * Beat
+         * @description Says that the run is alive, and extends the lease of its subtask. Returns whether the run was cancelled.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["beat"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1232,17 +1622,19 @@ export interface paths {
         };
         /**
          * Read Logs
-         * @description Oldest first. `tail` gives the last lines, `before_line` alone the last ones before that line.
+         * @description Oldest first. `tail` gives the last lines, `before_line` alone the last ones before that line.  `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
          *
-         *     `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["read_logs_runs__run__logs_get"];
+        get: operations["read_logs"];
         put?: never;
         /**
          * Add Logs
          * @description Takes one entry, an array, NDJSON, or a `lines` message.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["add_logs_runs__run__logs_post"];
+        post: operations["add_logs"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1259,8 +1651,10 @@ export interface paths {
         /**
          * Read Raw Line
          * @description The whole line where it was cut and its file is still there.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["read_raw_line_runs__run__logs__line_number__raw_get"];
+        get: operations["read_raw_line"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1280,10 +1674,11 @@ export interface paths {
         put?: never;
         /**
          * Redact Lines
-         * @description Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were
-         *     kept. Their numbers and times stay. The agent's own files are not changed.
+         * @description Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were kept. Their numbers and times stay. The agent's own files are not changed.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["redact_lines_runs__run__logs_redact_post"];
+        post: operations["redact_lines"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1299,10 +1694,11 @@ export interface paths {
         };
         /**
          * Search Logs
-         * @description Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
-         *     the end with `done`. `regex` is in RE2's syntax.
+         * @description Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at the end with `done`. `regex` is in RE2's syntax.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["search_logs_runs__run__logs_search_get"];
+        get: operations["search_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1322,10 +1718,11 @@ export interface paths {
         put?: never;
         /**
          * Take Messages
-         * @description Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
-         *     agents that are connected by hooks these take messages along.
+         * @description Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to agents that are connected by hooks these take messages along.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["take_messages_runs__run__messages_take_post"];
+        post: operations["take_messages"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1341,17 +1738,19 @@ export interface paths {
         };
         /**
          * List Metrics
-         * @description The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most.
-         *     A point says the last, the least and the greatest of the values that it stands for.
+         * @description The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most. A point says the last, the least and the greatest of the values that it stands for.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_metrics_runs__run__metrics_get"];
+        get: operations["list_metrics"];
         put?: never;
         /**
          * Add Metrics
-         * @description Values that were measured together, or up to 1,000 of such in an array; answers the last value of each
-         *     metric.
+         * @description Values that were measured together, or up to 1,000 of such in an array; answers the last value of each metric.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["add_metrics_runs__run__metrics_post"];
+        post: operations["add_metrics"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1367,8 +1766,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Report Progress */
-        post: operations["report_progress_runs__run__progress_post"];
+        /**
+         * Report Progress
+         * @description Reports progress: how far the run is, in words and in numbers.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["report_progress"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1387,8 +1791,10 @@ export interface paths {
         /**
          * Ask
          * @description A question to people. With the `dedupe_key` of one that was asked before: that one, with 200.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["ask_runs__run__questions_post"];
+        post: operations["ask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1407,8 +1813,10 @@ export interface paths {
         /**
          * Retry Run
          * @description A new run like this one, one attempt later; the body says what is different about it.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["retry_run_runs__run__retry_post"];
+        post: operations["retry_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1427,8 +1835,10 @@ export interface paths {
         /**
          * Say
          * @description A message to a session while it runs: queued until the agent's next hook takes it along.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["say_runs__run__say_post"];
+        post: operations["say"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1442,8 +1852,35 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Status */
-        get: operations["show_status_runs__run__status_get"];
+        /**
+         * Show Status
+         * @description The run's status with its latest progress reports.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/runs/{run}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Run
+         * @description Opens the live stream of one run: its log lines and its events. It ends with `bye` (`complete`) after the run's last event.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["stream_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1462,18 +1899,25 @@ export interface paths {
         /**
          * List Tails
          * @description By source.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_tails_runs__run__tail_get"];
+        get: operations["list_tails"];
         put?: never;
         /**
          * Start Tail
-         * @description Follows a file of the run's own directory, by its path in it. Administrators name files beneath
-         *     `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request
-         *     changes nothing.
+         * @description Follows a file of the run's own directory, by its path in it. Administrators name files beneath `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request changes nothing.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        post: operations["start_tail_runs__run__tail_post"];
-        /** Stop Tail */
-        delete: operations["stop_tail_runs__run__tail_delete"];
+        post: operations["start_tail"];
+        /**
+         * Stop Tail
+         * @description Stops following a file, or all files of the run.
+         *
+         *     Needs the role editor in the project, or a higher one.
+         */
+        delete: operations["stop_tail"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1491,8 +1935,10 @@ export interface paths {
         /**
          * Add Usage
          * @description Adds single requests to a model, each once by its id. For totals there is `usage` of PATCH.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["add_usage_runs__run__usage_post"];
+        post: operations["add_usage"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1508,12 +1954,11 @@ export interface paths {
         };
         /**
          * Compare Runs
-         * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
-         *     `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
-         *     value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}`
-         *     shows it.
+         * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`, `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}` shows it.
+         *
+         *     Needs any valid token.
          */
-        get: operations["compare_runs_runs_compare_get"];
+        get: operations["compare_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1534,8 +1979,10 @@ export interface paths {
         /**
          * Add Runtime Events
          * @description Best effort: what can't be stored is counted and given up, and nobody waits for it.
+         *
+         *     Needs a key with the scope `worker`, or an administrator's token.
          */
-        post: operations["add_runtime_events_runtime_events_post"];
+        post: operations["add_runtime_events"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1555,8 +2002,10 @@ export interface paths {
         /**
          * Revoke Share Link
          * @description Ends a link at once; its streams end within seconds.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        delete: operations["revoke_share_link_share_links__link__delete"];
+        delete: operations["revoke_share_link"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1569,19 +2018,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Subtask */
-        get: operations["show_subtask_subtasks__subtask__get"];
+        /**
+         * Show Subtask
+         * @description The subtask.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_subtask"];
         put?: never;
         post?: never;
         /**
          * Delete Subtask
          * @description Answers what else went; with `dry_run` what would go.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        delete: operations["delete_subtask_subtasks__subtask__delete"];
+        delete: operations["delete_subtask"];
         options?: never;
         head?: never;
-        /** Change Subtask */
-        patch: operations["change_subtask_subtasks__subtask__patch"];
+        /**
+         * Change Subtask
+         * @description Changes a subtask. Members that are absent stay; what it depends on changes only until work has begun.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        patch: operations["change_subtask"];
         trace?: never;
     };
     "/subtasks/{subtask}/{move}": {
@@ -1596,8 +2057,10 @@ export interface paths {
         /**
          * Move Subtask
          * @description Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["move_subtask_subtasks__subtask___move__post"];
+        post: operations["move_subtask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1616,8 +2079,10 @@ export interface paths {
         /**
          * Extend Lease
          * @description Holds a claimed subtask for longer, counted from now.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["extend_lease_subtasks__subtask__lease_post"];
+        post: operations["extend_lease"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1636,8 +2101,10 @@ export interface paths {
         /**
          * Claim Anywhere
          * @description The next pending subtask of any project in which the caller may work, fair among them.
+         *
+         *     Needs any valid token.
          */
-        post: operations["claim_anywhere_subtasks_claim_post"];
+        post: operations["claim_anywhere"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1651,19 +2118,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show Task */
-        get: operations["show_task_tasks__task__get"];
+        /**
+         * Show Task
+         * @description The task with its subtasks.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["show_task"];
         put?: never;
         post?: never;
         /**
          * Delete Task
          * @description Answers what else went; with `dry_run` what would go.
+         *
+         *     Needs the role editor in the project, or a higher one.
          */
-        delete: operations["delete_task_tasks__task__delete"];
+        delete: operations["delete_task"];
         options?: never;
         head?: never;
-        /** Change Task */
-        patch: operations["change_task_tasks__task__patch"];
+        /**
+         * Change Task
+         * @description Changes a task's title, description, kind or position. Members that are absent stay.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        patch: operations["change_task"];
         trace?: never;
     };
     "/tasks/{task}/{move}": {
@@ -1678,8 +2157,10 @@ export interface paths {
         /**
          * Move Task
          * @description `PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back; `DONE` → `ACTIVE` for more subtasks.
+         *
+         *     Needs the role reporter in the project, or a higher one.
          */
-        post: operations["move_task_tasks__task___move__post"];
+        post: operations["move_task"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1695,8 +2176,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Add Subtask */
-        post: operations["add_subtask_tasks__task__subtasks_post"];
+        /**
+         * Add Subtask
+         * @description Adds a subtask to a task that is being planned or active.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["add_subtask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1713,8 +2199,10 @@ export interface paths {
         /**
          * List Transitions
          * @description Every change of a status of the task and its subtasks: who, why, when.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
-        get: operations["list_transitions_tasks__task__transitions_get"];
+        get: operations["list_transitions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1733,8 +2221,10 @@ export interface paths {
         /**
          * Find Users
          * @description People with `q` in their name or e-mail address, for owners of a project and administrators.
+         *
+         *     Needs the token of a project owner or an administrator.
          */
-        get: operations["find_users_users_get"];
+        get: operations["find_users"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1754,8 +2244,10 @@ export interface paths {
         /**
          * Put Worker Status
          * @description A worker's heartbeat, and what it is doing.
+         *
+         *     Needs a key with the scope `worker`, or an administrator's token.
          */
-        put: operations["put_worker_status_workers__worker_id__status_put"];
+        put: operations["put_worker_status"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1774,14 +2266,19 @@ export interface components {
         Acceptance: {
             /**
              * Cookie
+             * @description True: the session goes into an `HttpOnly` cookie and not into the response. For browsers.
              * @default false
              */
             cookie: boolean;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name?: string | null;
             /**
              * Password
              * Format: password
+             * @description The password: at least ten characters.
              */
             password: string;
         };
@@ -1790,16 +2287,32 @@ export interface components {
          * @description How many events were taken, and how many of them were stored by the time of this answer.
          */
         Accepted: {
-            /** Accepted */
+            /**
+             * Accepted
+             * @description Number of items that were accepted.
+             */
             accepted: number;
-            /** Stored */
+            /**
+             * Stored
+             * @description Number of events that were stored by the time of this response. The others are stored shortly after, or dropped and counted.
+             */
             stored: number;
         };
-        /** ActiveRuns */
+        /**
+         * ActiveRuns
+         * @description Runs that are queued or at work.
+         */
         ActiveRuns: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Runs */
+            /**
+             * Runs
+             * @description The runs, in the order of the query.
+             */
             runs: components["schemas"]["Run"][];
         };
         /**
@@ -1807,48 +2320,96 @@ export interface components {
          * @description An administrator's key: it may do everything, everywhere.
          */
         AdminKeyNew: {
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When the key expires (RFC 3339). Null: never.
+             */
             expires_at?: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
         };
-        /** Answer */
+        /**
+         * Answer
+         * @description An answer to a question.
+         */
         Answer: {
-            /** At */
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened (RFC 3339, UTC).
+             */
             at: string;
+            /** @description Who did it. Null: it expired into its default. */
             by: components["schemas"]["By"] | null;
-            /** Data */
+            /**
+             * Data
+             * @description Data of a form; or for each part's id the label of an option, several, or a text. Null: none.
+             */
             data: unknown;
-            /** Option */
+            /**
+             * Option
+             * @description Id of the chosen option. Null: none was chosen.
+             */
             option: string | null;
-            /** Options */
+            /**
+             * Options
+             * @description Ids of the chosen options. Null: not a multiple choice.
+             */
             options: string[] | null;
-            /** Text */
+            /**
+             * Text
+             * @description The text. Null: none.
+             */
             text: string | null;
-            /** Via */
+            /**
+             * Via
+             * @description Through which door it came: `api`, `cli`, `console`, an agent's name …
+             */
             via: string;
         };
+        /**
+         * AnswerDoor
+         * @description Through which door an answer came.
+         * @enum {string}
+         */
+        AnswerDoor: "console" | "cli" | "api" | "ntfy" | "webpush" | "chat" | "mcp";
         /**
          * AnswerNew
          * @description What a person answers: one option or several, a text, or data (of a form, or of parts by their id).
          */
         AnswerNew: {
-            /** Data */
+            /**
+             * Data
+             * @description Data of a form; or for each part's id the label of an option, several, or a text. Null: none.
+             */
             data?: {
                 [key: string]: unknown;
             } | null;
-            /** Option */
+            /**
+             * Option
+             * @description Id of the chosen option. Null: none was chosen.
+             * @example allow
+             */
             option?: string | null;
-            /** Options */
+            /**
+             * Options
+             * @description Ids of the chosen options. Null: not a multiple choice.
+             */
             options?: string[] | null;
-            /** Text */
+            /**
+             * Text
+             * @description The text. Null: none.
+             */
             text?: string | null;
             /**
              * Via
+             * @description Through which door the answer comes. Kept in the audit log.
              * @default api
-             * @enum {string}
              */
-            via: "console" | "cli" | "api" | "ntfy" | "webpush" | "chat" | "mcp";
+            via: components["schemas"]["AnswerDoor"];
         };
         /**
          * Artifact
@@ -1856,40 +2417,81 @@ export interface components {
          *     4 MiB of content in all go. `GET /artifacts/{artifact}/content` always has it.
          */
         Artifact: {
-            /** Content */
+            /**
+             * Content
+             * @description The content, if it is JSON of at most 1 MiB. Null otherwise: read it from `/artifacts/{artifact}/content`.
+             */
             content?: unknown;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Filename */
+            /**
+             * Filename
+             * @description Name of the uploaded file. Null: JSON content without a file.
+             */
             filename: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Media Type */
+            /**
+             * Media Type
+             * @description Media type of the content, such as `application/json`.
+             */
             media_type: string;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
-            /** Sha256 */
+            /**
+             * Sha256
+             * @description SHA-256 of the content, in hexadecimal.
+             */
             sha256: string;
-            /** Size */
+            /**
+             * Size
+             * @description Size of the content in bytes.
+             */
             size: number;
-            /** Step Name */
+            /**
+             * Step Name
+             * @description Name of the step that the artifact is the output of.
+             */
             step_name: string;
-            /** Version */
+            /**
+             * Version
+             * @description Counts the artifacts of the step: 1, 2, 3 …
+             */
             version: number;
         };
-        /** ArtifactList */
+        /**
+         * ArtifactList
+         * @description A page of a run's artifacts.
+         */
         ArtifactList: {
-            /** Artifacts */
+            /**
+             * Artifacts
+             * @description The artifacts, newest version first within a step.
+             */
             artifacts: components["schemas"]["Artifact"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -1897,14 +2499,26 @@ export interface components {
          * @description An artifact whose content is JSON.
          */
         ArtifactNew: {
-            /** Content */
+            /**
+             * Content
+             * @description The content: any JSON, up to 16 MiB.
+             * @example {
+             *       "passed": 118,
+             *       "failed": 2
+             *     }
+             */
             content: unknown;
             /**
              * Id
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              * @default null
              */
             id: string | null;
-            /** Step Name */
+            /**
+             * Step Name
+             * @description Name of the step that the artifact is the output of.
+             * @example report
+             */
             step_name: string;
         };
         /**
@@ -1915,58 +2529,108 @@ export interface components {
         Attention: {
             /**
              * Kind
-             * @enum {string}
+             * @description Why the run needs a person.
              */
-            kind: "permission" | "question" | "plan" | "idle" | "error" | "budget";
+            kind: components["schemas"]["AttentionKind"];
             /**
              * Question Id
+             * @description Id of the open question that the attention is about. Null: none.
              * @default null
              */
             question_id: string | null;
             /**
              * Since
+             * @description Since when (RFC 3339). Without it, now.
              * @default null
              */
             since: string | null;
             /**
              * Summary
+             * @description What is needed, in one line of at most 500 characters.
              * @default
              */
             summary: string;
         };
         /**
+         * AttentionKind
+         * @description Why a run needs a person.
+         * @enum {string}
+         */
+        AttentionKind: "permission" | "question" | "plan" | "idle" | "error" | "budget";
+        /**
          * AuditEntry
          * @description One thing that was done. `actor` is a principal: `user:…`, `key:…`, or `anonymous`.
          */
         AuditEntry: {
-            /** Action */
+            /**
+             * Action
+             * @description What was done, such as `key_created`.
+             */
             action: string;
-            /** Actor */
+            /**
+             * Actor
+             * @description Who did it: `user:…`, `key:…`, `anonymous`, or a part of the server.
+             */
             actor: string;
-            /** Address */
+            /**
+             * Address
+             * @description Network address of the request. Null: unknown.
+             */
             address: string | null;
-            /** At */
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened (RFC 3339, UTC).
+             */
             at: string;
-            /** Details */
+            /**
+             * Details
+             * @description What else is known, by name.
+             */
             details: {
                 [key: string]: unknown;
             };
-            /** Id */
+            /**
+             * Id
+             * @description Number of the entry.
+             */
             id: number;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project. Null: not about a project.
+             */
             project_id: string | null;
-            /** Subject */
+            /**
+             * Subject
+             * @description What it was done to. Null: nothing in particular.
+             */
             subject: string | null;
-            /** User Id */
+            /**
+             * User Id
+             * @description Id of the person concerned. Null: nobody in particular.
+             */
             user_id: string | null;
         };
-        /** AuditPage */
+        /**
+         * AuditPage
+         * @description A page of the audit log.
+         */
         AuditPage: {
-            /** Entries */
+            /**
+             * Entries
+             * @description The entries, newest first.
+             */
             entries: components["schemas"]["AuditEntry"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -1975,14 +2639,26 @@ export interface components {
          *     elsewhere.
          */
         Away: {
-            /** Away */
+            /**
+             * Away
+             * @description Whether you are away from your terminal. Then agents wait for an answer from elsewhere.
+             */
             away: boolean;
         };
-        /** AwayShown */
+        /**
+         * AwayShown
+         * @description Whether you are away from your terminal.
+         */
         AwayShown: {
-            /** Away */
+            /**
+             * Away
+             * @description Whether you are away from your terminal. Then agents wait for an answer from elsewhere.
+             */
             away: boolean;
-            /** Since */
+            /**
+             * Since
+             * @description Since when (RFC 3339, UTC). Null: you aren't away.
+             */
             since: string | null;
         };
         /**
@@ -1993,27 +2669,39 @@ export interface components {
         Budget: {
             /**
              * Action
+             * @description What happens at 100 percent: `notify` sends an event, `ask` asks a person whether to go on, `cancel` cancels the run.
              * @default notify
-             * @enum {string}
              */
-            action: "notify" | "ask" | "cancel";
+            action: components["schemas"]["BudgetAction"];
             /**
              * Max Cost Usd
+             * @description Maximum cost in US dollars. Null: no limit.
              * @default null
+             * @example 5
              */
             max_cost_usd: number | null;
             /**
              * Max Tokens
+             * @description Maximum number of tokens, of all kinds together. Null: no limit.
              * @default null
              */
             max_tokens: number | null;
         };
         /**
+         * BudgetAction
+         * @description What happens when a budget is used up.
+         * @enum {string}
+         */
+        BudgetAction: "notify" | "ask" | "cancel";
+        /**
          * Bulk
          * @description What to do, in this order. Each item is read on its own: one that is wrong costs itself.
          */
         Bulk: {
-            /** Items */
+            /**
+             * Items
+             * @description What to do, in this order: up to 1,000 items.
+             */
             items: (components["schemas"]["BulkCreate"] | components["schemas"]["BulkPatch"] | components["schemas"]["BulkCancel"] | components["schemas"]["BulkDelete"])[];
         };
         /**
@@ -2023,6 +2711,7 @@ export interface components {
         BulkCancel: {
             /**
              * Op
+             * @description Always `cancel`.
              * @constant
              */
             op: "cancel";
@@ -2038,6 +2727,7 @@ export interface components {
          */
         BulkCreate: {
             /**
+             * @description The run, as for `POST /projects/{project}/runs`.
              * @default {
              *       "id": null,
              *       "key": null,
@@ -2067,6 +2757,7 @@ export interface components {
             body: components["schemas"]["RunNew"];
             /**
              * Op
+             * @description Always `create`.
              * @constant
              */
             op: "create";
@@ -2078,6 +2769,7 @@ export interface components {
         BulkDelete: {
             /**
              * Op
+             * @description Always `delete`.
              * @constant
              */
             op: "delete";
@@ -2092,11 +2784,20 @@ export interface components {
          * @description An answer for each item, in their order.
          */
         BulkDone: {
-            /** Done */
+            /**
+             * Done
+             * @description Number of items that were carried out.
+             */
             done: number;
-            /** Refused */
+            /**
+             * Refused
+             * @description Number of items that were refused. Each has its `problem`.
+             */
             refused: number;
-            /** Results */
+            /**
+             * Results
+             * @description One result per item, in the order of the request.
+             */
             results: components["schemas"]["Result"][];
         };
         /**
@@ -2104,25 +2805,40 @@ export interface components {
          * @description Changes a run by `body`, as `PATCH /runs/{run}` does.
          */
         BulkPatch: {
+            /** @description The changes, as for `PATCH /runs/{run}`. */
             body: components["schemas"]["RunPatch"];
             /**
              * Op
+             * @description Always `patch`.
              * @constant
              */
             op: "patch";
             /**
              * Run
              * @description An id, key or number.
+             * @example nightly-2026-11-26
              */
             run: string;
         };
-        /** By */
+        /**
+         * By
+         * @description Who did something.
+         */
         By: {
-            /** Id */
+            /**
+             * Id
+             * @description The id of the person, key or agent. Null where there is none.
+             */
             id: string | null;
-            /** Kind */
+            /**
+             * Kind
+             * @description `user`, `key`, or another caller's name.
+             */
             kind: string;
-            /** Name */
+            /**
+             * Name
+             * @description Display name. Null: none.
+             */
             name: string | null;
         };
         /**
@@ -2134,18 +2850,30 @@ export interface components {
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Key */
+            /**
+             * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
+             */
             key: string | null;
-            /** Number */
+            /**
+             * Number
+             * @description Counts 1, 2, 3 … in the project, in the order of creation.
+             */
             number: number;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
-            /** Updated At */
+            status: components["schemas"]["RunState"];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
         };
         /**
@@ -2153,11 +2881,21 @@ export interface components {
          * @description How many segments were looked at, and which of them are damaged; `next_cursor` goes on.
          */
         CheckPage: {
-            /** Checked */
+            /**
+             * Checked
+             * @description Number of segments that were read.
+             */
             checked: number;
-            /** Damaged */
+            /**
+             * Damaged
+             * @description Segments that can't be read, at most 200 per page.
+             */
             damaged: components["schemas"]["DamagedSegment"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
         };
         /**
@@ -2165,7 +2903,9 @@ export interface components {
          * @description A subtask that is the worker's until its lease ends, and the run of this attempt.
          */
         Claimed: {
+            /** @description The run of this attempt, already `running`. */
             run: components["schemas"]["Run"];
+            /** @description The claimed subtask. */
             subtask: components["schemas"]["Subtask"];
         };
         /**
@@ -2175,10 +2915,16 @@ export interface components {
         ClaimWanted: {
             /**
              * Lease S
+             * @description Length of the lease in seconds. A heartbeat of the run extends it by as much.
              * @default 60
+             * @example 60
              */
             lease_s: number;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker that claims.
+             * @example worker-1
+             */
             worker_id: string;
         };
         /**
@@ -2188,15 +2934,20 @@ export interface components {
         Closing: {
             /**
              * Bytes
+             * @description Number of bytes that the sender counted. Null: unknown.
              * @default null
              */
             bytes: number | null;
             /**
              * Lines
+             * @description Number of lines that the sender counted. Null: unknown.
              * @default null
              */
             lines: number | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why the log ends: `sentinel`, `status`, `stopped` or `abandoned`.
+             */
             reason: string;
         };
         /**
@@ -2204,52 +2955,169 @@ export interface components {
          * @description Which run it is. `GET /runs/{run}` shows the rest.
          */
         ComparedRun: {
-            /** Finished At */
+            /**
+             * Finished At
+             * @description When the run reached a terminal status (RFC 3339, UTC). Null before that.
+             */
             finished_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Key */
+            /**
+             * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
+             */
             key: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string | null;
-            /** Number */
+            /**
+             * Number
+             * @description Counts 1, 2, 3 … in the project, in the order of creation.
+             */
             number: number;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Started At */
+            /**
+             * Started At
+             * @description When work began (RFC 3339, UTC). Null before that.
+             */
             started_at: string | null;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["RunState"];
         };
         /**
          * Comparison
          * @description The runs in the order asked for, and what differs; `duration_s` is from start to end, null before.
          */
         Comparison: {
-            /** Complete */
+            /**
+             * Complete
+             * @description False if more than 1,000 members differ and some were left out.
+             */
             complete: boolean;
-            /** Differences */
+            /**
+             * Differences
+             * @description Members that differ between the runs.
+             */
             differences: components["schemas"]["Difference"][];
-            /** Runs */
+            /**
+             * Runs
+             * @description The runs, in the order of `ids`.
+             */
             runs: components["schemas"]["ComparedRun"][];
         };
+        /**
+         * Connection
+         * @description An open stream.
+         */
+        Connection: {
+            /**
+             * Age S
+             * @description Seconds since it was opened.
+             */
+            age_s: number;
+            /**
+             * Bytes
+             * @description Bytes that were handed to the socket.
+             */
+            bytes: number;
+            /**
+             * Connection Id
+             * @description The stream's id, as in its `connected` event.
+             */
+            connection_id: string;
+            /**
+             * Hub
+             * @description Id of the hub that holds it.
+             */
+            hub: string;
+            /**
+             * Lag
+             * @description Number of events that the stream is behind.
+             */
+            lag: number;
+            /**
+             * Project Id
+             * Format: uuid
+             * @description Id of the project.
+             */
+            project_id: string;
+            /**
+             * Run Id
+             * @description Id of the run. Null: a stream of the project.
+             */
+            run_id: string | null;
+            /**
+             * Subscribe Logs
+             * @description Runs whose log lines are sent, or `all`. Null: none, or a stream of one run.
+             */
+            subscribe_logs: string[] | "all" | null;
+            /**
+             * User
+             * @description Who opened it: `user:…`, `key:…` or `share:…`.
+             */
+            user: string;
+            /**
+             * User Id
+             * @description Id of the person. Null: a key or a share link.
+             */
+            user_id: string | null;
+        };
+        /**
+         * ConnectionPage
+         * @description All of them: this list has one page.
+         */
+        ConnectionPage: {
+            /**
+             * Connections
+             * @description The open streams, newest first.
+             */
+            connections: components["schemas"]["Connection"][];
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
+            next_cursor: string | null;
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
+        };
+        /**
+         * CostSource
+         * @description Who computed a cost.
+         * @enum {string}
+         */
+        CostSource: "agent" | "estimate";
         /**
          * Count
          * @description How many, and how many more than an hour ago.
          */
         Count: {
-            /** Count */
+            /**
+             * Count
+             * @description Number of subtasks now.
+             */
             count: number;
-            /** Delta 1H */
+            /**
+             * Delta 1H
+             * @description Change within the last hour.
+             */
             delta_1h: number;
         };
         /**
@@ -2257,22 +3125,41 @@ export interface components {
          * @description A segment that can't be read: which events of which run, which lines, and why.
          */
         DamagedSegment: {
-            /** First Id */
+            /**
+             * First Id
+             * @description Number of the first event in it.
+             */
             first_id: number;
-            /** First Line */
+            /**
+             * First Line
+             * @description Number of the first line in it. Null: it holds no lines.
+             */
             first_line: number | null;
-            /** Last Id */
+            /**
+             * Last Id
+             * @description Number of the last event in it.
+             */
             last_id: number;
-            /** Last Line */
+            /**
+             * Last Line
+             * @description Number of the last line in it. Null: it holds no lines.
+             */
             last_line: number | null;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why it can't be read.
+             */
             reason: string;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the run. Null: its events are of several.
+             */
             run_id: string | null;
         };
         /**
@@ -2282,14 +3169,23 @@ export interface components {
         Degradation: {
             /**
              * Flag
-             * @enum {string}
+             * @description The flag.
              */
-            flag: "breaker_open" | "worker_stale" | "task_stuck";
-            /** Reason */
+            flag: components["schemas"]["RuntimeFlag"];
+            /**
+             * Reason
+             * @description Why it is up, as text for people.
+             */
             reason: string;
-            /** Subtask Id */
+            /**
+             * Subtask Id
+             * @description Id of the subtask. Null where the item isn't about a subtask.
+             */
             subtask_id?: string | null;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id?: string | null;
         };
         /**
@@ -2299,33 +3195,62 @@ export interface components {
          *     Runs stay with their logs. Those of attempts under way are cancelled, so that their workers learn it.
          */
         Deleted: {
-            /** Deleted */
+            /**
+             * Deleted
+             * @description True if it was deleted; false for a dry run.
+             */
             deleted: boolean;
-            /** Dependencies */
+            /**
+             * Dependencies
+             * @description Number of dependencies that are deleted.
+             */
             dependencies: number;
-            /** Runs Cancelled */
+            /**
+             * Runs Cancelled
+             * @description Ids of the runs that are cancelled because a worker is at work.
+             */
             runs_cancelled: string[];
-            /** Runs Kept */
+            /**
+             * Runs Kept
+             * @description Ids of the runs that stay, with their logs.
+             */
             runs_kept: string[];
-            /** Subtasks */
+            /**
+             * Subtasks
+             * @description Ids of the subtasks that are deleted with it.
+             */
             subtasks: string[];
             /**
              * Task Id
              * Format: uuid
+             * @description Id of the task.
              */
             task_id: string;
-            /** Transitions */
+            /**
+             * Transitions
+             * @description Number of history entries that are deleted.
+             */
             transitions: number;
-            /** Unblocked */
+            /**
+             * Unblocked
+             * @description Ids of subtasks that nothing blocks any more.
+             */
             unblocked: string[];
         };
-        /** DemoStarted */
+        /**
+         * DemoStarted
+         * @description A demo that has begun.
+         */
         DemoStarted: {
-            /** Events */
+            /**
+             * Events
+             * @description Number of events that the demo will send.
+             */
             events: number;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run that the demo plays.
              */
             run_id: string;
         };
@@ -2335,9 +3260,16 @@ export interface components {
          *     a run doesn't have it.
          */
         Difference: {
-            /** Member */
+            /**
+             * Member
+             * @description Path of the member: `labels.model`, `input.temperature`, `duration_s`.
+             * @example labels.model
+             */
             member: string;
-            /** Values */
+            /**
+             * Values
+             * @description The member's value in each run, in the order of `runs`. Null where a run doesn't have it.
+             */
             values: unknown[];
         };
         /**
@@ -2347,13 +3279,25 @@ export interface components {
          *     beginning; such a page may be empty where events of its types are rare.
          */
         EventPage: {
-            /** Events */
+            /**
+             * Events
+             * @description The events, in the order of the query.
+             */
             events: components["schemas"]["EventShown"][];
-            /** Floor */
+            /**
+             * Floor
+             * @description Highest number that retention has dropped. Events up to it are gone.
+             */
             floor: number;
-            /** Next After */
+            /**
+             * Next After
+             * @description Pass it as `after` to read on. Null: there are no more events.
+             */
             next_after: number | null;
-            /** Next Before */
+            /**
+             * Next Before
+             * @description Pass it as `before` to read further back. Null: there are no older events.
+             */
             next_before: number | null;
         };
         /**
@@ -2361,26 +3305,49 @@ export interface components {
          * @description One event: `id` is its number, `at` the time of its commit.
          */
         EventShown: {
-            /** At */
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened (RFC 3339, UTC).
+             */
             at: string;
-            /** Data */
+            /**
+             * Data
+             * @description Data of the event, as its type defines it.
+             */
             data: {
                 [key: string]: unknown;
             };
-            /** Id */
+            /**
+             * Id
+             * @description Number of the event in the project: 1, 2, 3 … without gaps.
+             */
             id: number;
-            /** Type */
+            /**
+             * Type
+             * @description Name of the event, such as `agent:log`.
+             */
             type: string;
         };
+        /**
+         * ExportFormat
+         * @description Format of an export.
+         * @enum {string}
+         */
+        ExportFormat: "ndjson" | "parquet" | "zip";
         /**
          * Extent
          * @description Bytes of the file that a line came from.
          */
         Extent: {
-            /** Length */
+            /**
+             * Length
+             * @description Number of bytes.
+             */
             length: number;
             /**
              * Offset
+             * @description Position of the first byte in the file. Null: unknown.
              * @default null
              */
             offset: number | null;
@@ -2392,96 +3359,230 @@ export interface components {
         FileMark: {
             /**
              * Device
+             * @description Number of the file's device (`st_dev`).
              * @default null
              */
             device: number | null;
             /**
              * Fingerprint
+             * @description Hash of the bytes before the cursor, by which a replaced file is recognised.
              * @default null
              */
             fingerprint: string | null;
             /**
              * Inode
+             * @description Number of the file's inode (`st_ino`).
              * @default null
              */
             inode: number | null;
             /**
              * Offset
+             * @description Position up to which the fingerprint was taken, in bytes.
              * @default null
              */
             offset: number | null;
+        };
+        /**
+         * FilterChange
+         * @description The new log filter of an open stream.
+         */
+        FilterChange: {
+            /**
+             * Backfill Lines
+             * @description Send this many of the last lines of each newly subscribed run first.
+             * @default 0
+             */
+            backfill_lines: number;
+            /**
+             * Subscribe Logs
+             * @description Ids of the runs whose log lines are sent, at most 200, or `all`.
+             */
+            subscribe_logs: string[] | "all";
+        };
+        /**
+         * FilterChanged
+         * @description The filter in force.
+         */
+        FilterChanged: {
+            /**
+             * Effective After
+             * @description Number of the event after which the new filter is in force; lines sent as backfill are those up to it.
+             */
+            effective_after: number;
+            /**
+             * Subscribe Logs
+             * @description Ids of the runs whose log lines are sent, or `all`.
+             */
+            subscribe_logs: string[] | "all";
+        };
+        /**
+         * Health
+         * @description The process is alive.
+         */
+        Health: {
+            /**
+             * Status
+             * @description Always `ok`.
+             * @constant
+             */
+            status: "ok";
         };
         /**
          * Heartbeat
          * @description A sign of life, and perhaps the time within which the next one is promised.
          */
         Heartbeat: {
-            /** Expect Next In S */
+            /**
+             * Expect Next In S
+             * @description Promise of the next heartbeat within so many seconds: `liveness` and the lease wait for that long. Null: the server's interval.
+             * @example 300
+             */
             expect_next_in_s?: number | null;
         };
+        /**
+         * HookFormat
+         * @description In whose words an answer is.
+         * @enum {string}
+         */
+        HookFormat: "claude-hook" | "codex-hook" | "opencode";
         /**
          * InvalidField
          * @description One invalid field: where it stands (`body.steps.2`, `query.limit`), and what is wrong with it.
          */
         InvalidField: {
-            /** Field */
+            /**
+             * Field
+             * @description Where the field is: `body.steps.2`, `query.limit`, `path.artifact`, `header.Idempotency-Key`.
+             * @example body.current_step
+             */
             field: string;
-            /** Message */
+            /**
+             * Message
+             * @description What is wrong with the field.
+             * @example 'x' is not one of the run's steps
+             */
             message: string;
         };
-        /** Invitation */
+        /**
+         * Invitation
+         * @description An invitation to a project or to the server.
+         */
         Invitation: {
-            /** Accepted At */
+            /**
+             * Accepted At
+             * @description When it was accepted (RFC 3339, UTC). Null: not yet.
+             */
             accepted_at: string | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Invited By */
+            /**
+             * Invited By
+             * @description Id of the person who invited. Null: a key did.
+             */
             invited_by: string | null;
-            /** Is Confirmed */
+            /**
+             * Is Confirmed
+             * @description Whether the invitation may create an account. Administrators confirm it where the server asks for that.
+             */
             is_confirmed: boolean;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project. Null: an account only.
+             */
             project_id: string | null;
-            /** Role */
-            role: ("owner" | "editor" | "reporter" | "viewer") | null;
+            /**
+             * Role
+             * @description Role in the project.
+             */
+            role: components["schemas"]["RoleName"] | null;
         };
         /**
          * InvitationMade
          * @description `token` and `url` are shown this once; give the address to whom you invite.
          */
         InvitationMade: {
-            /** Accepted At */
+            /**
+             * Accepted At
+             * @description When it was accepted (RFC 3339, UTC). Null: not yet.
+             */
             accepted_at: string | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Invited By */
+            /**
+             * Invited By
+             * @description Id of the person who invited. Null: a key did.
+             */
             invited_by: string | null;
-            /** Is Confirmed */
+            /**
+             * Is Confirmed
+             * @description Whether the invitation may create an account. Administrators confirm it where the server asks for that.
+             */
             is_confirmed: boolean;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project. Null: an account only.
+             */
             project_id: string | null;
-            /** Role */
-            role: ("owner" | "editor" | "reporter" | "viewer") | null;
-            /** Token */
+            /**
+             * Role
+             * @description Role in the project.
+             */
+            role: components["schemas"]["RoleName"] | null;
+            /**
+             * Token
+             * @description The secret. Returned only once; the server stores a hash of it.
+             */
             token: string | null;
-            /** Url */
+            /**
+             * Url
+             * @description Address to open in a browser.
+             */
             url: string | null;
         };
         /**
@@ -2489,16 +3590,23 @@ export interface components {
          * @description Whom to invite. Without a project: to this server, which only administrators do.
          */
         InvitationNew: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
-            /** Project */
+            /**
+             * Project
+             * @description Id or slug of the project. Null: an account on this server, without a project (administrators only).
+             */
             project?: string | null;
             /**
              * Role
+             * @description Role in the project.
              * @default viewer
-             * @enum {string}
              */
-            role: "owner" | "editor" | "reporter" | "viewer";
+            role: components["schemas"]["RoleName"];
         };
         /**
          * InvitationOpened
@@ -2506,54 +3614,123 @@ export interface components {
          *     session of it is asked for. Without, an account is made, once the invitation is confirmed.
          */
         InvitationOpened: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
-            /** Is Confirmed */
+            /**
+             * Is Confirmed
+             * @description Whether the invitation may create an account. Administrators confirm it where the server asks for that.
+             */
             is_confirmed: boolean;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project. Null: an account only.
+             */
             project_id: string | null;
-            /** Project Name */
+            /**
+             * Project Name
+             * @description Name of the project. Null: an account only.
+             */
             project_name: string | null;
-            /** Role */
-            role: ("owner" | "editor" | "reporter" | "viewer") | null;
+            /**
+             * Role
+             * @description Role in the project.
+             */
+            role: components["schemas"]["RoleName"] | null;
         };
-        /** InvitationPage */
+        /**
+         * InvitationPage
+         * @description A page of invitations.
+         */
         InvitationPage: {
-            /** Invitations */
+            /**
+             * Invitations
+             * @description The invitations, newest first.
+             */
             invitations: components["schemas"]["Invitation"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
-        /** Key */
+        /**
+         * Key
+         * @description An API key, without its secret.
+         */
         Key: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Created By */
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
             created_by: string | null;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @description When it was last used (RFC 3339, UTC). Null: never.
+             */
             last_used_at: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project.
+             */
             project_id: string | null;
-            /** Replaces */
+            /**
+             * Replaces
+             * @description Id of the key that this one replaces. Null: none.
+             */
             replaces: string | null;
-            /** Role */
-            role: ("owner" | "editor" | "reporter" | "viewer") | null;
-            /** Scopes */
+            /**
+             * Role
+             * @description Role in the project. Null: an administrator's key.
+             */
+            role: components["schemas"]["RoleName"] | null;
+            /**
+             * Scopes
+             * @description What else the key may do: `worker` reports on the runtime, `answer` answers questions.
+             */
             scopes: string[];
         };
         /**
@@ -2561,32 +3738,68 @@ export interface components {
          * @description `token` is shown this once.
          */
         KeyMade: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Created By */
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
             created_by: string | null;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @description When it was last used (RFC 3339, UTC). Null: never.
+             */
             last_used_at: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project.
+             */
             project_id: string | null;
-            /** Replaces */
+            /**
+             * Replaces
+             * @description Id of the key that this one replaces. Null: none.
+             */
             replaces: string | null;
-            /** Role */
-            role: ("owner" | "editor" | "reporter" | "viewer") | null;
-            /** Scopes */
+            /**
+             * Role
+             * @description Role in the project. Null: an administrator's key.
+             */
+            role: components["schemas"]["RoleName"] | null;
+            /**
+             * Scopes
+             * @description What else the key may do: `worker` reports on the runtime, `answer` answers questions.
+             */
             scopes: string[];
-            /** Token */
+            /**
+             * Token
+             * @description The secret. Returned only once; the server stores a hash of it.
+             */
             token: string | null;
         };
         /**
@@ -2596,30 +3809,58 @@ export interface components {
          *     holds it, never an agent.
          */
         KeyNew: {
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When the key expires (RFC 3339). Null: never.
+             */
             expires_at?: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             * @example ci
+             */
             name: string;
             /**
              * Role
-             * @enum {string}
+             * @description Role in the project.
+             * @example reporter
              */
-            role: "owner" | "editor" | "reporter" | "viewer";
+            role: components["schemas"]["RoleName"];
             /**
              * Scopes
+             * @description What else the key may do: `worker` reports on the runtime, `answer` answers questions.
              * @default []
              */
-            scopes: ("worker" | "answer")[];
+            scopes: components["schemas"]["KeyScope"][];
         };
-        /** KeyPage */
+        /**
+         * KeyPage
+         * @description A page of API keys.
+         */
         KeyPage: {
-            /** Keys */
+            /**
+             * Keys
+             * @description The keys, newest first.
+             */
             keys: components["schemas"]["Key"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
+        /**
+         * KeyScope
+         * @description What a key may do besides its role.
+         * @enum {string}
+         */
+        KeyScope: "worker" | "answer";
         /**
          * LeaseWanted
          * @description Who holds the subtask, and for how long from now it wants to.
@@ -2627,10 +3868,14 @@ export interface components {
         LeaseWanted: {
             /**
              * Lease S
+             * @description Length of the lease in seconds. A heartbeat of the run extends it by as much.
              * @default 60
              */
             lease_s: number;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker that holds the subtask.
+             */
             worker_id: string;
         };
         /**
@@ -2638,14 +3883,21 @@ export interface components {
          * @description What is odd about a line: only its beginning was kept, its bytes weren't UTF-8, its bytes are lost.
          */
         LineMarks: {
-            /** @default null */
+            /**
+             * @description Only the beginning of the line was kept. Null: the line is whole.
+             * @default null
+             */
             cut: components["schemas"]["Extent"] | null;
             /**
              * Invalid Utf8
+             * @description True if bytes weren't valid UTF-8 and were replaced by U+FFFD.
              * @default null
              */
             invalid_utf8: boolean | null;
-            /** @default null */
+            /**
+             * @description Bytes were lost before this line. Null: none were.
+             * @default null
+             */
             lost: components["schemas"]["Extent"] | null;
         };
         /**
@@ -2653,13 +3905,25 @@ export interface components {
          * @description The committed cursor of a source: what comes next.
          */
         LinesCursor: {
-            /** Generation */
+            /**
+             * Generation
+             * @description Generation of the source that the cursor belongs to.
+             */
             generation: number;
-            /** Next Line */
+            /**
+             * Next Line
+             * @description Number of the line to send next.
+             */
             next_line: number;
-            /** Next Offset */
+            /**
+             * Next Offset
+             * @description Byte position of the line to send next.
+             */
             next_offset: number;
-            /** Source */
+            /**
+             * Source
+             * @description Name of the source.
+             */
             source: string;
         };
         /**
@@ -2675,15 +3939,20 @@ export interface components {
             above: string[];
             /**
              * At
+             * @description Time of lines that carry none, and the date of those that carry a time of day. Null: now.
              * @default null
              */
             at: string | null;
             /**
              * Bytes After End
+             * @description Number of bytes after the line that ended the log.
              * @default 0
              */
             bytes_after_end: number;
-            /** @default null */
+            /**
+             * @description The log ends with these lines. Null: it goes on.
+             * @default null
+             */
             closed: components["schemas"]["Closing"] | null;
             /**
              * Entries
@@ -2691,14 +3960,24 @@ export interface components {
              * @default []
              */
             entries: (components["schemas"]["LogEntry"] | null)[];
-            /** @default null */
+            /**
+             * @description The file that the lines come from. Only believed from the tailer.
+             * @default null
+             */
             file: components["schemas"]["FileMark"] | null;
-            /** First Line */
+            /**
+             * First Line
+             * @description Number of the first line in its source, from 1.
+             */
             first_line: number;
-            /** First Offset */
+            /**
+             * First Offset
+             * @description Position of the first line in its file, in bytes from 0.
+             */
             first_offset: number;
             /**
              * Flags
+             * @description Marks of lines that are incomplete, by their place in `lines` (from 0).
              * @default {}
              */
             flags: {
@@ -2706,17 +3985,31 @@ export interface components {
             };
             /**
              * Generation
+             * @description Counts how often the file was truncated or replaced, from 1.
              * @default 1
              */
             generation: number;
-            /** Lines */
+            /**
+             * Lines
+             * @description The lines without their line ends, in order. At most 10,000.
+             * @example [
+             *       "one",
+             *       "two",
+             *       "three"
+             *     ]
+             */
             lines: string[];
             /**
              * Next Offset
+             * @description Position of the byte after the last line. Null: each line is taken to end with one byte.
              * @default null
              */
             next_offset: number | null;
-            /** Source */
+            /**
+             * Source
+             * @description Name of the source: a plain file name without `/`, `\` or `:`.
+             * @example stdout
+             */
             source: string;
             /**
              * Spool
@@ -2726,10 +4019,17 @@ export interface components {
             spool: string | null;
             /**
              * Zone
+             * @description IANA name of the time zone for times without an offset, such as `Europe/Berlin`. Null: UTC.
              * @default null
              */
             zone: string | null;
         };
+        /**
+         * Liveness
+         * @description Whether a running run is heard of.
+         * @enum {string}
+         */
+        Liveness: "ok" | "stalled" | "lost";
         /**
          * LogEntry
          * @description One entry. What has no `message` shows `payload.message`.
@@ -2737,26 +4037,33 @@ export interface components {
         LogEntry: {
             /**
              * Agent Name
+             * @description Name of the agent. Null: none was given.
              * @default null
              */
             agent_name: string | null;
             /**
              * Event Type
+             * @description What the line reports, as a name of your own. Null: none.
              * @default null
              */
             event_type: string | null;
             /**
              * Level
+             * @description Level of the line, such as `info` or `error`. Null: taken from the line's beginning, if it names one.
              * @default null
+             * @example info
              */
             level: string | null;
             /**
              * Message
+             * @description Text of the line. Beyond `RUNCAST_MAX_LINE_BYTES` (64 KiB) it is cut and marked.
              * @default null
+             * @example 48 files already formatted
              */
             message: string | null;
             /**
              * Payload
+             * @description Any JSON that belongs to the line.
              * @default null
              */
             payload: unknown;
@@ -2772,30 +4079,62 @@ export interface components {
          * @description An entry as it is stored; `id` is its event number, and the id of its frame in the stream.
          */
         LogEntryShown: {
-            /** Agent Name */
+            /**
+             * Agent Name
+             * @description Name of the agent. Null: none was given.
+             */
             agent_name?: string | null;
-            /** Event Type */
+            /**
+             * Event Type
+             * @description What the line reports, as a name of your own. Null: none.
+             */
             event_type?: string | null;
-            /** Id */
+            /**
+             * Id
+             * @description Number of the line's event in the project: the id of its frame in the stream.
+             */
             id: number;
-            /** Level */
+            /**
+             * Level
+             * @description Level of the line, in lower case: `debug`, `info`, `warning`, `error` … Null: unknown.
+             */
             level?: string | null;
-            /** Line Number */
+            /**
+             * Line Number
+             * @description Number of the line in its run: 1, 2, 3 …
+             */
             line_number: number;
-            /** Message */
+            /**
+             * Message
+             * @description Text of the line.
+             */
             message: string;
-            /** Payload */
+            /**
+             * Payload
+             * @description Any JSON that belongs to the line.
+             */
             payload?: unknown;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
-            /** Source */
+            /**
+             * Source
+             * @description Where the line comes from: a file's name, `stdout`, `api` …
+             */
             source: string;
-            /** Source Line */
+            /**
+             * Source Line
+             * @description Number of the line in its source, from 1. Null where the source has no line numbers.
+             */
             source_line?: number | null;
-            /** Ts */
+            /**
+             * Ts
+             * Format: date-time
+             * @description Time of the line (RFC 3339, UTC).
+             */
             ts: string;
         };
         /**
@@ -2805,14 +4144,20 @@ export interface components {
         Login: {
             /**
              * Cookie
+             * @description True: the session goes into an `HttpOnly` cookie and not into the response. For browsers.
              * @default false
              */
             cookie: boolean;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
             /**
              * Password
              * Format: password
+             * @description The password: at least ten characters.
              */
             password: string;
         };
@@ -2823,10 +4168,14 @@ export interface components {
         LoginLink: {
             /**
              * Cookie
+             * @description True: the session goes into an `HttpOnly` cookie and not into the response. For browsers.
              * @default true
              */
             cookie: boolean;
-            /** Token */
+            /**
+             * Token
+             * @description The token of the sign-in link (`ro_…`).
+             */
             token: string;
         };
         /**
@@ -2834,9 +4183,16 @@ export interface components {
          * @description Lines, oldest first. With a filter there may be fewer than asked for and more to come.
          */
         LogPage: {
-            /** Logs */
+            /**
+             * Logs
+             * @description The lines, oldest first.
+             */
             logs: components["schemas"]["LogEntryShown"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
         };
         /**
@@ -2844,25 +4200,56 @@ export interface components {
          * @description Who a token stands for: a person, a key, or the holder of a share link (`kind`).
          */
         Me: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string | null;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
-            /** Id */
+            /**
+             * Id
+             * @description Id of the person or key. Null: a share link.
+             */
             id: string | null;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Kind */
+            /**
+             * Kind
+             * @description What the token belongs to: `user`, `key` or `share`.
+             */
             kind: string;
-            /** Name */
+            /**
+             * Name
+             * @description Name of the person or key. Null: a share link.
+             */
             name: string | null;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Project of the key or link. Null: not bound to one.
+             */
             project_id: string | null;
-            /** Role */
+            /**
+             * Role
+             * @description Role in the key's or link's project. Null: a person's roles differ by project.
+             */
             role: string | null;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Run of the share link. Null: not bound to one.
+             */
             run_id: string | null;
-            /** Scopes */
+            /**
+             * Scopes
+             * @description The key's scopes. Empty for people.
+             */
             scopes: string[];
         };
         /**
@@ -2870,50 +4257,95 @@ export interface components {
          * @description Values that were measured together: `{"metrics": {"loss": 0.31}, "step": 12}`.
          */
         Measured: {
-            /** Metrics */
+            /**
+             * Metrics
+             * @description Values by metric name: finite numbers. At most 256 names per run; names hold no commas.
+             * @example {
+             *       "loss": 0.31,
+             *       "accuracy": 0.9
+             *     }
+             */
             metrics: {
                 [key: string]: number;
             };
-            /** Step */
+            /**
+             * Step
+             * @description Your own step number, for the x axis. Null: none.
+             */
             step?: number | null;
-            /** Ts */
+            /**
+             * Ts
+             * @description When it was measured (RFC 3339). Null: now.
+             */
             ts?: string | null;
         };
-        /** Member */
+        /**
+         * Member
+         * @description A member of a project.
+         */
         Member: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
             /**
              * Role
-             * @enum {string}
+             * @description Role in the project.
              */
-            role: "owner" | "editor" | "reporter" | "viewer";
+            role: components["schemas"]["RoleName"];
             /**
              * User Id
              * Format: uuid
+             * @description Id of the person.
              */
             user_id: string;
         };
-        /** MemberPage */
+        /**
+         * MemberPage
+         * @description A page of members.
+         */
         MemberPage: {
-            /** Members */
+            /**
+             * Members
+             * @description The members.
+             */
             members: components["schemas"]["Member"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
-        /** MemberRole */
+        /**
+         * MemberRole
+         * @description The role to give.
+         */
         MemberRole: {
             /**
              * Role
-             * @enum {string}
+             * @description Role in the project.
              */
-            role: "owner" | "editor" | "reporter" | "viewer";
+            role: components["schemas"]["RoleName"];
         };
         /**
          * Message
@@ -2921,26 +4353,45 @@ export interface components {
          *     `context`, `report`).
          */
         Message: {
+            /** @description Who said it. Null: unknown. */
             by: components["schemas"]["By"];
-            /** Delivered At */
+            /**
+             * Delivered At
+             * @description When the agent took it (RFC 3339, UTC). Null: not yet.
+             */
             delivered_at: string | null;
-            /** How */
+            /**
+             * How
+             * @description How the agent took it: `stop`, `context` or `report`. Null: not yet.
+             */
             how: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Queued At */
+            /**
+             * Queued At
+             * Format: date-time
+             * @description When it was said (RFC 3339, UTC).
+             */
             queued_at: string;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
-            /** State */
+            /**
+             * State
+             * @description `queued` until the agent took it, then `delivered`.
+             */
             state: string;
-            /** Text */
+            /**
+             * Text
+             * @description What was said.
+             */
             text: string;
         };
         /**
@@ -2948,7 +4399,10 @@ export interface components {
          * @description What people said, in order, each with who said it.
          */
         MessagesTaken: {
-            /** Messages */
+            /**
+             * Messages
+             * @description What people said, in order, each with who said it.
+             */
             messages: string[];
         };
         /**
@@ -2956,9 +4410,15 @@ export interface components {
          * @description The ways to sign in here. `oidc` is the provider's issuer.
          */
         Methods: {
-            /** Oidc */
+            /**
+             * Oidc
+             * @description Issuer of the identity provider. Null: none is set up.
+             */
             oidc: string | null;
-            /** Password */
+            /**
+             * Password
+             * @description Whether people may sign in with a password.
+             */
             password: boolean;
         };
         /**
@@ -2966,53 +4426,90 @@ export interface components {
          * @description The last value of each metric of a run.
          */
         Metrics: {
-            /** Metrics */
+            /**
+             * Metrics
+             * @description Last value of each metric, by name.
+             */
             metrics: {
                 [key: string]: number;
             };
         };
         /**
+         * OnExpiry
+         * @description What holds when a question expires.
+         * @enum {string}
+         */
+        OnExpiry: "none" | "deny" | "default";
+        /**
          * Option
          * @description One of the answers to choose from. `text`: the person may say something with it.
          */
         Option: {
-            /** Description */
+            /**
+             * Description
+             * @description What choosing it leads to. Null: nothing more to say.
+             */
             description?: string | null;
-            /** Id */
+            /**
+             * Id
+             * @description The value to send as `option` when answering.
+             */
             id: string;
-            /** Label */
+            /**
+             * Label
+             * @description What the person sees.
+             */
             label: string;
-            /** Role */
-            role?: ("allow" | "allow_always" | "deny") | null;
+            /**
+             * Role
+             * @description What choosing it means for a permission or plan. Null: nothing special.
+             */
+            role?: components["schemas"]["OptionRole"] | null;
             /**
              * Text
+             * @description Whether a text may be given with it.
              * @default false
              */
             text: boolean;
         };
         /**
+         * OptionRole
+         * @description What choosing an option means.
+         * @enum {string}
+         */
+        OptionRole: "allow" | "allow_always" | "deny";
+        /**
          * Part
          * @description One of several questions that are asked and answered together, in `data` by the part's id.
          */
         Part: {
-            /** Id */
+            /**
+             * Id
+             * @description Names the part in `data` of the answer.
+             */
             id: string;
             /**
              * Multiple
+             * @description Whether several options may be chosen.
              * @default false
              */
             multiple: boolean;
             /**
              * Options
+             * @description Answers to choose from. Empty: the part takes a text.
              * @default []
              */
             options: components["schemas"]["Option"][];
             /**
              * Text
+             * @description Whether a text may be given beside or instead of an option.
              * @default false
              */
             text: boolean;
-            /** Title */
+            /**
+             * Title
+             * @description The part's question in one line.
+             */
             title: string;
         };
         /**
@@ -3020,16 +4517,31 @@ export interface components {
          * @description A new password; the present one where there is one. `name` may change with it or alone.
          */
         PasswordChange: {
-            /** Current Password */
+            /**
+             * Current Password
+             * @description The present password. Needed to set a new one, except within an hour after using a sign-in link.
+             */
             current_password?: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description The new display name.
+             */
             name?: string | null;
-            /** Password */
+            /**
+             * Password
+             * @description The new password: at least ten characters.
+             */
             password?: string | null;
         };
-        /** PeopleFound */
+        /**
+         * PeopleFound
+         * @description People that match.
+         */
         PeopleFound: {
-            /** Users */
+            /**
+             * Users
+             * @description The people, in the order of the query.
+             */
             users: components["schemas"]["PersonFound"][];
         };
         /**
@@ -3037,14 +4549,22 @@ export interface components {
          * @description Somebody who can be made a member.
          */
         PersonFound: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
         };
         /**
@@ -3052,17 +4572,36 @@ export interface components {
          * @description What came together in one place of a chart: `value` is the last of `points` measurements.
          */
         Point: {
-            /** Max */
+            /**
+             * Max
+             * @description Largest value in this place.
+             */
             max: number;
-            /** Min */
+            /**
+             * Min
+             * @description Smallest value in this place.
+             */
             min: number;
-            /** Points */
+            /**
+             * Points
+             * @description Number of measurements that this point stands for.
+             */
             points: number;
-            /** Step */
+            /**
+             * Step
+             * @description Step number of the last measurement. Null: none was given.
+             */
             step: number | null;
-            /** Ts */
+            /**
+             * Ts
+             * Format: date-time
+             * @description Time of the last measurement (RFC 3339, UTC).
+             */
             ts: string;
-            /** Value */
+            /**
+             * Value
+             * @description Last value measured in this place of the chart.
+             */
             value: number;
         };
         /**
@@ -3072,19 +4611,34 @@ export interface components {
         Problem: {
             /**
              * Detail
+             * @description What is wrong with this request, and what to do about it.
              * @default null
+             * @example the run is completed; a terminal status doesn't change
              */
             detail: string | null;
             /**
              * Errors
+             * @description The invalid fields, for `invalid` (422).
              * @default null
              */
             errors: components["schemas"]["InvalidField"][] | null;
-            /** Status */
+            /**
+             * Status
+             * @description The HTTP status.
+             * @example 409
+             */
             status: number;
-            /** Title */
+            /**
+             * Title
+             * @description Short name of the error, the same each time.
+             * @example Conflict
+             */
             title: string;
-            /** Type */
+            /**
+             * Type
+             * @description Stable identifier of the error: `urn:runcast:problem:` and a name. Switch on this.
+             * @example urn:runcast:problem:conflict
+             */
             type: string;
         };
         /**
@@ -3094,33 +4648,74 @@ export interface components {
         ProgressNew: {
             /**
              * Message
+             * @description What is happening, in one line, for people.
              * @default
+             * @example Compiling 120 of 300 files
              */
             message: string;
-            /** Percent */
+            /**
+             * Percent
+             * @description How much of the whole is done, 0 to 100. Null: unknown.
+             * @example 40
+             */
             percent?: number | null;
-            /** Stage */
+            /**
+             * Stage
+             * @description Name of what is being done. If it is one of the run's steps, that step becomes the current one.
+             * @example build
+             */
             stage: string;
-            /** Step */
+            /**
+             * Step
+             * @description Number of the current step, from 1. Null: unknown.
+             */
             step?: number | null;
-            /** Total Steps */
+            /**
+             * Total Steps
+             * @description Number of steps in all. Null: unknown.
+             */
             total_steps?: number | null;
-            /** Ts */
+            /**
+             * Ts
+             * @description The sender's time (ISO 8601). Without it, the time of arrival.
+             */
             ts?: string | null;
         };
-        /** ProgressShown */
+        /**
+         * ProgressShown
+         * @description A progress report.
+         */
         ProgressShown: {
-            /** Message */
+            /**
+             * Message
+             * @description What is happening, in one line, for people.
+             */
             message: string;
-            /** Percent */
+            /**
+             * Percent
+             * @description How much of the whole is done, 0 to 100. Null: unknown.
+             */
             percent?: number | null;
-            /** Stage */
+            /**
+             * Stage
+             * @description Name of what is being done. If it is one of the run's steps, that step becomes the current one.
+             */
             stage: string;
-            /** Step */
+            /**
+             * Step
+             * @description Number of the current step, from 1. Null: unknown.
+             */
             step?: number | null;
-            /** Total Steps */
+            /**
+             * Total Steps
+             * @description Number of steps in all. Null: unknown.
+             */
             total_steps?: number | null;
-            /** Ts */
+            /**
+             * Ts
+             * Format: date-time
+             * @description The sender's time (RFC 3339). Without it, the time of arrival.
+             */
             ts: string;
         };
         /**
@@ -3129,23 +4724,47 @@ export interface components {
          *     settings; `GET /projects/{project}/storage` says what holds.
          */
         Project: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
+            /** @description Limits beyond which lines are refused. Null members: the server's default. */
             quota: components["schemas"]["Quota"];
+            /** @description How long the log is kept. Null members: the server's default. */
             retention: components["schemas"]["Retention"];
-            /** Role */
+            /**
+             * Role
+             * @description Your role in the project. Null: you see it as an administrator or through a share link.
+             */
             role: string | null;
+            /** @description Budget for each new run that names none and has no parent. Null: none. */
             run_budget: components["schemas"]["Budget"] | null;
-            /** Slug */
+            /**
+             * Slug
+             * @description Short name used in URLs. Unique on the server; lower-case letters, digits and hyphens.
+             * @example checkout-agents
+             */
             slug: string;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
         };
         /**
@@ -3153,20 +4772,44 @@ export interface components {
          * @description What a project is made of. Without a `slug` one is made from the name.
          */
         ProjectNew: {
-            /** Id */
+            /**
+             * Id
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
             id?: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             * @example Checkout agents
+             */
             name: string;
-            /** Slug */
+            /**
+             * Slug
+             * @description Short name used in URLs. Unique on the server; lower-case letters, digits and hyphens.
+             * @example checkout-agents
+             */
             slug?: string | null;
         };
-        /** ProjectPage */
+        /**
+         * ProjectPage
+         * @description A page of projects.
+         */
         ProjectPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Projects */
+            /**
+             * Projects
+             * @description The projects, in the order of the query.
+             */
             projects: components["schemas"]["Project"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -3175,12 +4818,22 @@ export interface components {
          *     run that names none and has no parent; null: none.
          */
         ProjectPatch: {
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name?: string | null;
+            /** @description Limits beyond which lines are refused. Null members: the server's default. */
             quota?: components["schemas"]["Quota"] | null;
+            /** @description How long the log is kept. Null members: the server's default. */
             retention?: components["schemas"]["Retention"] | null;
+            /** @description Budget for each new run that names none and has no parent. Null: none. */
             run_budget?: components["schemas"]["Budget"] | null;
-            /** Slug */
+            /**
+             * Slug
+             * @description Short name used in URLs. Unique on the server; lower-case letters, digits and hyphens.
+             * @example checkout-agents
+             */
             slug?: string | null;
         };
         /**
@@ -3188,70 +4841,138 @@ export interface components {
          * @description A question. `answer` is null until there is one; `by` is null where it expired into its default.
          */
         Question: {
+            /** @description The answer. Null: there is none. */
             answer: components["schemas"]["Answer"] | null;
-            /** Answerable */
+            /**
+             * Answerable
+             * @description False: it can only be answered where the agent runs.
+             */
             answerable: boolean;
-            /** Asked At */
+            /**
+             * Asked At
+             * Format: date-time
+             * @description When it was asked (RFC 3339, UTC).
+             */
             asked_at: string;
+            /** @description Who asked. */
             asked_by: components["schemas"]["By"];
-            /** Body */
+            /**
+             * Body
+             * @description The question in full, as Markdown. Up to 256 KiB, shown whole.
+             */
             body: string | null;
-            /** Closed At */
+            /**
+             * Closed At
+             * @description When it was closed (RFC 3339, UTC). Null: it is open.
+             */
             closed_at: string | null;
-            /** Dedupe Key */
+            /**
+             * Dedupe Key
+             * @description Your own name for the question: asking again with it returns the same question.
+             */
             dedupe_key: string | null;
-            /** Default */
+            /**
+             * Default
+             * @description The answer that holds if the question expires and `on_expiry` is `default`.
+             */
             default: unknown;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
             /**
              * Kind
-             * @enum {string}
+             * @description What kind of thing this is.
              */
-            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
-            /** Multiple */
+            kind: components["schemas"]["QuestionKind"];
+            /**
+             * Multiple
+             * @description Whether several options may be chosen.
+             */
             multiple: boolean;
             /**
              * On Expiry
-             * @enum {string}
+             * @description What holds when the question expires: no answer (`none`), the option that denies (`deny`), or `default`.
              */
-            on_expiry: "none" | "deny" | "default";
-            /** Options */
+            on_expiry: components["schemas"]["OnExpiry"];
+            /**
+             * Options
+             * @description Answers to choose from. Null: none.
+             */
             options: components["schemas"]["Option"][] | null;
-            /** Parts */
+            /**
+             * Parts
+             * @description Several questions that are asked and answered together, at most 16. Null: this is a single question.
+             */
             parts: components["schemas"]["Part"][] | null;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
-            /** Schema */
+            /**
+             * Schema
+             * @description JSON Schema of a form's answer. Null: not a form.
+             */
             schema: {
                 [key: string]: unknown;
             } | null;
             /**
              * State
-             * @enum {string}
+             * @description State of the question.
              */
-            state: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
-            /** Text */
+            state: components["schemas"]["QuestionState"];
+            /**
+             * Text
+             * @description Whether a text may be given beside or instead of an option.
+             */
             text: boolean;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title: string;
+            /** @description Use of a tool that permission is asked for. Null: none. */
             tool: components["schemas"]["Tool"] | null;
-            /** Via */
+            /**
+             * Via
+             * @description Through which door it came: `api`, `cli`, `console`, an agent's name …
+             */
             via: string;
         };
+        /**
+         * QuestionClosing
+         * @description How a question ends without an answer here: taken back, or answered where the agent runs.
+         */
+        QuestionClosing: {
+            /**
+             * State
+             * @description State of the question.
+             * @default cancelled
+             * @enum {string}
+             */
+            state: "cancelled" | "resolved_elsewhere";
+        };
+        /**
+         * QuestionKind
+         * @description What kind of answer a question takes. docs/questions.md describes each.
+         * @enum {string}
+         */
+        QuestionKind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
         /**
          * QuestionNew
          * @description What is asked. A permission without options can be allowed or denied, a plan likewise.
@@ -3263,24 +4984,37 @@ export interface components {
              * @default true
              */
             answerable: boolean;
-            /** Body */
+            /**
+             * Body
+             * @description The question in full, as Markdown. Up to 256 KiB, shown whole.
+             */
             body?: string | null;
-            /** Dedupe Key */
+            /**
+             * Dedupe Key
+             * @description Your own name for the question: asking again with it returns the same question.
+             */
             dedupe_key?: string | null;
             /**
              * Default
              * @description The answer to give when the question expires: an option's id, a text, or a form's data.
              */
             default?: unknown;
-            /** Expires In S */
+            /**
+             * Expires In S
+             * @description Seconds until the question expires, at most a year. Null: never.
+             */
             expires_in_s?: number | null;
-            /** Id */
+            /**
+             * Id
+             * @description Id of your own choice (UUID), to make asking again safe.
+             */
             id?: string | null;
             /**
              * Kind
-             * @enum {string}
+             * @description What kind of answer the question takes.
+             * @example permission
              */
-            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
+            kind: components["schemas"]["QuestionKind"];
             /**
              * Multiple
              * @description Several options may be chosen.
@@ -3289,13 +5023,19 @@ export interface components {
             multiple: boolean;
             /**
              * On Expiry
+             * @description What holds when the question expires: no answer (`none`), the option that denies (`deny`), or `default`.
              * @default none
-             * @enum {string}
              */
-            on_expiry: "none" | "deny" | "default";
-            /** Options */
+            on_expiry: components["schemas"]["OnExpiry"];
+            /**
+             * Options
+             * @description Answers to choose from, at most 100. A `permission` without any gets `allow` and `deny`, a `plan` gets `approve` and `reject`.
+             */
             options?: components["schemas"]["Option"][] | null;
-            /** Parts */
+            /**
+             * Parts
+             * @description Several questions that are asked and answered together, at most 16. Null: this is a single question.
+             */
             parts?: components["schemas"]["Part"][] | null;
             /**
              * Schema
@@ -3310,22 +5050,41 @@ export interface components {
              * @default false
              */
             text: boolean;
-            /** Title */
+            /**
+             * Title
+             * @description The question in one line.
+             * @example May I run the migration?
+             */
             title: string;
+            /** @description Use of a tool that permission is asked for. Null: none. */
             tool?: components["schemas"]["Tool"] | null;
             /**
              * Via
+             * @description Through which door it came: `api`, `cli`, `console`, an agent's name …
              * @default api
              */
             via: string;
         };
-        /** QuestionPage */
+        /**
+         * QuestionPage
+         * @description A page of questions.
+         */
         QuestionPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Questions */
+            /**
+             * Questions
+             * @description The questions, oldest first.
+             */
             questions: components["schemas"]["Question"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -3333,88 +5092,181 @@ export interface components {
          * @description With `?as=`, also the answer in the words of the agent's own program: null while there is none.
          */
         QuestionShown: {
-            /** Agent Answer */
+            /**
+             * Agent Answer
+             * @description The answer in the words of the agent's own program, with `?as=`. Null: there is none yet.
+             */
             agent_answer?: unknown;
+            /** @description The answer. Null: there is none. */
             answer: components["schemas"]["Answer"] | null;
-            /** Answerable */
+            /**
+             * Answerable
+             * @description False: it can only be answered where the agent runs.
+             */
             answerable: boolean;
-            /** Asked At */
+            /**
+             * Asked At
+             * Format: date-time
+             * @description When it was asked (RFC 3339, UTC).
+             */
             asked_at: string;
+            /** @description Who asked. */
             asked_by: components["schemas"]["By"];
-            /** Body */
+            /**
+             * Body
+             * @description The question in full, as Markdown. Up to 256 KiB, shown whole.
+             */
             body: string | null;
-            /** Closed At */
+            /**
+             * Closed At
+             * @description When it was closed (RFC 3339, UTC). Null: it is open.
+             */
             closed_at: string | null;
-            /** Dedupe Key */
+            /**
+             * Dedupe Key
+             * @description Your own name for the question: asking again with it returns the same question.
+             */
             dedupe_key: string | null;
-            /** Default */
+            /**
+             * Default
+             * @description The answer that holds if the question expires and `on_expiry` is `default`.
+             */
             default: unknown;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
             /**
              * Kind
-             * @enum {string}
+             * @description What kind of thing this is.
              */
-            kind: "permission" | "choice" | "text" | "plan" | "form" | "notice";
-            /** Multiple */
+            kind: components["schemas"]["QuestionKind"];
+            /**
+             * Multiple
+             * @description Whether several options may be chosen.
+             */
             multiple: boolean;
             /**
              * On Expiry
-             * @enum {string}
+             * @description What holds when the question expires: no answer (`none`), the option that denies (`deny`), or `default`.
              */
-            on_expiry: "none" | "deny" | "default";
-            /** Options */
+            on_expiry: components["schemas"]["OnExpiry"];
+            /**
+             * Options
+             * @description Answers to choose from. Null: none.
+             */
             options: components["schemas"]["Option"][] | null;
-            /** Parts */
+            /**
+             * Parts
+             * @description Several questions that are asked and answered together, at most 16. Null: this is a single question.
+             */
             parts: components["schemas"]["Part"][] | null;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
-            /** Schema */
+            /**
+             * Schema
+             * @description JSON Schema of a form's answer. Null: not a form.
+             */
             schema: {
                 [key: string]: unknown;
             } | null;
             /**
              * State
-             * @enum {string}
+             * @description State of the question.
              */
-            state: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
-            /** Text */
+            state: components["schemas"]["QuestionState"];
+            /**
+             * Text
+             * @description Whether a text may be given beside or instead of an option.
+             */
             text: boolean;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title: string;
+            /** @description Use of a tool that permission is asked for. Null: none. */
             tool: components["schemas"]["Tool"] | null;
-            /** Via */
+            /**
+             * Via
+             * @description Through which door it came: `api`, `cli`, `console`, an agent's name …
+             */
             via: string;
         };
+        /**
+         * QuestionState
+         * @description State of a question; all but `open` are final.
+         * @enum {string}
+         */
+        QuestionState: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
         /**
          * Quota
          * @description Beyond which lines are refused: bytes that the log takes, lines in a minute.
          */
         Quota: {
-            /** Lines Per Minute */
+            /**
+             * Lines Per Minute
+             * @description Lines per minute beyond which lines are refused. Null: the server's default.
+             */
             lines_per_minute?: number | null;
-            /** Max Bytes */
+            /**
+             * Max Bytes
+             * @description Size of the log in bytes beyond which lines are refused. Null: the server's default.
+             */
             max_bytes?: number | null;
+        };
+        /**
+         * Readiness
+         * @description Whether the process can serve requests.
+         */
+        Readiness: {
+            /**
+             * Degraded
+             * @description Parts that work slowly, each with the reason.
+             */
+            degraded: {
+                [key: string]: string;
+            };
+            /**
+             * Failing
+             * @description Parts that don't work, each with the reason.
+             */
+            failing: {
+                [key: string]: string;
+            };
+            /**
+             * Status
+             * @description `failing` comes with status 503.
+             * @enum {string}
+             */
+            status: "ready" | "failing";
         };
         /**
          * Redacted
          * @description How many stored lines were overwritten.
          */
         Redacted: {
-            /** Lines */
+            /**
+             * Lines
+             * @description Number of stored lines that were overwritten.
+             */
             lines: number;
         };
         /**
@@ -3422,14 +5274,23 @@ export interface components {
          * @description Which lines, and what they say from now on.
          */
         Redaction: {
-            /** From Line */
+            /**
+             * From Line
+             * @description Number of the first line to redact.
+             * @example 120
+             */
             from_line: number;
             /**
              * Replacement
+             * @description Text that the lines show from then on.
              * @default [redacted]
              */
             replacement: string;
-            /** To Line */
+            /**
+             * To Line
+             * @description Number of the last line to redact. At most 10,000 lines at once.
+             * @example 121
+             */
             to_line: number;
         };
         /**
@@ -3437,13 +5298,25 @@ export interface components {
          * @description Why an item wasn't done, as the single request would have said it.
          */
         Refused: {
-            /** Detail */
+            /**
+             * Detail
+             * @description What is wrong with this item. Null: nothing more is known.
+             */
             detail?: string | null;
-            /** Status */
+            /**
+             * Status
+             * @description HTTP status of the error.
+             */
             status: number;
-            /** Title */
+            /**
+             * Title
+             * @description Short name of the error.
+             */
             title: string;
-            /** Type */
+            /**
+             * Type
+             * @description Stable identifier of the error, as in `Problem`.
+             */
             type: string;
         } & {
             [key: string]: unknown;
@@ -3453,26 +5326,58 @@ export interface components {
          * @description A message as it came, and why it was not accepted.
          */
         Reject: {
-            /** At */
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened (RFC 3339, UTC).
+             */
             at: string;
-            /** Id */
+            /**
+             * Id
+             * @description Number of the refused message.
+             */
             id: number;
-            /** Message */
+            /**
+             * Message
+             * @description The message as it came, up to 8 KiB, without its `auth`.
+             */
             message: string;
-            /** Project Id */
+            /**
+             * Project Id
+             * @description Id of the project. Null: the message named none that exists.
+             */
             project_id: string | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why it was refused.
+             */
             reason: string;
-            /** Stream Id */
+            /**
+             * Stream Id
+             * @description Id of the message in its Redis stream.
+             */
             stream_id: string;
         };
-        /** RejectPage */
+        /**
+         * RejectPage
+         * @description A page of refused messages.
+         */
         RejectPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Rejects */
+            /**
+             * Rejects
+             * @description The refused messages, newest first.
+             */
             rejects: components["schemas"]["Reject"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -3480,23 +5385,32 @@ export interface components {
          * @description What a worker learns when it reports: whether it should stop.
          */
         Reported: {
-            /** Cancelled */
+            /**
+             * Cancelled
+             * @description True if the run was cancelled: stop working.
+             */
             cancelled: boolean;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["RunState"];
         };
         /**
          * Result
          * @description The `status` that the single request would have had, and the run, what went with it, or why not.
          */
         Result: {
+            /** @description What was deleted. Null: nothing was. */
             deleted?: components["schemas"]["RunDeleted"] | null;
+            /** @description Why the item was refused. Null: it wasn't. */
             problem?: components["schemas"]["Refused"] | null;
+            /** @description The run that was created or changed. Null: none was. */
             run?: components["schemas"]["ChangedRun"] | null;
-            /** Status */
+            /**
+             * Status
+             * @description HTTP status that the single request would have had.
+             */
             status: number;
         };
         /**
@@ -3507,11 +5421,20 @@ export interface components {
          *     are dropped. `keep_failed_days`: how long the lines of failed runs are kept instead of `days`.
          */
         Retention: {
-            /** Days */
+            /**
+             * Days
+             * @description Events older than this many days are dropped. Null: the server's default.
+             */
             days?: number | null;
-            /** Keep Failed Days */
+            /**
+             * Keep Failed Days
+             * @description Days for which lines of failed runs are kept, instead of `days`. Null: the same as others.
+             */
             keep_failed_days?: number | null;
-            /** Max Bytes */
+            /**
+             * Max Bytes
+             * @description Maximum size of the log in bytes. Beyond it the oldest events are dropped. Null: no limit.
+             */
             max_bytes?: number | null;
         };
         /**
@@ -3520,15 +5443,26 @@ export interface components {
          *     and `labels` are added to those that are there; null removes a label.
          */
         RetryNew: {
-            /** Agent Name */
+            /**
+             * Agent Name
+             * @description Name of the agent. Null: none was given.
+             */
             agent_name?: string | null;
+            /** @description Limits for what the run and its descendants may use. Null: none. */
             budget?: components["schemas"]["Budget"] | null;
-            /** Input */
+            /**
+             * Input
+             * @description What the run was given to work on: any JSON, up to 1 MiB.
+             */
             input?: unknown;
-            /** Key */
+            /**
+             * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
+             */
             key?: string | null;
             /**
              * Labels
+             * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
              * @default {}
              */
             labels: {
@@ -3536,14 +5470,24 @@ export interface components {
             };
             /**
              * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
              * @default {}
              */
             metadata: {
                 [key: string]: unknown;
             };
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name?: string | null;
         };
+        /**
+         * RoleName
+         * @description Role in a project; each one includes those after it.
+         * @enum {string}
+         */
+        RoleName: "owner" | "editor" | "reporter" | "viewer";
         /**
          * Rotation
          * @description For how many seconds the old key works beside the new one.
@@ -3551,7 +5495,9 @@ export interface components {
         Rotation: {
             /**
              * Overlap S
+             * @description Seconds for which the old key keeps working.
              * @default 3600
+             * @example 3600
              */
             overlap_s: number;
         };
@@ -3560,13 +5506,26 @@ export interface components {
          * @description Which provider and model a worker last called, or fell back to.
          */
         Route: {
-            /** Model */
+            /**
+             * Model
+             * @description Name of the model. Null: not given.
+             */
             model: string | null;
-            /** Occurred At */
+            /**
+             * Occurred At
+             * Format: date-time
+             * @description When it happened, by the reporter's clock (RFC 3339). Within the last 30 days.
+             */
             occurred_at: string;
-            /** Operation */
+            /**
+             * Operation
+             * @description `CALL`, or `FALLBACK` if the model stood in for another.
+             */
             operation: string;
-            /** Provider */
+            /**
+             * Provider
+             * @description Name of the provider. Null: not given.
+             */
             provider: string | null;
         };
         /**
@@ -3574,92 +5533,185 @@ export interface components {
          * @description A run: one attempt of an agent at something.
          */
         Run: {
-            /** Agent Name */
+            /**
+             * Agent Name
+             * @description Name of the agent. Null: none was given.
+             */
             agent_name: string | null;
-            /** Agent Type */
+            /**
+             * Agent Type
+             * @description Kind of agent: `PLANNER` works on a task, any other on a subtask. Null: none was given.
+             */
             agent_type: string | null;
-            /** Aliases */
+            /**
+             * Aliases
+             * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
+             */
             aliases: string[];
-            /** Attempt */
+            /**
+             * Attempt
+             * @description Number of this attempt, from 1.
+             */
             attempt: number;
+            /** @description What the run needs from a person. Null: nothing. */
             attention: components["schemas"]["Attention"] | null;
+            /** @description Limits for what the run and its descendants may use. Null: none. */
             budget: components["schemas"]["Budget"] | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Current Step */
+            /**
+             * Current Step
+             * @description The step at work now: one of `steps`. Null: none.
+             */
             current_step: string | null;
-            /** Error */
+            /**
+             * Error
+             * @description Why it failed, as text. Null: it didn't.
+             */
             error: string | null;
-            /** Finished At */
+            /**
+             * Finished At
+             * @description When the run reached a terminal status (RFC 3339, UTC). Null before that.
+             */
             finished_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The run's id, a UUID. You may choose it when you create the run.
              */
             id: string;
-            /** Input */
+            /**
+             * Input
+             * @description What the run was given to work on: any JSON, up to 1 MiB.
+             */
             input: unknown;
-            /** Key */
+            /**
+             * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
+             */
             key: string | null;
-            /** Labels */
+            /**
+             * Labels
+             * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
+             */
             labels: {
                 [key: string]: string;
             };
-            /** Last Line Number */
+            /**
+             * Last Line Number
+             * @description Number of the last log line. 0: no lines yet.
+             */
             last_line_number: number;
             /**
              * Liveness
-             * @enum {string}
+             * @description Whether a running run is heard of: `stalled` after two heartbeat intervals without a report, `lost` eight intervals later.
              */
-            liveness: "ok" | "stalled" | "lost";
-            /** Metadata */
+            liveness: components["schemas"]["Liveness"];
+            /**
+             * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
+             */
             metadata: {
                 [key: string]: unknown;
             };
-            /** Metrics */
+            /**
+             * Metrics
+             * @description Last value of each metric, by name.
+             */
             metrics: {
                 [key: string]: number;
             };
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string | null;
-            /** Number */
+            /**
+             * Number
+             * @description Counts 1, 2, 3 … in the project, in the order of creation.
+             */
             number: number;
-            /** Parent Run Id */
+            /**
+             * Parent Run Id
+             * @description Id of the run that started this one. Null: none.
+             */
             parent_run_id: string | null;
-            /** Phase */
+            /**
+             * Phase
+             * @description Free text that groups the run's steps. Set when the run is created.
+             */
             phase: string;
-            /** Pr Url */
+            /**
+             * Pr Url
+             * @description Address of the pull request that the work led to. Null: none.
+             */
             pr_url: string | null;
-            /** Progress */
+            /**
+             * Progress
+             * @description The latest progress report. Null: none yet.
+             */
             progress: unknown;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Result */
+            /**
+             * Result
+             * @description What came out: any JSON. Null: nothing yet.
+             */
             result: unknown;
-            /** Retry Of */
+            /**
+             * Retry Of
+             * @description Id of the run that this one tries again. Null: this is a first attempt.
+             */
             retry_of: string | null;
-            /** Started At */
+            /**
+             * Started At
+             * @description When work began (RFC 3339, UTC). Null before that.
+             */
             started_at: string | null;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
-            /** Step Timestamps */
+            status: components["schemas"]["RunState"];
+            /**
+             * Step Timestamps
+             * @description When each step was reached first (RFC 3339, UTC), by step name.
+             */
             step_timestamps: {
                 [key: string]: string;
             };
-            /** Steps */
+            /**
+             * Steps
+             * @description Names of the run's steps, in order. A progress report whose `stage` is one of them makes it the current step.
+             */
             steps: string[];
-            /** Task Id */
+            /**
+             * Task Id
+             * @description Id of the task.
+             */
             task_id: string | null;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
+            /** @description Totals of what the run itself has used since it began. Null: nothing was reported. */
             usage: components["schemas"]["Usage"] | null;
-            /** Will Retry */
+            /**
+             * Will Retry
+             * @description For a failed run: whether the sender will try again. Null: unknown.
+             */
             will_retry: boolean | null;
         };
         /**
@@ -3667,17 +5719,30 @@ export interface components {
          * @description What goes with a run, or would go.
          */
         RunDeleted: {
-            /** Artifact Bytes */
+            /**
+             * Artifact Bytes
+             * @description Size of those artifacts in bytes, over all versions.
+             */
             artifact_bytes: number;
-            /** Artifacts */
+            /**
+             * Artifacts
+             * @description Number of artifacts that are deleted with the run.
+             */
             artifacts: number;
-            /** Deleted */
+            /**
+             * Deleted
+             * @description True if it was deleted; false for a dry run.
+             */
             deleted: boolean;
-            /** Lines */
+            /**
+             * Lines
+             * @description Number of log lines that are deleted with the run.
+             */
             lines: number;
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
         };
@@ -3688,6 +5753,7 @@ export interface components {
         RunNew: {
             /**
              * Agent Name
+             * @description Name of the agent. Null: none was given.
              * @default null
              */
             agent_name: string | null;
@@ -3699,20 +5765,29 @@ export interface components {
             agent_type: string | null;
             /**
              * Aliases
+             * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
              * @default []
              */
             aliases: string[];
-            /** @default null */
+            /**
+             * @description What the run needs from a person. Null: nothing.
+             * @default null
+             */
             attention: components["schemas"]["Attention"] | null;
-            /** @default null */
+            /**
+             * @description Limits for what the run and its descendants may use. Null: none.
+             * @default null
+             */
             budget: components["schemas"]["Budget"] | null;
             /**
              * Current Step
+             * @description The step at work now: one of `steps`. Null: none.
              * @default null
              */
             current_step: string | null;
             /**
              * Id
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              * @default null
              */
             id: string | null;
@@ -3724,18 +5799,26 @@ export interface components {
             input: unknown;
             /**
              * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
              * @default null
+             * @example nightly-2026-11-26
              */
             key: string | null;
             /**
              * Labels
+             * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
              * @default {}
+             * @example {
+             *       "model": "large",
+             *       "branch": "main"
+             *     }
              */
             labels: {
                 [key: string]: string;
             };
             /**
              * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
              * @default {}
              */
             metadata: {
@@ -3743,7 +5826,9 @@ export interface components {
             };
             /**
              * Name
+             * @description Display name.
              * @default null
+             * @example Nightly regression
              */
             name: string | null;
             /**
@@ -3760,21 +5845,28 @@ export interface components {
             parent_run_id: string | null;
             /**
              * Phase
+             * @description Free text that groups the run's steps. Set when the run is created.
              * @default phase1
              */
             phase: string;
             /**
              * Status
+             * @description Status to begin in: `queued` unless the work has begun already.
              * @default awaiting_feedback
-             * @enum {string}
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+            status: components["schemas"]["RunState"];
             /**
              * Steps
+             * @description Names of the run's steps, in order. A progress report whose `stage` is one of them makes it the current step.
              * @default [
              *       "idea",
              *       "topic_critic",
              *       "outline"
+             *     ]
+             * @example [
+             *       "fetch",
+             *       "build",
+             *       "test"
              *     ]
              */
             steps: string[];
@@ -3784,16 +5876,32 @@ export interface components {
              * @default null
              */
             task_id: string | null;
-            /** @default null */
+            /**
+             * @description Totals of what the run itself has used since it began. Null: nothing was reported.
+             * @default null
+             */
             usage: components["schemas"]["Usage"] | null;
         };
-        /** RunPage */
+        /**
+         * RunPage
+         * @description A page of runs.
+         */
         RunPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Runs */
+            /**
+             * Runs
+             * @description The runs, in the order of the query.
+             */
             runs: components["schemas"]["Run"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
             /**
              * Total Estimated
@@ -3810,25 +5918,36 @@ export interface components {
         RunPatch: {
             /**
              * Aliases
+             * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
              * @default null
              */
             aliases: string[] | null;
-            /** @default null */
+            /**
+             * @description What the run needs from a person. Null: nothing.
+             * @default null
+             */
             attention: components["schemas"]["Attention"] | null;
-            /** @default null */
+            /**
+             * @description Limits for what the run and its descendants may use. Null removes them.
+             * @default null
+             */
             budget: components["schemas"]["Budget"] | null;
             /**
              * Current Step
+             * @description The step at work now: one of `steps`. Null: none.
              * @default null
+             * @example build
              */
             current_step: string | null;
             /**
              * Error
+             * @description Why it failed, as text. Null: it didn't.
              * @default null
              */
             error: string | null;
             /**
              * Labels
+             * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
              * @default null
              */
             labels: {
@@ -3836,6 +5955,7 @@ export interface components {
             } | null;
             /**
              * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
              * @default null
              */
             metadata: {
@@ -3843,100 +5963,165 @@ export interface components {
             } | null;
             /**
              * Name
+             * @description Display name.
              * @default null
              */
             name: string | null;
             /**
              * Parent Key
+             * @description Key of the run that started this one, in the same project. A parent that doesn't exist yet is created.
              * @default null
              */
             parent_key: string | null;
             /**
              * Parent Run Id
+             * @description Id of the run that started this one. Null: none.
              * @default null
              */
             parent_run_id: string | null;
             /**
              * Pr Url
+             * @description Address of the pull request that the work led to. Null: none.
              * @default null
              */
             pr_url: string | null;
             /**
              * Result
+             * @description What came out: any JSON. Null: nothing yet.
              * @default null
              */
             result: unknown;
             /**
              * Status
+             * @description Status of the run.
+             * @default null
+             * @example completed
+             */
+            status: components["schemas"]["RunState"] | null;
+            /**
+             * @description Totals of what the run itself has used since it began. Null: nothing was reported.
              * @default null
              */
-            status: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled") | null;
-            /** @default null */
             usage: components["schemas"]["Usage"] | null;
             /**
              * Will Retry
+             * @description For a failed run: whether the sender will try again. Null: unknown.
              * @default null
              */
             will_retry: boolean | null;
         };
         /**
-         * RunStatus
+         * RunState
+         * @description Status of a run. `completed`, `failed` and `cancelled` are terminal.
+         * @enum {string}
+         */
+        RunState: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
+        /**
+         * RunStatusReport
          * @description How a run stands, with its last progress events, oldest first.
          */
-        RunStatus: {
-            /** Created At */
+        RunStatusReport: {
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Error */
+            /**
+             * Error
+             * @description Why it failed, as text. Null: it didn't.
+             */
             error?: string | null;
-            /** Events */
+            /**
+             * Events
+             * @description The latest progress reports, oldest first.
+             */
             events: components["schemas"]["ProgressShown"][];
             /**
              * Run Id
              * Format: uuid
+             * @description Id of the run.
              */
             run_id: string;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
-            /** Updated At */
+            status: components["schemas"]["RunState"];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
         };
-        /** RuntimeEvent */
+        /**
+         * RuntimeEvent
+         * @description A stored runtime event.
+         */
         RuntimeEvent: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Entity Id */
+            /**
+             * Entity Id
+             * @description What the event is about: a model, a tool, a task, a worker.
+             */
             entity_id: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
             /**
              * Layer
-             * @enum {string}
+             * @description Part of the runtime that the event is about.
              */
-            layer: "provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker";
-            /** Metadata */
+            layer: components["schemas"]["RuntimeLayer"];
+            /**
+             * Metadata
+             * @description Free JSON, up to 16 KiB.
+             */
             metadata: {
                 [key: string]: unknown;
             };
-            /** Occurred At */
+            /**
+             * Occurred At
+             * Format: date-time
+             * @description When it happened, by the reporter's clock (RFC 3339). Within the last 30 days.
+             */
             occurred_at: string;
             /**
              * Operation
-             * @enum {string}
+             * @description What was being done.
              */
-            operation: "CALL" | "FALLBACK" | "RETRY" | "TOOL_CALL" | "TOOL_LOOP" | "TASK" | "HEARTBEAT" | "BREAKER";
-            /** Persona Id */
+            operation: components["schemas"]["RuntimeOperation"];
+            /**
+             * Persona Id
+             * @description Id of the agent's persona, if your agents have some. Null: none.
+             */
             persona_id: string | null;
-            /** Reason Code */
+            /**
+             * Reason Code
+             * @description Why, as a code. docs/reason-codes.md lists those that come with Runcast; others are yours.
+             */
             reason_code: string;
-            /** Task Id */
+            /**
+             * Task Id
+             * @description Id of the task.
+             */
             task_id: string | null;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string | null;
         };
         /**
@@ -3947,20 +6132,23 @@ export interface components {
             /**
              * Entity Id
              * @description What it is about: a model, a tool, a task, a worker.
+             * @example claude-sonnet-4-5
              */
             entity_id: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id?: string;
             /**
              * Layer
-             * @enum {string}
+             * @description Part of the runtime that the event is about.
              */
-            layer: "provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker";
+            layer: components["schemas"]["RuntimeLayer"];
             /**
              * Metadata
+             * @description Free JSON, up to 16 KiB and 16 levels deep.
              * @default {}
              */
             metadata: {
@@ -3969,42 +6157,102 @@ export interface components {
             /**
              * Occurred At
              * Format: date-time
+             * @description When it happened (RFC 3339). Within the last 30 days. Without it, now.
              */
             occurred_at?: string;
             /**
              * Operation
-             * @enum {string}
+             * @description What was being done.
              */
-            operation: "CALL" | "FALLBACK" | "RETRY" | "TOOL_CALL" | "TOOL_LOOP" | "TASK" | "HEARTBEAT" | "BREAKER";
-            /** Persona Id */
+            operation: components["schemas"]["RuntimeOperation"];
+            /**
+             * Persona Id
+             * @description Id of the agent's persona, if your agents have some. Null: none.
+             */
             persona_id?: string | null;
-            /** Reason Code */
+            /**
+             * Reason Code
+             * @description Why, as a code. docs/reason-codes.md lists those that come with Runcast; others are yours.
+             * @example RATE_LIMITED
+             */
             reason_code: string;
-            /** Task Id */
+            /**
+             * Task Id
+             * @description Id of the task.
+             */
             task_id?: string | null;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id?: string | null;
         };
-        /** RuntimeEventPage */
+        /**
+         * RuntimeEventPage
+         * @description A page of runtime events.
+         */
         RuntimeEventPage: {
-            /** Events */
+            /**
+             * Events
+             * @description The events, in the order of the query.
+             */
             events: components["schemas"]["RuntimeEvent"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
         };
-        /** RuntimeStatus */
+        /**
+         * RuntimeFlag
+         * @description What is wrong with the runtime.
+         * @enum {string}
+         */
+        RuntimeFlag: "breaker_open" | "worker_stale" | "task_stuck";
+        /**
+         * RuntimeLayer
+         * @description Part of the runtime that an event is about.
+         * @enum {string}
+         */
+        RuntimeLayer: "provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker";
+        /**
+         * RuntimeOperation
+         * @description What was being done.
+         * @enum {string}
+         */
+        RuntimeOperation: "CALL" | "FALLBACK" | "RETRY" | "TOOL_CALL" | "TOOL_LOOP" | "TASK" | "HEARTBEAT" | "BREAKER";
+        /**
+         * RuntimeStatus
+         * @description Workers, queue and flags at a glance.
+         */
         RuntimeStatus: {
-            /** Degraded */
-            degraded: ("breaker_open" | "worker_stale" | "task_stuck")[];
-            /** Degraded By */
+            /**
+             * Degraded
+             * @description Flags that are up. Empty: all is well.
+             */
+            degraded: components["schemas"]["RuntimeFlag"][];
+            /**
+             * Degraded By
+             * @description Why each flag is up.
+             */
             degraded_by: components["schemas"]["Degradation"][];
-            /** Last Event At */
+            /**
+             * Last Event At
+             * @description When the newest runtime event happened (RFC 3339, UTC). Null: there are none.
+             */
             last_event_at: string | null;
-            /** Queue */
+            /**
+             * Queue
+             * @description Number of subtasks by status, over all projects.
+             */
             queue: {
                 [key: string]: components["schemas"]["Count"];
             };
-            /** Workers */
+            /**
+             * Workers
+             * @description Workers that reported within the last week, latest first. At most 500.
+             */
             workers: components["schemas"]["WorkerShown"][];
         };
         /**
@@ -4012,61 +6260,119 @@ export interface components {
          * @description A subtask as an operator sees it. `stuck` says why nothing moves.
          */
         RuntimeTask: {
-            /** Attempt */
+            /**
+             * Attempt
+             * @description Number of this attempt, from 1.
+             */
             attempt: number;
-            /** Claimed At */
+            /**
+             * Claimed At
+             * @description When a worker claimed it (RFC 3339, UTC). Null: nobody holds it.
+             */
             claimed_at: string | null;
-            /** Error */
+            /**
+             * Error
+             * @description Why the last attempt failed. Null: it didn't.
+             */
             error: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
+            /** @description Newest runtime event about the subtask. Null: there is none. */
             latest_event: components["schemas"]["RuntimeEvent"] | null;
-            /** Lease Expires At */
+            /**
+             * Lease Expires At
+             * @description When the worker's lease ends (RFC 3339, UTC). Null: nobody holds it.
+             */
             lease_expires_at: string | null;
-            /** Liveness */
+            /**
+             * Liveness
+             * @description Liveness of that run. Null: no run.
+             */
             liveness: string | null;
-            /** Max Attempts */
+            /**
+             * Max Attempts
+             * @description Number of attempts after which the subtask is `FAILED`.
+             */
             max_attempts: number;
-            /** Project */
+            /**
+             * Project
+             * @description Slug of the project.
+             */
             project: string;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the current attempt's run. Null: none.
+             */
             run_id: string | null;
-            /** Skip Reason */
+            /**
+             * Skip Reason
+             * @description Why it was skipped. Null: it wasn't.
+             */
             skip_reason: string | null;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED";
-            /** Stuck */
+            status: components["schemas"]["SubtaskStatus"];
+            /**
+             * Stuck
+             * @description Why nothing moves, as text. Null: the subtask isn't stuck.
+             */
             stuck: string | null;
             /**
              * Task Id
              * Format: uuid
+             * @description Id of the task that the subtask belongs to.
              */
             task_id: string;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title: string;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string | null;
         };
-        /** RuntimeTaskPage */
+        /**
+         * RuntimeTaskPage
+         * @description A page of subtasks.
+         */
         RuntimeTaskPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Tasks */
+            /**
+             * Tasks
+             * @description The tasks, in the order of the query.
+             */
             tasks: components["schemas"]["RuntimeTask"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -4074,100 +6380,204 @@ export interface components {
          * @description `usage_total`: what the run and all its descendants have used.
          */
         RunWithArtifacts: {
-            /** Agent Name */
+            /**
+             * Agent Name
+             * @description Name of the agent. Null: none was given.
+             */
             agent_name: string | null;
-            /** Agent Type */
+            /**
+             * Agent Type
+             * @description Kind of agent: `PLANNER` works on a task, any other on a subtask. Null: none was given.
+             */
             agent_type: string | null;
-            /** Aliases */
+            /**
+             * Aliases
+             * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
+             */
             aliases: string[];
-            /** Artifacts */
+            /**
+             * Artifacts
+             * @description Latest version of each artifact, by step.
+             */
             artifacts: components["schemas"]["Artifact"][];
-            /** Attempt */
+            /**
+             * Attempt
+             * @description Number of this attempt, from 1.
+             */
             attempt: number;
+            /** @description What the run needs from a person. Null: nothing. */
             attention: components["schemas"]["Attention"] | null;
+            /** @description Limits for what the run and its descendants may use. Null: none. */
             budget: components["schemas"]["Budget"] | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Current Step */
+            /**
+             * Current Step
+             * @description The step at work now: one of `steps`. Null: none.
+             */
             current_step: string | null;
-            /** Error */
+            /**
+             * Error
+             * @description Why it failed, as text. Null: it didn't.
+             */
             error: string | null;
-            /** Finished At */
+            /**
+             * Finished At
+             * @description When the run reached a terminal status (RFC 3339, UTC). Null before that.
+             */
             finished_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Input */
+            /**
+             * Input
+             * @description What the run was given to work on: any JSON, up to 1 MiB.
+             */
             input: unknown;
-            /** Key */
+            /**
+             * Key
+             * @description Your own name for it, unique in the project (together with aliases). Null: none.
+             */
             key: string | null;
-            /** Labels */
+            /**
+             * Labels
+             * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
+             */
             labels: {
                 [key: string]: string;
             };
-            /** Last Line Number */
+            /**
+             * Last Line Number
+             * @description Number of the last log line. 0: no lines yet.
+             */
             last_line_number: number;
             /**
              * Liveness
-             * @enum {string}
+             * @description Whether a running run is heard of: `stalled` after two heartbeat intervals without a report, `lost` eight intervals later.
              */
-            liveness: "ok" | "stalled" | "lost";
-            /** Metadata */
+            liveness: components["schemas"]["Liveness"];
+            /**
+             * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
+             */
             metadata: {
                 [key: string]: unknown;
             };
-            /** Metrics */
+            /**
+             * Metrics
+             * @description Last value of each metric, by name.
+             */
             metrics: {
                 [key: string]: number;
             };
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string | null;
-            /** Number */
+            /**
+             * Number
+             * @description Counts 1, 2, 3 … in the project, in the order of creation.
+             */
             number: number;
-            /** Parent Run Id */
+            /**
+             * Parent Run Id
+             * @description Id of the run that started this one. Null: none.
+             */
             parent_run_id: string | null;
-            /** Phase */
+            /**
+             * Phase
+             * @description Free text that groups the run's steps. Set when the run is created.
+             */
             phase: string;
-            /** Pr Url */
+            /**
+             * Pr Url
+             * @description Address of the pull request that the work led to. Null: none.
+             */
             pr_url: string | null;
-            /** Progress */
+            /**
+             * Progress
+             * @description The latest progress report. Null: none yet.
+             */
             progress: unknown;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Result */
+            /**
+             * Result
+             * @description What came out: any JSON. Null: nothing yet.
+             */
             result: unknown;
-            /** Retry Of */
+            /**
+             * Retry Of
+             * @description Id of the run that this one tries again. Null: this is a first attempt.
+             */
             retry_of: string | null;
-            /** Started At */
+            /**
+             * Started At
+             * @description When work began (RFC 3339, UTC). Null before that.
+             */
             started_at: string | null;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the run.
              */
-            status: "queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled";
-            /** Step Timestamps */
+            status: components["schemas"]["RunState"];
+            /**
+             * Step Timestamps
+             * @description When each step was reached first (RFC 3339, UTC), by step name.
+             */
             step_timestamps: {
                 [key: string]: string;
             };
-            /** Steps */
+            /**
+             * Steps
+             * @description Names of the run's steps, in order. A progress report whose `stage` is one of them makes it the current step.
+             */
             steps: string[];
-            /** Task Id */
+            /**
+             * Task Id
+             * @description Id of the task.
+             */
             task_id: string | null;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
+            /** @description Totals of what the run itself has used since it began. Null: nothing was reported. */
             usage: components["schemas"]["Usage"] | null;
+            /** @description What the run and all its descendants have used together. */
             usage_total: components["schemas"]["UsageTotal"] | null;
-            /** Will Retry */
+            /**
+             * Will Retry
+             * @description For a failed run: whether the sender will try again. Null: unknown.
+             */
             will_retry: boolean | null;
         };
-        /** Say */
+        /**
+         * Say
+         * @description A message to an agent.
+         */
         Say: {
-            /** Text */
+            /**
+             * Text
+             * @description What to say to the agent.
+             * @example Please also update the changelog
+             */
             text: string;
         };
         /**
@@ -4175,11 +6585,20 @@ export interface components {
          * @description One metric from its first point to its last; `count` is how many were measured.
          */
         Series: {
-            /** Count */
+            /**
+             * Count
+             * @description Number of points stored.
+             */
             count: number;
-            /** Name */
+            /**
+             * Name
+             * @description Name of the metric.
+             */
             name: string;
-            /** Points */
+            /**
+             * Points
+             * @description The points, oldest first.
+             */
             points: components["schemas"]["Point"][];
         };
         /**
@@ -4188,18 +6607,37 @@ export interface components {
          *     name.
          */
         SeriesList: {
-            /** More */
+            /**
+             * More
+             * @description Names of further metrics of the run. Ask for them with `name`.
+             */
             more: string[];
-            /** Series */
+            /**
+             * Series
+             * @description The series asked for, or the first 20 by name.
+             */
             series: components["schemas"]["Series"][];
         };
-        /** SessionPage */
+        /**
+         * SessionPage
+         * @description Your sessions.
+         */
         SessionPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Sessions */
+            /**
+             * Sessions
+             * @description The sessions that are still valid.
+             */
             sessions: components["schemas"]["SessionShown"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -4207,50 +6645,95 @@ export interface components {
          * @description A sign-in that is still good; `is_current`: the one that asks.
          */
         SessionShown: {
-            /** Address */
+            /**
+             * Address
+             * @description Network address that it came from. Null: unknown.
+             */
             address: string;
-            /** Client */
+            /**
+             * Client
+             * @description Browser or program, from its `User-Agent`.
+             */
             client: string;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Current */
+            /**
+             * Is Current
+             * @description Whether this is the session that asks.
+             */
             is_current: boolean;
             /**
              * Method
-             * @enum {string}
+             * @description How the session began.
              */
-            method: "password" | "link" | "invitation" | "oidc";
-            /** Used At */
+            method: components["schemas"]["SignInMethod"];
+            /**
+             * Used At
+             * Format: date-time
+             * @description When the session was last used (RFC 3339, UTC).
+             */
             used_at: string;
         };
-        /** ShareLink */
+        /**
+         * ShareLink
+         * @description A share link, without its token.
+         */
         ShareLink: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Created By */
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
             created_by: string | null;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @description When it was last used (RFC 3339, UTC). Null: never.
+             */
             last_used_at: string | null;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the shared run. Null: the whole project.
+             */
             run_id: string | null;
         };
         /**
@@ -4258,29 +6741,54 @@ export interface components {
          * @description `token` and `url` are shown this once.
          */
         ShareLinkMade: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Created By */
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
             created_by: string | null;
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @description When it was last used (RFC 3339, UTC). Null: never.
+             */
             last_used_at: string | null;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the shared run. Null: the whole project.
+             */
             run_id: string | null;
-            /** Token */
+            /**
+             * Token
+             * @description The secret. Returned only once; the server stores a hash of it.
+             */
             token: string | null;
-            /** Url */
+            /**
+             * Url
+             * @description Address to open in a browser.
+             */
             url: string | null;
         };
         /**
@@ -4288,18 +6796,37 @@ export interface components {
          * @description What is shared: a run, or without one the project. Without `expires_at`: until it is revoked.
          */
         ShareLinkNew: {
-            /** Expires At */
+            /**
+             * Expires At
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at?: string | null;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the run to share. Null: the whole project.
+             */
             run_id?: string | null;
         };
-        /** ShareLinkPage */
+        /**
+         * ShareLinkPage
+         * @description A page of share links.
+         */
         ShareLinkPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Share Links */
+            /**
+             * Share Links
+             * @description The share links, newest first.
+             */
             share_links: components["schemas"]["ShareLink"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -4307,10 +6834,18 @@ export interface components {
          * @description A session. `token` is null where it went into a cookie.
          */
         SignedIn: {
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
-            /** Token */
+            /**
+             * Token
+             * @description The session's token (`rs_…`). Null: it is in the cookie.
+             */
             token: string | null;
+            /** @description Who signed in. */
             user: components["schemas"]["User"];
         };
         /**
@@ -4318,13 +6853,29 @@ export interface components {
          * @description Signs in once, whoever opens it first.
          */
         SignInLink: {
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
-            /** Token */
+            /**
+             * Token
+             * @description The secret. Returned only once; the server stores a hash of it.
+             */
             token: string;
-            /** Url */
+            /**
+             * Url
+             * @description Address to open in a browser.
+             */
             url: string;
         };
+        /**
+         * SignInMethod
+         * @description How a session began.
+         * @enum {string}
+         */
+        SignInMethod: "password" | "link" | "invitation" | "oidc";
         /**
          * Storage
          * @description What a project takes: `bytes` of its log as it is stored (compressed), `lines` and `events` (lines are
@@ -4333,19 +6884,39 @@ export interface components {
          *     `is_complete` is false where the log grows faster than it is counted, or was never counted before.
          */
         Storage: {
-            /** Artifacts Bytes */
+            /**
+             * Artifacts Bytes
+             * @description Size of all versions of all artifacts, in bytes.
+             */
             artifacts_bytes: number;
-            /** Bytes */
+            /**
+             * Bytes
+             * @description Size of the log as stored (compressed), in bytes.
+             */
             bytes: number;
-            /** Events */
+            /**
+             * Events
+             * @description Number of events, log lines included.
+             */
             events: number;
-            /** Is Complete */
+            /**
+             * Is Complete
+             * @description False while the count lags behind the log.
+             */
             is_complete: boolean;
-            /** Lines */
+            /**
+             * Lines
+             * @description Number of log lines.
+             */
             lines: number;
-            /** Oldest At */
+            /**
+             * Oldest At
+             * @description When the oldest event still kept was committed (RFC 3339, UTC). Null: there are none.
+             */
             oldest_at: string | null;
+            /** @description Limits beyond which lines are refused. Null members: the server's default. */
             quota: components["schemas"]["Quota"];
+            /** @description How long the log is kept. Null members: the server's default. */
             retention: components["schemas"]["Retention"];
         };
         /**
@@ -4353,73 +6924,149 @@ export interface components {
          * @description A piece of work that one worker does at a time.
          */
         Subtask: {
-            /** Attempt */
+            /**
+             * Attempt
+             * @description Number of the current attempt, from 0 before the first claim.
+             */
             attempt: number;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Depends On */
+            /**
+             * Depends On
+             * @description Ids of the subtasks that this one waits for.
+             */
             depends_on: string[];
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description: string | null;
-            /** Error */
+            /**
+             * Error
+             * @description Why the last attempt failed. Null: it didn't.
+             */
             error: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Input */
+            /**
+             * Input
+             * @description What the worker gets to work on: any JSON.
+             */
             input: unknown;
-            /** Key */
+            /**
+             * Key
+             * @description Name of the subtask, unique in its task; other subtasks may depend on it by this name. Null: none.
+             */
             key: string | null;
-            /** Lease Expires At */
+            /**
+             * Lease Expires At
+             * @description When the worker's lease ends (RFC 3339, UTC). Null: nobody holds it.
+             */
             lease_expires_at: string | null;
-            /** Max Attempts */
+            /**
+             * Max Attempts
+             * @description Number of attempts after which the subtask is `FAILED`.
+             */
             max_attempts: number;
-            /** Position */
+            /**
+             * Position
+             * @description Place on the board: items are sorted by it, ascending. To move an item between two others, use a number between theirs.
+             */
             position: number;
-            /** Pr Url */
+            /**
+             * Pr Url
+             * @description Address of the pull request that the work led to. Null: none.
+             */
             pr_url: string | null;
-            /** Priority */
+            /**
+             * Priority
+             * @description Higher is claimed first.
+             */
             priority: number;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the run.
+             */
             run_id: string | null;
-            /** Skip Reason */
+            /**
+             * Skip Reason
+             * @description Why it was skipped. Null: it wasn't.
+             */
             skip_reason: string | null;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the subtask.
              */
-            status: "BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED";
+            status: components["schemas"]["SubtaskStatus"];
             /**
              * Task Id
              * Format: uuid
+             * @description Id of the task.
              */
             task_id: string;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title: string;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string | null;
         };
+        /**
+         * SubtaskMove
+         * @description Transition of a subtask.
+         * @enum {string}
+         */
+        SubtaskMove: "start" | "complete" | "fail" | "review" | "merge" | "skip" | "retry";
         /**
          * SubtaskMoved
          * @description Who moves a subtask, why, and what came of it.
          */
         SubtaskMoved: {
-            /** Pr Url */
+            /**
+             * Pr Url
+             * @description Address of the pull request that came out of it.
+             */
             pr_url?: string | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why: shown in the history and, for `fail` and `skip`, on the subtask.
+             */
             reason?: string | null;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the attempt's run: the move is refused (409) if it isn't the current one.
+             */
             run_id?: string | null;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker that holds the subtask. Leave it out to act as a person.
+             */
             worker_id?: string | null;
         };
         /**
@@ -4429,28 +7076,51 @@ export interface components {
         SubtaskNew: {
             /**
              * Depends On
+             * @description Subtasks that this one waits for: ids, or keys of the same request or task.
              * @default []
+             * @example [
+             *       "fetch"
+             *     ]
              */
             depends_on: string[];
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description?: string | null;
-            /** Id */
+            /**
+             * Id
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
             id?: string | null;
-            /** Input */
+            /**
+             * Input
+             * @description What the worker gets to work on: any JSON.
+             */
             input?: unknown;
-            /** Key */
+            /**
+             * Key
+             * @description Name of the subtask, unique in its task; other subtasks may depend on it by this name.
+             * @example build
+             */
             key?: string | null;
             /**
              * Max Attempts
+             * @description Number of attempts after which the subtask is `FAILED`.
              * @default 3
              */
             max_attempts: number;
             /**
              * Priority
+             * @description Higher is claimed first.
              * @default 0
              */
             priority: number;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             * @example Build the packages
+             */
             title: string;
         };
         /**
@@ -4458,32 +7128,77 @@ export interface components {
          * @description Changes to a subtask; what is absent stays.
          */
         SubtaskPatch: {
-            /** Depends On */
+            /**
+             * Depends On
+             * @description Replaces the subtasks that this one waits for. Only until work has begun.
+             */
             depends_on?: string[] | null;
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description?: string | null;
-            /** Input */
+            /**
+             * Input
+             * @description What the worker gets to work on: any JSON.
+             */
             input?: unknown;
-            /** Max Attempts */
+            /**
+             * Max Attempts
+             * @description Number of attempts after which the subtask is `FAILED`.
+             */
             max_attempts?: number | null;
-            /** Position */
+            /**
+             * Position
+             * @description Place on the board: items are sorted by it, ascending. To move an item between two others, use a number between theirs.
+             */
             position?: number | null;
-            /** Priority */
+            /**
+             * Priority
+             * @description Higher is claimed first.
+             */
             priority?: number | null;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title?: string | null;
         };
-        /** Tail */
+        /**
+         * SubtaskStatus
+         * @description Status of a subtask. docs/tasks.md has the transitions.
+         * @enum {string}
+         */
+        SubtaskStatus: "BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED";
+        /**
+         * Tail
+         * @description A file that is followed.
+         */
         Tail: {
-            /** Active */
+            /**
+             * Active
+             * @description Whether the file is being followed.
+             */
             active: boolean;
-            /** Bytes */
+            /**
+             * Bytes
+             * @description Number of bytes stored from the file.
+             */
             bytes: number;
-            /** Lines */
+            /**
+             * Lines
+             * @description Number of lines stored from the file.
+             */
             lines: number;
-            /** Path */
+            /**
+             * Path
+             * @description Path of the file, relative to the run's directory. Null: it lies elsewhere, and only administrators see where.
+             */
             path: string | null;
-            /** Source */
+            /**
+             * Source
+             * @description Name under which the file's lines appear.
+             */
             source: string;
             /**
              * Trouble
@@ -4496,11 +7211,21 @@ export interface components {
              */
             zone?: string | null;
         };
-        /** TailList */
+        /**
+         * TailList
+         * @description The files that are followed for a run.
+         */
         TailList: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Tails */
+            /**
+             * Tails
+             * @description The files that are followed for this run, by source.
+             */
             tails: components["schemas"]["Tail"][];
         };
         /**
@@ -4508,9 +7233,16 @@ export interface components {
          * @description Which file to follow, and under which name its lines appear (its own name, if none is given).
          */
         TailNew: {
-            /** Path */
+            /**
+             * Path
+             * @description Path of the file, relative to the run's directory. Administrators may name any file beneath `TAIL_ROOTS`. It need not exist yet.
+             * @example server.log
+             */
             path: string;
-            /** Source */
+            /**
+             * Source
+             * @description Name under which the lines appear. Null: the file's name.
+             */
             source?: string | null;
             /**
              * Zone
@@ -4523,11 +7255,20 @@ export interface components {
          * @description How many entries were stored, and between which line numbers they lie.
          */
         Taken: {
-            /** Accepted */
+            /**
+             * Accepted
+             * @description Number of entries that were stored.
+             */
             accepted: number;
-            /** First Line Number */
+            /**
+             * First Line Number
+             * @description Number of the first line stored. Null: none was.
+             */
             first_line_number: number | null;
-            /** Last Line Number */
+            /**
+             * Last Line Number
+             * @description Number of the last line stored. Null: none was.
+             */
             last_line_number: number | null;
         };
         /**
@@ -4535,44 +7276,83 @@ export interface components {
          * @description A task with its subtasks, by position.
          */
         Task: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description: string | null;
-            /** Error */
+            /**
+             * Error
+             * @description Why planning failed. Null: it didn't.
+             */
             error: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The task's id, a UUID.
              */
             id: string;
-            /** Kind */
+            /**
+             * Kind
+             * @description Kind of task, as free text. Null: none.
+             */
             kind: string | null;
-            /** Position */
+            /**
+             * Position
+             * @description Place on the board: items are sorted by it, ascending. To move an item between two others, use a number between theirs.
+             */
             position: number;
             /**
              * Project Id
              * Format: uuid
+             * @description Id of the project.
              */
             project_id: string;
             /**
              * Status
-             * @enum {string}
+             * @description Status of the task.
              */
-            status: "PLANNING" | "PLANNING_FAILED" | "ACTIVE" | "DONE";
-            /** Subtasks */
+            status: components["schemas"]["TaskStatus"];
+            /**
+             * Subtasks
+             * @description The subtasks, by position.
+             */
             subtasks: components["schemas"]["Subtask"][];
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title: string;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
         };
+        /**
+         * TaskMove
+         * @description Transition of a task.
+         * @enum {string}
+         */
+        TaskMove: "activate" | "planning-failed" | "retry-planning" | "reopen";
         /**
          * TaskMoved
          * @description Why a task is moved.
          */
         TaskMoved: {
-            /** Reason */
+            /**
+             * Reason
+             * @description Why: shown in the history and, for `planning-failed`, on the task.
+             */
             reason?: string | null;
         };
         /**
@@ -4580,29 +7360,59 @@ export interface components {
          * @description What a task is made of. Without a `position` it goes to the end of the board.
          */
         TaskNew: {
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description?: string | null;
-            /** Id */
+            /**
+             * Id
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
             id?: string | null;
-            /** Kind */
+            /**
+             * Kind
+             * @description Kind of task, as free text.
+             */
             kind?: string | null;
-            /** Position */
+            /**
+             * Position
+             * @description Place on the board: items are sorted by it, ascending. To move an item between two others, use a number between theirs.
+             */
             position?: number | null;
             /**
              * Subtasks
+             * @description Subtasks to create with the task, in this order.
              * @default []
              */
             subtasks: components["schemas"]["SubtaskNew"][];
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             * @example Release 2
+             */
             title: string;
         };
-        /** TaskPage */
+        /**
+         * TaskPage
+         * @description A page of tasks.
+         */
         TaskPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Tasks */
+            /**
+             * Tasks
+             * @description The tasks, in the order of the query.
+             */
             tasks: components["schemas"]["Task"][];
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
         };
         /**
@@ -4610,23 +7420,48 @@ export interface components {
          * @description Changes to a task; what is absent stays.
          */
         TaskPatch: {
-            /** Description */
+            /**
+             * Description
+             * @description Longer text, usually Markdown. Null: none.
+             */
             description?: string | null;
-            /** Kind */
+            /**
+             * Kind
+             * @description Kind of task, as free text.
+             */
             kind?: string | null;
-            /** Position */
+            /**
+             * Position
+             * @description Place on the board: items are sorted by it, ascending. To move an item between two others, use a number between theirs.
+             */
             position?: number | null;
-            /** Title */
+            /**
+             * Title
+             * @description Short title.
+             */
             title?: string | null;
         };
+        /**
+         * TaskStatus
+         * @description Status of a task.
+         * @enum {string}
+         */
+        TaskStatus: "PLANNING" | "PLANNING_FAILED" | "ACTIVE" | "DONE";
         /**
          * Ticket
          * @description Opens one stream of the project (`?ticket=`), once, until `expires_at`.
          */
         Ticket: {
-            /** Expires At */
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it stops being valid (RFC 3339, UTC). Null: never.
+             */
             expires_at: string;
-            /** Ticket */
+            /**
+             * Ticket
+             * @description The ticket, for `?ticket=`. Valid once, for 30 seconds.
+             */
             ticket: string;
         };
         /**
@@ -4636,11 +7471,13 @@ export interface components {
         Tokens: {
             /**
              * Cache Read Tokens
+             * @description Tokens read from a prompt cache.
              * @default 0
              */
             cache_read_tokens: number;
             /**
              * Cache Write Tokens
+             * @description Tokens written to a prompt cache.
              * @default 0
              */
             cache_write_tokens: number;
@@ -4649,29 +7486,34 @@ export interface components {
              * @description Who says what it costs; null where that is unknown.
              * @default null
              */
-            cost_by: ("agent" | "estimate") | null;
+            cost_by: components["schemas"]["CostSource"] | null;
             /**
              * Cost Usd
+             * @description Cost in US dollars. Null: unknown.
              * @default null
              */
             cost_usd: number | null;
             /**
              * Input Tokens
+             * @description Tokens sent to the model, without those read from or written to a cache.
              * @default 0
              */
             input_tokens: number;
             /**
              * Output Tokens
+             * @description Tokens that the model produced, reasoning included.
              * @default 0
              */
             output_tokens: number;
             /**
              * Reasoning Tokens
+             * @description Of the output tokens, those of reasoning.
              * @default 0
              */
             reasoning_tokens: number;
             /**
              * Requests
+             * @description Number of requests to models.
              * @default 0
              */
             requests: number;
@@ -4681,44 +7523,95 @@ export interface components {
          * @description The use of a tool that a permission is asked for.
          */
         Tool: {
-            /** Call Id */
+            /**
+             * Call Id
+             * @description The agent's own id of the call. Null: none.
+             */
             call_id?: string | null;
-            /** Input */
+            /**
+             * Input
+             * @description Input of the tool: any JSON up to 256 KiB, shown whole.
+             */
             input?: unknown;
-            /** Name */
+            /**
+             * Name
+             * @description Name of the tool.
+             */
             name: string;
         };
-        /** TransitionPage */
+        /**
+         * TransitionPage
+         * @description A page of a task's history.
+         */
         TransitionPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Transitions */
+            /**
+             * Transitions
+             * @description The transitions, newest first.
+             */
             transitions: components["schemas"]["TransitionShown"][];
         };
-        /** TransitionShown */
+        /**
+         * TransitionShown
+         * @description A change of status of a task or subtask.
+         */
         TransitionShown: {
-            /** Actor */
+            /**
+             * Actor
+             * @description Who did it: `user:…`, `key:…`, `anonymous`, or a part of the server.
+             */
             actor: string;
-            /** At */
+            /**
+             * At
+             * Format: date-time
+             * @description When it happened (RFC 3339, UTC).
+             */
             at: string;
-            /** Id */
+            /**
+             * Id
+             * @description Number of the history entry.
+             */
             id: number;
-            /** New Status */
+            /**
+             * New Status
+             * @description Status after.
+             */
             new_status: string;
-            /** Old Status */
+            /**
+             * Old Status
+             * @description Status before. Null: it was created.
+             */
             old_status: string | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why, as text for people. Null where no reason was given.
+             */
             reason: string | null;
-            /** Run Id */
+            /**
+             * Run Id
+             * @description Id of the run.
+             */
             run_id: string | null;
-            /** Subtask Id */
+            /**
+             * Subtask Id
+             * @description Id of the subtask. Null where the item isn't about a subtask.
+             */
             subtask_id: string | null;
             /**
              * Task Id
              * Format: uuid
+             * @description Id of the task.
              */
             task_id: string;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string | null;
         };
         /**
@@ -4728,6 +7621,7 @@ export interface components {
         Usage: {
             /**
              * By Model
+             * @description The same counts for each model, by its name. At most 64 models.
              * @default {}
              */
             by_model: {
@@ -4735,21 +7629,25 @@ export interface components {
             };
             /**
              * Cache Read Tokens
+             * @description Tokens read from a prompt cache.
              * @default 0
              */
             cache_read_tokens: number;
             /**
              * Cache Write Tokens
+             * @description Tokens written to a prompt cache.
              * @default 0
              */
             cache_write_tokens: number;
             /**
              * Context Tokens
+             * @description Tokens in the agent's context now. Null: unknown.
              * @default null
              */
             context_tokens: number | null;
             /**
              * Context Window
+             * @description Size of the agent's context in tokens. Null: unknown.
              * @default null
              */
             context_window: number | null;
@@ -4758,36 +7656,53 @@ export interface components {
              * @description Who says what it costs; null where that is unknown.
              * @default null
              */
-            cost_by: ("agent" | "estimate") | null;
+            cost_by: components["schemas"]["CostSource"] | null;
             /**
              * Cost Usd
+             * @description Cost in US dollars. Null: unknown.
              * @default null
              */
             cost_usd: number | null;
             /**
              * Input Tokens
+             * @description Tokens sent to the model, without those read from or written to a cache.
              * @default 0
              */
             input_tokens: number;
             /**
              * Output Tokens
+             * @description Tokens that the model produced, reasoning included.
              * @default 0
              */
             output_tokens: number;
             /**
              * Reasoning Tokens
+             * @description Of the output tokens, those of reasoning.
              * @default 0
              */
             reasoning_tokens: number;
             /**
              * Requests
+             * @description Number of requests to models.
              * @default 0
              */
             requests: number;
         };
-        /** UsageReport */
+        /**
+         * UsageGroup
+         * @description What a row of a usage report adds up.
+         * @enum {string}
+         */
+        UsageGroup: "day" | "run" | "agent" | "model";
+        /**
+         * UsageReport
+         * @description What was used, by day, run, agent or model.
+         */
         UsageReport: {
-            /** Rows */
+            /**
+             * Rows
+             * @description One row for each day, run, agent or model, as `group` asks.
+             */
             rows: components["schemas"]["UsageRow"][];
         };
         /**
@@ -4796,23 +7711,50 @@ export interface components {
          *     known, from 0 to 1; null without tokens.
          */
         UsageRow: {
-            /** Cache Read Tokens */
+            /**
+             * Cache Read Tokens
+             * @description Tokens read from a prompt cache.
+             */
             cache_read_tokens: number;
-            /** Cache Write Tokens */
+            /**
+             * Cache Write Tokens
+             * @description Tokens written to a prompt cache.
+             */
             cache_write_tokens: number;
-            /** Cost Known Share */
+            /**
+             * Cost Known Share
+             * @description Part of the tokens whose cost is known, from 0 to 1. Null without tokens.
+             */
             cost_known_share: number | null;
-            /** Cost Usd */
+            /**
+             * Cost Usd
+             * @description Cost in US dollars. Null: unknown.
+             */
             cost_usd: number;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Tokens sent to the model, without those read from or written to a cache.
+             */
             input_tokens: number;
-            /** Key */
+            /**
+             * Key
+             * @description What the row is about: a day (`2026-11-26`), a run's id, an agent's name or a model.
+             */
             key: string;
-            /** Output Tokens */
+            /**
+             * Output Tokens
+             * @description Tokens that the model produced, reasoning included.
+             */
             output_tokens: number;
-            /** Reasoning Tokens */
+            /**
+             * Reasoning Tokens
+             * @description Of the output tokens, those of reasoning.
+             */
             reasoning_tokens: number;
-            /** Requests */
+            /**
+             * Requests
+             * @description Number of requests to models.
+             */
             requests: number;
         };
         /**
@@ -4820,19 +7762,40 @@ export interface components {
          * @description What a run and all its descendants have used; the cost of those whose cost is known.
          */
         UsageTotal: {
-            /** Cache Read Tokens */
+            /**
+             * Cache Read Tokens
+             * @description Tokens read from a prompt cache.
+             */
             cache_read_tokens: number;
-            /** Cache Write Tokens */
+            /**
+             * Cache Write Tokens
+             * @description Tokens written to a prompt cache.
+             */
             cache_write_tokens: number;
-            /** Cost Usd */
+            /**
+             * Cost Usd
+             * @description Cost in US dollars. Null: unknown.
+             */
             cost_usd: number | null;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Tokens sent to the model, without those read from or written to a cache.
+             */
             input_tokens: number;
-            /** Output Tokens */
+            /**
+             * Output Tokens
+             * @description Tokens that the model produced, reasoning included.
+             */
             output_tokens: number;
-            /** Reasoning Tokens */
+            /**
+             * Reasoning Tokens
+             * @description Of the output tokens, those of reasoning.
+             */
             reasoning_tokens: number;
-            /** Requests */
+            /**
+             * Requests
+             * @description Number of requests to models.
+             */
             requests: number;
         };
         /**
@@ -4842,76 +7805,141 @@ export interface components {
         UsedRequest: {
             /**
              * Cache Read Tokens
+             * @description Tokens read from a prompt cache.
              * @default 0
              */
             cache_read_tokens: number;
             /**
              * Cache Write Tokens
+             * @description Tokens written to a prompt cache.
              * @default 0
              */
             cache_write_tokens: number;
-            /** Cost Usd */
+            /**
+             * Cost Usd
+             * @description Cost in US dollars. Null: unknown.
+             */
             cost_usd?: number | null;
-            /** Id */
+            /**
+             * Id
+             * @description The provider's or your own id of the request. The same id is counted once.
+             * @example req_011CSHoEeqs5C35K2UUqR7Fy
+             */
             id: string;
             /**
              * Input Tokens
+             * @description Tokens sent to the model, without those read from or written to a cache.
              * @default 0
              */
             input_tokens: number;
-            /** Model */
+            /**
+             * Model
+             * @description Name of the model, as its provider writes it.
+             * @example claude-sonnet-4-5
+             */
             model: string;
             /**
              * Output Tokens
+             * @description Tokens that the model produced, reasoning included.
              * @default 0
              */
             output_tokens: number;
             /**
              * Reasoning Tokens
+             * @description Of the output tokens, those of reasoning.
              * @default 0
              */
             reasoning_tokens: number;
         };
-        /** UsedRequests */
+        /**
+         * UsedRequests
+         * @description Requests to models.
+         */
         UsedRequests: {
-            /** Requests */
+            /**
+             * Requests
+             * @description The requests, each counted once by its `id`.
+             */
             requests: components["schemas"]["UsedRequest"][];
         };
-        /** User */
+        /**
+         * User
+         * @description The person who signed in.
+         */
         User: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
         };
-        /** UserMade */
+        /**
+         * UserMade
+         * @description A new account.
+         */
         UserMade: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Is Disabled */
+            /**
+             * Is Disabled
+             * @description Whether the account is disabled: no sign-in, no open sessions or streams.
+             */
             is_disabled: boolean;
-            /** Last Sign In At */
+            /**
+             * Last Sign In At
+             * @description When the person last signed in (RFC 3339, UTC). Null: never.
+             */
             last_sign_in_at: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
+            /** @description One-time link to sign in with. Null: a password was given. */
             sign_in_link: components["schemas"]["SignInLink"] | null;
-            /** Subject */
+            /**
+             * Subject
+             * @description Subject at the identity provider. Null: not linked.
+             */
             subject: string | null;
         };
         /**
@@ -4919,25 +7947,49 @@ export interface components {
          * @description An account. Without a password a one-time sign-in link is answered.
          */
         UserNew: {
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string;
             /**
              * Is Admin
+             * @description Whether this is an administrator.
              * @default false
              */
             is_admin: boolean;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
-            /** Password */
+            /**
+             * Password
+             * @description Password of the account. Null: the response has a one-time sign-in link instead.
+             */
             password?: string | null;
         };
-        /** UserPage */
+        /**
+         * UserPage
+         * @description A page of accounts.
+         */
         UserPage: {
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
             next_cursor: string | null;
-            /** Total */
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
             total: number;
-            /** Users */
+            /**
+             * Users
+             * @description The people, in the order of the query.
+             */
             users: components["schemas"]["UserShown"][];
         };
         /**
@@ -4945,88 +7997,201 @@ export interface components {
          * @description What is absent stays. A disabled account can't sign in, and its sessions and streams end.
          */
         UserPatch: {
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin?: boolean | null;
-            /** Is Disabled */
+            /**
+             * Is Disabled
+             * @description Whether the account is disabled: no sign-in, no open sessions or streams.
+             */
             is_disabled?: boolean | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name?: string | null;
         };
-        /** UserShown */
+        /**
+         * UserShown
+         * @description An account.
+         */
         UserShown: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
             created_at: string;
-            /** Email */
+            /**
+             * Email
+             * @description E-mail address.
+             * @example ann@example.org
+             */
             email: string | null;
             /**
              * Id
              * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
              */
             id: string;
-            /** Is Admin */
+            /**
+             * Is Admin
+             * @description Whether this is an administrator.
+             */
             is_admin: boolean;
-            /** Is Disabled */
+            /**
+             * Is Disabled
+             * @description Whether the account is disabled: no sign-in, no open sessions or streams.
+             */
             is_disabled: boolean;
-            /** Last Sign In At */
+            /**
+             * Last Sign In At
+             * @description When the person last signed in (RFC 3339, UTC). Null: never.
+             */
             last_sign_in_at: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description Display name.
+             */
             name: string;
-            /** Subject */
+            /**
+             * Subject
+             * @description Subject at the identity provider. Null: not linked.
+             */
             subject: string | null;
         };
-        /** WorkerShown */
+        /**
+         * Versions
+         * @description Which versions of artifacts to list.
+         * @enum {string}
+         */
+        Versions: "latest" | "all";
+        /**
+         * WorkerShown
+         * @description A worker, as an operator sees it.
+         */
         WorkerShown: {
+            /** @description Provider and model of the worker's newest `CALL` or `FALLBACK`. Null: unknown. */
             active_route: components["schemas"]["Route"] | null;
-            /** Agent Type */
+            /**
+             * Agent Type
+             * @description Kind of agent that the worker runs.
+             */
             agent_type: string;
-            /** Circuit Open */
+            /**
+             * Circuit Open
+             * @description Whether the worker's circuit breaker is open: it takes no work.
+             */
             circuit_open: boolean;
-            /** Circuit Reason */
+            /**
+             * Circuit Reason
+             * @description Why the breaker is open. Null: it isn't, or no reason was given.
+             */
             circuit_reason: string | null;
-            /** Current Task Id */
+            /**
+             * Current Task Id
+             * @description Id of the subtask that the worker is working on. Null: none.
+             */
             current_task_id: string | null;
-            /** Is Stale */
+            /**
+             * Is Stale
+             * @description Whether the worker should have reported by now and hasn't.
+             */
             is_stale: boolean;
-            /** Last Heartbeat */
+            /**
+             * Last Heartbeat
+             * Format: date-time
+             * @description When the worker reported last (RFC 3339, UTC).
+             */
             last_heartbeat: string;
-            /** Metadata */
+            /**
+             * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
+             */
             metadata: {
                 [key: string]: unknown;
             };
             /**
              * Status
-             * @enum {string}
+             * @description What the worker says of itself.
              */
-            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
-            /** Updated At */
+            status: components["schemas"]["WorkerState"];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string;
         };
-        /** WorkerStatus */
+        /**
+         * WorkerState
+         * @description What a worker says of itself.
+         * @enum {string}
+         */
+        WorkerState: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
+        /**
+         * WorkerStatus
+         * @description What a worker last said of itself.
+         */
         WorkerStatus: {
-            /** Agent Type */
+            /**
+             * Agent Type
+             * @description Kind of agent that the worker runs.
+             */
             agent_type: string;
-            /** Circuit Open */
+            /**
+             * Circuit Open
+             * @description Whether the worker's circuit breaker is open: it takes no work.
+             */
             circuit_open: boolean;
-            /** Circuit Reason */
+            /**
+             * Circuit Reason
+             * @description Why the breaker is open. Null: it isn't, or no reason was given.
+             */
             circuit_reason: string | null;
-            /** Current Task Id */
+            /**
+             * Current Task Id
+             * @description Id of the subtask that the worker is working on. Null: none.
+             */
             current_task_id: string | null;
-            /** Last Heartbeat */
+            /**
+             * Last Heartbeat
+             * Format: date-time
+             * @description When the worker reported last (RFC 3339, UTC).
+             */
             last_heartbeat: string;
-            /** Metadata */
+            /**
+             * Metadata
+             * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
+             */
             metadata: {
                 [key: string]: unknown;
             };
             /**
              * Status
-             * @enum {string}
+             * @description What the worker says of itself.
              */
-            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
-            /** Updated At */
+            status: components["schemas"]["WorkerState"];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
             updated_at: string;
-            /** Worker Id */
+            /**
+             * Worker Id
+             * @description Name of the worker. Null where no worker is involved.
+             */
             worker_id: string;
         };
         /**
@@ -5034,19 +8199,31 @@ export interface components {
          * @description What a worker says of itself. `metadata.expect_next_in_s` promises when it will speak again.
          */
         WorkerStatusNew: {
-            /** Agent Type */
+            /**
+             * Agent Type
+             * @description Kind of agent that the worker runs.
+             * @example WORKER
+             */
             agent_type: string;
             /**
              * Circuit Open
+             * @description Whether the worker's circuit breaker is open: it takes no work.
              * @default false
              */
             circuit_open: boolean;
-            /** Circuit Reason */
+            /**
+             * Circuit Reason
+             * @description Why the breaker is open. Null: it isn't, or no reason was given.
+             */
             circuit_reason?: string | null;
-            /** Current Task Id */
+            /**
+             * Current Task Id
+             * @description Id of the subtask that the worker is working on. Null: none.
+             */
             current_task_id?: string | null;
             /**
              * Metadata
+             * @description Free JSON. `expect_next_in_s` promises the next report within so many seconds.
              * @default {}
              */
             metadata: {
@@ -5054,12 +8231,139 @@ export interface components {
             };
             /**
              * Status
-             * @enum {string}
+             * @description Status of the worker.
              */
-            status: "RUNNING" | "IDLE" | "DEGRADED" | "STOPPED";
+            status: components["schemas"]["WorkerState"];
         };
     };
-    responses: never;
+    responses: {
+        /** @description The body can't be read (`unreadable`), or `Runcast-Version` names a version of the API that this server doesn't speak (`unknown-version`). */
+        Problem400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no token, or it is invalid, expired or revoked (`unauthenticated`). */
+        Problem401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller lacks the right (`forbidden`), or the request comes from a page of another site (`foreign-page`). */
+        Problem403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description It doesn't exist, or the caller may not know that it does (`not-found`). */
+        Problem404: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body arrives too slowly (`too-slow`). */
+        Problem408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state doesn't allow it, or a name or id is taken (`conflict`); the question is closed already (`question-closed`). */
+        Problem409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request was carried out before, and its result has been deleted or redacted since (`erased`). */
+        Problem410: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `If-Match` names another version than the present one (`precondition-failed`). */
+        Problem412: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body or a part of it is beyond its limit (`too-large`). */
+        Problem413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body has a `Content-Encoding` other than gzip (`unsupported-coding`). */
+        Problem415: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `Range` begins beyond the end (`range-not-satisfiable`). */
+        Problem416: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request can be read but not accepted (`invalid`); `errors` names the fields. */
+        Problem422: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests at once or in too short a time (`limit-reached`), or the project's quota is used up (`quota-exceeded`). `Retry-After` says when to come back. */
+        Problem429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Postgres, Redis or the artifact store is unavailable or too slow (`unavailable`). `Retry-After` says when to try again. */
+        Problem503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -5067,14 +8371,16 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    list_audit_admin_audit_get: {
+    list_audit: {
         parameters: {
             query?: {
+                /** @description Only entries of this action, such as `key_created`. */
                 action?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description Only entries about this project. */
                 project_id?: string | null;
             };
             header?: never;
@@ -5092,7 +8398,13 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5103,7 +8415,33 @@ export interface operations {
             };
         };
     };
-    list_rejects_admin_ingest_rejects_get: {
+    list_all_connections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The connections. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_rejects: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -5126,7 +8464,13 @@ export interface operations {
                     "application/json": components["schemas"]["RejectPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5137,21 +8481,26 @@ export interface operations {
             };
         };
     };
-    list_runtime_events_admin_runtime_events_get: {
+    list_runtime_events: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
+                /** @description Only events about this model, tool, task or worker. */
                 entity_id?: string | null;
                 /** @description ISO-8601; without an offset: UTC. */
                 from?: string | null;
-                layer?: ("provider_runtime" | "tool_runtime" | "model_adapter" | "execution" | "dispatcher" | "worker") | null;
+                /** @description Only events of this layer. */
+                layer?: components["schemas"]["RuntimeLayer"] | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description Only events with this reason code. */
                 reason_code?: string | null;
+                /** @description Only events about this subtask. */
                 task_id?: string | null;
                 /** @description ISO-8601; without an offset: UTC. */
                 to?: string | null;
+                /** @description Only events of this worker. */
                 worker_id?: string | null;
             };
             header?: never;
@@ -5169,7 +8518,13 @@ export interface operations {
                     "application/json": components["schemas"]["RuntimeEventPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5180,7 +8535,7 @@ export interface operations {
             };
         };
     };
-    show_runtime_status_admin_runtime_status_get: {
+    show_runtime_status: {
         parameters: {
             query?: never;
             header?: never;
@@ -5198,7 +8553,13 @@ export interface operations {
                     "application/json": components["schemas"]["RuntimeStatus"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5209,14 +8570,16 @@ export interface operations {
             };
         };
     };
-    list_runtime_tasks_admin_runtime_tasks_get: {
+    list_runtime_tasks: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
-                status?: ("BLOCKED" | "PENDING" | "IN_PROGRESS" | "IN_REVIEW" | "COMPLETED" | "MERGED" | "FAILED" | "SKIPPED") | null;
+                /** @description Only subtasks in this status. */
+                status?: components["schemas"]["SubtaskStatus"] | null;
+                /** @description True: only subtasks that are stuck. False: only the others. */
                 stuck?: boolean | null;
             };
             header?: never;
@@ -5234,7 +8597,13 @@ export interface operations {
                     "application/json": components["schemas"]["RuntimeTaskPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5245,7 +8614,7 @@ export interface operations {
             };
         };
     };
-    check_segments_admin_segments_check_get: {
+    check_segments: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -5268,7 +8637,13 @@ export interface operations {
                     "application/json": components["schemas"]["CheckPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5279,7 +8654,7 @@ export interface operations {
             };
         };
     };
-    stream_runtime_admin_stream_get: {
+    stream_runtime: {
         parameters: {
             query?: never;
             header?: never;
@@ -5295,7 +8670,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5306,7 +8687,7 @@ export interface operations {
             };
         };
     };
-    list_users_admin_users_get: {
+    list_users: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -5329,7 +8710,13 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5340,7 +8727,7 @@ export interface operations {
             };
         };
     };
-    create_user_admin_users_post: {
+    create_user: {
         parameters: {
             query?: never;
             header?: {
@@ -5365,7 +8752,18 @@ export interface operations {
                     "application/json": components["schemas"]["UserMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5376,11 +8774,12 @@ export interface operations {
             };
         };
     };
-    show_user_admin_users__user__get: {
+    show_user: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The person's id. */
                 user: string;
             };
             cookie?: never;
@@ -5396,7 +8795,14 @@ export interface operations {
                     "application/json": components["schemas"]["UserShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5407,11 +8813,12 @@ export interface operations {
             };
         };
     };
-    delete_user_admin_users__user__delete: {
+    delete_user: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The person's id. */
                 user: string;
             };
             cookie?: never;
@@ -5425,7 +8832,15 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5436,11 +8851,12 @@ export interface operations {
             };
         };
     };
-    change_user_admin_users__user__patch: {
+    change_user: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The person's id. */
                 user: string;
             };
             cookie?: never;
@@ -5460,7 +8876,17 @@ export interface operations {
                     "application/json": components["schemas"]["UserShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5471,11 +8897,12 @@ export interface operations {
             };
         };
     };
-    create_sign_in_link_admin_users__user__sign_in_link_post: {
+    create_sign_in_link: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The person's id. */
                 user: string;
             };
             cookie?: never;
@@ -5491,7 +8918,14 @@ export interface operations {
                     "application/json": components["schemas"]["SignInLink"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5502,7 +8936,7 @@ export interface operations {
             };
         };
     };
-    receive_hook_agents__agent__hooks_post: {
+    receive_hook: {
         parameters: {
             query?: {
                 /** @description The hook's event, where its input doesn't name it. */
@@ -5518,6 +8952,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description Program that the hook belongs to: `claude`, `codex`, `gemini`, `copilot`, `opencode`, `qwen` or `cursor`. */
                 agent: string;
             };
             cookie?: never;
@@ -5541,7 +8976,17 @@ export interface operations {
                     };
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5552,11 +8997,12 @@ export interface operations {
             };
         };
     };
-    show_artifact_artifacts__artifact__get: {
+    show_artifact: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The artifact's id. */
                 artifact: string;
             };
             cookie?: never;
@@ -5572,7 +9018,14 @@ export interface operations {
                     "application/json": components["schemas"]["Artifact"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5583,11 +9036,12 @@ export interface operations {
             };
         };
     };
-    delete_artifact_artifacts__artifact__delete: {
+    delete_artifact: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The artifact's id. */
                 artifact: string;
             };
             cookie?: never;
@@ -5601,7 +9055,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5612,11 +9073,12 @@ export interface operations {
             };
         };
     };
-    read_content_artifacts__artifact__content_get: {
+    read_content: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The artifact's id. */
                 artifact: string;
             };
             cookie?: never;
@@ -5641,7 +9103,15 @@ export interface operations {
                     "*/*": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            416: components["responses"]["Problem416"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5652,7 +9122,7 @@ export interface operations {
             };
         };
     };
-    sign_in_auth_login_post: {
+    sign_in: {
         parameters: {
             query?: never;
             header?: never;
@@ -5674,7 +9144,14 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5685,7 +9162,7 @@ export interface operations {
             };
         };
     };
-    sign_in_by_link_auth_login_link_post: {
+    sign_in_by_link: {
         parameters: {
             query?: never;
             header?: never;
@@ -5707,7 +9184,14 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5718,7 +9202,7 @@ export interface operations {
             };
         };
     };
-    sign_out_auth_logout_post: {
+    sign_out: {
         parameters: {
             query?: never;
             header?: never;
@@ -5734,7 +9218,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5745,7 +9235,7 @@ export interface operations {
             };
         };
     };
-    show_me_auth_me_get: {
+    show_me: {
         parameters: {
             query?: never;
             header?: never;
@@ -5763,7 +9253,13 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5774,7 +9270,7 @@ export interface operations {
             };
         };
     };
-    change_me_auth_me_patch: {
+    change_me: {
         parameters: {
             query?: never;
             header?: never;
@@ -5796,7 +9292,16 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5807,7 +9312,7 @@ export interface operations {
             };
         };
     };
-    show_away_auth_me_away_get: {
+    show_away: {
         parameters: {
             query?: never;
             header?: never;
@@ -5825,7 +9330,13 @@ export interface operations {
                     "application/json": components["schemas"]["AwayShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5836,7 +9347,7 @@ export interface operations {
             };
         };
     };
-    set_away_auth_me_away_put: {
+    set_away: {
         parameters: {
             query?: never;
             header?: never;
@@ -5858,7 +9369,16 @@ export interface operations {
                     "application/json": components["schemas"]["AwayShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5869,7 +9389,7 @@ export interface operations {
             };
         };
     };
-    list_methods_auth_methods_get: {
+    list_methods: {
         parameters: {
             query?: never;
             header?: never;
@@ -5887,7 +9407,10 @@ export interface operations {
                     "application/json": components["schemas"]["Methods"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5898,7 +9421,7 @@ export interface operations {
             };
         };
     };
-    come_back_auth_oidc_callback_get: {
+    come_back: {
         parameters: {
             query?: never;
             header?: never;
@@ -5914,7 +9437,10 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5925,9 +9451,10 @@ export interface operations {
             };
         };
     };
-    leave_for_provider_auth_oidc_login_get: {
+    leave_for_provider: {
         parameters: {
             query?: {
+                /** @description Path on this server to return to after signing in. */
                 return_to?: string;
             };
             header?: never;
@@ -5943,7 +9470,11 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5954,7 +9485,7 @@ export interface operations {
             };
         };
     };
-    refresh_auth_refresh_post: {
+    refresh: {
         parameters: {
             query?: never;
             header?: never;
@@ -5972,7 +9503,13 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5983,7 +9520,7 @@ export interface operations {
             };
         };
     };
-    list_sessions_auth_sessions_get: {
+    list_sessions: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6006,7 +9543,13 @@ export interface operations {
                     "application/json": components["schemas"]["SessionPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6017,7 +9560,7 @@ export interface operations {
             };
         };
     };
-    end_other_sessions_auth_sessions_delete: {
+    end_other_sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -6033,7 +9576,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6044,11 +9593,12 @@ export interface operations {
             };
         };
     };
-    end_session_auth_sessions__session__delete: {
+    end_session: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The session's id, from `GET /auth/sessions`. */
                 session: string;
             };
             cookie?: never;
@@ -6062,7 +9612,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6073,13 +9630,125 @@ export interface operations {
             };
         };
     };
-    list_invitations_invitations_get: {
+    list_connections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The connections. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    end_connection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The stream's id, from its `connected` event or `GET /connections`. */
+                connection: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has ended. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    change_connection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The stream's id, from its `connected` event or `GET /connections`. */
+                connection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilterChange"];
+            };
+        };
+        responses: {
+            /** @description The new filter. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilterChanged"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    show_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is alive. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    list_invitations: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description Only invitations to this project: its id or slug. */
                 project?: string | null;
             };
             header?: never;
@@ -6097,7 +9766,13 @@ export interface operations {
                     "application/json": components["schemas"]["InvitationPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6108,7 +9783,7 @@ export interface operations {
             };
         };
     };
-    invite_invitations_post: {
+    invite: {
         parameters: {
             query?: never;
             header?: {
@@ -6133,7 +9808,17 @@ export interface operations {
                     "application/json": components["schemas"]["InvitationMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6144,11 +9829,12 @@ export interface operations {
             };
         };
     };
-    revoke_invitation_invitations__invitation__delete: {
+    revoke_invitation: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The invitation's id. */
                 invitation: string;
             };
             cookie?: never;
@@ -6162,7 +9848,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6173,11 +9866,12 @@ export interface operations {
             };
         };
     };
-    confirm_invitation_invitations__invitation__confirm_post: {
+    confirm_invitation: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The invitation's id. */
                 invitation: string;
             };
             cookie?: never;
@@ -6193,7 +9887,14 @@ export interface operations {
                     "application/json": components["schemas"]["Invitation"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6204,11 +9905,12 @@ export interface operations {
             };
         };
     };
-    open_invitation_invitations__token__get: {
+    open_invitation: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The invitation's token (`ri_…`), from its link. */
                 token: string;
             };
             cookie?: never;
@@ -6224,7 +9926,12 @@ export interface operations {
                     "application/json": components["schemas"]["InvitationOpened"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6235,11 +9942,12 @@ export interface operations {
             };
         };
     };
-    accept_invitation_invitations__token__accept_post: {
+    accept_invitation: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The invitation's token (`ri_…`), from its link. */
                 token: string;
             };
             cookie?: never;
@@ -6259,7 +9967,16 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6270,7 +9987,7 @@ export interface operations {
             };
         };
     };
-    list_all_keys_keys_get: {
+    list_all_keys: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6293,7 +10010,13 @@ export interface operations {
                     "application/json": components["schemas"]["KeyPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6304,7 +10027,7 @@ export interface operations {
             };
         };
     };
-    create_admin_key_keys_post: {
+    create_admin_key: {
         parameters: {
             query?: never;
             header?: {
@@ -6329,7 +10052,17 @@ export interface operations {
                     "application/json": components["schemas"]["KeyMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6340,11 +10073,12 @@ export interface operations {
             };
         };
     };
-    show_key_keys__key__get: {
+    show_key: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The key's id, not the secret. */
                 key: string;
             };
             cookie?: never;
@@ -6360,7 +10094,14 @@ export interface operations {
                     "application/json": components["schemas"]["Key"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6371,11 +10112,12 @@ export interface operations {
             };
         };
     };
-    revoke_key_keys__key__delete: {
+    revoke_key: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The key's id, not the secret. */
                 key: string;
             };
             cookie?: never;
@@ -6389,7 +10131,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6400,7 +10149,7 @@ export interface operations {
             };
         };
     };
-    rotate_key_keys__key__rotate_post: {
+    rotate_key: {
         parameters: {
             query?: never;
             header?: {
@@ -6408,6 +10157,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The key's id, not the secret. */
                 key: string;
             };
             cookie?: never;
@@ -6427,7 +10177,19 @@ export interface operations {
                     "application/json": components["schemas"]["KeyMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6438,7 +10200,33 @@ export interface operations {
             };
         };
     };
-    list_projects_projects_get: {
+    show_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_projects: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6461,7 +10249,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProjectPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6472,7 +10266,7 @@ export interface operations {
             };
         };
     };
-    create_project_projects_post: {
+    create_project: {
         parameters: {
             query?: never;
             header?: {
@@ -6506,7 +10300,18 @@ export interface operations {
                     "application/json": components["schemas"]["Project"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6517,11 +10322,12 @@ export interface operations {
             };
         };
     };
-    show_project_projects__project__get: {
+    show_project: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6537,7 +10343,14 @@ export interface operations {
                     "application/json": components["schemas"]["Project"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6548,11 +10361,12 @@ export interface operations {
             };
         };
     };
-    delete_project_projects__project__delete: {
+    delete_project: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6566,7 +10380,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6577,7 +10398,7 @@ export interface operations {
             };
         };
     };
-    change_project_projects__project__patch: {
+    change_project: {
         parameters: {
             query?: never;
             header?: {
@@ -6585,6 +10406,7 @@ export interface operations {
                 "if-match"?: string | null;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6604,7 +10426,19 @@ export interface operations {
                     "application/json": components["schemas"]["Project"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6615,7 +10449,7 @@ export interface operations {
             };
         };
     };
-    list_active_runs_projects__project__active_runs_get: {
+    list_active_runs: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6625,6 +10459,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6640,7 +10475,14 @@ export interface operations {
                     "application/json": components["schemas"]["ActiveRuns"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6651,10 +10493,56 @@ export interface operations {
             };
         };
     };
-    read_history_projects__project__events_history_get: {
+    stream_project: {
         parameters: {
             query?: {
+                /** @description `epoch` of an earlier `connected`: if the history is no longer that one, a `gap` says so. */
+                epoch?: string;
+                /** @description The same as a parameter. The header wins. */
+                last_event_id?: number;
+                /** @description Send this many of the last lines of each subscribed run first. Ignored with a position. */
+                log_tail?: number;
+                /** @description What to do when the stream is too far behind: `skip` jumps to the present with a `gap`, `replay` reads on. */
+                on_lag?: "skip" | "replay";
+                /** @description Whose log lines to send: run ids separated by commas, at most 200, or `all`. Without it no log lines are sent, and every other event is. */
+                subscribe_logs?: string;
+            };
+            header?: {
+                /** @description Resume after the event with this number; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
+                "Last-Event-ID"?: number;
+            };
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-Sent Events: `connected` first, then the events in order. docs/protocol.md says what clients may rely on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    read_history: {
+        parameters: {
+            query?: {
+                /** @description Only events with a higher number, oldest first. Go on with `next_after`. */
                 after?: number | null;
+                /** @description Only events with a lower number. Alone, it pages backwards; go on with `next_before`. */
                 before?: number | null;
                 /** @description How many at most. */
                 limit?: number;
@@ -6665,6 +10553,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6680,7 +10569,14 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6691,14 +10587,15 @@ export interface operations {
             };
         };
     };
-    export_project_projects__project__export_get: {
+    export_project: {
         parameters: {
             query?: {
                 /** @description `docs/export.md`. */
-                format?: "ndjson" | "parquet" | "zip";
+                format?: components["schemas"]["ExportFormat"];
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6716,7 +10613,14 @@ export interface operations {
                     "application/zip": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6727,7 +10631,7 @@ export interface operations {
             };
         };
     };
-    list_keys_projects__project__keys_get: {
+    list_keys: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6737,6 +10641,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6752,7 +10657,14 @@ export interface operations {
                     "application/json": components["schemas"]["KeyPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6763,7 +10675,7 @@ export interface operations {
             };
         };
     };
-    create_key_projects__project__keys_post: {
+    create_key: {
         parameters: {
             query?: never;
             header?: {
@@ -6771,6 +10683,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6790,7 +10703,18 @@ export interface operations {
                     "application/json": components["schemas"]["KeyMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6801,7 +10725,7 @@ export interface operations {
             };
         };
     };
-    list_members_projects__project__members_get: {
+    list_members: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -6811,6 +10735,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6826,7 +10751,14 @@ export interface operations {
                     "application/json": components["schemas"]["MemberPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6837,11 +10769,12 @@ export interface operations {
             };
         };
     };
-    show_member_projects__project__members__user__get: {
+    show_member: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
                 /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
@@ -6859,7 +10792,14 @@ export interface operations {
                     "application/json": components["schemas"]["Member"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6870,11 +10810,12 @@ export interface operations {
             };
         };
     };
-    set_member_projects__project__members__user__put: {
+    set_member: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
                 /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
@@ -6896,7 +10837,18 @@ export interface operations {
                     "application/json": components["schemas"]["Member"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6907,11 +10859,12 @@ export interface operations {
             };
         };
     };
-    remove_member_projects__project__members__user__delete: {
+    remove_member: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
                 /** @description The person's id, or the e-mail address to sign in with. */
                 user: string;
@@ -6927,7 +10880,15 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6938,7 +10899,7 @@ export interface operations {
             };
         };
     };
-    list_runs_of_project_projects__project__runs_get: {
+    list_runs_of_project: {
         parameters: {
             query?: {
                 /** @description Names of agents. One or several, repeated or separated by commas. */
@@ -6953,13 +10914,14 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Only these members of each run, repeated or separated by commas. */
                 fields?: string[] | null;
+                /** @description Only the run with this key. */
                 key?: string | null;
                 /** @description `key=value` (or `key:value`), or `key` for any value; repeated, all of them. */
                 label?: string[] | null;
                 /** @description How many at most. */
                 limit?: number;
                 /** @description One or several, repeated or separated by commas. */
-                liveness?: ("ok" | "stalled" | "lost")[] | null;
+                liveness?: components["schemas"]["Liveness"][] | null;
                 /** @description The id, key or number of the parent, or `none`. */
                 parent?: string | null;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
@@ -6967,12 +10929,13 @@ export interface operations {
                 /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
                 sort?: string | null;
                 /** @description One or several, repeated or separated by commas. */
-                status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
+                status?: components["schemas"]["RunState"][] | null;
                 /** @description Of this task or subtask. */
                 task_id?: string | null;
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -6988,7 +10951,14 @@ export interface operations {
                     "application/json": components["schemas"]["RunPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6999,7 +10969,7 @@ export interface operations {
             };
         };
     };
-    create_run_projects__project__runs_post: {
+    create_run: {
         parameters: {
             query?: never;
             header?: {
@@ -7009,6 +10979,7 @@ export interface operations {
                 "runcast-directory"?: boolean;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7037,7 +11008,19 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7048,7 +11031,7 @@ export interface operations {
             };
         };
     };
-    change_runs_projects__project__runs_bulk_post: {
+    change_runs: {
         parameters: {
             query?: never;
             header?: {
@@ -7056,6 +11039,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7075,7 +11059,18 @@ export interface operations {
                     "application/json": components["schemas"]["BulkDone"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7086,7 +11081,7 @@ export interface operations {
             };
         };
     };
-    list_share_links_projects__project__share_links_get: {
+    list_share_links: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -7096,6 +11091,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7111,7 +11107,14 @@ export interface operations {
                     "application/json": components["schemas"]["ShareLinkPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7122,7 +11125,7 @@ export interface operations {
             };
         };
     };
-    create_share_link_projects__project__share_links_post: {
+    create_share_link: {
         parameters: {
             query?: never;
             header?: {
@@ -7130,6 +11133,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7149,7 +11153,18 @@ export interface operations {
                     "application/json": components["schemas"]["ShareLinkMade"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7160,11 +11175,12 @@ export interface operations {
             };
         };
     };
-    show_storage_projects__project__storage_get: {
+    show_storage: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7180,7 +11196,14 @@ export interface operations {
                     "application/json": components["schemas"]["Storage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7191,11 +11214,12 @@ export interface operations {
             };
         };
     };
-    create_stream_ticket_projects__project__stream_tickets_post: {
+    create_stream_ticket: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7211,7 +11235,14 @@ export interface operations {
                     "application/json": components["schemas"]["Ticket"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7222,13 +11253,15 @@ export interface operations {
             };
         };
     };
-    claim_in_project_projects__project__subtasks_claim_post: {
+    claim_in_project: {
         parameters: {
             query?: never;
             header?: {
+                /** @description Makes a repeated request safe: within 24 hours the same key with the same body returns the first answer, with another body it is refused (422). At most 255 characters. */
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7255,7 +11288,18 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7266,7 +11310,7 @@ export interface operations {
             };
         };
     };
-    list_tasks_projects__project__tasks_get: {
+    list_tasks: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -7274,10 +11318,11 @@ export interface operations {
                 /** @description How many at most. */
                 limit?: number;
                 /** @description One or several, repeated or separated by commas. */
-                status?: ("PLANNING" | "PLANNING_FAILED" | "ACTIVE" | "DONE")[] | null;
+                status?: components["schemas"]["TaskStatus"][] | null;
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7293,7 +11338,14 @@ export interface operations {
                     "application/json": components["schemas"]["TaskPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7304,7 +11356,7 @@ export interface operations {
             };
         };
     };
-    create_task_projects__project__tasks_post: {
+    create_task: {
         parameters: {
             query?: never;
             header?: {
@@ -7312,6 +11364,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7340,7 +11393,19 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7351,17 +11416,19 @@ export interface operations {
             };
         };
     };
-    show_usage_projects__project__usage_get: {
+    show_usage: {
         parameters: {
             query?: {
                 /** @description The first day, in UTC. */
                 from?: string | null;
-                group?: "day" | "run" | "agent" | "model";
+                /** @description What each row adds up: one day, run, agent or model. */
+                group?: components["schemas"]["UsageGroup"];
                 /** @description The day after the last one. */
                 to?: string | null;
             };
             header?: never;
             path: {
+                /** @description The project's id or slug. */
                 project: string;
             };
             cookie?: never;
@@ -7377,7 +11444,14 @@ export interface operations {
                     "application/json": components["schemas"]["UsageReport"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7388,20 +11462,23 @@ export interface operations {
             };
         };
     };
-    list_questions_questions_get: {
+    list_questions: {
         parameters: {
             query?: {
+                /** @description True: only questions that can be answered here. False: only those that can't. */
                 answerable?: boolean | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
-                kind?: ("permission" | "choice" | "text" | "plan" | "form" | "notice") | null;
+                /** @description Only questions of this kind. */
+                kind?: components["schemas"]["QuestionKind"] | null;
                 /** @description How many at most. */
                 limit?: number;
                 /** @description Of this project alone. */
                 project?: string | null;
                 /** @description Of this run alone. */
                 run?: string | null;
-                state?: ("open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere") | null;
+                /** @description Only questions in this state. */
+                state?: components["schemas"]["QuestionState"] | null;
             };
             header?: never;
             path?: never;
@@ -7418,7 +11495,13 @@ export interface operations {
                     "application/json": components["schemas"]["QuestionPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7429,16 +11512,17 @@ export interface operations {
             };
         };
     };
-    show_question_questions__question__get: {
+    show_question: {
         parameters: {
             query?: {
                 /** @description Add `agent_answer`: what the hook of this agent prints. */
-                as?: ("claude-hook" | "codex-hook" | "opencode") | null;
+                as?: components["schemas"]["HookFormat"] | null;
                 /** @description Wait so long for it to be closed, then show it. */
                 wait_s?: number;
             };
             header?: never;
             path: {
+                /** @description The question's id. */
                 question: string;
             };
             cookie?: never;
@@ -7454,7 +11538,14 @@ export interface operations {
                     "application/json": components["schemas"]["QuestionShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7465,7 +11556,7 @@ export interface operations {
             };
         };
     };
-    answer_question_questions__question__answer_post: {
+    answer_question: {
         parameters: {
             query?: never;
             header?: {
@@ -7473,6 +11564,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The question's id. */
                 question: string;
             };
             cookie?: never;
@@ -7492,7 +11584,19 @@ export interface operations {
                     "application/json": components["schemas"]["Question"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7503,7 +11607,7 @@ export interface operations {
             };
         };
     };
-    cancel_question_questions__question__cancel_post: {
+    cancel_question: {
         parameters: {
             query?: never;
             header?: {
@@ -7511,13 +11615,14 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The question's id. */
                 question: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Closing"] | null;
+                "application/json": components["schemas"]["QuestionClosing"] | null;
             };
         };
         responses: {
@@ -7530,7 +11635,19 @@ export interface operations {
                     "application/json": components["schemas"]["Question"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7541,7 +11658,36 @@ export interface operations {
             };
         };
     };
-    list_runs_runs_get: {
+    show_readiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can serve requests. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description It can't, or is stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+    list_runs: {
         parameters: {
             query?: {
                 /** @description Names of agents. One or several, repeated or separated by commas. */
@@ -7556,13 +11702,14 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Only these members of each run, repeated or separated by commas. */
                 fields?: string[] | null;
+                /** @description Only the run with this key. */
                 key?: string | null;
                 /** @description `key=value` (or `key:value`), or `key` for any value; repeated, all of them. */
                 label?: string[] | null;
                 /** @description How many at most. */
                 limit?: number;
                 /** @description One or several, repeated or separated by commas. */
-                liveness?: ("ok" | "stalled" | "lost")[] | null;
+                liveness?: components["schemas"]["Liveness"][] | null;
                 /** @description The id, key or number of the parent, or `none`. */
                 parent?: string | null;
                 /** @description Only those with each of these words in id, key, name, agent or step, in any case. */
@@ -7570,7 +11717,7 @@ export interface operations {
                 /** @description created_at, updated_at, number, or attention (who needs a person most); with - in front reversed. Newest first without it. */
                 sort?: string | null;
                 /** @description One or several, repeated or separated by commas. */
-                status?: ("queued" | "running" | "awaiting_feedback" | "completed" | "failed" | "cancelled")[] | null;
+                status?: components["schemas"]["RunState"][] | null;
                 /** @description Of this task or subtask. */
                 task_id?: string | null;
             };
@@ -7589,7 +11736,13 @@ export interface operations {
                     "application/json": components["schemas"]["RunPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7600,7 +11753,7 @@ export interface operations {
             };
         };
     };
-    show_run_runs__run__get: {
+    show_run: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -7608,6 +11761,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7623,7 +11777,14 @@ export interface operations {
                     "application/json": components["schemas"]["RunWithArtifacts"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7634,15 +11795,17 @@ export interface operations {
             };
         };
     };
-    delete_run_runs__run__delete: {
+    delete_run: {
         parameters: {
             query?: {
                 /** @description Only says what would go. */
                 dry_run?: boolean;
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7658,7 +11821,14 @@ export interface operations {
                     "application/json": components["schemas"]["RunDeleted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7669,7 +11839,7 @@ export interface operations {
             };
         };
     };
-    change_run_runs__run__patch: {
+    change_run: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -7680,6 +11850,7 @@ export interface operations {
                 "if-match"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7699,7 +11870,19 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7710,20 +11893,23 @@ export interface operations {
             };
         };
     };
-    list_artifacts_runs__run__artifacts_get: {
+    list_artifacts: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
+                /** @description Only artifacts of this step. */
                 step_name?: string | null;
                 /** @description The latest of each step, or all. */
-                versions?: "latest" | "all";
+                versions?: components["schemas"]["Versions"];
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7739,7 +11925,14 @@ export interface operations {
                     "application/json": components["schemas"]["ArtifactList"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7750,9 +11943,10 @@ export interface operations {
             };
         };
     };
-    create_artifact_runs__run__artifacts_post: {
+    create_artifact: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: {
@@ -7760,6 +11954,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7796,7 +11991,19 @@ export interface operations {
                     "application/json": components["schemas"]["Artifact"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7807,7 +12014,7 @@ export interface operations {
             };
         };
     };
-    cancel_run_runs__run__cancel_post: {
+    cancel_run: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -7818,6 +12025,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7833,7 +12041,16 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7844,7 +12061,7 @@ export interface operations {
             };
         };
     };
-    list_children_runs__run__children_get: {
+    list_children: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -7856,6 +12073,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7871,7 +12089,14 @@ export interface operations {
                     "application/json": components["schemas"]["RunPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7882,9 +12107,10 @@ export interface operations {
             };
         };
     };
-    play_demo_runs__run__demo_post: {
+    play_demo: {
         parameters: {
             query?: {
+                /** @description Pause between two demo events, in seconds. */
                 interval_s?: number;
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
@@ -7894,6 +12120,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7909,7 +12136,15 @@ export interface operations {
                     "application/json": components["schemas"]["DemoStarted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            410: components["responses"]["Problem410"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7920,15 +12155,17 @@ export interface operations {
             };
         };
     };
-    export_run_runs__run__export_get: {
+    export_run: {
         parameters: {
             query?: {
                 /** @description `docs/export.md`. */
-                format?: "ndjson" | "parquet" | "zip";
+                format?: components["schemas"]["ExportFormat"];
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7946,7 +12183,14 @@ export interface operations {
                     "application/zip": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7957,7 +12201,7 @@ export interface operations {
             };
         };
     };
-    beat_runs__run__heartbeat_post: {
+    beat: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -7968,6 +12212,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -7987,7 +12232,18 @@ export interface operations {
                     "application/json": components["schemas"]["Reported"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7998,24 +12254,33 @@ export interface operations {
             };
         };
     };
-    read_logs_runs__run__logs_get: {
+    read_logs: {
         parameters: {
             query?: {
+                /** @description Only lines with a higher number: for reading on. */
                 after_line?: number | null;
+                /** @description Only lines of this agent. */
                 agent_name?: string | null;
+                /** @description Only lines with a lower number. Alone, it returns the last lines before this one: for scrolling up. */
                 before_line?: number | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
+                /** @description Only lines of this level, such as `error`. */
                 level?: string | null;
+                /** @description Maximum number of lines. Without it, 50 as JSON; as text or NDJSON, the whole log is streamed. */
                 limit?: number | null;
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
+                /** @description Only lines that contain this text, in any case. With `regex=true`, an RE2 expression. */
                 q?: string | null;
                 /** @description Whether `q` is a regular expression, in RE2's syntax. */
                 regex?: boolean;
+                /** @description Only the last lines, at most this many. */
                 tail?: number | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8043,7 +12308,15 @@ export interface operations {
                     "text/plain": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            416: components["responses"]["Problem416"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8054,15 +12327,18 @@ export interface operations {
             };
         };
     };
-    add_logs_runs__run__logs_post: {
+    add_logs: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string;
             };
             header?: {
+                /** @description Makes a repeated request safe: within 24 hours the same key with the same body returns the first answer, with another body it is refused (422). At most 255 characters. */
                 "Idempotency-Key"?: string;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8083,7 +12359,19 @@ export interface operations {
                     "application/json": components["schemas"]["LogEntryShown"] | components["schemas"]["Taken"] | components["schemas"]["LinesCursor"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8094,14 +12382,17 @@ export interface operations {
             };
         };
     };
-    read_raw_line_runs__run__logs__line_number__raw_get: {
+    read_raw_line: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description Number of the line in its run, from 1. */
                 line_number: number;
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8117,7 +12408,14 @@ export interface operations {
                     "text/plain": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8128,13 +12426,15 @@ export interface operations {
             };
         };
     };
-    redact_lines_runs__run__logs_redact_post: {
+    redact_lines: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8154,7 +12454,17 @@ export interface operations {
                     "application/json": components["schemas"]["Redacted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8165,19 +12475,25 @@ export interface operations {
             };
         };
     };
-    search_logs_runs__run__logs_search_get: {
+    search_logs: {
         parameters: {
             query: {
+                /** @description Only lines of this agent. */
                 agent_name?: string | null;
+                /** @description Number of the line at which the search begins. */
                 from_line?: number;
+                /** @description Only lines of this level, such as `error`. */
                 level?: string | null;
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
+                /** @description The text to find, in any case. With `regex=true`, an RE2 expression. */
                 q: string;
                 /** @description Whether `q` is a regular expression, in RE2's syntax. */
                 regex?: boolean;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8193,7 +12509,14 @@ export interface operations {
                     "application/x-ndjson": unknown;
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8204,7 +12527,7 @@ export interface operations {
             };
         };
     };
-    take_messages_runs__run__messages_take_post: {
+    take_messages: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8212,6 +12535,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8227,7 +12551,14 @@ export interface operations {
                     "application/json": components["schemas"]["MessagesTaken"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8238,7 +12569,7 @@ export interface operations {
             };
         };
     };
-    list_metrics_runs__run__metrics_get: {
+    list_metrics: {
         parameters: {
             query?: {
                 /** @description Metrics, repeated or separated by commas: at most 20; the first 20 by name without it. */
@@ -8250,6 +12581,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8265,7 +12597,14 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesList"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8276,7 +12615,7 @@ export interface operations {
             };
         };
     };
-    add_metrics_runs__run__metrics_post: {
+    add_metrics: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8287,6 +12626,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8306,7 +12646,18 @@ export interface operations {
                     "application/json": components["schemas"]["Metrics"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8317,7 +12668,7 @@ export interface operations {
             };
         };
     };
-    report_progress_runs__run__progress_post: {
+    report_progress: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8328,6 +12679,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8347,7 +12699,19 @@ export interface operations {
                     "application/json": components["schemas"]["ProgressShown"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8358,7 +12722,7 @@ export interface operations {
             };
         };
     };
-    ask_runs__run__questions_post: {
+    ask: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8369,6 +12733,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8397,7 +12762,19 @@ export interface operations {
                     "application/json": components["schemas"]["Question"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8408,7 +12785,7 @@ export interface operations {
             };
         };
     };
-    retry_run_runs__run__retry_post: {
+    retry_run: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8419,6 +12796,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8438,7 +12816,19 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8449,7 +12839,7 @@ export interface operations {
             };
         };
     };
-    say_runs__run__say_post: {
+    say: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8460,6 +12850,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8479,7 +12870,19 @@ export interface operations {
                     "application/json": components["schemas"]["Message"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8490,15 +12893,17 @@ export interface operations {
             };
         };
     };
-    show_status_runs__run__status_get: {
+    show_status: {
         parameters: {
             query?: {
+                /** @description Number of latest progress reports to return. */
                 last?: number;
                 /** @description The run's project, where the run is named by its key, alias or number. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8511,10 +12916,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunStatus"];
+                    "application/json": components["schemas"]["RunStatusReport"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8525,17 +12937,63 @@ export interface operations {
             };
         };
     };
-    list_tails_runs__run__tail_get: {
+    stream_run: {
+        parameters: {
+            query?: {
+                /** @description `epoch` of an earlier `connected`: if the history is no longer that one, a `gap` says so. */
+                epoch?: string;
+                /** @description The same as a parameter. The header wins. */
+                last_event_id?: number;
+                /** @description Send this many of the last lines of each subscribed run first. Ignored with a position. */
+                log_tail?: number;
+                /** @description What to do when the stream is too far behind: `skip` jumps to the present with a `gap`, `replay` reads on. */
+                on_lag?: "skip" | "replay";
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
+                project?: string;
+            };
+            header?: {
+                /** @description Resume after the event with this number; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
+                "Last-Event-ID"?: number;
+            };
+            path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-Sent Events: `connected` first, then the events in order. docs/protocol.md says what clients may rely on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    list_tails: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
                 /** @description How many at most. */
                 limit?: number;
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8551,7 +13009,14 @@ export interface operations {
                     "application/json": components["schemas"]["TailList"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8562,9 +13027,10 @@ export interface operations {
             };
         };
     };
-    start_tail_runs__run__tail_post: {
+    start_tail: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
             };
             header?: {
@@ -8572,6 +13038,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8591,7 +13058,19 @@ export interface operations {
                     "application/json": components["schemas"]["Tail"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8602,15 +13081,17 @@ export interface operations {
             };
         };
     };
-    stop_tail_runs__run__tail_delete: {
+    stop_tail: {
         parameters: {
             query?: {
+                /** @description The project's id or slug. Needed where the run is named by its key, alias or number; ignored with an id. */
                 project?: string | null;
                 /** @description Without it, all. */
                 source?: string | null;
             };
             header?: never;
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8624,7 +13105,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8635,7 +13123,7 @@ export interface operations {
             };
         };
     };
-    add_usage_runs__run__usage_post: {
+    add_usage: {
         parameters: {
             query?: {
                 /** @description The run's project, where the run is named by its key, alias or number. */
@@ -8646,6 +13134,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The run's id; or its key, one of its aliases, or its number together with `?project=`. */
                 run: string;
             };
             cookie?: never;
@@ -8665,7 +13154,19 @@ export interface operations {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8676,7 +13177,7 @@ export interface operations {
             };
         };
     };
-    compare_runs_runs_compare_get: {
+    compare_runs: {
         parameters: {
             query?: {
                 /** @description From 2 to 20 runs, repeated or separated by commas. */
@@ -8699,7 +13200,14 @@ export interface operations {
                     "application/json": components["schemas"]["Comparison"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            413: components["responses"]["Problem413"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8710,7 +13218,7 @@ export interface operations {
             };
         };
     };
-    add_runtime_events_runtime_events_post: {
+    add_runtime_events: {
         parameters: {
             query?: never;
             header?: never;
@@ -8732,7 +13240,16 @@ export interface operations {
                     "application/json": components["schemas"]["Accepted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8743,11 +13260,12 @@ export interface operations {
             };
         };
     };
-    revoke_share_link_share_links__link__delete: {
+    revoke_share_link: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The share link's id, not its token. */
                 link: string;
             };
             cookie?: never;
@@ -8761,7 +13279,14 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8772,11 +13297,12 @@ export interface operations {
             };
         };
     };
-    show_subtask_subtasks__subtask__get: {
+    show_subtask: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The subtask's id. */
                 subtask: string;
             };
             cookie?: never;
@@ -8792,7 +13318,14 @@ export interface operations {
                     "application/json": components["schemas"]["Subtask"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8803,7 +13336,7 @@ export interface operations {
             };
         };
     };
-    delete_subtask_subtasks__subtask__delete: {
+    delete_subtask: {
         parameters: {
             query?: {
                 /** @description Only say what would go. */
@@ -8811,6 +13344,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The subtask's id. */
                 subtask: string;
             };
             cookie?: never;
@@ -8826,7 +13360,14 @@ export interface operations {
                     "application/json": components["schemas"]["Deleted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8837,7 +13378,7 @@ export interface operations {
             };
         };
     };
-    change_subtask_subtasks__subtask__patch: {
+    change_subtask: {
         parameters: {
             query?: never;
             header?: {
@@ -8845,6 +13386,7 @@ export interface operations {
                 "if-match"?: string | null;
             };
             path: {
+                /** @description The subtask's id. */
                 subtask: string;
             };
             cookie?: never;
@@ -8864,7 +13406,19 @@ export interface operations {
                     "application/json": components["schemas"]["Subtask"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8875,7 +13429,7 @@ export interface operations {
             };
         };
     };
-    move_subtask_subtasks__subtask___move__post: {
+    move_subtask: {
         parameters: {
             query?: never;
             header?: {
@@ -8883,7 +13437,9 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
-                move: "start" | "complete" | "fail" | "review" | "merge" | "skip" | "retry";
+                /** @description The transition to make. Which status it needs is in docs/tasks.md. */
+                move: components["schemas"]["SubtaskMove"];
+                /** @description The subtask's id. */
                 subtask: string;
             };
             cookie?: never;
@@ -8903,7 +13459,19 @@ export interface operations {
                     "application/json": components["schemas"]["Subtask"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8914,7 +13482,7 @@ export interface operations {
             };
         };
     };
-    extend_lease_subtasks__subtask__lease_post: {
+    extend_lease: {
         parameters: {
             query?: never;
             header?: {
@@ -8922,6 +13490,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The subtask's id. */
                 subtask: string;
             };
             cookie?: never;
@@ -8941,7 +13510,19 @@ export interface operations {
                     "application/json": components["schemas"]["Subtask"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8952,7 +13533,7 @@ export interface operations {
             };
         };
     };
-    claim_anywhere_subtasks_claim_post: {
+    claim_anywhere: {
         parameters: {
             query?: never;
             header?: {
@@ -8984,7 +13565,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8995,11 +13586,12 @@ export interface operations {
             };
         };
     };
-    show_task_tasks__task__get: {
+    show_task: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9015,7 +13607,14 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9026,7 +13625,7 @@ export interface operations {
             };
         };
     };
-    delete_task_tasks__task__delete: {
+    delete_task: {
         parameters: {
             query?: {
                 /** @description Only say what would go. */
@@ -9034,6 +13633,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9049,7 +13649,14 @@ export interface operations {
                     "application/json": components["schemas"]["Deleted"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9060,7 +13667,7 @@ export interface operations {
             };
         };
     };
-    change_task_tasks__task__patch: {
+    change_task: {
         parameters: {
             query?: never;
             header?: {
@@ -9068,6 +13675,7 @@ export interface operations {
                 "if-match"?: string | null;
             };
             path: {
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9087,7 +13695,18 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9098,7 +13717,7 @@ export interface operations {
             };
         };
     };
-    move_task_tasks__task___move__post: {
+    move_task: {
         parameters: {
             query?: never;
             header?: {
@@ -9106,7 +13725,9 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
-                move: "activate" | "planning-failed" | "retry-planning" | "reopen";
+                /** @description The transition to make. Which status it needs is in docs/tasks.md. */
+                move: components["schemas"]["TaskMove"];
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9126,7 +13747,19 @@ export interface operations {
                     "application/json": components["schemas"]["Task"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9137,7 +13770,7 @@ export interface operations {
             };
         };
     };
-    add_subtask_tasks__task__subtasks_post: {
+    add_subtask: {
         parameters: {
             query?: never;
             header?: {
@@ -9145,6 +13778,7 @@ export interface operations {
                 "idempotency-key"?: string | null;
             };
             path: {
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9173,7 +13807,19 @@ export interface operations {
                     "application/json": components["schemas"]["Subtask"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9184,7 +13830,7 @@ export interface operations {
             };
         };
     };
-    list_transitions_tasks__task__transitions_get: {
+    list_transitions: {
         parameters: {
             query?: {
                 /** @description `next_cursor` of the page before, of the same query. */
@@ -9194,6 +13840,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @description The task's id. */
                 task: string;
             };
             cookie?: never;
@@ -9209,7 +13856,14 @@ export interface operations {
                     "application/json": components["schemas"]["TransitionPage"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9220,10 +13874,12 @@ export interface operations {
             };
         };
     };
-    find_users_users_get: {
+    find_users: {
         parameters: {
             query: {
+                /** @description Maximum number of people. */
                 limit?: number;
+                /** @description Part of a name or an e-mail address, at least three characters. */
                 q: string;
             };
             header?: never;
@@ -9241,7 +13897,13 @@ export interface operations {
                     "application/json": components["schemas"]["PeopleFound"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9252,11 +13914,12 @@ export interface operations {
             };
         };
     };
-    put_worker_status_workers__worker_id__status_put: {
+    put_worker_status: {
         parameters: {
             query?: never;
             header?: never;
             path: {
+                /** @description The worker's own name for itself: the same on every report. */
                 worker_id: string;
             };
             cookie?: never;
@@ -9276,7 +13939,17 @@ export interface operations {
                     "application/json": components["schemas"]["WorkerStatus"];
                 };
             };
-            /** @description A refusal; `type` says which. */
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
             default: {
                 headers: {
                     [name: string]: unknown;
