@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP = ("README.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
@@ -28,3 +29,17 @@ def test_decisions_are_numbered_without_holes_and_named_by_their_number() -> Non
     assert [page.read_text()[:6] for page in decisions] == [
         f"# {page.name[:4]}" for page in decisions
     ]
+
+
+PLACE = re.compile(r"`([\w./-]+\.\w+)` \(`([^`]+)`\)")
+
+
+def test_where_to_change_what_names_what_is_there() -> None:
+    places = PLACE.findall((ROOT / "docs" / "where.md").read_text())
+    assert len(places) > 15
+    wrong = [
+        f"{path}: {name}"
+        for path, name in places
+        if not (ROOT / path).exists() or name not in (ROOT / path).read_text()
+    ]
+    assert wrong == []

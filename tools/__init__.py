@@ -1,0 +1,1 @@
+"""Tools for working on Runcast: prose lint, releases, distributions. Run them as `python -m tools.NAME`."""
