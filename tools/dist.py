@@ -1,7 +1,7 @@
 """Builds everything that a release ships into dist/, and checks it by installing it into empty environments.
 
-    python -m tools.dist                 wheel, sdist, npm packages, SBOMs, checksums
-    python -m tools.dist --check         install them: pip on every Python that is here, npm into an empty folder
+python -m tools.dist                 wheel, sdist, npm packages, SBOMs, checksums
+python -m tools.dist --check         install them with each Python that is here, and npm
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ assert (files("runcast_api") / "console" / "index.html").is_file(), "the console
 print(importlib.metadata.version("runcast"))
 """
 _TRY_NPM = (
-    "import('@runcast/client').then(m => { if (!m.RuncastClient && !m.Client) throw new Error(Object.keys(m)); })"
+    "import('@runcast/client').then(m => { if (!m.RuncastClient) throw new Error(Object.keys(m)) })"
 )
 
 

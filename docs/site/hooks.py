@@ -1,7 +1,7 @@
 """Hooks of the documentation site (mkdocs.yml).
 
-Pages that GitHub wants at the top (SECURITY.md …) and the page of all operations, which is made from the code,
-join the site. Links that leave `docs/` lead to the repository, or become plain text where none is named.
+Pages that GitHub wants at the top (SECURITY.md …) and the page of all operations, made from the code, join
+the site. Links that leave `docs/` lead to the repository, or become plain text where none is named.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+from docs.site import operations
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
 
-from docs.site import operations
 from runcast_api import app
 from runcast_api.dependencies import Api
 
@@ -40,7 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
     """The decisions (docs/adr) at the end of "Inside": one is added without touching mkdocs.yml."""
-    inside = next(each for each in nav.items if isinstance(each, Section) and each.title == "Inside")
+    inside = next(
+        each for each in nav.items if isinstance(each, Section) and each.title == "Inside"
+    )
     pages = [each for each in files.documentation_pages() if each.src_uri.startswith("adr/")]
     section = Section("Decisions", [each.page or Page(None, each, config) for each in pages])
     section.parent = inside

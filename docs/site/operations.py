@@ -10,7 +10,7 @@ from runcast_api.reference.describe import TAGS, each_operation
 _INTRODUCTION = """# Every operation
 
 Made from the server's own `/openapi.json`, which is what programs read; generate a client from it with
-`openapi-typescript`, `openapi-python-client` or any other generator for OpenAPI 3.1. What is promised beyond single
+`openapi-typescript`, `openapi-python-client` or any other generator for OpenAPI 3.1. What holds for all
 operations is in [the REST API](../api.md); errors are in [Errors and limits](../errors.md).
 """
 

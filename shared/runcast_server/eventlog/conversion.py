@@ -113,7 +113,9 @@ async def _step(connection: asyncpg.Connection) -> int | None:
         if day is None:
             await connection.execute("DROP TABLE events_to_convert; DROP TABLE conversion")
             return None
-        after = (position[0], position[1]) if position[0] is not None else _BEGINNING
+        after = _BEGINNING
+        if position is not None and position[0] is not None:
+            after = (position[0], position[1])
         rows = await _read(connection, day, after)
         if not rows:
             await connection.execute(f"DROP TABLE public.{day}")
