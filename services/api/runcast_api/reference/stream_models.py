@@ -14,7 +14,10 @@ class Connection(BaseModel):
     connection_id: str = Field(description="The stream's id, as in its `connected` event.")
     user: str = Field(description="Who opened it: `user:…`, `key:…` or `share:…`.")
     user_id: UUID | None = Field(description="Id of the person. Null: a key or a share link.")
-    project_id: UUID
+    project_id: UUID | None = Field(
+        description="Id of the project. Null: a stream of several projects."
+    )
+    project_ids: list[UUID] = Field(description="Ids of all projects whose events are sent.")
     run_id: UUID | None = Field(description="Id of the run. Null: a stream of the project.")
     subscribe_logs: list[str] | Literal["all"] | None = Field(
         description="Runs whose log lines are sent, or `all`. Null: none, or a stream of one run."
@@ -53,10 +56,9 @@ class FilterChanged(BaseModel):
     subscribe_logs: list[str] | Literal["all"] = Field(
         description="Ids of the runs whose log lines are sent, or `all`."
     )
-    effective_after: int = Field(
-        ge=0,
+    effective_after: int | dict[str, int] = Field(
         description="Number of the event after which the new filter is in force; lines sent as "
-        "backfill are those up to it.",
+        "backfill are those up to it. Of a stream of several projects: by project id.",
     )
 
 

@@ -14,11 +14,13 @@ _LOGS = (
 )
 
 
-def _parameter(place: str, name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+def _parameter(
+    place: str, name: str, schema: dict[str, Any], text: str, *, required: bool = False
+) -> dict[str, Any]:
     return {
         "name": name,
         "in": place,
-        "required": place == "path",
+        "required": required,
         "schema": schema,
         "description": text,
     }
@@ -34,19 +36,6 @@ def _content(model: str) -> dict[str, Any]:
 
 _POSITION = {"type": "integer", "minimum": 0}
 _OPENING = [
-    _parameter(
-        "header",
-        "Last-Event-ID",
-        _POSITION,
-        "Resume after the event with this number; 0: from the first kept event. Browsers send it "
-        "by themselves when they reconnect.",
-    ),
-    _parameter(
-        "query",
-        "last_event_id",
-        _POSITION,
-        "The same as a parameter. The header wins.",
-    ),
     _parameter(
         "query",
         "log_tail",
@@ -76,13 +65,25 @@ _STREAM = {
 }
 
 
-def _stream(name: str, text: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _stream(
+    name: str, text: str, parameters: list[dict[str, Any]], position: dict[str, Any] = _POSITION
+) -> dict[str, Any]:
+    resuming = [
+        _parameter(
+            "header",
+            "Last-Event-ID",
+            position,
+            "Resume after the event with this `id`; 0: from the first kept event. Browsers send it "
+            "by themselves when they reconnect.",
+        ),
+        _parameter("query", "last_event_id", position, "The same as a parameter. The header wins."),
+    ]
     return {
         "tags": ["streams"],
         "summary": name.replace("_", " ").title(),
         "operationId": name,
         "description": text,
-        "parameters": [*parameters, *_OPENING],
+        "parameters": [*parameters, *resuming, *_OPENING],
         "responses": _STREAM,
     }
 
@@ -107,6 +108,25 @@ PATHS: dict[str, dict[str, Any]] = {
             "stream_project",
             "Opens the live stream of a project.",
             [_path("project"), _parameter("query", "subscribe_logs", _STRING, _LOGS)],
+        )
+    },
+    "/events": {
+        "get": _stream(
+            "stream_projects",
+            "Opens one live stream of several projects. Each project begins with a `connected` of its "
+            "own, and the `id` is a position in all of them.",
+            [
+                _parameter(
+                    "query",
+                    "projects",
+                    _STRING,
+                    "Ids or slugs separated by commas, at most 50; or `all`: the 50 that you may read "
+                    "in which something happened last.",
+                    required=True,
+                ),
+                _parameter("query", "subscribe_logs", _STRING, _LOGS),
+            ],
+            position=_STRING,
         )
     },
     "/runs/{run}/stream": {

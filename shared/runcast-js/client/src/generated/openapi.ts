@@ -643,6 +643,28 @@ export interface paths {
         patch: operations["change_connection"];
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Projects
+         * @description Opens one live stream of several projects. Each project begins with a `connected` of its own, and the `id` is a position in all of them.
+         *
+         *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
+         */
+        get: operations["stream_projects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -3051,10 +3073,14 @@ export interface components {
             lag: number;
             /**
              * Project Id
-             * Format: uuid
-             * @description Id of the project.
+             * @description Id of the project. Null: a stream of several projects.
              */
-            project_id: string;
+            project_id: string | null;
+            /**
+             * Project Ids
+             * @description Ids of all projects whose events are sent.
+             */
+            project_ids: string[];
             /**
              * Run Id
              * @description Id of the run. Null: a stream of the project.
@@ -3406,9 +3432,11 @@ export interface components {
         FilterChanged: {
             /**
              * Effective After
-             * @description Number of the event after which the new filter is in force; lines sent as backfill are those up to it.
+             * @description Number of the event after which the new filter is in force; lines sent as backfill are those up to it. Of a stream of several projects: by project id.
              */
-            effective_after: number;
+            effective_after: number | {
+                [key: string]: number;
+            };
             /**
              * Subscribe Logs
              * @description Ids of the runs whose log lines are sent, or `all`.
@@ -9721,6 +9749,49 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    stream_projects: {
+        parameters: {
+            query: {
+                /** @description `epoch` of an earlier `connected`: if the history is no longer that one, a `gap` says so. */
+                epoch?: string;
+                /** @description The same as a parameter. The header wins. */
+                last_event_id?: string;
+                /** @description Send this many of the last lines of each subscribed run first. Ignored with a position. */
+                log_tail?: number;
+                /** @description What to do when the stream is too far behind: `skip` jumps to the present with a `gap`, `replay` reads on. */
+                on_lag?: "skip" | "replay";
+                /** @description Ids or slugs separated by commas, at most 50; or `all`: the 50 that you may read in which something happened last. */
+                projects: string;
+                /** @description Whose log lines to send: run ids separated by commas, at most 200, or `all`. Without it no log lines are sent, and every other event is. */
+                subscribe_logs?: string;
+            };
+            header?: {
+                /** @description Resume after the event with this `id`; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-Sent Events: `connected` first, then the events in order. docs/protocol.md says what clients may rely on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     show_health: {
         parameters: {
             query?: never;
@@ -10508,7 +10579,7 @@ export interface operations {
                 subscribe_logs?: string;
             };
             header?: {
-                /** @description Resume after the event with this number; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
+                /** @description Resume after the event with this `id`; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
                 "Last-Event-ID"?: number;
             };
             path: {
@@ -12952,7 +13023,7 @@ export interface operations {
                 project?: string;
             };
             header?: {
-                /** @description Resume after the event with this number; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
+                /** @description Resume after the event with this `id`; 0: from the first kept event. Browsers send it by themselves when they reconnect. */
                 "Last-Event-ID"?: number;
             };
             path: {
