@@ -124,9 +124,9 @@ MUTANTS = [
     ),
     Mutant(
         17,
-        "services/api/runcast_api/ingest/batches.py",
-        'WHERE stream = $1 AND stream_epoch = $2 AND last_id = $3\n"""\n_TABLES',
-        'WHERE stream = $1 AND $2 >= 0 AND $3::text IS NOT NULL\n"""\n_TABLES',
+        "services/api/runcast_api/ingest/ingester.py",
+        "STILL_SECONDS = 5.0\n",
+        "STILL_SECONDS = 5_000.0\n",
         "tests/acceptance/test_faults_services.py"
         "::test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice",
     ),
