@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ import pytest
 import redis
 
 from runcast_server.process import migrate
-from tests import browser, redis_cluster, servers
+from tests import browser, pooler, redis_cluster, servers
 from tests.urls import in_database
 
 # The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
@@ -34,17 +35,32 @@ hypothesis.settings.load_profile(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the browser tests out where there is no Chromium."""
-    if browser.chromium() is not None:
-        return
-    left_out = [item for item in items if item.get_closest_marker("browser")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    """Leave out what needs a Chromium or a PgBouncer where there is none."""
+    for marker in _absent():
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _absent() -> dict[str, str]:
+    programs = {
+        "browser": (browser.chromium(), "Chromium"),
+        "pooler": (pooler.program(), "PgBouncer of 1.21 or later"),
+    }
+    return {marker: name for marker, (found, name) in programs.items() if found is None}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if browser.chromium() is None:
-        terminalreporter.write_line("no Chromium here: browser tests were left out", yellow=True)
+    for marker, name in _absent().items():
+        said = f"no {name} here: {marker} tests were left out"
+        terminalreporter.write_line(said, yellow=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pooled() -> Iterator[None]:
+    """With `RUNCAST_TEST_POOLER` all pools connect through a PgBouncer (`make test-pooler`)."""
+    with pooler.everywhere() if os.environ.get("RUNCAST_TEST_POOLER") else nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
         connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
     except TimeoutError as error:
         raise Unavailable("no database connection became free in time") from error
-    except outages.POSTGRES as error:
+    except (*outages.POSTGRES, asyncpg.PostgresError) as error:  # no item's fault: we only connect
         raise Unavailable("the database can't be reached") from error
     try:
         yield connection

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 import asyncpg
 
 from runcast.cli.doctor_report import OK, PROBLEM, WARNING, Finding
-from runcast_server import db, embedded, outages, postgres_hosts
+from runcast_server import db, db_health, embedded, outages, postgres_hosts
 from runcast_server.db import Connection
 from runcast_server.process import db_roles, migrate
 from runcast_server.settings import ServerSettings
 
 OLDEST = 170_000
 CONNECT_SECONDS = 5.0
+TRIES = 3
 PARTITIONED = ("segments", "runtime_events")
 _MIGRATE = "run `runcast migrate` as the database's owner"
+_MORE = "give it a default_pool_size of at least 5 for each login"
+_MIXED_UP = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 _UNREACHABLE = (*outages.POSTGRES, asyncpg.PostgresError, ValueError)
 
 _ROOM = """
@@ -77,6 +80,7 @@ async def check(read: ServerSettings) -> AsyncIterator[Finding]:
         text = f"{every[0].setting}: {place} can't be used: {outages.line_of(error)}"
         yield Finding("postgres", PROBLEM, text, "is it started, and are host and password right?")
         return
+    yield await _statements(every[0])
     for login in every:
         yield await _login(login)
 
@@ -179,6 +183,27 @@ async def _room(connection: Connection, size: int) -> Finding:
     return Finding("connections", OK, text)
 
 
+async def _statements(login: Login) -> Finding:
+    """A statement must be known on whichever connection the pooler chooses. Transactions of others take those
+    that are free, until it chooses another one."""
+    try:
+        async with _connected(login.url) as asking, contextlib.AsyncExitStack() as others:
+            if not await db.is_pooled(asking):
+                return Finding("pooler", OK, "none")
+            statement = await asking.prepare("SELECT pg_backend_pid()", name="runcast_doctor")
+            first = await statement.fetchval()
+            for _ in range(TRIES):
+                other = await others.enter_async_context(_connected(login.url))
+                await other.execute("BEGIN")
+                if await statement.fetchval() != first:
+                    return Finding("pooler", OK, "it knows statements on all its connections")
+    except _MIXED_UP:
+        return Finding("pooler", PROBLEM, db_health.OLD_POOLER)
+    except TimeoutError:
+        pass
+    return Finding("pooler", WARNING, "it has too few connections to be tried", _MORE)
+
+
 async def _login(login: Login) -> Finding:
     about = f"role {login.role}"
     try:
@@ -206,7 +231,10 @@ async def _login(login: Login) -> Finding:
 @contextlib.asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Connection]:
     connection = await postgres_hosts.connect(
-        url, seconds=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS
+        url,
+        seconds=CONNECT_SECONDS,
+        command_timeout=CONNECT_SECONDS,
+        statement_cache_size=0,  # so that a pooler of any age can be looked at
     )
     try:
         yield connection
