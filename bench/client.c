@@ -1,10 +1,11 @@
 /* A load client for event streams: opens many connections, reads as fast as it can, counts frames.
  *
- *   client [-s] [-m] [-i MS] HOST PORT[,PORT...] N TOKEN PATH [PATH ...]
+ *   client [-s] [-m] [-z] [-i MS] HOST PORT[,PORT...] N TOKEN PATH [PATH ...]
  *
  *   -s     every connection stalls: it reads the head of its answer and then nothing more
  *   -m     count marked events, and how old they are: each carries once, in its payload,
  *          "~" and 20 digits, the nanoseconds of CLOCK_MONOTONIC when it was published
+ *   -z     ask for gzip; nothing is decompressed, so only the bytes count
  *   -i MS  how often to report, 50 ms unless told
  *
  * The connections take the ports and the paths in turn; a TOKEN of "-" is none. The reports are JSON lines on standard
@@ -45,6 +46,7 @@ struct connection {
 };
 
 static uint64_t frames, bytes;
+static const char *coding = "";
 static int connected, closed_count, stalls, marked, interval_ms = 50;
 static char buffer[BUFFER + 1];
 
@@ -69,8 +71,8 @@ static int start(struct sockaddr_in *address, const char *host, const char *path
     if (strcmp(token, "-") != 0)
         snprintf(authorization, sizeof authorization, "Authorization: Bearer %s\r\n", token);
     int length = snprintf(request, sizeof request,
-                          "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n",
-                          path, host, authorization);
+                          "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s%s\r\n",
+                          path, host, coding, authorization);
     if (write(fd, request, length) != length) die("write");
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
@@ -213,15 +215,16 @@ static void allow_many_files(void) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "smi:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "smzi:")) != -1;) {
         if (option == 's') stalls = 1;
         if (option == 'm') marked = 1;
+        if (option == 'z') coding = "Accept-Encoding: gzip\r\n";
         if (option == 'i') interval_ms = atoi(optarg);
     }
     argc -= optind - 1;
     argv += optind - 1;
     if (argc < 6) {
-        fprintf(stderr, "usage: client [-s] [-m] [-i MS] HOST PORT[,PORT...] N TOKEN PATH [PATH ...]\n");
+        fprintf(stderr, "usage: client [-s] [-m] [-z] [-i MS] HOST PORT[,PORT...] N TOKEN PATH [PATH ...]\n");
         return 2;
     }
     allow_many_files();

@@ -188,13 +188,16 @@ def load(
     settles: bool = True,
     stalls: bool = False,
     marked: bool = False,
+    gzip: bool = False,
     interval_ms: int = 50,
     more_ports: Sequence[int] = (),
 ) -> Iterator[Load]:
     """`connections` streams, taking ports and `paths` in turn; all open and silent when this yields,
     unless `settles` is false: then they have just begun to connect. With `stalls` they read nothing;
-    with `marked` the frames that count are the marked events, and their latency is known."""
-    flags = ["-i", str(interval_ms), *(["-s"] if stalls else []), *(["-m"] if marked else [])]
+    with `marked` the frames that count are the marked events, and their latency is known; with `gzip` only
+    bytes count."""
+    chosen = {"-s": stalls, "-m": marked, "-z": gzip}
+    flags = ["-i", str(interval_ms), *(flag for flag, is_set in chosen.items() if is_set)]
     binary = compiled(CLIENT_SOURCE)
     ports = ",".join(map(str, [one.port, *more_ports]))
     command = [binary, *flags, "127.0.0.1", ports, str(connections), one.token, *paths]

@@ -33,11 +33,22 @@ def node() -> str:
 
 COMMANDS = {
     "curl": lambda: [sys.executable, str(CLIENTS / "curl_client.py")],
+    "curl --compressed": lambda: [sys.executable, str(CLIENTS / "curl_client.py")],
     "httpx-sse": lambda: [sys.executable, str(CLIENTS / "httpx_sse_client.py")],
     "aiohttp-sse-client": lambda: [sys.executable, str(CLIENTS / "aiohttp_client.py")],
     "npm eventsource": lambda: [node(), str(CLIENTS / "eventsource.mjs")],
     "npm launchdarkly-eventsource": lambda: [node(), str(CLIENTS / "launchdarkly.mjs")],
 }
+
+
+OPTIONS = {"curl --compressed": ["--compressed"]}
+CODINGS = {
+    "curl --compressed": "gzip",
+    "httpx-sse": "gzip",
+    "aiohttp-sse-client": "gzip",
+    "npm eventsource": "gzip",
+}
+"""What those that ask for it are sent."""
 
 
 @pytest.fixture
@@ -65,6 +76,17 @@ def say_and_cut(client: Client, run_id: str, proxy: Cutting, seen: list[str]) ->
     wait_for(lambda: len(seen) >= LINES, "all lines", lambda: repr(seen))
 
 
+def coding(client: Client, run_id: str) -> str | None:
+    """The coding of the stream that shows this run."""
+    project_id = client.get_run(run_id)["project_id"]
+    newest_first = [
+        connection["coding"]
+        for connection in client.list_connections()["connections"]
+        if connection["project_id"] == project_id
+    ]
+    return newest_first[0] if newest_first else "none is open"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_client_goes_on_where_it_was(
     name: str, client: Client, run_id: str, proxy: Cutting, local_server: Up
@@ -72,7 +94,7 @@ def test_a_client_goes_on_where_it_was(
     seen: list[str] = []
     url = f"{proxy.url}/runs/{run_id}/stream?last_event_id=0"
     with subprocess.Popen(
-        [*COMMANDS[name](), url, local_server.credentials["token"]],
+        [*COMMANDS[name](), url, local_server.credentials["token"], *OPTIONS.get(name, [])],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -81,6 +103,7 @@ def test_a_client_goes_on_where_it_was(
         reader.start()
         try:
             say_and_cut(client, run_id, proxy, seen)
+            assert coding(client, run_id) == CODINGS.get(name)
         finally:
             process.kill()
             reader.join(10)
@@ -116,6 +139,7 @@ def test_a_browsers_own_eventsource_goes_on_where_it_was(
         page.goto(f"{proxy.url}/health")
         page.evaluate(IN_A_PAGE, url)
         wait_for(lambda: bool(client.list_connections()["connections"]), "the page's stream")
+        assert coding(client, run_id) == "gzip"
 
         def seen() -> list[str]:
             found: list[str] = page.evaluate("window.seen")

@@ -1,15 +1,16 @@
-"""Follows a stream with curl, and goes on where it was: URL TOKEN."""
+"""Follows a stream with curl, and goes on where it was: URL TOKEN [OPTION…]."""
 
 import json
 import subprocess
 import sys
 import time
 
-url, token = sys.argv[1:]
+url, token, *options = sys.argv[1:]
 last = ""
 while True:
     position = ["-H", f"Last-Event-ID: {last}"] if last else []
-    command = ["curl", "-sN", "-H", f"Authorization: Bearer {token}", *position, url]
+    bearer = f"Authorization: Bearer {token}"
+    command = ["curl", "-sN", *options, "-H", bearer, *position, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
         assert curl.stdout is not None
         event = number = data = ""

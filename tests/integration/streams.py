@@ -147,7 +147,7 @@ class Reader:
     async def run(self) -> None:
         buffer = b""
         try:
-            async for piece in self.response.aiter_raw():
+            async for piece in self.response.aiter_bytes():
                 buffer += piece
                 *whole, buffer = buffer.split(b"\n\n")
                 async with self._changed:
@@ -200,12 +200,18 @@ def parse(block: bytes) -> Frame:
 
 @contextlib.asynccontextmanager
 async def stream(
-    served: Served, path: str, *, token: str | None = None, last_event_id: str | None = None
+    served: Served,
+    path: str,
+    *,
+    token: str | None = None,
+    last_event_id: str | None = None,
+    coding: str = "identity",
 ) -> AsyncIterator[Reader]:
     """An open stream. The answer must be 200."""
     headers = {"Authorization": f"Bearer {served.admin_key if token is None else token}"}
     if token == "":
         headers = {}
+    headers["Accept-Encoding"] = coding
     if last_event_id is not None:
         headers["Last-Event-ID"] = last_event_id
     async with (

@@ -74,9 +74,9 @@ MUTANTS = [
     ),
     Mutant(
         10,
-        f"{HUB}/subscriber.py",
-        "self.put(self.heartbeat())",
-        "self.put(frames.heartbeat(0))",
+        f"{HUB}/room.py",
+        "self.write(frames.heartbeat(cursor))",
+        "self.write(frames.heartbeat(0))",
         f"{STREAMS}::test_a_heartbeat_moves_the_position_and_dispatches_nothing",
     ),
     Mutant(
@@ -203,5 +203,13 @@ MUTANTS = [
         "if other == project_id]",
         "tests/integration/test_combined_streams.py"
         "::test_several_projects_come_on_one_connection_and_resume_at_any_frame",
+    ),
+    Mutant(
+        31,
+        f"{HUB}/gzip.py",
+        "        self.live[member] = transport\n        self._history = b\"\"\n",
+        "        self.live[member] = transport\n",
+        "tests/integration/test_gzip_streams.py"
+        "::test_frames_are_those_of_a_plain_stream_whoever_comes_and_goes",
     ),
 ]

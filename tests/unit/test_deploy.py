@@ -54,6 +54,7 @@ def test_what_compose_reads_is_documented(name: str) -> None:
     ("path", "is_stream"),
     [
         ("/projects/default/events", True),
+        ("/events", True),
         ("/runs/01a1f96d-8ec3-7466-abca-9823af903d2d/stream", True),
         ("/projects/default/events/history", False),
         ("/projects/default/runs", False),

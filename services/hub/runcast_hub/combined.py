@@ -23,6 +23,7 @@ import structlog
 from runcast_hub import metrics
 from runcast_hub.chunks import CHUNK_BYTES
 from runcast_hub.filters import Filter
+from runcast_hub.gzip import HISTORY_BYTES, Gzip, block
 from runcast_hub.positions import Positions, grown, renumbered
 from runcast_hub.room import Room
 from runcast_hub.subscriber import BLIND_SECONDS, Subscriber
@@ -67,8 +68,6 @@ class Part(Subscriber):
             self.fall_behind()
             return
         self.stream.positions.reach(self.room.project_id, self.room.delivered)
-        metrics.DELIVERIES.inc()
-        metrics.DELIVERED_BYTES.inc(len(data))
         self.stream.put(renumbered(data, before))
 
     def wake(self) -> None:
@@ -117,7 +116,7 @@ class Part(Subscriber):
 class Combined(Wire):
     """One open stream over several projects. Its methods run in the event loop's thread."""
 
-    __slots__ = ("has_left", "parts", "positions")
+    __slots__ = ("has_left", "history", "parts", "positions")
 
     def __init__(
         self,
@@ -126,8 +125,11 @@ class Combined(Wire):
         timing: Timing,
         outlet: Outlet,
         positions: Positions,
+        gzip: Gzip | None = None,
     ) -> None:
-        super().__init__(connection_id, principal, timing, outlet)
+        super().__init__(connection_id, principal, timing, outlet, gzip)
+        self.history = b""
+        """What a block may refer to: nothing comes on this connection but from here."""
         self.parts: Sequence[Part] = ()
         self.positions = positions
         self.has_left = False
@@ -158,6 +160,11 @@ class Combined(Wire):
             for part in self.parts:
                 part.note()
             self.put(self.heartbeat())
+
+    def encode(self, gzip: Gzip, data: bytes) -> bytes:
+        made = block(data, self.history)
+        self.history = (self.history + data)[-HISTORY_BYTES:]
+        return gzip.counted(data, made)
 
     def heartbeat(self) -> bytes:
         """A comment, and the position in all projects."""

@@ -21,7 +21,8 @@ from runcast_hub import filters, first_frames, positions, run_homes, slots
 from runcast_hub.access_cache import Permits
 from runcast_hub.combined import Combined, Part
 from runcast_hub.filters import Filter
-from runcast_hub.handshake import HEADERS, close, new_connection_id
+from runcast_hub.gzip import Gzip
+from runcast_hub.handshake import close, headers_of, new_connection_id, takes_gzip
 from runcast_hub.hub import Hub
 from runcast_hub.snapshot import Snapshot, Snapshots
 from runcast_hub.stream_auth import Arrival, Arrivals
@@ -76,14 +77,16 @@ class CombinedHandshake:
         async with slots.taken(hub.leases, hub.settings, asked.principal, waits=asked.resumes):
             first = await self._snapshots_of(asked.openings[:AT_ONCE])
             await receive()
-            headers = [*HEADERS, *asked.headers]
+            headers = [*headers_of(scope), *asked.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
+            gzip = Gzip(hub.blocks) if takes_gzip(scope) else None
             stream = Combined(
                 new_connection_id(hub),
                 asked.principal,
                 hub.timing,
                 take_outlet(scope),
                 positions.Positions(opening.project_id for opening in asked.openings),
+                gzip,
             )
             stream.enter()
             hub.add(stream)
@@ -99,7 +102,7 @@ class CombinedHandshake:
     async def describe(self, scope: Scope, send: Send) -> None:
         """Answers HEAD, as `Handshake.describe`."""
         asked = await self._authorize(scope)
-        headers = [*HEADERS, *asked.headers]
+        headers = [*headers_of(scope), *asked.headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 

@@ -137,7 +137,7 @@ async def _applied(changes: Mapping[UUID, FilterChange]) -> dict[str, int]:
 
 
 def describe(stream: Stream, hub_id: str) -> dict[str, Any]:
-    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket."""
+    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket, in this coding."""
     principal, parts = stream.principal, stream.parts
     one = parts[0] if len(parts) == 1 and not isinstance(stream, Combined) else None
     only_run = one is not None and one.filter.only_run is not None
@@ -152,6 +152,7 @@ def describe(stream: Stream, hub_id: str) -> dict[str, Any]:
         "subscribe_logs": None if only_run else _together(named),
         "lag": sum(max(0, part.room.head - part.position) for part in parts),
         "bytes": stream.bytes_sent(),
+        "coding": "gzip" if stream.gzip else None,
         "age_s": round(time.monotonic() - stream.connected_at, 1),
         "hub": hub_id,
     }

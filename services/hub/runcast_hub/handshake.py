@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from runcast_hub import filters, first_frames, slots
 from runcast_hub.access_cache import Permits
 from runcast_hub.combined import Combined
+from runcast_hub.gzip import Gzip
 from runcast_hub.hub import Hub
 from runcast_hub.room import Room
 from runcast_hub.snapshot import Snapshot, Snapshots
@@ -30,6 +31,7 @@ from runcast_hub.stream_request import (
     parse_query,
 )
 from runcast_hub.subscriber import Subscriber
+from runcast_server import negotiation
 from runcast_server.errors import Unavailable
 from runcast_server.process.http_protocol import take_outlet
 
@@ -43,11 +45,13 @@ RETRY_SECONDS = {
 """Within which time clients are asked to return, at random: otherwise they all come back in step."""
 EVENTS = re.compile(r"/projects/([^/]+)/events")
 RUN = re.compile(r"/runs/([^/]+)/stream")
-HEADERS = (
+_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"vary", b"Accept-Encoding"),
     (b"x-accel-buffering", b"no"),
 )
+_GZIP = (b"content-encoding", b"gzip")
 
 
 class Handshake:
@@ -75,7 +79,7 @@ class Handshake:
             snapshot = await self._snapshots.take(opening.project_id)
             start = opening.start(snapshot)
             await receive()
-            headers = [*_headers(snapshot), *opening.headers]
+            headers = [*headers_of(scope), _head(snapshot), *opening.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             subscriber = self._subscriber(scope, room, opening, start)
             subscriber.enter()
@@ -91,7 +95,7 @@ class Handshake:
         """Answers HEAD: what opening the stream would be answered, without opening it."""
         opening = await self._authorize(scope)
         snapshot = await self._snapshots.take(opening.project_id)
-        headers = [*_headers(snapshot), *opening.headers]
+        headers = [*headers_of(scope), _head(snapshot), *opening.headers]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
@@ -117,6 +121,7 @@ class Handshake:
         return Opening(principal, target.project_id, wanted, query, arrival.headers)
 
     def _subscriber(self, scope: Scope, room: Room, opening: Opening, start: Start) -> Subscriber:
+        gzip = Gzip(self._hub.blocks) if takes_gzip(scope) else None
         return Subscriber(
             room,
             new_connection_id(self._hub),
@@ -126,6 +131,7 @@ class Handshake:
             take_outlet(scope),
             cursor=start.cursor,
             max_lag=self._hub.settings.event_channel_buffer if opening.query.skips_lag else None,
+            gzip=gzip,
         )
 
 
@@ -145,5 +151,16 @@ def new_connection_id(hub: Hub) -> str:
     return f"{hub.id}.{secrets.token_urlsafe(12)}"
 
 
-def _headers(snapshot: Snapshot) -> list[tuple[bytes, bytes]]:
-    return [*HEADERS, (b"runcast-head", b"%d" % snapshot.head)]
+def headers_of(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """What every stream's answer carries."""
+    return [*_HEADERS, _GZIP] if takes_gzip(scope) else list(_HEADERS)
+
+
+def takes_gzip(scope: Scope) -> bool:
+    """Whether the client says that it takes gzip, and would not rather have none."""
+    accepted = Headers(scope=scope).get("accept-encoding", "")
+    return bool(accepted) and negotiation.best(accepted, ("gzip", "identity")) == "gzip"
+
+
+def _head(snapshot: Snapshot) -> tuple[bytes, bytes]:
+    return b"runcast-head", b"%d" % snapshot.head

@@ -22,6 +22,8 @@ from runcast_hub import completion, metrics, revocation
 from runcast_hub.coalesce import Together
 from runcast_hub.combined import Combined
 from runcast_hub.connection_limits import RENEW_SECONDS, Leases
+from runcast_hub.gzip import Blocks
+from runcast_hub.heartbeats import Heart
 from runcast_hub.history_reader import Source
 from runcast_hub.peers import REGISTER_EVERY_SECONDS, Control
 from runcast_hub.pubsub import RECONNECT_SECONDS, Link
@@ -77,6 +79,7 @@ class Hub:
         self.link = Link(bus, self.id, self._on_message, self.control.hear, self._compare_soon)
         self.subscribers: dict[str, Subscriber | Combined] = {}
         self.is_draining = False
+        self.blocks = Blocks()
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
         self._source = Source(bus, database.log, self._budget)
@@ -101,7 +104,9 @@ class Hub:
     # ------------------------------------------------------------------ rooms
 
     def _make_room(self, project_id: UUID) -> Room:
-        return Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
+        room = Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
+        Heart(room, self.timing)
+        return room
 
     async def _read_positions(
         self, project_ids: Sequence[UUID]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,6 +29,7 @@ import structlog
 from runcast_hub import chunks, metrics
 from runcast_hub.chunks import CHUNK_BYTES
 from runcast_hub.filters import Filter, Fresh
+from runcast_hub.gzip import Shared
 from runcast_hub.history_reader import REST, Held, Source
 from runcast_hub.ring import Budget, Ring
 from runcast_server import outages
@@ -44,6 +45,9 @@ from runcast_server.process.http_protocol import as_chunk
 
 if TYPE_CHECKING:
     from runcast_hub.subscriber import Subscriber
+
+ABOUT_DUE_SECONDS = 0.5
+"""A heartbeat that is due so soon is sent at once, rather than a second later."""
 
 log = structlog.get_logger()
 
@@ -61,12 +65,16 @@ class Chunk:
 class Group:
     """The subscribers of one filter: how many there are, and those of them that are live."""
 
-    __slots__ = ("filter", "handed_bytes", "live", "members", "parts")
+    __slots__ = ("coded", "filter", "handed_bytes", "live", "members", "parts", "written_at")
 
     def __init__(self, wanted: Filter) -> None:
         self.filter = wanted
         self.members = 0
         self.live: dict[Subscriber, asyncio.Transport] = {}
+        self.coded: Shared | None = None
+        """The live ones that take gzip, once there was one."""
+        self.written_at = time.monotonic()
+        """When the live ones were last sent something. One that joined later was sent something then."""
         self.parts: dict[Subscriber, None] = {}
         """The live ones that put ids of their own in front of what they get."""
         self.handed_bytes = 0
@@ -74,38 +82,69 @@ class Group:
 
     def deliver(self, data: bytes) -> None:
         """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
-        if self.live:
-            self._write(data)
+        sent = self.write(data)
         for part in list(self.parts):
             part.take(data)
+        metrics.DELIVERIES.inc(len(self.parts) + sent[0])
+        metrics.DELIVERED_BYTES.inc(len(data) * len(self.parts) + sent[1])
 
-    def _write(self, data: bytes) -> None:
-        encoded = as_chunk(data)
-        live = list(self.live.values())
-        self.handed_bytes += len(data)
-        for transport in live:
+    def write(self, data: bytes) -> tuple[int, int]:
+        """Writes the same bytes to those that put no ids of their own before them; to how many sockets, and
+        how many bytes."""
+        self.written_at = time.monotonic()
+        count = size = 0
+        if self.live:
+            self.handed_bytes += len(data)
+            count += self._write(list(self.live.values()), as_chunk(data))
+            size += len(data) * count
+        if self.coded is not None and self.coded.live:
+            encoded = self.coded.encoded(data)
+            coded = self._write(list(self.coded.live.values()), encoded)
+            count += coded
+            size += len(encoded) * coded
+        return count, size
+
+    def _write(self, transports: Sequence[asyncio.Transport], encoded: bytes) -> int:
+        for transport in transports:
             try:
                 transport.write(encoded)
             except RuntimeError:
                 self._lose(transport)
-        metrics.DELIVERIES.inc(len(live))
-        metrics.DELIVERED_BYTES.inc(len(data) * len(live))
+        return len(transports)
+
+    def beat(self, cursor: int, seconds: float) -> float:
+        """Sends the heartbeat to those who were sent nothing for that time: one for all. The seconds until
+        the next one."""
+        left = self.written_at + seconds - time.monotonic()
+        if left > ABOUT_DUE_SECONDS:
+            return left
+        self.write(frames.heartbeat(cursor))
+        return seconds
 
     def fall_behind(self) -> None:
         """Before a frame that is longer than a chunk: everyone reads it on their own, piece by piece as their
         socket takes it."""
-        for subscriber in [*self.live, *self.parts]:
+        for subscriber in self._all_live():
             subscriber.fall_behind()
+
+    def _all_live(self) -> list[Subscriber]:
+        coded = () if self.coded is None else self.coded.live
+        return [*self.live, *coded, *self.parts]
 
     def _lose(self, transport: asyncio.Transport) -> None:
         """For a transport that was closed in this very tick, which is rare."""
-        for subscriber in [one for one, its in self.live.items() if its is transport]:
-            subscriber.on_lost()
+        for subscriber in self._all_live():
+            if subscriber.outlet.transport is transport:
+                subscriber.on_lost()
 
     def join(self, subscriber: Subscriber) -> None:
         """Makes a subscriber live."""
         if subscriber.takes_frames:
             self.parts[subscriber] = None
+            return
+        if subscriber.gzip is not None:
+            self.coded = self.coded or Shared()
+            self.coded.join(subscriber, subscriber.outlet.transport)
             return
         self.live[subscriber] = subscriber.outlet.transport
         subscriber.bytes_before -= self.handed_bytes
@@ -114,6 +153,8 @@ class Group:
         """Takes a subscriber out of the live ones; whether it was one."""
         if subscriber.takes_frames:
             return self.parts.pop(subscriber, False) is None
+        if self.coded is not None and subscriber.gzip is not None:
+            return self.coded.part(subscriber)
         if self.live.pop(subscriber, None) is None:
             return False
         subscriber.bytes_before += self.handed_bytes
@@ -121,13 +162,16 @@ class Group:
 
     def is_live(self, subscriber: Subscriber | None = None) -> bool:
         """Whether any subscriber is live, or this one."""
+        coded = () if self.coded is None else self.coded.live
         if subscriber is None:
-            return bool(self.live or self.parts)
-        return subscriber in self.live or subscriber in self.parts
+            return bool(self.live or coded or self.parts)
+        return subscriber in self.live or subscriber in coded or subscriber in self.parts
 
     def bytes_sent(self, subscriber: Subscriber) -> int:
         """Bytes handed to a subscriber's socket, since its stream began."""
         alone = subscriber.bytes_before
+        if self.coded is not None and subscriber in self.coded.live:
+            return alone + self.coded.handed_bytes
         return alone + self.handed_bytes if subscriber in self.live else alone
 
 
@@ -309,6 +353,12 @@ class Room:
             for group, data in handed:
                 group.deliver(data)
         self._wake_waiting()
+
+    def beat(self, seconds: float) -> float:
+        """Sends a heartbeat to the live subscribers that were sent nothing for that time. The seconds until
+        the next one may be due."""
+        groups = list(self._groups.values())
+        return min([group.beat(self.delivered, seconds) for group in groups], default=seconds)
 
     def _wake_waiting(self) -> None:
         self._moved.set()

@@ -20,6 +20,7 @@ import structlog
 
 from runcast_hub import backfill, metrics
 from runcast_hub.filters import Filter
+from runcast_hub.gzip import Gzip
 from runcast_hub.room import Room
 from runcast_hub.wire import Gone, Timing, Wire
 from runcast_server import outages
@@ -76,8 +77,9 @@ class Subscriber(Wire):
         *,
         cursor: int,
         max_lag: int | None = None,
+        gzip: Gzip | None = None,
     ) -> None:
-        super().__init__(connection_id, principal, timing, outlet)
+        super().__init__(connection_id, principal, timing, outlet, gzip)
         self.room = room
         self.filter = wanted
         self.cursor = cursor
@@ -128,11 +130,6 @@ class Subscriber(Wire):
 
     def is_open(self) -> bool:
         return self in self.room.subscribers
-
-    def beat(self) -> None:
-        """Sends a live subscriber its heartbeat; one that is being written to needs none."""
-        if self.room.is_live(self):
-            self.put(self.heartbeat())
 
     def finish(self, seq: int) -> None:
         """Ends the stream as complete once everything up to number `seq` was sent."""

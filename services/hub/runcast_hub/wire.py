@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from starlette.types import Send
 
 from runcast_hub import chunks, metrics
+from runcast_hub.gzip import Gzip
 from runcast_hub.timer_wheel import Wheel, jittered
 from runcast_server.auth.principal import Principal
 from runcast_server.eventlog import frames
@@ -47,6 +48,7 @@ class Wire:
         "connected_at",
         "connection_id",
         "ending",
+        "gzip",
         "is_gone",
         "outlet",
         "principal",
@@ -54,12 +56,19 @@ class Wire:
     )
 
     def __init__(
-        self, connection_id: str, principal: Principal, timing: Timing, outlet: Outlet
+        self,
+        connection_id: str,
+        principal: Principal,
+        timing: Timing,
+        outlet: Outlet,
+        gzip: Gzip | None = None,
     ) -> None:
         self.connection_id = connection_id
         self.principal = principal
         self.timing = timing
         self.outlet = outlet
+        self.gzip = gzip
+        """Set where the client takes gzip."""
         self.ending: str | None = None
         self.is_gone = False
         self.bytes_before = 0
@@ -74,8 +83,7 @@ class Wire:
         raise NotImplementedError
 
     def beat(self) -> None:
-        """Sends the heartbeat, where one is needed."""
-        raise NotImplementedError
+        """Sends the stream's own heartbeat, where it has one and needs it."""
 
     def on_time(self) -> None:
         """What the wheel calls: the end of the stream's time, or its heartbeat; and sets the next one."""
@@ -120,6 +128,8 @@ class Wire:
         if self.is_gone:
             return
         body = b"retry: %d\n" % retry_ms + frames.control("bye", {"reason": reason})
+        if self.gzip is not None:
+            body = self.gzip.alone(body) + self.gzip.foot()
         with contextlib.suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -142,12 +152,17 @@ class Wire:
 
     def put(self, data: bytes) -> None:
         """Hands bytes to the socket at once."""
+        encoded = data if self.gzip is None else self.encode(self.gzip, data)
         try:
-            self.outlet.transport.write(as_chunk(data))
+            self.outlet.transport.write(as_chunk(encoded))
         except RuntimeError:
             self.on_lost()
         else:
-            self.bytes_before += len(data)
+            self.bytes_before += len(encoded)
+
+    def encode(self, gzip: Gzip, data: bytes) -> bytes:
+        """What this stream alone is sent, compressed."""
+        return gzip.alone(data)
 
     async def until_writable(self) -> None:
         """Waits until the socket takes more. Raises `Gone`."""

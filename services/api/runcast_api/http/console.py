@@ -14,7 +14,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
-from runcast_api.http import negotiation
+from runcast_server import negotiation
 
 INDEX = "index.html"
 ASSETS = "assets/"

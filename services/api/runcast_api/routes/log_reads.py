@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from runcast_api.dependencies import Api, ApiState, Caller
-from runcast_api.http import negotiation, pagination, ranges
+from runcast_api.http import pagination, ranges
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
 from runcast_api.logs import entries as log_entries
@@ -19,6 +19,7 @@ from runcast_api.logs import query as log_query
 from runcast_api.logs import search as log_search
 from runcast_api.logs.entries import LogEntryShown
 from runcast_api.logs.query import LAST_LINE, Filter, Window
+from runcast_server import negotiation
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Invalid

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from runcast_api.http import negotiation, reference
+from runcast_api.http import reference
 from runcast_api.http.console import Console
 from runcast_api.http.responses import answer
+from runcast_server import negotiation
 
 router = APIRouter(include_in_schema=False)
 
