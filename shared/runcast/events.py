@@ -57,6 +57,8 @@ class Event:
     type: str
     data: dict[str, Any] = field(default_factory=dict)
     id: int | None = None
+    project_id: str | None = None
+    """On a stream over several projects: whose event it is."""
 
 
 class RunRef(TypedDict):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 HIDDEN = frozenset({catalogue.AGENT_LOG, catalogue.LOG_CLOSED, catalogue.LOG_REOPENED})
 """What is said of lines: left out, unless `--logs` or `--type` asks for it."""
+ALWAYS = frozenset({catalogue.GAP, catalogue.BYE})
+"""What says that something won't come, whatever types are asked for."""
 PAGE = 1_000
 MOST_PAGES = 50
 LAST_EVENT = 2**53 - 1
@@ -31,6 +33,12 @@ def events(
         str | None, typer.Argument(help="Slug or id.  [RUNCAST_PROJECT, default]")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, live.")] = False,
+    projects: Annotated[
+        str | None,
+        typer.Option(
+            help="With -f: these projects (slugs or ids, comma-separated), or `all`, on one connection."
+        ),
+    ] = None,
     logs: Annotated[
         str | None, typer.Option(help="Also the lines of these runs (ids, or `all`).")
     ] = None,
@@ -53,20 +61,45 @@ def events(
     runcast events -f demo
 
     runcast events -f demo --logs all --json
+
+    runcast events -f --projects all
     """
+    if projects is not None:
+        _check_projects(project, follow, after)
     where = project_or_default(project)
     wanted = set(types or ())
     with connect(ctx) as client:
         if follow:
-            for event in client.events(where, logs=logs, after=after):
-                if not wanted or event.type in wanted or event.type == catalogue.GAP:
-                    _print({"id": event.id, "type": event.type, "data": event.data}, as_json)
+            live = (
+                client.events(where, logs=logs, after=after)
+                if projects is None
+                else client.events(projects=projects, logs=logs)
+            )
+            for event in live:
+                if not wanted or event.type in wanted or event.type in ALWAYS:
+                    _print(_members(event), as_json)
             return
         # Lines are told where they are asked for, live or not: else they'd hide all the rest.
         hidden = HIDDEN if not types and logs is None else frozenset[str]()
         found = _kept(client, where, after, types, limit, hidden)
     for each in found:
         _print(each, as_json)
+
+
+def _check_projects(project: str | None, follow: bool, after: int | None) -> None:
+    """Raises where `--projects` stands with what is only of one project, or without -f."""
+    if not follow:
+        raise typer.BadParameter("needs -f: what is kept is printed of one project")
+    if project is not None:
+        raise typer.BadParameter("name either one project or --projects")
+    if after is not None:
+        raise typer.BadParameter("--after is a number of one project")
+
+
+def _members(event: catalogue.Event) -> dict[str, Any]:
+    """The event as it is printed; of several projects with its own."""
+    of = {} if event.project_id is None else {"project_id": event.project_id}
+    return {"id": event.id, **of, "type": event.type, "data": event.data}
 
 
 def _kept(
@@ -101,7 +134,11 @@ def _print(event: dict[str, Any], as_json: bool) -> None:
         output.print_json_line(event)
         return
     colour = "red" if event["type"] == catalogue.GAP else "cyan"
+    whose = (
+        [output.paint(event["project_id"][-8:], "bright_black")] if "project_id" in event else []
+    )
     output.print_line(
+        *whose,
         output.paint(output.shown(event.get("id")), "bright_black"),
         output.paint(output.shown(event["type"]), colour),
         harmless(_summary(event), colours=False),

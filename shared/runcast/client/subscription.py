@@ -58,16 +58,16 @@ class Subscription:
 
     def request(self) -> dict[str, Any]:
         """The next connection, as httpx's `build_request` takes it."""
-        self._decoder = Decoder("" if self.position is None else str(self.position))
+        after = self.resumes_after()
+        self._decoder = Decoder(after or "")
         self._farewell = None
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         params = dict(self._params)
-        if self.position is not None:
-            headers["Last-Event-ID"] = str(self.position)
+        if after is not None:
+            headers["Last-Event-ID"] = after
         elif self._log_tail is not None:
             params["log_tail"] = self._log_tail
-        if "epoch" in self.connected:
-            params["epoch"] = self.connected["epoch"]
+        params["epoch"] = self.epoch()
         heartbeat = float(self.connected.get("heartbeat_s") or HEARTBEAT_SECONDS)
         timeout = httpx.Timeout(CONNECT_SECONDS, read=silence_seconds(heartbeat))
         return {
@@ -77,6 +77,14 @@ class Subscription:
             "headers": headers,
             "timeout": timeout,
         }
+
+    def resumes_after(self) -> str | None:
+        """The position that the next connection names."""
+        return None if self.position is None else str(self.position)
+
+    def epoch(self) -> str | None:
+        """The history that the position belongs to, where it is known."""
+        return self.connected.get("epoch")
 
     def accept(self, response: httpx.Response) -> bool:
         """Whether the answer's body is the stream. 204 ends it for good (WHATWG HTML, 9.2.3).
