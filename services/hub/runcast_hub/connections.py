@@ -137,7 +137,7 @@ async def _applied(changes: Mapping[UUID, FilterChange]) -> dict[str, int]:
 
 
 def describe(stream: Stream, hub_id: str) -> dict[str, Any]:
-    """A connection as lists show it. `lag` is in events, `bytes` were handed to the socket, in this coding."""
+    """A connection as lists show it. `lag` is in events; `bytes` were handed to the socket, in `coding`."""
     principal, parts = stream.principal, stream.parts
     one = parts[0] if len(parts) == 1 and not isinstance(stream, Combined) else None
     only_run = one is not None and one.filter.only_run is not None
