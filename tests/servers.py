@@ -42,7 +42,7 @@ def redis() -> Iterator[str]:
         yield REDIS_URL
         return
     with directory() as data:
-        server = embedded.Valkey(data, extra={"appendonly": "no"})
+        server = embedded.Valkey(data, extra={"appendfsync": "no"})
         server.start()
         try:
             yield server.port_url

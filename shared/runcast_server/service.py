@@ -19,10 +19,12 @@ from runcast_server.settings import ServerSettings
 
 @dataclass(frozen=True)
 class Readiness:
-    """Each part that is down, with its reason: `failing` stops the job, `degraded` only slows it."""
+    """Each part that is down, with its reason: `failing` stops the job, `degraded` only slows it. `warnings`
+    name what works now and would hurt later."""
 
     failing: dict[str, str] = field(default_factory=dict)
     degraded: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

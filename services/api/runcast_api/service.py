@@ -40,6 +40,7 @@ from runcast_server.auth import rate_limits, tokens
 from runcast_server.db import ACCOUNTS_ROLE, LOG_ROLE, REQUEST_ROLE, acquire
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.loops import Loop
+from runcast_server.redis_access.diagnosis import Diagnosis
 from runcast_server.service import Readiness, Resources, Service
 
 PROBE_SECONDS = 2.0
@@ -122,8 +123,10 @@ def build(resources: Resources) -> Service:
         await api.demos.stop()
         await api.feed.stop()
 
+    diagnosis = resources.bus.diagnosis()
+
     async def ready() -> Readiness:
-        return await _readiness(resources, ingesters.values(), all_loops)
+        return await _readiness(resources, ingesters.values(), all_loops, diagnosis)
 
     application = app.create(api, version("runcast"))
     return Service("api", application, _handles, running, drain, ready)
@@ -135,7 +138,10 @@ def _handles(scope: Scope) -> bool:
 
 
 async def _readiness(
-    resources: Resources, ingesters: Iterable[Ingester], all_loops: list[Loop]
+    resources: Resources,
+    ingesters: Iterable[Ingester],
+    all_loops: list[Loop],
+    diagnosis: Diagnosis,
 ) -> Readiness:
     """Without Postgres nothing works; without Redis events come late, and nothing is ingested from it."""
     found = loops.readiness(all_loops)
@@ -155,7 +161,8 @@ async def _readiness(
         degraded["stuck sessions"] = less
     if why := await _redis_trouble(resources):
         degraded["redis"] = why
-    return Readiness(failing, degraded)
+        return Readiness(failing, degraded)
+    return Readiness(failing, degraded, await diagnosis.warnings())
 
 
 async def _postgres_trouble(resources: Resources) -> tuple[str | None, str | None]:

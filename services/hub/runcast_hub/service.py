@@ -20,6 +20,8 @@ def build(resources: Resources) -> Service:
     limits = RequestLimits.configured(rate_limits.storage(resources.bus), settings)
     app = App(hub, tokens.authenticator(resources.database, settings), limits)
 
+    diagnosis = resources.bus.diagnosis()
+
     async def ready() -> Readiness:
         found = loops.readiness(hub.loops)
         failing, degraded = dict(found.failing), dict(found.degraded)
@@ -33,6 +35,6 @@ def build(resources: Resources) -> Service:
             )
             if error := degraded.get("postgres"):
                 failing["delivery"] = f"neither Redis nor Postgres can be read: {error}"
-        return Readiness(failing, degraded)
+        return Readiness(failing, degraded, await diagnosis.warnings())
 
     return Service("hub", app, app.handles, hub.running, hub.drain, ready)

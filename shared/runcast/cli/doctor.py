@@ -96,7 +96,19 @@ def _server(ctx: Context, *, every: bool) -> Iterator[Finding]:
             yield found
             if about == "reachable" and found.state == PROBLEM:
                 return
+        yield from _warnings(client)
         yield from _segments(client, every=every)
+
+
+def _warnings(client: Client) -> Iterator[Finding]:
+    """What the server itself says would hurt."""
+    try:
+        answer = client.ready()
+    except errors.RuncastError:  # said already
+        return
+    warnings = answer.get("warnings") if isinstance(answer, dict) else None
+    for text in (warnings or {}).values():
+        yield Finding("server", WARNING, str(text))
 
 
 def _questions(client: Client, server: Connection) -> Iterator[tuple[str, Callable[[], str]]]:

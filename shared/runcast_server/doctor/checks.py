@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from runcast.cli.doctor_report import OK, PROBLEM, WARNING, Finding
 from runcast_server import settings
-from runcast_server.doctor import postgres
+from runcast_server.doctor import postgres, redis
 from runcast_server.settings import ServerSettings, SettingsError
 
 CHECK_SECONDS = 20.0
 
 Check = Callable[[ServerSettings], AsyncIterator[Finding]]
 
-CHECKS: Mapping[str, Check] = {"postgres": postgres.check}
+CHECKS: Mapping[str, Check] = {"postgres": postgres.check, "redis": redis.check}
 
 
 def examine() -> list[Finding]:

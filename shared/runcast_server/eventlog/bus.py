@@ -17,12 +17,15 @@ from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
+from redis.exceptions import MovedError, RedisError
+
 from runcast._support import redis_url
 from runcast._support.redis_url import Host
 from runcast_server.eventlog import chains
 from runcast_server.eventlog.chains import Chain
-from runcast_server.redis_access import clients, topology
+from runcast_server.redis_access import clients, diagnosis, topology
 from runcast_server.redis_access.clients import COMMAND_SECONDS
+from runcast_server.redis_access.diagnosis import Diagnosis
 from runcast_server.redis_access.topology import ALONE, Topology
 
 LIVE_BYTES = 8 * 1024
@@ -220,7 +223,21 @@ class Bus:
         with uncovered slots, a server that can't persist. Users other than `api` and `hub` may only
         `ping`."""
         await self.ping()
-        await self.client.expire(PROBE_KEY, 1)
+        try:
+            await self.client.expire(PROBE_KEY, 1)
+        except MovedError as error:
+            raise RedisError(
+                "a server of a Redis Cluster: RUNCAST_REDIS_URL must begin with redis+cluster://"
+            ) from error
+
+    async def check_kind(self) -> None:
+        """Raises `WrongServer` where the URL names another kind of server than it says, and one of
+        `outages.REDIS` where none answers."""
+        await diagnosis.check_kind(self.client, is_cluster=self.is_cluster)
+
+    def diagnosis(self) -> Diagnosis:
+        """What would hurt with this Redis."""
+        return Diagnosis(self.client, is_cluster=self.is_cluster)
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -112,9 +112,10 @@ class Front:
         parts = await asyncio.gather(*(service.ready() for service in self._all))
         failing = {name: why for part in parts for name, why in part.failing.items()}
         degraded = {name: why for part in parts for name, why in part.degraded.items()}
+        warnings = {name: why for part in parts for name, why in part.warnings.items()}
         if self.stopping:
             failing["process"] = "stopping"
-        return Readiness(failing, degraded)
+        return Readiness(failing, degraded, warnings)
 
     async def _probe(self, scope: Scope, send: Send) -> None:
         match scope["path"]:
@@ -131,6 +132,7 @@ class Front:
             "status": "failing" if found.failing else "ready",
             "failing": found.failing,
             "degraded": found.degraded,
+            **({"warnings": found.warnings} if found.warnings else {}),
         }
         status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
         retry = {"Retry-After": "2"} if found.failing else {}

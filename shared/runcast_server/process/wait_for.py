@@ -12,6 +12,7 @@ from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
 from runcast_server.eventlog.bus import Bus
 from runcast_server.process import migrate
+from runcast_server.redis_access.diagnosis import WrongServer
 
 RETRY_SECONDS = 0.5
 SAY_EVERY_SECONDS = 5.0
@@ -62,18 +63,27 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
 
 
 async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
-    """Return when Redis answers a command."""
+    """Return when Redis answers a command, having said what would hurt with it.
+
+    Raises `WrongServer` at once where it's another kind of server than the URL says.
+    """
 
     async def probe() -> None:
         bus = Bus(url)
         try:
+            await bus.check_kind()
             await bus.ping()
+            for warning in (await bus.diagnosis().warnings()).values():
+                say(f"warning: {warning}")
+        except WrongServer as error:
+            raise WrongServer(f"what is at {where} is {error}") from error
         except outages.REDIS as error:
             raise BackingServiceError(outages.line_of(error)) from error
         finally:
             await bus.close()
 
-    await _until(f"Redis at {redis_url.parse(url).place}", probe, seconds, say)
+    where = redis_url.parse(url).place
+    await _until(f"Redis at {where}", probe, seconds, say)
 
 
 async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float, say: Say) -> None:

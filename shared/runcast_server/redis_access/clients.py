@@ -16,8 +16,9 @@ import redis.asyncio as redis
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline, RedisCluster
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from runcast._support.redis_url import Host, RedisUrl
 from runcast_server.redis_access import connections
@@ -95,6 +96,20 @@ def _of_server(chosen: dict[str, Any], retry: Retry) -> Any:
     return redis.Redis.from_pool(pool)
 
 
+class _Sentinels(Sentinel):
+    """Says in one line why no primary is known; redis-py's own text shows every connection."""
+
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except MasterNotFoundError:
+            raise MasterNotFoundError(
+                f"no sentinel answers and names a primary called {service_name!r}"
+            ) from None
+        except ResponseError as error:
+            raise MasterNotFoundError(f"what should be a sentinel refuses: {error}") from error
+
+
 class _SentinelPool(SentinelConnectionPool, redis.BlockingConnectionPool):
     """Connections to the primary that the sentinels name; waits for one where all are in use."""
 
@@ -116,7 +131,7 @@ def _of_sentinels(url: RedisUrl, chosen: dict[str, Any], retry: Retry) -> Any:
         "ssl": is_encrypted,
         **{name: value for name, value in chosen.items() if name.startswith("ssl_")},
     }
-    sentinels: Any = Sentinel
+    sentinels: Any = _Sentinels
     pools: Any = _SentinelPool
     kind = (
         connections.EncryptedSentinelConnection if is_encrypted else connections.SentinelConnection
