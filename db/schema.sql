@@ -1632,6 +1632,26 @@ COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs
 
 COMMENT ON COLUMN public.log_sources.zone IS 'The time zone (IANA) of times without an offset in the followed file; the tailer''s own where it is null.';
 
+CREATE TABLE public.otlp_records (
+    project_id uuid NOT NULL,
+    id uuid NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.otlp_runs (
+    run_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    closes_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.otlp_traces (
+    project_id uuid NOT NULL,
+    trace_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    span_id text,
+    heard_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.passwords (
     user_id uuid NOT NULL,
     hash text NOT NULL,
@@ -2132,6 +2152,15 @@ ALTER TABLE ONLY public.invitations
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_pkey PRIMARY KEY (run_id, source);
 
+ALTER TABLE ONLY public.otlp_records
+    ADD CONSTRAINT otlp_records_pkey PRIMARY KEY (project_id, id);
+
+ALTER TABLE ONLY public.otlp_runs
+    ADD CONSTRAINT otlp_runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.otlp_traces
+    ADD CONSTRAINT otlp_traces_pkey PRIMARY KEY (project_id, trace_id);
+
 ALTER TABLE ONLY public.passwords
     ADD CONSTRAINT passwords_pkey PRIMARY KEY (user_id);
 
@@ -2264,6 +2293,16 @@ CREATE INDEX invitations_of_project ON public.invitations USING btree (project_i
 CREATE INDEX log_sources_open ON public.log_sources USING btree (run_id) WHERE (closed_reason IS NULL);
 
 CREATE INDEX log_sources_tailed ON public.log_sources USING btree (run_id) WHERE is_active;
+
+CREATE INDEX otlp_records_by_age ON public.otlp_records USING brin (seen_at);
+
+CREATE INDEX otlp_runs_by_end ON public.otlp_runs USING btree (closes_at);
+
+CREATE INDEX otlp_runs_of_project ON public.otlp_runs USING btree (project_id);
+
+CREATE INDEX otlp_traces_by_age ON public.otlp_traces USING btree (heard_at);
+
+CREATE INDEX otlp_traces_of_run ON public.otlp_traces USING btree (run_id);
 
 CREATE INDEX project_members_of_user ON public.project_members USING btree (user_id);
 
@@ -2448,6 +2487,18 @@ ALTER TABLE ONLY public.log_sources
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id);
 
+ALTER TABLE ONLY public.otlp_runs
+    ADD CONSTRAINT otlp_runs_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.otlp_runs
+    ADD CONSTRAINT otlp_runs_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.otlp_traces
+    ADD CONSTRAINT otlp_traces_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.otlp_traces
+    ADD CONSTRAINT otlp_traces_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.passwords
     ADD CONSTRAINT passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
@@ -2601,6 +2652,12 @@ CREATE POLICY event_log ON public.ingest_rejects TO runcast_log USING (true) WIT
 
 CREATE POLICY event_log ON public.log_sources TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.otlp_records TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.otlp_runs TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.otlp_traces TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.project_storage TO runcast_log USING (true) WITH CHECK (true);
@@ -2661,6 +2718,12 @@ CREATE POLICY members ON public.questions FOR SELECT TO runcast_request USING ((
 
 CREATE POLICY members ON public.run_messages FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))) AND (( SELECT public.acting_run() AS acting_run) IS NULL)));
 
+ALTER TABLE public.otlp_records ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.otlp_runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.otlp_traces ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY own ON public.away TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
 
 CREATE POLICY own ON public.idempotency_keys TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
@@ -2700,6 +2763,12 @@ ALTER TABLE public.queue_samples ENABLE ROW LEVEL SECURITY;
 CREATE POLICY readers ON public.artifacts FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.log_sources FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.otlp_records FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR false)));
+
+CREATE POLICY readers ON public.otlp_runs FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
+
+CREATE POLICY readers ON public.otlp_traces FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))) AND ((( SELECT public.acting_run() AS acting_run) IS NULL) OR (run_id = ( SELECT public.acting_run() AS acting_run)))));
 
 CREATE POLICY readers ON public.project_counters FOR SELECT TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('guest'::text) AS acting_projects)::uuid[]))));
 
@@ -3051,6 +3120,12 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;
 
 GRANT SELECT ON TABLE public.log_sources TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.log_sources TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.otlp_records TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.otlp_runs TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.otlp_traces TO runcast_log;
 
 GRANT INSERT,UPDATE ON TABLE public.passwords TO runcast_accounts;
 

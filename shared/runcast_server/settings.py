@@ -201,6 +201,7 @@ class ApiSettings(_Settings):
     runtime_retention_days: int = Field(default=30, ge=1, le=36_500)
     artifacts_url: str | None = None
     ingest_secret: SecretStr | None = None
+    otlp_spans: Literal["agents", "all"] = "agents"
 
 
 class HubSettings(_Settings):

@@ -19,6 +19,8 @@ class Line:
     query: str = ""
 
 
+LOGS = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "m"}}]}]}]}
+
 TABLE: dict[str, Line] = {
     # projects
     "POST /projects": Line({"name": "new"}),
@@ -77,6 +79,12 @@ TABLE: dict[str, Line] = {
     ),
     "POST /runs/{run}/say": Line({"text": "t"}),
     "POST /runs/{run}/messages/take": Line(),
+    "POST /v1/logs": Line(LOGS, query="?project=demo"),
+    "POST /v1/traces": Line({}, query="?project=demo"),
+    "POST /v1/metrics": Line({}, query="?project=demo"),
+    "POST /otlp/v1/logs": Line(LOGS, query="?project=demo"),
+    "POST /otlp/v1/traces": Line({}, query="?project=demo"),
+    "POST /otlp/v1/metrics": Line({}, query="?project=demo"),
     "GET /auth/me/away": Line(),
     "PUT /auth/me/away": Line({"away": False}),
     # usage

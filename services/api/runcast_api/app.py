@@ -30,6 +30,7 @@ from runcast_api.routes import (
     logs,
     members,
     metrics,
+    otlp,
     projects,
     questions,
     root,
@@ -76,6 +77,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(questions.router)
     app.include_router(usage.router)
     app.include_router(agents.router)
+    app.include_router(otlp.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(runtime.router)

@@ -32,10 +32,13 @@ from runcast_api.storage.quotas import Quotas
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Authenticator, Principal, presented
 from runcast_server.db import Database
+from runcast_server.fair_turns import FairTurns
 from runcast_server.service import Resources
 
 REMEMBERED_SECONDS = 3.0
 REMEMBERED_RUNS = 10_000
+TELEMETRY_AT_ONCE = 8
+"""Requests of telemetry that are read and stored at a time: what is read takes several times its size."""
 
 
 class RunDirectory:
@@ -89,6 +92,7 @@ class Api:
     waiters: Waiters
     searches: SearchDatabase
     bodies: Bodies
+    telemetry: FairTurns = field(default_factory=lambda: FairTurns(TELEMETRY_AT_ONCE))
     exports: Exports = field(default_factory=Exports)
     demos: Demos = field(default_factory=Demos)
     turns: Turns = field(default_factory=Turns)

@@ -53,7 +53,8 @@ def complete(app: FastAPI) -> None:
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    """Bodies that are read by hand get their models; every refusal is a problem."""
+    """Bodies that are read by hand get their models; every refusal is a problem, unless its
+    route says what else."""
     models: list[type[BaseModel]] = [
         *logs.BODY_MODELS,
         *artifacts.BODY_MODELS,
@@ -72,7 +73,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             responses = operation["responses"]
             responses.pop("422", None)
-            responses["default"] = _ANSWER
+            responses.setdefault("default", _ANSWER)
             if "201" in responses and _takes_an_id(operation, schemas):
                 responses.setdefault("200", responses["201"] | {"description": _THERE})
     describe.complete(document)

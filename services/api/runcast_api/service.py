@@ -24,6 +24,7 @@ from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
 from runcast_api.mcp_door import McpDoor
+from runcast_api.otlp.silence import Silence
 from runcast_api.questions.expiry import Expiry
 from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.liveness import Judge
@@ -103,6 +104,7 @@ def build(resources: Resources) -> Service:
         *Upkeep(database.log, resources.eventlog, sink).loops(),
         *Expiry(database.log, resources.eventlog).loops(),
         *Budgets(database.log, resources.eventlog).loops(),
+        *Silence(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),
     ]
 

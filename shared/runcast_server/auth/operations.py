@@ -99,6 +99,12 @@ OPERATIONS: dict[str, Needs] = {
     "POST /agents/{agent}/hooks": Needs(rights.REPORT),
     "POST /runs/{run}/say": Needs(rights.SAY),
     "POST /runs/{run}/messages/take": Needs(rights.REPORT),
+    "POST /v1/logs": Needs(rights.REPORT),
+    "POST /v1/traces": Needs(rights.REPORT),
+    "POST /v1/metrics": Needs(rights.REPORT),
+    "POST /otlp/v1/logs": Needs(rights.REPORT),
+    "POST /otlp/v1/traces": Needs(rights.REPORT),
+    "POST /otlp/v1/metrics": Needs(rights.REPORT),
     "GET /auth/me/away": A_PERSON,
     "PUT /auth/me/away": A_PERSON,
     # usage

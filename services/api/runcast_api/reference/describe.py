@@ -19,6 +19,7 @@ TAGS = {
     "questions": "What agents ask people.",
     "agents": "Messages to agents, and their hooks.",
     "usage": "Tokens and cost.",
+    "telemetry": "Logs and traces over OTLP/HTTP.",
     "tasks": "Tasks on the board.",
     "subtasks": "Subtasks, and the queue from which workers claim them.",
     "tails": "Files that the server follows for a run.",
@@ -31,6 +32,8 @@ TAGS = {
     "admin": "Accounts, the audit log, refused messages; for administrators.",
     "process": "Health and metrics of the process.",
 }
+_OWN_REFUSALS = frozenset({"telemetry"})
+"""Their refusals have the form that their protocol wants."""
 _TIMES = frozenset({"at", "ts", "last_heartbeat"})
 _WRITTEN_BY_CLIENTS = frozenset({"ProgressNew", "LogEntry", "Measured", "LinesMessage"})
 """Their times are read leniently (a space instead of `T`, no offset)."""
@@ -86,6 +89,8 @@ def _describe_operation(name: str, operation: dict[str, Any], known: Texts) -> N
         if text and not parameter.get("description"):
             parameter["description"] = text
         parameter["schema"].pop("description", None)
+    if operation["tags"][0] in _OWN_REFUSALS:
+        return
     for status in refusals.statuses(name, operation, known.errors.get(name, [])):
         operation["responses"].setdefault(
             str(status), {"$ref": f"#/components/responses/Problem{status}"}

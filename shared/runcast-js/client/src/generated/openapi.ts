@@ -903,6 +903,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/otlp/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Logs
+         * @description Log records: telemetry of agents, or entries of any program.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_logs_beneath_otlp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/otlp/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Metrics
+         * @description Metrics are read, and kept nowhere.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_metrics_beneath_otlp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/otlp/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Traces
+         * @description Spans: runs of agents, with tools and requests to models.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_traces_beneath_otlp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/projects": {
         parameters: {
             query?: never;
@@ -2249,6 +2315,72 @@ export interface paths {
         get: operations["find_users"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Logs
+         * @description Log records: telemetry of agents, or entries of any program.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Metrics
+         * @description Metrics are read, and kept nowhere.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_metrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Telemetry Traces
+         * @description Spans: runs of agents, with tools and requests to models.
+         *
+         *     Needs the role reporter in the project, or a higher one.
+         */
+        post: operations["receive_telemetry_traces"];
         delete?: never;
         options?: never;
         head?: never;
@@ -10297,6 +10429,135 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    receive_telemetry_logs_beneath_otlp: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+        };
+    };
+    receive_telemetry_metrics_beneath_otlp: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+        };
+    };
+    receive_telemetry_traces_beneath_otlp: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+        };
+    };
     list_projects: {
         parameters: {
             query?: {
@@ -13981,6 +14242,135 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receive_telemetry_logs: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+        };
+    };
+    receive_telemetry_metrics: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+        };
+    };
+    receive_telemetry_traces: {
+        parameters: {
+            query?: {
+                /** @description Where the key belongs to no project; else its own. */
+                project?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Taken, perhaps in part. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description A `google.rpc.Status`; before the request is read, a problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": Record<string, never>;
+                    "application/x-protobuf": string;
                 };
             };
         };
