@@ -235,7 +235,7 @@ class Calls(Generic[R]):
         return self._record(lambda recorder: recorder.update(current_step=name))
 
     def update(self, **fields: Any) -> R:
-        """Other fields of the run: `status` (`running`, `awaiting_feedback`), `metadata`, `labels`,
+        """Other fields of the run: `status` (`running`, `awaiting_feedback`), `name`, `metadata`, `labels`,
         `pr_url`, `result`; any other is kept in its metadata. A terminal status ends the run."""
         status = None
         if fields.get("status") is not None:

@@ -42,6 +42,7 @@ _CHANGES: Mapping[str, Callable[[Any], Any]] = {
     "will_retry": acceptable.truth,
     "result": acceptable.json,
     "pr_url": acceptable.url,
+    "name": acceptable.title,
     "metadata": acceptable.mapping,
     "labels": acceptable.labels,
     "usage": acceptable.mapping,

@@ -85,11 +85,11 @@ class AgentOutput:
 
     def feed(self, data: bytes) -> None:
         """Records what the bytes say."""
-        self._record(self._reading.feed(data))
+        self.record(self._reading.feed(data))
 
     def finish(self) -> None:
         """Records what is left, when the command has ended."""
-        self._record(self._reading.finish())
+        self.record(self._reading.finish())
         if usage := self._usage.told():
             self.tracker.update(usage=usage)
         if self._waits:
@@ -101,7 +101,8 @@ class AgentOutput:
         if self._reading.unknown and self._program:
             self._tell_agent({"unknown_records": str(self._reading.unknown)})
 
-    def _record(self, heard: Iterable[Heard]) -> None:
+    def record(self, heard: Iterable[Heard]) -> None:
+        """Records what lines and records say."""
         for each in heard:
             if isinstance(each, list):
                 self.tracker.lines(self.source, each)

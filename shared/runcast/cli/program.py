@@ -44,6 +44,7 @@ COMMANDS = (
     "away",
     "say",
     "mcp",
+    "acp",
     "usage",
     "watch",
 )

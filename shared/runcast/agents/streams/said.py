@@ -51,7 +51,7 @@ class Doing:
 class Waits:
     """What it waits for; `kind` None: it works."""
 
-    kind: Literal["permission", "question", "plan"] | None
+    kind: Literal["permission", "question", "plan", "idle"] | None
     summary: str = ""
 
 
