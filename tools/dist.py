@@ -39,15 +39,16 @@ _TRY_NPM = (
 
 def build() -> None:
     """Wheel and sdist by hatchling, npm packages by `npm pack`, SBOMs by CycloneDX."""
-    shutil.rmtree(DIST, ignore_errors=True)
-    DIST.mkdir()
+    DIST.mkdir(exist_ok=True)
+    for old in list(_files()):
+        old.unlink()
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(DIST), str(ROOT))
     run("npm", "run", "--silent", "build:packages")
     for package in NPM_PACKAGES:
         run("npm", "pack", "--silent", "--pack-destination", str(DIST), cwd=ROOT / package)
     python_sbom()
     npm_sbom()
-    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(DIST.iterdir()))
+    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(_files()))
     (DIST / "SHA256SUMS").write_text(sums)
 
 
@@ -113,6 +114,10 @@ def _names(path: Path) -> Iterator[str]:
     else:
         with tarfile.open(path) as sdist:
             yield from sdist.getnames()
+
+
+def _files() -> Iterator[Path]:
+    return filter(Path.is_file, DIST.iterdir())
 
 
 def _sha256(path: Path) -> str:

@@ -86,6 +86,11 @@ def _add_models(schemas: dict[str, Any], more: dict[str, Any]) -> None:
         there = schemas.get(name, schema)
         if there.get("properties", {}).keys() != schema.get("properties", {}).keys():
             raise ValueError(f"two models are called {name}")
+        for field in schema.get("properties", {}).values():
+            if field.get("default", field) is None:
+                del field[
+                    "default"
+                ]  # generators take a field with a default for one that is always there
         schemas[name] = schema
 
 

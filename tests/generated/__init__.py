@@ -1,0 +1,1 @@
+"""Clients that others' generators make of /openapi.json compile, and speak with a server: `make clients`."""
