@@ -122,6 +122,8 @@ async def test_a_stage_that_is_a_step_becomes_the_current_one(rest: Rest) -> Non
     await rest.admin.post(f"/runs/{run}/progress", json={"stage": "other", "message": "…"})
     status = (await rest.admin.get(f"/runs/{run}/status?last=1")).json()
     assert [event["stage"] for event in status["events"]] == ["other"]
+    none = await rest.admin.get(f"/runs/{run}/status?last=0")
+    assert (none.status_code, none.json()["events"]) == (200, [])
     assert (await rest.admin.get(f"/runs/{run}")).json()["current_step"] == "outline"
 
 

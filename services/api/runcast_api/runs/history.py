@@ -76,7 +76,7 @@ def types_of(types: Sequence[str] | None) -> list[str] | None:
 
 
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
-    """One page of events."""
+    """One page of events, of at least one."""
     row = await connection.fetchrow(_POSITION, wanted.project_id)
     head, floor = row["last_seq"], row["floor_seq"]
     after = max(wanted.after or 0, floor)

@@ -87,12 +87,7 @@ def _time(text: str) -> str:
 async def status(connection: Connection, run_id: UUID, last: int) -> dict[str, Any]:
     """How the run stands, with its last progress events, oldest first."""
     run = await runs.show(connection, run_id)
-    wanted = Wanted(UUID(run["project_id"]), before=history.LAST, types=_TYPE, run_id=run_id)
-    found = await history.page(connection, wanted, last)
-    events = [orjson.loads(orjson.dumps(event["data"])) for event in found["events"]]
-    for event in events:
-        del event["run_id"]
-        event.pop("at", None)
+    events = await _last(connection, UUID(run["project_id"]), run_id, last) if last else []
     shown = {
         "run_id": run["id"],
         "status": run["status"],
@@ -101,3 +96,15 @@ async def status(connection: Connection, run_id: UUID, last: int) -> dict[str, A
         "events": events,
     }
     return shown if run["error"] is None else shown | {"error": run["error"]}
+
+
+async def _last(
+    connection: Connection, project_id: UUID, run_id: UUID, limit: int
+) -> list[dict[str, Any]]:
+    wanted = Wanted(project_id, before=history.LAST, types=_TYPE, run_id=run_id)
+    found = await history.page(connection, wanted, limit)
+    events = [orjson.loads(orjson.dumps(event["data"])) for event in found["events"]]
+    for event in events:
+        del event["run_id"]
+        event.pop("at", None)
+    return events
