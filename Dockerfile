@@ -29,6 +29,9 @@ RUN /opt/runcast/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/runcast/bin/pip uninstall --quiet --yes hatchling pip
 
 FROM python:3.13-slim
+# pg_dump and pg_restore, for `runcast backup` and `restore`.
+RUN apt-get update && apt-get install --yes --quiet --no-install-recommends postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --system --gid 10001 runcast \
     && useradd --system --uid 10001 --gid runcast --home-dir /data --no-create-home runcast \
     && install -d -o runcast -g runcast /data /secrets /runs \

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+from tests.commands import runcast
 from tests.processes import Process, Up
 from tests.urls import in_database
 from tests.waiting import wait_for
@@ -190,7 +191,9 @@ def test_absent_servers_are_awaited_and_then_given_up(directory: Path) -> None:
 
 
 def test_it_runs_on_servers_of_ones_own(directory: Path, postgres_url: str, redis_url: str) -> None:
+    """Of two hosts that the URL names the first is dead; the database isn't there yet."""
     url = in_database(postgres_url, "of_ones_own")
+    url = url.replace("host=", f"target_session_attrs=read-write&host={directory}/nowhere,")
     up = Up.at(directory, "--database-url", url, "--redis-url", redis_url)
     try:
         up.start_ready()
@@ -200,3 +203,16 @@ def test_it_runs_on_servers_of_ones_own(directory: Path, postgres_url: str, redi
         assert up.stop() == 0
     finally:
         up.cleanup()
+
+
+def test_what_was_backed_up_while_it_runs_is_restored_elsewhere(up: Up) -> None:
+    up.start_ready()
+    ran = runcast(up.directory, "backup", "copy")
+    assert ran.code == 0, ran.err.decode()
+    into_running = runcast(up.directory, "restore", "copy")
+    assert (into_running.code, b"is already running" in into_running.err) == (1, True)
+    assert up.stop() == 0
+    restored = runcast(up.directory, "restore", "copy", "--data", "elsewhere/.runcast")
+    assert restored.code == 0, restored.err.decode()
+    assert b"all is as it was" in restored.out
+    assert serving(up.directory) == []

@@ -5,6 +5,7 @@ commands need not pay.
 """
 
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,14 @@ RedisUrl = Annotated[
     str | None, typer.Option(help="Redis or Valkey instead of our own.  [RUNCAST_REDIS_URL]")
 ]
 
+Jobs = Annotated[
+    int, typer.Option(min=1, max=32, help="Tables at a time. A restore by one is all or nothing.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (up, api, hub, tailer, migrate):
+    for command in (up, api, hub, tailer, migrate, backup, restore):
         app.command(rich_help_panel="Servers")(command)
     database = typer.Typer(help="Work on the database by hand.", no_args_is_help=True)
     database.command()(after_restore)
@@ -84,6 +89,57 @@ def migrate(database_url: DatabaseUrl = None, data: Data = None) -> None:
     _launch("migrate", database_url=database_url, data=data)
 
 
+def backup(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that isn't there.")],
+    database_url: DatabaseUrl = None,
+    data: Data = None,
+    jobs: Jobs = 1,
+    artifacts: Annotated[
+        bool | None,
+        typer.Option(
+            "--artifacts/--no-artifacts",
+            help="Copy contents above 1 MiB as well; by default where they lie in a folder.",
+        ),
+    ] = None,
+) -> None:
+    """Write everything into a directory, as it is at this moment. Servers go on meanwhile.
+
+    Examples:
+
+    runcast backup /backups/monday
+
+    runcast backup /backups/monday --database-url postgresql://owner@db/runcast
+    """
+    _launch(
+        "backup",
+        {"directory": directory, "jobs": jobs, "artifacts": artifacts},
+        database_url=database_url,
+        data=data,
+    )
+
+
+def restore(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What `runcast backup` wrote.")],
+    database_url: DatabaseUrl = None,
+    data: Data = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Load a backup into an empty database, check that all of it is there, and tell clients.
+
+    The roles are made where they are missing. Start the servers afterwards.
+
+    Example:
+
+    runcast restore /backups/monday --data ./restored
+    """
+    _launch(
+        "restore",
+        {"directory": directory, "jobs": jobs},
+        database_url=database_url,
+        data=data,
+    )
+
+
 def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
     """After a restore of Postgres: every project's history is another one from now on.
 
@@ -99,6 +155,6 @@ def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
     _launch("after-restore", database_url=database_url, data=data)
 
 
-def _launch(command: str, **flags: object) -> None:
+def _launch(command: str, options: Mapping[str, object] | None = None, /, **flags: object) -> None:
     launch = pkgutil.resolve_name("runcast_server.process.launch:launch")
-    raise typer.Exit(launch(command, flags))
+    raise typer.Exit(launch(command, flags, **(options or {})))

@@ -4,13 +4,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-import asyncpg
 import structlog
 
-from runcast_server import embedded, settings
+from runcast_server import settings
 from runcast_server.errors import ExplainedError
-from runcast_server.eventlog import epoch
 from runcast_server.process import (
     all_in_one,
     credentials,
@@ -19,6 +18,7 @@ from runcast_server.process import (
     migrate,
     process,
     single_service,
+    upkeep,
     wait_for,
 )
 from runcast_server.settings import ServerSettings
@@ -28,14 +28,15 @@ INTERRUPTED = 130
 log = structlog.get_logger(__name__)
 
 
-def launch(command: str, flags: Mapping[str, object]) -> int:
-    """Run a command with the settings of flags and environment; its exit code."""
+def launch(command: str, flags: Mapping[str, object], **options: Any) -> int:
+    """Run a command with the settings of flags and environment, and with options that are no settings; its
+    exit code."""
     try:
         read = settings.read(**flags)
         logging_setup.configure(read.process.log_level, read.process.log_format)
         for name in settings.unknown(os.environ):
             log.warning("setting.unknown", name=name)
-        _run(command, read)
+        _run(command, read, dict(options))
     except ExplainedError as error:
         sys.stderr.write(f"runcast: {error}\n")
         return 1
@@ -44,14 +45,18 @@ def launch(command: str, flags: Mapping[str, object]) -> int:
     return 0
 
 
-def _run(command: str, read: ServerSettings) -> None:
+def _run(command: str, read: ServerSettings, options: dict[str, Any]) -> None:
     match command:
         case "up":
             all_in_one.up(read, _say)
         case "migrate":
             asyncio.run(_migrate(read))
         case "after-restore":
-            asyncio.run(_after_restore(read))
+            asyncio.run(upkeep.after_restore(read, _say))
+        case "backup":
+            upkeep.back_up(read, _say, **options)
+        case "restore":
+            upkeep.restore(read, _say, **options)
         case _:
             single_service.run(command, read, _say)
 
@@ -74,15 +79,6 @@ async def _migrate(read: ServerSettings) -> None:
     token = await credentials.admin_token(url, known.token if known else None)
     where = read.process.public_url or f"http://127.0.0.1:{read.process.port}"
     credentials.write(data, credentials.Credentials(where, token, read.redis.redis_url or "", 0))
-
-
-async def _after_restore(read: ServerSettings) -> None:
-    url = read.postgres.database_url or embedded.Postgres(read.process.data).url
-    try:
-        number = await epoch.renew_all(url)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise process.StartError(f"the database can't be reached: {error}") from error
-    _say(f"{number} projects have another history; their clients are told")
 
 
 def _say(text: str) -> None:

@@ -52,15 +52,7 @@ def _up(url: str, say: Callable[[str], None]) -> list[str]:
         raise MigrationError(
             f"{postgres_hosts.place(url)} can't be reached: {outages.line_of(error)}"
         ) from error
-    command = [_dbmate(), "--url", _for_dbmate(url), "--migrations-dir", str(directory())]
-    done = subprocess.run(
-        [*command, "--no-dump-schema", "--migration-lock", "up"],
-        env={name: value for name, value in os.environ.items() if not name.startswith("DBMATE_")},
-        cwd=directory(),  # so that no .env of the caller's directory is read
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _run(url, "--migration-lock", "up")
     begun = [
         line.removeprefix("Applying: ")
         for line in done.stdout.splitlines()
@@ -71,6 +63,25 @@ def _up(url: str, say: Callable[[str], None]) -> list[str]:
         raise MigrationError(at + (done.stderr or done.stdout).strip())
     asyncio.run(conversion.run(url, say))
     return begun
+
+
+def create(url: str) -> None:
+    """Makes the database that the URL names, if there is none. Raises `MigrationError`."""
+    done = _run(url, "create")
+    if done.returncode != 0 and "already exists" not in done.stderr:
+        raise MigrationError((done.stderr or done.stdout).strip())
+
+
+def _run(url: str, *command: str) -> subprocess.CompletedProcess[str]:
+    options = ["--url", _for_dbmate(url), "--migrations-dir", str(directory()), "--no-dump-schema"]
+    return subprocess.run(
+        [_dbmate(), *options, *command],
+        env={name: value for name, value in os.environ.items() if not name.startswith("DBMATE_")},
+        cwd=directory(),  # so that no .env of the caller's directory is read
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _dbmate() -> str:
