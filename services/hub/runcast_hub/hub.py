@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import re
 import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +19,14 @@ import structlog
 from runcast_hub import completion, metrics, revocation
 from runcast_hub.coalesce import Together
 from runcast_hub.combined import Combined
+from runcast_hub.completion import RunStreams
 from runcast_hub.connection_limits import RENEW_SECONDS, Leases
 from runcast_hub.gzip import Blocks
 from runcast_hub.heartbeats import Heart
 from runcast_hub.history_reader import Source
 from runcast_hub.peers import REGISTER_EVERY_SECONDS, Control
 from runcast_hub.pubsub import RECONNECT_SECONDS, Link
+from runcast_hub.revocation import Grounds
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.rooms import Rooms
@@ -50,8 +50,6 @@ BLIND_COMPARE_SECONDS = 0.5
 """The same without Redis, when this is the way by which events arrive."""
 CLOSE_SECONDS = 2.5
 POSITIONS_AT_ONCE = 256
-COMPLETE_SECONDS = 1.0
-COMPLETE_ALL_TURNS = 5
 
 _LIVE = re.compile(r"runcast:\{([0-9a-f-]{36})\}:live")
 
@@ -67,6 +65,8 @@ class Hub:
         database: Database,
         bus: Bus,
         answer: Callable[[Hub, dict[str, Any]], Awaitable[dict[str, Any]]],
+        *,
+        has_neighbours: bool = False,
     ) -> None:
         self.id = secrets.token_hex(4)
         self.settings = settings
@@ -80,6 +80,8 @@ class Hub:
         self.subscribers: dict[str, Subscriber | Combined] = {}
         self.is_draining = False
         self.blocks = Blocks()
+        self.has_neighbours = has_neighbours
+        """Whether other workers serve on the same port, so that who is sent away may return at once."""
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
         self._source = Source(bus, database.log, self._budget)
@@ -87,13 +89,14 @@ class Hub:
             self.link, Together(self._read_positions, POSITIONS_AT_ONCE), self._make_room
         )
         self._all_gone = asyncio.Event()
-        self._completing_turn = 0
+        self._grounds = Grounds(database)
+        self._run_streams = RunStreams(database.log)
         self.comparing = Loop("postgres", self.compare, self._compare_seconds)
         self.loops = [
             self.comparing,
             Loop("redis", self.link.run, RECONNECT_SECONDS, limit_seconds=None),
-            Loop("completing", self._complete_some, COMPLETE_SECONDS),
-            Loop("revocation", partial(revocation.look, self), revocation.LOOK_SECONDS),
+            Loop("completing", self._complete, completion.LOOK_SECONDS),
+            Loop("revocation", self._grounds.look, revocation.LOOK_SECONDS),
             Loop("connection limits", self.leases.renew, RENEW_SECONDS),
             Loop("registration", self.control.register, REGISTER_EVERY_SECONDS),
             Loop("timers", self.timing.wheel.turn, 0.0),
@@ -104,7 +107,9 @@ class Hub:
     # ------------------------------------------------------------------ rooms
 
     def _make_room(self, project_id: UUID) -> Room:
-        room = Room(project_id, self._source, self._budget, self.settings.event_channel_buffer)
+        watching = (self._grounds, self._run_streams)
+        most = self.settings.event_channel_buffer
+        room = Room(project_id, self._source, self._budget, most, watching)
         Heart(room, self.timing)
         return room
 
@@ -135,6 +140,7 @@ class Hub:
     def add(self, subscriber: Subscriber | Combined) -> None:
         """Starts the timers of a new stream."""
         self.subscribers[subscriber.connection_id] = subscriber
+        metrics.OPENED.inc()
         metrics.CONNECTIONS.set(len(self.subscribers))
         subscriber.start_timing()
         if self.is_draining:
@@ -146,11 +152,6 @@ class Hub:
         if self.is_draining and not self.subscribers:
             self._all_gone.set()
         metrics.CONNECTIONS.set(len(self.subscribers))
-
-    def parts(self) -> Iterator[Subscriber]:
-        """What all streams show, project by project."""
-        for stream in self.subscribers.values():
-            yield from stream.parts
 
     # ------------------------------------------------------------------ comparing with Postgres
 
@@ -194,31 +195,8 @@ class Hub:
                 await epoch.renew(self.database.log, self._bus, room.project_id, head)
                 self._compare_soon()
 
-    # ------------------------------------------------------------------ complete runs
-
-    async def _complete_some(self) -> None:
-        """Ends the streams of runs that are complete: looks at runs that something happened to every
-        second, and at all that have a stream every few seconds."""
-        self._completing_turn += 1
-        await self._complete(of_all=self._completing_turn % COMPLETE_ALL_TURNS == 0)
-
-    async def _complete(self, *, of_all: bool) -> None:
-        touched: set[bytes] = set()
-        for room in self.rooms:
-            touched |= room.touched_runs
-            room.touched_runs.clear()
-        streams: dict[UUID, list[Subscriber]] = {}
-        for subscriber in self.parts():
-            run = subscriber.filter.only_run
-            is_new = time.monotonic() - subscriber.connected_at < 2 * COMPLETE_SECONDS
-            if run is not None and (of_all or is_new or run in touched):
-                streams.setdefault(UUID(bytes=run), []).append(subscriber)
-        if streams:
-            for run_id, seq in (
-                await completion.complete(self.database.log, list(streams))
-            ).items():
-                for subscriber in streams[run_id]:
-                    subscriber.finish(seq)
+    async def _complete(self) -> None:
+        await self._run_streams.look(self.rooms)
 
     # ------------------------------------------------------------------ life
 

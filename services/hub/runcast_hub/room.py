@@ -21,7 +21,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import structlog
@@ -175,11 +175,27 @@ class Group:
         return alone + self.handed_bytes if subscriber in self.live else alone
 
 
+class Watching(Protocol):
+    """Is told which subscribers come and go; the removal of one that isn't known changes nothing."""
+
+    def add(self, subscriber: Subscriber) -> None: ...
+
+    def remove(self, subscriber: Subscriber) -> None: ...
+
+
 class Room:
     """See the module. All methods run in the event loop's thread."""
 
-    def __init__(self, project_id: UUID, source: Source, budget: Budget, max_events: int) -> None:
+    def __init__(
+        self,
+        project_id: UUID,
+        source: Source,
+        budget: Budget,
+        max_events: int,
+        watching: Sequence[Watching] = (),
+    ) -> None:
         self.project_id = project_id
+        self._watching = watching
         self.epoch = 0
         self.head = 0
         self.delivered = 0
@@ -203,6 +219,7 @@ class Room:
         self._of_run: dict[bytes, set[Group]] = {}
         self._fresh: list[Block] = []
         self._flush_scheduled = False
+        self._fresh_since = 0.0
         self._filling: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self.touched_runs: set[bytes] = set()
@@ -297,6 +314,7 @@ class Room:
         self.target = max(self.target, self.head)
         if not self._flush_scheduled:
             self._flush_scheduled = True
+            self._fresh_since = time.perf_counter()
             asyncio.get_running_loop().call_soon(self._flush)
 
     # ------------------------------------------------------------------ holes
@@ -352,6 +370,7 @@ class Room:
             self.touched_runs.update(batch.event_runs)
             for group, data in handed:
                 group.deliver(data)
+        metrics.DELIVERY_SECONDS.observe(time.perf_counter() - self._fresh_since)
         self._wake_waiting()
 
     def beat(self, seconds: float) -> float:
@@ -391,11 +410,15 @@ class Room:
         if self.is_closed:
             raise Unavailable("the project's room was closed; connect again")
         self.subscribers.add(subscriber)
+        for each in self._watching:
+            each.add(subscriber)
         self._group(subscriber.filter).members += 1
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forgets a subscriber."""
         self.subscribers.discard(subscriber)
+        for each in self._watching:
+            each.remove(subscriber)
         self._idle_since = time.monotonic()
         self._abandon(subscriber)
 
