@@ -82,6 +82,17 @@ def _names(value: object) -> object:
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
+def _workers(value: object) -> object:
+    return available_cores() if value == "auto" else value
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)]
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
@@ -124,6 +135,7 @@ class ProcessSettings(_Settings):
     log_format: Literal["auto", "console", "json"] = "auto"
     metrics_public: bool = False
     start_wait_s: float = Field(default=30, ge=0)
+    workers: Annotated[int, BeforeValidator(_workers)] = Field(default=1, ge=1, le=256)
     shutdown_grace_s: float = Field(default=4, gt=0)
 
 
@@ -314,6 +326,13 @@ def read(**given: object) -> ServerSettings:
 def names() -> frozenset[str]:
     """The environment variables that the servers read."""
     return frozenset(f"{PREFIX}{field.upper()}" for kind in SECTIONS for field in kind.model_fields)
+
+
+def as_environment(given: Mapping[str, object]) -> dict[str, str]:
+    """What is given and not None (a command's flags) as variables, for processes that we start."""
+    return {
+        f"{PREFIX}{name.upper()}": str(value) for name, value in given.items() if value is not None
+    }
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

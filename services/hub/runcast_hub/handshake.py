@@ -142,8 +142,15 @@ async def close(hub: Hub, arrivals: Arrivals, stream: Subscriber | Combined, sen
     stream.leave()
     await hub.leases.give_back(stream.principal.limit_name)
     reason = stream.ending or "shutdown"
-    retry_ms = random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
-    await stream.say_bye(send, reason, retry_ms)
+    await stream.say_bye(send, reason, _retry_ms(reason, has_neighbours=hub.has_neighbours))
+
+
+def _retry_ms(reason: str, *, has_neighbours: bool) -> int:
+    """When the client is asked to return. Ends by a drain are spread already, so those who find another
+    worker at once needn't be spread again."""
+    if reason == "shutdown" and has_neighbours:
+        return random.randint(100, 500)
+    return random.randint(500, int(RETRY_SECONDS.get(reason, 5.0) * 1000))
 
 
 def new_connection_id(hub: Hub) -> str:

@@ -14,7 +14,13 @@ from runcast_server.service import Readiness, Resources, Service
 
 def build(resources: Resources) -> Service:
     """The hub service on these resources."""
-    hub = Hub(resources.settings.hub, resources.database, resources.bus, connections.answer)
+    hub = Hub(
+        resources.settings.hub,
+        resources.database,
+        resources.bus,
+        connections.answer,
+        has_neighbours=resources.settings.process.workers > 1,
+    )
     resources.eventlog.listen(hub.hear)
     settings = resources.settings.auth
     limits = RequestLimits.configured(rate_limits.storage(resources.bus), settings)
@@ -37,4 +43,4 @@ def build(resources: Resources) -> Service:
                 failing["delivery"] = f"neither Redis nor Postgres can be read: {error}"
         return Readiness(failing, degraded, await diagnosis.warnings())
 
-    return Service("hub", app, app.handles, hub.running, hub.drain, ready)
+    return Service("hub", app, app.handles, hub.running, hub.drain, ready, has_streams=True)

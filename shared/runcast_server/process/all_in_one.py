@@ -1,4 +1,8 @@
-"""`runcast up`: everything in one process on one port, with servers of its own if none are named."""
+"""`runcast up`: everything on one port, with servers of its own if none are named.
+
+It is one process, unless `--workers` asks for more: then this process keeps the servers and the workers
+running, and the first of these has the tailer.
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,8 +19,18 @@ import structlog
 import uvloop
 
 from runcast_server import db, embedded, loops
+from runcast_server import settings as all_settings
 from runcast_server.loops import Loop
-from runcast_server.process import credentials, datadir, db_roles, migrate, process, wait_for
+from runcast_server.process import (
+    credentials,
+    datadir,
+    db_roles,
+    migrate,
+    process,
+    wait_for,
+    workers,
+)
+from runcast_server.process.workers import Crew
 from runcast_server.service import Build
 from runcast_server.settings import ServerSettings
 
@@ -24,6 +38,7 @@ from runcast_server.settings import ServerSettings
 EMBEDDED_STOP_SECONDS = 3.0
 WATCH_SECONDS = 0.5
 ASK_SECONDS = 5.0
+CONNECTIONS_A_WORKER = 30
 SILENT_SECONDS = 120.0
 """An embedded server that takes no connections for so long is started again."""
 
@@ -46,19 +61,20 @@ class Backing:
     servers: Sequence[Server]
 
 
-def up(settings: ServerSettings, say: Say) -> None:
-    """Serve until a signal. `say` shows a person what happens.
+def up(settings: ServerSettings, environ: Mapping[str, str], say: Say) -> None:
+    """Serve until a signal. `say` shows a person what happens; `environ` is that of workers.
 
     Raises, with a message for that person, InUseError, StartError, EmbeddedError,
     BackingServiceError, MigrationError.
     """
     with (
         datadir.locked(settings.process.data),
-        contextlib.closing(process.listen_for(settings)) as listener,
+        _listening(settings) as listeners,
         _interrupted_by_sigterm(),
         _servers(settings) as (postgres, valkey),
     ):
-        build = _start([server for server in (postgres, valkey) if server])
+        here = process.SERVICES if len(listeners) == 1 else ()
+        build = _start([server for server in (postgres, valkey) if server], here)
         backed_by = Backing(
             postgres.url if postgres else str(settings.postgres.database_url),
             *_logins(postgres, settings),
@@ -67,7 +83,19 @@ def up(settings: ServerSettings, say: Say) -> None:
             [server for server in (postgres, valkey) if server],
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, backed_by, build, listener, say))
+            runner.run(_serve(settings, backed_by, build, listeners, environ, say))
+
+
+@contextlib.contextmanager
+def _listening(settings: ServerSettings) -> Iterator[Sequence[socket.socket]]:
+    """The listening socket, or one for each worker. Raises StartError."""
+    many = settings.process.workers > 1
+    listeners = workers.listen(settings) if many else [process.listen_for(settings)]
+    try:
+        yield listeners
+    finally:
+        for listener in listeners:
+            listener.close()
 
 
 def _logins(postgres: embedded.Postgres | None, settings: ServerSettings) -> tuple[db.Urls, bool]:
@@ -86,7 +114,9 @@ def _servers(
 ) -> Iterator[tuple[embedded.Postgres | None, embedded.Valkey | None]]:
     """The embedded servers that the settings leave to us; at the end they are stopped."""
     data = settings.process.data
-    postgres = None if settings.postgres.database_url else embedded.Postgres(data)
+    connections = str(max(200, CONNECTIONS_A_WORKER * (settings.process.workers + 2)))
+    extra = {"max_connections": connections}
+    postgres = None if settings.postgres.database_url else embedded.Postgres(data, extra)
     valkey = None if settings.redis.redis_url else embedded.Valkey(data)
     try:
         yield postgres, valkey
@@ -97,11 +127,11 @@ def _servers(
                     threads.submit(server.stop, EMBEDDED_STOP_SECONDS)
 
 
-def _start(servers: Sequence[Server]) -> list[Build]:
+def _start(servers: Sequence[Server], services: Sequence[str]) -> list[Build]:
     """Start the servers side by side and load the services meanwhile."""
     with ThreadPoolExecutor() as threads:
         starting = [threads.submit(server.start) for server in servers]
-        build = process.builders(process.SERVICES)
+        build = process.builders(services)
         for started in starting:
             started.result()
     return build
@@ -111,7 +141,8 @@ async def _serve(
     settings: ServerSettings,
     backed_by: Backing,
     build: Sequence[Build],
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
+    environ: Mapping[str, str],
     say: Say,
 ) -> None:
     stop = asyncio.Event()
@@ -121,7 +152,7 @@ async def _serve(
         data = settings.process.data
         known = credentials.read(data)
         token = await credentials.admin_token(backed_by.owner_url, known.token if known else None)
-        url = process.url_of(settings.process, listener)
+        url = process.url_of(settings.process, listeners[0])
         link = await credentials.sign_in_link(backed_by.owner_url, url)
         written = credentials.Credentials(url, token, backed_by.worker_redis_url, os.getpid())
 
@@ -129,11 +160,28 @@ async def _serve(
             credentials.write(data, written)
             say(_welcome(settings, url, link))
 
-        async with (
-            kept_running(backed_by.servers),
-            process.opened(_with_urls(settings, backed_by)) as resources,
-        ):
-            await process.serve(resources, build, listener, stop, started)
+        async with kept_running(backed_by.servers):
+            if len(listeners) > 1:
+                crew = _crew(settings, backed_by, environ)
+                await workers.supervise(crew, listeners, stop, started)
+            else:
+                async with process.opened(_with_urls(settings, backed_by)) as resources:
+                    await process.serve(resources, build, listeners[0], stop, started)
+
+
+def _crew(settings: ServerSettings, backed_by: Backing, environ: Mapping[str, str]) -> Crew:
+    """Workers on our servers. Files are followed by the first one: two would have to take turns."""
+    given = all_settings.as_environment(
+        {
+            "database_url": backed_by.urls.log,
+            "database_requests_url": backed_by.urls.requests,
+            "database_accounts_url": backed_by.urls.accounts,
+            "redis_url": backed_by.redis_url,
+        }
+    )
+    others = [name for name in process.SERVICES if name != "tailer"]
+    services = [process.SERVICES, *[others] * (settings.process.workers - 1)]
+    return Crew(services, {**environ, **given}, settings.process.shutdown_grace_s)
 
 
 async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> None:

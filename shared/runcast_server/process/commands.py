@@ -29,6 +29,14 @@ Jobs = Annotated[
     int, typer.Option(min=1, max=32, help="Tables at a time. A restore by one is all or nothing.")
 ]
 
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Processes that share the port; auto: one for each core.  [RUNCAST_WORKERS, 1]",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
@@ -46,14 +54,17 @@ def up(
     runs_dir: RunsDir = None,
     database_url: DatabaseUrl = None,
     redis_url: RedisUrl = None,
+    workers: Workers = None,
 ) -> None:
-    """Start everything in one process, on a Postgres and a Valkey of its own.
+    """Start everything, in one process or in several, on a Postgres and a Valkey of its own.
 
     Examples:
 
     runcast up
 
     runcast up --port 9000 --data ~/runcast
+
+    runcast up --workers auto
     """
     _launch(
         "up",
@@ -63,17 +74,24 @@ def up(
         runs_dir=runs_dir,
         database_url=database_url,
         redis_url=redis_url,
+        workers=workers,
     )
 
 
-def api(host: Host = None, port: Port = None) -> None:
-    """Serve the REST API, with ingester and sweeper. Settings come from the environment."""
-    _launch("api", host=host, port=port)
+def api(host: Host = None, port: Port = None, workers: Workers = None) -> None:
+    """Serve the REST API, with ingester and sweeper. Settings come from the environment.
+
+    SIGHUP restarts workers one by one.
+    """
+    _launch("api", host=host, port=port, workers=workers)
 
 
-def hub(host: Host = None, port: Port = None) -> None:
-    """Serve live streams. Settings come from the environment."""
-    _launch("hub", host=host, port=port)
+def hub(host: Host = None, port: Port = None, workers: Workers = None) -> None:
+    """Serve live streams. Settings come from the environment.
+
+    SIGHUP restarts workers one by one.
+    """
+    _launch("hub", host=host, port=port, workers=workers)
 
 
 def tailer(host: Host = None, port: Port = None) -> None:

@@ -36,7 +36,8 @@ def launch(command: str, flags: Mapping[str, object], **options: Any) -> int:
         logging_setup.configure(read.process.log_level, read.process.log_format)
         for name in settings.unknown(os.environ):
             log.warning("setting.unknown", name=name)
-        _run(command, read, dict(options))
+        environ = {**os.environ, **settings.as_environment(flags)}
+        _run(command, read, environ, dict(options))
     except ExplainedError as error:
         sys.stderr.write(f"runcast: {error}\n")
         return 1
@@ -45,10 +46,12 @@ def launch(command: str, flags: Mapping[str, object], **options: Any) -> int:
     return 0
 
 
-def _run(command: str, read: ServerSettings, options: dict[str, Any]) -> None:
+def _run(
+    command: str, read: ServerSettings, environ: Mapping[str, str], options: dict[str, Any]
+) -> None:
     match command:
         case "up":
-            all_in_one.up(read, _say)
+            all_in_one.up(read, environ, _say)
         case "migrate":
             asyncio.run(_migrate(read))
         case "after-restore":
@@ -58,7 +61,7 @@ def _run(command: str, read: ServerSettings, options: dict[str, Any]) -> None:
         case "restore":
             upkeep.restore(read, _say, **options)
         case _:
-            single_service.run(command, read, _say)
+            single_service.run(command, read, environ, _say)
 
 
 async def _migrate(read: ServerSettings) -> None:

@@ -28,6 +28,7 @@ from runcast_server.eventlog.log import EventLog
 from runcast_server.eventlog.publisher import Publisher
 from runcast_server.process.http_protocol import Protocol
 from runcast_server.process.root_app import Front
+from runcast_server.process.vitals import Vitals
 from runcast_server.service import Build, Resources, Service
 from runcast_server.settings import ProcessSettings, ServerSettings
 
@@ -56,7 +57,28 @@ class StartError(ExplainedError):
 
 def listen(settings: ProcessSettings, *, heartbeat_seconds: float = 30.0) -> socket.socket:
     """A listening socket on the settings' address. Raises StartError where it's taken."""
-    host, port = settings.host, settings.port
+    listener = bind(settings.host, settings.port, heartbeat_seconds=heartbeat_seconds)
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _taken(settings.host, settings.port, error) from error
+    return listener
+
+
+def listen_for(settings: ServerSettings) -> socket.socket:
+    """The listening socket of a process with these settings. Raises StartError."""
+    return listen(settings.process, heartbeat_seconds=settings.hub.sse_heartbeat_interval_s)
+
+
+def bind_for(settings: ServerSettings, port: int, *, shared: bool = False) -> socket.socket:
+    """The same, bound only; `shared` with other sockets of ours on this port. Raises StartError."""
+    heartbeat_seconds = settings.hub.sse_heartbeat_interval_s
+    return bind(settings.process.host, port, heartbeat_seconds=heartbeat_seconds, shared=shared)
+
+
+def bind(host: str, port: int, *, heartbeat_seconds: float, shared: bool = False) -> socket.socket:
+    """A socket bound to the address, with what its connections inherit. Raises StartError."""
     silent_seconds = max(SILENT_SECONDS, SILENT_HEARTBEATS * heartbeat_seconds)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -65,26 +87,26 @@ def listen(settings: ProcessSettings, *, heartbeat_seconds: float = 30.0) -> soc
     except OSError as error:
         raise StartError(f"can't listen on {host}: {error.strerror}") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         silent_ms = int(silent_seconds * 1000)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_ms)
     try:
         listener.bind(address)
-        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise StartError(
-            f"can't listen on {host}, port {port}: {error.strerror}. "
-            "Choose another port with --port or RUNCAST_PORT (0 takes any that is free)."
-        ) from error
+        raise _taken(host, port, error) from error
     listener.setblocking(False)
     return listener
 
 
-def listen_for(settings: ServerSettings) -> socket.socket:
-    """The listening socket of a process with these settings. Raises StartError."""
-    return listen(settings.process, heartbeat_seconds=settings.hub.sse_heartbeat_interval_s)
+def _taken(host: str, port: int, error: OSError) -> StartError:
+    return StartError(
+        f"can't listen on {host}, port {port}: {error.strerror}. "
+        "Choose another port with --port or RUNCAST_PORT (0 takes any that is free)."
+    )
 
 
 def url_of(settings: ProcessSettings, listener: socket.socket) -> str:
@@ -143,7 +165,9 @@ async def serve(
         services, settings, tokens.authenticator(resources.database, resources.settings.auth)
     )
     server = _Server(server_config(front, settings), started)
+    vitals = Vitals(resources.database, front.readiness)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(vitals.measured())
         for service in services:
             await stack.enter_async_context(service.running())
         serving = await stack.enter_async_context(_serving(server, listener))
@@ -157,13 +181,15 @@ async def serve(
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` at SIGTERM or Ctrl-C; a second one, in earnest, cancels the current task.
+    """Set `stop` at SIGTERM, Ctrl-C or a closed terminal; a second one, in earnest, cancels the current task.
 
     Some who start us (`timeout`, a shell that ends its process group) send the same signal twice at
     once: that is one.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means it.
+        signals.append(signal.SIGHUP)
     first_at: list[float] = []
 
     def received() -> None:

@@ -1,52 +1,86 @@
-"""`runcast api`, `runcast hub` and `runcast tailer`: one service in a process of its own."""
+"""`runcast api`, `runcast hub` and `runcast tailer`: one service in a process of its own, or in several."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 import uvloop
 
-from runcast_server.process import process, wait_for
+from runcast_server.process import process, wait_for, workers
+from runcast_server.process.workers import Crew
 from runcast_server.service import Build
 from runcast_server.settings import ServerSettings
 
 log = structlog.get_logger(__name__)
 
+Say = Callable[[str], None]
 
-def run(name: str, settings: ServerSettings, say: Callable[[str], None]) -> None:
+
+def run(name: str, settings: ServerSettings, environ: Mapping[str, str], say: Say) -> None:
     """Serve until a signal. Raises StartError or BackingServiceError with a message for a person."""
+    if settings.process.workers > 1 and name != "tailer":
+        return _run_workers(name, settings, environ, say)
     build = process.builders([name])
     with (
         contextlib.closing(process.listen_for(settings)) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(name, settings, build, listener, say))
+        runner.run(_serve_until_signal(name, settings, build, listener, say))
 
 
-async def _serve(
-    name: str,
+async def _serve_until_signal(
+    name: str, settings: ServerSettings, build: Sequence[Build], listener: socket.socket, say: Say
+) -> None:
+    stop = asyncio.Event()
+    with process.stopped_by_signals(stop):
+        await serve(
+            settings, build, listener, stop, _announcement(name, settings, listener, say), say
+        )
+
+
+async def serve(
     settings: ServerSettings,
     build: Sequence[Build],
     listener: socket.socket,
-    say: Callable[[str], None],
+    stop: asyncio.Event,
+    started: Callable[[], None],
+    say: Say,
 ) -> None:
-    stop = asyncio.Event()
-
-    def started() -> None:
-        say(f"runcast {name} is running: {process.url_of(settings.process, listener)}")
-
-    with process.stopped_by_signals(stop):
-        if await process.unless_stopped(stop, _wait(settings, say)):
-            async with process.opened(settings) as resources:
-                await process.serve(resources, build, listener, stop, started)
+    """Wait for the servers behind us, and run the services until `stop` is set."""
+    if await process.unless_stopped(stop, _wait(settings, say)):
+        async with process.opened(settings) as resources:
+            await process.serve(resources, build, listener, stop, started)
 
 
-async def _wait(settings: ServerSettings, say: Callable[[str], None]) -> None:
+def _announcement(
+    name: str, settings: ServerSettings, listener: socket.socket, say: Say
+) -> Callable[[], None]:
+    url = process.url_of(settings.process, listener)
+    return lambda: say(f"runcast {name} is running: {url}")
+
+
+async def _wait(settings: ServerSettings, say: Say) -> None:
     database_url, redis_url = settings.postgres.database_url, settings.redis.redis_url
     if database_url is None or redis_url is None:
         raise process.StartError("RUNCAST_DATABASE_URL and RUNCAST_REDIS_URL must be set")
     seconds = settings.process.start_wait_s
     await wait_for.wait_for_schema(database_url, seconds, say)
     await wait_for.wait_for_redis(redis_url, seconds, say)
+
+
+def _run_workers(name: str, settings: ServerSettings, environ: Mapping[str, str], say: Say) -> None:
+    grace_seconds = settings.process.shutdown_grace_s
+    crew = Crew([[name]] * settings.process.workers, environ, grace_seconds)
+    listeners = workers.listen(settings)
+
+    async def supervise() -> None:
+        stop = asyncio.Event()
+        with process.stopped_by_signals(stop):
+            if await process.unless_stopped(stop, _wait(settings, say)):
+                started = _announcement(name, settings, listeners[0], say)
+                await workers.supervise(crew, listeners, stop, started)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(supervise())
