@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from runcast_server import db_sessions, outages, postgres_hosts
+from runcast_server import db_sessions, metrics, outages, postgres_hosts
 from runcast_server.errors import Unavailable
 from runcast_server.fair_turns import FairTurns
 
@@ -109,6 +109,11 @@ class Database:
             await act_as(connection, actor)
             yield connection
 
+    @property
+    def pools(self) -> dict[str, Pool]:
+        """The pools, by the names that metrics give them."""
+        return {"requests": self.requests, "log": self.log, "accounts": self.accounts}
+
     async def close(self) -> None:
         """Closes the pools; connections still in use after 5 s are cut."""
         for pool in (self.requests, self.log, self.accounts):
@@ -144,6 +149,7 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
     try:
         connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
     except TimeoutError as error:
+        metrics.POOL_TIMEOUTS.inc()
         raise Unavailable("no database connection became free in time") from error
     except (*outages.POSTGRES, asyncpg.PostgresError) as error:  # no item's fault: we only connect
         raise Unavailable("the database can't be reached") from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from runcast_server import outages, tasks
+from runcast_server import metrics, outages, tasks
 from runcast_server.service import Readiness
 
 log = structlog.get_logger()
@@ -75,6 +75,7 @@ class Loop:
     def _failed(self, error: BaseException) -> None:
         # A connection that held for hours and broke is tried again at once, not after the longest pause.
         self.failures = 1 if self._has_settled() else self.failures + 1
+        metrics.LOOP_FAILURES.labels(self.name).inc()
         said = str(error) or type(error).__name__
         if said != self.last_error:
             expected = outages.is_outage(error)

@@ -54,6 +54,8 @@ class Service:
     running: Callable[[], AbstractAsyncContextManager[None]]
     drain: Callable[[float], Awaitable[None]]
     ready: Callable[[], Awaitable[Readiness]]
+    has_streams: bool = False
+    """Whether its answers last and write past `send`: nothing may stand between them and their sockets."""
 
 
 Build = Callable[[Resources], Service]

@@ -32,6 +32,7 @@ from runcast_api.runtime import reporting
 from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.storage.compaction import Compactor
+from runcast_api.storage.metrics import StorageMetrics
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
@@ -99,6 +100,7 @@ def build(resources: Resources) -> Service:
         *keeper.loops(),
         *Compactor(database.log).loops(),
         *quotas.loops(),
+        *StorageMetrics(database.log).loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
         *Upkeep(database.log, resources.eventlog, sink).loops(),

@@ -70,6 +70,7 @@ class NodeLink:
         """Those that it asked the server to end, until it says that it did."""
         self._changed = asyncio.Event()
         self._heard_at = 0.0
+        self._probed_at = 0.0
         self.is_up = False
 
     def add(self, channel: str) -> None:
@@ -179,6 +180,7 @@ class NodeLink:
                 self._ears.lost(channel)
             case "smessage" if channel == self._probe:
                 self._heard_at = time.monotonic()
+                metrics.ECHO_SECONDS.observe(self._heard_at - self._probed_at)
             case "smessage":
                 self._hand_on(channel, message["data"])
 
@@ -194,5 +196,6 @@ class NodeLink:
         """Probes through this link's own client: another pool may be busy, and would say nothing of it."""
         while True:
             await client.expire(self._probe_key, 1)
+            self._probed_at = time.monotonic()
             await client.spublish(self._probe, b"")
             await asyncio.sleep(PROBE_SECONDS)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from uuid import UUID
 
 import asyncpg
 
-from runcast_server import outages
+from runcast_server import metrics, outages
 from runcast_server.db import Connection, Pool, acquire
 from runcast_server.errors import NotFound, Problem, Unavailable
 from runcast_server.eventlog import chains, segments, stored
@@ -218,7 +219,7 @@ class EventLog:
 
         For the ingester, whose batches are transactions already. Raises `asyncpg` errors as they are.
         """
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with self.connected() as connection, connection.transaction():
             transaction = Transaction(connection)
             yield transaction
             await transaction.number()
@@ -228,7 +229,10 @@ class EventLog:
     async def connected(self) -> AsyncIterator[Connection]:
         """A connection for a statement that takes the numbers itself; then `publish` what it left."""
         async with acquire(self._pool) as connection:
+            began = time.perf_counter()
             yield connection
+            metrics.COMMITS.inc()
+            metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
 
     async def let_pass(self) -> None:
         """Lets the commits that are under way here for single callers go first, for a moment at most.
@@ -243,6 +247,7 @@ class EventLog:
     def publish(self, committed: Iterable[Committed]) -> None:
         """Hands over what was committed, also by a statement of the caller's own."""
         for one in committed:
+            metrics.COMMITTED_EVENTS.inc(one.chain.last - one.chain.first + 1)
             self._publisher.add(*one)
 
     def listen(self, listener: Listener) -> None:

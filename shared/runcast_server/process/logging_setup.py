@@ -13,6 +13,7 @@ from typing import Any, Literal
 import structlog
 
 from runcast._support.terminal import harmless
+from runcast_server.process import requests
 
 _SECRETS = re.compile(
     r"\b(?P<token>r[cslito]_)[\w-]{20,}"
@@ -26,6 +27,7 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     shared: Sequence[structlog.types.Processor] = (
         structlog.contextvars.merge_contextvars,
+        requests.noted,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

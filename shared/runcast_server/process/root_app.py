@@ -11,7 +11,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +19,7 @@ from runcast_server.auth import origins
 from runcast_server.auth.origins import Origins
 from runcast_server.auth.principal import Authenticator, presented
 from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, NotFound, Problem
+from runcast_server.process import exposition, requests
 from runcast_server.service import Readiness, Service
 from runcast_server.settings import ProcessSettings
 
@@ -75,10 +75,12 @@ class Front:
         self._origins = Origins.of(settings.cors_origins, settings.public_url)
         self._metrics_public = settings.metrics_public
         self._authenticator = authenticator
+        self._counts = requests.Counts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        requests.begin(scope)
         try:
             self._check(scope)
         except Problem as refusal:
@@ -89,9 +91,19 @@ class Front:
             return await self._probe(scope, send)
         for service in self._services:
             if service.handles(scope):
-                assert service.app is not None
-                return await service.app(scope, receive, send)
+                return await self._pass_on(service, scope, receive, send)
         await _refuse(scope, send, NotFound(f"nothing is served under {scope['path']}"))
+
+    async def _pass_on(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream's request goes on as it came; any other is counted and timed."""
+        assert service.app is not None
+        if service.has_streams:
+            return await service.app(scope, receive, send)
+        answering = requests.Answering(self._counts, scope, send)
+        try:
+            await service.app(scope, receive, answering)
+        finally:
+            answering.done()
 
     def _check(self, scope: Scope) -> None:
         """Raises what a request is refused for, whatever it asks for."""
@@ -146,8 +158,8 @@ class Front:
                     raise Forbidden("only an administrator's key may read the metrics")
             except Problem as problem:
                 return await _refuse(scope, send, problem)
-        kind = {"Content-Type": CONTENT_TYPE_LATEST}
-        await _answer(scope, send, HTTPStatus.OK, generate_latest(REGISTRY), kind)
+        kind = {"Content-Type": exposition.CONTENT_TYPE}
+        await _answer(scope, send, HTTPStatus.OK, exposition.text(), kind)
 
     def _check_host(self, scope: Scope) -> None:
         named = Headers(scope=scope).get("host", "")
@@ -178,6 +190,7 @@ def _json(body: object) -> bytes:
 
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     headers = {"Content-Type": PROBLEM_MEDIA_TYPE, **problem.headers()}
+    headers["X-Request-ID"] = requests.number(scope)
     await _answer(scope, send, problem.status, _json(problem.body()), headers)
 
 

@@ -104,6 +104,7 @@ class Ingester:
             finally:
                 self.is_leading = False
                 metrics.LEADING.labels(self._name).set(0)
+                metrics.LAG_SECONDS.labels(self._name).set(0)
                 await tasks.end(*asking)
                 await hint.give_back()
 
@@ -178,6 +179,7 @@ class Ingester:
             batch = await queue.next()
             if batch is None:
                 self.trouble = None
+                metrics.LAG_SECONDS.labels(self._name).set(0)
                 position = await self._position(stream, position)
                 await stream.delete_upto(cursors.all_done_to(position.last_id))
                 queue = self._queue(stream, position)
@@ -203,7 +205,7 @@ class Ingester:
                 raise
             queue.max_events = MAX_EVENTS
             done = [read.id for read in batch]
-            _count(batch)
+            _count(self._name, batch)
 
     async def _committed(self, before: Position, commit: asyncio.Task[Position]) -> Position:
         try:
@@ -223,5 +225,9 @@ async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -
         task.cancelled() or task.exception()
 
 
-def _count(batch: Sequence[Read]) -> None:
+def _count(stream: str, batch: Sequence[Read]) -> None:
     metrics.MESSAGES.inc(len(batch))
+    oldest_ms = min(as_numbers(batch[0].id)[0], as_numbers(batch[-1].id)[0])
+    seconds = max(0.0, time.time() - oldest_ms / 1000)
+    metrics.LAG_SECONDS.labels(stream).set(seconds)
+    metrics.DELAY_SECONDS.observe(seconds)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -69,7 +70,7 @@ async def test_the_first_service_that_handles_a_request_gets_it() -> None:
     assert missing.json()["type"] == "urn:runcast:problem:not-found"
 
 
-async def test_a_service_writes_to_the_servers_own_send() -> None:
+async def test_a_stream_is_written_to_the_servers_own_send() -> None:
     seen: list[Send] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +82,8 @@ async def test_a_service_writes_to_the_servers_own_send() -> None:
     async def receive() -> dict[str, object]:
         return {}
 
-    front = Front([service("hub", "/", app=app)], ProcessSettings(), Authenticator())
+    streams = replace(service("hub", "/", app=app), has_streams=True)
+    front = Front([streams], ProcessSettings(), Authenticator())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
     await front(scope, receive, send)
     assert seen == [send]
