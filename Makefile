@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring marks docs dist clients coverage screenshots test-containers test-pooler console schema clean
+.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring marks docs screenshots test-containers test-pooler console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -90,12 +90,17 @@ docs: $(VENV)/.docs ## Build the documentation site into dist/docs, strictly, li
 	$(BIN)/python -m pytest -q tests/unit/test_docs.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build --strict --quiet)
 
+.PHONY: dist clients examples coverage
 dist: $(VENV)/.release $(CONSOLE) ## Build wheel, sdist, npm packages and SBOMs into dist/, and check them by installing
 	$(BIN)/python -m tools.dist
 	$(BIN)/python -m tools.dist --check
 
 clients: $(VENV)/.dev $(NODE)/bin/npm ## Generate three clients from /openapi.json, compile them, let each report a run
 	$(BIN)/python -m tests.generated
+
+examples: $(VENV)/.dev ## Run the examples, also the one in Go (needs Go 1.21)
+	$(BIN)/python -m pytest -q tests/acceptance/test_examples.py
+	$(BIN)/python -m tests.go_example
 
 coverage: $(VENV)/.dev ## Measure branch coverage of the unit and integration tests (ARGS=tests/unit for a part)
 	$(BIN)/python -m coverage erase

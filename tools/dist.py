@@ -65,7 +65,7 @@ def npm_sbom() -> None:
     """The same for the console and the JavaScript packages, by npm's own command."""
     made = run(
         *("npm", "sbom", "--sbom-format", "cyclonedx", "--omit", "dev"),
-        *("--workspaces", "--package-lock-only"),
+        "--package-lock-only",
         capture=True,
     )
     (DIST / "runcast-npm.cdx.json").write_text(made)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("shared/runcast-js/client", "shared/runcast-js/react", "services/console")
+PACKAGES = (".", "shared/runcast-js/client", "shared/runcast-js/react", "services/console")
 OURS = frozenset({"@runcast/client", "@runcast/react", "@runcast/console"})
 UNRELEASED = "## Unreleased"
 _VERSION = re.compile(r'^version = "([^"]+)"$', re.MULTILINE)
@@ -39,7 +39,7 @@ def repeated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
         yield from _versions(f"{package}/package.json", content)
     locked = json.loads((root / "package-lock.json").read_text())["packages"]
     for package in PACKAGES:
-        yield from _versions(f"package-lock.json: {package}", locked[package])
+        yield from _versions(f"package-lock.json: {package}", locked[package.strip(".")])
 
 
 def notes(version: str, root: Path = ROOT) -> str:
@@ -62,8 +62,9 @@ def prepare(version: str, root: Path = ROOT) -> None:
         path.write_text(_set(path.read_text(), version))
     lock = root / "package-lock.json"
     content = json.loads(lock.read_text())
+    content["version"] = version
     for package in PACKAGES:
-        locked = content["packages"][package]
+        locked = content["packages"][package.strip(".")]
         locked["version"] = version
         _set_ours(locked.get("dependencies", {}), version)
     lock.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
