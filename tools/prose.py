@@ -2,8 +2,8 @@
 
     python -m tools.prose [FILE…]
 
-It looks at documents, docstrings, comments and texts of the code. Code spans of Markdown are left out, and so are
-migrations, generated files and data, which don't change any more.
+It looks at documents, docstrings, comments and texts of the code. Code spans of Markdown are left out, and so
+are migrations, generated files and decisions, which don't change any more.
 """
 
 from __future__ import annotations
