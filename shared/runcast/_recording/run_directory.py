@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from runcast import contract
-from runcast._recording import files, formats, locks
+from runcast._recording import files, formats, locks, runs_index
 from runcast._support import encoding
 from runcast.errors import InvalidFile
 
@@ -117,10 +117,19 @@ def index_run(root: Path, run: dict[str, Any]) -> None:
     """Puts the run's entry into `root/index.json`, in its place. Raises `OSError` where it can't be
     written, and `InvalidFile` where it can't be believed and is left as it is."""
     entry = {name: run.get(name) for name in RUNS_INDEX_FIELDS}
+    path = root / "index.json"
+    with _index_locked(root):
+        try:
+            content = runs_index.with_entry(path.read_bytes(), entry)
+        except FileNotFoundError:
+            content = None
+        if content is not None:
+            files.swap(path, content)
+            return
 
     def changed(index: dict[str, Any]) -> dict[str, Any]:
         others = [each for each in index.get("runs", []) if each["id"] != entry["id"]]
-        return runs_index([entry, *others])
+        return _ordered([entry, *others])
 
     _change_index(root / "index.json", "runs/index.json", changed)
 
@@ -129,7 +138,7 @@ def unindex_run(root: Path, run_id: str) -> None:
     """Takes a run's entry out of `root/index.json`. Raises as `index_run` does."""
 
     def changed(index: dict[str, Any]) -> dict[str, Any]:
-        return runs_index([each for each in index.get("runs", []) if each["id"] != run_id])
+        return _ordered([each for each in index.get("runs", []) if each["id"] != run_id])
 
     _change_index(root / "index.json", "runs/index.json", changed)
 
@@ -159,7 +168,7 @@ def opening(root: Path) -> Iterator[None]:
         yield
 
 
-def runs_index(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _ordered(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Newest first; runs of the same second by their ids, the later one first."""
     ordered = sorted(entries, key=lambda each: (each["created_at"], each["id"]), reverse=True)
     return {"total": len(ordered), "runs": ordered}
