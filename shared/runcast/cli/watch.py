@@ -16,6 +16,7 @@ import typer
 
 from runcast import errors
 from runcast._recording.run_directory import runs_dir as runs_dir_of
+from runcast._support.terminal import harmless
 from runcast.cli import exits, output
 from runcast.cli.context import Context, project_or_default, server_of
 
@@ -205,7 +206,8 @@ def _tell(following: "Following", as_json: bool) -> None:
     said = f" — {attention['summary']}" if attention.get("summary") else ""
     at = time.strftime("%H:%M:%S")
     program = following.session.program
-    typer.echo(f"{at} {mark} {kind:<10} {program:<8} {shown.get('name')}{said}"[:300])
+    line = f"{at} {mark} {kind:<10} {program:<8} {shown.get('name')}{said}"[:300]
+    output.print_line(harmless(line, colours=False))
 
 
 def _say_what_is_read(roots: Any, asked: Any, url: str | None) -> None:
@@ -255,7 +257,7 @@ def _print_status(where: Path, as_json: bool) -> None:
     elif not memory.OnlyOne(where).is_taken():
         typer.echo("not watching")
     else:
-        typer.echo(_in_one_line(counts, waiting))
+        output.print_line(harmless(_in_one_line(counts, waiting), colours=False))
 
 
 def _in_one_line(counts: dict[str, int], waiting: list[dict[str, Any]]) -> str:
