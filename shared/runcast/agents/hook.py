@@ -40,6 +40,8 @@ READ_BYTES = 64 * 1024 * 1024
 SENT_BYTES = 900 * 1024
 CUT_CHARACTERS = 64 * 1024
 PAUSE_SECONDS = 1.0
+AWAITED_SECONDS = 60.0
+"""How long after its last sign a watcher that was killed still counts."""
 DIALECTS = {"codex": "codex-hook", "opencode": "opencode"}
 
 
@@ -58,11 +60,15 @@ def configuration() -> Any:
 
 def is_watched(agent: str, configured: Any) -> bool:
     """Whether `runcast watch` sends this agent's own records from here to the same project: then the log
-    comes from those. A watcher that works holds the file's lock; without locks (Windows) none counts."""
+    comes from those. A watcher that works holds the file's lock, and one that was killed is waited for, since
+    it reads later what is said now; without locks (Windows) none counts."""
     try:
         path = os.path.join(os.path.dirname(place()), "watching.json")
         with open(path, encoding="utf-8") as file:
-            if fcntl is None or not is_locked(file.fileno(), fcntl):
+            if fcntl is None:
+                return False
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            if not is_locked(file.fileno(), fcntl) and not 0 <= age < AWAITED_SECONDS:
                 return False
             known = json.load(file)
         is_same = [where(known), known["project"]] == [where(configured), configured["project"]]

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,7 @@ AGENTS = (
 )
 CONTENTS = ("text", "full", "none")
 FLUSH_SECONDS = 30.0
+SIGN_SECONDS = 10.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -141,8 +143,8 @@ def watch(
         if once:
             watcher.drain()
         else:
-            with _announced(roots, asked, server):
-                _follow(watcher)
+            with _announced(roots, asked, server) as sign:
+                _follow(watcher, sign)
     finally:
         watcher.close()
         unsent = delivery.flush(FLUSH_SECONDS if once else 5.0) if delivery else 0
@@ -158,14 +160,14 @@ def watch(
 
 def _announced(
     roots: Any, asked: Any, server: "Connection | None"
-) -> contextlib.AbstractContextManager[None]:
+) -> contextlib.AbstractContextManager[Callable[[], None]]:
     """Tells hooks which agents' words come from here: none without a server, and not those of an agent with a
     `--path`, since its sessions elsewhere aren't read."""
     if server is None:
-        return contextlib.nullcontext()
+        return contextlib.nullcontext(lambda: None)
     announcement = importlib.import_module("runcast.watch.announcement")
     names = {adapter.program for adapter, _ in roots} - asked.paths.keys()
-    made: contextlib.AbstractContextManager[None] = announcement.made(
+    made: contextlib.AbstractContextManager[Callable[[], None]] = announcement.made(
         names, server.url, asked.project
     )
     return made
@@ -175,8 +177,9 @@ class _Stop(Exception):
     """A signal asked to end."""
 
 
-def _follow(watcher: "Watcher") -> None:
-    """Rounds until a signal comes."""
+def _follow(watcher: "Watcher", sign: Callable[[], None]) -> None:
+    """Rounds until a signal comes, with a sign of life now and then."""
+    signed_at = 0.0
     round_seconds = importlib.import_module("runcast.watch.watcher").ROUND_SECONDS
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -187,6 +190,9 @@ def _follow(watcher: "Watcher") -> None:
     try:
         while True:
             began = time.monotonic()
+            if began - signed_at >= SIGN_SECONDS:
+                sign()
+                signed_at = began
             if not watcher.round():
                 time.sleep(max(round_seconds - (time.monotonic() - began), 0.02))
     except _Stop:

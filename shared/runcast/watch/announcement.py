@@ -1,8 +1,9 @@
 """Telling `runcast-hook` that sessions are followed here: then the log comes from their own records, and
 hooks add only what those don't hold. So nothing comes twice.
 
-The file counts only while its lock is held, which ends with the process however that ends; and only for hooks
-that report to the same project of the same server.
+The file counts while its lock is held, which ends with the process however that ends, and for a minute after
+its last sign: a watcher that was killed and started anew reads what was said meanwhile. It counts only for
+hooks that report to the same project of the same server.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import orjson
@@ -25,9 +26,10 @@ NAME = "watching.json"
 
 
 @contextlib.contextmanager
-def made(agents: Iterable[str], url: str, project: str) -> Iterator[None]:
-    """Says, for as long as the block lasts, which agents' sessions this process sends to which project. Where
-    it can't be said, the first words of a session may come twice."""
+def made(agents: Iterable[str], url: str, project: str) -> Iterator[Callable[[], None]]:
+    """Says, for as long as the block lasts, which agents' sessions this process sends to which project; what
+    it is given is to be called now and then, as a sign of life. Where it can't be said, the first words of a
+    session may come twice."""
     known = {"pid": os.getpid(), "agents": sorted(set(agents)), "url": url, "project": project}
     path = Path(hook.place()).with_name(NAME)
     fd = -1
@@ -36,8 +38,14 @@ def made(agents: Iterable[str], url: str, project: str) -> Iterator[None]:
             fd = _put(path, orjson.dumps(known))
         except OSError as error:
             logger.warning("hooks aren't told of the watcher: %s", as_text(error))
+
+    def sign() -> None:
+        if fd >= 0 and os.utime in os.supports_fd:
+            with contextlib.suppress(OSError):
+                os.utime(fd)
+
     try:
-        yield
+        yield sign
     finally:
         if fd >= 0:
             _take_away(path, fd)

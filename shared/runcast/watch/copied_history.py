@@ -1,7 +1,9 @@
 """Sessions that begin with another one's records: a fork copies the conversation into a new file.
 
 How copied records are marked isn't documented, so the file says it itself: if the `uuid` of its first message
-stands in another session of the same directory that is older, everything that stands there is a copy.
+stands in another session of the same directory that is older, everything that stands there is a copy. A fork
+may have been written before its original was written last: where it left its original's name in what it copied,
+it is known to be the fork.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from runcast.watch.line_file import LineFile, open_own
 
 DAYS = 30
 _UUID = re.compile(rb'"uuid"\s*:\s*"([0-9a-fA-F-]{36})"')
+_SESSION = re.compile(rb'"sessionId"\s*:\s*"([^"]{1,200})"')
 _LOOKED_AT = 50
 """Lines at the beginning in which the first message is looked for."""
 
@@ -27,7 +30,14 @@ def copied_from(path: Path) -> str | None:
         if first is None:
             return None
         written = path.stat().st_mtime_ns
-        return next((other.name for other in _older(path, written) if _holds(other, first)), None)
+        return next(
+            (
+                other.name
+                for other in _older(path, written)
+                if _holds(other, first, path.stem.encode())
+            ),
+            None,
+        )
     except OSError:
         return None
 
@@ -63,10 +73,17 @@ def _first_id(path: Path) -> bytes | None:
     return None
 
 
-def _holds(path: Path, uuid: bytes) -> bool:
+def _holds(path: Path, uuid: bytes, session_id: bytes) -> bool:
+    """Whether the record stands in the file, and isn't marked there as this session's."""
     try:
         with open(open_own(path), "rb") as file, _mapped(file.fileno()) as content:
-            return content.find(b'"' + uuid + b'"') >= 0
+            place = content.find(b'"' + uuid + b'"')
+            if place < 0:
+                return False
+            start, end = content.rfind(b"\n", 0, place) + 1, content.find(b"\n", place)
+            line = content[start : end if end >= 0 else len(content)]
+            marked = _SESSION.search(line)
+            return marked is None or marked[1] != session_id
     except (OSError, ValueError):
         return False
 

@@ -45,6 +45,12 @@ class Delivery:
             self._feeder.wake(feed)
             del self._feeds[key]
 
+    def has_sent(self, key: str) -> bool | None:
+        """Whether the server has everything of a run; None for one that isn't fed now."""
+        feeds = [self._feeds[key]] if key in self._feeds else []
+        feeds += [each for each in self._finished if each.directory.path.name == key]
+        return all(each.is_sent for each in feeds) if feeds else None
+
     def unsent(self) -> int:
         """Bytes that the server doesn't have yet."""
         return sum(feed.unsent() for feed in [*self._feeds.values(), *self._finished])

@@ -44,6 +44,8 @@ class Following:
     """What was known when the state was told last."""
     delivered: int = 0
     """Lines of the spool that the delivery was told of."""
+    sent: int | None = None
+    """The size of the last run's spool when the server was known to have all of it."""
     shown: Json = field(default_factory=dict)
     """What is told of it to people: status, attention, name."""
 
@@ -71,6 +73,7 @@ class Following:
         """What to keep for the next life; `spool_bytes` is the size of its last run's spool."""
         return {
             "spool": spool_bytes,
+            "sent": self.sent,
             "path": str(self.session.path),
             "number": self.number,
             "begin": self.begin,
@@ -93,7 +96,8 @@ class Following:
         self.is_taken = known.get("is_taken") is not False
         self.is_foreign = known.get("is_foreign") is True
         self.was_attached = known.get("was_attached") is True
-        shown = known.get("shown")
+        sent, shown = known.get("sent"), known.get("shown")
+        self.sent = sent if isinstance(sent, int) else None
         self.shown = shown if isinstance(shown, dict) else {}
 
     def doubt(self) -> None:

@@ -82,8 +82,8 @@ class GooseSessions:
         if whole is None:
             return None
         last_id, updated_ns = self._known.get(session.key, (0, 0))
-        is_hot = time.time() - updated_ns / 1e9 < HOT_SECONDS
-        return whole[0], last_id + (whole[1] + whole[2] if is_hot else 0), updated_ns
+        is_hot = time.time() - (updated_ns or whole[2]) / 1e9 < HOT_SECONDS
+        return whole[0], last_id + (whole[1] + whole[2] if is_hot else 0), updated_ns or whole[2]
 
     def kept(self, session: Session) -> dict[str, Any]:
         return {}

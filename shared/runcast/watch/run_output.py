@@ -7,6 +7,7 @@ crash: the last whole line says it. The directory and its files are readable by 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
@@ -51,6 +52,8 @@ class Found:
     is_over: bool = False
     published: Json | None = None
     """The status and attention that were told last."""
+    has_process: bool = False
+    """Whether a process of the session was told of."""
 
 
 class RunOutput:
@@ -114,9 +117,12 @@ class RunOutput:
             whole = _whole(fd, size)
             if whole < size:
                 os.ftruncate(fd, whole)
-            return _found(fd, whole)
+            found = _found(fd, whole)
         finally:
             os.close(fd)
+        with contextlib.suppress(OSError):
+            found.has_process |= b'"pid":' in self.directory.run.read_bytes()
+        return found
 
     def place(self) -> Place | None:
         """How far the session was translated, for a run that another one has followed: nothing is changed."""
@@ -220,8 +226,6 @@ def _found(fd: int, whole: int) -> Found:
     found = Found()
     for line in _last_lines(fd, whole):
         _learn(found, line)
-        if found.place is not None and found.published is not None:
-            break
     return found
 
 
@@ -243,7 +247,9 @@ def _learn(found: Found, line: bytes) -> None:
             origin.get("generation", 1),
         )
         found.is_over = kind in _ENDS
-    if kind == "run:updated" and "status" in data:
+    if b'"pid":' in line and kind == "run:updated":
+        found.has_process |= "pid" in (data.get("metadata") or {}).get("agent", ())
+    if found.published is None and kind == "run:updated" and "status" in data:
         found.published = {name: data.get(name) for name in ("status", "attention")}
 
 

@@ -9,7 +9,7 @@ an entry that the spool holds already isn't said again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runcast._support import times
@@ -305,18 +305,23 @@ class Translation:
         `at_once`."""
         is_run = self._is_first and self._has_said
         if self._silent is None and (self._lines or self.output.exists or is_run):
-            changed = self._changes(at_once)
-            if changed:
+            for changed in self._changes(at_once):
                 self._lines.append(state_line("run:updated", changed, self._place(self.position)))
             self._tell_progress(at_once)
         self._write()
 
-    def _changes(self, at_once: bool) -> Json:
-        changed: Json = {}
+    def _changes(self, at_once: bool) -> Iterator[Json]:
+        """Facts and usage, then the state by itself: of a run that a hook has ended meanwhile, a server
+        takes the former alone."""
+        if changed := self._new_facts(at_once):
+            yield changed
         status = self.status
         if any(self._published.get(name) != value for name, value in status.items()):
-            changed |= status
             self._published = dict(status)
+            yield status
+
+    def _new_facts(self, at_once: bool) -> Json:
+        changed: Json = {}
         if "about" in self._dirty:
             self._dirty.discard("about")
             changed["metadata"] = {"agent": self._agent()}

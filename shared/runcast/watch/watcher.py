@@ -206,6 +206,17 @@ class Watcher:
         size = RunOutput(self._options.runs_dir, following.last_key).size
         if size != known.get("spool") and not (size is None and following.is_over):
             following.doubt()
+        if size is not None and following.sent != size:
+            self._send_rest(following)
+
+    def _send_rest(self, following: Following) -> None:
+        """The last life may have ended before what it wrote was sent."""
+        if self._delivery is None:
+            return
+        directory = RunOutput(self._options.runs_dir, following.last_key).directory
+        self._delivery.wake(following.last_key, directory)
+        if following.is_over:
+            self._delivery.finish(following.last_key)
 
     def _is_young(self, following: Following) -> bool:
         age = self._options.since_seconds
@@ -383,7 +394,11 @@ class Watcher:
             following.is_over = True
             translation = self._translation(following, self._output(following))
             found = translation.open()
-        following.translation, following.delivered, following.told = translation, 0, None
+        following.translation, following.told = translation, None
+        following.delivered = (
+            -1 if translation.output.exists else 0
+        )  # by a life before, perhaps unsent
+        following.was_attached |= found.has_process and not found.is_over
         return translation
 
     def _caught_up(self, following: Following) -> Translation:
@@ -556,7 +571,13 @@ class Watcher:
             translation.output.close()
 
     def _kept(self, following: Following) -> Json:
-        return following.remembered(RunOutput(self._options.runs_dir, following.last_key).size)
+        size = RunOutput(self._options.runs_dir, following.last_key).size
+        if self._delivery is not None and self._delivery.has_sent(following.last_key):
+            following.sent = size
+        kept = following.remembered(size)
+        if following.translation is not None and following.translation.has_news:
+            kept["read"] = None  # what waits for its time is in no file yet
+        return kept
 
     def _remember(self, at: float) -> None:
         if not self._is_changed or at - self._kept_at < REMEMBER_SECONDS:

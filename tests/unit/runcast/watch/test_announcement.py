@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,12 +38,22 @@ def test_hooks_are_told_while_the_watcher_works(file: Path) -> None:
     assert list(file.parent.iterdir()) == []
 
 
-def test_what_a_crashed_watcher_left_does_not_count(file: Path) -> None:
+def test_what_a_killed_watcher_left_counts_until_it_should_be_back(file: Path) -> None:
     """Its number may be another process's now: here it is this one's."""
     file.parent.mkdir()
     left = {"pid": os.getpid(), "agents": ["claude"], "url": HERE["url"], "project": "app"}
     file.write_text(json.dumps(left))
+    assert hook.is_watched("claude", HERE)
+    gone = time.time() - hook.AWAITED_SECONDS - 1
+    os.utime(file, (gone, gone))
     assert not hook.is_watched("claude", HERE)
+
+
+def test_a_watcher_that_works_gives_signs_of_life(file: Path) -> None:
+    with announcement.made(["claude"], "http://runs.test", "app") as sign:
+        os.utime(file, (0, 0))
+        sign()
+        assert time.time() - file.stat().st_mtime < 60
 
 
 def test_another_watchers_announcement_stays(file: Path) -> None:

@@ -216,6 +216,20 @@ def test_fork_leaves_out_what_it_copied(world: World) -> None:
     assert messages(world, f"claude-{other}") == [f"Continues {CLAUDE_KEY} (2 records)", "c"]
 
 
+def test_original_is_known_though_its_fork_was_written_before_it_last(world: World) -> None:
+    """Both are found at once: the fork kept the name of its original in what it copied."""
+    other = "7f0c2b1e-5a34-4d0e-9a77-0b6c1d2e3f41"
+    first = record("00000000-0000-4000-8000-0000000000aa")
+    path = world.transcript.with_name(f"{other}.jsonl")
+    world.write(path, first + record("c", sessionId=other))
+    earlier = path.stat().st_mtime - 60
+    os.utime(path, (earlier, earlier))
+    world.write(world.transcript, first + record("b"))
+    world.rounds(world.watcher("claude"))
+    assert messages(world)[1:] == ["b"]
+    assert messages(world, f"claude-{other}") == [f"Continues {CLAUDE_KEY} (1 records)", "c"]
+
+
 def test_content_none_shows_no_text(world: World) -> None:
     world.content = "none"
     world.copy("claude", "codex", "gemini", "qwen", "copilot")

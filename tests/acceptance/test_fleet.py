@@ -1,0 +1,55 @@
+"""Fifty sessions of eight agents at once, `watch` and hooks together: what is shown is what is true."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.commands import RUNCAST
+from tests.fleet.fleet import Fleet, differences
+from tests.processes import Process, Up
+from tests.waiting import wait_for
+
+SESSIONS = int(os.environ.get("RUNCAST_FLEET_SESSIONS", "50"))
+SEED = int(os.environ.get("RUNCAST_FLEET_SEED", "15"))
+KILLS = int(os.environ.get("RUNCAST_FLEET_KILLS", "3"))
+
+
+def test_what_is_shown_of_fifty_sessions_is_what_they_did(local_server: Up, tmp_path: Path) -> None:
+    """The watcher dies by SIGKILL again and again meanwhile: nothing is lost or comes twice."""
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RUNCAST_")},
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "RUNCAST_URL": local_server.url,
+        "RUNCAST_TOKEN": local_server.credentials["token"],
+    }
+    project = f"fleet-{SEED}"
+    with local_server.client() as http:
+        http.post("/projects", json={"name": project, "slug": project}).raise_for_status()
+        connect = [RUNCAST, "connect", "claude", "-p", project]
+        subprocess.run(connect, env=environ, check=True, capture_output=True)
+        hook = str(tmp_path / "config" / "runcast" / "runcast-hook")
+        fleet = Fleet(tmp_path, SEED, SESSIONS, (hook, environ))
+        watcher = Process(tmp_path, ["watch", "--since", "all", "-p", project], environ)
+        kills = sorted(fleet.chance.sample(range(1, SESSIONS * 8), KILLS))
+
+        def between(number: int) -> None:
+            if number in kills:
+                watcher.kill()
+                watcher.start()
+
+        found = ["nothing was compared"]
+
+        def is_true() -> bool:
+            found[:] = differences(http, project, fleet.truths)
+            return not found
+
+        watcher.start()
+        try:
+            fleet.live(between)
+            wait_for(is_true, "the truth", lambda: "\n".join(found), seconds=90)
+        finally:
+            watcher.kill()
+            fleet.close()

@@ -1,0 +1,1 @@
+"""Many agents' sessions at once, simulated: they write what the agents write, and know the truth."""
