@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from tests.commands import RUNCAST
@@ -13,13 +14,15 @@ from tests.waiting import wait_for
 
 SESSIONS = int(os.environ.get("RUNCAST_FLEET_SESSIONS", "50"))
 SEED = int(os.environ.get("RUNCAST_FLEET_SEED", "15"))
+_PLACES = {name for name in os.environ if name.startswith(("RUNCAST_", "XDG_", "GOOSE_", "CLINE_"))}
+_PLACES |= {"CLAUDE_CONFIG_DIR", "CODEX_HOME", "COPILOT_HOME"}
 KILLS = int(os.environ.get("RUNCAST_FLEET_KILLS", "3"))
 
 
 def test_what_is_shown_of_fifty_sessions_is_what_they_did(local_server: Up, tmp_path: Path) -> None:
     """The watcher dies by SIGKILL again and again meanwhile: nothing is lost or comes twice."""
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RUNCAST_")},
+        **{name: value for name, value in os.environ.items() if name not in _PLACES},
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "RUNCAST_URL": local_server.url,
@@ -43,13 +46,16 @@ def test_what_is_shown_of_fifty_sessions_is_what_they_did(local_server: Up, tmp_
         found = ["nothing was compared"]
 
         def is_true() -> bool:
+            time.sleep(0.5)  # between two comparisons, which ask for every run
             found[:] = differences(http, project, fleet.truths)
             return not found
 
         watcher.start()
+        announced = tmp_path / "config" / "runcast" / "watching.json"
         try:
+            wait_for(announced.exists, "the watcher", lambda: watcher.said)
             fleet.live(between)
-            wait_for(is_true, "the truth", lambda: "\n".join(found), seconds=90)
+            wait_for(is_true, "the truth", lambda: "\n".join(found), seconds=80)
         finally:
             watcher.kill()
             fleet.close()

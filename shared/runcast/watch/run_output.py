@@ -52,6 +52,8 @@ class Found:
     is_over: bool = False
     published: Json | None = None
     """The status and attention that were told last."""
+    usage: Json | None = None
+    """The usage that was told last."""
     has_process: bool = False
     """Whether a process of the session was told of."""
 
@@ -249,6 +251,8 @@ def _learn(found: Found, line: bytes) -> None:
         found.is_over = kind in _ENDS
     if b'"pid":' in line and kind == "run:updated":
         found.has_process |= "pid" in (data.get("metadata") or {}).get("agent", ())
+    if found.usage is None and kind == "run:updated":
+        found.usage = data.get("usage")
     if found.published is None and kind == "run:updated" and "status" in data:
         found.published = {name: data.get(name) for name in ("status", "attention")}
 

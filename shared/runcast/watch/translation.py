@@ -88,6 +88,7 @@ class Translation:
         self._before: Counter[bytes] = Counter()
         self._lines: list[bytes] = []
         self._published: Json = {}
+        self._told_usage: Json | None = None
         self._dirty: set[str] = {"about"}
         self._told_at: dict[str, float] = {}
         self._progress = ""
@@ -165,6 +166,7 @@ class Translation:
         if self.generation > 1 or not self._source.is_positional:
             self._before = self._said_before()
         self._published = dict(found.published or {})
+        self._told_usage = found.usage
         return found
 
     def _is_file_of_before(self) -> bool:
@@ -189,10 +191,21 @@ class Translation:
         start = self.position
         for line in self._source.lines(limit_bytes):
             self._line(line)
+        self._speak_again()
         if self.position > start and not self.identity.head.startswith(f"{HEAD_BYTES}-"):
             self.identity = self._source.identity()
         self.publish()
         return self.position - start >= limit_bytes
+
+    def _speak_again(self) -> None:
+        """Everything that was told is read again: only what the life before had still to tell is news."""
+        silent = self._silent
+        if silent is None or silent.parts is not None or self.position < silent.offset:
+            return
+        self._silent = None
+        self._dirty -= {"about", "progress"}
+        if self._told_usage == self.reader.tally.usage():
+            self._dirty.discard("usage")
 
     def _begin_again(self) -> None:
         """The file was replaced or cut. What the spool holds isn't said again."""
