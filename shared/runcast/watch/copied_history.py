@@ -2,8 +2,8 @@
 
 How copied records are marked isn't documented, so the file says it itself: if the `uuid` of its first message
 stands in another session of the same directory that is older, everything that stands there is a copy. A fork
-may have been written before its original was written last: where it left its original's name in what it copied,
-it is known to be the fork.
+may have been written before its original was written last: where it left the name of its original in what it
+copied, it is known to be the fork.
 """
 
 from __future__ import annotations
