@@ -39,7 +39,7 @@ test: ## Everything, from nothing: checks, all tests, the console's too
 	$(BIN)/python -m pytest -q -m browser $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 
-check: lint ## Format, lint, types, import rules, unit tests: under a minute
+check: lint ## Format, lint, types, import rules, prose, unit tests
 	$(BIN)/python -m pytest -q tests/unit
 
 again: $(VENV)/.dev ## The tests that failed last time once more, one at a time
@@ -53,6 +53,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.prose
 
 console-test: node_modules/.package-lock.json
 	$(WITH_NODE) npm run --silent check

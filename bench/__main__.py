@@ -4,7 +4,7 @@
 
 Each pair of contender and scenario is measured by itself, and its figures go into
 `bench/results/figures.json` at once: a run that was interrupted, or named only some of them, adds to what
-is there. At the end come the marks, and the tables of `docs/performance.md` are written anew;
+is there. At the end come the marks, and the tables of `docs/performance.md` are written again;
 `--render` does only that.
 """
 

@@ -86,7 +86,7 @@ async def measure(database_url: str, redis_url: str) -> None:
 
             print(f"{name}, remembered: {await per_call(known, ROUNDS):.1f} µs a request")
             cost = await per_transaction(lambda s=shown: fresh(authenticator, s), 2000)
-            print(f"{name}, read anew (every 3 s): {cost:.0f} µs")
+            print(f"{name}, read again (every 3 s): {cost:.0f} µs")
         await counting.close()
         await row_level_security(database)
 

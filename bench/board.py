@@ -172,7 +172,7 @@ def filters() -> dict[str, dict[str, str]]:
         "none": {},
         "layer": {"layer": "execution"},
         "reason_code": {"reason_code": "REASON_7"},
-        "reason_code (unknown)": {"reason_code": "NOBODY"},
+        "reason_code (unknown)": {"reason_code": "ABSENT"},
         "entity_id": {"entity_id": "entity-77"},
         "task_id": {"task_id": "00000000-0000-4000-8000-000000000100"},
         "worker_id": {"worker_id": "worker-5"},

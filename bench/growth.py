@@ -107,7 +107,7 @@ def connections() -> Figures:
 
 
 def spent_posting(one: Server, http: httpx.Client, run: Any, number: int) -> float:
-    """The server's processor seconds for each of so many lines, at twenty a second at most."""
+    """The server's processor seconds for each of this many lines, at twenty a second at most."""
     before, begin = thread_seconds([one.pid]), time.monotonic()
     for place in range(number):
         time.sleep(max(0.0, begin + place / 20 - time.monotonic()))
@@ -181,7 +181,7 @@ def works(one: Server, http: httpx.Client, quiet: Any, long: Any) -> dict[str, C
 
 
 def streamed(http: httpx.Client, path: str, after: int, number: int) -> None:
-    """Reads a stream until so many events have come."""
+    """Reads a stream until this many events have come."""
     headers = {"Last-Event-ID": str(after)}
     with http.stream("GET", path, headers=headers, timeout=60) as stream:
         received = bytearray()

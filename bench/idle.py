@@ -69,7 +69,7 @@ def shown(found: dict[str, list[float]], connections: int, projects: int) -> Non
 
 
 def busy(one: Server, change: str, slugs: list[str], connections: int, seconds: float) -> float:
-    """The share of its core that a hub uses while so many streams are open."""
+    """The share of its core that a hub uses while this many streams are open."""
     with hub(one, change) as target, load(target, connections, paths(slugs)) as opened:
         time.sleep(2.0)
         begin, before = time.monotonic(), thread_seconds([target.pid])

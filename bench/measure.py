@@ -1,6 +1,6 @@
 """What scenarios are made of: marked clients, payloads, loads, and what a stretch of time costs.
 
-A machine is seldom quiet. Each window tells how much of it somebody else used; windows that were disturbed
+A machine is seldom quiet. Each window tells how much of it someone else used; windows that were disturbed
 are measured again, and those disturbed least count.
 """
 
@@ -84,7 +84,7 @@ def _seconds(running: Running, loaded: Load | None) -> tuple[float, ...]:
 def clients(
     running: Running, number: int, channels: Sequence[Sequence[int]], *, settles: bool = True
 ) -> Iterator[Load]:
-    """So many marked streams that take these channels in turn; with `settles` open and silent."""
+    """This many marked streams that take these channels in turn; with `settles` open and silent."""
     with load(
         running,
         number,
@@ -123,7 +123,7 @@ def trickle(
 
 
 def intake_us(running: Running, per_second: float, size: int) -> float:
-    """What taking in one event costs when nobody listens, in microseconds."""
+    """What taking in one event costs when no one listens, in microseconds."""
     events = max(20, int(2 * per_second))
     with spending(running) as spent:
         trickle(running, events, max(per_second, 10.0), size=size)
@@ -138,7 +138,7 @@ def latency(opened: Load) -> Window:
 
 
 def pour(running: Running, opened: Load, events: int, subscribers: int, payload: str) -> float:
-    """Publishes so many events as fast as they are taken; returns when all are delivered: seconds.
+    """Publishes this many events as fast as they are taken; returns when all are delivered: seconds.
     A contender that would drop some gets them in windows."""
     window = running.window or events
     before = opened.frames

@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def fill(one: Server, number: int) -> None:
-    """So many subtasks, ready to be claimed."""
+    """This many subtasks, ready to be claimed."""
     with one.http() as http:
         for start in range(0, number, TASK_SIZE):
             titles = range(start, min(start + TASK_SIZE, number))

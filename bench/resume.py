@@ -70,7 +70,7 @@ def fill(one: Server, slugs: list[str], lines: int) -> None:
 
 
 def storm(one: Server, clients: int, paths: list[str], missed: int) -> tuple[float, str]:
-    """Seconds until so many clients, connecting as fast as they can, have all that they missed, and
+    """Seconds until this many clients, connecting as fast as they can, have all that they missed, and
     whose processor time they took."""
     server_before, stores_before = one.cpu_seconds(), stores_cpu_seconds(one)
     begin = time.monotonic()

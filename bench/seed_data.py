@@ -46,7 +46,7 @@ class Filled:
 
 
 async def lengthen(url: str, filled: Filled, lines: int, days: float = 0.0) -> Filled:
-    """Adds so many lines to the run's log, the newest stored now, the others over the days before it.
+    """Adds this many lines to the run's log, the newest stored now, the others over the days before it.
 
     What was there before stays; of a run that is lengthened step by step only the last step's times count,
     so give days once, to the longest.

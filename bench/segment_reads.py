@@ -43,7 +43,7 @@ def posts(is_quick: bool) -> dict[str, float]:
 
 
 async def _bare_commits(url: str) -> float:
-    """A row changed and committed, one after another: so many a second."""
+    """A row changed and committed, one after another: this many a second."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("CREATE TABLE bench_lone (n bigint)")

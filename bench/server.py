@@ -126,7 +126,7 @@ def stores_in(directory: Path) -> list[int]:
 
 @dataclass
 class Load:
-    """The load client: so many open streams, and what they have received."""
+    """The load client: this many open streams, and what they have received."""
 
     process: "subprocess.Popen[str]"
     connected: int = 0
@@ -148,7 +148,7 @@ class Load:
                 self.changed.notify_all()
 
     def until(self, *, connected: int = 0, frames: int = 0, seconds: float = 120.0) -> None:
-        """Waits until so many streams are open and so many frames received."""
+        """Waits until this many streams are open and this many frames received."""
         with self.changed:
             done = self.changed.wait_for(
                 lambda: self.connected >= connected and self.frames >= frames, seconds
@@ -157,7 +157,7 @@ class Load:
             raise SystemExit(f"stuck: {self.connected} connected, {self.frames} of {frames} frames")
 
     def forget_latency(self) -> None:
-        """Begins the figures of latency anew."""
+        """Begins the figures of latency again."""
         assert self.process.stdin is not None
         self.process.stdin.write("r")
         self.process.stdin.flush()
@@ -171,7 +171,7 @@ class Load:
 
 
 class Target(Protocol):
-    """What the load client connects to: a port of this machine, and who it says that it is ("-": nobody)."""
+    """What the load client connects to: a port of this machine, and who it says that it is ("-": no one)."""
 
     @property
     def port(self) -> int: ...

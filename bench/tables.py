@@ -91,7 +91,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 
 
 def write(figures: Results) -> None:
-    """Fills every table of the page anew."""
+    """Fills every table of the page again."""
     page = PAGE.read_text()
     PAGE.write_text(_TABLE.sub(lambda found: found[1] + table(found[2], figures) + found[3], page))
 

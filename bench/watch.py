@@ -2,8 +2,8 @@
 
     python -m bench.watch [--megabytes 1000] [--sessions 500] [--records 60] [--only history,idle,latency]
 
-- history: transcripts of so many megabytes, read with `--since all`; beside them what it costs to read the
-  same bytes and parse each record that anybody reads, which nobody can go below.
+- history: transcripts of this many megabytes, read with `--since all`; beside them what it costs to read the
+  same bytes and parse each record that anybody reads, which no one can go below.
 - idle: sessions that sleep, followed for 20 s, as a share of one core.
 - latency: from the moment before a record is appended to its line in the project's stream, on a server of its
   own.
@@ -85,7 +85,7 @@ def record(session: str, kind: str, message: dict[str, object]) -> bytes:
 
 
 def turn(session: str, words: random.Random) -> list[bytes]:
-    """A prompt, and eight calls of a tool with their results and the records that nobody reads."""
+    """A prompt, and eight calls of a tool with their results and the records that no one reads."""
 
     def text(size: int) -> str:
         return " ".join(f"{words.getrandbits(40):x}" for _ in range(size // 11))

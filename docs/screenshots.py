@@ -196,7 +196,7 @@ def _wanted(name: str) -> bool:
 
 
 def _picture(page: Page, name: str) -> str:
-    """Takes it once the page stands still."""
+    """Takes it once the page doesn't change."""
     page.wait_for_timeout(1_200)
     page.screenshot(path=ALL / f"{name}.png")
     return name

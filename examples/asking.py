@@ -2,7 +2,7 @@
 
     python examples/asking.py --project demo
 
-Answer in the console's inbox, or with `runcast inbox` and `runcast answer`. Without a server nobody can be
+Answer in the console's inbox, or with `runcast inbox` and `runcast answer`. Without a server no one can be
 asked: then the careful way is taken.
 """
 

@@ -76,7 +76,7 @@ def key_fault(key: str) -> str | None:
     """What keeps a text from being a run's key, for a person; None where nothing does.
 
     A key names a directory and stands in paths of URLs, and a source's name names a file, on machines that
-    nobody here knows. So each must be one plain name everywhere, and never lead anywhere else. The JavaScript
+    no one here knows. So each must be one plain name everywhere, and never lead anywhere else. The JavaScript
     client keeps the same rule (`names.ts`); `tests/contract/names.json` holds both to it.
     """
     if not _KEY.fullmatch(key):

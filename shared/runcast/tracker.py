@@ -398,8 +398,8 @@ class RunTracker(Calls[None]):
         self._session.end(status, error, **_ends(more))
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Waits until the server has everything, for at most so many seconds; answers whether it has. Without
-        a server there is nothing to wait for."""
+        """Waits until the server has everything, for at most this many seconds; answers whether it has.
+        Without a server there is nothing to wait for."""
         return self._session.flush(seconds_of(timeout, FLUSH_SECONDS)) == 0
 
     def exec(

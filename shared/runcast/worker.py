@@ -99,7 +99,7 @@ class Worker(Guarded):
         self._status = status
         with self._lock:
             self._due.append(self._call())
-            # Each change is told; when nobody takes them, the newest ones are enough.
+            # Each change is told; when no one takes them, the newest ones are enough.
             del self._due[:-16]
         self._background.wake()
 

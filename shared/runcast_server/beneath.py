@@ -1,6 +1,6 @@
 """Opens files of directories that others write to, without being led anywhere else.
 
-A path that was looked at may be another one when it is opened: whoever may write to a directory can put a
+A path that was looked at may be another one when it is opened: anyone who may write to a directory can put a
 symbolic link into the way in between. So nothing is looked at beforehand. The root is opened, then each
 directory on the way from the descriptor of the one above it, none of them through a link, and at the end a
 regular file (openat(2) with O_NOFOLLOW; Linux's RESOLVE_NO_SYMLINKS does the same in one call).

@@ -62,9 +62,8 @@ class Database:
     """The pools of a process: `requests` reads as one caller, `log` is the event log's, and `accounts` alone
     checks passwords and makes tokens.
 
-    Callers take turns at the connections of `requests`: one who asks for much waits behind himself, and not
-    everyone else behind him.
-    """
+    Callers take turns at the connections of `requests`: one who asks for much waits behind their own
+    requests, and others don't wait behind them."""
 
     requests: Pool
     log: Pool
@@ -178,7 +177,7 @@ async def open_database(
     log: int = 10,
     accounts: int = 4,
 ) -> Database:
-    """Opens the pools, with at most so many connections each."""
+    """Opens the pools, with at most this many connections each."""
     if isinstance(urls, str):
         urls = Urls(urls)
     return Database(
@@ -208,7 +207,7 @@ async def is_pooled(connection: Connection) -> bool:
 
 async def open_pool(url: str, *, role: str, size: int) -> Pool:
     """A pool whose connections act as `role`; the first one is made when it is needed, so a Postgres
-    that is away at this moment stops nobody from starting."""
+    that is away at this moment stops no one from starting."""
 
     async def connect(*_: object, **options: Any) -> Connection:
         return await postgres_hosts.connect(url, seconds=CONNECT_SECONDS, **options)

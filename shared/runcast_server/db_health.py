@@ -24,7 +24,7 @@ _NEEDS = {
     ACCOUNTS_ROLE: ("sessions", "INSERT"),
 }
 """A right that each role has, and without which it can do nothing. It is asked for, not used: row-level
-security answers nobody who doesn't say for whom it is."""
+security answers no one who doesn't say for whom it is."""
 
 _REFUSALS = (
     asyncpg.InvalidAuthorizationSpecificationError,

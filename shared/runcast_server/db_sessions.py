@@ -34,7 +34,7 @@ SELECT pg_backend_pid() AS process, current_user AS acting, session_user AS logi
 class RoleError(asyncpg.InvalidAuthorizationSpecificationError):  # type: ignore[misc, unused-ignore]
     """A login can't act as the role that it is meant for. The message says what to do.
 
-    It counts as an outage (503, tried again): somebody mends it while the processes run.
+    It counts as an outage (503, tried again): someone mends it while the processes run.
     """
 
 

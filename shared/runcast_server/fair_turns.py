@@ -22,7 +22,7 @@ class FairTurns:
     @contextlib.asynccontextmanager
     async def of(self, name: Hashable, within: float | None = None) -> AsyncIterator[None]:
         """Waits for a turn of `name`, and holds it for the block. Raises `TimeoutError` where none came
-        within so many seconds."""
+        within this many seconds."""
         if self._free > 0:
             self._free -= 1
         else:

@@ -61,7 +61,7 @@ class Loop:
                     await self.step()
                 self.last_error, self.failures = None, 0
             except asyncio.CancelledError as error:
-                # A future that somebody else cancelled looks the same, and must not end the loop.
+                # A future that someone else cancelled looks the same, and must not end the loop.
                 if _is_cancelled():
                     raise
                 self._failed(error)

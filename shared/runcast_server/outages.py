@@ -1,7 +1,7 @@
 """What "storage is away" means: the errors that pass by themselves, for every service.
 
 Postgres or Redis may be down, starting, failing over, full, out of memory, locked, or refuse our password.
-Whoever meets such an error keeps what it has and tries again. Any other error belongs to the item that was
+Code that meets such an error keeps what it has and tries again. Any other error belongs to the item that was
 worked on and costs that item alone (`loops.item`).
 
 Postgres errors are classed by SQLSTATE (PostgreSQL manual, appendix A):

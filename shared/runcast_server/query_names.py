@@ -1,4 +1,4 @@
-"""Query parameters that nobody knows are refused by name: a misspelt filter would list everything."""
+"""Query parameters that no one knows are refused by name: a misspelt filter would list everything."""
 
 from __future__ import annotations
 

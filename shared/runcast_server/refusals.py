@@ -28,7 +28,7 @@ _SAID: tuple[tuple[type[BaseException], Problem], ...] = (
 
 
 def of(error: BaseException) -> Problem:
-    """The refusal that stands for an exception; the base `Problem` (500) for one that nobody expected."""
+    """The refusal that stands for an exception; the base `Problem` (500) for one that no one expected."""
     if isinstance(error, Problem):
         return error
     for kind, refusal in _SAID:

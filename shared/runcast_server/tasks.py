@@ -2,7 +2,7 @@
 
 One `cancel` isn't enough. A call of redis-py that is cancelled at the moment at which it times out, or
 its connection breaks, answers with that error (or even its result), and the cancellation is gone: a
-loop that expects such errors goes on for ever, and whoever waits for it too. Under faults this was
+loop that expects such errors goes on for ever, and so does the one that waits for it. Under faults this was
 seen once in some hundred cancellations.
 """
 

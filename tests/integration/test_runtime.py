@@ -339,7 +339,7 @@ async def test_what_is_stuck_is_named_with_its_reason(rest: Rest) -> None:
     assert {each["title"]: each["stuck"] for each in stuck["tasks"]} == {
         "lost lease": "its lease has ended",
         "lost run": "its run is lost",
-        "forgotten": "nobody claims it",
+        "forgotten": "no one claims it",
     }
     assert stuck["total"] == 3
     assert (await get(rest, "/admin/runtime/tasks", stuck=False))["total"] == 1

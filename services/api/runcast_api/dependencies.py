@@ -42,7 +42,7 @@ TELEMETRY_AT_ONCE = 8
 
 
 class RunDirectory:
-    """Which run a caller means and that he may report to it, remembered for some seconds.
+    """Resolves a run and caches the caller's permission to report to it for some seconds.
 
     For the routes that agents call many times a second: looking it up costs a dictionary access
     instead of a transaction. A right that was taken away is noticed within `REMEMBERED_SECONDS`.
@@ -70,7 +70,7 @@ class RunDirectory:
         return run_id, found.id
 
     def forget(self) -> None:
-        """Looks everything up anew (a project was deleted)."""
+        """Looks everything up again (a project was deleted)."""
         self._remembered.clear()
 
 

@@ -1,7 +1,7 @@
 """Reading what many ask for at the same time in one go.
 
 A question that is asked while a read is under way waits for the next one, which takes all that have
-gathered: nobody's answer is older than his question, and a storm of questions costs a few reads.
+gathered: no caller gets a result older than its request, and a burst of requests costs a few reads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Read = Callable[[Sequence[Question]], Awaitable[Mapping[Question, Answer | Excep
 
 class Together(Generic[Question, Answer]):
     """Gathers questions for `read`, which gets `at_once` of them at most. `when_idle` is called each time
-    when nobody waits any more. An asker that is cancelled disturbs nobody else."""
+    when no one waits any more. An asker that is cancelled disturbs no one else."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Together(Generic[Question, Answer]):
         try:
             return await self._read(questions)
         except Exception as error:
-            # The outermost place of the task: whoever asked is told.
+            # The outermost place of the task: the callers are told.
             return dict.fromkeys(questions, error)
 
 

@@ -20,7 +20,7 @@ ALL_TURNS = 5
 """Every how many looks all runs that have a stream are asked about."""
 
 QUIET_SECONDS = 10.0
-"""A source that nobody closes counts as closed when the run has been terminal and silent for so long."""
+"""A source that no one closes counts as closed when the run has been terminal and silent for so long."""
 
 _COMPLETE = f"""
 SELECT r.id, c.last_seq FROM runs r JOIN project_counters c USING (project_id)

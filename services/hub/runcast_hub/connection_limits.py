@@ -9,7 +9,7 @@ One task writes all of a hub's counts, one round after another, with what was as
 meanwhile. So no write overtakes another one, and the limit holds when hundreds ask at the same time: a
 count that was read before and written after another one would otherwise take that one back.
 
-Without Redis each hub counts for itself. Nobody waits longer than `REDIS_SECONDS` to find that out.
+Without Redis each hub counts for itself. No one waits longer than `REDIS_SECONDS` to find that out.
 """
 
 from __future__ import annotations

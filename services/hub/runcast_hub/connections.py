@@ -1,8 +1,7 @@
 """The open streams as things of their own: listed, given another filter, ended.
 
-Whoever opened a stream may do this, and an admin; to others the connection isn't there. The hub that
-is asked need not be the one that holds the stream.
-"""
+The one who opened a stream may do this, and an administrator; for others the connection doesn't exist. The
+hub that is asked need not be the one that holds the stream."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ class Connections:
         """The caller's connections on all hubs, or everyone's, newest first.
 
         Holders of a share link are one caller and several people: they see none, and reach by its id, which
-        nobody can guess, the one that they opened.
+        no one can guess, the one that they opened.
         """
         if principal.share_id is not None:
             return {"connections": [], "total": 0, "next_cursor": None}

@@ -154,7 +154,7 @@ def _retry_ms(reason: str, *, has_neighbours: bool) -> int:
 
 
 def new_connection_id(hub: Hub) -> str:
-    """An id that nobody can guess. It begins with the hub's, which holds the stream."""
+    """An id that no one can guess. It begins with the hub's, which holds the stream."""
     return f"{hub.id}.{secrets.token_urlsafe(12)}"
 
 

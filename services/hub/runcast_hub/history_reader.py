@@ -35,7 +35,7 @@ SHORT_PAGE_EVENTS = 125
 so that it's shared, and little that is read in vain."""
 BACK_BYTES = 8 * 1024 * 1024
 STREAM_SECONDS = 1.0
-"""How long Redis may take for a read: Postgres has the same, so a Redis that stands still only costs time."""
+"""How long Redis may take for a read: Postgres has the same, so a paused Redis only costs time."""
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from runcast_server.eventlog.history import Page
 
 PAGE_OVERHEAD_BYTES = 512
 SHARE = 4
-"""The part of the budget that pages take at most: one in so many bytes."""
+"""The part of the budget that pages take at most: one in this many bytes."""
 
 Key = TypeVar("Key", bound=Hashable)
 

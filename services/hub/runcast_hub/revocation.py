@@ -1,7 +1,7 @@
 """Ends streams whose caller may no longer read what they show.
 
 Streams outlive the moment in which a right was checked. Every few seconds the database is asked about all of
-them: keys and links that were revoked or have expired, sessions that were ended, people who were shut out or
+them: keys and links that were revoked or have expired, sessions that were ended, people who were disabled or
 are no members any more. Nothing is asked per delivered event.
 
 Streams are grouped by their claim when they open, and the claims are asked about in slices: with 20,000
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Claim(NamedTuple):
-    """On what grounds somebody reads a project. Streams on the same grounds are asked about once."""
+    """On what grounds someone reads a project. Streams on the same grounds are asked about once."""
 
     user_id: UUID | None
     session_id: UUID | None

@@ -16,7 +16,7 @@ from typing import Protocol
 from runcast_server.eventlog.frames import Block
 
 RESERVED = 8
-"""The part of the budget that tenants may hold where rings take all the rest: one in so many bytes."""
+"""The part of the budget that tenants may hold where rings take all the rest: one in this many bytes."""
 RECLAIMED = 16
 """The part of the rings' memory that is taken back at once."""
 

@@ -295,7 +295,7 @@ class Room:
             self._append(block)
 
     def hear(self, chain: Chain) -> None:
-        """Takes a chain that was committed beside us if it is just what comes next. Anything else will
+        """Takes a chain that was committed in this process if it is just what comes next. Anything else will
         come in its order, by Redis: a hole is no hole yet where two commits are a moment apart."""
         if chain.epoch == self.epoch and chain.first == self.head + 1:
             self._append(frames.render(chain))
@@ -401,11 +401,11 @@ class Room:
         self._idle_since = time.monotonic()
 
     def is_idle(self, since: float) -> bool:
-        """Whether nobody has needed the room since that moment of the monotonic clock, or does now."""
+        """Whether no one has needed the room since that moment of the monotonic clock, or does now."""
         return not self._holders and not self.subscribers and self._idle_since <= since
 
     def enter(self, subscriber: Subscriber) -> None:
-        """Counts a subscriber in, wherever it stands. Raises `Unavailable` where the room is closed: nobody
+        """Counts a subscriber in, wherever it stands. Raises `Unavailable` where the room is closed: no one
         would feed it."""
         if self.is_closed:
             raise Unavailable("the project's room was closed; connect again")
@@ -562,7 +562,7 @@ class Room:
             subscriber.end(reason)
 
     def close(self) -> None:
-        """Gives the memory back. Nobody enters any more, and whoever is in is sent away."""
+        """Gives the memory back. New subscribers are refused, and present ones are sent away."""
         self.is_closed = True
         self.end("shutdown")
         for task in (self._filling, self._reaching_back):

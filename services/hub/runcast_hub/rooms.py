@@ -86,7 +86,7 @@ class Rooms:
                 return room
 
     async def _opened_once(self, project_id: UUID) -> Room:
-        """Opens the room, once for all who ask for it meanwhile; one who gives up disturbs nobody else."""
+        """Opens the room, once for all who ask for it meanwhile; one who gives up disturbs no one else."""
         opening = self._opening.get(project_id)
         if opening is None:
             opening = self._opening[project_id] = asyncio.create_task(self._open(project_id))

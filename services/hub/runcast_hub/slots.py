@@ -1,4 +1,4 @@
-"""Places for streams: each caller has so many, counted over all hubs."""
+"""Places for streams: each caller has a limited number, counted over all hubs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def taken(
     leases: Leases, settings: HubSettings, caller: Principal, *, waits: bool
 ) -> AsyncIterator[None]:
     """A place among the caller's streams, given back if the block fails. Raises `LimitReached`; one who
-    `waits` is refused only after some seconds: his old stream may still count."""
+    `waits` is refused only after some seconds: its old stream may still count."""
     limit = limit_of(settings, caller)
     wait = SLOT_WAIT_SECONDS if waits else 0.0
     if not await leases.take(caller.limit_name, limit, wait_seconds=wait):

@@ -1,8 +1,8 @@
 """What a new stream is told first: the project's active runs, and the head at which that is so.
 
 Both come from one statement: two statements would disagree under load. Clients that connect together
-share one query, whatever their projects: whoever comes while one is under way waits for the next, so
-nobody is shown a state from before he asked. Of a project whose head has not moved since the last
+share one query, whatever their projects: a caller that comes while one is under way waits for the next, so
+a snapshot is never older than its request. Of a project whose head has not moved since the last
 snapshot only the head is read: every visible change is an event.
 """
 

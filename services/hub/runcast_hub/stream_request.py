@@ -100,7 +100,7 @@ class Opening:
         return Start(position, resumed_from=position)
 
     def visible_runs(self, snapshot: Snapshot) -> bytes:
-        """The active runs that this caller may see, as JSON: whoever holds a run's share link sees that
+        """The active runs that this caller may see, as JSON: the holder of a run's share link sees that
         run."""
         only = self.principal.run_id
         if only is None:

@@ -1,7 +1,7 @@
 """A stream's connection: its outlet, its time, its end. What is sent on it is the business of the kinds of
 streams, `Subscriber` (one project) and `Combined` (several).
 
-A frame is never cut by another: whoever writes waits for the socket before each chunk, and nobody else
+A frame is never cut by another: each writer waits for the socket before each chunk, and no one else
 writes meanwhile.
 """
 
@@ -124,7 +124,7 @@ class Wire:
             self._wakeup.set_result(None)
 
     async def say_bye(self, send: Send, reason: str, retry_ms: int) -> None:
-        """The last words of a stream that ends by our will."""
+        """The last frames of a stream that the hub ends."""
         if self.is_gone:
             return
         body = b"retry: %d\n" % retry_ms + frames.control("bye", {"reason": reason})

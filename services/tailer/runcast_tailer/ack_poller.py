@@ -1,4 +1,4 @@
-"""How far is everything committed? Windows let go, rewinds, runs that have got their id, logs to close.
+"""Polls committed cursors: releases windows, rewinds sources, learns ids of runs, finds logs to close.
 
 Committed cursors are asked for every second, and as often as `BUSY_SECONDS` while a window fills up.
 """
@@ -123,7 +123,7 @@ class Acknowledging:
                 each.has_ended = each.run_id in ended
 
     async def _rewind(self, now: float) -> None:
-        """Sends again what stands still and is no longer in the stream: it was lost or discarded."""
+        """Sends again what doesn't advance and is no longer in the stream: it was lost or discarded."""
         for followed in list(self._tails.waiting):
             window = followed.tail.window
             still_seconds = now - window.still_since

@@ -1,4 +1,4 @@
-"""When does a log end? By its sentinel, with its run, or because nobody writes it any more."""
+"""When does a log end? By its sentinel, with its run, or because no one writes it any more."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A cursor belongs to a device, an inode and the bytes before it. The hash covers the last bytes before the
 cursor, not the first of the file: two logs often begin alike, and a file that was truncated and written
-anew beyond its old length keeps its inode.
+again beyond its old length keeps its inode.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Cursor:
 class Committed:
     """What Postgres holds of a source: where it stands, in which file, and whether it's closed.
 
-    `file` and `fingerprint` are None where lines came from somebody who didn't say.
+    `file` and `fingerprint` are None where lines came from someone who didn't say.
     """
 
     cursor: Cursor = Cursor()

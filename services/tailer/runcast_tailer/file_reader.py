@@ -2,7 +2,7 @@
 
 Polling is the truth. Each `step` looks at the path once (`lstat`) and reads only when size, time or
 identity moved. It reads from `CHECKED_BYTES` before the cursor, so that every read proves that it's
-still the same content; where it isn't (truncated and written anew, in place), and where another file
+still the same content; where it isn't (truncated and written again, in place), and where another file
 lies at the path, the generation is over: the old file is drained, and once all of that is committed
 (`settled`), the next generation begins at its first byte.
 
@@ -138,7 +138,7 @@ class Follower:
         self._place(committed.cursor, committed.fingerprint)
 
     def advance(self, committed: Committed) -> None:
-        """Skips what somebody else has brought of the same generation, to its end if that came too."""
+        """Skips what someone else has brought of the same generation, to its end if that came too."""
         self.closed = committed.closed_reason
         self.bytes_after_end = committed.bytes_after_end
         self._place(committed.cursor, committed.fingerprint)

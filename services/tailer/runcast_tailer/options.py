@@ -32,7 +32,7 @@ class Beats:
         self._due: dict[str, float] = {}
 
     def is_time(self, what: str, now: float, seconds: float) -> bool:
-        """True at most once in so many seconds."""
+        """True at most once in this many seconds."""
         if now < self._due.get(what, 0.0):
             return False
         self._due[what] = now + seconds

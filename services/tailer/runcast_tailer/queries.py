@@ -1,4 +1,4 @@
-"""What the tailer asks Postgres: runs, committed cursors, and the files that somebody wants followed."""
+"""What the tailer asks Postgres: runs, committed cursors, and the files that someone wants followed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class KnownRun:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A file that is followed because somebody asked for it."""
+    """A file that is followed because someone asked for it."""
 
     run_id: UUID
     source: str

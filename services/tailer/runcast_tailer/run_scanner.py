@@ -192,7 +192,7 @@ class Watching:
                 if run.directory.refresh(now):
                     changed.append(run)
                 if run.directory.listing.is_missing:
-                    # Its open files are read to their end, whoever's directory it was.
+                    # Its open files are read to their end, whichever run's directory it was.
                     if run.is_drained:
                         self._forget(run)
                 elif self._may_speak(run.directory, run.known) is False:

@@ -20,7 +20,7 @@ WARM_SECONDS = 600.0
 WARM_INTERVAL = 1.0
 COLD_INTERVAL = 2.0
 SHARED_SECONDS = 0.5
-"""How long a spool waits for whoever writes it to bring its lines himself."""
+"""Grace period for a spool's writer to upload it before the tailer does."""
 FIRST_REWIND_SECONDS = 2.0
 LAST_REWIND_SECONDS = 300.0
 
@@ -143,9 +143,9 @@ class Followed:
             self.run_id, self.tail.sender.run = watched.run_id, watched.address()
 
     def _may_read_shared(self, now: float) -> bool:
-        """A spool that its writer feeds himself is read only if he doesn't for a moment.
+        """A spool that its writer uploads is read only if the writer pauses for a moment.
 
-        The committed cursor is asked for meanwhile, and moves the follower past what he brought.
+        The committed cursor is asked for meanwhile, and moves the follower past what the writer uploaded.
         """
         try:
             has_new = self.path.stat().st_size > self.tail.follower.cursor.offset

@@ -56,7 +56,7 @@ class Tail:
     def committed(self, committed: Committed, now: float) -> None:
         """Takes note of what Postgres holds of this source.
 
-        Further than was read here: somebody else has brought it, and reading goes on from there. Back
+        Further than was read here: someone else has brought it, and reading goes on from there. Back
         before what's kept here (the database was restored): the file is read again from there. Ended
         before what's kept here: no more of it will ever be taken.
         """

@@ -24,7 +24,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def swap(path: Path, content: bytes) -> None:
-    """The same for a file that is written anew many times a second.
+    """The same for a file that is written again many times a second.
 
     The two files exchange their names, and the old one is removed (renameat2(2), Linux). A file that
     replaces another by a plain rename is brought to the disk at once by ext4 (`auto_da_alloc`), which

@@ -16,7 +16,7 @@ except ImportError:
 
 
 def try_lock(fd: int) -> bool:
-    """Takes the lock if nobody holds it. It belongs to the open file: a forked child shares it with
+    """Takes the lock if no one holds it. It belongs to the open file: a forked child shares it with
     its parent, and has to open the file itself to have one of its own."""
     if fcntl is None:
         return True

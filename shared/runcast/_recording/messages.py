@@ -1,7 +1,7 @@
 """What a worker reports, as messages (`docs/ingest.md`): pure functions to dicts.
 
 The same messages go to Redis, into a run's `spool.jsonl` and, as requests, to the API. What they are made
-from is made acceptable here (`acceptable`), whoever calls.
+from is made acceptable here (`acceptable`) for every caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -25,7 +25,7 @@ class Overflow:
     """Lines, each with its end, that belong behind byte `offset` of the file and aren't there yet.
 
     `unplaced`: the bytes of lines that were kept without the file's lock. Another process may write before
-    them, so nobody knows their place, and they aren't sent before they are written.
+    them, so no one knows their place, and they aren't sent before they are written.
     """
 
     offset: int = 0
@@ -59,7 +59,7 @@ class Spool:
         return self._file.fileno()
 
     def forget(self) -> None:
-        """The file is read from its beginning again: a write was interrupted, nobody knows where."""
+        """The file is read from its beginning again: a write was interrupted, no one knows where."""
         self._file.forget()
         self._adopted = 0
         self._begun = 0
@@ -86,12 +86,12 @@ class Spool:
         return self._file.size
 
     def ends_behind(self, size: int) -> bool:
-        """Whether the file itself is longer than so many bytes, which were all of it when a write began: one
-        that a signal handler interrupted was done."""
+        """Whether the file itself is longer than this many bytes, which were all of it when a write began:
+        one that a signal handler interrupted was done."""
         return os.lseek(self.fileno(), 0, os.SEEK_END) > size
 
     def is_ours_alone(self) -> bool:
-        """Whether nobody wrote since our last call: `catch_up` would find nothing."""
+        """Whether no one wrote since our last call: `catch_up` would find nothing."""
         file = self._file
         end = os.lseek(file.fileno(), 0, os.SEEK_END)
         return end == file.size and self._adopted == file.whole

@@ -3,7 +3,7 @@
 A call may be interrupted by another one of the same thread: a signal handler that logs, a `__del__` that
 the garbage collector runs, a logging handler that writes into the run that warns. A plain lock would wait
 for itself there, and a reentrant one would let the second call write into the middle of the first. So
-calls stand in line. Whoever holds the turn works off the line; a call that finds its own thread at it
+calls stand in line. The call that has the turn works off the line; a call that finds its own thread at it
 returns at once, and its work is done by the call that it interrupted.
 """
 
@@ -44,8 +44,8 @@ class Turns:
             self._do_afterwards()
 
     def afterwards(self, work: Work) -> None:
-        """Has something done when the turn is over, by whoever had it: what may wait for locks of the host
-        program."""
+        """Has something done when the turn is over, by the call that had it: what may wait for locks of the
+        host program."""
         self._afterwards.append(work)
 
     def _work_off(self) -> bool:

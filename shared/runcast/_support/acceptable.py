@@ -51,7 +51,7 @@ _LEVELS = {
 
 
 def text(value: Any, limit_bytes: int = contract.TEXT_BYTES) -> str:
-    """Text of at most so many bytes of UTF-8. One that is cut ends in `… [+n bytes]`."""
+    """Text of at most this many bytes of UTF-8. One that is cut ends in `… [+n bytes]`."""
     if type(value) is str and len(value) <= limit_bytes and value.isascii() and "\0" not in value:
         return value
     whole = printable(value)
@@ -75,7 +75,7 @@ def printable(value: Any) -> str:
 
 
 def title(value: Any, limit: int = contract.NAME_CHARACTERS) -> str | None:
-    """A text that people read: cut to so many characters. None where it says nothing."""
+    """A text that people read: cut to this many characters. None where it says nothing."""
     if value is None:
         return None
     whole = printable(value)

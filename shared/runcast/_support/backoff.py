@@ -24,5 +24,5 @@ class Backoff:
         return wait if at_least is None else at_least + random.uniform(0, self._first)
 
     def reset(self) -> None:
-        """It worked: the next failure begins anew."""
+        """It worked: the next failure begins again."""
         self._ceiling = self._first

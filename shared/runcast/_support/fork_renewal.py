@@ -1,4 +1,4 @@
-"""Objects that have to be renewed in a forked child: what threads of the parent held, nobody gives back.
+"""Objects that have to be renewed in a forked child: what threads of the parent held, no one gives back.
 
 One hook for all of them, which keeps none of them alive. (A hook for each object can't be taken back: it
 cost memory for every run, and made every fork slower.)

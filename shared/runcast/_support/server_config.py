@@ -91,7 +91,7 @@ def credentials_path(
 
 
 def _local(path: Path) -> Connection | None:
-    """The server that a file names. Another user's file is nobody's: a directory that one happens
+    """The server that a file names. Another user's file is no one's: a directory that one happens
     to stand in must not say where one's output goes."""
     try:
         if _is_foreign(path):

@@ -35,7 +35,7 @@ def _kept(sequence: str, colours: bool) -> str:
 class LineSplitter:
     """Bytes that a program writes, as the lines that a terminal would be left with.
 
-    A carriage return begins the line anew, so a progress bar is one line, in its last state. The
+    A carriage return begins the line again, so a progress bar is one line, in its last state. The
     line's end, and a CR before it, are not part of it.
     """
 
@@ -90,7 +90,7 @@ class LineSplitter:
 
 
 def _cut(line: bytes, limit: int) -> list[bytes]:
-    """Pieces of at most so many bytes, none beginning inside a UTF-8 character."""
+    """Pieces of at most this many bytes, none beginning inside a UTF-8 character."""
     pieces, start = [], 0
     while len(line) - start > limit:
         end = start + limit

@@ -360,7 +360,7 @@ class Session(Guarded):
             )
 
     def _abandon(self) -> None:
-        """The interpreter ends and nobody said how the run did."""
+        """The interpreter ends and no one said how the run did."""
         if _is_interactive():
             self.end("completed")
         else:

@@ -17,7 +17,7 @@ Mode = Literal["online", "offline", "disabled"]
 
 FLUSH_SECONDS = 5.0
 PATIENCE = 12
-"""The end waits at most so many times `flush_seconds`, as long as the server takes something."""
+"""The end waits at most this many times `flush_seconds`, as long as the server takes something."""
 
 
 @dataclass

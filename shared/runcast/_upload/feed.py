@@ -27,7 +27,7 @@ OTHERS_SECONDS = 1.0
 
 
 class Feed:
-    """A run that is fed. `is_cancelled`: the server says that somebody cancelled it."""
+    """A run that is fed. `is_cancelled`: the server says that someone cancelled it."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Feed:
             self.is_cancelled = True
 
     def let_go(self) -> None:
-        """Gives the run's lock to whoever wants to feed it."""
+        """Gives the run's lock to anyone who wants to feed it."""
         fd, self._lock = self._lock, None
         if fd is not None:
             with contextlib.suppress(OSError):

@@ -140,7 +140,7 @@ class Feeder:
         self._lock = threading.RLock()
 
     def _is_hopeless(self, feed: Feed, since: float) -> bool:
-        """Nobody listens at the server's address, and it has not known the run before: another half
+        """No one listens at the server's address, and it has not known the run before: another half
         second was enough to see that."""
         return (
             self._is_refused

@@ -33,7 +33,7 @@ class Pruned:
 def prune(
     client: Client | None, directory: RunDirectory, before: datetime, *, is_dry: bool = False
 ) -> Pruned:
-    """Removes a run's directory if the run ended before that moment. Without a client nobody is asked whether
+    """Removes a run's directory if the run ended before that moment. Without a client no one is asked whether
     a server has it. Raises `Unreachable` and errors of sign-in."""
     name, size = directory.path.name, _size(directory.path)
     try:

@@ -2,7 +2,7 @@
 
 The run is created, then the spool goes up as it is: as `lines` of the source `spool.jsonl`, each of
 which is a message. The server answers with the committed cursor of that source, and takes every line
-once, whoever sends it and however often.
+once, whichever process sends it and however often.
 """
 
 import logging
@@ -58,7 +58,7 @@ class Uplink:
         """Makes the run known, and its project where that is missing. One that is there is taken."""
         fields = {name: self._run.get(name) for name in ("id", *RUN_FIELDS)}
         if acceptable.as_uuid(fields["id"]) is None:
-            del fields["id"]  # a run that is known by its key, to whoever else reports it, too
+            del fields["id"]  # a run that is known by its key, to every other reporter, too
         known = {name: value for name, value in fields.items() if value is not None and value != {}}
         known["status"] = "queued"
         project = self._run["project"]
@@ -237,7 +237,7 @@ class Uplink:
         try:
             self.client.send(rest.create_project(slug, slug=slug), ONCE)
         except errors.Conflict:
-            pass  # somebody else made it in the same moment
+            pass  # someone else made it in the same moment
         except errors.Forbidden as error:
             raise Stopped(f"there is no project {slug}, and it may not be made") from error
         except errors.ApiError as error:

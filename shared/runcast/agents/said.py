@@ -89,7 +89,7 @@ class Reader(Protocol):
     """Reads the records of one session, in order.
 
     `read` answers what a record becomes and raises nothing that a record could cause but `LookupError`,
-    `TypeError`, `ValueError` and `AttributeError`: whoever calls it counts those as records that can't be
+    `TypeError`, `ValueError` and `AttributeError`: its caller counts those as records that can't be
     read, and goes on. What isn't known is counted in `unknown` and passed over.
     """
 

@@ -58,7 +58,7 @@ def _channel(source: str, target: int, has_keyboard: bool) -> Channel:
 
 
 def stop_translating(terminal: int) -> None:
-    """Has a terminal pass on what it is sent as it is: whoever reads it translates."""
+    """Has a terminal pass on what it is sent as it is: the reader translates."""
     with contextlib.suppress(termios.error):
         settings = termios.tcgetattr(terminal)
         settings[1] &= ~termios.OPOST

@@ -1,7 +1,7 @@
 """Runs a command as if we weren't there, and listens.
 
 What the command writes goes on to our own stdout and stderr, byte for byte and at once, and to
-whoever listens. Where ours is a terminal the command gets one too, of the same size, so that colours
+any listener. Where ours is a terminal the command gets one too, of the same size, so that colours
 and progress bars work; what is closed stays closed, and every other descriptor is handed on.
 
 Three ways to share keyboard and signals:

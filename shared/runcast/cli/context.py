@@ -44,7 +44,7 @@ def server_of(ctx: Context) -> Connection | None:
 def connect(ctx: Context, *, patient: bool = False) -> "Client":
     """A client for the server to use. Raises `NotConfigured`.
 
-    A request that fails is told at once: somebody waits at a terminal. With `patient`, for work of
+    A request that fails is told at once: someone waits at a terminal. With `patient`, for work of
     many requests, only a server that isn't there at the start is.
     """
     once = importlib.import_module("runcast.client.exchange").ONCE

@@ -204,7 +204,7 @@ def _not_followed(root: Path) -> Iterator[Finding]:
 
 
 def _refusal(path: Path) -> str | None:
-    """Why a name among the runs is not followed; None where it is, or nobody expects it to be."""
+    """Why a name among the runs is not followed; None where it is, or no one expects it to be."""
     if path.name.startswith(".") or path.name == "index.json":
         return None
     if not path.is_dir():

@@ -47,7 +47,7 @@ def events(
         list[str] | None, typer.Option("--type", help="Only events of this type; repeatable.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="At most so many (not with -f).")
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number to print (not with -f).")
     ] = 50,
     as_json: output.AsJson = False,
 ) -> None:

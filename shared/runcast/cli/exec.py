@@ -201,7 +201,7 @@ def _server(ctx: Context) -> Connection | None:
 
 
 def _directory() -> str | None:
-    """Where we are; a directory can be deleted with somebody in it."""
+    """Where we are; a directory can be deleted with someone in it."""
     try:
         return os.getcwd()
     except OSError:

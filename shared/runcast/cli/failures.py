@@ -72,7 +72,7 @@ def advice(error: errors.RuncastError) -> str:
 
 
 def _told(error: errors.RuncastError) -> str:
-    """The server's words; its status says more only where the server itself is in trouble."""
+    """The server's words; its status says more only where the server itself fails."""
     if isinstance(error, errors.ApiError) and error.detail and error.status < 500:
         return error.detail
     return str(error)

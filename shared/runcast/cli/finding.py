@@ -20,7 +20,7 @@ LAST = "@last"
 """Stands for the newest run; `--last` on the command line is this."""
 LOOKED_AT = 50
 LEAST_END = 4
-"""An id may be named by its end, which tells runs of one day apart; by so many characters at least."""
+"""An id may be named by its end, which tells runs of one day apart; by this many characters at least."""
 _NUMBER = re.compile(r"#?[0-9]{1,10}")
 
 

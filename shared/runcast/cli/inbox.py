@@ -52,7 +52,7 @@ def inbox(
             return
         _print_all(known, as_json)
         if not known and not as_json:
-            output.say("Nobody waits for you.")
+            output.say("No one waits for you.")
         while follow:
             time.sleep(POLL_SECONDS)
             now = list(client.iter_questions(state="open", project=project, limit=1000))

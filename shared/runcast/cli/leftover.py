@@ -2,7 +2,7 @@
 
 A program of its own, started as `python -IS leftover.py INLET:TARGET…`. Without it a daemon would be
 killed by SIGPIPE at its next line, though the same command alone would have left it the real stdout.
-It ends with its last inlet, or when nobody reads its target any more.
+It ends with its last inlet, or when no one reads its target any more.
 """
 
 import os
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def pass_on(inlet: int, target: int) -> bool:
-    """False where there is nothing more to come, or nobody to read it."""
+    """False where there is nothing more to come, or no one to read it."""
     try:
         view = memoryview(os.read(inlet, 65_536))
         is_open = len(view) > 0

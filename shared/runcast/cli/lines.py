@@ -1,4 +1,4 @@
-"""How log lines are chosen and printed, whoever tells them."""
+"""How log lines are chosen and printed, from any source."""
 
 import re
 import sys

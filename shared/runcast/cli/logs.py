@@ -34,7 +34,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the runs are over.")
     ] = False,
     tail: Annotated[
-        int | None, typer.Option("--tail", "-n", min=0, help="Only the last so many lines.")
+        int | None, typer.Option("--tail", "-n", min=0, help="Only the last N lines.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="Only lines since a time, or for so long (10m, 2h).")

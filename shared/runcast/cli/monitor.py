@@ -2,7 +2,7 @@
 
 A program of its own, started by `cli.pty_job` as `python -IS monitor.py CONTROL COMMAND…` with the
 terminal as its stdin. It exists for job control: a command whose parent is in another session can't
-be stopped by Ctrl-Z (POSIX: its process group is orphaned), so somebody of the same session has to
+be stopped by Ctrl-Z (POSIX: its process group is orphaned), so someone of the same session has to
 be its parent and see it stop. (sudo does the same with `use_pty`.)
 
 It says on the socket CONTROL, a line each: `P<pid>` started, `F<errno>` it can't be started,
@@ -78,7 +78,7 @@ def look(pid: int, control: socket.socket) -> None:
     if os.WIFSTOPPED(status):
         control.sendall(b"S%d\n" % os.WSTOPSIG(status))
         return
-    # Our group in the foreground, so that our end hangs up nobody that the command left behind.
+    # Our group in the foreground, so that our end hangs up no one that the command left behind.
     os.tcsetpgrp(TERMINAL, os.getpgrp())
     control.sendall(b"E%d\n" % status)
     sys.exit(0)

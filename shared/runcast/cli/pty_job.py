@@ -129,7 +129,7 @@ class PtyJob:
             before = time.monotonic()
             os.killpg(os.getpgrp(), number if from_background else signal.SIGTSTP)
             if from_background and time.monotonic() - before < 0.01:
-                time.sleep(0.1)  # nobody stopped us: an orphaned group; don't spin
+                time.sleep(0.1)  # no one stopped us: an orphaned group; don't spin
         self._resume()
 
     def _resume(self) -> None:

@@ -1,6 +1,6 @@
 """Bytes from a command's outputs to ours, at our reader's pace, and what was typed the other way.
 
-Nothing here blocks: a reader that is slow, a descriptor that somebody made non-blocking, a terminal
+Nothing here blocks: a reader that is slow, a descriptor that someone made non-blocking, a terminal
 that is stopped hold up neither signals nor the other streams. A `Flow` holds at most `HELD_BYTES` that
 its target doesn't take yet; then it reads no more, and the writer waits, as it would have to alone.
 """

@@ -49,7 +49,9 @@ def ls(
     search: Annotated[
         str | None, typer.Option("--search", "-s", help="Words in id, key, name, agent or step.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number to list.")
+    ] = 20,
     everywhere: Annotated[
         bool, typer.Option("--all", "-A", help="Of all projects, also with RUNCAST_PROJECT.")
     ] = False,

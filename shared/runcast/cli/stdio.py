@@ -43,7 +43,7 @@ def silence(*numbers: int) -> None:
 
 
 def is_reader_gone(error: BaseException) -> bool:
-    """Whether the error says that nobody reads our output any more."""
+    """Whether the error says that no one reads our output any more."""
     return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ESHUTDOWN)
 
 

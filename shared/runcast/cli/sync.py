@@ -35,7 +35,7 @@ def sync(
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Send runs from their files. Sending again, or beside others, doubles nothing.
+    """Send runs from their files. It is safe to repeat this or to run it concurrently.
 
     Examples:
 

@@ -29,7 +29,7 @@ def width_of(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """At most so many cells of a text; one that is cut ends in `…`."""
+    """At most this many cells of a text; one that is cut ends in `…`."""
     if width_of(text) <= width:
         return text
     kept, used = [], 1

@@ -33,7 +33,7 @@ def ls(
     status: Annotated[
         str | None, typer.Option(help="PLANNING, PLANNING_FAILED, ACTIVE or DONE.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Maximum number to list.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:
     """List a project's tasks in the order of its board, with how far each is.

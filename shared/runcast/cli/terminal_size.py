@@ -6,7 +6,7 @@ import termios
 
 
 def copy(source: int, target: int) -> None:
-    """Gives `target` the size of `source`; the kernel tells whoever works there (SIGWINCH)."""
+    """Gives `target` the size of `source`; the kernel tells the programs there (SIGWINCH)."""
     with contextlib.suppress(OSError):
         size = fcntl.ioctl(source, termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(target, termios.TIOCSWINSZ, size)

@@ -11,7 +11,7 @@ from runcast.cli import output
 from runcast.cli.context import Context, connect
 from runcast.client.clients import Client
 
-app = typer.Typer(no_args_is_help=True, help="List, create, invite and shut out people.")
+app = typer.Typer(no_args_is_help=True, help="List, create, invite and disable people.")
 
 User = Annotated[str, typer.Argument(metavar="USER", help="E-mail address or id.")]
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="E-mail address.")]
@@ -96,7 +96,7 @@ def invite(
 
 @app.command()
 def link(ctx: Context, user: User, as_json: output.AsJson = False) -> None:
-    """Print a link that signs somebody in, once, within a day: for a forgotten password."""
+    """Print a link that signs someone in, once, within a day: for a forgotten password."""
     with connect(ctx) as client:
         made = client.create_sign_in_link(_id_of(client, user))
     if as_json:
@@ -127,13 +127,13 @@ def _update(ctx: Context, user: str, as_json: bool, **fields: Any) -> None:
 
 
 def _id_of(client: Client, user: str) -> str:
-    """Raises `RuncastError` where nobody has the address."""
+    """Raises `RuncastError` where no one has the address."""
     if as_uuid(user):
         return user
     for each in client.iter_users():
         if each["email"] == user.strip().lower():
             return str(each["id"])
-    raise errors.RuncastError(f"nobody has the address {user}")
+    raise errors.RuncastError(f"no one has the address {user}")
 
 
 def _kind(user: dict[str, Any]) -> str:

@@ -27,9 +27,8 @@ T = TypeVar("T")
 def tls() -> ssl.SSLContext:
     """The TLS settings of all clients of this process, made once.
 
-    Whoever starts a thread that talks to a server calls this first: a child that is forked while another
-    thread makes one would wait for OpenSSL's lock for ever.
-    """
+    A caller that starts a thread that talks to a server calls this first: a child that is forked while
+    another thread makes one would wait for OpenSSL's lock for ever."""
     return httpx.create_ssl_context()
 
 

@@ -194,7 +194,7 @@ def delete_user(user: str) -> Call[None]:
 
 
 def confirm_invitation(invitation: str) -> Call[Json]:
-    """Lets an invitation by somebody who is no administrator make an account."""
+    """Lets an invitation by someone who is no administrator make an account."""
     return Call("POST", path("/invitations/{}/confirm", invitation))
 
 

@@ -38,7 +38,7 @@ def answer_question(
     data: Json | None = None,
     via: str | None = None,
 ) -> Call[Json]:
-    """Answers for good. Raises `ApiError` with status 409 where somebody was faster."""
+    """Answers for good. Raises `ApiError` with status 409 where someone was faster."""
     body = given(option=option, options=options, text=text, data=data, via=via)
     return Call("POST", path("/questions/{}/answer", question), json=body)
 

@@ -28,7 +28,7 @@ def shown(entry: dict[str, Any]) -> LogLine:
 
 
 def fitting(lines: Iterable[LogLine], max_bytes: int) -> list[LogLine]:
-    """The first lines that fit into so many bytes; one at least."""
+    """The first lines that fit into this many bytes; one at least."""
     kept: list[LogLine] = []
     size = 0
     for line in lines:

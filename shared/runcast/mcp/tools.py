@@ -294,7 +294,7 @@ class Tools:
             given = made.get("answer") or {}
             if given.get("option") == "allow":
                 return json.dumps({"behavior": "allow", "updatedInput": input})
-            name = (given.get("by") or {}).get("name") or "Nobody"
+            name = (given.get("by") or {}).get("name") or "No one"
             why = given.get("text") or f"the answer was {given.get('option') or made['state']}"
             return json.dumps({"behavior": "deny", "message": f"{name} in Runcast: {why}"})
 

@@ -1,7 +1,7 @@
 """Where goose keeps its sessions: a SQLite database, `~/.local/share/goose/sessions/sessions.db`.
 
 It is opened for reading alone. A session's records are its messages, by their number, and its row, which says
-what it has used. A conversation that was compacted is written anew, with new numbers: `GooseReader` knows
+what it has used. A conversation that was compacted is written again, with new numbers: `GooseReader` knows
 its messages again. Which columns a session has depends on goose's version.
 """
 

@@ -94,7 +94,7 @@ class LineFile:
             os.close(fd)
 
     def continues(self, known: Identity, at_least: int) -> bool:
-        """Whether the file is still the one that was known, and has at least so many bytes. Raises
+        """Whether the file is still the one that was known, and has at least this many bytes. Raises
         `OSError`."""
         fd = open_own(self.path)
         try:
@@ -107,7 +107,7 @@ class LineFile:
             os.close(fd)
 
     def lines(self, limit_bytes: int | None = None) -> Iterator[Line]:
-        """The whole lines that are there, up to about so many bytes of them. Raises `OSError`."""
+        """The whole lines that are there, up to about this many bytes of them. Raises `OSError`."""
         fd = open_own(self.path)
         try:
             yield from self._lines(fd, limit_bytes)

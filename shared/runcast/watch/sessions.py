@@ -90,7 +90,7 @@ class Adapter(Protocol):
         ...
 
     def skips(self, line: bytes) -> bool:
-        """Whether a line is of a kind that nobody reads; looks at its beginning alone."""
+        """Whether a line is of a kind that no one reads; looks at its beginning alone."""
         ...
 
     def processes(

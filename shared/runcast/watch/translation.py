@@ -184,7 +184,7 @@ class Translation:
         self._has_begun = self._begin == 0
 
     def advance(self, limit_bytes: int) -> bool:
-        """Reads on, up to about so many bytes; True if there may be more at once."""
+        """Reads on, up to about this many bytes; True if there may be more at once."""
         self.output.flush()
         if self.position and not self._source.continues(self.identity, self.position):
             self._begin_again()

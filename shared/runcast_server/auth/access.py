@@ -29,7 +29,7 @@ WHERE p.deleted_at IS NULL AND
 
 @dataclass(frozen=True, slots=True)
 class ProjectAccess:
-    """A project that the caller may read, what he is in it, and its head in this snapshot."""
+    """A project that the caller may read, their role in it, and its head in this snapshot."""
 
     id: UUID
     slug: str

@@ -2,7 +2,7 @@
 
 `sub` is the person, made known on first sight; a claim (`role` unless a setting names another) whose value
 is `admin` makes an administrator. Published keys (RFC 7517) are fetched when a token names one that isn't
-known, and anew every few minutes, so that keys come and go without a restart.
+known, and again every few minutes, so that keys come and go without a restart.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ class PublishedJwt:
 async def principal(
     database: Database, said: Mapping[str, Any], claims: Claims
 ) -> Principal | None:
-    """The person whom verified claims name; None where `sub` can be nobody's. Raises `Unauthenticated` for
-    one who was shut out."""
+    """The person whom verified claims name; None where `sub` can be no one's. Raises `Unauthenticated` for
+    one who was disabled."""
     subject = said["sub"]
     if _text(subject, SUBJECT_LENGTH) != subject or not subject:
         return None

@@ -44,7 +44,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller: a person, an API key, or whoever holds a share link.
+    """A caller: a person, an API key, or the holder of a share link.
 
     `name` is what idempotency keys and limits belong to. A key that isn't an administrator's is bound to
     `project_id` with `role`, and so is a link, perhaps to one run of it; a person's role is looked up per
@@ -83,7 +83,7 @@ class Principal:
 
 
 ANONYMOUS = Principal(name="anonymous")
-"""Nobody yet: reads nothing, but leaves its traces in the audit log."""
+"""No one yet: reads nothing, but leaves its traces in the audit log."""
 
 
 class TokenReader(Protocol):
@@ -186,5 +186,5 @@ class Authenticator:
         return None
 
     def forget(self) -> None:
-        """Reads every token anew: something was revoked here."""
+        """Reads every token again: something was revoked here."""
         self._remembered.clear()

@@ -1,4 +1,4 @@
-"""How often somebody may ask: counted in Redis, over all processes, with the library `limits`.
+"""How often someone may ask: counted in Redis, over all processes, with the library `limits`.
 
 Two kinds. Sign-ins are counted before each is tried, by address and by account, without Redis in this
 process alone. Requests are counted in memory and reported a few times a second, so that counting adds no

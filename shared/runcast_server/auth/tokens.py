@@ -80,7 +80,7 @@ class Sessions:
 
 
 class ShareLinks:
-    """Reads the tokens of share links: whoever holds one may look at a run or a project."""
+    """Reads the tokens of share links: its holder may look at a run or a project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

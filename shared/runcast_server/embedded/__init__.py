@@ -3,7 +3,7 @@
 Both run beside the server, in sessions of their own, so that Ctrl-C in the terminal reaches only
 us and their end stays our decision. They outlive a server that is killed. The next start finds
 them by what they keep in the data directory and adopts what still answers; what doesn't is ended
-and started anew. A caller holds the data directory's lock, so there is only ever one of us.
+and started again. A caller holds the data directory's lock, so there is only ever one of us.
 """
 
 from runcast_server.embedded.postgres import Postgres

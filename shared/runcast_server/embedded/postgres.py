@@ -103,7 +103,7 @@ class Postgres:
         return subprocess.run(command, check=False).returncode == 0
 
     def stop(self, seconds: float) -> None:
-        """Fast shutdown, which ends open transactions; immediate after so many seconds."""
+        """Fast shutdown, which ends open transactions; immediate after this many seconds."""
         if self._program is not None:
             self._program.end(signal.SIGINT, signal.SIGQUIT, seconds)
             self._program = None
@@ -153,7 +153,7 @@ class Postgres:
             self._let_in(account)
 
     def _let_in(self, account: pwd.struct_passwd) -> None:
-        """Let the account, and nobody else, pass the data directory; and whoever, what is above it."""
+        """Let only the account pass the data directory, and anyone what is above it."""
         os.chown(self.data, -1, account.pw_gid)
         self.data.chmod(0o710)
         _let_through(self.data, self.sockets, binary("postgres"))

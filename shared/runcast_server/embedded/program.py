@@ -43,7 +43,7 @@ class Program:
         return runs(self.pid, self.mark)
 
     def end(self, gently: signal.Signals, at_last: signal.Signals, seconds: float) -> None:
-        """Ask it to stop; after so many seconds, insist."""
+        """Ask it to stop; after this many seconds, insist."""
         for sign in (gently, at_last):
             if not self.alive():
                 return

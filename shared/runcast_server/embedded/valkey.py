@@ -83,7 +83,7 @@ class Valkey:
 
     @property
     def port_url(self) -> str:
-        """The port for whoever may do everything there."""
+        """The port for logins that may do everything there."""
         return f"redis://:{self.password}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class Valkey:
         return self._program is not None and self._program.alive()
 
     def stop(self, seconds: float) -> None:
-        """A clean shutdown writes the append-only file out; after so many seconds it's killed."""
+        """A clean shutdown writes the append-only file out; after this many seconds it's killed."""
         if self._program is not None:
             self._program.end(signal.SIGTERM, signal.SIGKILL, seconds)
             self._program = None

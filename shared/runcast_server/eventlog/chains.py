@@ -1,7 +1,7 @@
 """A chain: segments with consecutive numbers of one project's history, as they travel through Redis.
 
 It is a small table, which says whose segments these are, and their bodies, compressed as they are stored. A
-hub routes on the table, and puts the frames together once (`frames.render`), when somebody wants them.
+hub routes on the table, and puts the frames together once (`frames.render`), when someone wants them.
 """
 
 from __future__ import annotations

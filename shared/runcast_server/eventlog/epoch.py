@@ -1,11 +1,10 @@
 """A history that went back gets another identity (`epoch`).
 
 After a restore, or a promotion that lost commits, Postgres gives numbers again that clients have seen.
-Whoever remembers a higher number than Postgres now names is a witness: Redis's head, which the sweeper
-compares, and a hub's rooms; where nobody is left, the operator says so (`runcast db after-restore`). The new
-epoch makes open and returning streams begin anew, with a `gap` of `reason: "reset"`; what Redis held belongs
-to the history that is gone.
-"""
+A component that remembers a higher number than Postgres now names is a witness: Redis's head, which the
+sweeper compares, and a hub's rooms; where no one is left, the operator says so (`runcast db
+after-restore`). The new epoch makes open and returning streams begin again, with a `gap` of `reason:
+"reset"`; what Redis held belongs to the history that is gone."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Takes out of stored events what they should never have held.
 
-The log only grows, and its numbers have no holes: whoever resumes after an event finds every later one. So
-nothing is removed. A redacted line keeps its number, its time and its place, and loses what it said; the
-events of a deleted run lose everything. What holds copies of them learns of it from the event that follows in
-the same transaction (`ERASING`): hubs drop what they keep in memory of the project, and Redis is emptied of
-it.
-"""
+The log only grows, and its numbers have no holes: a client that resumes after an event finds every later
+one. So nothing is removed. A redacted line keeps its number, its time and its place, and loses what it
+said; the events of a deleted run lose everything. What holds copies of them learns of it from the event
+that follows in the same transaction (`ERASING`): hubs drop what they keep in memory of the project, and
+Redis is emptied of it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def of(segment: Segment) -> bytes:
     """The frames of a numbered segment.
 
     Of a damaged one as many frames without an event, which move the client's position, and in the last one a
-    `gap` that says what was lost: so whoever counts frames counts right, and nobody meets a silent hole.
+    `gap` that says what was lost: so a count of frames is right, and no client meets a silent hole.
     """
     try:
         return segments.frames(segment)

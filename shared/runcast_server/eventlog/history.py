@@ -3,7 +3,7 @@
 Every read is one short statement of its own: an old snapshot would slow the hot counters down.
 
 A page up to a number that is known to exist is complete, also one of which a filter leaves out most, so
-that nobody can count whether one is missing. Numbers are taken under the counter row's lock, which is held
+that no one can count whether one is missing. Numbers are taken under the counter row's lock, which is held
 until the commit: when N can be seen, by anyone, all below it are committed, and a statement that begins
 then sees them. The same statement reads the counter row. Where that has N no more, or another epoch,
 history went back, and the page says nothing; where its floor has moved, retention deleted events in the
@@ -26,7 +26,7 @@ from runcast_server.eventlog.segments import Segment
 from runcast_server.eventlog.stored import Part
 
 PAGE_EVENTS = 1000
-"""Numbers that a page of all events spans; one of a filter ends after the segment that has so many."""
+"""Numbers that a page of all events spans; one of a filter ends after the segment that has this many."""
 PAGE_BYTES = 1024 * 1024
 """A page ends after the segment with which its frames reach this size."""
 PAGE_ROWS = 1000

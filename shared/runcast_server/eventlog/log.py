@@ -7,7 +7,7 @@ commit the events are handed to the publisher as a chain of segments whose bytes
 
 Writers in this process share commits ("natural batching"): while one commit of a project is in
 flight, further changes of that project gather, and go together in the next. A lone change commits at
-once; a thousand concurrent ones share a few commits. A change that refuses (`Problem`) spoils nobody
+once; a thousand concurrent ones share a few commits. A change that refuses (`Problem`) spoils no one
 else's: among others it runs in a savepoint of its own.
 
 Locks are taken in one order everywhere: ingest cursor, log sources, runs and tasks by id, counters by
@@ -238,7 +238,7 @@ class EventLog:
         """Lets the commits that are under way here for single callers go first, for a moment at most.
 
         For bulk writers, before each batch: one that sends a batch while the one before commits leaves the
-        counter's lock to nobody, and who waits for one line would wait for many batches.
+        counter's lock to no one, and who waits for one line would wait for many batches.
         """
         commits = [lane.commit for lane in self._lanes.values() if lane.commit is not None]
         if commits:

@@ -1,8 +1,8 @@
 """After the commit: chains go to Redis in order, and missing earlier events go first.
 
-A crash between commit and publish leaves Redis behind Postgres. Whoever publishes next for the
+A crash between commit and publish leaves Redis behind Postgres. The next publisher of the
 project notices ("behind"), reads the missing events (committed: the counter's lock guarantees it)
-and publishes those first; beyond a cap it jumps: the stream starts anew at Postgres's head and the
+and publishes those first; beyond a cap it jumps: the stream starts again at Postgres's head and the
 hubs fill from Postgres. Nothing here is needed for durability, so a chain that Redis doesn't take is
 dropped and counted, and the sweeper, which looks every second, publishes it from Postgres.
 """
@@ -48,7 +48,7 @@ class Publisher:
         self._lanes: dict[UUID, _Lane] = {}
         self._failing: str | None = None
         self.nearby: list[Listener] = []
-        """Who hears of chains at once, in this process: a hub beside us needn't wait for Redis."""
+        """In-process listeners: a hub in this process gets chains without waiting for Redis."""
 
     def add(self, project_id: UUID, chain: Chain) -> None:
         """Takes a committed chain; returns at once and never fails."""

@@ -37,7 +37,7 @@ PLAIN, ZSTD, BAD = 0, 1, 255
 """Codecs. A body that is packed in another way gets another number, so this is the format's version too. The
 last one is never stored: it marks a part of a segment that can't be read."""
 COMPRESS_BYTES = 1024
-"""Records from this size on are compressed: below, they stay readable for whoever looks with psql."""
+"""Records from this size on are compressed: below, they stay readable for anyone who looks with psql."""
 MAX_RECORDS = 1_000
 """Records of a segment at most."""
 MAX_BYTES = 256 * 1024

@@ -161,7 +161,7 @@ def restore(
 def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
     """After a restore of Postgres: every project's history is another one from now on.
 
-    Clients that saw more than is left are told with a gap, and begin anew. Servers may be running; our own
+    Clients that saw more than is left are told with a gap, and begin again. Servers may be running; our own
     Postgres must be.
 
     Examples:

@@ -75,7 +75,7 @@ async def admin_token(database_url: str, known: str | None) -> str:
 async def sign_in_link(database_url: str, url: str) -> str:
     """An address that signs its first visitor in as the local administrator, within a day.
 
-    Links of earlier starts that nobody used are void from now on.
+    Links of earlier starts that no one used are void from now on.
     """
     connection = await postgres_hosts.connect(database_url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:

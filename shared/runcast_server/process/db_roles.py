@@ -96,7 +96,7 @@ async def _grant(connection: Any, role: str, login: str) -> None:
 
 
 async def _begin_as(connection: Any, login: str, role: str) -> None:
-    """In this database only: the login may be somebody else elsewhere."""
+    """In this database only: the login may be someone else elsewhere."""
     database = await connection.fetchval("SELECT quote_ident(current_database())")
     for name, value in {"role": role, **SESSION}.items():
         await connection.execute(

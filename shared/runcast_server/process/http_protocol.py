@@ -31,7 +31,7 @@ _OLD_ANSWER = "runcast.old_answer"
 
 
 _UNAWAITED = asyncio.Event()
-"""What uvicorn sets when more of a request comes or the client goes: nobody waits for that any more."""
+"""What uvicorn sets when more of a request comes or the client goes: no one waits for that any more."""
 
 
 class Stream(typing.Protocol):

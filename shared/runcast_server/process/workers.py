@@ -7,7 +7,7 @@ worker gets most of the streams.
 
 A worker that dies is replaced. Its socket stops listening at once, so that new connections go to the others
 meanwhile. A restart one by one (SIGHUP) is the other way round: the new worker listens on the same socket
-before the old one drains, so no connection finds nobody.
+before the old one drains, so no connection finds no one.
 
 A worker is a program of its own, started from nothing: a restart runs what is installed now, and reads the
 settings again. Supervisor and worker talk by the worker's standard input and output: the end of its input
@@ -298,7 +298,7 @@ class _Position:
         self._current = None
         if self._failures > 1:
             await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.5 * 2 ** min(self._failures, 8)))
-        self._answer(worked=True)  # Whoever asked for another worker gets one.
+        self._answer(worked=True)  # The caller that asked for another worker gets one.
 
     async def _replace(self, worker: _Worker) -> None:
         successor = await self._spawn()

@@ -71,7 +71,7 @@ def _known(url: RedisUrl, found: dict[str, Any]) -> set[str]:
 
 
 def connect(url: RedisUrl, seconds: float = COMMAND_SECONDS, retry: Retry | None = None) -> Any:
-    """A client of what the URL names, whose commands may take so many seconds. The caller closes it."""
+    """A client of what the URL names, whose commands may take this many seconds. The caller closes it."""
     chosen = options(url, seconds)
     retry = retry or once()
     match url.kind:
@@ -148,7 +148,7 @@ def _of_sentinels(url: RedisUrl, chosen: dict[str, Any], retry: Retry) -> Any:
 
 class ClusterClient(RedisCluster):
     """Commands to a cluster, each to the server that holds its slot. It follows MOVED, and learns the slots
-    anew when a server can't be reached."""
+    again when a server can't be reached."""
 
     def __init__(self, hosts: tuple[Host, ...], chosen: dict[str, Any], retry: Retry) -> None:
         chosen = dict(chosen)

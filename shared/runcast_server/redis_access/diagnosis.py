@@ -2,7 +2,7 @@
 
 What can't work at all stops a start (`WrongServer`). What works today and would hurt later is a warning: at
 the start, in `/ready`, by `runcast doctor`. Asked are HELLO, CLUSTER SLOTS and INFO, which our users may;
-what a server or a user of somebody else's refuses isn't judged.
+what a server or a user of someone else's refuses isn't judged.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ def of_settings(about: Mapping[str, Any]) -> Warnings:
     policy = str(about.get("maxmemory_policy", ""))
     if policy.startswith("allkeys"):
         found["redis_eviction"] = (
-            f"maxmemory-policy is {policy}: when memory is full, messages of workers that nobody has read "
+            f"maxmemory-policy is {policy}: when memory is full, messages of workers that no one has read "
             "yet are thrown away; set noeviction"
         )
     if str(about.get("aof_enabled", "1")) == "0":
         found["redis_persistence"] = (
-            "appendonly is no: a restart loses the messages of workers that nobody has read yet, unless "
+            "appendonly is no: a restart loses the messages of workers that no one has read yet, unless "
             "they come from files or spools; set appendonly yes"
         )
     return found

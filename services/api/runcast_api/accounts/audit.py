@@ -1,4 +1,4 @@
-"""The audit log: who signed in, and who changed keys, members and people. Nobody can change it."""
+"""The audit log: who signed in, and who changed keys, members and people. No one can change it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class People:
     public_url: str | None
     has_passwords: bool = True
     confirms_invitations: bool = False
-    """Whether an account for an address that somebody else invited waits for an administrator."""
+    """Whether an account for an address that someone else invited waits for an administrator."""
 
     @classmethod
     def build(cls, resources: Resources) -> People:

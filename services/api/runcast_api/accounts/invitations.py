@@ -214,7 +214,7 @@ async def look(database: Database, token: str) -> Open:
 
 
 async def accept(connection: Connection, token: str, known: UUID | None, name: str | None) -> UUID:
-    """Who has joined by it. Raises `NotFound` where somebody was faster."""
+    """Who has joined by it. Raises `NotFound` where someone was faster."""
     joined: UUID | None = await connection.fetchval(
         "SELECT accept_invitation($1, $2, $3, $4)", hash_token(token), known, uuid7(), name or ""
     )

@@ -78,7 +78,7 @@ async def show(connection: Connection, project_id: UUID, user_id: UUID | None) -
 async def put(
     connection: Connection, caller: Principal, project_id: UUID, user_id: UUID, role: RoleName
 ) -> dict[str, Any]:
-    """Makes somebody a member, or another kind of one. Raises `NotFound`, `Conflict`."""
+    """Makes someone a member, or another kind of one. Raises `NotFound`, `Conflict`."""
     try:
         await connection.execute(_SET, project_id, user_id, role)
     except asyncpg.ForeignKeyViolationError:
@@ -111,7 +111,7 @@ async def remove(
 def refusal(error: Exception) -> Exception:
     """What the database's refusal to leave a project without an owner says; other errors as they are."""
     if getattr(error, "sqlstate", None) == LAST_OWNER:
-        return Conflict("a project keeps an owner: make somebody else one first")
+        return Conflict("a project keeps an owner: make someone else one first")
     return error
 
 

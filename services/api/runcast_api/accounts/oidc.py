@@ -1,7 +1,7 @@
 """Sign-in with OpenID Connect: the authorization code flow with PKCE (RFC 7636), by Authlib's pieces.
 
 What must come back unchanged (state, nonce, verifier) waits in a cookie of the browser that set out, so any
-API process can finish what another one began, and nobody else's answer fits.
+API process can finish what another one began, and no one else's answer fits.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Passwords:
     def __init__(self, breach_url: str | None = None, hasher: argon2.PasswordHasher | None = None):
         self._breach_url = breach_url
         self._hasher = hasher or argon2.PasswordHasher()
-        self._nobodys = self._hasher.hash("nobody's")
+        self._nobodys = self._hasher.hash("no one's")
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def hash(self, password: SecretStr) -> str:

@@ -96,7 +96,7 @@ def person(user_id: UUID) -> Principal:
 async def open_session(
     database: Database, user_id: UUID, method: Method, visitor: Visitor, hours: float
 ) -> Session:
-    """A session of somebody who has just proven who he is."""
+    """A session for a person who has just proven their identity."""
     token = new_token(SESSION_PREFIX)
     expires_at = datetime.now(UTC) + timedelta(hours=hours)
     actor = person(user_id)
@@ -119,7 +119,7 @@ async def open_session(
 
 
 async def renew(database: Database, token: str | None, hours: float) -> Session:
-    """The same session with another secret, good for longer; the old secret is good no more.
+    """The same session with another secret, valid for longer; the old secret is invalid.
 
     Of several that refresh one token at the same moment, each gets a session of its own: `renew_session` in
     SQL says how. Raises `Unauthenticated`.
@@ -142,7 +142,7 @@ async def renew(database: Database, token: str | None, hours: float) -> Session:
 
 
 async def user(connection: Connection, user_id: UUID) -> dict[str, Any]:
-    """A person, as he is shown to himself."""
+    """A person, as shown to themselves."""
     row = await connection.fetchrow(_USER, user_id)
     return {
         "id": str(row["id"]),

@@ -1,4 +1,4 @@
-"""Share links: whoever holds one may look at one run, or at a project, and at nothing else."""
+"""Share links: its holder may look at one run, or at a project, and at nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proofs of who somebody is: a password, a one-time link. Wrong ones are counted, and all look alike."""
+"""Proofs of who someone is: a password, a one-time link. Wrong ones are counted, and all look alike."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def _prove(
     visitor: Visitor,
 ) -> None:
     """Raises `Invalid` unless the present password was given, there is none, or an administrator's link
-    was used within the hour, as by somebody who has forgotten it."""
+    was used within the hour, as by someone who has forgotten it."""
     async with database.acting(caller) as connection:
         who = await connection.fetchrow(_SIGNS_IN_AS, caller.user_id, caller.session_id)
     login: str | None = who["login"]

@@ -59,7 +59,7 @@ class UserShown(BaseModel):
 
 
 class SignInLink(BaseModel):
-    """Signs in once, whoever opens it first."""
+    """Signs in the first person who opens it, once."""
 
     token: str
     url: str
@@ -122,7 +122,7 @@ async def change(
 
 
 class PersonFound(BaseModel):
-    """Somebody who can be made a member."""
+    """Someone who can be made a member."""
 
     id: UUID
     name: str
@@ -134,7 +134,7 @@ class PeopleFound(BaseModel):
 
 
 async def find(connection: Connection, q: str, limit: int) -> dict[str, Any]:
-    """People with `q` in their name or address, by name. Raises `Forbidden` for who brings nobody in."""
+    """People with `q` in their name or address, by name. Raises `Forbidden` for who brings no one in."""
     if not await connection.fetchval("SELECT may_bring_people()"):
         raise Forbidden("only owners of a project and administrators look for people")
     rows = await connection.fetch("SELECT * FROM find_people($1, $2)", like.containing(q), limit)
@@ -145,7 +145,7 @@ async def at_address(connection: Connection, address: str) -> UUID:
     """Whose address this is, for an owner or administrator. Raises `NotFound`."""
     found: UUID | None = await connection.fetchval("SELECT person_at($1)", address)
     if found is None:
-        raise NotFound(f"nobody signs in here as {address[:254]!r}: invite them")
+        raise NotFound(f"no one signs in here as {address[:254]!r}: invite them")
     return found
 
 
@@ -158,7 +158,7 @@ async def show(connection: Connection, user_id: UUID) -> dict[str, Any]:
 
 
 async def delete(connection: Connection, caller: Principal, user_id: UUID) -> None:
-    """Ends an account for good: nobody signs in with it, it has no name and no address any more, and what it
+    """Ends an account for good: no one signs in with it, it has no name and no address any more, and what it
     wrote stays. Raises `NotFound`, and `Conflict` for the last owner of a project."""
     try:
         done = await connection.fetchval("SELECT delete_user($1)", user_id)

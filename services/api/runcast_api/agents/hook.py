@@ -80,7 +80,7 @@ class Hook:
             self.run = await runs.change(self.transaction, self.run, given)
 
     async def works(self) -> None:
-        """The session works: nobody is needed, unless somebody else asks a question about the run."""
+        """The session works: no one is needed, unless someone else asks a question about the run."""
         held = self.run["attention"]
         if held and held["question_id"]:
             via = await self.transaction.connection.fetchval(_VIA, UUID(held["question_id"]))

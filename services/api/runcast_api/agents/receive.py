@@ -16,7 +16,7 @@ Json = dict[str, Any]
 AGENTS = ("claude", "codex", "gemini", "copilot", "opencode", "qwen", "cursor")
 FACTS = ("cwd", "model", "transcript_path", "permission_mode", "source", "version")
 _HOLDING = frozenset({"claude", "opencode"})
-"""Programs whose prompt stands beside the hook, so that holding it keeps nobody waiting."""
+"""Programs whose prompt stands beside the hook, so that holding it keeps no one waiting."""
 
 
 async def receive(

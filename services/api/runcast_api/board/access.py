@@ -1,4 +1,4 @@
-"""Where a task or subtask is, and whether the caller may do there what he wants."""
+"""Resolves a task's or subtask's project and checks the caller's role in it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What a subtask waits for: a graph without circles, over all tasks of a project.
 
-Each subtask counts those of its dependencies that aren't done (`waits_for`). Whoever finishes one takes
-one from the count of every dependent; the one that reaches zero becomes `PENDING` in that transaction.
-"""
+Each subtask counts those of its dependencies that aren't done (`waits_for`). The change that finishes one
+takes one from the count of every dependent; the one that reaches zero becomes `PENDING` in that
+transaction."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Turns:
     """Whose turn it is: the project with the fewest subtasks at work, of these the one that waited
     longest for a claim.
 
-    Claims of this process that are on their way, or came back since somebody looked, count as given, so
+    Claims of this process that are on their way, or came back since someone looked, count as given, so
     that many at once spread out too.
     """
 

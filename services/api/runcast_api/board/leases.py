@@ -1,7 +1,7 @@
 """Leases: for how long a claimed subtask is its worker's alone.
 
 A worker extends its lease by heartbeats of its run, or directly. Once the lease has ended, the worker has
-lost the subtask, whether or not somebody else has it already: it can't complete it any more. What was
+lost the subtask, whether or not someone else has it already: it can't complete it any more. What was
 lost goes back to the queue with a delay that doubles each time, until `max_attempts` is reached.
 """
 
@@ -83,7 +83,7 @@ async def extend(transaction: Transaction, subtask_id: UUID, wanted: LeaseWanted
 
 
 def delay_seconds(attempt: int) -> float:
-    """How long a subtask waits after so many lost attempts."""
+    """How long a subtask waits after this many lost attempts."""
     doubled: float = FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 30)
     return min(doubled, MAX_DELAY_SECONDS)
 

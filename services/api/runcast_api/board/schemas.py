@@ -22,7 +22,7 @@ COLUMNS = (
 """What `as_json` needs of a row of `tasks t`."""
 
 IS_DONE = f"status IN {DONE}"
-"""SQL: nobody waits for this subtask any more."""
+"""SQL: no one waits for this subtask any more."""
 
 
 Position = Annotated[float, Field(ge=-1e12, le=1e12)]

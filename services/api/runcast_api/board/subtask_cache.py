@@ -1,7 +1,7 @@
 """Subtasks as they were last shown: a board is asked for again and again, and little of it changes.
 
 A row's version is its `xmin`: the transaction that wrote it. In a snapshot that sees only what is committed,
-a row with the same `xmin` is the same row. So a list reads ids and versions, and builds anew what it hasn't
+a row with the same `xmin` is the same row. So a list reads ids and versions, and builds again what it hasn't
 shown before; what the caller may see is decided by that read, as always. Only reads may use this: within the
 transaction that writes a row, several versions have one `xmin`.
 """

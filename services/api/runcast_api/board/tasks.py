@@ -238,7 +238,7 @@ async def move(board: Board, task_id: UUID, move: TaskMove, reason: str | None) 
 
 
 async def finish_if_done(board: Board, task_id: UUID, number: int = 0) -> None:
-    """So many of the task's subtasks are open no longer: `DONE`, where it is active and has subtasks, none
+    """This many of the task's subtasks are open no longer: `DONE`, where it is active and has subtasks, none
     of them open."""
     row = await board.connection.fetchrow(
         f"""UPDATE tasks t SET open_subtasks = t.open_subtasks - $2,

@@ -22,7 +22,7 @@ TaskMove = Literal["activate", "planning-failed", "retry-planning", "reopen"]
 SubtaskMove = Literal["start", "complete", "fail", "review", "merge", "skip", "retry"]
 
 DONE = ("COMPLETED", "MERGED", "SKIPPED")
-"""Statuses of a subtask for which nobody waits any more."""
+"""Statuses of a subtask for which no one waits any more."""
 
 
 class Rule(NamedTuple):

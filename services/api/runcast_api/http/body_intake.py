@@ -2,9 +2,8 @@
 
 A body costs memory before anyone knows what it asks for. So a caller's token is looked at before the body
 is read; without a good one a request may bring a small body, as signing in needs, and one address has only
-some such bodies under way. Whoever it is, a body must keep coming: connections that send a byte now and then
-would otherwise hold what they have sent for as long as they like.
-"""
+some such bodies under way. From any caller, a body must keep coming: connections that send a byte now and
+then would otherwise hold what they have sent for as long as they like."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each caller was sent, told to whoever counts it."""
+"""How much each caller was sent, reported to a counter."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _BEFORE, _AFTER = "/runs/", "/logs"
 
 
 class Template(NamedTuple):
-    """What the router would have put into the scope, for whoever counts requests."""
+    """What the router would have put into the scope, for code that counts requests."""
 
     path: str
 

@@ -58,7 +58,7 @@ class Repeats:
     same: dict[int, int] = field(default_factory=dict)
 
     def fresh(self, number: int) -> list[int]:
-        """The places of the requests, of so many, that are to be done."""
+        """The places of the requests, of this many, that are to be done."""
         return [
             place for place in range(number) if place not in self.known and place not in self.same
         ]

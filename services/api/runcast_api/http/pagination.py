@@ -47,7 +47,7 @@ def read(cursor: str | None, *query: Any) -> Place | None:
 
 def members(cursor: str, query: tuple[Any, ...], *readers: Callable[[Any], Any]) -> list[Any]:
     """What a cursor holds, each member through its reader. Raises `Invalid` for a cursor of another query,
-    and for one that somebody wrote: no member passes that its reader and Postgres don't take."""
+    and for one that someone wrote: no member passes that its reader and Postgres don't take."""
     return read_each(decode(cursor, *query), readers)
 
 

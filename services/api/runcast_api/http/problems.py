@@ -1,7 +1,7 @@
 """Every refusal becomes an answer here: problem details (RFC 9457), and nothing that was not meant to
 be seen.
 
-Domain functions raise `Problem`. What FastAPI, asyncpg and redis-py raise is translated; what nobody
+Domain functions raise `Problem`. What FastAPI, asyncpg and redis-py raise is translated; what no one
 expected is logged with its trace and answered as a bare 500.
 """
 
@@ -66,7 +66,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def problem_of(error: Exception) -> Problem:
-    """The refusal that stands for an exception; the base `Problem` (500) for one nobody expected."""
+    """The refusal that stands for an exception; the base `Problem` (500) for one no one expected."""
     match error:
         case RequestValidationError():
             return invalid(error.errors())

@@ -1,6 +1,6 @@
 """How many a list has in all: exactly up to 10,000, and what Postgres estimates beyond.
 
-Counting half a million rows takes a second of every request for a number that nobody reads to its last
+Counting half a million rows takes a second of every request for a number that no one reads to its last
 digit. An estimate is marked as one.
 """
 

@@ -23,7 +23,7 @@ async def create_run(
     """Makes the run that a message is about.
 
     What it's made of stands in the message's `run`, or in the data of `agent:started`. It is running, as
-    somebody speaks for it; before its own `agent:started` it is queued. Raises `Refused` or `Problem`.
+    someone speaks for it; before its own `agent:started` it is queued. Raises `Refused` or `Problem`.
     """
     is_start = message.type == AGENT_STARTED
     new = _made_of(message)

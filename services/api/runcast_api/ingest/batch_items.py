@@ -1,7 +1,7 @@
 """Messages on their way through a batch, and the messages that lines of a feed are.
 
 A feed is a source whose lines are not log lines: `spool.jsonl` holds messages, `events.jsonl` progress
-events. It has the same cursor as every source, so whoever feeds it (SDK, tailer, `runcast sync`), how
+events. It has the same cursor as every source, so any sender (SDK, tailer, `runcast sync`), how
 often and over which way, each of its lines counts once, for ever.
 """
 

@@ -49,7 +49,7 @@ class Run:
     """Something was reported since it was stored."""
 
     def take_line_numbers(self, count: int) -> int:
-        """Takes so many line numbers; answers the one before the first."""
+        """Takes this many line numbers; answers the one before the first."""
         base = self.last_line_number
         self.last_line_number += count
         return base

@@ -6,7 +6,7 @@ least served project's least served run first, so that a line of a quiet one nev
 
 To find that line, the stream is read far beyond what can be applied. Memory is bounded all the same: of a
 project that has `KEPT_BYTES` waiting nothing more is kept; it's noted from where on its runs must be read
-again. The ingest cursor says the same in words (`cursors`), so that whoever leads next goes on exactly there.
+again. The ingest cursor says the same in words (`cursors`), so that the next leader continues exactly there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one active ingester of a stream: leads by a hint, proves it with every commit.
 
 An advisory lock says who leads. It is only a hint: a leader that was stopped keeps it, so a process that
-sees the cursor stand still while messages wait takes over without it, and a leader that wakes up finds
-that the cursor isn't where it left it (`Fenced`) and steps back, also when no messages come.
+sees that the cursor doesn't advance while messages wait takes over without it, and a leader that wakes up
+finds that the cursor isn't where it left it (`Fenced`) and steps back, also when no messages come.
 
 While a batch commits, the next ones are read and parsed, and the next one is sent off.
 """
@@ -29,7 +29,7 @@ from runcast_server.eventlog.bus import Bus
 
 STILL_SECONDS = 5.0
 """How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
-Postgres whose clock is set neither hides a leader that stands still nor invents one."""
+Postgres whose clock is set neither hides a stalled leader nor invents one."""
 RETRY_SECONDS = 0.5
 
 _CURSOR = "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1"
@@ -109,7 +109,7 @@ class Ingester:
                 await hint.give_back()
 
     async def _is_orphaned(self) -> bool:
-        """Whether messages wait and whoever leads doesn't move."""
+        """Whether messages wait and the leader doesn't advance."""
         async with acquire(self._pool) as connection:
             position = Position(*await connection.fetchrow(_CURSOR, self._name))
         if position != self._seen:
@@ -139,7 +139,7 @@ class Ingester:
 
     async def _position(self, stream: IngestStream, mine: Position | None = None) -> Position:
         """Where to read on: after the cursor, or at the beginning of a stream that is another one. Raises
-        `Fenced` where the cursor isn't `mine`: somebody else moved it."""
+        `Fenced` where the cursor isn't `mine`: someone else moved it."""
         async with acquire(self._pool) as connection:
             row = await connection.fetchrow(_CURSOR, self._name)
             assert row is not None

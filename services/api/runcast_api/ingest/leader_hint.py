@@ -1,6 +1,6 @@
 """The hint who leads: an advisory lock of a session.
 
-Who leads without it, because its holder stood still, keeps asking for it: a holder that wakes up and finds
+Who leads without it, because its holder was stopped, keeps asking for it: a holder that wakes up and finds
 itself fenced gives it back, and must not find it free again, or both would lead, each fencing the other.
 """
 

@@ -26,5 +26,5 @@ FENCED = Counter(
 )
 STREAM_EPOCHS = Counter(
     "runcast_ingest_stream_epochs_total",
-    "Times the ingest stream was another one than before: emptied, made anew or failed over.",
+    "Times the ingest stream was another one than before: emptied, made again or failed over.",
 )

@@ -51,7 +51,7 @@ class Handlers:
     admission: Admission = field(default_factory=Open)
 
     async def handle(self, scope: Scope, run: Run | None, message: Message) -> None:
-        """Raises `Refused` for a type that nobody knows."""
+        """Raises `Refused` for a type that no one knows."""
         if run is not None:
             handler = self.custom if message.type.startswith("x:") else None
             handler = handler or self.of_run.get(message.type)

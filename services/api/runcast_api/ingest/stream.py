@@ -1,7 +1,7 @@
 """An ingest stream in Redis: reading on from a cursor, and noticing that it's another stream.
 
 A stream entry's id is larger than those of all entries before it. If the last id that a stream ever gave
-is below what was committed, this is not the stream that was read: it was emptied, made anew, or failed
+is below what was committed, this is not the stream that was read: it was emptied, made again, or failed
 over to an older copy. A new stream epoch begins then, and the stream is read from its beginning.
 """
 

@@ -1,4 +1,4 @@
-"""Logs that nobody will end: their run is over, and nothing has come for a while.
+"""Logs that no one will end: their run is over, and nothing has come for a while.
 
 A log that a file feeds is closed by the tailer. One that came over HTTP or Redis is closed by its sender,
 unless that was killed; then it is closed here as `abandoned`, so that a stream of the run can end. Lines

@@ -366,7 +366,8 @@ def _emit(transaction: Transaction, append: Append, base: int) -> Appended:
 
 
 async def append(eventlog: EventLog, item: Append) -> Appended:
-    """Stores one caller's entries, together with whoever else's wait. Raises `NotFound`, `Unavailable`."""
+    """Stores one caller's entries, together with those of other callers that wait. Raises `NotFound`,
+    `Unavailable`."""
     return await eventlog.commit_many(item.project_id, append_all, item, append_at_once)
 
 

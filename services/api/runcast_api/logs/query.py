@@ -197,7 +197,7 @@ def _matching(
     matches = wanted.text_matcher()
 
     def is_found(members: dict[str, Any]) -> bool:
-        # What can't be read may hold what is looked for: whoever searches is told so.
+        # What can't be read may hold what is looked for: anyone who searches is told so.
         return lines.DAMAGED in members or (
             wanted.wants(members) and matches(escapes.stripped(members["line"]))
         )

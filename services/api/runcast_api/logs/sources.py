@@ -1,8 +1,8 @@
 """The committed cursor of every source of lines: compared, and moved with the lines.
 
 A line's identity is (run, source, generation, line, byte offset), over Redis and over HTTP alike. What a
-source has, it drops; a batch that begins too far on is discarded, not rejected: the sender sees the
-cursor stand still and goes back to it (go-back-N). So the same bytes may be sent any number of times, by
+source has, it drops; a batch that begins too far on is discarded, not rejected: the sender sees that the
+cursor doesn't advance and goes back to it (go-back-N). So the same bytes may be sent any number of times, by
 several senders, and are stored once.
 
 Locks: all sources of a transaction first, in order of (run, source), then the runs, then the counters.
@@ -219,7 +219,7 @@ def columns(sources: Sequence[Source]) -> tuple[list[Any], ...]:
 
 
 async def take_line_numbers(connection: Connection, counts: dict[UUID, int]) -> dict[UUID, int]:
-    """Takes so many line numbers of each run, notes that it was heard of, and answers the number before
+    """Takes this many line numbers of each run, notes that it was heard of, and answers the number before
     the first one. A run that is gone is missing from the answer."""
     rows = await connection.fetch(_NUMBERS, list(counts), list(counts.values()))
     return {row[0]: row[1] for row in rows}

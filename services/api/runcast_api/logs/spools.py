@@ -1,6 +1,6 @@
 """Which spool a run is fed from.
 
-A spool is known by the id of its first message. Whoever feeds one names it before the first lines; from
+A spool is known by the id of its first message. Anyone who feeds one names it before the first lines; from
 then on the run's cursor belongs to that spool, and another one of the same run is refused: entered at the
 cursor, it would begin in the middle of a line, and lose what it holds before it.
 """

@@ -1,4 +1,4 @@
-"""Files that the tailer follows because somebody asked: the asking. The following is the tailer's."""
+"""Files that the tailer follows because someone asked: the asking. The following is the tailer's."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Shown:
     is_admin: bool
 
     def path(self, stored: str | None) -> str | None:
-        """The path as this caller sees it; None for where he may not look."""
+        """The path as this caller sees it; None where they may not look."""
         if stored is None or self.is_admin:
             return stored
         path = Path(stored)

@@ -1,4 +1,4 @@
-"""What nobody else would do in time: publish what a crash left behind, judge liveness, clean up.
+"""What no one else would do in time: publish what a crash left behind, judge liveness, clean up.
 
 A crash between commit and publish leaves Redis behind Postgres, and the next writer of the project mends
 it; the sweeper does so when there is no next writer. It reads Redis's heads *before* Postgres's: events

@@ -72,7 +72,7 @@ class Silence:
     async def _end_one(self, project_id: UUID, run_id: UUID) -> None:
         async def change(transaction: Transaction) -> None:
             run = await runs.lock(transaction, run_id)
-            # Somebody else may report it meanwhile, a watcher or hooks: it isn't silent then.
+            # Someone else may report it meanwhile, a watcher or hooks: it isn't silent then.
             if await transaction.connection.fetchval(_POSTPONE, run_id, SESSION, LATELY):
                 return
             if not await transaction.connection.fetchval(_END, run_id):

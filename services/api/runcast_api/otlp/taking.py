@@ -208,7 +208,7 @@ async def use(transaction: Transaction, run_id: UUID, used: Sequence[UsedRequest
 
 
 async def _decide(transaction: Transaction, run_id: UUID, decision: Decision) -> None:
-    """Closes the question about this use of a tool: the only one that was open then. Of several nobody knows
+    """Closes the question about this use of a tool: the only one that was open then. Of several no one knows
     which was meant."""
     rows = await transaction.connection.fetch(_OPEN, run_id, times.parse(decision.at))
     ids = [row["id"] for row in rows if (row["context"] or {}).get("tool_name") == decision.tool]

@@ -1,6 +1,6 @@
 """The end of questions, as rows and events; `questions` does what it means for the run.
 
-A question is closed by `UPDATE … WHERE state = 'open'`: whoever comes first has closed it, and only that
+A question is closed by `UPDATE … WHERE state = 'open'`: the first one has closed it, and only that
 transaction tells of it. Callers have locked the run.
 """
 

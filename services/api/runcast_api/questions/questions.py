@@ -1,7 +1,7 @@
 """Asking, answering and closing, each in the transaction of its events.
 
 A run with open questions needs attention, and one that was running waits. When the last question is
-closed it goes on, unless its status was changed by somebody else meanwhile. The order of the events:
+closed it goes on, unless its status was changed by someone else meanwhile. The order of the events:
 `question:asked` or `question:closed`, `run:updated`, `run:status_changed`.
 """
 
@@ -173,7 +173,7 @@ def require_answerer(caller: Principal, role: Role) -> None:
 async def answer(
     transaction: Transaction, question_id: UUID, given: AnswerNew, caller: Principal
 ) -> Json:
-    """The question, answered. Raises `QuestionClosed` where somebody was faster, `Conflict` where it can
+    """The question, answered. Raises `QuestionClosed` where someone was faster, `Conflict` where it can
     only be answered where the agent runs, `Invalid` for an answer that doesn't fit."""
     connection = transaction.connection
     question, run = await _locked(transaction, question_id)
@@ -208,12 +208,12 @@ async def close(
     caller: Principal,
     role: Role,
 ) -> Json:
-    """The question, closed without an answer: by whoever asked it, or by an editor. One that is closed that
-    way already is answered as it is. Raises `QuestionClosed`, `Forbidden`."""
+    """The question, closed without an answer: by the one who asked it, or by an editor. One that is closed
+    that way already is answered as it is. Raises `QuestionClosed`, `Forbidden`."""
     question, run = await _locked(transaction, question_id)
     asker = await _asker(transaction.connection, question_id)
     if role < rights.ANSWER and asker != caller.name:
-        raise Forbidden("only whoever asked it, or an editor, takes a question back")
+        raise Forbidden("only the one who asked a question, or an editor, may take it back")
     if question["state"] == given.state:
         return question
     if question["state"] != "open":

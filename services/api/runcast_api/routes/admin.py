@@ -77,7 +77,7 @@ async def show_user(user: UUID, api: ApiState, caller: Caller) -> Response:
 
 @router.patch("/admin/users/{user}", response_model=UserShown)
 async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller) -> Response:
-    """Makes somebody an administrator or not, or shuts an account; its streams end within seconds."""
+    """Makes someone an administrator or not, or shuts an account; its streams end within seconds."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
         changed = await users.change(connection, caller, user, body)
@@ -88,7 +88,7 @@ async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller
 @router.delete("/admin/users/{user}", status_code=204)
 async def delete_user(user: UUID, api: ApiState, caller: Caller) -> Response:
     """Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without
-    a name. A token of an identity provider for the same person lets nobody in."""
+    a name. A token of an identity provider for the same person lets no one in."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
         await users.delete(connection, caller, user)

@@ -107,7 +107,7 @@ async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
 
 @router.post("/auth/refresh", response_model=SignedIn)
 async def refresh(api: ApiState, _: Bearer, request: Request) -> Response:
-    """The same session with a new token, good for longer; the old token is good no more. Requests that come
+    """The same session with a new token, valid for longer; the old token is invalid. Requests that come
     with it at the same moment get new tokens too, each one of its own."""
     token = principal.presented(request.headers, request.url.query)
     session = await sessions.renew(api.database, token, api.people.session_hours)

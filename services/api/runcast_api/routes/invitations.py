@@ -93,7 +93,7 @@ async def revoke_invitation(invitation: UUID, api: ApiState, caller: Caller) -> 
 
 @router.post("/invitations/{invitation}/confirm", response_model=Invitation)
 async def confirm_invitation(invitation: UUID, api: ApiState, caller: Caller) -> Response:
-    """Lets an invitation by somebody who is no administrator make an account."""
+    """Lets an invitation by someone who is no administrator make an account."""
     if not caller.is_admin:
         raise Forbidden("only administrators confirm invitations")
     async with api.database.changing(caller) as connection:

@@ -65,7 +65,7 @@ async def show_member(project: str, user: Person, api: ApiState, caller: Caller)
 async def set_member(
     project: str, user: Person, body: MemberRole, api: ApiState, caller: Caller
 ) -> Response:
-    """Makes somebody who has an account a member, or gives a member another role."""
+    """Makes someone who has an account a member, or gives a member another role."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         user_id = access.as_uuid(user) or await users.at_address(connection, user)

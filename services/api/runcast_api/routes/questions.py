@@ -142,7 +142,7 @@ async def cancel_question(
     once: OnceOnly,
     body: QuestionClosing | None = None,
 ) -> Response:
-    """Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an
+    """Takes a question back, or says that it was answered where the agent runs: the one who asked it, or an
     editor."""
     question_id, found = await _find(api, caller, question, rights.ASK)
 

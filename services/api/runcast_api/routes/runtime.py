@@ -77,7 +77,7 @@ async def add_runtime_events(
     api: ApiState,
     _: Reporter,
 ) -> Response:
-    """Best effort: what can't be stored is counted and given up, and nobody waits for it."""
+    """Best effort: what can't be stored is counted and given up, and no one waits for it."""
     new = body if isinstance(body, list) else [body]
     stored = await api.sink.store(new)
     return answer({"accepted": len(new), "stored": stored}, status=202)

@@ -39,7 +39,7 @@ async def create_share_link(
     request: Request,
     body: ShareLinkNew | None = None,
 ) -> Response:
-    """Shares a run, or the project, with whoever gets the link. Editors do it."""
+    """Shares a run, or the project, with anyone who has the link. Editors do it."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.SHARE)
 

@@ -1,4 +1,4 @@
-"""`/runs/{run}/tail`: files that the tailer follows because somebody asked."""
+"""`/runs/{run}/tail`: files that the tailer follows because someone asked."""
 
 from __future__ import annotations
 

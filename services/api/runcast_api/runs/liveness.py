@@ -4,7 +4,7 @@
 heartbeats later. Anything reported counts. Only runs at work are judged that once sent a heartbeat, or
 were started by our SDK, CLI or a claim; one that waits for a person (it awaits feedback, and says for what)
 is `ok`, however long that takes. A process that was just started waits as long as anybody would: while the
-server was down, nobody could report.
+server was down, no one could report.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Judge:
 
     def _compare_clocks(self, postgres_seconds: float) -> None:
         """When Postgres's clock was set, all that was heard before seems older or newer than it is: then
-        judging begins anew, as after a start."""
+        judging begins again, as after a start."""
         ahead = postgres_seconds - self.clock()
         if self._ahead is not None and abs(ahead - self._ahead) > self.heartbeat_seconds / 2:
             log.warning("liveness.clock_was_set", by_seconds=round(ahead - self._ahead, 1))

@@ -1,7 +1,7 @@
 """What a run measures: numbers by name, one point after the other.
 
 The last value of each name stands on the run, and a change of it is told as any other of its members. The
-points stay in the order in which they came; a series is read back as so many points as fit on a chart, each
+points stay in the order in which they came; a series is read back as this many points as fit on a chart, each
 of which says the least, the greatest and the last value of those that it stands for.
 """
 

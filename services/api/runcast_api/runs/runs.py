@@ -549,7 +549,7 @@ async def go_on(
     is_last: bool,
 ) -> None:
     """A question of a locked run was closed. After the last one the run works again, if it waited for nothing
-    but answers and nobody has changed its status since."""
+    but answers and no one has changed its status since."""
     given: dict[str, Any] = {"attention": attention}
     if is_last and await transaction.connection.fetchval(
         "SELECT awaits_answer FROM runs WHERE id = $1", UUID(run["id"])

@@ -208,7 +208,7 @@ def query(wanted: Wanted, place: Place | None, limit: int) -> tuple[str, list[An
 async def page(
     connection: Connection, wanted: Wanted, limit: int, cursor: str | None
 ) -> dict[str, Any]:
-    """A page, newest first. What arrives while somebody pages comes before the first page: nothing on
+    """A page, newest first. What arrives while someone pages comes before the first page: nothing on
     the way is shown twice or left out. Raises `Invalid` for a foreign cursor and for an empty span."""
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise Invalid.of("query.from", "is after `to`")

@@ -1,7 +1,7 @@
 """`/admin/stream`: what the status page shows, as it changes.
 
-One task of the process looks at Postgres while somebody watches, and hands what is new to everybody's
-queue; so all processes tell the same, whoever took the report. A watcher that reads too slowly gets a
+One task of the process looks at Postgres while someone watches, and hands what is new to everybody's
+queue; so all processes send the same, whichever took the report. A watcher that reads too slowly gets a
 fresh snapshot instead of what it missed: this stream has no ids and nothing to resume.
 """
 

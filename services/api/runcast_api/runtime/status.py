@@ -52,7 +52,7 @@ CASE WHEN t.lease_expires_at < now() - interval '{LATE_LEASE_SECONDS} seconds'
      THEN 'its lease has ended'
      WHEN t.status = 'IN_PROGRESS' AND r.liveness <> 'ok' AND r.status NOT IN
          ({TERMINAL_STATUSES_SQL}) THEN 'its run is ' || r.liveness
-     WHEN t.queued_at < now() - interval '{WAITING_SECONDS} seconds' THEN 'nobody claims it' END
+     WHEN t.queued_at < now() - interval '{WAITING_SECONDS} seconds' THEN 'no one claims it' END
 """
 # Three small partial indexes instead of a look at every subtask there ever was.
 _MAYBE_STUCK = f"""

@@ -53,7 +53,7 @@ class CheckPage(BaseModel):
 async def page(
     database: Database, actor: Principal, cursor: str | None, seconds: float
 ) -> dict[str, Any]:
-    """Looks at segments for about so many seconds. Raises `Invalid` for a cursor of another query."""
+    """Looks at segments for about this many seconds. Raises `Invalid` for a cursor of another query."""
     end = time.monotonic() + seconds
     place = _place(cursor)
     checked, damaged = 0, list[dict[str, Any]]()

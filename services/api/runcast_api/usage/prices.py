@@ -13,8 +13,8 @@ Counts = Mapping[str, Any]
 
 
 def cost_of(model: str, counts: Counts) -> float | None:
-    """US dollars for so many tokens in so many requests, which are taken to be of one size; None for a model
-    without a known price.
+    """US dollars for this many tokens in this many requests, which are taken to be of one size; None for a
+    model without a known price.
 
     `counts` as in a run's `usage`: `input_tokens` doesn't contain what a cache held, reasoning is part of
     the output.

@@ -98,7 +98,7 @@ export function UsersPage() {
       </PageBody>
       <Invite open={inviting} onClose={() => setInviting(false)} project={null} />
       <Dialog open={link !== null} onClose={() => setLink(null)} title={`Sign-in link for ${link?.name ?? ""}`}>
-        {link && <Secret label="Signs in once, whoever opens it first." value={link.url} />}
+        {link && <Secret label="Signs in the first person who opens it, once." value={link.url} />}
       </Dialog>
     </>
   );

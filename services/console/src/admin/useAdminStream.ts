@@ -4,11 +4,11 @@ import { useEffect, useRef, useState } from "react";
 import { client } from "../session/session";
 import type { ShownConnection } from "../shell/ConnectionState";
 
-/** At most so often what is shown is read anew, however fast events come. */
+/** At most so often what is shown is read again, however fast events come. */
 const READ_MS = 1_000;
 export const POLL_MS = 12_000;
 
-/** Follows `/admin/stream`, and says how that goes. What its events concern is read anew. */
+/** Follows `/admin/stream`, and says how that goes. What its events concern is read again. */
 export function useAdminStream(): ShownConnection {
   const queries = useQueryClient();
   const [state, setState] = useState<ConnectionState>({ status: "connecting" });

@@ -4,7 +4,7 @@ import { createContext, useContext, useEffect } from "react";
 export const WaitingCount = createContext(0);
 export const useWaiting = (): number => useContext(WaitingCount);
 
-/** Marks the tab's icon while somebody waits. */
+/** Marks the tab's icon while someone waits. */
 export function useWaitingIcon(count: number): void {
   useEffect(() => {
     const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");

@@ -206,7 +206,7 @@ export class LogView {
     else this.#anchor = this.#moved(delta);
   }
 
-  /** The anchor so many pixels further, over rows as tall as they are. */
+  /** The anchor this many pixels further, over rows as tall as they are. */
   #moved(delta: number): Anchor {
     let { index, hidden } = this.#anchor;
     hidden += delta;

@@ -2,7 +2,7 @@ import { useEffect, useReducer } from "react";
 
 const RENDER_MS = 120;
 
-/** Renders anew when something changes, at most eight times a second: for counts and states. */
+/** Renders again when something changes, at most eight times a second: for counts and states. */
 export function useChanges(
   source: { onChange(listener: () => void): () => void } | null,
 ): void {

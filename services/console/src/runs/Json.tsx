@@ -4,7 +4,7 @@ import { useState } from "react";
 /** Values deeper than this, and containers past a budget of nodes, are shown when they are asked for. */
 const OPEN_DEPTH = 6;
 const OPEN_NODES = 2_000;
-/** So many items of one list or object are drawn, until more are asked for. */
+/** This many items of one list or object are drawn, until more are asked for. */
 const SHOWN_ITEMS = 200;
 /** A longer text is cut until it is asked for. */
 const SHOWN_CHARACTERS = 4_000;

@@ -16,7 +16,7 @@ export function SessionEnded({ last, onDone }: SessionEndedProps) {
   const queries = useQueryClient();
   const isLink = last.kind === "share";
   useEffect(() => {
-    // Whoever signs in in another tab is signed in here too.
+    // A person who signs in in another tab is signed in here too.
     const look = (): void => void queries.invalidateQueries({ queryKey: SESSION });
     addEventListener("focus", look);
     return () => removeEventListener("focus", look);

@@ -72,7 +72,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   const shown = me ?? last;
   if (!shown) return <Connecting />;
   return (
-    // Somebody else who signs in gets pages of their own; the same person finds everything as it was.
+    // Someone else who signs in gets pages of their own; the same person finds everything as it was.
     <SessionContext.Provider key={shown.id} value={shown}>
       {children}
       {!me && <SessionEnded last={shown} onDone={signedIn} />}

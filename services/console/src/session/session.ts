@@ -54,7 +54,7 @@ export function setToken(next: string | null): void {
 
 export const holdsToken = (): boolean => token !== null;
 
-/** Null when nobody is signed in. */
+/** Null when no one is signed in. */
 export async function whoAmI(): Promise<Me | null> {
   try {
     const { data } = await client.http.json<MeAnswer>("GET", "/auth/me");
@@ -94,7 +94,7 @@ export async function redeemCode(): Promise<void> {
 
 let left = false;
 
-/** Whether nobody is signed in because somebody signed out, and not because a session ran out. */
+/** Whether no one is signed in because someone signed out, and not because a session ran out. */
 export const hasLeft = (): boolean => left;
 
 export function resumeSession(): void {

@@ -50,7 +50,7 @@ export function useReportedConnection(shown: ShownConnection | null): void {
     report(retryNow ? { state, retryNow } : NOTHING);
   }, [report, state, retryNow]);
   useEffect(() => () => report(NOTHING), [report]);
-  // A stream that is refused or revoked may mean that the session is over: that is asked anew.
+  // A stream that is refused or revoked may mean that the session is over: that is asked again.
   const queries = useQueryClient();
   const isRefused = state?.status === "closed" && !OVER.has(state.reason);
   useEffect(() => {

@@ -24,8 +24,8 @@ import { useEnded } from "./useEnded";
 
 /**
  * A person may hold five streams at once, over all browsers, and a browser six connections to a host:
- * so many projects are followed live from here, those that are on the screen before others, and the
- * rest are read anew every few seconds.
+ * this many projects are followed live from here, those that are on the screen before others, and the
+ * rest are read again every few seconds.
  */
 const LIVE_PROJECTS = 4;
 const POLL_MS = 5_000;
@@ -172,7 +172,7 @@ function useLiveProjects(
   return live;
 }
 
-/** Until the page has stood still for so long, no stream is opened for what passes by. */
+/** Until the page hasn't moved for this long, no stream is opened for what passes by. */
 const STILL_MS = 600;
 
 /** Gives what a section's `ref` takes, and tells which projects' sections are on the screen. */

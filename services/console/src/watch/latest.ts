@@ -1,4 +1,4 @@
-/** The newest line of each run, told to whoever shows that run, a few times a second. */
+/** The newest line of each run, passed to the cards of that run, a few times a second. */
 import { type RuncastEvent, isLog, withoutEscapes } from "@runcast/client";
 import { afterCarriageReturns } from "../log/ansi";
 

@@ -11,7 +11,7 @@ interface Ended {
 }
 
 /**
- * Runs that ended while the page was open, for as long as somebody should still see them.
+ * Runs that ended while the page was open, for as long as someone should still see them.
  *
  * `active` is what runs now; a run that leaves it is kept as it was, with the status that it ended with.
  */

@@ -4,7 +4,7 @@
  * It reads the stream with `fetch`, so that the token goes in a header; resumes after the last
  * number it has handled; waits 1, 2, 4, 8, 16, 30 s between attempts; hands on every event once;
  * and treats a server that has been silent for two and a half heartbeats as gone. A `gap` is an
- * event like others: it moves the position, and whoever holds state must read it anew.
+ * event like others: it moves the position, and a program that holds state must read it again.
  */
 import { Backoff } from "./backoff.js";
 import { type RuncastEvent, isBye, isConnected, isGap, isLog } from "./events.js";
@@ -49,7 +49,7 @@ export interface ConnectionOptions {
    * token must not be sent to; see `RuncastClient.streamTicket`.
    */
   ticket?: () => Promise<string>;
-  /** First the last so many lines of each subscribed run. */
+  /** First this many of the last lines of each subscribed run. */
   logTail?: number;
   /** Resume after this number (0: from the first kept event). */
   lastEventId?: number | null;
@@ -128,7 +128,7 @@ export class ProjectConnection implements LiveConnection {
   }
 
   async #run(): Promise<void> {
-    // Whoever made this connection adds listeners before the first byte is read.
+    // The maker of this connection adds listeners before the first byte is read.
     await Promise.resolve();
     while (!this.#closed) {
       const openedAt = Date.now();

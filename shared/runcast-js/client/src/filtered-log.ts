@@ -1,7 +1,7 @@
 /**
  * The lines of a run's log that a filter wants: a list, oldest first, that grows at both ends.
  *
- * The newest matches are read first and older ones as somebody looks at the beginning. Line numbers
+ * The newest matches are read first and older ones as someone looks at the beginning. Line numbers
  * have no holes, so the list knows up to which line it is complete (`#coveredTo`). A live line that is
  * just the next one is matched here; one that leaves a hole (it came while a request was under way, or
  * after a lost connection) or that only the server can match makes the list read on from there. So a

@@ -3,7 +3,7 @@
  *
  * With Web Locks the holder of a lock leads; the browser passes it on when the holder's tab closes. A tab
  * that is stopped (a phone suspends it, a debugger holds it) keeps its lock, so the others ask whether it is
- * there, and whoever gets no answer steals the lock. Without locks (plain http) a tab leads when nobody
+ * there, and a tab that gets no answer steals the lock. Without locks (plain http) a tab leads when no one
  * answers it; of two that do, the one with the smaller name goes on. Questions and answers are messages,
  * which browsers deliver to hidden tabs without delay; timers there may be a minute late.
  */

@@ -1,7 +1,7 @@
 /**
  * Connections that several parts of a page use at once, and that outlive a change of page.
  *
- * Whoever asks for a project's connection gets a handle of its own; the connection asks for the
+ * Each caller that asks for a project's connection gets a handle of its own; the connection asks for the
  * lines that any handle wants, and closes a moment after the last handle did, so that going from
  * one page of a project to another opens no new stream.
  */

@@ -2,7 +2,7 @@
  * A run's log as a window: any line by its number, of a log of any length, in bounded memory.
  *
  * Line numbers are 1, 2, 3 … without holes, so a line's place is known before its text is. The
- * log is held in chunks; `show` names the lines somebody looks at, missing chunks among them are
+ * log is held in chunks; `show` names the lines someone looks at, missing chunks among them are
  * fetched, and the chunks furthest from there are forgotten beyond the budget. Live lines go to
  * their place too, whatever order they come in, so a line that a lost connection kept back is
  * simply one that is still missing, and is fetched like any other.

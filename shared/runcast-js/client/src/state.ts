@@ -4,7 +4,7 @@
  * Every function here is pure and answers the same object when an event changes nothing, so that
  * what is shown only re-renders on a change. Stale state with the events after its head applied
  * equals freshly read state; `null` means that an event can't be applied to what is held and the
- * state has to be read anew.
+ * state has to be read again.
  */
 import type { EventData, RuncastEvent } from "./events.js";
 import {

@@ -222,7 +222,7 @@ describe("ProjectConnection", () => {
     expect(server.count(EVENTS)).toBe(1);
   });
 
-  it("opens anew with the wanted filter when it can't be changed", async () => {
+  it("opens again with the wanted filter when it can't be changed", async () => {
     const { server, connection } = open();
     await settle();
     server.last(EVENTS).stream(connected());

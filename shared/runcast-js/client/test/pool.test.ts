@@ -35,7 +35,7 @@ describe("ConnectionPool", () => {
     expect(server.last("/connections/c1").body).toEqual({ subscribe_logs: ["a"] });
   });
 
-  it("keeps the stream from one page to the next, and closes it when nobody comes", async () => {
+  it("keeps the stream from one page to the next, and closes it when no one comes", async () => {
     const { server, acquire } = pool();
     acquire().close();
     await vi.advanceTimersByTimeAsync(1_000);

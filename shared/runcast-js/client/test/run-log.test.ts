@@ -58,7 +58,7 @@ describe("RunLog", () => {
     expect(server.count(LOGS)).toBe(2);
   });
 
-  it("gives up requests for lines that nobody looks at any more", async () => {
+  it("gives up requests for lines that no one looks at any more", async () => {
     const { server, log } = await opened(1_000_000);
     log.show(100, 150);
     const passed = server.last(LOGS);

@@ -129,7 +129,7 @@ describe("applyToRunList", () => {
     expect(applyToRunList(other, created)).toBe(other);
   });
 
-  it("asks for a page anew when a run comes under its filter", () => {
+  it("asks for a page again when a run comes under its filter", () => {
     const started = event("run:status_changed", { new_status: "running" });
     expect(applyToRunList(list({ status: "running" }), started)).toBeNull();
     expect(applyToRunList(list({ key: "x" }), event("run:created", { run: run() }))).toBeNull();

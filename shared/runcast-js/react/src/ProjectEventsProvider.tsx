@@ -34,7 +34,7 @@ export interface ProjectEvents {
   /** The log of a run that is subscribed to; the same object for all who ask. */
   logOf: (runId: string) => RunLog;
   onEvents: (listener: EventListener) => () => void;
-  /** Ends the wait between two attempts; opens anew what was refused or ended. */
+  /** Ends the wait between two attempts; opens again what was refused or ended. */
   retryNow: () => void;
 }
 

@@ -26,7 +26,7 @@ export interface Held<T> {
   head: number;
 }
 
-/** The state after an event, the same object where nothing changes, or null to read it anew. */
+/** The state after an event, the same object where nothing changes, or null to read it again. */
 export type Apply<T> = (state: T, event: RuncastEvent) => T | null;
 
 export const keys = {
@@ -100,7 +100,7 @@ export class LiveCache {
   /** An answer, with the events applied that came while it was on its way. */
   hold<R extends LiveRoot>(root: R, answer: Answer<LiveState[R]>): Held<LiveState[R]> {
     const held = { state: answer.data, head: answer.head ?? 0 };
-    // Without a head nobody can tell which events the answer includes; the next ones apply.
+    // Without a head no one can tell which events the answer includes; the next ones apply.
     if (answer.head === null) return { ...held, head: this.#recent.at(-1)?.id ?? 0 };
     const caughtUp = reduce(held, this.#recent, appliers[root]);
     // An event came meanwhile that only a new answer can show.
@@ -108,7 +108,7 @@ export class LiveCache {
     return caughtUp ?? held;
   }
 
-  /** Reads anew what was read before `position`: the events between were not seen. */
+  /** Reads again what was read before `position`: the events between were not seen. */
   catchUp(position: number): void {
     void this.queries.invalidateQueries({
       predicate: (query) => {
@@ -119,7 +119,7 @@ export class LiveCache {
     });
   }
 
-  /** Reads everything anew: events were lost. */
+  /** Reads everything again: events were lost. */
   invalidate(): void {
     this.#recent = [];
     for (const root of [...ROOTS, "artifacts", "agentRuns"]) {

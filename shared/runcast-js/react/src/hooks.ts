@@ -17,7 +17,7 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import { type Held, type LiveRoot, type LiveState, keys } from "./cache.js";
 import { type ProjectEvents, useProjectEvents } from "./ProjectEventsProvider.js";
 
-/** While there is no live connection, state is read anew this often. */
+/** While there is no live connection, state is read again this often. */
 export const POLLING_INTERVAL_MS = 5_000;
 
 export interface LiveQueryOptions {
@@ -162,7 +162,7 @@ export interface LiveLogOptions {
   limit?: number;
 }
 
-/** At most so often a growing log renders anew. */
+/** At most so often a growing log renders again. */
 const RENDER_MS = 50;
 const IDLE: LiveLog = { lines: [], isStreaming: false, error: null };
 

@@ -107,7 +107,7 @@ describe("caches", () => {
     expect(server.count("/projects/p/tasks")).toBe(1);
   });
 
-  it("reads tasks anew when one was created", async () => {
+  it("reads tasks again when one was created", async () => {
     const { push, server } = await live(() => useTasks(), {
       "/projects/p/tasks": json({ tasks: [task] }, 10),
     });
@@ -168,13 +168,13 @@ describe("caches", () => {
     expect(result.current.data).toMatchObject({ status: "failed", name: "fresh" });
   });
 
-  it("reads everything anew after a gap", async () => {
+  it("reads everything again after a gap", async () => {
     const { push, server } = await live(() => useRun("r"), { "/runs/r": json(run, 10) });
     await push(frame(90, "gap", { from: 11, to: 90, reason: "lag", refetch: [] }));
     expect(server.count("/runs/r")).toBe(2);
   });
 
-  it("reads anew, when it connects, only what is older than the connection", async () => {
+  it("reads again, when it connects, only what is older than the connection", async () => {
     const { server } = await live(() => ({ run: useRun("r"), active: useActiveRuns() }), {
       "/runs/r": json(run, 9),
       "/projects/p/active-runs": json({ runs: [] }, 10),
@@ -183,7 +183,7 @@ describe("caches", () => {
     expect(server.count("/projects/p/active-runs")).toBe(1);
   });
 
-  it("counts a run's lines without reading it anew", async () => {
+  it("counts a run's lines without reading it again", async () => {
     const { result, push, server } = await live(() => useRun("r"), {
       "/runs/r": json({ ...run, last_line_number: 0 }, 10),
     });

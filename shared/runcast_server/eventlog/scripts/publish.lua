@@ -18,7 +18,7 @@ local cap = tonumber(ARGV[7])
 while bytes > cap do
     local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
     if oldest == nil or oldest[1] == ARGV[3] .. '-0' then
-        -- Alone in its stream, which was evicted while the head stayed: count anew, or it stays alone.
+        -- Alone in its stream, which was evicted while the head stayed: count again, or it stays alone.
         bytes = #bodies
         break
     end

@@ -223,7 +223,7 @@ export interface paths {
         post?: never;
         /**
          * Delete User
-         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without a name. A token of an identity provider for the same person lets nobody in.
+         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without a name. A token of an identity provider for the same person lets no one in.
          *
          *     Needs an administrator's token.
          */
@@ -232,7 +232,7 @@ export interface paths {
         head?: never;
         /**
          * Change User
-         * @description Makes somebody an administrator or not, or shuts an account; its streams end within seconds.
+         * @description Makes someone an administrator or not, or shuts an account; its streams end within seconds.
          *
          *     Needs an administrator's token.
          */
@@ -532,7 +532,7 @@ export interface paths {
         put?: never;
         /**
          * Refresh
-         * @description The same session with a new token, good for longer; the old token is good no more. Requests that come with it at the same moment get new tokens too, each one of its own.
+         * @description The same session with a new token, valid for longer; the old token is invalid. Requests that come with it at the same moment get new tokens too, each one of its own.
          *
          *     Needs a person's token.
          */
@@ -748,7 +748,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm Invitation
-         * @description Lets an invitation by somebody who is no administrator make an account.
+         * @description Lets an invitation by someone who is no administrator make an account.
          *
          *     Needs an administrator's token.
          */
@@ -1185,7 +1185,7 @@ export interface paths {
         get: operations["show_member"];
         /**
          * Set Member
-         * @description Makes somebody who has an account a member, or gives a member another role.
+         * @description Makes someone who has an account a member, or gives a member another role.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -1270,7 +1270,7 @@ export interface paths {
         put?: never;
         /**
          * Create Share Link
-         * @description Shares a run, or the project, with whoever gets the link. Editors do it.
+         * @description Shares a run, or the project, with anyone who has the link. Editors do it.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1474,7 +1474,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel Question
-         * @description Takes a question back, or says that it was answered where the agent runs: whoever asked it, or an editor.
+         * @description Takes a question back, or says that it was answered where the agent runs: the one who asked it, or an editor.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -2066,7 +2066,7 @@ export interface paths {
         put?: never;
         /**
          * Add Runtime Events
-         * @description Best effort: what can't be stored is counted and given up, and nobody waits for it.
+         * @description Best effort: what can't be stored is counted and given up, and no one waits for it.
          *
          *     Needs a key with the scope `worker`, or an administrator's token.
          */
@@ -2665,9 +2665,8 @@ export interface components {
             /**
              * Id
              * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
-             * @default null
              */
-            id: string | null;
+            id?: string | null;
             /**
              * Step Name
              * @description Name of the step that the artifact is the output of.
@@ -2689,15 +2688,13 @@ export interface components {
             /**
              * Question Id
              * @description Id of the open question that the attention is about. Null: none.
-             * @default null
              */
-            question_id: string | null;
+            question_id?: string | null;
             /**
              * Since
              * @description Since when (RFC 3339). Without it, now.
-             * @default null
              */
-            since: string | null;
+            since?: string | null;
             /**
              * Summary
              * @description What is needed, in one line of at most 500 characters.
@@ -2761,7 +2758,7 @@ export interface components {
             subject: string | null;
             /**
              * User Id
-             * @description Id of the person concerned. Null: nobody in particular.
+             * @description Id of the person concerned. Null: no one in particular.
              */
             user_id: string | null;
         };
@@ -2830,16 +2827,14 @@ export interface components {
             /**
              * Max Cost Usd
              * @description Maximum cost in US dollars. Null: no limit.
-             * @default null
              * @example 5
              */
-            max_cost_usd: number | null;
+            max_cost_usd?: number | null;
             /**
              * Max Tokens
              * @description Maximum number of tokens, of all kinds together. Null: no limit.
-             * @default null
              */
-            max_tokens: number | null;
+            max_tokens?: number | null;
         };
         /**
          * BudgetAction
@@ -3089,15 +3084,13 @@ export interface components {
             /**
              * Bytes
              * @description Number of bytes that the sender counted. Null: unknown.
-             * @default null
              */
-            bytes: number | null;
+            bytes?: number | null;
             /**
              * Lines
              * @description Number of lines that the sender counted. Null: unknown.
-             * @default null
              */
-            lines: number | null;
+            lines?: number | null;
             /**
              * Reason
              * @description Why the log ends: `sentinel`, `status`, `stopped` or `abandoned`.
@@ -3506,9 +3499,8 @@ export interface components {
             /**
              * Offset
              * @description Position of the first byte in the file. Null: unknown.
-             * @default null
              */
-            offset: number | null;
+            offset?: number | null;
         };
         /**
          * FileMark
@@ -3518,27 +3510,23 @@ export interface components {
             /**
              * Device
              * @description Number of the file's device (`st_dev`).
-             * @default null
              */
-            device: number | null;
+            device?: number | null;
             /**
              * Fingerprint
              * @description Hash of the bytes before the cursor, by which a replaced file is recognised.
-             * @default null
              */
-            fingerprint: string | null;
+            fingerprint?: string | null;
             /**
              * Inode
              * @description Number of the file's inode (`st_ino`).
-             * @default null
              */
-            inode: number | null;
+            inode?: number | null;
             /**
              * Offset
              * @description Position up to which the fingerprint was taken, in bytes.
-             * @default null
              */
-            offset: number | null;
+            offset?: number | null;
         };
         /**
          * FilterChange
@@ -3594,7 +3582,7 @@ export interface components {
         Heartbeat: {
             /**
              * Expect Next In S
-             * @description Promise of the next heartbeat within so many seconds: `liveness` and the lease wait for that long. Null: the server's interval.
+             * @description Promise of the next heartbeat within this many seconds: `liveness` and the lease wait for that long. Null: the server's interval.
              * @example 300
              */
             expect_next_in_s?: number | null;
@@ -4043,22 +4031,15 @@ export interface components {
          * @description What is odd about a line: only its beginning was kept, its bytes weren't UTF-8, its bytes are lost.
          */
         LineMarks: {
-            /**
-             * @description Only the beginning of the line was kept. Null: the line is whole.
-             * @default null
-             */
-            cut: components["schemas"]["Extent"] | null;
+            /** @description Only the beginning of the line was kept. Null: the line is whole. */
+            cut?: components["schemas"]["Extent"] | null;
             /**
              * Invalid Utf8
              * @description True if bytes weren't valid UTF-8 and were replaced by U+FFFD.
-             * @default null
              */
-            invalid_utf8: boolean | null;
-            /**
-             * @description Bytes were lost before this line. Null: none were.
-             * @default null
-             */
-            lost: components["schemas"]["Extent"] | null;
+            invalid_utf8?: boolean | null;
+            /** @description Bytes were lost before this line. Null: none were. */
+            lost?: components["schemas"]["Extent"] | null;
         };
         /**
          * LinesCursor
@@ -4100,31 +4081,24 @@ export interface components {
             /**
              * At
              * @description Time of lines that carry none, and the date of those that carry a time of day. Null: now.
-             * @default null
              */
-            at: string | null;
+            at?: string | null;
             /**
              * Bytes After End
              * @description Number of bytes after the line that ended the log.
              * @default 0
              */
             bytes_after_end: number;
-            /**
-             * @description The log ends with these lines. Null: it goes on.
-             * @default null
-             */
-            closed: components["schemas"]["Closing"] | null;
+            /** @description The log ends with these lines. Null: it goes on. */
+            closed?: components["schemas"]["Closing"] | null;
             /**
              * Entries
              * @description What is known of lines besides their text, by place.
              * @default []
              */
             entries: (components["schemas"]["LogEntry"] | null)[];
-            /**
-             * @description The file that the lines come from. Only believed from the tailer.
-             * @default null
-             */
-            file: components["schemas"]["FileMark"] | null;
+            /** @description The file that the lines come from. Only believed from the tailer. */
+            file?: components["schemas"]["FileMark"] | null;
             /**
              * First Line
              * @description Number of the first line in its source, from 1.
@@ -4162,9 +4136,8 @@ export interface components {
             /**
              * Next Offset
              * @description Position of the byte after the last line. Null: each line is taken to end with one byte.
-             * @default null
              */
-            next_offset: number | null;
+            next_offset?: number | null;
             /**
              * Source
              * @description Name of the source: a plain file name without `/`, `\` or `:`.
@@ -4174,15 +4147,13 @@ export interface components {
             /**
              * Spool
              * @description Which spool the lines are of: the id of its first message.
-             * @default null
              */
-            spool: string | null;
+            spool?: string | null;
             /**
              * Zone
              * @description IANA name of the time zone for times without an offset, such as `Europe/Berlin`. Null: UTC.
-             * @default null
              */
-            zone: string | null;
+            zone?: string | null;
         };
         /**
          * Liveness
@@ -4198,41 +4169,35 @@ export interface components {
             /**
              * Agent Name
              * @description Name of the agent. Null: none was given.
-             * @default null
              */
-            agent_name: string | null;
+            agent_name?: string | null;
             /**
              * Event Type
              * @description What the line reports, as a name of your own. Null: none.
-             * @default null
              */
-            event_type: string | null;
+            event_type?: string | null;
             /**
              * Level
              * @description Level of the line, such as `info` or `error`. Null: taken from the line's beginning, if it names one.
-             * @default null
              * @example info
              */
-            level: string | null;
+            level?: string | null;
             /**
              * Message
              * @description Text of the line. Beyond `RUNCAST_MAX_LINE_BYTES` (64 KiB) it is cut and marked.
-             * @default null
              * @example 48 files already formatted
              */
-            message: string | null;
+            message?: string | null;
             /**
              * Payload
              * @description Any JSON that belongs to the line.
-             * @default null
              */
-            payload: unknown;
+            payload?: unknown;
             /**
              * Ts
              * @description ISO-8601; without it, now.
-             * @default null
              */
-            ts: string | null;
+            ts?: string | null;
         };
         /**
          * LogEntryShown
@@ -4706,7 +4671,7 @@ export interface components {
         };
         /**
          * PersonFound
-         * @description Somebody who can be made a member.
+         * @description Someone who can be made a member.
          */
         PersonFound: {
             /**
@@ -4772,16 +4737,14 @@ export interface components {
             /**
              * Detail
              * @description What is wrong with this request, and what to do about it.
-             * @default null
              * @example the run is completed; a terminal status doesn't change
              */
-            detail: string | null;
+            detail?: string | null;
             /**
              * Errors
              * @description The invalid fields, for `invalid` (422).
-             * @default null
              */
-            errors: components["schemas"]["InvalidField"][] | null;
+            errors?: components["schemas"]["InvalidField"][] | null;
             /**
              * Status
              * @description The HTTP status.
@@ -5914,56 +5877,44 @@ export interface components {
             /**
              * Agent Name
              * @description Name of the agent. Null: none was given.
-             * @default null
              */
-            agent_name: string | null;
+            agent_name?: string | null;
             /**
              * Agent Type
              * @description PLANNER, WORKER or any other.
-             * @default null
              */
-            agent_type: string | null;
+            agent_type?: string | null;
             /**
              * Aliases
              * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
              * @default []
              */
             aliases: string[];
-            /**
-             * @description What the run needs from a person. Null: nothing.
-             * @default null
-             */
-            attention: components["schemas"]["Attention"] | null;
-            /**
-             * @description Limits for what the run and its descendants may use. Null: none.
-             * @default null
-             */
-            budget: components["schemas"]["Budget"] | null;
+            /** @description What the run needs from a person. Null: nothing. */
+            attention?: components["schemas"]["Attention"] | null;
+            /** @description Limits for what the run and its descendants may use. Null: none. */
+            budget?: components["schemas"]["Budget"] | null;
             /**
              * Current Step
              * @description The step at work now: one of `steps`. Null: none.
-             * @default null
              */
-            current_step: string | null;
+            current_step?: string | null;
             /**
              * Id
              * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
-             * @default null
              */
-            id: string | null;
+            id?: string | null;
             /**
              * Input
              * @description Any JSON: prompt, requirements.
-             * @default null
              */
-            input: unknown;
+            input?: unknown;
             /**
              * Key
              * @description Your own name for it, unique in the project (together with aliases). Null: none.
-             * @default null
              * @example nightly-2026-11-26
              */
-            key: string | null;
+            key?: string | null;
             /**
              * Labels
              * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
@@ -5987,22 +5938,19 @@ export interface components {
             /**
              * Name
              * @description Display name.
-             * @default null
              * @example Nightly regression
              */
-            name: string | null;
+            name?: string | null;
             /**
              * Parent Key
              * @description Its key instead; a run is made for one that isn't there yet.
-             * @default null
              */
-            parent_key: string | null;
+            parent_key?: string | null;
             /**
              * Parent Run Id
              * @description The run that started this one.
-             * @default null
              */
-            parent_run_id: string | null;
+            parent_run_id?: string | null;
             /**
              * Phase
              * @description Free text that groups the run's steps. Set when the run is created.
@@ -6033,14 +5981,10 @@ export interface components {
             /**
              * Task Id
              * @description The task for a planner, the subtask for a worker.
-             * @default null
              */
-            task_id: string | null;
-            /**
-             * @description Totals of what the run itself has used since it began. Null: nothing was reported.
-             * @default null
-             */
-            usage: components["schemas"]["Usage"] | null;
+            task_id?: string | null;
+            /** @description Totals of what the run itself has used since it began. Null: nothing was reported. */
+            usage?: components["schemas"]["Usage"] | null;
         };
         /**
          * RunPage
@@ -6079,96 +6023,75 @@ export interface components {
             /**
              * Aliases
              * @description Up to 16 further names under which the run is found. Unique in the project, together with keys.
-             * @default null
              */
-            aliases: string[] | null;
-            /**
-             * @description What the run needs from a person. Null: nothing.
-             * @default null
-             */
-            attention: components["schemas"]["Attention"] | null;
-            /**
-             * @description Limits for what the run and its descendants may use. Null removes them.
-             * @default null
-             */
-            budget: components["schemas"]["Budget"] | null;
+            aliases?: string[] | null;
+            /** @description What the run needs from a person. Null: nothing. */
+            attention?: components["schemas"]["Attention"] | null;
+            /** @description Limits for what the run and its descendants may use. Null removes them. */
+            budget?: components["schemas"]["Budget"] | null;
             /**
              * Current Step
              * @description The step at work now: one of `steps`. Null: none.
-             * @default null
              * @example build
              */
-            current_step: string | null;
+            current_step?: string | null;
             /**
              * Error
              * @description Why it failed, as text. Null: it didn't.
-             * @default null
              */
-            error: string | null;
+            error?: string | null;
             /**
              * Labels
              * @description Up to 64 texts by key, for filtering. Keys consist of letters, digits, `.`, `_`, `/` and `-`.
-             * @default null
              */
-            labels: {
+            labels?: {
                 [key: string]: string | null;
             } | null;
             /**
              * Metadata
              * @description Free JSON of your own, by key. Runcast stores and returns it and doesn't read it.
-             * @default null
              */
-            metadata: {
+            metadata?: {
                 [key: string]: unknown;
             } | null;
             /**
              * Name
              * @description Display name.
-             * @default null
              */
-            name: string | null;
+            name?: string | null;
             /**
              * Parent Key
              * @description Key of the run that started this one, in the same project. A parent that doesn't exist yet is created.
-             * @default null
              */
-            parent_key: string | null;
+            parent_key?: string | null;
             /**
              * Parent Run Id
              * @description Id of the run that started this one. Null: none.
-             * @default null
              */
-            parent_run_id: string | null;
+            parent_run_id?: string | null;
             /**
              * Pr Url
              * @description Address of the pull request that the work led to. Null: none.
-             * @default null
              */
-            pr_url: string | null;
+            pr_url?: string | null;
             /**
              * Result
              * @description What came out: any JSON. Null: nothing yet.
-             * @default null
              */
-            result: unknown;
+            result?: unknown;
             /**
              * Status
              * @description Status of the run.
-             * @default null
              * @example completed
              */
-            status: components["schemas"]["RunState"] | null;
-            /**
-             * @description Totals of what the run itself has used since it began. Null: nothing was reported.
-             * @default null
-             */
-            usage: components["schemas"]["Usage"] | null;
+            status?: components["schemas"]["RunState"] | null;
+            /** @description Totals of what the run itself has used since it began. Null: nothing was reported. */
+            usage?: components["schemas"]["Usage"] | null;
             /**
              * Will Retry
              * @description For a failed run: whether the sender will try again. Null: unknown.
-             * @default null
              */
-            will_retry: boolean | null;
+            will_retry?: boolean | null;
         };
         /**
          * RunState
@@ -6427,7 +6350,7 @@ export interface components {
             attempt: number;
             /**
              * Claimed At
-             * @description When a worker claimed it (RFC 3339, UTC). Null: nobody holds it.
+             * @description When a worker claimed it (RFC 3339, UTC). Null: no one holds it.
              */
             claimed_at: string | null;
             /**
@@ -6445,7 +6368,7 @@ export interface components {
             latest_event: components["schemas"]["RuntimeEvent"] | null;
             /**
              * Lease Expires At
-             * @description When the worker's lease ends (RFC 3339, UTC). Null: nobody holds it.
+             * @description When the worker's lease ends (RFC 3339, UTC). Null: no one holds it.
              */
             lease_expires_at: string | null;
             /**
@@ -7010,7 +6933,7 @@ export interface components {
         };
         /**
          * SignInLink
-         * @description Signs in once, whoever opens it first.
+         * @description Signs in the first person who opens it, once.
          */
         SignInLink: {
             /**
@@ -7129,7 +7052,7 @@ export interface components {
             key: string | null;
             /**
              * Lease Expires At
-             * @description When the worker's lease ends (RFC 3339, UTC). Null: nobody holds it.
+             * @description When the worker's lease ends (RFC 3339, UTC). Null: no one holds it.
              */
             lease_expires_at: string | null;
             /**
@@ -7644,15 +7567,13 @@ export interface components {
             /**
              * Cost By
              * @description Who says what it costs; null where that is unknown.
-             * @default null
              */
-            cost_by: components["schemas"]["CostSource"] | null;
+            cost_by?: components["schemas"]["CostSource"] | null;
             /**
              * Cost Usd
              * @description Cost in US dollars. Null: unknown.
-             * @default null
              */
-            cost_usd: number | null;
+            cost_usd?: number | null;
             /**
              * Input Tokens
              * @description Tokens sent to the model, without those read from or written to a cache.
@@ -7802,27 +7723,23 @@ export interface components {
             /**
              * Context Tokens
              * @description Tokens in the agent's context now. Null: unknown.
-             * @default null
              */
-            context_tokens: number | null;
+            context_tokens?: number | null;
             /**
              * Context Window
              * @description Size of the agent's context in tokens. Null: unknown.
-             * @default null
              */
-            context_window: number | null;
+            context_window?: number | null;
             /**
              * Cost By
              * @description Who says what it costs; null where that is unknown.
-             * @default null
              */
-            cost_by: components["schemas"]["CostSource"] | null;
+            cost_by?: components["schemas"]["CostSource"] | null;
             /**
              * Cost Usd
              * @description Cost in US dollars. Null: unknown.
-             * @default null
              */
-            cost_usd: number | null;
+            cost_usd?: number | null;
             /**
              * Input Tokens
              * @description Tokens sent to the model, without those read from or written to a cache.
@@ -8383,7 +8300,7 @@ export interface components {
             current_task_id?: string | null;
             /**
              * Metadata
-             * @description Free JSON. `expect_next_in_s` promises the next report within so many seconds.
+             * @description Free JSON. `expect_next_in_s` promises the next report within this many seconds.
              * @default {}
              */
             metadata: {

@@ -27,7 +27,7 @@ export function printable(value: unknown): string {
   return wellFormed(textOf(value)).replaceAll("\0", "\u2400");
 }
 
-/** Text of at most so many bytes of UTF-8. One that is cut ends in `… [+n bytes]`. */
+/** Text of at most this many bytes of UTF-8. One that is cut ends in `… [+n bytes]`. */
 export function text(value: unknown, limitBytes = TEXT_BYTES): string {
   const whole = printable(value);
   if (whole.length * 3 <= limitBytes) return whole;
@@ -37,7 +37,7 @@ export function text(value: unknown, limitBytes = TEXT_BYTES): string {
   return `${shown}… [+${bytes.length - encoder.encode(shown).length} bytes]`;
 }
 
-/** A text that people read, cut to so many characters; null where it says nothing. */
+/** A text that people read, cut to this many characters; null where it says nothing. */
 export function title(value: unknown, limit = NAME_CHARACTERS): string | null {
   if (value === null || value === undefined) return null;
   const characters = [...printable(value).slice(0, limit * 2 + 2)];

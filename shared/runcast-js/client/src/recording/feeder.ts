@@ -94,7 +94,7 @@ export class Feeder {
     return this.isDone && this.failure === null;
   }
 
-  /** Until something moves, or so long. This timer keeps a program alive: somebody waits. */
+  /** Until something moves, or so long. This timer keeps a program alive: someone waits. */
   #step(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {

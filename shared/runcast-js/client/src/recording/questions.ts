@@ -8,7 +8,7 @@ export type Question = components["schemas"]["Question"];
 /** What one request waits at the server: less than proxies and clients do. */
 const WAIT_S = 50;
 const REQUEST_MS = 70_000;
-/** A question that was sent is applied in a moment; one that is unknown after so many tries was refused. */
+/** A question that was sent is applied in a moment; one that is unknown after this many tries was refused. */
 const TRIES_UNTIL_KNOWN = 12;
 
 /** The question once it is closed. Failures on the way are tried again, for as long as it takes. */

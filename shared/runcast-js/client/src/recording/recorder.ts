@@ -63,7 +63,7 @@ const MESSAGE_BYTES = 48 * 1024;
  * acceptable, kept in order in memory, and sent in the background, again and again while the server is away. Each
  * message is stored once, however often it is sent. `await run.complete()` or `run.fail()` ends it and waits.
  *
- * `run.signal` is aborted when somebody cancels the run; hand it to `fetch` and to your own work.
+ * `run.signal` is aborted when someone cancels the run; hand it to `fetch` and to your own work.
  */
 export class RunRecorder {
   readonly id: string;

@@ -79,7 +79,7 @@ export class Spool {
     }
   }
 
-  /** The lines to be sent next, at most so many. */
+  /** The lines to be sent next, at most this many. */
   read(limit = PORTION_LINES): Portion {
     const lines: string[] = [];
     let bytes = 0;
