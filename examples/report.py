@@ -16,7 +16,7 @@ with RunTracker(project=PROJECT, steps=["fetch", "count"]) as run:
     run.finish(result={"words": 1204})
 
 with Client() as client:
-    found = client.get_run(run.run_id)
+    [found, *_] = client.list_runs(PROJECT)["runs"]
     print("status:", found["status"], found["result"])
-    for line in client.iter_logs(run.run_id):
+    for line in client.iter_logs(found["id"]):
         print("line:", line["message"])
