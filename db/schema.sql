@@ -1576,6 +1576,19 @@ CREATE TABLE public.ingest_cursor (
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.ingest_leases (
+    stream text NOT NULL,
+    process uuid,
+    until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.ingest_processes (
+    process uuid NOT NULL,
+    until timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.ingest_rejects (
     id bigint NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
@@ -2140,6 +2153,12 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.ingest_cursor
     ADD CONSTRAINT ingest_cursor_pkey PRIMARY KEY (stream);
 
+ALTER TABLE ONLY public.ingest_leases
+    ADD CONSTRAINT ingest_leases_pkey PRIMARY KEY (stream);
+
+ALTER TABLE ONLY public.ingest_processes
+    ADD CONSTRAINT ingest_processes_pkey PRIMARY KEY (process);
+
 ALTER TABLE ONLY public.ingest_rejects
     ADD CONSTRAINT ingest_rejects_pkey PRIMARY KEY (id);
 
@@ -2468,6 +2487,9 @@ ALTER TABLE ONLY public.away
 
 ALTER TABLE ONLY public.erased_runs
     ADD CONSTRAINT erased_runs_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.ingest_leases
+    ADD CONSTRAINT ingest_leases_stream_fkey FOREIGN KEY (stream) REFERENCES public.ingest_cursor(stream);
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.users(id);
@@ -3114,6 +3136,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_lo
 GRANT INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO runcast_accounts;
 
 GRANT SELECT,UPDATE ON TABLE public.ingest_cursor TO runcast_log;
+
+GRANT SELECT,UPDATE ON TABLE public.ingest_leases TO runcast_log;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_processes TO runcast_log;
 
 GRANT SELECT ON TABLE public.ingest_rejects TO runcast_request;
 GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;

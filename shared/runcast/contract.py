@@ -5,7 +5,9 @@ repeating the text, so that a rule can't differ between two entrances.
 """
 
 import re
+import zlib
 from typing import Literal
+from uuid import UUID
 
 API_VERSION = "1"
 """The version of the HTTP API (`Runcast-Version`): it goes up when something is taken away or means
@@ -15,6 +17,37 @@ INGEST_STREAM = "runcast:ingest"
 """The Redis stream that workers append messages to (member `m`: one JSON object)."""
 TAILER_STREAM = "runcast:ingest:tailer"
 """The same for the tailer alone: workers can spoil their own stream, and not this one."""
+MOST_INGEST_STREAMS = 64
+
+
+def ingest_stream(run: str, streams: int) -> str:
+    """The stream that takes a worker's messages of a run, where there are `streams` of them: all messages of
+    one run go into the same one, which keeps their order. The run is named by its id, or by its key."""
+    return INGEST_STREAM if streams == 1 else f"runcast:{{ingest:{_place(run, streams)}}}"
+
+
+def tailer_stream(run: str, streams: int) -> str:
+    """The same for the tailer's messages."""
+    return TAILER_STREAM if streams == 1 else f"{ingest_stream(run, streams)}:tailer"
+
+
+def is_tailers(stream: str) -> bool:
+    """Whether only the tailer writes to this ingest stream."""
+    return stream.endswith(":tailer")
+
+
+def _place(run: str, streams: int) -> int:
+    """A number below `streams`: the CRC-32 of the run's id, in lower case with hyphens, or of its key."""
+    return zlib.crc32(named_run(run).encode(errors="replace")) % streams
+
+
+def named_run(text: str) -> str:
+    """A run's name as it's compared: an id in lower case with hyphens, a key as it is."""
+    try:
+        return str(UUID(text)) if len(text) in (32, 36) else text
+    except ValueError:
+        return text
+
 
 RUN_FILE = "run.json"
 STATUS_FILE = "status.json"

@@ -2,20 +2,19 @@
 
     Publisher("redis://localhost:6379").log(run_id, "thinking…")
 
-Each message goes by `XADD` into the ingest stream and carries an id, so that one that redis-py
-sends twice (it retries) counts once.
+The URL names one server, a cluster (`redis+cluster://a,b`) or sentinels (`redis+sentinel://a,b/name`). Each
+message goes by `XADD` into the ingest stream of its run and carries an id, so that one that redis-py sends
+twice (it retries) counts once.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Self, TypeVar
-
-import redis
-import redis.asyncio
 
 from runcast import contract, errors
 from runcast._recording import messages
 from runcast._recording.messages import Message
-from runcast._support import encoding
+from runcast._support import encoding, redis_client, redis_url
 from runcast._support.server_config import find
 
 R = TypeVar("R")
@@ -24,20 +23,31 @@ R = TypeVar("R")
 class Messages(Generic[R]):
     """What can be published. `R` is what calls return: the stream's entry id, or that awaited.
 
-    `project` creates runs that don't exist yet. Errors are redis-py's.
+    `project` creates runs that don't exist yet. `streams` is the server's `RUNCAST_INGEST_STREAMS`; without
+    it that variable counts here, too. Errors are redis-py's.
     """
 
     def __init__(
-        self, send: Callable[[bytes], R], *, project: str | None = None, auth: str | None = None
+        self,
+        send: Callable[[str, bytes], R],
+        *,
+        project: str | None = None,
+        auth: str | None = None,
+        streams: int | None = None,
     ) -> None:
         self._send = send
+        self._streams = _streams(streams)
         self._named = {
             name: value for name, value in (("project", project), ("auth", auth)) if value
         }
 
     def publish(self, message: Message) -> R:
         """Any message of `docs/ingest.md`."""
-        return self._send(encoding.encode({**self._named, **message}))
+        run = message.get("run_id") or message.get("key")
+        stream = contract.INGEST_STREAM
+        if isinstance(run, str):
+            stream = contract.ingest_stream(run, self._streams)
+        return self._send(stream, encoding.encode({**self._named, **message}))
 
     def started(self, run_id: str, **fields: Any) -> R:
         return self.publish(messages.started(run_id, **fields))
@@ -80,13 +90,18 @@ class Publisher(Messages[str]):
     """Blocking."""
 
     def __init__(
-        self, redis_url: str | None = None, *, project: str | None = None, auth: str | None = None
+        self,
+        redis_url: str | None = None,
+        *,
+        project: str | None = None,
+        auth: str | None = None,
+        streams: int | None = None,
     ) -> None:
-        self._redis = redis.Redis.from_url(_url(redis_url))
-        super().__init__(self._add, project=project, auth=auth)
+        self._redis = redis_client.connect(_url(redis_url))
+        super().__init__(self._add, project=project, auth=auth, streams=streams)
 
-    def _add(self, message: bytes) -> str:
-        entry: Any = self._redis.xadd(contract.INGEST_STREAM, {"m": message})
+    def _add(self, stream: str, message: bytes) -> str:
+        entry: Any = self._redis.xadd(stream, {"m": message})
         return str(entry.decode())
 
     def close(self) -> None:
@@ -103,13 +118,18 @@ class AsyncPublisher(Messages[Awaitable[str]]):
     """For asyncio."""
 
     def __init__(
-        self, redis_url: str | None = None, *, project: str | None = None, auth: str | None = None
+        self,
+        redis_url: str | None = None,
+        *,
+        project: str | None = None,
+        auth: str | None = None,
+        streams: int | None = None,
     ) -> None:
-        self._redis = redis.asyncio.Redis.from_url(_url(redis_url))
-        super().__init__(self._add, project=project, auth=auth)
+        self._redis = redis_client.connect_async(_url(redis_url))
+        super().__init__(self._add, project=project, auth=auth, streams=streams)
 
-    async def _add(self, message: bytes) -> str:
-        entry: Any = await self._redis.xadd(contract.INGEST_STREAM, {"m": message})
+    async def _add(self, stream: str, message: bytes) -> str:
+        entry: Any = await self._redis.xadd(stream, {"m": message})
         return str(entry.decode())
 
     async def aclose(self) -> None:
@@ -127,4 +147,19 @@ def _url(given: str | None) -> str:
     url = given or find().redis_url
     if not url:
         raise errors.NotConfigured("no Redis is known: give its URL")
+    try:
+        redis_url.parse(url)
+    except ValueError as error:
+        raise errors.NotConfigured(f"the URL of Redis {error}") from None
     return url
+
+
+def _streams(given: int | None) -> int:
+    """What is given, else the environment's number. Raises `NotConfigured` for one that can't be."""
+    text = str(given if given is not None else os.environ.get("RUNCAST_INGEST_STREAMS") or 1)
+    most = contract.MOST_INGEST_STREAMS
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
+        return int(text)
+    raise errors.NotConfigured(
+        f"the number of ingest streams is from 1 to {most}, and not {text!r}"
+    )

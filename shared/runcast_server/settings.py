@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from runcast._support import redis_url
+from runcast.contract import MOST_INGEST_STREAMS
 from runcast_server import db, owners, postgres_hosts
 from runcast_server.errors import ExplainedError
 from runcast_server.redis_access import clients
@@ -167,6 +168,7 @@ class RedisSettings(_Settings):
     """Redis or Valkey, for fan-out and ingest. `runcast up` fills in its embedded server's URL."""
 
     redis_url: RedisUrl | None = Field(default=None, repr=False)
+    ingest_streams: int = Field(default=1, ge=1, le=MOST_INGEST_STREAMS)
 
 
 class AuthSettings(_Settings):

@@ -16,7 +16,6 @@ from runcast_api.ingest.batches import Fenced
 from runcast_api.ingest.stream import IngestStream, Position
 from runcast_api.logs import entries as log_entries
 from runcast_api.logs.entries import Append
-from runcast_server.db import acquire
 from tests.integration import ingesting
 from tests.integration.ingesting import Ingest, lines
 from tests.waiting import until
@@ -311,42 +310,6 @@ async def test_entries_left_by_a_leader_that_died_are_removed_and_not_repeated(
         async with ingest.running():
             await ingest.drained()
         assert await ingest.lines(run_id) == []
-
-
-async def test_a_second_ingester_waits_and_takes_over(database_url: str, redis_url: str) -> None:
-    async with (
-        ingesting.opened(database_url, redis_url) as one,
-        ingesting.opened(database_url, redis_url) as other,
-    ):
-        run_id = await one.run(await one.project())
-        async with other.running() as follower:
-            async with one.running() as leader:
-                await until(lambda: _leads(leader, follower))
-                await one.send(lines(run_id, ["one"]))
-                await one.drained()
-            await one.send(lines(run_id, ["two"], first=2, offset=4))
-            await one.drained()
-        assert await one.lines(run_id) == ["one", "two"]
-
-
-async def _leads(*ingesters: object) -> bool:
-    return sum(each.is_leading for each in ingesters) == 1  # type: ignore[attr-defined]
-
-
-async def test_a_leader_that_stands_still_is_fenced(database_url: str, redis_url: str) -> None:
-    """Somebody holds the lock and does nothing: messages go on all the same."""
-    async with ingesting.opened(database_url, redis_url) as ingest:
-        run_id = await ingest.run(await ingest.project())
-        await ingest.rows(
-            "UPDATE ingest_cursor SET updated_at = now() - interval '1 minute' RETURNING 1"
-        )
-        async with acquire(ingest.database.log) as stopped:
-            await stopped.execute("SELECT pg_advisory_lock($1)", 0x72756E63)
-            await ingest.send(lines(run_id, ["one"]))
-            async with ingest.running():
-                await ingest.drained()
-            await stopped.execute("SELECT pg_advisory_unlock($1)", 0x72756E63)
-        assert await ingest.lines(run_id) == ["one"]
 
 
 async def test_two_leaders_at_once_store_everything_once(database_url: str, redis_url: str) -> None:

@@ -31,8 +31,15 @@ from tests.integration.test_people import account, anonymous, ok
 pytestmark = pytest.mark.anyio
 
 SERVICE_ROLES = (REQUEST_ROLE, LOG_ROLE, ACCOUNTS_ROLE)
-WITHOUT_PROJECT = {"schema_migrations", "ingest_cursor", "tombstones"}
-"""Tables that hold nothing of anybody: a version, a cursor, ids that must not be used again."""
+WITHOUT_PROJECT = {
+    "schema_migrations",
+    "ingest_cursor",
+    "ingest_leases",
+    "ingest_processes",
+    "tombstones",
+}
+"""Tables that hold nothing of anybody: a version, a cursor, who applies which stream, ids that must not be
+used again."""
 
 STRANGER = Principal(name="user:stranger", user_id=uuid7())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import asyncpg
@@ -18,7 +18,7 @@ from runcast_api.board.access import Workplaces
 from runcast_api.dependencies import Api, RunDirectory
 from runcast_api.http.body_intake import Bodies
 from runcast_api.ingest import factory
-from runcast_api.ingest.ingester import Ingester
+from runcast_api.ingest.leadership import Leadership
 from runcast_api.logs.closing import Closer
 from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.maintenance.queues import Upkeep
@@ -48,7 +48,6 @@ from runcast_server.service import Readiness, Resources, Service
 PROBE_SECONDS = 2.0
 JUDGE_SECONDS = 1.0
 CLOSE_SECONDS = 30.0
-INGESTER_SECONDS = 0.5
 _UNPROTECTED = (
     "the database's owner may not end sessions of clients that were stopped: run `runcast migrate`, or "
     "GRANT pg_read_all_stats, pg_signal_backend to it"
@@ -63,7 +62,7 @@ def build(resources: Resources) -> Service:
     quotas = Quotas(database.log, rate_limits.storage(resources.bus), bounds)
     resources.eventlog.listen(quotas.heard)
     handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
-    ingesters = factory.build(resources, handlers)
+    leadership = factory.build(resources, handlers)
     store = ArtifactStore(settings.artifacts_url)
     authenticator = tokens.authenticator(database, settings.auth)
     api = Api(
@@ -92,10 +91,7 @@ def build(resources: Resources) -> Service:
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
     all_loops = [
-        *(
-            Loop(name, ingester.run, INGESTER_SECONDS, limit_seconds=None)
-            for name, ingester in ingesters.items()
-        ),
+        *leadership.loops(),
         *sweeper.loops(),
         *keeper.loops(),
         *Compactor(database.log).loops(),
@@ -113,7 +109,12 @@ def build(resources: Resources) -> Service:
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[None]:
         door: McpDoor = application.state.mcp
-        async with sink.running(), loops.running(all_loops), door.running():
+        async with (
+            sink.running(),
+            leadership.giving_back(),
+            loops.running(all_loops),
+            door.running(),
+        ):
             try:
                 yield
             finally:
@@ -130,7 +131,7 @@ def build(resources: Resources) -> Service:
     diagnosis = resources.bus.diagnosis()
 
     async def ready() -> Readiness:
-        return await _readiness(resources, ingesters.values(), all_loops, diagnosis)
+        return await _readiness(resources, leadership, all_loops, diagnosis)
 
     application = app.create(api, version("runcast"))
     return Service("api", application, _handles, running, drain, ready)
@@ -143,16 +144,15 @@ def _handles(scope: Scope) -> bool:
 
 async def _readiness(
     resources: Resources,
-    ingesters: Iterable[Ingester],
+    leadership: Leadership,
     all_loops: list[Loop],
     diagnosis: Diagnosis,
 ) -> Readiness:
     """Without Postgres nothing works; without Redis events come late, and nothing is ingested from it."""
     found = loops.readiness(all_loops)
     failing, degraded = dict(found.failing), dict(found.degraded)
-    for ingester in ingesters:
-        if ingester.trouble:
-            degraded["ingest"] = ingester.trouble
+    if leadership.trouble:
+        degraded["ingest"] = leadership.trouble
     refused, (why, less) = await asyncio.gather(
         db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE, ACCOUNTS_ROLE)),
         _postgres_trouble(resources),

@@ -129,10 +129,10 @@ class Acknowledging:
             still_seconds = now - window.still_since
             if not window or still_seconds < followed.rewind_seconds:
                 continue
-            entry = window.sent[0].entry
-            if entry is None:
+            first = window.sent[0]
+            if first.entry is None:
                 continue
-            if still_seconds > STUCK_SECONDS or not await self._shipper.has(entry):
+            if still_seconds > STUCK_SECONDS or not await self._shipper.has(first):
                 metrics.REWINDS.inc()
                 window.rewind(now)
                 followed.rewind_seconds = min(followed.rewind_seconds * 2, LAST_REWIND_SECONDS)

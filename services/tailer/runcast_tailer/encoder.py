@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from runcast import contract
 from runcast_tailer.file_reader import Batch
 
 
@@ -23,6 +24,15 @@ class Sender:
     auth: str | None = None
     zone: str | None = None
     """The time zone of times without an offset (IANA), where one is known."""
+    streams: int = 1
+    """Into how many streams the ingest is split."""
+
+    @property
+    def stream(self) -> str:
+        """The ingest stream of this run's messages."""
+        return contract.tailer_stream(
+            str(self.run.get("run_id") or self.run.get("key")), self.streams
+        )
 
     def encode(self, batch: Batch) -> bytes:
         """The `lines` message of a batch. `at` is the file's time, with the local offset from UTC:

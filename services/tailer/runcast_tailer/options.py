@@ -23,6 +23,8 @@ class TailerOptions:
     zone: str | None = None
     artifacts_url: str = "memory:///"
     owners: Owners = field(default_factory=dict)
+    streams: int = 1
+    """Into how many streams the ingest is split."""
 
 
 class Beats:

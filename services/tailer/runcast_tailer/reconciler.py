@@ -140,7 +140,7 @@ class Takeover:
         message["run_id"] = str(run_id)
         if self._auth is not None:
             message["auth"] = self._auth
-        await self._shipper.send(orjson.dumps(message))
+        await self._shipper.send(str(run_id), orjson.dumps(message))
 
 
 def _missing(

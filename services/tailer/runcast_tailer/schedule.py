@@ -65,7 +65,8 @@ class Tails:
             clock=self._clock,
         )
         follower.resume(committed or Committed())
-        sender = Sender(run, source, self._options.auth, zone or self._options.zone)
+        options = self._options
+        sender = Sender(run, source, options.auth, zone or options.zone, options.streams)
         tail = Tail(follower, Window(self.budget), sender)
         followed = Followed(tail, source, run_id, path, watched, due=self._clock())
         if source == SPOOL_FILE:

@@ -18,7 +18,7 @@ from runcast_tailer.supervisor import RETRY_SECONDS, Supervisor
 
 def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
-    shipper = Shipper(resources.bus.client)
+    shipper = Shipper(resources.bus.client, resources.settings.redis.ingest_streams)
     supervisor = Supervisor(options(resources), Server(resources.database.log), shipper)
 
     following = Loop("tailer", supervisor.run, RETRY_SECONDS, limit_seconds=None)
@@ -56,4 +56,5 @@ def options(resources: Resources) -> TailerOptions:
         auth=secret.get_secret_value() if secret else None,
         artifacts_url=resources.settings.artifacts_url,
         owners=owners.read(settings.tail_owners),
+        streams=resources.settings.redis.ingest_streams,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from runcast.contract import TAILER_STREAM
+from runcast import contract
 from runcast_server import outages
 from runcast_tailer.window import Sent
 
@@ -19,10 +19,12 @@ log = structlog.get_logger(__name__)
 
 
 class Shipper:
-    """Adds messages to the stream. `trouble` is why the last ones could not be added."""
+    """Adds messages to their streams, of which there are `streams`. `trouble` is why the last ones could not
+    be added."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, streams: int = 1) -> None:
         self._client = client
+        self._streams = streams
         self.trouble: str | None = None
 
     async def ship(self, messages: Iterable[Sent]) -> int:
@@ -42,38 +44,42 @@ class Shipper:
     async def _add(self, part: Sequence[Sent]) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for message in part:
-            pipeline.xadd(TAILER_STREAM, {"m": message.payload})
+            pipeline.xadd(message.stream, {"m": message.payload})
         try:
             answers = await pipeline.execute(raise_on_error=False)
         except outages.REDIS as error:
             self._stumble(error)
             return 0
+        trouble, added, failed = self.trouble, 0, set()
         self.trouble = None
-        added = 0
         for message, answer in zip(part, answers, strict=True):
             if isinstance(answer, RedisError):
-                self._stumble(answer)
-                break
-            message.entry = answer.decode()
-            added += 1
+                self._stumble(answer, trouble)
+                failed.add(message.stream)
+            elif (
+                message.stream not in failed
+            ):  # what follows a message that is missing is sent after it
+                message.entry = answer.decode()
+                added += 1
         return added
 
-    async def send(self, payload: bytes) -> bool:
-        """Adds a message that nothing waits for; False where that failed."""
+    async def send(self, run: str, payload: bytes) -> bool:
+        """Adds a message of a run, for which nothing waits; False where that failed."""
         try:
-            await self._client.xadd(TAILER_STREAM, {"m": payload})
+            await self._client.xadd(contract.tailer_stream(run, self._streams), {"m": payload})
         except outages.REDIS as error:
             self._stumble(error)
             return False
         return True
 
-    async def has(self, entry: str) -> bool:
-        """Whether an entry still waits in the stream. Raises one of `outages.REDIS`."""
-        return bool(await self._client.xrange(TAILER_STREAM, min=entry, max=entry, count=1))
+    async def has(self, message: Sent) -> bool:
+        """Whether a message still waits in its stream. Raises one of `outages.REDIS`."""
+        entry = message.entry
+        return bool(await self._client.xrange(message.stream, min=entry, max=entry, count=1))
 
-    def _stumble(self, error: BaseException) -> None:
+    def _stumble(self, error: BaseException, before: str | None = None) -> None:
         trouble = str(error) or type(error).__name__
-        if trouble != self.trouble:
+        if trouble not in (self.trouble, before):
             log.warning("tailer.redis_refuses", error=trouble)
         self.trouble = trouble
 

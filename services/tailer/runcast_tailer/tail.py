@@ -47,7 +47,8 @@ class Tail:
 
     def _message(self, batch: Batch) -> Sent:
         payload, closes = self.sender.encode(batch), bool(batch.closed)
-        return Sent(batch.first, batch.after, payload, closes, batch.bytes_after_end)
+        after_end, stream = batch.bytes_after_end, self.sender.stream
+        return Sent(batch.first, batch.after, payload, closes, after_end, stream=stream)
 
     def unsent(self) -> Iterator[Sent]:
         """What has to go into the ingest stream, in order."""

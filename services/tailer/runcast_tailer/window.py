@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from runcast import contract
 from runcast_tailer.file_identity import Committed, Cursor
 
 
 @dataclass(eq=False, slots=True)
 class Sent:
-    """One message. `entry` is its id in the ingest stream, None while it isn't there."""
+    """One message for the ingest stream `stream`. `entry` is its id there, None while it isn't there."""
 
     first: Cursor
     after: Cursor
@@ -24,6 +25,7 @@ class Sent:
     closes: bool = False
     bytes_after_end: int = 0
     entry: str | None = None
+    stream: str = contract.TAILER_STREAM
 
 
 HOLD_SECONDS = 0.1

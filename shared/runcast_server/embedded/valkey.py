@@ -40,7 +40,8 @@ SETTINGS: Mapping[str, str] = {
 
 WORKER = "worker"
 WORKER_RULES = (
-    "-@all %W~runcast:ingest +xadd +ping +hello +client|setinfo +client|setname +client|id +select"
+    "-@all %W~runcast:ingest %W~runcast:{ingest:[0-9]} %W~runcast:{ingest:[0-9][0-9]}"
+    " +xadd +ping +hello +client|setinfo +client|setname +client|id +select"
     " +cluster|slots +command +asking"
 )
 """What the user for workers may do: the same as in deploy/redis-users.acl."""

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 import structlog
 from pydantic import ValidationError
 
-from runcast.contract import INGEST_STREAM, TAILER_STREAM
+from runcast import contract
+from runcast._support.ids import uuid7
 from runcast_api import projects
 from runcast_api.ingest.batches import Applier
 from runcast_api.ingest.handlers import handlers
 from runcast_api.ingest.ingester import Ingester
+from runcast_api.ingest.leadership import Leadership
+from runcast_api.ingest.leases import Leases
 from runcast_api.ingest.slow_path import Handlers, RunlessHandler
 from runcast_api.projects import ProjectNew
 from runcast_api.storage.quotas import Admission
@@ -33,21 +36,22 @@ def build_handlers(
     return handlers(line_bytes=line_bytes, runless=runless, admission=admission)
 
 
-def build(resources: Resources, types: Handlers) -> dict[str, Ingester]:
-    """The ingesters by the name of their loops; each one's `run` is a task for the process's lifetime."""
+def build(resources: Resources, types: Handlers) -> Leadership:
+    """Leads this process's share of the streams. Its loops last as long as the process does."""
     slug = resources.settings.tailer.tail_project
+    pool = resources.database.log
 
-    def of(stream: str) -> Ingester:
-        secret = resources.settings.api.ingest_secret
-        is_tailers = stream == TAILER_STREAM
+    def ingester(stream: str) -> Ingester:
+        is_tailers = contract.is_tailers(stream)
         return Ingester(
             resources.bus,
-            resources.database.log,
-            Applier(stream, resources.eventlog, types, secret),
+            pool,
+            Applier(stream, resources.eventlog, types, resources.settings.api.ingest_secret),
             prepare=(lambda: make_project(resources.database, slug)) if is_tailers else None,
         )
 
-    return {"ingester": of(INGEST_STREAM), "ingester of the tailer": of(TAILER_STREAM)}
+    number = resources.settings.redis.ingest_streams
+    return Leadership(Leases(pool, uuid7()), resources.bus, number, ingester)
 
 
 async def make_project(database: Database, slug: str) -> None:

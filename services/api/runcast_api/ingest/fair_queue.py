@@ -87,6 +87,8 @@ class FairQueue:
         self._stream = stream
         self._group_of = group_of
         self.max_events = max_events
+        self.most_bytes = ALL_BYTES
+        """How much of the stream may wait in memory, at most about."""
         self._lanes: dict[str, Lane] = {}
         self._groups: dict[Hashable, Group] = {}
         self._size = self._number = 0
@@ -123,7 +125,7 @@ class FairQueue:
         if any(lane.skipped and lane.group.size < KEPT_BYTES // 2 for lane in self._lanes.values()):
             await self._read_again()
         for _ in range(PAGES):
-            if self._size >= ALL_BYTES or len(self._lanes) >= MOST_LANES:
+            if self._size >= self.most_bytes or len(self._lanes) >= MOST_LANES:
                 return  # as many as that are read again before anything new is
             if not await self._read_on():
                 return

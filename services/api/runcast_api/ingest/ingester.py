@@ -1,8 +1,7 @@
-"""The one active ingester of a stream: leads by a hint, proves it with every commit.
+"""The one active ingester of a stream: it leads by a lease, and proves it with every commit.
 
-An advisory lock says who leads. It is only a hint: a leader that was stopped keeps it, so a process that
-sees that the cursor doesn't advance while messages wait takes over without it, and a leader that wakes up
-finds that the cursor isn't where it left it (`Fenced`) and steps back, also when no messages come.
+A lease says who leads (`leadership`). It is only a hint: a leader that was stopped believes in it when it
+wakes up, finds that the cursor isn't where it left it (`Fenced`), and steps back, also when no messages come.
 
 While a batch commits, the next ones are read and parsed, and the next one is sent off.
 """
@@ -19,18 +18,18 @@ import structlog
 
 from runcast_api.ingest import cursors, metrics
 from runcast_api.ingest.batches import MAX_EVENTS, Applier, Fenced, Read, UnderWay
-from runcast_api.ingest.fair_queue import BLOCK_MS, FairQueue
-from runcast_api.ingest.leader_hint import STEP_BACK_SECONDS, LeaderHint
+from runcast_api.ingest.fair_queue import ALL_BYTES, BLOCK_MS, FairQueue
 from runcast_api.ingest.patience import Patience
 from runcast_api.ingest.stream import LAST, START, IngestStream, Position, as_numbers
-from runcast_server import outages, tasks
+from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus
 
-STILL_SECONDS = 5.0
-"""How long the cursor must have stood where it is, by the watching process's own monotonic clock: a
-Postgres whose clock is set neither hides a stalled leader nor invents one."""
 RETRY_SECONDS = 0.5
+STEP_BACK_SECONDS = 2.0
+"""How long one waits who was fenced: the other one goes on first."""
+HUNG_SECONDS = 45.0
+"""Longer than any batch takes, with all time-outs that there are."""
 
 _CURSOR = "SELECT stream_epoch, last_id FROM ingest_cursor WHERE stream = $1"
 _NEW_EPOCH = """
@@ -58,26 +57,42 @@ class Ingester:
         self._prepare = prepare
         self._patience = Patience()
         self.is_leading = False
-        self._seen: Position | None = None
-        self._seen_since = 0.0
+        self.most_bytes = ALL_BYTES
+        """How much may wait in memory."""
+        self._is_idle = False
+        self._came_round_at = time.monotonic()
         self.trouble: str | None = None
         """Why nothing can be ingested at present; for `/ready`."""
 
     async def run(self) -> None:
-        """Until it's cancelled (by `tasks.end`). Whatever fails is tried again."""
+        """Leads until it's cancelled (by `tasks.end`). Whatever fails is tried again."""
         while True:
             try:
-                async with self._leading() as leads:
-                    if leads:
-                        await self._lead()
-                self.trouble = None
+                await self._lead()
             except Fenced:
                 metrics.FENCED.inc()
-                log.warning("ingest.fenced")
+                log.warning("ingest.fenced", stream=self._name)
                 await asyncio.sleep(STEP_BACK_SECONDS)
             except Exception as error:
                 self._stumble(error)
             await asyncio.sleep(RETRY_SECONDS)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the stream was read to its end a moment ago."""
+        return self._is_idle
+
+    @property
+    def failing_seconds(self) -> float:
+        """For how long nothing was ingested though it was tried; 0 where all is well. One that hangs fails,
+        too, once it took far longer than anything takes."""
+        silent = time.monotonic() - self._came_round_at
+        if self.trouble is None:
+            return max(0.0, silent - HUNG_SECONDS)
+        return silent
+
+    def _came_round(self) -> None:
+        self._came_round_at, self.trouble = time.monotonic(), None
 
     def _stumble(self, error: Exception) -> None:
         """Notes why the work stopped; it's taken up again whatever it was, unless this is to end: a
@@ -87,37 +102,9 @@ class Ingester:
             raise asyncio.CancelledError from error
         self.trouble = str(error) or type(error).__name__
         if outages.is_outage(error):
-            log.warning("ingest.waits", error=self.trouble)
+            log.warning("ingest.waits", stream=self._name, error=self.trouble)
         else:
-            log.error("ingest.failed", exc_info=error)
-
-    @contextlib.asynccontextmanager
-    async def _leading(self) -> AsyncIterator[bool]:
-        async with acquire(self._pool) as connection:
-            hint = LeaderHint(connection, self._name)
-            asking: list[asyncio.Task[None]] = []
-            try:
-                leads = await hint.take() or await self._is_orphaned()
-                if leads:
-                    asking.append(asyncio.create_task(hint.keep_asking()))
-                yield leads
-            finally:
-                self.is_leading = False
-                metrics.LEADING.labels(self._name).set(0)
-                metrics.LAG_SECONDS.labels(self._name).set(0)
-                await tasks.end(*asking)
-                await hint.give_back()
-
-    async def _is_orphaned(self) -> bool:
-        """Whether messages wait and the leader doesn't advance."""
-        async with acquire(self._pool) as connection:
-            position = Position(*await connection.fetchrow(_CURSOR, self._name))
-        if position != self._seen:
-            self._seen, self._seen_since = position, time.monotonic()
-        if time.monotonic() - self._seen_since < STILL_SECONDS:
-            return False
-        async with self._stream() as stream:
-            return bool(await stream.read(cursors.all_done_to(position.last_id), count=1))
+            log.error("ingest.failed", stream=self._name, exc_info=error)
 
     @contextlib.asynccontextmanager
     async def _stream(self) -> AsyncIterator[IngestStream]:
@@ -130,12 +117,17 @@ class Ingester:
     async def _lead(self) -> None:
         self.is_leading = True
         metrics.LEADING.labels(self._name).set(1)
-        if self._prepare is not None:
-            await self._prepare()
-        async with self._stream() as stream:
-            position = await self._position(stream)
-            await stream.delete_upto(cursors.all_done_to(position.last_id))
-            await self._follow(stream, position)
+        try:
+            if self._prepare is not None:
+                await self._prepare()
+            async with self._stream() as stream:
+                position = await self._position(stream)
+                await stream.delete_upto(cursors.all_done_to(position.last_id))
+                await self._follow(stream, position)
+        finally:
+            self.is_leading = False
+            metrics.LEADING.labels(self._name).set(0)
+            metrics.LAG_SECONDS.labels(self._name).set(0)
 
     async def _position(self, stream: IngestStream, mine: Position | None = None) -> Position:
         """Where to read on: after the cursor, or at the beginning of a stream that is another one. Raises
@@ -176,9 +168,11 @@ class Ingester:
             if queue.is_empty:
                 await stream.delete(done)
                 done = []
+            queue.most_bytes = self.most_bytes
             batch = await queue.next()
+            self._is_idle = batch is None
             if batch is None:
-                self.trouble = None
+                self._came_round()
                 metrics.LAG_SECONDS.labels(self._name).set(0)
                 position = await self._position(stream, position)
                 await stream.delete_upto(cursors.all_done_to(position.last_id))
@@ -203,6 +197,7 @@ class Ingester:
             except BaseException:
                 await _let_end(commit, under_way)
                 raise
+            self._came_round()
             queue.max_events = MAX_EVENTS
             done = [read.id for read in batch]
             _count(self._name, batch)

@@ -132,7 +132,7 @@ def run_named(value: Any) -> str:
     named = value.get("run_id") or value.get("key")
     if not isinstance(named, str):
         return ""
-    return str(_uuid(named) or named)
+    return contract.named_run(named)
 
 
 def _address(message: Message, members: dict[str, Any], run_id: UUID | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from runcast.contract import TAILER_STREAM
+from runcast import contract
 
 START = "0-0"
 FIELD = b"m"
@@ -70,7 +70,7 @@ class IngestStream:
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
         self._name = name
-        self.is_tailers = name == TAILER_STREAM
+        self.is_tailers = contract.is_tailers(name)
 
     async def read(self, after: str, *, count: int, block_ms: int | None = None) -> list[Entry]:
         """Entries after an id, at most `count` and of the workers' about `PAGE_BYTES`; with `block_ms` it
