@@ -23,6 +23,7 @@ from runcast.cli.context import Context, project_or_default, server_of
 
 if TYPE_CHECKING:
     from runcast._support.server_config import Connection
+    from runcast.cli.watch_view import Screen
     from runcast.watch.following import Following
     from runcast.watch.watcher import Watcher
 
@@ -82,6 +83,10 @@ def watch(
     offline: Annotated[
         bool, typer.Option("--offline", help="Only write files; `runcast sync` sends them later.")
     ] = False,
+    as_lines: Annotated[
+        bool,
+        typer.Option("--lines", help="Print a line for each change, also on a terminal."),
+    ] = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Show every agent session on this machine as a run: what it says, does and costs, and which one
@@ -138,14 +143,16 @@ def watch(
             raise typer.Exit(exits.FAILED)
         time.sleep(1.0)
     delivery = watching.delivery(server) if server else None
-    watcher = watching.watcher(asked, roots, delivery, lambda each: _tell(each, as_json))
+    screen = _screen(server, is_wanted=not (once or as_lines or as_json))
+    watcher = watching.watcher(asked, roots, delivery, _teller(screen, as_json))
     try:
         if once:
             watcher.drain()
         else:
             with _announced(roots, asked, server) as sign:
-                _follow(watcher, sign)
+                _follow(watcher, sign, screen)
     finally:
+        _close(screen)
         watcher.close()
         unsent = delivery.flush(FLUSH_SECONDS if once else 5.0) if delivery else 0
         lock.release()
@@ -177,7 +184,38 @@ class _Stop(Exception):
     """A signal asked to end."""
 
 
-def _follow(watcher: "Watcher", sign: Callable[[], None]) -> None:
+def _screen(server: "Connection | None", *, is_wanted: bool) -> "Screen | None":
+    """The whole terminal, where stdout is one; what is logged stands at its end."""
+    if not is_wanted or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    view = importlib.import_module("runcast.cli.watch_view")
+    screen: Screen = view.Screen(f"{server.url if server else 'no server'}   Ctrl-C ends")
+    logging.getLogger("runcast").handlers[:] = [_Notes(screen)]
+    return screen
+
+
+def _close(screen: "Screen | None") -> None:
+    if screen is not None:
+        screen.close()
+
+
+def _teller(screen: "Screen | None", as_json: bool) -> Callable[["Following"], None]:
+    """What is done when a session's state has changed: a screen shows it by itself."""
+    return (lambda each: None) if screen is not None else (lambda each: _tell(each, as_json))
+
+
+class _Notes(logging.Handler):
+    """Warnings, as notes of a screen."""
+
+    def __init__(self, screen: "Screen") -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.notes.append(f"{time.strftime('%H:%M:%S')} {record.getMessage()}")
+
+
+def _follow(watcher: "Watcher", sign: Callable[[], None], screen: "Screen | None") -> None:
     """Rounds until a signal comes, with a sign of life now and then."""
     signed_at = 0.0
     round_seconds = importlib.import_module("runcast.watch.watcher").ROUND_SECONDS
@@ -193,7 +231,10 @@ def _follow(watcher: "Watcher", sign: Callable[[], None]) -> None:
             if began - signed_at >= SIGN_SECONDS:
                 sign()
                 signed_at = began
-            if not watcher.round():
+            has_more = watcher.round()
+            if screen is not None:
+                screen.draw(watcher.followings.values())
+            if not has_more:
                 time.sleep(max(round_seconds - (time.monotonic() - began), 0.02))
     except _Stop:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
