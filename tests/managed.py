@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from runcast_server import embedded
+from runcast_server.embedded.postgres import binary
 from runcast_server.process import db_roles
 from tests.conftest import run_sql
 from tests.servers import FAST_POSTGRES
@@ -42,3 +45,25 @@ def server(data: Path, extra: Mapping[str, str] | None = None) -> Iterator[Manag
 def superuser(url: str, database: str = "runcast") -> str:
     """The same server as its superuser."""
     return in_database(db_roles.as_login(url, "postgres"), database)
+
+
+@contextlib.contextmanager
+def standby(primary: Managed, data: Path) -> Iterator[tuple[embedded.Postgres, str]]:
+    """A streaming standby of the server, and the owner's URL of it."""
+    owner = primary.server.home.stat()
+    os.chown(data, owner.st_uid, owner.st_gid)
+    replica = embedded.Postgres(data, extra=FAST_POSTGRES)
+    copy = ["pg_basebackup", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+    copy += [f"--pgdata={replica.home}", f"--dbname={primary.server.url_of('postgres')}"]
+    subprocess.run(
+        [binary(copy[0]), *copy[1:]],
+        check=True,
+        user=owner.st_uid if os.geteuid() == 0 else None,
+        group=owner.st_gid if os.geteuid() == 0 else None,
+    )
+    (replica.home / ".s.PGSQL.5432.lock").unlink()  # of the primary's socket, which lies there too
+    replica.start()
+    try:
+        yield replica, db_roles.as_login(replica.url, OWNER)
+    finally:
+        replica.stop(5)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -21,11 +21,14 @@ import orjson
 from runcast_server import db_sessions, metrics, outages, postgres_hosts
 from runcast_server.errors import Unavailable
 from runcast_server.fair_turns import FairTurns
+from runcast_server.replica import Lacking, Replica, Standing, Work
 
 Connection: TypeAlias = Any
 """An asyncpg connection (asyncpg ships no types)."""
 Pool: TypeAlias = Any
 """An asyncpg pool."""
+
+T = TypeVar("T")
 
 REQUEST_ROLE = "runcast_request"
 LOG_ROLE = "runcast_log"
@@ -69,6 +72,7 @@ class Database:
     log: Pool
     accounts: Pool
     request_turns: FairTurns = field(default_factory=lambda: FairTurns(REQUEST_CONNECTIONS))
+    replica: Replica | None = None
 
     @contextlib.asynccontextmanager
     async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
@@ -98,6 +102,35 @@ class Database:
         finally:
             await turn.__aexit__(None, None, None)
 
+    async def reading(self, actor: Actor, at: Standing, work: Work[T]) -> tuple[T, int]:
+        """What `work` reads as this caller in one snapshot, and the project's newest number in it: on the
+        standby where there is one that has come as far as `at`, else on the primary. `work` may be called
+        twice."""
+        if self.replica is not None:
+            try:
+                async with self._turn(actor):
+                    return await self.replica.read(
+                        self.replica.requests, lambda it: act_as(it, actor), at, work
+                    )
+            except Lacking:
+                pass
+        # Not `self.acting`, which may take a turn that the caller of this holds already.
+        async with Database.acting(self, actor) as connection:
+            row = await connection.fetchrow(
+                "SELECT last_seq FROM project_counters WHERE project_id = $1", at.project_id
+            )
+            return await work(connection), row["last_seq"] if row else at.head
+
+    async def log_reading(self, at: Standing, work: Work[T]) -> T:
+        """As `reading`, for the event log, which reads for all."""
+        if self.replica is not None:
+            try:
+                return (await self.replica.read(self.replica.log, _nobody, at, work))[0]
+            except Lacking:
+                pass
+        async with acquire(self.log) as connection:
+            return await work(connection)
+
     @contextlib.asynccontextmanager
     async def changing(self, actor: Actor) -> AsyncIterator[Connection]:
         """A transaction in which this caller changes what needs no events: people, keys, members, projects.
@@ -115,12 +148,18 @@ class Database:
 
     async def close(self) -> None:
         """Closes the pools; connections still in use after 5 s are cut."""
+        if self.replica is not None:
+            await self.replica.close()
         for pool in (self.requests, self.log, self.accounts):
             try:
                 async with asyncio.timeout(5.0):
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
+
+
+async def _nobody(_: Connection) -> None:
+    """The event log acts for no caller."""
 
 
 async def act_as(connection: Connection, actor: Actor) -> None:
@@ -150,7 +189,7 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
     except TimeoutError as error:
         metrics.POOL_TIMEOUTS.inc()
         raise Unavailable("no database connection became free in time") from error
-    except (*outages.POSTGRES, asyncpg.PostgresError) as error:  # no item's fault: we only connect
+    except outages.POSTGRES_SAYS as error:
         raise Unavailable("the database can't be reached") from error
     try:
         yield connection
@@ -163,11 +202,13 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """By which URL each role's connections log in; a role that has none of its own uses `log`'s."""
+    """By which URL each role's connections log in; a role that has none of its own uses `log`'s. `read` is a
+    standby's: where it names no login, each role has its own one there too."""
 
     log: str
     requests: str | None = None
     accounts: str | None = None
+    read: str | None = None
 
 
 async def open_database(
@@ -185,6 +226,18 @@ async def open_database(
         await open_pool(urls.log, role=LOG_ROLE, size=log),
         await open_pool(urls.accounts or urls.log, role=ACCOUNTS_ROLE, size=accounts),
         FairTurns(requests),
+        await _open_replica(urls, requests, log),
+    )
+
+
+async def _open_replica(urls: Urls, requests: int, log: int) -> Replica | None:
+    if urls.read is None:
+        return None
+    as_requests = postgres_hosts.with_login(urls.read, urls.requests or urls.log)
+    as_log = postgres_hosts.with_login(urls.read, urls.log)
+    return Replica(
+        await open_pool(as_requests, role=REQUEST_ROLE, size=requests),
+        await open_pool(as_log, role=LOG_ROLE, size=log),
     )
 
 

@@ -37,6 +37,9 @@ POSTGRES = (
 """What a call to Postgres raises while it can't serve. Also holds asyncpg's own error for an argument that
 can't be encoded, which `is_outage` tells apart: it is a `ValueError` too."""
 
+POSTGRES_SAYS = (*POSTGRES, asyncpg.PostgresError)
+"""The same while connecting, where whatever Postgres says is no item's fault."""
+
 REDIS = (
     redis.RedisError,
     RedisClusterException,  # not derived from RedisError

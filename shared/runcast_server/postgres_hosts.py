@@ -125,6 +125,15 @@ async def writable(url: str) -> str:
     raise AssertionError("a URL names a host")
 
 
+def with_login(url: str, other: str) -> str:
+    """The place of `url` by the login of `other`, where it names none of its own."""
+    parts = urlsplit(url)
+    if parts.username:
+        return url
+    account, at, _ = urlsplit(other).netloc.rpartition("@")
+    return _with(urlunsplit(parts._replace(netloc=f"{account}{at}{parts.netloc.lstrip('@')}")), {})
+
+
 def _attempts(url: str) -> Sequence[str]:
     one_by_one = each(url)
     wanted = dict(parse_qsl(urlsplit(url).query)).get("target_session_attrs", "any")

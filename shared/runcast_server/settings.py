@@ -147,13 +147,17 @@ class PostgresSettings(_Settings):
     database_service_url: PostgresUrl | None = Field(default=None, repr=False)
     database_requests_url: PostgresUrl | None = Field(default=None, repr=False)
     database_accounts_url: PostgresUrl | None = Field(default=None, repr=False)
+    database_read_url: PostgresUrl | None = Field(default=None, repr=False)
     database_pool_size: int = Field(default=10, ge=2)
 
     @property
     def urls(self) -> db.Urls:
         """By which URLs the services log in. `database_url` must be set."""
         return db.Urls(
-            str(self.database_url), self.database_requests_url, self.database_accounts_url
+            str(self.database_url),
+            self.database_requests_url,
+            self.database_accounts_url,
+            self.database_read_url,
         )
 
     @property

@@ -16,7 +16,7 @@ from runcast_hub import service as hub_service
 from runcast_hub.app import App
 from runcast_hub.hub import Hub
 from runcast_server import settings as all_settings
-from runcast_server.db import acquire, open_database
+from runcast_server.db import Urls, acquire, open_database
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog, Transaction
@@ -80,7 +80,9 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIterator[Served]:
+async def hub(
+    database_url: str, redis_url: str, *, read_url: str | None = None, **hub_settings: Any
+) -> AsyncIterator[Served]:
     """A hub in this process, on a port of its own."""
     settings = all_settings.ServerSettings(
         all_settings.ProcessSettings(port=0),
@@ -91,7 +93,7 @@ async def hub(database_url: str, redis_url: str, **hub_settings: Any) -> AsyncIt
         all_settings.HubSettings(**hub_settings),
         all_settings.TailerSettings(),
     )
-    database = await open_database(database_url, requests=4, log=8)
+    database = await open_database(Urls(database_url, read=read_url), requests=4, log=8)
     bus = Bus(redis_url)
     publisher, elsewhere = Publisher(bus, database.log), Publisher(bus, database.log)
     resources = Resources(settings, database, bus, EventLog(database.log, publisher))

@@ -157,6 +157,8 @@ async def _readiness(
         db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE, ACCOUNTS_ROLE)),
         _postgres_trouble(resources),
     )
+    if (replica := resources.database.replica) is not None and replica.trouble:
+        degraded["replica"] = f"reads go to the primary: {replica.trouble}"
     if refused is not None:
         failing["roles"] = refused
     if why is not None:

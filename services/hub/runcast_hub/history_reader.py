@@ -20,7 +20,7 @@ from runcast_hub.filters import Filter, for_guests
 from runcast_hub.page_cache import Pages
 from runcast_hub.ring import Budget
 from runcast_server import outages
-from runcast_server.db import Pool, acquire
+from runcast_server.db import Connection, Database, acquire
 from runcast_server.eventlog import frames, history
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.chains import Chain
@@ -28,6 +28,7 @@ from runcast_server.eventlog.frames import Block, Section
 from runcast_server.eventlog.history import Page
 from runcast_server.eventlog.segments import Damaged
 from runcast_server.fair_turns import FairTurns
+from runcast_server.replica import Standing
 
 READS_AT_ONCE = 4
 SHORT_PAGE_EVENTS = 125
@@ -55,9 +56,9 @@ class Held(NamedTuple):
 class Source:
     """Reads of one hub."""
 
-    def __init__(self, bus: Bus, pool: Pool, budget: Budget) -> None:
+    def __init__(self, bus: Bus, database: Database, budget: Budget) -> None:
         self._bus = bus
-        self._pool = pool
+        self._database = database
         self._turns = FairTurns(READS_AT_ONCE)
         self._reading: dict[_Key, asyncio.Task[Page]] = {}
         self._pages: Pages[_Key] = Pages(budget)
@@ -87,7 +88,7 @@ class Source:
             else:
                 metrics.HOLES.labels("stream").inc()
                 return blocks
-        async with self._turns.of(project_id), acquire(self._pool) as connection:
+        async with self._turns.of(project_id), acquire(self._database.log) as connection:
             chain = await history.chain(connection, project_id, epoch, after, upto)
         metrics.HOLES.labels("postgres").inc()
         return [frames.render(chain)] if chain else []
@@ -155,15 +156,15 @@ class Source:
         if page is None:
             task = self._reading.get(key)
             if task is None:
-                task = self._reading[key] = asyncio.ensure_future(self._keep(key))
+                task = self._reading[key] = asyncio.ensure_future(self._keep(key, held.last))
             page = await asyncio.shield(task)
         return page
 
-    async def _keep(self, key: _Key) -> Page:
+    async def _keep(self, key: _Key, newest: int) -> Page:
         is_forgotten = True
         try:
             async with self._turns.of(key[0]):
-                page = await self._read(*key)
+                page = await self._read(*key, newest)
             if key[-1].is_guest:
                 page = replace(page, frames=for_guests(page.frames))
         finally:
@@ -175,9 +176,12 @@ class Source:
         return page
 
     async def _read(
-        self, project_id: UUID, epoch: int, start: int, upto: int, wanted: Filter
+        self, project_id: UUID, epoch: int, start: int, upto: int, wanted: Filter, newest: int
     ) -> Page:
-        async with acquire(self._pool) as connection:
+        """From a standby, if it has the `newest` that the room knows: what that tells of redacted lines and
+        deleted runs it has then heard too."""
+
+        async def read(connection: Connection) -> Page:
             if wanted.only_run is not None:
                 run = UUID(bytes=wanted.only_run)
                 return await history.page(
@@ -187,3 +191,5 @@ class Source:
             if wanted.all_logs:
                 logs = "all"
             return await history.page(connection, project_id, epoch, start, upto, logs=logs)
+
+        return await self._database.log_reading(Standing(project_id, epoch, newest), read)

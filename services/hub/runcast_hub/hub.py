@@ -84,7 +84,7 @@ class Hub:
         """Whether other workers serve on the same port, so that who is sent away may return at once."""
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
-        self._source = Source(bus, database.log, self._budget)
+        self._source = Source(bus, database, self._budget)
         self.rooms = Rooms(
             self.link, Together(self._read_positions, POSITIONS_AT_ONCE), self._make_room
         )

@@ -32,6 +32,8 @@ def build(resources: Resources) -> Service:
         found = loops.readiness(hub.loops)
         failing, degraded = dict(found.failing), dict(found.degraded)
         degraded.pop("redis", None)
+        if (replica := resources.database.replica) is not None and replica.trouble:
+            degraded["replica"] = f"reads go to the primary: {replica.trouble}"
         if why := await db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE)):
             failing["roles"] = why
         if not hub.link.is_up:

@@ -18,6 +18,7 @@ from uuid import UUID
 from runcast_server.auth.principal import Principal, Role
 from runcast_server.db import Connection
 from runcast_server.errors import Forbidden, Invalid, NotFound
+from runcast_server.replica import Standing
 
 _PROJECT = """
 SELECT p.id, p.slug, p.name, m.role, c.epoch, c.last_seq FROM projects p
@@ -37,6 +38,11 @@ class ProjectAccess:
     role: Role
     epoch: int
     head: int
+
+    @property
+    def standing(self) -> Standing:
+        """What a standby must have to be as fresh as this."""
+        return Standing(self.id, self.epoch, self.head)
 
 
 def as_uuid(text: str) -> UUID | None:

@@ -17,6 +17,7 @@ from runcast_server.settings import ServerSettings
 OLDEST = 170_000
 CONNECT_SECONDS = 5.0
 TRIES = 3
+BEHIND_BYTES = 64 * 1024 * 1024
 PARTITIONED = ("segments", "runtime_events")
 _MIGRATE = "run `runcast migrate` as the database's owner"
 _MORE = "give it a default_pool_size of at least 5 for each login"
@@ -29,6 +30,9 @@ SELECT least(
         - current_setting('reserved_connections')::int,
     nullif((SELECT datconnlimit FROM pg_database WHERE datname = current_database()), -1),
     nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user), -1))
+"""
+_BEHIND = """
+SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0)::bigint
 """
 _ROLE = """
 SELECT current_user AS acting, session_user AS login, r.oid IS NOT NULL AS exists,
@@ -81,6 +85,8 @@ async def check(read: ServerSettings) -> AsyncIterator[Finding]:
         yield Finding("postgres", PROBLEM, text, "is it started, and are host and password right?")
         return
     yield await _statements(every[0])
+    if (replica := read.postgres.database_read_url) is not None:
+        yield await _replica(postgres_hosts.with_login(replica, every[0].url))
     for login in every:
         yield await _login(login)
 
@@ -181,6 +187,24 @@ async def _room(connection: Connection, size: int) -> Finding:
     if used + takes > room:
         return Finding("connections", WARNING, f"{text}: not enough for one more", advice)
     return Finding("connections", OK, text)
+
+
+async def _replica(url: str) -> Finding:
+    """A standby that is behind serves little; a read goes to the primary then."""
+    try:
+        async with _connected(url) as connection:
+            is_standby = await connection.fetchval("SELECT pg_is_in_recovery()")
+            behind = await connection.fetchval(_BEHIND)
+    except _UNREACHABLE as error:
+        text = f"DATABASE_READ_URL can't be used: {outages.line_of(error)}"
+        return Finding("replica", WARNING, text, "reads go to the primary meanwhile")
+    if not is_standby:
+        advice = "name a standby, or leave the setting out"
+        return Finding("replica", WARNING, "DATABASE_READ_URL names no standby", advice)
+    if behind > BEHIND_BYTES:
+        text = f"{behind / 1e6:,.0f} MB of what it has received are still to be replayed"
+        return Finding("replica", WARNING, text, "reads go to the primary until it has caught up")
+    return Finding("replica", OK, "a standby that keeps up")
 
 
 async def _statements(login: Login) -> Finding:

@@ -198,7 +198,7 @@ class Postgres:
 
     def _await_ready(self) -> None:
         def settled() -> bool:
-            return not self.alive() or self._postmaster()[1] == "ready"
+            return not self.alive() or self._postmaster()[1] in ("ready", "standby")
 
         if not wait(settled, START_SECONDS) or not self.alive():
             self.stop(5)

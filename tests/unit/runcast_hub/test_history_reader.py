@@ -11,6 +11,7 @@ from tests import chained
 from runcast_hub.filters import Filter
 from runcast_hub.history_reader import SHORT_PAGE_EVENTS, Held, Source
 from runcast_hub.ring import Budget
+from runcast_server.db import Database
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.history import PAGE_EVENTS, Page
@@ -53,7 +54,8 @@ def postgres() -> Postgres:
 
 @pytest.fixture
 async def source(postgres: Postgres) -> Source:
-    return Source(Bus("redis://localhost"), postgres, Budget(1 << 24))
+    database = Database(postgres, postgres, postgres)
+    return Source(Bus("redis://localhost"), database, Budget(1 << 24))
 
 
 async def page(source: Source, cursor: int, held: Held) -> Page:

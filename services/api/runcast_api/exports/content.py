@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection, Database
 from runcast_server.eventlog import guests
 from runcast_server.eventlog.frames import LOG_TYPE
+from runcast_server.replica import Standing
 from runcast_server.runs import in_milliseconds
 
 PAGE_EVENTS = 1_000
@@ -41,15 +43,20 @@ _CONTENT = "SELECT content FROM artifacts WHERE id = $1"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is exported, for whom: one run with its `log`, or a project. `head` is the last event of it."""
+    """What is exported, for whom: one run with its `log`, or a project, as it stood `at` the beginning."""
 
     database: Database
     store: ArtifactStore
     actor: Principal
     project: dict[str, Any]
-    head: int
+    at: Standing
     run: dict[str, Any] | None = None
     log: Log | None = None
+
+    @property
+    def head(self) -> int:
+        """The last event of it."""
+        return self.at.head
 
     @property
     def name(self) -> str:
@@ -120,8 +127,11 @@ async def content(source: Source, artifact: Artifact) -> AsyncIterator[bytes]:
 
 async def inline_content(source: Source, artifact: Artifact) -> bytes:
     """The content that lies in its row; empty for one that was deleted meanwhile."""
-    async with source.database.acting(source.actor) as connection:
+
+    async def read(connection: Connection) -> bytes:
         return await connection.fetchval(_CONTENT, UUID(artifact.shown["id"])) or b""
+
+    return (await source.database.reading(source.actor, source.at, read))[0]
 
 
 async def events(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
@@ -136,8 +146,8 @@ async def events(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
         wanted = Wanted(
             project_id, after, source.head + 1, None, run_id, without_lines=run_id is not None
         )
-        async with source.database.acting(source.actor) as connection:
-            page = await history.page(connection, wanted, PAGE_EVENTS)
+        read = partial(history.page, wanted=wanted, limit=PAGE_EVENTS)
+        page, _ = await source.database.reading(source.actor, source.at, read)
         yield history.visible_to(source.actor, page["events"])
         after = page["next_after"]
 
@@ -145,7 +155,9 @@ async def events(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
 def lines(source: Source, show: Show) -> AsyncIterator[bytes]:
     """A run's whole log, each line as `show` shows it."""
     assert source.log is not None
-    return export.whole(source.database, source.actor, source.log, Window(), Filter(), show)
+    return export.whole(
+        source.database, source.actor, source.at, source.log, Window(), Filter(), show
+    )
 
 
 async def records(source: Source) -> AsyncIterator[list[Record]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,6 +24,7 @@ from runcast_server.db import Database
 from runcast_server.eventlog import lines, segments, stored
 from runcast_server.eventlog.lines import Row
 from runcast_server.eventlog.segments import Damaged
+from runcast_server.replica import Standing
 
 AT_ONCE = 250
 """Lines that are shown before others have their turn: half a millisecond."""
@@ -39,14 +41,20 @@ class _Page(NamedTuple):
 
 
 async def whole(
-    database: Database, actor: Principal, log: Log, window: Window, wanted: Filter, show: Show
+    database: Database,
+    actor: Principal,
+    at: Standing,
+    log: Log,
+    window: Window,
+    wanted: Filter,
+    show: Show,
 ) -> AsyncIterator[bytes]:
-    """All wanted lines of the window, in its order."""
+    """All wanted lines of the window, in its order. `at` is where its project stood when it was asked for."""
 
     async def read(place: Window) -> _Page:
-        async with database.acting(actor) as connection:
-            rows, rest = await query.page(connection, log, place, wanted, query.ANY_NUMBER)
-            return _Page(rows, place, rest)
+        of = partial(query.page, log=log, window=place, wanted=wanted, number=query.ANY_NUMBER)
+        (rows, rest), _ = await database.reading(actor, at, of)
+        return _Page(rows, place, rest)
 
     reading = asyncio.create_task(read(window))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from runcast_api.logs import entries, query
 from runcast_api.logs.query import Filter, Log, Window
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database
+from runcast_server.replica import Standing
 
 PROGRESS_SECONDS = 0.25
 MOST_MATCHES = 10_000
@@ -19,7 +21,7 @@ MOST_MATCHES = 10_000
 
 
 async def results(
-    database: Database, actor: Principal, log: Log, wanted: Filter, from_line: int
+    database: Database, actor: Principal, at: Standing, log: Log, wanted: Filter, from_line: int
 ) -> AsyncIterator[bytes]:
     """Lines of JSON: each match as a log entry, and `searched_to_line` with `matches` now and then, at
     the end with `done`: false where the search was cut short."""
@@ -27,8 +29,8 @@ async def results(
     searched_to, number, told = from_line - 1, 0, time.monotonic()
     while place is not None and number < MOST_MATCHES:
         # A page at a time: the search for a rare text says how far it has come, and holds no snapshot long.
-        async with database.acting(actor) as connection:
-            rows, rest = await query.page(connection, log, place, wanted, query.ANY_NUMBER)
+        read = partial(query.page, log=log, window=place, wanted=wanted, number=query.ANY_NUMBER)
+        (rows, rest), _ = await database.reading(actor, at, read)
         found = await query.matching(log.run_id, rows, place, wanted)
         for entry in found:
             yield orjson.dumps(entries.shown(*entry)) + b"\n"

@@ -15,6 +15,7 @@ from runcast_server.auth.principal import Principal
 from runcast_server.db import Actor, Connection, Database
 from runcast_server.errors import LimitReached
 from runcast_server.fair_turns import FairTurns
+from runcast_server.replica import Standing, T, Work
 
 SEARCHES_AT_ONCE = 3
 """Statements of searches at a time in one process, of the connections that requests have."""
@@ -31,7 +32,13 @@ class SearchDatabase(Database):
 
     @classmethod
     def of(cls, database: Database) -> SearchDatabase:
-        return cls(database.requests, database.log, database.accounts, database.request_turns)
+        return cls(
+            database.requests,
+            database.log,
+            database.accounts,
+            database.request_turns,
+            database.replica,
+        )
 
     @contextlib.asynccontextmanager
     async def acting(self, actor: Actor) -> AsyncIterator[Connection]:
@@ -39,6 +46,11 @@ class SearchDatabase(Database):
         within = Database.acting(self, actor)
         async with self.turns.of(actor.name), within as connection:
             yield connection
+
+    async def reading(self, actor: Actor, at: Standing, work: Work[T]) -> tuple[T, int]:
+        """As `Database.reading`, when it is this caller's turn."""
+        async with self.turns.of(actor.name):
+            return await Database.reading(self, actor, at, work)
 
     def admit(self, caller: Principal) -> None:
         """Raises `LimitReached` where the caller has as many searches open as it may have."""

@@ -58,7 +58,7 @@ async def export_run(
             api.store,
             caller,
             await projects.show(connection, found.id, found.role.name.lower()),
-            found.head,
+            found.standing,
             await runs.show(connection, run_id),
             await content.find_log(connection, run_id),
         )
@@ -75,7 +75,7 @@ async def export_project(
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         shown = await projects.show(connection, found.id, found.role.name.lower())
-    return _answer(api, Source(api.database, api.store, caller, shown, found.head), form)
+    return _answer(api, Source(api.database, api.store, caller, shown, found.standing), form)
 
 
 def _form(format: str) -> _Form:

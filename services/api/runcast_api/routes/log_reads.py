@@ -18,10 +18,11 @@ from runcast_api.logs import export, raw
 from runcast_api.logs import query as log_query
 from runcast_api.logs import search as log_search
 from runcast_api.logs.entries import LogEntryShown
-from runcast_api.logs.query import LAST_LINE, Filter, Window
+from runcast_api.logs.query import LAST_LINE, Filter, Found, Log, Window
 from runcast_server import negotiation
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
+from runcast_server.db import Connection
 from runcast_server.errors import Invalid
 
 NDJSON = "application/x-ndjson"
@@ -72,8 +73,6 @@ async def read_logs(
 
     `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
     """
-    if after_line is not None and before_line is not None and after_line > before_line:
-        raise Invalid.of("query.before_line", "lies before after_line: no line is in between")
     wanted = Filter(q, level, agent_name, regex)
     if not wanted.is_empty:
         wanted.check()
@@ -83,21 +82,33 @@ async def read_logs(
     if cursor is not None:
         window = _window_of(cursor, query)
     shape = _shape(request.headers.get("accept", ""))
+    is_page = shape is None or limit is not None or tail is not None
+
+    async def read(connection: Connection) -> tuple[Log, Found | None]:
+        log = await log_query.find(connection, run_id)
+        number = limit or tail or 50
+        return log, await log_query.read(
+            connection, log, window, wanted, number
+        ) if is_page else None
+
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
-        log = await log_query.find(connection, run_id)
-        if shape is None or limit is not None or tail is not None:
-            page = await log_query.read(connection, log, window, wanted, limit or tail or 50)
-    headers = {HEAD: str(found.head), "X-Content-Type-Options": "nosniff"}
+        head = found.head
+        if api.database.replica is None:
+            log, page = await read(connection)
+    if api.database.replica is not None:
+        (log, page), head = await api.database.reading(caller, found.standing, read)
+    headers = {HEAD: str(head), "X-Content-Type-Options": "nosniff"}
     if shape is None:
-        return answer(_page(page, query), head=found.head)
+        assert page is not None
+        return answer(_page(page, query), head=head)
     media_type, show = shape
-    if limit is not None or tail is not None:
+    if page is not None:
         text = b"".join(show(page.lines))
         return Response(text, media_type=media_type, headers=headers)
 
     def pieces() -> AsyncIterator[bytes]:
-        return export.whole(api.database, caller, log, window, wanted, show)
+        return export.whole(api.database, caller, found.standing, log, window, wanted, show)
 
     headers["Accept-Ranges"] = "bytes"
     if not ranges.is_asked(request):
@@ -119,6 +130,9 @@ def _shape(accept: str) -> Any:
 
 
 def _window(after_line: int | None, before_line: int | None, tail: int | None) -> Window:
+    """Raises `Invalid` where nothing can lie in it."""
+    if after_line is not None and before_line is not None and after_line > before_line:
+        raise Invalid.of("query.before_line", "lies before after_line: no line is in between")
     from_end = tail is not None or (before_line is not None and after_line is None)
     before = LAST_LINE if before_line is None else before_line
     return Window(after_line or 0, before, from_end)
@@ -166,7 +180,11 @@ async def search_logs(
         async with api.searches.acting(caller) as connection:
             run_id, found = await access.run_id(connection, caller, run, project)
             log = await log_query.find(connection, run_id)
-    pieces = _counted(api, caller, log_search.results(api.searches, caller, log, wanted, from_line))
+    pieces = _counted(
+        api,
+        caller,
+        log_search.results(api.searches, caller, found.standing, log, wanted, from_line),
+    )
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
 
 
