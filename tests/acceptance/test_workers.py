@@ -10,14 +10,14 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import pytest
 from tests.processes import Process, Up
+from tests.readers import Readers, reading
 from tests.waiting import until, wait_for
 
 pytestmark = pytest.mark.anyio
@@ -71,62 +71,6 @@ def _parent_of_worker(entry: Path) -> int:
         found = re.search(r"^PPid:\s+(\d+)", (entry / "status").read_text(), re.MULTILINE)
         return int(found[1]) if found else 0
     return 0
-
-
-class Readers:
-    """Streams by bare sockets; those that end open again at once, from where they were."""
-
-    def __init__(self, url: str, path: str, headers: dict[str, str]) -> None:
-        self.positions: list[list[int]] = []
-        self.refused = 0
-        self.opened = 0
-        self._url, self._path, self._headers = urlsplit(url), path, headers
-
-    async def read(self) -> None:
-        ids: list[int] = []
-        self.positions.append(ids)
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
-            except OSError:
-                self.refused += 1
-                await asyncio.sleep(0.05)
-                continue
-            try:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                    await self._follow(ids, reader, writer)
-            finally:
-                writer.transport.abort()
-
-    async def _follow(
-        self, ids: list[int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        headers = {
-            **self._headers,
-            "Host": "localhost",
-            "Last-Event-ID": str(ids[-1] if ids else 0),
-        }
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        writer.write(f"GET {self._path} HTTP/1.1\r\n{head}\r\n".encode())
-        assert b" 200 " in await reader.readuntil(b"\r\n")
-        self.opened += 1
-        number = 0
-        while line := await reader.readline():
-            if line.startswith(b"id: "):
-                number = int(line[4:])
-            elif line.startswith(b"event: run:progress") and number:
-                ids.append(number)
-
-
-@contextlib.asynccontextmanager
-async def reading(readers: Readers, number: int) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(readers.read()) for _ in range(number)]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_streams_spread_over_workers_and_one_that_dies_is_replaced(
@@ -193,6 +137,7 @@ async def test_a_restart_one_by_one_loses_nothing_and_refuses_nobody(directory: 
                 await until(lambda: all(len(ids) == LINES for ids in readers.positions))
         assert refused == 0
         assert readers.refused == 0
+        assert readers.other_answers == []
         assert readers.opened > len(readers.positions), "streams moved to new workers"
         for ids in readers.positions:
             assert ids == sorted(set(ids))

@@ -62,7 +62,7 @@ def test_what_compose_reads_is_documented(name: str) -> None:
     ],
 )
 def test_the_gateway_sends_streams_to_the_hub(path: str, is_stream: bool) -> None:
-    patterns = re.findall(r"path_regexp (\S+)", CADDYFILE)
+    patterns = re.findall(r"path_regexp (?:room )?(\S+)", CADDYFILE)
     assert len(patterns) == 2
     assert all(bool(re.search(pattern, path)) == is_stream for pattern in patterns)
 
