@@ -43,6 +43,8 @@ class Readers:
             **self._headers,
             "Host": "localhost",
             "Last-Event-ID": str(ids[-1] if ids else 0),
+            # Otherwise the end of a stream needn't be the end of its connection.
+            "Connection": "close",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"GET {self._path} HTTP/1.1\r\n{head}\r\n".encode())

@@ -96,6 +96,7 @@ class Database:
         try:
             await turn.__aenter__()
         except TimeoutError as error:
+            metrics.POOL_TIMEOUTS.inc()
             raise Unavailable("no database connection became free in time") from error
         try:
             yield

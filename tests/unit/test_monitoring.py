@@ -4,21 +4,15 @@
 """
 
 import json
-import pkgutil
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import pytest
 import yaml
 from prometheus_client import Gauge
-
-import runcast_api
-import runcast_hub
-import runcast_server
-import runcast_tailer
+from tests import registered
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())
@@ -32,22 +26,7 @@ ALERTS: dict[str, dict[str, Any]] = {
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
-def metrics() -> dict[str, Any]:
-    """All metrics of ours, by the names that they are declared under."""
-    found: dict[str, Any] = {}
-    for package in (runcast_server, runcast_api, runcast_hub, runcast_tailer):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.rpartition(".")[2] == "metrics":
-                held = vars(pkgutil.resolve_name(module.name)).values()
-                found |= {
-                    metric._name: metric
-                    for metric in held
-                    if isinstance(metric, prometheus_client.metrics.MetricWrapperBase)
-                }
-    return found
-
-
-METRICS = metrics()
+METRICS = registered.metrics()
 
 
 def series() -> set[str]:
