@@ -1,4 +1,5 @@
 import { type CallAnswer, type CallOptions, type MethodOf, type Path, requestOf } from "./call.js";
+import { CombinedConnection, type CombinedOptions } from "./combined.js";
 import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
 import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
 import { keyFault, segment } from "./names.js";
@@ -281,6 +282,10 @@ export class RuncastClient {
   /** A connection of this page's own. */
   connect(project: string, options: ConnectionOptions = {}): ProjectConnection {
     return new ProjectConnection(this.http, project, options);
+  }
+  /** The events of several projects (at most 50 ids or slugs, or `"all"`) on one connection. */
+  events({ projects, ...options }: CombinedOptions & { projects: readonly string[] | "all" }): CombinedConnection {
+    return new CombinedConnection(this.http, projects, options);
   }
   /** One connection for all of this browser's tabs; where that can't be had, one for this tab. */
   share(project: string, identity: string): LiveConnection {

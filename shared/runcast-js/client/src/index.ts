@@ -1,6 +1,7 @@
 export { Backoff } from "./backoff.js";
 export type { CallAnswer, CallOptions, Method, MethodOf, Path } from "./call.js";
 export * from "./client.js";
+export * from "./combined.js";
 export * from "./connection.js";
 export { ESCAPE, withoutEscapes } from "./escapes.js";
 export * from "./events.js";
@@ -21,4 +22,5 @@ export * from "./run-log.js";
 export * from "./shared.js";
 export * from "./sse.js";
 export * from "./state.js";
+export { filterText } from "./stream.js";
 export * from "./types.js";
