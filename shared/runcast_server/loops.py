@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from runcast_server.service import Readiness
 
 log = structlog.get_logger()
 
+BEAT_SECONDS = 0.5
+"""Pauses of at least so long end on a common beat, so that a process with many loops wakes up twice a second,
+and not as often as it has loops."""
+EARLY_SECONDS = 0.02
 HUNG_FACTOR = 3
 OUTAGES_IN_A_ROW = 3
 BACK_OFF_SECONDS = 2.0
@@ -44,17 +49,20 @@ class Loop:
     """Failed steps since the last one that succeeded."""
     task: asyncio.Task[None] | None = None
     beat: float = field(default_factory=time.monotonic)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_wanted: bool = False
+    _pausing: asyncio.Future[None] | None = None
     _is_in_step: bool = False
 
     def soon(self) -> None:
         """Ends the present pause, or leaves out the next one. A pause after a failure is kept."""
-        self._wake.set()
+        self._is_wanted = True
+        if self._pausing is not None:
+            _release(self._pausing)
 
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
-            self._wake.clear()
+            self._is_wanted = False
             self._is_in_step, self.beat = True, time.monotonic()
             try:
                 async with asyncio.timeout(self.limit_seconds):
@@ -92,12 +100,21 @@ class Loop:
         if self.failures:
             longest = max(every, BACK_OFF_SECONDS)
             await asyncio.sleep(min(longest, max(every, 0.05) * 2 ** min(self.failures - 1, 16)))
-        elif every == 0:
+        elif every == 0 or self._is_wanted:
             await asyncio.sleep(0)
         else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(every):
-                    await self._wake.wait()
+            await self._until(next_beat(every))
+
+    async def _until(self, moment: float) -> None:
+        """Waits until that time of the event loop, or until `soon`: one timer, and no task."""
+        loop = asyncio.get_running_loop()
+        self._pausing = loop.create_future()
+        timer = loop.call_at(moment, _release, self._pausing)
+        try:
+            await self._pausing
+        finally:
+            timer.cancel()
+            self._pausing = None
 
     @property
     def interval_seconds(self) -> float:
@@ -121,6 +138,22 @@ class Loop:
         """Whether a step without a limit has gone on for long enough to call its last failure past."""
         went_on = time.monotonic() - self.beat
         return self._is_in_step and self.limit_seconds is None and went_on > BACK_OFF_SECONDS
+
+
+def next_beat(seconds: float) -> float:
+    """The end of a pause, by the event loop's clock: at the last common beat of the process within the time.
+    Shorter pauses than a beat keep their own time, and processes their own beat."""
+    end = asyncio.get_running_loop().time() + seconds
+    if seconds < BEAT_SECONDS:
+        return end
+    phase = os.getpid() % 100 / 100 * BEAT_SECONDS
+    # Timers go off a little early at times, which must not make a beat of its own.
+    return end + EARLY_SECONDS - (end + EARLY_SECONDS - phase) % BEAT_SECONDS
+
+
+def _release(pausing: asyncio.Future[None]) -> None:
+    if not pausing.done():
+        pausing.set_result(None)
 
 
 def _is_cancelled() -> bool:

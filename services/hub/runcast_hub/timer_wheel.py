@@ -36,7 +36,7 @@ class Wheel:
     async def turn(self) -> None:
         """Waits for the next second, and calls who is due. A process that was stopped catches up slot by
         slot."""
-        await asyncio.sleep(1.0 - time.monotonic() % 1.0)
+        await asyncio.sleep(loops.next_beat(1.0) - asyncio.get_running_loop().time())
         now = int(time.monotonic())
         for second in range(self._now + 1, now + 1):
             self._now = second

@@ -129,9 +129,13 @@ class Tails:
         """What has to go into the stream, each source's in order."""
         return [message for followed in self.waiting for message in followed.tail.unsent()]
 
-    def seconds_to_next(self, now: float) -> float:
-        """Until the next look."""
-        return self._schedule[0].due - now if self._schedule else self._options.poll_seconds
+    def is_due(self, now: float) -> bool:
+        """Whether a file is to be looked at."""
+        return bool(self._schedule) and self._schedule[0].due <= now
+
+    def seconds_to_next(self, now: float) -> float | None:
+        """Until the next look; None where nothing is followed."""
+        return self._schedule[0].due - now if self._schedule else None
 
     @property
     def is_busy(self) -> bool:

@@ -20,7 +20,7 @@ from runcast_tailer.lock import DirectoryLock
 from runcast_tailer.options import TailerOptions
 from runcast_tailer.queries import Server
 from runcast_tailer.reconciler import Takeover
-from runcast_tailer.run_scanner import Watching
+from runcast_tailer.run_scanner import SCAN_SECONDS, Watching
 from runcast_tailer.schedule import Tails
 from runcast_tailer.shipper import Shipper
 
@@ -92,7 +92,7 @@ class Supervisor:
         now = self._clock()
         if await self._part(self._watching.look(now)):
             self.trouble = None
-        has_new = await asyncio.to_thread(self._tails.sweep, now)
+        has_new = self._tails.is_due(now) and await asyncio.to_thread(self._tails.sweep, now)
         has_sent = await self._ship()
         await self._part(self._acknowledging.ask(self._clock()))
         self._tails.measure()
@@ -118,8 +118,12 @@ class Supervisor:
     def _pause(self) -> float:
         if self._tails.is_busy:
             return BUSY_SECONDS
+        longest = self._options.poll_seconds
+        if not self._tails.waiting:
+            # Nothing is under way: only a directory that was made a moment ago could be waiting.
+            longest = max(longest, SCAN_SECONDS)
         seconds = self._tails.seconds_to_next(self._clock())
-        return min(max(seconds, SHORTEST_PAUSE_SECONDS), self._options.poll_seconds)
+        return longest if seconds is None else min(max(seconds, SHORTEST_PAUSE_SECONDS), longest)
 
     def _stumble(self, error: Exception) -> bool:
         """Notes what must be waited for, unless this is to end and the error only stands in its place.

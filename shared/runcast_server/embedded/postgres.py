@@ -8,7 +8,9 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
+import struct
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,6 +61,15 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
+ANSWER_SECONDS = 3.0
+_WHO = b"user\0postgres\0database\0postgres\0\0"
+_HELLO = struct.pack("!ii", 8 + len(_WHO), 3 << 16) + _WHO
+"""The first message of a client (PostgreSQL documentation, Message Formats: StartupMessage). To ask this way
+costs no process, as `pg_isready` would."""
+_WELCOME = b"R"
+"""The answer's kind (AuthenticationOk) where it takes connections; an error while it recovers."""
+
+
 @dataclass
 class Postgres:
     """The embedded Postgres of a data directory. `url` is good once `start` has returned."""
@@ -94,13 +105,24 @@ class Postgres:
         self._program = Program(child.pid, str(self.home), child)
         self._await_ready()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the running server, ours or adopted."""
+        return self._program.pid if self._program is not None else None
+
     def alive(self) -> bool:
         return self._program is not None and self._program.alive()
 
     def answers(self) -> bool:
         """Whether it takes connections, which it doesn't while it recovers."""
-        command = [str(binary("pg_isready")), "-q", "-h", str(self.sockets), "-t", "3"]
-        return subprocess.run(command, check=False).returncode == 0
+        try:
+            with socket.socket(socket.AF_UNIX) as asking:
+                asking.settimeout(ANSWER_SECONDS)
+                asking.connect(str(self.sockets / ".s.PGSQL.5432"))
+                asking.sendall(_HELLO)
+                return asking.recv(1) == _WELCOME
+        except OSError:
+            return False
 
     def stop(self, seconds: float) -> None:
         """Fast shutdown, which ends open transactions; immediate after this many seconds."""

@@ -25,6 +25,8 @@ SETTINGS: Mapping[str, str] = {
     "daemonize": "no",
     "save": '""',
     "appendonly": "yes",
+    # How often it looks around when nobody asks anything; a server that rests should let its machine rest.
+    "hz": "2",
     "appendfsync": "everysec",
     "maxmemory-policy": "noeviction",
     # One value, and one client's command: what a worker's password can have us read at once.
@@ -99,6 +101,11 @@ class Valkey:
         child = spawn([binary(), conf], self._log, None)
         self._program = Program(child.pid, str(self.home), child)
         self._await_ready()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running server, ours or adopted."""
+        return self._program.pid if self._program is not None else None
 
     def alive(self) -> bool:
         return self._program is not None and self._program.alive()

@@ -195,6 +195,43 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
     await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
 
 
+class End:
+    """Hears of the end of a process from the kernel, where that can be (Linux: pidfd_open(2))."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._descriptor: int | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether its end will be told."""
+        return self._descriptor is not None
+
+    def watch(self, pid: int | None, tell: Callable[[], None]) -> None:
+        """Has `tell` called when this process ends, instead of the one before."""
+        if pid == self._pid:
+            return
+        self.forget()
+        self._pid = pid
+        with contextlib.suppress(OSError, AttributeError):
+            if pid is not None:
+                self._descriptor = os.pidfd_open(pid)
+                loop = asyncio.get_running_loop()
+                loop.add_reader(self._descriptor, self._ended, tell)
+
+    def _ended(self, tell: Callable[[], None]) -> None:
+        self.forget()
+        tell()
+
+    def forget(self) -> None:
+        """Watches no more."""
+        self._pid = None
+        if self._descriptor is not None:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
 class KeptRunning:
     """Starts an embedded server again that ended unasked, whatever ended it: a full disk does, and then also
     fails the first starts.
@@ -210,9 +247,19 @@ class KeptRunning:
         self._starting: asyncio.Future[None] | None = None
         self._patience = SILENT_SECONDS
         self._answered_at = self._asked_at = time.monotonic()
+        self._end = End()
+        self.loop = Loop(self.name, self.look, self._seconds)
+
+    def _seconds(self) -> float:
+        """Where the kernel tells of its end, it is only asked now and then."""
+        return max(ASK_SECONDS, WATCH_SECONDS) if self._end.is_told else WATCH_SECONDS
 
     async def look(self) -> None:
         """One look. Raises what the start raises."""
+        await self._look()
+        self._end.watch(self._server.pid, self.loop.soon)
+
+    async def _look(self) -> None:
         if self._server.alive():
             await self._ask()
         if not self._server.alive():
@@ -236,6 +283,7 @@ class KeptRunning:
 
     async def settle(self) -> None:
         """Waits for a start that is under way, so that the server can be stopped."""
+        self._end.forget()
         if self._starting is not None:
             await asyncio.wait((self._starting,))
 
@@ -245,7 +293,7 @@ async def kept_running(servers: Sequence[Server]) -> AsyncIterator[None]:
     """Keeps the servers running for as long as the block lasts."""
     watched = [KeptRunning(server) for server in servers]
     try:
-        async with loops.running([Loop(one.name, one.look, WATCH_SECONDS) for one in watched]):
+        async with loops.running([one.loop for one in watched]):
             yield
     finally:
         for one in watched:

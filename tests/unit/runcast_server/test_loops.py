@@ -92,3 +92,29 @@ def test_one_item_s_fault_costs_that_item_alone_and_an_outage_passes_through() -
         raise KeyError("this room's own fault")
     with pytest.raises(asyncpg.LockNotAvailableError), loops.item("room"):
         raise asyncpg.LockNotAvailableError("everybody's")
+
+
+async def test_pauses_end_on_one_beat_and_not_late() -> None:
+    """A process with many loops wakes up twice a second, not as often as it has loops."""
+    now = asyncio.get_running_loop().time()
+    ends = [loops.next_beat(seconds) for seconds in (0.5, 1.0, 2.5, 30.0)]
+    for seconds, end in zip((0.5, 1.0, 2.5, 30.0), ends, strict=True):
+        assert now + seconds - loops.BEAT_SECONDS <= end <= now + seconds + 1.0
+        places = (end - ends[0]) / loops.BEAT_SECONDS
+        assert abs(places - round(places)) < 1e-6
+    short = loops.next_beat(0.05) - asyncio.get_running_loop().time()
+    assert 0.0 < short <= 0.05
+
+
+async def test_soon_in_the_middle_of_a_step_leaves_out_the_next_pause() -> None:
+    steps = asyncio.Queue[None]()
+
+    async def step() -> None:
+        steps.put_nowait(None)
+        if steps.qsize() == 1:
+            loop.soon()
+
+    loop = Loop("work", step, 3600.0)
+    async with loops.running([loop]):
+        await asyncio.wait_for(steps.get(), 10)
+        await asyncio.wait_for(steps.get(), 10)

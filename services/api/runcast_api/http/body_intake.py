@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 
+from runcast_api.http.problems import BadRequest
 from runcast_server.auth.principal import Authenticator, presented
 from runcast_server.errors import LimitReached, TooSlow, Unauthenticated
 
@@ -62,6 +63,28 @@ def _announced(request: Request) -> int:
     return int(length) if length.isdigit() and len(length) < 19 else 0
 
 
+async def small(request: Request, size: int) -> bytes:
+    """A body of so many bytes, which has mostly come whole with its head: one limit for all of it, where
+    `paced` has one for each part. Raises `TooSlow`, and `BadRequest` where it ends early."""
+    body = b""
+    more = True
+    try:
+        async with asyncio.timeout(GRACE_SECONDS + size / LEAST_BYTES_A_SECOND):
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise BadRequest("the body ended early")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise _too_slow() from None
+    return body
+
+
+def _too_slow() -> TooSlow:
+    return TooSlow(f"a body must come at {LEAST_BYTES_A_SECOND:,} bytes a second at least")
+
+
 async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The body as it comes. Raises `TooSlow` where it comes at less than `LEAST_BYTES_A_SECOND`, after some
     seconds of grace, and what reading it raises.
@@ -80,8 +103,7 @@ async def paced(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            rate = f"{LEAST_BYTES_A_SECOND:,} bytes a second"
-            raise TooSlow(f"a body must come at {rate} at least") from None
+            raise _too_slow() from None
         left += len(part) / LEAST_BYTES_A_SECOND - (clock() - began)
         left = min(left, LONGEST_PAUSE_SECONDS)
         yield part

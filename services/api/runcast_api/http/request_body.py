@@ -25,6 +25,7 @@ from runcast_server.eventlog import guests
 
 JSON_BYTES = 1024 * 1024
 """The size of an ordinary JSON body at most."""
+SMALL_BYTES = 16 * 1024
 JSON_DEPTH = 64
 _RAW = "runcast.body"
 
@@ -71,7 +72,23 @@ async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 async def read(request: Request, limit: int = JSON_BYTES) -> bytes:
     """The whole body. Raises as `chunks` does."""
+    size = _small(request)
+    if size is not None and size <= limit:
+        return await body_intake.small(request, size)
     return b"".join([chunk async for chunk in chunks(request, limit)])
+
+
+def _small(request: Request) -> int | None:
+    """The length of a body that is small, known and not compressed, as nearly all are."""
+    announced = length = None
+    for name, value in request.scope["headers"]:
+        if name == b"content-encoding":
+            return None
+        if name == b"content-length":
+            announced = value
+    if announced is not None and announced.isdigit():
+        length = int(announced)
+    return length if length is not None and length <= SMALL_BYTES else None
 
 
 def raw(request: Request) -> bytes:

@@ -43,10 +43,15 @@ PURGE_AFTER = timedelta(seconds=10)
 PURGE_ROWS = 5_000
 
 _SWEEP_LOCK = 0x73776570  # "swep"
-_LATELY_CHANGED = """
-SELECT project_id FROM project_counters WHERE last_seq > 0 AND last_at > clock_timestamp() - $1::interval
-"""
-_ALL = "SELECT project_id FROM project_counters WHERE last_seq > 0"
+_OURS = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN ARRAY({projects}) END"
+"""One process looks at a time: null where it's another. Lock, look and end are one round trip, as this is
+done even while nothing happens."""
+_ALL = _OURS.format(projects="SELECT project_id FROM project_counters WHERE last_seq > 0")
+_LATELY_CHANGED = _OURS.format(
+    projects="""
+        SELECT project_id FROM project_counters
+        WHERE last_seq > 0 AND last_at > clock_timestamp() - $2::interval"""
+)
 _DELETED = """
 SELECT id FROM projects WHERE deleted_at < now() - $1::interval AND purged_at IS NULL LIMIT 10
 """
@@ -87,11 +92,11 @@ class Sweeper:
     async def sweep(self) -> None:
         """One look at the projects that changed lately; at all of them now and then."""
         is_full = time.monotonic() >= self.all_at
-        async with acquire(self.pool) as connection, connection.transaction():
-            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _SWEEP_LOCK):
-                return
-            rows = await connection.fetch(*((_ALL,) if is_full else (_LATELY_CHANGED, LATELY)))
-        ids = [row["project_id"] for row in rows]
+        which = (_ALL, _SWEEP_LOCK) if is_full else (_LATELY_CHANGED, _SWEEP_LOCK, LATELY)
+        async with acquire(self.pool) as connection:
+            ids = await connection.fetchval(*which)
+        if ids is None:
+            return
         seen: dict[UUID, int] = {}
         for start in range(0, len(ids), CHUNK):
             seen |= await self._compare(ids[start : start + CHUNK], is_full=is_full)

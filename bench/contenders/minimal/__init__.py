@@ -1,0 +1,1 @@
+"""The least that takes a line in: one FastAPI endpoint, one insert with its commit, one publish."""
