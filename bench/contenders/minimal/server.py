@@ -1,4 +1,4 @@
-"""The least that takes a line in: an endpoint, an insert with its commit, and a publish. It knows nobody,
+"""The least that takes a line in: an endpoint, an insert with its commit, and a publish. It checks no token,
 numbers nothing, and loses what it can't publish."""
 
 import contextlib

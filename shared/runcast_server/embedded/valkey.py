@@ -25,7 +25,7 @@ SETTINGS: Mapping[str, str] = {
     "daemonize": "no",
     "save": '""',
     "appendonly": "yes",
-    # How often it looks around when nobody asks anything; a server that rests should let its machine rest.
+    # How often it looks around while no request comes; a server that rests should let its machine rest.
     "hz": "2",
     "appendfsync": "everysec",
     "maxmemory-policy": "noeviction",

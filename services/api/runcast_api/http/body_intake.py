@@ -64,7 +64,7 @@ def _announced(request: Request) -> int:
 
 
 async def small(request: Request, size: int) -> bytes:
-    """A body of so many bytes, which has mostly come whole with its head: one limit for all of it, where
+    """A body of `size` bytes, which has mostly come whole with its head: one limit for all of it, where
     `paced` has one for each part. Raises `TooSlow`, and `BadRequest` where it ends early."""
     body = b""
     more = True
