@@ -133,6 +133,7 @@ console: $(CONSOLE) ## Build the web console
 
 schema: $(VENV)/.dev ## Write db/schema.sql from the migrations
 	$(BIN)/python -m tests.schema
+	$(BIN)/python -m tools.answers
 
 clean: ## Remove what was installed and built; data (.runcast, runs) stays
 	rm -rf $(VENV) node_modules services/api/runcast_api/console shared/runcast-js/*/dist

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class Answer:
         return None
 
     @classmethod
-    def of(cls, question: Json) -> Answer:
+    def of(cls, question: Mapping[str, Any]) -> Answer:
         """The answer that a question shows."""
         names = ("option", "options", "text", "data", "by")
         given = question.get("answer") or {}
@@ -98,7 +98,7 @@ class Waiting:
     _failures: int = 0
     _since: float = field(default_factory=time.monotonic)
 
-    def shown(self, question: Json) -> None:
+    def shown(self, question: Mapping[str, Any]) -> None:
         """The server showed the question."""
         self._was_seen = self._was_reached = True
         self._failures, self.pause_seconds = 0, 0.0

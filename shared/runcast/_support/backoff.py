@@ -10,6 +10,9 @@ import random
 FIRST_SECONDS = 1.0
 LAST_SECONDS = 30.0
 
+_RANDOM = random.SystemRandom()
+"""The host program's own random numbers stay as it has seeded them, and forked processes differ."""
+
 
 class Backoff:
     def __init__(self, first_seconds: float = FIRST_SECONDS, last_seconds: float = LAST_SECONDS):
@@ -20,9 +23,9 @@ class Backoff:
     def next_seconds(self, at_least: float | None = None) -> float:
         """The next wait; not shorter than the server asked for."""
         self._ceiling = min(self._ceiling * 2, self._last)
-        wait = random.uniform(self._first, self._ceiling)
-        return wait if at_least is None else at_least + random.uniform(0, self._first)
+        wait = _RANDOM.uniform(self._first, self._ceiling)
+        return wait if at_least is None else at_least + _RANDOM.uniform(0, self._first)
 
     def reset(self) -> None:
-        """It worked: the next failure begins again."""
+        """It worked: the next failure waits as the first one did."""
         self._ceiling = self._first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -16,7 +17,7 @@ from runcast.cli.context import Context, connect
 from runcast.cli.inbox import print_question
 from runcast.client.clients import Client
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -100,11 +101,11 @@ def _prompt(question: Json) -> tuple[list[str], str | None]:
     return [], typer.prompt("Answer")
 
 
-def _parsed(data: str | None) -> Json | None:
+def _parsed(data: str | None) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        parsed: Json = orjson.loads(data)
+        parsed: dict[str, Any] = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise typer.BadParameter(f"--data is not JSON: {error}") from error
     return parsed

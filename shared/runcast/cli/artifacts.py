@@ -2,8 +2,9 @@
 
 import mimetypes
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +41,7 @@ def ls(
     """
     if directory is None and server_of(ctx) is not None:
         with connect(ctx) as client:
-            page = client.list_artifacts(
+            page: Mapping[str, Any] = client.list_artifacts(
                 finding.find_run(client, run, project)["id"],
                 step_name=step,
                 versions="all" if all_versions else None,

@@ -1,5 +1,8 @@
 """What the shell offers behind Tab: runs, projects, statuses. It says nothing where it can't know."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from runcast import errors
 from runcast._recording import run_directory
 from runcast.cli import context, offline
@@ -12,7 +15,9 @@ def runs(ctx: context.Context, incomplete: str) -> list[tuple[str, str]]:
     """Keys, or ids, of the newest runs, with how each stands."""
     try:
         if context.server_of(ctx) is None:
-            page = offline.list_runs(run_directory.runs_dir(), None, None, OFFERED)
+            page: Mapping[str, Any] = offline.list_runs(
+                run_directory.runs_dir(), None, None, OFFERED
+            )
         else:
             with context.connect(ctx) as client:
                 page = client.list_runs(

@@ -4,7 +4,7 @@ import os
 import pkgutil
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,17 +103,16 @@ def _server(ctx: Context, *, every: bool) -> Iterator[Finding]:
 def _warnings(client: Client) -> Iterator[Finding]:
     """What the server itself says would hurt."""
     try:
-        answer = client.ready()
+        answer: Mapping[str, Any] = client.ready()
     except errors.RuncastError:  # said already
         return
-    warnings = answer.get("warnings") if isinstance(answer, dict) else None
-    for text in (warnings or {}).values():
+    for text in (answer.get("warnings") or {}).values():
         yield Finding("server", WARNING, str(text))
 
 
 def _questions(client: Client, server: Connection) -> Iterator[tuple[str, Callable[[], str]]]:
     def ready() -> str:
-        answer = client.ready()
+        answer: Mapping[str, Any] = client.ready()
         degraded = answer.get("degraded") if isinstance(answer, dict) else None
         return f"yes, but {degraded}" if degraded else "yes"
 
@@ -146,7 +145,7 @@ def _segments(client: Client, *, every: bool) -> Iterator[Finding]:
     yield Finding("stored logs", OK, f"{checked:,} segments looked at{rest}")
 
 
-def _damaged(segment: dict[str, Any]) -> Finding:
+def _damaged(segment: Mapping[str, Any]) -> Finding:
     run, project = segment["run_id"], segment["project_id"]
     of_run = f"run {run}, " if run else ""
     return Finding(

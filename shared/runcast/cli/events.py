@@ -1,6 +1,6 @@
 """`runcast events`: a project's events, kept and live."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,7 +96,7 @@ def _check_projects(project: str | None, follow: bool, after: int | None) -> Non
         raise typer.BadParameter("--after is a number of one project")
 
 
-def _members(event: catalogue.Event) -> dict[str, Any]:
+def _members(event: catalogue.Event) -> Mapping[str, Any]:
     """The event as it is printed; of several projects with its own."""
     of = {} if event.project_id is None else {"project_id": event.project_id}
     return {"id": event.id, **of, "type": event.type, "data": event.data}
@@ -109,16 +109,16 @@ def _kept(
     types: Sequence[str] | None,
     limit: int,
     hidden: Set[str],
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """The first events after a number, or the last ones of all, oldest first, without some types."""
-    found: list[dict[str, Any]] = []
+    found: list[Mapping[str, Any]] = []
     before = LAST_EVENT if after is None else None
     for _ in range(MOST_PAGES):
         size = PAGE if hidden else min(limit, PAGE)
         page = client.event_history(
             project, after=after, before=before, types=types or None, limit=size
         )["events"]
-        shown = [event for event in page if event["type"] not in hidden]
+        shown: list[Mapping[str, Any]] = [event for event in page if event["type"] not in hidden]
         found = found + shown if before is None else shown + found
         if len(found) >= limit or len(page) < size:
             break
@@ -129,7 +129,7 @@ def _kept(
     return found[:limit] if before is None else found[-limit:]
 
 
-def _print(event: dict[str, Any], as_json: bool) -> None:
+def _print(event: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json_line(event)
         return
@@ -145,7 +145,7 @@ def _print(event: dict[str, Any], as_json: bool) -> None:
     )
 
 
-def _summary(event: dict[str, Any]) -> str:
+def _summary(event: Mapping[str, Any]) -> str:
     """What is worth a line of an event."""
     data = event["data"]
     match event["type"]:
@@ -167,5 +167,5 @@ def _summary(event: dict[str, Any]) -> str:
             return " ".join(f"{name}={value}" for name, value in shown.items())
 
 
-def _run(data: dict[str, Any]) -> str:
+def _run(data: Mapping[str, Any]) -> str:
     return str(data.get("run_id", ""))[-8:]

@@ -1,7 +1,7 @@
 """Which run is meant: by id, key, `#12`, `@last`, or any beginning or end that only one has."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runcast import errors
@@ -14,7 +14,7 @@ from runcast.contract import is_key
 if TYPE_CHECKING:
     from runcast.client.clients import Client
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 LAST = "@last"
 """Stands for the newest run; `--last` on the command line is this."""

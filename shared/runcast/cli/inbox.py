@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +19,7 @@ SHORTEST_ID = 8
 LONG_COMMAND = 3_500
 """Characters up to which a body is printed whole; of a longer one head and tail, and how much is left out."""
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def inbox(
     """
     project = project or os.environ.get("RUNCAST_PROJECT")
     with connect(ctx) as client:
-        known = list(client.iter_questions(state="open", project=project, limit=1000))
+        known: list[Json] = list(client.iter_questions(state="open", project=project, limit=1000))
         if as_json and not follow:
             output.print_json({"questions": known, "total": len(known)})
             return
@@ -55,7 +55,7 @@ def inbox(
             output.say("No one waits for you.")
         while follow:
             time.sleep(POLL_SECONDS)
-            now = list(client.iter_questions(state="open", project=project, limit=1000))
+            now: list[Json] = list(client.iter_questions(state="open", project=project, limit=1000))
             ids, before = {each["id"] for each in now}, {each["id"] for each in known}
             _print_all([each for each in now if each["id"] not in before], as_json)
             for gone in (each for each in known if each["id"] not in ids):

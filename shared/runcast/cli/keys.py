@@ -1,5 +1,6 @@
 """`runcast keys`: the API keys of a project, and those of administrators."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -109,11 +110,11 @@ def _after(days: float | None) -> str | None:
     return None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
-def _may(key: dict[str, Any]) -> str:
+def _may(key: Mapping[str, Any]) -> str:
     return "everything" if key["is_admin"] else " ".join([key["role"], *key["scopes"]])
 
 
-def _print_token(made: dict[str, Any], as_json: bool) -> None:
+def _print_token(made: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json(made)
     else:

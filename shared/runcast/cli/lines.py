@@ -14,7 +14,7 @@ from runcast._support import json_lines, times
 from runcast._support.terminal import harmless
 from runcast.cli import output, table
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
 

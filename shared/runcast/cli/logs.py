@@ -1,7 +1,7 @@
 """`runcast logs`: the lines of one run or of several, now and as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ from runcast.cli.lines import LEVELS, Shown, entry_of
 if TYPE_CHECKING:
     from runcast.client.clients import AsyncClient
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 BACKFILL_LINES = 10_000
 
@@ -114,7 +114,7 @@ async def _follow_one(client: "AsyncClient", run_id: str, shown: Shown, tail: in
 
 async def _stored(
     client: "AsyncClient", run_id: str, tail: int | None
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncIterator[Mapping[str, Any]]:
     if tail == 0:
         return
     if tail is not None and tail <= 1_000:

@@ -7,7 +7,7 @@ terminal.
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -98,7 +98,7 @@ def _cells(texts: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -
     return [paint(text, style) for text, style in zip([*padded, *cut[-1:]], styles, strict=True)]
 
 
-def print_fields(fields: dict[str, Any]) -> None:
+def print_fields(fields: Mapping[str, Any]) -> None:
     """Names and values, one on a line; what is empty is left out."""
     known = {name: value for name, value in fields.items() if value not in (None, {}, [])}
     width = max((len(name) for name in known), default=0)

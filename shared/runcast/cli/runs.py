@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +76,7 @@ def ls(
     if directory is None and server_of(ctx) is not None:
         where = None if everywhere else project or named_project()
         with connect(ctx) as client:
-            page = client.list_runs(where, status=status, q=search, limit=limit)
+            page: Mapping[str, Any] = client.list_runs(where, status=status, q=search, limit=limit)
             if not as_json and len({run["project_id"] for run in page["runs"]}) > 1:
                 names = {each["id"]: each["slug"] for each in client.iter_projects()}
     else:
@@ -88,7 +89,7 @@ def ls(
         output.say(f"{len(page['runs'])} of {page['total']:,} (-n shows more, -s searches)")
 
 
-def _row(run: dict[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
+def _row(run: Mapping[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
     is_shown_short = output.terminal_width() is not None
     liveness = run.get("liveness")
     status = run["status"]
@@ -137,8 +138,8 @@ def show(
     if as_json:
         output.print_json(found)
         return
-    kept = found.pop("artifacts", [])
-    output.print_fields(found)
+    kept = found.get("artifacts", [])
+    output.print_fields({name: value for name, value in found.items() if name != "artifacts"})
     if kept:
         typer.echo()
         output.print_table(
@@ -240,7 +241,7 @@ def _unpack(client: "Client", run: str | None, project: str | None, target: Path
         folder.rename(target)
 
 
-def _print_run(run: dict[str, Any], as_json: bool) -> None:
+def _print_run(run: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json(run)
     else:

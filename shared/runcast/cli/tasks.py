@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,12 +57,12 @@ def ls(
     )
 
 
-def _progress(task: dict[str, Any]) -> str:
+def _progress(task: Mapping[str, Any]) -> str:
     done = sum(subtask["status"] in DONE for subtask in task["subtasks"])
     return f"{done}/{len(task['subtasks'])}"
 
 
-def _counts(task: dict[str, Any]) -> str:
+def _counts(task: Mapping[str, Any]) -> str:
     counts = Counter(subtask["status"] for subtask in task["subtasks"])
     return ", ".join(f"{number} {status}" for status, number in counts.most_common())
 
@@ -79,8 +80,8 @@ def show(ctx: Context, id: Id, as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json(found)
         return
-    subtasks = found.pop("subtasks", None)
-    output.print_fields(found)
+    subtasks = found.get("subtasks")
+    output.print_fields({name: value for name, value in found.items() if name != "subtasks"})
     if subtasks:
         names = {subtask["id"]: subtask["key"] or subtask["title"] for subtask in subtasks}
         typer.echo()
@@ -90,7 +91,7 @@ def show(ctx: Context, id: Id, as_json: output.AsJson = False) -> None:
         )
 
 
-def _row(subtask: dict[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
+def _row(subtask: Mapping[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
     return (
         subtask["id"],
         subtask["status"],
@@ -147,7 +148,9 @@ def add(
     with connect(ctx) as client:
         if to is not None:
             fields = {"description": description} if description else {}
-            made = client.create_subtask(to, str(title), depends_on=after or [], **fields)
+            made: Mapping[str, Any] = client.create_subtask(
+                to, str(title), depends_on=after or [], **fields
+            )
         else:
             body = _read(file) if file else _body(str(title), description, subtasks, in_order)
             made = client.create_task(project_or_default(project), **body)
@@ -158,7 +161,7 @@ def add(
 
 def _body(
     title: str, description: str | None, subtasks: list[str] | None, in_order: bool
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     names = subtasks or []
     made: list[dict[str, Any]] = [
         {"title": name, "key": f"s{place}"} for place, name in enumerate(names, 1)
@@ -170,7 +173,7 @@ def _body(
     return {"title": title, "subtasks": made, **fields}
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Mapping[str, Any]:
     try:
         raw = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
         body = orjson.loads(raw)
@@ -233,22 +236,25 @@ def rm(
     """
     with connect(ctx) as client:
         is_subtask = "task_id" in _find(client, id)
-        delete = client.delete_subtask if is_subtask else client.delete_task
-        told = delete(id, dry_run=dry_run)
+        told = (
+            client.delete_subtask(id, dry_run=dry_run)
+            if is_subtask
+            else client.delete_task(id, dry_run=dry_run)
+        )
     if as_json:
         output.print_json(told)
     else:
         output.print_fields(told)
 
 
-def _find(client: Client, id: str) -> dict[str, Any]:
+def _find(client: Client, id: str) -> Mapping[str, Any]:
     try:
         return client.get_task(id)
     except errors.NotFound:
         return client.get_subtask(id)
 
 
-def _print(found: dict[str, Any], as_json: bool) -> None:
+def _print(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         output.print_json(found)
     else:

@@ -1,6 +1,7 @@
 """`runcast users`: the people of a server, as its administrators manage them."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -136,5 +137,5 @@ def _id_of(client: Client, user: str) -> str:
     raise errors.RuncastError(f"no one has the address {user}")
 
 
-def _kind(user: dict[str, Any]) -> str:
+def _kind(user: Mapping[str, Any]) -> str:
     return "disabled" if user["is_disabled"] else "admin" if user["is_admin"] else "user"

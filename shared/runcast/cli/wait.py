@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -70,7 +71,7 @@ def wait(
     raise typer.Exit(exit_code(found))
 
 
-async def _ended(ctx: Context, run_id: str, seconds: float | None) -> dict[str, Any]:
+async def _ended(ctx: Context, run_id: str, seconds: float | None) -> Mapping[str, Any]:
     has_told = False
     async with connect_async(ctx) as client:
         found = await client.get_run(run_id)
@@ -88,7 +89,7 @@ async def _ended(ctx: Context, run_id: str, seconds: float | None) -> dict[str, 
         return await client.get_run(run_id)
 
 
-def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, Any]:
+def _ended_offline(directory: RunDirectory, seconds: float | None) -> Mapping[str, Any]:
     deadline = None if seconds is None else time.monotonic() + seconds
     found = offline.read_run(directory)
     while found["status"] not in TERMINAL_STATUSES:
@@ -99,7 +100,7 @@ def _ended_offline(directory: RunDirectory, seconds: float | None) -> dict[str, 
     return found
 
 
-def exit_code(run: dict[str, Any]) -> int:
+def exit_code(run: Mapping[str, Any]) -> int:
     """0 only for a completed run, whatever its result says: scripts deploy on it."""
     result = run.get("result")
     code = result.get("exit_code") if isinstance(result, dict) else None

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -23,8 +23,10 @@ from runcast.errors import InvalidName
 from runcast.events import Event
 
 Json = dict[str, Any]
+Page = Mapping[str, Any]
 P = ParamSpec("P")
 T = TypeVar("T")
+PageT = TypeVar("PageT", bound=Page)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -126,14 +128,14 @@ def _written(value: Any) -> Any:
 
 class SyncFace(Protocol):
     def send(self, call: Call[T]) -> T: ...
-    def pages(self, call: Call[Json]) -> Iterator[Json]: ...
+    def pages(self, call: Call[Page]) -> Iterator[Any]: ...
     def follow(self, subscription: Subscription) -> Iterator[Event]: ...
     def download(self, call: Call[None], target: Path) -> None: ...
 
 
 class AsyncFace(Protocol):
     async def send(self, call: Call[T]) -> T: ...
-    def pages(self, call: Call[Json]) -> AsyncIterator[Json]: ...
+    def pages(self, call: Call[Page]) -> AsyncIterator[Any]: ...
     def follow(self, subscription: Subscription) -> AsyncIterator[Event]: ...
     async def download(self, call: Call[None], target: Path) -> None: ...
 
@@ -163,19 +165,22 @@ class Endpoint(Generic[P, T]):
         return send
 
 
-class Listing(Generic[P]):
+class Listing(Generic[P, T]):
     """An endpoint that answers page after page, as an iterator over all entries."""
 
-    def __init__(self, build: Callable[P, Call[Json]]) -> None:
-        self._build = build
+    def __init__(
+        self, build: Callable[P, Call[PageT]], entries: Callable[[PageT], Sequence[T]]
+    ) -> None:
+        """`entries` says what a page's entries are, for the types alone: they are found by `entries`."""
+        self._build: Callable[P, Call[Page]] = build
         self.__doc__ = build.__doc__
 
     @overload
-    def __get__(self, client: None, owner: type) -> "Listing[P]": ...
+    def __get__(self, client: None, owner: type) -> "Listing[P, T]": ...
     @overload
-    def __get__(self, client: SyncFace, owner: type) -> Callable[P, Iterator[Json]]: ...
+    def __get__(self, client: SyncFace, owner: type) -> Callable[P, Iterator[T]]: ...
     @overload
-    def __get__(self, client: AsyncFace, owner: type) -> Callable[P, AsyncIterator[Json]]: ...
+    def __get__(self, client: AsyncFace, owner: type) -> Callable[P, AsyncIterator[T]]: ...
 
     def __get__(self, client: Any, owner: type) -> Any:
         if client is None:
@@ -253,7 +258,7 @@ def draft_of(target: Path) -> Iterator[BinaryIO]:
         draft.unlink(missing_ok=True)
 
 
-def following(call: Call[Json], page: Json) -> Call[Json] | None:
+def following(call: Call[T], page: Page) -> Call[T] | None:
     """The call for the next page; None behind the last. Events are paged by their numbers: a page may be
     empty and still not be the last, where nothing of a long stretch was wanted."""
     if page.get("next_cursor"):
@@ -264,6 +269,6 @@ def following(call: Call[Json], page: Json) -> Call[Json] | None:
     return None
 
 
-def entries(page: Json) -> list[Json]:
+def entries(page: Page) -> list[Any]:
     """A page's entries, whatever they are called: the answer's one list."""
     return next((value for value in page.values() if isinstance(value, list)), [])

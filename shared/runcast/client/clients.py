@@ -13,7 +13,7 @@ import httpx
 
 from runcast._support import server_config
 from runcast._support.fork_safety import connecting
-from runcast.client.calls import Call, Json, draft_of, entries, following
+from runcast.client.calls import Call, Page, draft_of, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure, problem
 from runcast.client.quiet import AsyncHttpClient, HttpClient
@@ -91,9 +91,9 @@ class Client(_Settings, Endpoints):
         except httpx.HTTPError as error:
             return error
 
-    def pages(self, call: Call[Json]) -> Iterator[Json]:
+    def pages(self, call: Call[Page]) -> Iterator[Any]:
         """All entries of a list, page after page."""
-        coming: Call[Json] | None = call
+        coming: Call[Page] | None = call
         while coming is not None:
             page = self.send(coming)
             yield from entries(page)
@@ -177,9 +177,9 @@ class AsyncClient(_Settings, Endpoints):
         except httpx.HTTPError as error:
             return error
 
-    async def pages(self, call: Call[Json]) -> AsyncIterator[Json]:
+    async def pages(self, call: Call[Page]) -> AsyncIterator[Any]:
         """All entries of a list, page after page."""
-        coming: Call[Json] | None = call
+        coming: Call[Page] | None = call
         while coming is not None:
             page = await self.send(coming)
             for entry in entries(page):

@@ -4,34 +4,43 @@
 "next_cursor": ...}`; the clients' `iter_…` methods walk all pages.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runcast._support import encoding
 from runcast.client.calls import Call, Json, Upload, given, path, read_bytes, read_ndjson, read_text
 
+if TYPE_CHECKING:
+    from runcast.client import answers
+
 Entry = Json
 
 
-def create_project(name: str, *, slug: str | None = None, id: str | None = None) -> Call[Json]:
+def create_project(
+    name: str, *, slug: str | None = None, id: str | None = None
+) -> Call[answers.Project]:
     """Creates a project that the caller owns; with a known `id` answers what is there."""
     return Call("POST", "/projects", json=given(name=name, slug=slug, id=id))
 
 
-def list_projects(*, limit: int | None = None, cursor: str | None = None) -> Call[Json]:
+def list_projects(
+    *, limit: int | None = None, cursor: str | None = None
+) -> Call[answers.ProjectPage]:
     return Call("GET", "/projects", {"limit": limit, "cursor": cursor})
 
 
-def get_project(project: str) -> Call[Json]:
+def get_project(project: str) -> Call[answers.Project]:
     return Call("GET", path("/projects/{}", project))
 
 
-def update_project(project: str, **fields: Any) -> Call[Json]:
+def update_project(project: str, **fields: Any) -> Call[answers.Project]:
     return Call("PATCH", path("/projects/{}", project), json=fields)
 
 
-def project_storage(project: str) -> Call[Json]:
+def project_storage(project: str) -> Call[answers.Storage]:
     """What the project takes: bytes, lines, events, artifacts_bytes, oldest_at, and its limits."""
     return Call("GET", path("/projects/{}/storage", project))
 
@@ -40,7 +49,7 @@ def delete_project(project: str) -> Call[None]:
     return Call("DELETE", path("/projects/{}", project))
 
 
-def create_run(project: str, **fields: Any) -> Call[Json]:
+def create_run(project: str, **fields: Any) -> Call[answers.Run]:
     """Takes id, key, name, phase, current_step, steps, status, agent_type, agent_name, task_id,
     input, metadata, labels, parent_run_id, parent_key, attention, usage, aliases; with a known `id`
     answers the run that is there."""
@@ -56,7 +65,7 @@ def list_runs(
     limit: int | None = None,
     cursor: str | None = None,
     **filters: Any,
-) -> Call[Json]:
+) -> Call[answers.RunPage]:
     """Runs of a project, or of all that the caller may see, newest first; with `q` those that have each
     of its words in id, key, name, agent or step, in any case. `filters`: label, agent, attention, parent,
     created_after, created_before, sort, fields (`docs/api.md`)."""
@@ -67,28 +76,30 @@ def list_runs(
 
 def list_children(
     run: str, *, project: str | None = None, limit: int | None = None, cursor: str | None = None
-) -> Call[Json]:
+) -> Call[answers.RunPage]:
     """The runs that this one started, oldest first."""
     query = {"project": project, "limit": limit, "cursor": cursor}
     return Call("GET", path("/runs/{}/children", run), query)
 
 
-def active_runs(project: str) -> Call[Json]:
+def active_runs(project: str) -> Call[answers.ActiveRuns]:
     return Call("GET", path("/projects/{}/active-runs", project))
 
 
-def get_run(run: str, *, project: str | None = None) -> Call[Json]:
+def get_run(run: str, *, project: str | None = None) -> Call[answers.RunWithArtifacts]:
     """The run, with the latest artifact of each step."""
     return Call("GET", path("/runs/{}", run), {"project": project})
 
 
-def update_run(run: str, *, project: str | None = None, **fields: Any) -> Call[Json]:
+def update_run(run: str, *, project: str | None = None, **fields: Any) -> Call[answers.Run]:
     """Takes status, current_step, error, will_retry, result, pr_url, metadata, name, labels,
     parent_run_id, parent_key, attention, usage, aliases."""
     return Call("PATCH", path("/runs/{}", run), {"project": project}, json=fields)
 
 
-def delete_run(run: str, *, project: str | None = None, dry_run: bool = False) -> Call[Json]:
+def delete_run(
+    run: str, *, project: str | None = None, dry_run: bool = False
+) -> Call[answers.RunDeleted]:
     """Deletes the run with its log and artifacts; with `dry_run` says what would go."""
     return Call("DELETE", path("/runs/{}", run), {"project": project, "dry_run": dry_run or None})
 
@@ -105,31 +116,31 @@ def redact_logs(
     *,
     replacement: str | None = None,
     project: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.Redacted]:
     """Overwrites stored lines for good, at most 10,000 at once."""
     body = given(from_line=from_line, to_line=to_line, replacement=replacement)
     return Call("POST", path("/runs/{}/logs/redact", run), {"project": project}, json=body)
 
 
-def cancel_run(run: str, *, project: str | None = None) -> Call[Json]:
+def cancel_run(run: str, *, project: str | None = None) -> Call[answers.Run]:
     return Call("POST", path("/runs/{}/cancel", run), {"project": project})
 
 
-def retry_run(run: str, *, project: str | None = None, **changes: Any) -> Call[Json]:
+def retry_run(run: str, *, project: str | None = None, **changes: Any) -> Call[answers.Run]:
     """A new run, attempt + 1, linked to this one. `changes`: input, key, name, agent_name, metadata, labels,
     budget; what isn't given is taken over."""
     where = path("/runs/{}/retry", run)
     return Call("POST", where, {"project": project}, json=changes or None)
 
 
-def change_runs(project: str, items: Sequence[Json]) -> Call[Json]:
+def change_runs(project: str, items: Sequence[Json]) -> Call[answers.BulkDone]:
     """Up to 1,000 changes of runs, with a short answer for each (the run's `id`, `number`, `key`, `status`
     and `updated_at`): `{"op": "create", "body": {…}}`, `{"op": "patch", "run": …, "body": {…}}`,
     `{"op": "cancel", "run": …}`, `{"op": "delete", "run": …}`."""
     return Call("POST", path("/projects/{}/runs/bulk", project), json={"items": list(items)})
 
 
-def compare_runs(runs: Sequence[str], *, project: str | None = None) -> Call[Json]:
+def compare_runs(runs: Sequence[str], *, project: str | None = None) -> Call[answers.Comparison]:
     """The runs side by side, and the members that differ."""
     return Call("GET", "/runs/compare", {"ids": ",".join(runs), "project": project})
 
@@ -141,7 +152,7 @@ def add_metrics(
     step: int | None = None,
     ts: str | None = None,
     project: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.Metrics]:
     """Numbers that were measured together; answers the last value of each."""
     body = given(metrics=metrics, step=step, ts=ts)
     return Call("POST", path("/runs/{}/metrics", run), {"project": project}, json=body)
@@ -153,7 +164,7 @@ def list_metrics(
     names: Sequence[str] | None = None,
     points: int | None = None,
     project: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.SeriesList]:
     """The series of these metrics (at most 20), or of the first 20 by name with the names of the others in
     `more`; each as `points` points at most."""
     query = {"name": ",".join(names) if names else None, "points": points, "project": project}
@@ -162,7 +173,7 @@ def list_metrics(
 
 def report_progress(
     run: str, stage: str, message: str, *, project: str | None = None, **numbers: Any
-) -> Call[Json]:
+) -> Call[answers.ProgressShown]:
     """`numbers`: percent, step, total_steps; and ts."""
     body = {"stage": stage, "message": message, **numbers}
     return Call("POST", path("/runs/{}/progress", run), {"project": project}, json=body)
@@ -170,7 +181,7 @@ def report_progress(
 
 def heartbeat(
     run: str, *, project: str | None = None, expect_next_in_s: float | None = None
-) -> Call[Json]:
+) -> Call[answers.Reported]:
     """Answers `{status, cancelled}`."""
     body = given(expect_next_in_s=expect_next_in_s)
     where = path("/runs/{}/heartbeat", run)
@@ -188,7 +199,9 @@ def export_project(project: str, *, format: str = "ndjson") -> Call[None]:
     return Call("GET", path("/projects/{}/export", project), {"format": format})
 
 
-def run_status(run: str, *, project: str | None = None, last: int | None = None) -> Call[Json]:
+def run_status(
+    run: str, *, project: str | None = None, last: int | None = None
+) -> Call[answers.RunStatusReport]:
     """The run's status with its last progress events."""
     return Call("GET", path("/runs/{}/status", run), {"project": project, "last": last})
 
@@ -200,7 +213,7 @@ def create_artifact(
     *,
     project: str | None = None,
     id: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.Artifact]:
     """Keeps JSON content as the next version of the run's step."""
     body = {**given(id=id), "step_name": step_name, "content": content}
     return Call("POST", path("/runs/{}/artifacts", run), {"project": project}, json=body)
@@ -214,7 +227,7 @@ def upload_artifact(
     project: str | None = None,
     id: str | None = None,
     media_type: str = "application/octet-stream",
-) -> Call[Json]:
+) -> Call[answers.Artifact]:
     """Keeps a file as the next version of the run's step."""
     return Call(
         "POST",
@@ -233,13 +246,13 @@ def list_artifacts(
     versions: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.ArtifactList]:
     """The latest of each step; with `versions="all"` every one."""
     params = {"step_name": step_name, "versions": versions, "limit": limit, "cursor": cursor}
     return Call("GET", path("/runs/{}/artifacts", run), {"project": project, **params})
 
 
-def get_artifact(artifact: str) -> Call[Json]:
+def get_artifact(artifact: str) -> Call[answers.Artifact]:
     return Call("GET", path("/artifacts/{}", artifact))
 
 
@@ -283,7 +296,7 @@ def list_logs(
     agent_name: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.LogPage]:
     """Log entries, oldest first."""
     params = {
         "project": project,
@@ -335,7 +348,7 @@ def start_tail(
     project: str | None = None,
     source: str | None = None,
     zone: str | None = None,
-) -> Call[Json]:
+) -> Call[answers.Tail]:
     """Has the tailer follow a file for this run; repeating it changes nothing. `zone`: the time zone of
     times without an offset in the file (`Europe/Berlin`)."""
     body = given(path=file, source=source, zone=zone)
@@ -346,13 +359,13 @@ def stop_tail(run: str, *, project: str | None = None, source: str | None = None
     return Call("DELETE", path("/runs/{}/tail", run), {"project": project, "source": source})
 
 
-def list_tails(run: str, *, project: str | None = None) -> Call[Json]:
+def list_tails(run: str, *, project: str | None = None) -> Call[answers.TailList]:
     return Call("GET", path("/runs/{}/tail", run), {"project": project})
 
 
 def start_demo(
     run: str, *, project: str | None = None, interval_s: float | None = None
-) -> Call[Json]:
+) -> Call[answers.DemoStarted]:
     """Twelve log events and three artifacts, as a demonstration."""
     params = {"project": project, "interval_s": interval_s}
     return Call("POST", path("/runs/{}/demo", run), params)
@@ -366,7 +379,7 @@ def event_history(
     types: Sequence[str] | None = None,
     run_id: str | None = None,
     limit: int | None = None,
-) -> Call[Json]:
+) -> Call[answers.EventPage]:
     """A project's events as JSON, oldest first, paged by the numbers that the stream carries;
     with `before` alone the last ones below it."""
     params = {"after": after, "before": before, "types": types, "run_id": run_id, "limit": limit}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runcast.mcp.answers import LogLine
@@ -13,7 +13,7 @@ _ENVELOPE_BYTES = 60
 """What a line's members cost beside its text."""
 
 
-def shown(entry: dict[str, Any]) -> LogLine:
+def shown(entry: Mapping[str, Any]) -> LogLine:
     """An entry with its text cut; the whole stands in the log page of the API."""
     text = str(entry.get("message") or "")
     if len(text) > LINE_CHARACTERS:

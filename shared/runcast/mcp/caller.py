@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from runcast.agents.identity import resumed_key
 from runcast.client.clients import AsyncClient
 from runcast.contract import TERMINAL_STATUSES
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 RUN_HEADER = "runcast-run"
 MAX_RUNS = 100
 """Runs of its own that a caller has in a day, one after the other."""

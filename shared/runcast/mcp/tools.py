@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -47,7 +47,7 @@ SEARCH_SECONDS = 40.0
 CLOSING_SECONDS = 5.0
 """How long a call that is ended waits until its question is closed."""
 AGAIN_SECONDS = 1.0
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 RunName = Annotated[str | None, Field(description="Id, key or #number; without it your own run.")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="At most 45.")]
 
@@ -155,7 +155,7 @@ class Tools:
             found = await caller.run(run, resumes=False)
             number = bounds.whole_number(tail, 1, 1_000, 50)
             size = bounds.whole_number(max_bytes, 500, 32_000, 8_000)
-            query: Json = {"level": level, "before_line": before, "after_line": after}
+            query: dict[str, Any] = {"level": level, "before_line": before, "after_line": after}
             looked_at = number if kind is None else 1_000
             query |= {"limit": looked_at} if after is not None else {"tail": looked_at}
             entries = (await caller.client.list_logs(found["id"], **query))["logs"]
@@ -235,7 +235,7 @@ class Tools:
         """Ask a person, who answers from anywhere. While `state` is open call `answer_wait` again."""
         async with self._calling(ctx) as caller:
             found = await caller.run(run)
-            asked: Json = {
+            asked: dict[str, Any] = {
                 "title": acceptable.title(question) or "?",
                 "body": context if len(question) <= 200 else f"{question}\n\n{context or ''}",
                 "kind": "choice" if options else "text",
@@ -290,12 +290,12 @@ class Tools:
                 via="mcp",
                 **({"dedupe_key": f"mcp:{tool_use_id}"} if tool_use_id else {}),
             )
-            made = await _decided(ctx, caller, made)
-            given = made.get("answer") or {}
+            decided = await _decided(ctx, caller, made)
+            given: Json = decided.get("answer") or {}
             if given.get("option") == "allow":
                 return json.dumps({"behavior": "allow", "updatedInput": input})
             name = (given.get("by") or {}).get("name") or "No one"
-            why = given.get("text") or f"the answer was {given.get('option') or made['state']}"
+            why = given.get("text") or f"the answer was {given.get('option') or decided['state']}"
             return json.dumps({"behavior": "deny", "message": f"{name} in Runcast: {why}"})
 
     async def run_resource(self, id: str, ctx: Context[Any, Any]) -> str:
@@ -332,7 +332,7 @@ def _waiting_for(wait: Callable[..., Awaitable[Waited]]) -> Callable[..., Awaita
 
 
 def _log(
-    given: list[Json], kind: str | None, number: int, size: int, *, is_newest: bool, end: int
+    given: Sequence[Json], kind: str | None, number: int, size: int, *, is_newest: bool, end: int
 ) -> Log:
     """What is shown of the entries that were looked at. `first` and `last` are those of the lines shown, or
     else of what was looked at, so that a caller can go on from there."""
@@ -367,7 +367,7 @@ async def _progress(
 async def _change(
     caller: Caller, run: Json, status: str | None, result: Any, error: str | None
 ) -> Json:
-    changed: Json = {"status": status or ("failed" if error else None)}
+    changed: dict[str, Any] = {"status": status or ("failed" if error else None)}
     changed |= {"result": result, "error": acceptable.text(error) if error else None}
     changed = {name: value for name, value in changed.items() if value is not None}
     if not changed or changed == {"status": run["status"]}:
@@ -401,7 +401,7 @@ async def _matching(
     caller: Caller, run: str, q: str, regex: bool, limit: int
 ) -> AsyncGenerator[Json]:
     """Entries that match, as their pages come: the log is filtered where it lies."""
-    query: Json = {"q": q, "regex": regex or None, "limit": min(limit, 1_000)}
+    query: dict[str, Any] = {"q": q, "regex": regex or None, "limit": min(limit, 1_000)}
     while True:
         page = await caller.client.list_logs(run, **query)
         for entry in page["logs"]:

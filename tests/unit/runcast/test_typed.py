@@ -8,6 +8,7 @@ from pathlib import Path
 RIGHT = """
 import logging
 from runcast import AsyncRunTracker, Client, RunTracker, current_run, run, step
+from runcast.client.answers import Run
 from runcast.logging import RuncastHandler
 
 logging.getLogger().addHandler(RuncastHandler(project="demo", labels={"team": "search"}))
@@ -40,10 +41,11 @@ async def other() -> None:
         await tracker.finish("cancelled")
 
 with Client() as client:
-    runs: list[dict[str, object]] = client.list_runs("demo")["runs"]
+    runs: list[Run] = client.list_runs("demo")["runs"]
+    numbers: list[int] = [each["number"] for each in client.iter_runs("demo")]
 """
 WRONG = """
-from runcast import RunTracker, step
+from runcast import Client, RunTracker, step
 from runcast.logging import RuncastHandler
 run = RunTracker(stepz=["a"])
 run.finish("success")
@@ -57,6 +59,7 @@ def number() -> int:
     return 1
 
 text: str = number()
+Client().get_run("my-run")["nmae"]
 """
 CACHE = Path(__file__).parents[3] / ".mypy_cache" / "programs"
 """Kept between two runs: the first one checks the whole SDK."""
@@ -72,4 +75,6 @@ def test_a_program_is_checked(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "right.py" not in ran.stdout, ran.stdout
-    assert [int(line) for line in ERRORS.findall(ran.stdout)] == [4, 5, 6, 7, 8, 9, 15], ran.stdout
+    assert [int(line) for line in ERRORS.findall(ran.stdout)] == [4, 5, 6, 7, 8, 9, 15, 16], (
+        ran.stdout
+    )
