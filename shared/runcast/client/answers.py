@@ -507,7 +507,7 @@ class PeopleFound(TypedDict):
 
 
 class PersonFound(TypedDict):
-    """Somebody who can be made a member."""
+    """Someone who can be made a member."""
 
     id: str
     name: str
@@ -977,7 +977,7 @@ class ShareLinkPage(TypedDict):
 
 
 class SignInLink(TypedDict):
-    """Signs in once, whoever opens it first."""
+    """Signs in the first person who opens it, once."""
 
     token: str
     url: str
