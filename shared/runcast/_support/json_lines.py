@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from runcast._support.line_parser import LEVEL_MEMBERS, TIME_MEMBERS
+from runcast._support.said import LEVEL_MEMBERS, TIME_MEMBERS
 
 MESSAGE_MEMBERS = ("msg", "message", "event")
 MOST_CHARACTERS = 64 * 1024

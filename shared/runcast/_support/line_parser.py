@@ -14,7 +14,15 @@ from typing import Any
 import orjson
 
 from runcast._support import escapes, foreign_lines, times, traces
-from runcast._support.said import CLOCK_SLACK, CRASHED, LEVELS, NOTHING, Said
+from runcast._support.said import (
+    CLOCK_SLACK,
+    CRASHED,
+    LEVEL_MEMBERS,
+    LEVELS,
+    NOTHING,
+    TIME_MEMBERS,
+    Said,
+)
 
 REMEMBERED_TIMES = 4_096
 """Times that were read lately: the lines of a second share theirs."""
@@ -32,10 +40,8 @@ COLOURED = 256
 """Characters in which a coloured line says what it says about itself."""
 _CRASHES = frozenset(each[0] for each in traces.CRASHES)
 _DIGITS = frozenset("0123456789")
-TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
 _NUMBERED = {10: "trace", 20: "debug", 30: "info", 40: "warning", 50: "error", 60: "critical"}
 """Levels as pino and bunyan number them."""
-LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
 
 
 def level_of(name: str) -> str:

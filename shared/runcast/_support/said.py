@@ -20,6 +20,10 @@ LEVELS = {
 }
 """Names of levels as they are written, and ours for them."""
 
+TIME_MEMBERS = ("ts", "time", "timestamp", "@timestamp", "asctime")
+LEVEL_MEMBERS = ("level", "levelname", "severity", "lvl")
+"""Members of a JSON object that name its time and its level."""
+
 CLOCK_SLACK = timedelta(minutes=5)
 """How far a time of day may lie after the file's time and still mean the same day."""
 
