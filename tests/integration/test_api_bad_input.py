@@ -331,7 +331,8 @@ async def test_paths_outside_of_the_roots(rest: Rest, run: str, tmp_path: Path) 
     assert "link" in troubles["fine.txt"]
     refused(await tail("*.log"), 422)
     where = {"path": "not/there/yet.log", "zone": "Europe/Atlantis"}
-    refused(await rest.admin.post(f"/runs/{run}/tail", json=where), 422)
+    said = refused(await rest.admin.post(f"/runs/{run}/tail", json=where), 422)
+    assert said["errors"][0]["message"] == "is no time zone (for example Europe/Berlin)"
     zoned = await rest.admin.post(f"/runs/{run}/tail", json=where | {"zone": "Europe/Berlin"})
     assert zoned.json()["zone"] == "Europe/Berlin"
     assert (await rest.admin.delete(f"/runs/{run}/tail?source=yet.log")).status_code == 204

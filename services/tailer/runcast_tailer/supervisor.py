@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from runcast._recording.run_directory import make_root
 from runcast_tailer import metrics
 from runcast_tailer.ack_poller import BUSY_SECONDS, Acknowledging
 from runcast_tailer.guard import is_of_server
@@ -77,7 +78,7 @@ class Supervisor:
         if lock.is_held:
             return True
         try:
-            self._options.runs_dir.mkdir(parents=True, exist_ok=True)
+            make_root(self._options.runs_dir)
             if lock.acquire():
                 self.trouble = None
                 return True

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from runcast import contract
 from runcast._recording import attempts, files, writers
 from runcast._recording.recorder import Recorder
-from runcast._recording.run_directory import RunDirectory, find_by_id, opening
+from runcast._recording.run_directory import RunDirectory, find_by_id, make_root, opening
 from runcast._support import acceptable, encoding, times
 from runcast._support.ids import uuid7
 from runcast.errors import InvalidFile, NotResumable
@@ -42,10 +42,7 @@ def open_run(
     `warn`. Raises `OSError` where nothing can be written, and `NotResumable` where `resume="must"` and
     there is no unfinished run.
     """
-    if not root.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        # Runs don't belong into the repository of the program that makes them.
-        (root / ".gitignore").write_text("*\n")
+    make_root(root)
     if resume == "must" and run_id is None:
         raise NotResumable('resume="must" needs a run_id')
     if run_id is None and job is None:

@@ -93,6 +93,14 @@ class RunDirectory:
         return entries
 
 
+def make_root(root: Path) -> None:
+    """Makes a directory of runs, if there is none. Runs don't belong into the repository of the program that
+    makes them, so git ignores a new one. Raises `OSError`."""
+    if not root.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        (root / ".gitignore").write_text("*\n")
+
+
 def directories(root: Path) -> Iterator[RunDirectory]:
     """The runs below `root`, or `root` itself if it is one; in order of name."""
     if is_run(root):

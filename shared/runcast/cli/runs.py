@@ -234,6 +234,8 @@ def _download(client: "Client", run: str | None, project: str | None, target: Pa
 
 def _unpack(client: "Client", run: str | None, project: str | None, target: Path) -> None:
     """The zip as a directory, which is there whole or not at all."""
+    if not target.absolute().parent.is_dir():
+        raise errors.NotFound(404, "Not found", f"there is no directory {target.absolute().parent}")
     with tempfile.TemporaryDirectory(dir=target.absolute().parent) as draft:
         packed, folder = Path(draft) / "export.zip", Path(draft) / "export"
         _download(client, run, project, packed)

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from runcast._recording import files, locks
+from runcast._recording.run_directory import make_root
 
 Json = dict[str, Any]
 
@@ -36,7 +37,7 @@ def read(runs_dir: Path) -> dict[str, Json]:
 
 def write(runs_dir: Path, sessions: dict[str, Json]) -> None:
     """Replaces the file. Raises `OSError`."""
-    runs_dir.mkdir(parents=True, exist_ok=True)
+    make_root(runs_dir)
     path = runs_dir / MEMORY_FILE
     files.replace(path, orjson.dumps({"v": VERSION, "sessions": sessions}))
     with contextlib.suppress(OSError):
@@ -53,7 +54,7 @@ class OnlyOne:
     def take(self) -> bool:
         """Whether this process may work. Raises `OSError`."""
         if self._fd < 0:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_root(self._path.parent)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return locks.try_lock(self._fd)
 

@@ -20,7 +20,7 @@ import orjson
 
 from runcast import contract
 from runcast._recording import files
-from runcast._recording.run_directory import RunDirectory
+from runcast._recording.run_directory import RunDirectory, make_root
 from runcast.errors import InvalidFile
 
 Json = dict[str, Any]
@@ -98,7 +98,7 @@ class RunOutput:
     def create(self, run: Json) -> None:
         """Makes the directory with its run.json at once: a reader sees it whole, or not at all."""
         path = self.directory.path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_root(path.parent)
         if path.exists():  # left by a program that made no run.json
             files.replace(path / contract.RUN_FILE, orjson.dumps(run))
             return

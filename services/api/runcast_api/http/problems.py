@@ -81,7 +81,10 @@ def invalid(errors: Any, *place: str) -> Invalid:
     """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`. `place` is where it
     looked, if it doesn't say so itself."""
     fields = tuple(
-        FieldError(".".join(str(part) for part in (*place, *error["loc"])), error["msg"])
+        FieldError(
+            ".".join(str(part) for part in (*place, *error["loc"])),
+            error["msg"].removeprefix("Value error, "),
+        )
         for error in errors[:SHOWN_ERRORS]
     )
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])

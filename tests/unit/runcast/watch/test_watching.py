@@ -308,6 +308,12 @@ def test_runs_are_readable_by_their_owner_alone(world: World) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 
+def test_git_ignores_a_directory_of_runs_that_the_watcher_makes(world: World) -> None:
+    world.write(world.transcript, record("u1"))
+    world.rounds(world.watcher("claude"), 4)
+    assert (world.runs / ".gitignore").read_text() == "*\n"
+
+
 def test_session_that_exec_reports_is_left_to_it(world: World) -> None:
     directory = world.runs / "nightly"
     directory.mkdir(parents=True)
