@@ -38,9 +38,7 @@ def build(resources: Resources) -> Service:
             failing["roles"] = why
         if not hub.link.is_up:
             why = f" ({hub.link.trouble})" if hub.link.trouble else ""
-            degraded["redis"] = (
-                f"no live messages{why}; events are read from Postgres at a slower beat"
-            )
+            degraded["redis"] = f"no live messages{why}; events are polled from Postgres"
             if error := degraded.get("postgres"):
                 failing["delivery"] = f"neither Redis nor Postgres can be read: {error}"
         return Readiness(failing, degraded, await diagnosis.warnings())

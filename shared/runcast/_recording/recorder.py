@@ -10,7 +10,7 @@ Several threads and processes may write one run: each call takes a lock on the s
 looks what others have appended since. A forked child opens the files itself, because it would share
 its parent's locks otherwise.
 
-Nothing is forced to the disk's platter: what a call wrote survives the process, not a power cut.
+Files are not fsynced: what a call wrote survives the process, not a power cut.
 """
 
 import threading

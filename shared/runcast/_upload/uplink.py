@@ -239,7 +239,7 @@ class Uplink:
         except errors.Conflict:
             pass  # someone else made it in the same moment
         except errors.Forbidden as error:
-            raise Stopped(f"there is no project {slug}, and it may not be made") from error
+            raise Stopped(f"project {slug} doesn't exist and this token can't create it") from error
         except errors.ApiError as error:
             raise _judged(error) from error
 

@@ -72,7 +72,7 @@ def exec_(
         bool, typer.Option("--quiet", "-q", help="Say nothing of our own on the terminal.")
     ] = False,
 ) -> None:
-    """Run a command as a run: its output lives here and there, and its exit code is ours.
+    """Run a command as a run: streams its output and exits with its exit code.
 
     Files come first (runs/<run>/), a server gets them live if there is one. Without a terminal
     nothing of our own is printed, unless something did not reach the server. An agent that prints its

@@ -40,7 +40,7 @@ def update_task(task: str, **fields: Any) -> Call[answers.Task]:
 
 
 def delete_task(task: str, *, dry_run: bool | None = None) -> Call[answers.Deleted]:
-    """Answers what else went; with `dry_run` what would go."""
+    """Returns everything that was deleted; with `dry_run`, what would be."""
     return Call("DELETE", path("/tasks/{}", task), {"dry_run": dry_run})
 
 
@@ -70,7 +70,7 @@ def update_subtask(subtask: str, **fields: Any) -> Call[answers.Subtask]:
 
 
 def delete_subtask(subtask: str, *, dry_run: bool | None = None) -> Call[answers.Deleted]:
-    """Answers what else went; with `dry_run` what would go."""
+    """Returns everything that was deleted; with `dry_run`, what would be."""
     return Call("DELETE", path("/subtasks/{}", subtask), {"dry_run": dry_run})
 
 

@@ -2,7 +2,7 @@
 hooks add only what those don't hold. So nothing comes twice.
 
 The file counts while its lock is held, which ends with the process however that ends, and for a minute after
-its last sign: a watcher that was killed and started anew reads what was said meanwhile. It counts only for
+its last sign: a watcher that was killed and started again reads what was said meanwhile. It counts only for
 hooks that report to the same project of the same server.
 """
 

@@ -171,7 +171,7 @@ class Authenticator:
         else:
             principal = await self._read(token)
         if principal is None or principal.has_expired():
-            raise Unauthenticated("the token is not valid, or not valid any more")
+            raise Unauthenticated("the token is invalid, expired or revoked")
         return principal
 
     async def _read(self, token: str) -> Principal | None:

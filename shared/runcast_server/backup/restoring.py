@@ -45,7 +45,7 @@ async def restore(url: str, objects_url: str, directory: Path, say: Say, *, jobs
         say(f"{len(applied)} migrations applied that are newer than the backup")
     await objects.copy_in(objects_url, made.objects, directory)
     number = await epoch.renew_all(url)
-    say(f"{number} projects have another history from now on; their clients are told")
+    say(f"rotated the epoch of {number} projects; clients will get a `gap` and read again")
     say(f"restored in {time.monotonic() - began:.1f} s")
     missing = sum(not each.is_copied for each in made.objects)
     if missing:

@@ -329,10 +329,10 @@ class _Lane:
                 await self.log.make_room()
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
                 if attempt + 1 == ATTEMPTS:
-                    raise Unavailable("the change met others again and again") from None
+                    raise Unavailable("gave up after repeated conflicts with concurrent changes; try again") from None
                 await asyncio.sleep(0.005 * 2**attempt)
             except asyncpg.LockNotAvailableError as error:
-                raise Unavailable("another change holds this project for too long") from error
+                raise Unavailable("timed out waiting for another change to this project; try again") from error
             except outages.POSTGRES as error:
                 if not outages.is_outage(error):
                     raise

@@ -159,9 +159,9 @@ def restore(
 
 
 def after_restore(database_url: DatabaseUrl = None, data: Data = None) -> None:
-    """After a restore of Postgres: every project's history is another one from now on.
+    """Tell clients that Postgres was restored: start a new epoch for every project.
 
-    Clients that saw more than is left are told with a gap, and begin again. Servers may be running; our own
+    Clients that saw more than is left get a gap and read again. Servers may keep running; the embedded
     Postgres must be.
 
     Examples:

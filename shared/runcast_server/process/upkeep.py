@@ -53,7 +53,7 @@ async def after_restore(read: ServerSettings, say: Say) -> None:
     except (OSError, asyncpg.PostgresError) as error:
         place = postgres_hosts.place(url)
         raise process.StartError(f"{place} can't be reached: {outages.line_of(error)}") from error
-    say(f"{number} projects have another history; their clients are told")
+    say(f"rotated the epoch of {number} projects; clients will get a `gap` and read again")
 
 
 @contextlib.contextmanager

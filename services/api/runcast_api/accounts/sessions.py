@@ -136,7 +136,7 @@ async def renew(database: Database, token: str | None, hours: float) -> Session:
             timedelta(hours=hours),
         )
     if row is None:
-        raise Unauthenticated("the token is not valid, or not valid any more")
+        raise Unauthenticated("the token is invalid, expired or revoked")
     async with database.acting(person(row["user_id"])) as connection:
         return Session(fresh, row["expires_at"], await user(connection, row["user_id"]))
 

@@ -37,7 +37,7 @@ router = APIRouter(tags=["admin"], route_class=JsonRoute)
 async def list_users(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """All accounts, newest first."""
+    """Lists all accounts, newest first."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await users.page(connection, limit, cursor))
@@ -47,7 +47,7 @@ async def list_users(
 async def create_user(
     body: UserNew, api: ApiState, caller: Caller, once: OnceOnly, request: Request
 ) -> Response:
-    """An account with a password, or with a link by which its owner signs in once."""
+    """Creates an account with a password, or with a link by which its owner signs in once."""
     _admins_only(caller)
     if body.password is not None:
         api.people.require_passwords()
@@ -69,7 +69,7 @@ async def create_user(
 
 @router.get("/admin/users/{user}", response_model=UserShown)
 async def show_user(user: UUID, api: ApiState, caller: Caller) -> Response:
-    """One account."""
+    """Returns one account."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await users.show(connection, user))
@@ -77,7 +77,8 @@ async def show_user(user: UUID, api: ApiState, caller: Caller) -> Response:
 
 @router.patch("/admin/users/{user}", response_model=UserShown)
 async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller) -> Response:
-    """Makes someone an administrator or not, or shuts an account; its streams end within seconds."""
+    """Makes a person an administrator or not, renames or disables an account. A disabled account's streams
+    end within seconds."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
         changed = await users.change(connection, caller, user, body)
@@ -87,8 +88,8 @@ async def change_user(user: UUID, body: UserPatch, api: ApiState, caller: Caller
 
 @router.delete("/admin/users/{user}", status_code=204)
 async def delete_user(user: UUID, api: ApiState, caller: Caller) -> Response:
-    """Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without
-    a name. A token of an identity provider for the same person lets no one in."""
+    """Deletes an account with its sessions, keys, links and memberships. What it wrote stays, without a
+    name. Tokens of an identity provider for the same person are refused."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
         await users.delete(connection, caller, user)
@@ -101,7 +102,7 @@ async def delete_user(user: UUID, api: ApiState, caller: Caller) -> Response:
 async def create_sign_in_link(
     user: UUID, api: ApiState, caller: Caller, request: Request
 ) -> Response:
-    """A link that signs this person in, once, within a day: for who has forgotten the password."""
+    """Creates a link that signs this person in once, within a day: for someone who forgot the password."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
         link = await users.sign_in_link(connection, caller, user, api.people.url(request))
@@ -117,7 +118,7 @@ async def list_audit(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """Who signed in, and who changed keys, members and people; newest first."""
+    """Lists who signed in, and who changed keys, members and people; newest first."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await audit.page(connection, action, project_id, limit, cursor))
@@ -127,7 +128,7 @@ async def list_audit(
 async def list_rejects(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """Messages of workers that could not be accepted, with the reason; newest first."""
+    """Lists messages of workers that weren't accepted, each with the reason; newest first."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await rejects.page(connection, limit, cursor))
@@ -140,7 +141,7 @@ async def check_segments(
     seconds: Annotated[float, Query(gt=0, le=20, description="How long to look at most.")] = 5.0,
     cursor: CursorText = None,
 ) -> Response:
-    """Looks through stored segments of all projects for those that can't be read."""
+    """Reads stored segments of all projects and lists those that are damaged."""
     _admins_only(caller)
     return answer(await checking.page(api.database, caller, cursor, seconds))
 

@@ -62,7 +62,8 @@ async def receive_hook(
     ] = None,
     watched: Annotated[bool, Header(alias="X-Runcast-Watched", include_in_schema=False)] = False,
 ) -> Response:
-    """An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for."""
+    """Takes the input of an agent's hook as it is. Returns what the hook prints, or a `question_id` to wait
+    for."""
     if agent not in receive.AGENTS:
         raise NotFound(f"no agent {agent[:100]!r}")
     reference = project or (str(caller.project_id) if caller.project_id else None)
@@ -96,7 +97,7 @@ async def say(
     once: OnceOnly,
     project: OfProject = None,
 ) -> Response:
-    """A message to a session while it runs: queued until the agent's next hook takes it along."""
+    """Sends a message to a running session. It is queued until the agent's next hook takes it."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.SAY)
 
@@ -116,8 +117,8 @@ class MessagesTaken(BaseModel):
 async def take_messages(
     run: str, api: ApiState, caller: Caller, project: OfProject = None
 ) -> Response:
-    """Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to
-    agents that are connected by hooks these take messages along."""
+    """Takes the messages that people sent to the run and that it hasn't received yet. For programs that
+    report for themselves; hooks take messages along by themselves."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.REPORT)
         if not await messages.is_any_waiting(connection, run_id):
@@ -132,7 +133,7 @@ async def take_messages(
 
 @router.get("/auth/me/away", response_model=AwayShown)
 async def show_away(api: ApiState, caller: Caller) -> Response:
-    """Whether you are away from your terminal."""
+    """Returns whether you are away from your terminal."""
     _not_by_project_key(caller)
     async with api.database.acting(caller) as connection:
         return answer(await _away(connection, caller))
@@ -140,7 +141,7 @@ async def show_away(api: ApiState, caller: Caller) -> Response:
 
 @router.put("/auth/me/away", response_model=AwayShown)
 async def set_away(body: Away, api: ApiState, caller: Caller) -> Response:
-    """A person's setting. While it is on, agents that ask before they show their own prompt wait."""
+    """Sets whether you are away. While you are, agents that ask before they show their own prompt wait."""
     _not_by_project_key(caller)
     async with api.database.changing(caller) as connection:
         if body.away:

@@ -63,7 +63,8 @@ async def create_artifact(
     once: OnceOnly,
     project: str | None = None,
 ) -> Response:
-    """JSON `{step_name, content}`, or a form with `step_name` and one `file`."""
+    """Stores an artifact as the next version of its step: JSON `{step_name, content}`, or a form with
+    `step_name` and one `file`."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
     upload = await _receive(request, api, project_id, caller)
     used = False
@@ -132,7 +133,7 @@ async def list_artifacts(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """By step, newest first."""
+    """Lists the run's artifacts, by step, newest version first."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         page = await artifacts.page(
@@ -143,7 +144,7 @@ async def list_artifacts(
 
 @router.get("/artifacts/{artifact}", response_model=Artifact)
 async def show_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Response:
-    """The artifact, with its content where that is JSON of at most 1 MiB."""
+    """Returns the artifact, with its content if that is JSON of at most 1 MiB."""
     row, head = await _find(api, caller, artifact)
     return answer(artifacts.as_json(row), head=head)
 
@@ -157,7 +158,7 @@ async def show_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Respon
     },
 )
 async def read_content(request: Request, artifact: UUID, api: ApiState, caller: Caller) -> Response:
-    """The content, or a `Range` of its bytes, as an attachment that no browser runs."""
+    """Returns the content, or a `Range` of its bytes. It is sent as an attachment that browsers don't run."""
     row, head = await _find(api, caller, artifact)
     headers = _inert(row) | {HEAD: str(head)}
     status, wanted = 200, None

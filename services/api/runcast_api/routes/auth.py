@@ -60,7 +60,7 @@ class Methods(BaseModel):
 
 @router.post("/auth/login", response_model=SignedIn)
 async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
-    """Signs in with e-mail address and password, where passwords are not turned off."""
+    """Signs in with e-mail address and password, if passwords are turned on."""
     api.people.require_passwords()
     people, visitor = api.people, container.visitor(request)
     user_id = await signing_in.by_password(
@@ -95,7 +95,7 @@ def signed_in(
 
 @router.post("/auth/logout", status_code=204)
 async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
-    """Ends the session that asks."""
+    """Ends the session that makes the request."""
     if caller.session_id is not None:
         async with api.database.changing(caller) as connection:
             await sessions.end(connection, caller, caller.session_id)
@@ -107,8 +107,8 @@ async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
 
 @router.post("/auth/refresh", response_model=SignedIn)
 async def refresh(api: ApiState, _: Bearer, request: Request) -> Response:
-    """The same session with a new token, valid for longer; the old token is invalid. Requests that come
-    with it at the same moment get new tokens too, each one of its own."""
+    """Gives the session a new token that is valid for longer; the old one becomes invalid. Several requests
+    with the old token at the same moment each get a new one."""
     token = principal.presented(request.headers, request.url.query)
     session = await sessions.renew(api.database, token, api.people.session_hours)
     api.people.requests.count(sessions.person(UUID(session.user["id"])))
@@ -119,7 +119,7 @@ async def refresh(api: ApiState, _: Bearer, request: Request) -> Response:
 
 @router.get("/auth/me", response_model=Me)
 async def show_me(api: ApiState, caller: Caller) -> Response:
-    """What your token stands for, and what it may do."""
+    """Returns what your token stands for, and what it may do."""
     return answer(await _me(api, caller))
 
 
@@ -147,8 +147,8 @@ async def _me(api: Api, caller: Principal) -> dict[str, Any]:
 async def change_me(
     body: PasswordChange, api: ApiState, caller: Caller, request: Request
 ) -> Response:
-    """Changes one's name, or one's password, for which the present one is asked unless one came by a
-    sign-in link; a new password ends all other sessions."""
+    """Changes your name or password. A new password needs the present one, unless you signed in by a link,
+    and ends all other sessions."""
     people = api.people
     if body.password is not None:
         people.require_passwords()
@@ -164,7 +164,7 @@ async def change_me(
 async def list_sessions(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """Your sessions: the sign-ins that are still valid."""
+    """Lists your valid sessions."""
     _people_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await sessions.page(connection, caller, limit, cursor))
@@ -172,7 +172,7 @@ async def list_sessions(
 
 @router.delete("/auth/sessions", status_code=204)
 async def end_other_sessions(api: ApiState, caller: Caller) -> Response:
-    """Ends all of one's sessions but the one that asks."""
+    """Ends all of your sessions but the one that makes the request."""
     _people_only(caller)
     async with api.database.changing(caller) as connection:
         await sessions.end_others(connection, caller)
@@ -192,7 +192,7 @@ async def end_session(session: UUID, api: ApiState, caller: Caller) -> Response:
 
 @router.get("/auth/methods", response_model=Methods)
 async def list_methods(api: ApiState) -> Response:
-    """The ways to sign in on this server."""
+    """Returns the ways to sign in on this server."""
     openid = api.people.openid
     return answer({"password": api.people.has_passwords, "oidc": openid.issuer if openid else None})
 
@@ -203,7 +203,7 @@ async def leave_for_provider(
     request: Request,
     return_to: Annotated[str, Query(max_length=500)] = "/ui/",
 ) -> Response:
-    """Sends the browser to the provider; it comes back to the callback."""
+    """Redirects the browser to the identity provider, which returns it to the callback."""
     openid = _openid(api)
     await api.people.sign_ins.attempt_from(container.visitor(request).address)
     journey = Journey.begin(return_to)
@@ -223,7 +223,7 @@ async def leave_for_provider(
 
 @router.get("/auth/oidc/callback", status_code=303, response_class=RedirectResponse)
 async def come_back(api: ApiState, request: Request) -> Response:
-    """Where the provider sends the browser: opens a session and goes on to the console."""
+    """Takes the browser back from the identity provider, opens a session, and redirects to the console."""
     openid, people, visitor = _openid(api), api.people, container.visitor(request)
     await people.sign_ins.attempt_from(visitor.address)
     journey = Journey.unpack(principal.cookie(request.headers, oidc.COOKIE))

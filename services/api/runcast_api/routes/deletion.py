@@ -38,8 +38,8 @@ async def delete_run(
     project: str | None = None,
     dry_run: DryRun = False,
 ) -> Response:
-    """Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's
-    own files stay where they are, and are not taken in again."""
+    """Deletes the run with its log, artifacts, questions and share links. Its id can't be used again. The
+    agent's own files stay, and aren't read in again."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.ERASE)
         told = await deletion.explain(connection, run_id)
@@ -80,8 +80,8 @@ async def delete_artifact(artifact: UUID, api: ApiState, caller: Caller) -> Resp
 async def redact_lines(
     run: str, body: Redaction, api: ApiState, caller: Caller, project: str | None = None
 ) -> Response:
-    """Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were
-    kept. Their numbers and times stay. The agent's own files are not changed."""
+    """Overwrites log lines permanently: in the database, in Redis, in the hubs' memory, and in stored
+    responses. Their numbers and times stay. The agent's own files aren't changed."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.ERASE)
     reach = {"from_line": body.from_line, "to_line": body.to_line}

@@ -33,8 +33,9 @@ async def read_history(
     run_id: Annotated[str | None, Query(description="A run's id or key.")] = None,
     limit: Limit = 50,
 ) -> Response:
-    """Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`, or back
-    with `before` = `next_before`, until that is null. A share link sees no questions."""
+    """Returns events of the project, oldest first; with `before` alone, the last ones before it. Page
+    forwards with `after` = `next_after`, backwards with `before` = `next_before`, until that is null. Share
+    links see no questions."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         run = None

@@ -48,7 +48,7 @@ async def export_run(
     format: Format = "ndjson",
     project: str | None = None,
 ) -> Response:
-    """The run with its log, events and artifacts, as of now."""
+    """Exports the run with its log, events and artifacts as of now."""
     api.exports.check(caller)
     form = _form(format)
     async with api.database.acting(caller) as connection:
@@ -69,7 +69,7 @@ async def export_run(
 async def export_project(
     project: str, api: ApiState, caller: Caller, format: Format = "ndjson"
 ) -> Response:
-    """The project's runs with all events, lines and artifacts, as of now."""
+    """Exports the project's runs with all events, lines and artifacts as of now."""
     api.exports.check(caller)
     form = _form(format)
     async with api.database.acting(caller) as connection:

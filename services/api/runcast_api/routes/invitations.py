@@ -43,7 +43,7 @@ Secret = Annotated[str, Path(max_length=200)]
 async def invite(
     body: InvitationNew, api: ApiState, caller: Caller, once: OnceOnly, request: Request
 ) -> Response:
-    """Invites an address to a project, which its owners do, or to the server (administrators)."""
+    """Invites an e-mail address to a project (its owners) or to the server (administrators)."""
     async with api.database.changing(caller) as connection:
         project_id = await _place(connection, caller, body.project)
 
@@ -77,7 +77,7 @@ async def list_invitations(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """Invitations that were not taken back: of a project for its owners, all for administrators."""
+    """Lists invitations that weren't revoked: a project's for its owners, all for administrators."""
     async with api.database.acting(caller) as connection:
         project_id = await _place(connection, caller, project)
         return answer(await invitations.page(connection, project_id, limit, cursor))
@@ -93,7 +93,7 @@ async def revoke_invitation(invitation: UUID, api: ApiState, caller: Caller) -> 
 
 @router.post("/invitations/{invitation}/confirm", response_model=Invitation)
 async def confirm_invitation(invitation: UUID, api: ApiState, caller: Caller) -> Response:
-    """Lets an invitation by someone who is no administrator make an account."""
+    """Lets an invitation by someone who isn't an administrator create an account."""
     if not caller.is_admin:
         raise Forbidden("only administrators confirm invitations")
     async with api.database.changing(caller) as connection:
@@ -102,7 +102,7 @@ async def confirm_invitation(invitation: UUID, api: ApiState, caller: Caller) ->
 
 @router.get("/invitations/{token}", response_model=InvitationOpened)
 async def open_invitation(token: Secret, api: ApiState) -> Response:
-    """What the holder of the secret is invited to."""
+    """Returns what an invitation is for, to the holder of its link."""
     return answer((await invitations.look(api.database, token)).as_json())
 
 
@@ -110,8 +110,9 @@ async def open_invitation(token: Secret, api: ApiState) -> Response:
 async def accept_invitation(
     token: Secret, body: Acceptance, api: ApiState, request: Request
 ) -> Response:
-    """Joins and signs in. An address that has an account proves it with its password or a session of it; for
-    one without, an account is made, where passwords aren't turned off and the invitation is confirmed."""
+    """Accepts an invitation and signs in. An address that has an account proves it with its password or a
+    session of it. For another address an account is created, if passwords are turned on and the invitation
+    is confirmed."""
     opened = await invitations.look(api.database, token)
     user_id = await _join(api, request, token, body, opened)
     session = await sessions.open_session(

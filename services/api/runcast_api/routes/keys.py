@@ -42,7 +42,7 @@ async def create_key(
 async def list_keys(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """The project's keys that are still valid, without their secrets."""
+    """Lists the project's valid keys, without their secrets."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         page = await keys.page(connection, found.id, limit, cursor)
@@ -53,7 +53,7 @@ async def list_keys(
 async def create_admin_key(
     body: AdminKeyNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Makes an administrator's key."""
+    """Creates an administrator's key. The secret is returned only here."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
 
@@ -68,7 +68,7 @@ async def create_admin_key(
 async def list_all_keys(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """All keys of the server, for administrators."""
+    """Lists all keys of the server."""
     _admins_only(caller)
     async with api.database.acting(caller) as connection:
         return answer(await keys.page(connection, None, limit, cursor))
@@ -76,7 +76,7 @@ async def list_all_keys(
 
 @router.get("/keys/{key}", response_model=Key)
 async def show_key(key: UUID, api: ApiState, caller: Caller) -> Response:
-    """A key, without its token."""
+    """Returns a key, without its secret."""
     async with api.database.acting(caller) as connection:
         await _manageable(connection, caller, key)
         return answer(await keys.show(connection, key))
@@ -84,7 +84,7 @@ async def show_key(key: UUID, api: ApiState, caller: Caller) -> Response:
 
 @router.delete("/keys/{key}", status_code=204)
 async def revoke_key(key: UUID, api: ApiState, caller: Caller) -> Response:
-    """Ends a key at once; its streams end within seconds."""
+    """Revokes a key. Its streams end within seconds."""
     async with api.database.changing(caller) as connection:
         await _manageable(connection, caller, key)
         await keys.revoke(connection, caller, key)
@@ -96,7 +96,7 @@ async def revoke_key(key: UUID, api: ApiState, caller: Caller) -> Response:
 async def rotate_key(
     key: UUID, api: ApiState, caller: Caller, once: OnceOnly, body: Rotation | None = None
 ) -> Response:
-    """A new key like this one, which works on for `overlap_s` seconds."""
+    """Creates a key like this one. The old one keeps working for `overlap_s` seconds."""
     overlap = (body or Rotation()).overlap_s
     async with api.database.changing(caller) as connection:
         await _manageable(connection, caller, key)

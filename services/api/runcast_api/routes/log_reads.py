@@ -69,10 +69,9 @@ async def read_logs(
     limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
     cursor: CursorText = None,
 ) -> Response:
-    """Oldest first. `tail` gives the last lines, `before_line` alone the last ones before that line.
-
-    `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
-    """
+    """Returns the run's log lines, oldest first. `tail` returns the last lines, `before_line` alone the
+    last ones before that line. With `Accept: text/plain` or `application/x-ndjson` and without a `limit`,
+    the whole log is streamed."""
     wanted = Filter(q, level, agent_name, regex)
     if not wanted.is_empty:
         wanted.check()
@@ -170,8 +169,8 @@ async def search_logs(
     from_line: Annotated[int, Query(ge=1, le=LAST_LINE)] = 1,
     project: str | None = None,
 ) -> Response:
-    """Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at
-    the end with `done`. `regex` is in RE2's syntax."""
+    """Searches the log and streams the matches as NDJSON. Each line is a log entry, or `{searched_to_line,
+    matches, last_line}` as progress; the last line has `done`. With `regex`, `q` is an RE2 expression."""
     api.people.requests.count_search(caller)
     wanted = Filter(q, level, agent_name, regex)
     api.searches.admit(caller)
@@ -208,7 +207,7 @@ async def read_raw_line(
     caller: Caller,
     project: str | None = None,
 ) -> Response:
-    """The whole line where it was cut and its file is still there."""
+    """Returns a whole line that was cut when it was stored, from its file, if that still exists."""
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)

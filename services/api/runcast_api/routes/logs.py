@@ -79,7 +79,8 @@ BODY_MODELS: tuple[type[BaseModel], ...] = (LogEntry, LinesMessage)
     response_model=LogEntryShown | Taken | LinesCursor,
 )
 async def add_logs(request: Request) -> Response:
-    """Takes one entry, an array, NDJSON, or a `lines` message."""
+    """Stores log lines: one entry, an array, NDJSON, or a `lines` message. An array is stored whole or not
+    at all; a stream is stored up to its first invalid entry."""
     api: Api = request.app.state.api
     caller = await api.caller(request)
     query_names.refuse_unknown(request, ("project",))

@@ -34,7 +34,7 @@ async def find_users(
     q: Annotated[Annotated[str, NoNul], Query(min_length=3, max_length=254)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
-    """People with `q` in their name or e-mail address, for owners of a project and administrators."""
+    """Finds people with `q` in their name or e-mail address. For owners of a project and administrators."""
     async with api.database.acting(caller) as connection:
         return answer(await users.find(connection, q, limit))
 
@@ -43,7 +43,7 @@ async def find_users(
 async def list_members(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """The members with their roles."""
+    """Lists the members with their roles."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)
@@ -53,7 +53,7 @@ async def list_members(
 
 @router.get("/projects/{project}/members/{user}", response_model=Member)
 async def show_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
-    """One member."""
+    """Returns one member."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         _not_by_link(caller)
@@ -65,7 +65,7 @@ async def show_member(project: str, user: Person, api: ApiState, caller: Caller)
 async def set_member(
     project: str, user: Person, body: MemberRole, api: ApiState, caller: Caller
 ) -> Response:
-    """Makes someone who has an account a member, or gives a member another role."""
+    """Adds a person who has an account as a member, or changes a member's role."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.MANAGE)
         user_id = access.as_uuid(user) or await users.at_address(connection, user)
@@ -76,7 +76,7 @@ async def set_member(
 
 @router.delete("/projects/{project}/members/{user}", status_code=204)
 async def remove_member(project: str, user: Person, api: ApiState, caller: Caller) -> Response:
-    """Ends a membership; you may end your own, unless you are the last owner."""
+    """Removes a member. You may remove yourself, unless you are the last owner."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project)
         user_id = await members.named(connection, found.id, user)

@@ -43,8 +43,8 @@ async def add_metrics(
     once: OnceOnly,
     project: OfProject = None,
 ) -> Response:
-    """Values that were measured together, or up to 1,000 of such in an array; answers the last value of each
-    metric."""
+    """Stores values that were measured together, or an array of up to 1,000 such objects. Returns the last
+    value of each metric."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
     api.quotas.check(project_id)
     measured = body if isinstance(body, list) else [body]
@@ -64,8 +64,8 @@ async def list_metrics(
     points: Points = 500,
     project: OfProject = None,
 ) -> Response:
-    """The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most.
-    A point says the last, the least and the greatest of the values that it stands for."""
+    """Returns the series of up to 20 of the run's metrics, each as at most `points` points. A point has the
+    last, smallest and largest of the values that it stands for. `more` names the other metrics."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await metrics.series(connection, run_id, name, points)

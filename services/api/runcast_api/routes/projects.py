@@ -42,14 +42,14 @@ async def create_project(
 async def list_projects(
     api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """The projects that you may see, newest first."""
+    """Lists the projects that you may see, newest first."""
     async with api.database.acting(caller) as connection:
         return answer(await projects.page(connection, caller, limit, cursor))
 
 
 @router.get("/projects/{project}", response_model=Project)
 async def show_project(project: str, api: ApiState, caller: Caller) -> Response:
-    """The project, and your role in it."""
+    """Returns the project, and your role in it."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         shown = await projects.show(connection, found.id, found.role.name.lower())
@@ -72,7 +72,7 @@ async def change_project(
 
 @router.get("/projects/{project}/storage", response_model=Storage)
 async def show_storage(project: str, api: ApiState, caller: Caller) -> Response:
-    """What the project takes. What came in the last moments is counted first."""
+    """Returns how much the project stores, and which retention and quota apply."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
     await usage.measure(api.database.log, found.id)

@@ -50,7 +50,7 @@ async def ask(
     once: OnceOnly,
     project: OfProject = None,
 ) -> Response:
-    """A question to people. With the `dedupe_key` of one that was asked before: that one, with 200."""
+    """Asks people a question. With the `dedupe_key` of an earlier question, returns that one (200)."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> Answer:
@@ -72,7 +72,7 @@ async def list_questions(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """All that you may see, oldest first."""
+    """Lists the questions that you may see, oldest first."""
     async with api.database.acting(caller) as connection:
         found: ProjectAccess | None = None
         run_id = None
@@ -101,7 +101,7 @@ async def show_question(
         Query(alias="as", description="Add `agent_answer`: what the hook of this agent prints."),
     ] = None,
 ) -> Response:
-    """The question; with `wait_s` as soon as it is closed, or when the time is over."""
+    """Returns the question. With `wait_s`, waits until it is closed or the time is over."""
     shown, head = await _show(api, caller, question)
     if wait_s and shown["state"] == "open":
         question_id = UUID(shown["id"])
@@ -124,7 +124,7 @@ async def show_question(
 async def answer_question(
     question: str, body: AnswerNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Answers for good; of several answers the first one counts."""
+    """Answers the question. The first answer counts; later ones are refused (409)."""
     question_id, found = await _find(api, caller, question)
     questions.require_answerer(caller, found.role)
 
@@ -142,8 +142,8 @@ async def cancel_question(
     once: OnceOnly,
     body: QuestionClosing | None = None,
 ) -> Response:
-    """Takes a question back, or says that it was answered where the agent runs: the one who asked it, or an
-    editor."""
+    """Cancels a question, or reports that it was answered where the agent runs. Allowed for the one who
+    asked it and for editors."""
     question_id, found = await _find(api, caller, question, rights.ASK)
 
     async def change(transaction: Transaction) -> Answer:

@@ -38,8 +38,8 @@ BODY_MODELS = bulk.ITEM_MODELS
 async def change_runs(
     project: str, body: Bulk, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the
-    status of the single request and which run it was about: an item that is refused costs itself alone."""
+    """Creates, changes, cancels and deletes up to 1,000 runs. Returns 200 with a result for each item; an
+    item that is refused doesn't affect the others."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.REPORT)
     bench = Bench(found, caller)
@@ -108,10 +108,9 @@ async def compare_runs(
     ] = None,
     project: OfProject = None,
 ) -> Response:
-    """Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`,
-    `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one
-    value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}`
-    shows it."""
+    """Returns 2 to 20 runs side by side, with the members that differ: `input.temperature`, `metrics.loss`,
+    `usage.cost_usd`, `duration_s` and so on. An object of more than 2,000 members counts as one value.
+    Without `ids` but with `project`, returns the project's run whose key is `compare`."""
     if ids is None and project is not None:
         return await routes_of_runs.show_run("compare", api, caller, project)
     named = list(dict.fromkeys(ids or ()))

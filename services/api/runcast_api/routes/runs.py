@@ -97,7 +97,7 @@ async def list_runs_of_project(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """The project's runs, newest first unless `sort` says otherwise."""
+    """Lists the project's runs, newest first unless `sort` says otherwise."""
     names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
@@ -114,7 +114,7 @@ async def list_active_runs(
     limit: Limit = 1000,
     cursor: CursorText = None,
 ) -> Response:
-    """Running, or awaiting feedback once started; newest first."""
+    """Lists runs that are running, or awaiting feedback after having started; newest first."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         page = await listing.active(connection, found.id, limit, cursor)
@@ -130,7 +130,7 @@ async def list_runs(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """The runs of all projects that you may see."""
+    """Lists the runs of all projects that you may see."""
     names = listing.fields_of(fields)
     async with api.database.acting(caller) as connection:
         wanted = await filters.wanted(connection, None)
@@ -140,7 +140,7 @@ async def list_runs(
 
 @router.get("/runs/{run}", response_model=RunWithArtifacts)
 async def show_run(run: str, api: ApiState, caller: Caller, project: OfProject = None) -> Response:
-    """The run, with the latest version of each artifact and the usage of its descendants."""
+    """Returns the run, with the latest version of each artifact and the usage of its descendants."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await _whole(connection, run_id)
@@ -164,7 +164,7 @@ async def list_children(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """The runs that this one started, oldest first."""
+    """Lists the runs that this run started, oldest first."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         wanted = Wanted(found.id, parent=run_id, order=Order("created_at"))
@@ -217,7 +217,7 @@ async def retry_run(
     body: RetryNew | None = None,
     project: OfProject = None,
 ) -> Response:
-    """A new run like this one, one attempt later; the body says what is different about it."""
+    """Creates a new run like this one, with the next attempt number. The body names what is different."""
     changed = body or RetryNew()
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.RETRY)
@@ -274,8 +274,8 @@ async def play_demo(
     interval_s: Annotated[float, Query(ge=0, le=60)] = demo.INTERVAL_SECONDS,
     project: OfProject = None,
 ) -> Response:
-    """Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline,
-    and a question to you."""
+    """Plays a demo in the run: 12 log events, `interval_s` apart, progress, three artifacts, and a question
+    to you."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project, rights.DEMO)
 
@@ -299,7 +299,7 @@ async def show_status(
     last: Annotated[int, Query(ge=0, le=1000)] = 20,
     project: OfProject = None,
 ) -> Response:
-    """The run's status with its latest progress reports."""
+    """Returns the run's status with its latest progress reports."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         return answer(await progress.status(connection, run_id, last), head=found.head)

@@ -63,7 +63,7 @@ Administrator = Annotated[Principal, Depends(_administrator)]
 async def put_worker_status(
     worker_id: WorkerId, body: WorkerStatusNew, api: ApiState, _: Reporter
 ) -> Response:
-    """A worker's heartbeat, and what it is doing."""
+    """Reports a worker's status. It counts as its heartbeat."""
     async with acquire(api.database.log) as connection:
         stored, flip = await workers.put(connection, worker_id, body)
     if flip is not None:
@@ -77,7 +77,7 @@ async def add_runtime_events(
     api: ApiState,
     _: Reporter,
 ) -> Response:
-    """Best effort: what can't be stored is counted and given up, and no one waits for it."""
+    """Reports runtime events, best effort: events that can't be stored are dropped and counted."""
     new = body if isinstance(body, list) else [body]
     stored = await api.sink.store(new)
     return answer({"accepted": len(new), "stored": stored}, status=202)
@@ -85,7 +85,7 @@ async def add_runtime_events(
 
 @router.get("/admin/runtime/status", response_model=RuntimeStatus)
 async def show_runtime_status(api: ApiState, caller: Administrator) -> Response:
-    """Workers, queue counts, what is wrong."""
+    """Returns workers, queue counts, and what is wrong."""
     heartbeat_seconds = api.resources.settings.api.run_heartbeat_s
     async with api.database.acting(caller) as connection:
         return answer(await status.glance(connection, heartbeat_seconds))
@@ -105,7 +105,7 @@ async def list_runtime_events(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """Newest first."""
+    """Lists runtime events, newest first."""
     wanted = Wanted(layer, reason_code, entity_id, task_id, worker_id, since, until)
     async with api.database.acting(caller) as connection:
         return answer(await events.page(connection, wanted, limit, cursor))
@@ -120,7 +120,7 @@ async def list_runtime_tasks(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """Subtasks of all projects, those that changed last first."""
+    """Lists subtasks of all projects, those that changed last first."""
     async with api.database.acting(caller) as connection:
         page = await status.tasks(connection, TasksWanted(status_is, stuck), limit, cursor)
     return answer(page)
@@ -128,7 +128,8 @@ async def list_runtime_tasks(
 
 @router.get("/admin/stream", response_class=EventSourceResponse)
 async def stream_runtime(api: ApiState, caller: Administrator, request: Request) -> Response:
-    """A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen."""
+    """Streams the runtime as Server-Sent Events: a snapshot, then `worker:status_changed`, `runtime:event`
+    and `queue:counts` as they happen."""
 
     async def ending() -> str | None:
         try:

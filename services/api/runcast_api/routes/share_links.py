@@ -39,7 +39,7 @@ async def create_share_link(
     request: Request,
     body: ShareLinkNew | None = None,
 ) -> Response:
-    """Shares a run, or the project, with anyone who has the link. Editors do it."""
+    """Creates a link by which anyone who has it can read the run or the project."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project, rights.SHARE)
 
@@ -56,7 +56,7 @@ async def create_share_link(
 async def list_share_links(
     project: str, api: ApiState, caller: Caller, limit: Limit = 50, cursor: CursorText = None
 ) -> Response:
-    """The project's share links that are still valid, without their tokens."""
+    """Lists the project's valid share links, without their tokens."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.SHARE)
         page = await share_links.page(connection, found.id, limit, cursor)
@@ -65,7 +65,7 @@ async def list_share_links(
 
 @router.delete("/share-links/{link}", status_code=204)
 async def revoke_share_link(link: UUID, api: ApiState, caller: Caller) -> Response:
-    """Ends a link at once; its streams end within seconds."""
+    """Revokes a share link. Its streams end within seconds."""
     async with api.database.changing(caller) as connection:
         await share_links.revoke(connection, caller, link)
     api.authenticator.forget()
@@ -74,7 +74,7 @@ async def revoke_share_link(link: UUID, api: ApiState, caller: Caller) -> Respon
 
 @router.post("/projects/{project}/stream-tickets", status_code=201, response_model=Ticket)
 async def create_stream_ticket(project: str, api: ApiState, caller: Caller) -> Response:
-    """A ticket for an `EventSource`, which can't send a header."""
+    """Creates a ticket for `EventSource`, which can't send a header."""
     async with api.database.changing(caller) as connection:
         found = await access.project(connection, caller, project)
         if caller.share_id is not None:

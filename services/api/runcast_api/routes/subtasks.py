@@ -52,7 +52,8 @@ _CLAIM_BODY = {
     openapi_extra=_CLAIM_BODY,
 )
 async def claim_in_project(request: Request) -> Response:
-    """The next pending subtask of the project's active tasks, by priority and age."""
+    """Claims the next pending subtask of the project's active tasks: by priority, then by waiting time.
+    Starts a run for it. 204: nothing is pending."""
     api: Api = request.app.state.api
     caller = await api.caller(request)
     project_id = await api.workplaces.project(caller, request.path_params["project"])
@@ -74,7 +75,8 @@ def _claim_wanted(body: bytes) -> ClaimWanted:
 async def claim_anywhere(
     body: ClaimWanted, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """The next pending subtask of any project in which the caller may work, fair among them."""
+    """Claims the next pending subtask of any project in which you may work. Projects take turns. 204:
+    nothing is pending."""
     async with api.database.acting(caller) as connection:
         queues = await api.turns.look(connection, caller)
     eventlog = api.resources.eventlog
@@ -89,7 +91,7 @@ def _render(given: Given | None) -> Response:
 
 @router.get("/subtasks/{subtask}", response_model=Subtask)
 async def show_subtask(subtask: str, api: ApiState, caller: Caller) -> Response:
-    """The subtask."""
+    """Returns the subtask."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask)
         return answer(await subtasks.show(connection, subtask_id), head=found.head)
@@ -117,7 +119,7 @@ async def change_subtask(
 async def delete_subtask(
     subtask: str, api: ApiState, caller: Caller, dry_run: DryRun = False
 ) -> Response:
-    """Answers what else went; with `dry_run` what would go."""
+    """Deletes the subtask. Returns everything that was deleted; with `dry_run`, what would be."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask, rights.ERASE)
         if dry_run:
@@ -135,7 +137,7 @@ async def delete_subtask(
 async def extend_lease(
     subtask: str, body: LeaseWanted, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """Holds a claimed subtask for longer, counted from now."""
+    """Extends the lease of a claimed subtask, counted from now."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 
@@ -154,7 +156,8 @@ async def move_subtask(
     once: OnceOnly,
     body: SubtaskMoved | None = None,
 ) -> Response:
-    """Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person."""
+    """Makes a transition of the subtask. While it is leased, only its holder (with its `worker_id`) or a
+    person may do so."""
     async with api.database.acting(caller) as connection:
         subtask_id, found = await access.subtask(connection, caller, subtask, rights.PLAN)
 

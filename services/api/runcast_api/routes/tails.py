@@ -36,8 +36,8 @@ async def start_tail(
     once: OnceOnly,
     project: str | None = None,
 ) -> Response:
-    """Follows a file of the run's own directory, by its path in it. Administrators name files beneath
-    `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request
+    """Follows a file of the run's own directory, named by its path in it. Administrators may name any file
+    beneath `TAIL_ROOTS`, relative to the first of them. The file need not exist yet; repeating the request
     changes nothing."""
     settings = api.resources.settings.tailer
     async with api.database.acting(caller) as connection:
@@ -70,7 +70,7 @@ async def list_tails(
     limit: Limit = 1000,
     cursor: CursorText = None,
 ) -> Response:
-    """By source."""
+    """Lists the files that are followed for the run, by source."""
     async with api.database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         shown = await _shown(connection, api.resources.settings.tailer.runs_dir, run_id, caller)

@@ -34,7 +34,7 @@ DryRun = Annotated[bool, Query(description="Only say what would go.")]
 async def create_task(
     project: str, body: TaskNew, api: ApiState, caller: Caller, once: OnceOnly
 ) -> Response:
-    """A task, planning, perhaps with its first subtasks."""
+    """Creates a task in the status `PLANNING`, optionally with its first subtasks."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project, rights.PLAN)
 
@@ -55,7 +55,7 @@ async def list_tasks(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """The board: tasks by position, each with its subtasks."""
+    """Returns the board: tasks by position, each with its subtasks."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         page = await tasks.page(connection, api.rendered, found.id, status, limit, cursor)
@@ -64,7 +64,7 @@ async def list_tasks(
 
 @router.get("/tasks/{task}", response_model=Task)
 async def show_task(task: str, api: ApiState, caller: Caller) -> Response:
-    """The task with its subtasks."""
+    """Returns the task with its subtasks."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task)
         shown = await tasks.show(connection, task_id, api.rendered)
@@ -92,7 +92,8 @@ async def change_task(
 async def delete_task(
     task: str, api: ApiState, caller: Caller, dry_run: DryRun = False
 ) -> Response:
-    """Answers what else went; with `dry_run` what would go."""
+    """Deletes the task with its subtasks. Returns everything that was deleted; with `dry_run`, what would
+    be."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.ERASE)
         if dry_run:
@@ -134,7 +135,7 @@ async def list_transitions(
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:
-    """Every change of a status of the task and its subtasks: who, why, when."""
+    """Lists every change of status of the task and its subtasks: who, why, when; newest first."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task)
         page = await transitions.page(connection, task_id, limit, cursor)
@@ -150,7 +151,8 @@ async def move_task(
     once: OnceOnly,
     body: TaskMoved | None = None,
 ) -> Response:
-    """`PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back; `DONE` → `ACTIVE` for more subtasks."""
+    """Makes a transition of the task: `PLANNING` → `ACTIVE`, `PLANNING` → `PLANNING_FAILED` and back, or
+    `DONE` → `ACTIVE`."""
     async with api.database.acting(caller) as connection:
         task_id, found = await board_access.task(connection, caller, task, rights.PLAN)
 

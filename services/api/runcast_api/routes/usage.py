@@ -33,7 +33,7 @@ async def show_usage(
     ] = None,
     group: Group = "day",
 ) -> Response:
-    """What the project's runs have used, by day, run, agent or model."""
+    """Returns what the project's runs have used, by day, run, agent or model."""
     async with api.database.acting(caller) as connection:
         found = await access.project(connection, caller, project)
         shown = await totals.report(connection, found.id, since, before, group)
@@ -49,7 +49,7 @@ async def add_usage(
     once: OnceOnly,
     project: OfProject = None,
 ) -> Response:
-    """Adds single requests to a model, each once by its id. For totals there is `usage` of PATCH."""
+    """Adds single requests to a model, each once by its id. To report totals, use `usage` of PATCH."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
 
     async def change(transaction: Transaction) -> Answer:

@@ -10,7 +10,7 @@ export interface paths {
         };
         /**
          * List Audit
-         * @description Who signed in, and who changed keys, members and people; newest first.
+         * @description Lists who signed in, and who changed keys, members and people; newest first.
          *
          *     Needs an administrator's token.
          */
@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * List Rejects
-         * @description Messages of workers that could not be accepted, with the reason; newest first.
+         * @description Lists messages of workers that weren't accepted, each with the reason; newest first.
          *
          *     Needs an administrator's token.
          */
@@ -76,7 +76,7 @@ export interface paths {
         };
         /**
          * List Runtime Events
-         * @description Newest first.
+         * @description Lists runtime events, newest first.
          *
          *     Needs an administrator's token.
          */
@@ -98,7 +98,7 @@ export interface paths {
         };
         /**
          * Show Runtime Status
-         * @description Workers, queue counts, what is wrong.
+         * @description Returns workers, queue counts, and what is wrong.
          *
          *     Needs an administrator's token.
          */
@@ -120,7 +120,7 @@ export interface paths {
         };
         /**
          * List Runtime Tasks
-         * @description Subtasks of all projects, those that changed last first.
+         * @description Lists subtasks of all projects, those that changed last first.
          *
          *     Needs an administrator's token.
          */
@@ -142,7 +142,7 @@ export interface paths {
         };
         /**
          * Check Segments
-         * @description Looks through stored segments of all projects for those that can't be read.
+         * @description Reads stored segments of all projects and lists those that are damaged.
          *
          *     Needs an administrator's token.
          */
@@ -164,7 +164,7 @@ export interface paths {
         };
         /**
          * Stream Runtime
-         * @description A snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen.
+         * @description Streams the runtime as Server-Sent Events: a snapshot, then `worker:status_changed`, `runtime:event` and `queue:counts` as they happen.
          *
          *     Needs an administrator's token.
          */
@@ -186,7 +186,7 @@ export interface paths {
         };
         /**
          * List Users
-         * @description All accounts, newest first.
+         * @description Lists all accounts, newest first.
          *
          *     Needs an administrator's token.
          */
@@ -194,7 +194,7 @@ export interface paths {
         put?: never;
         /**
          * Create User
-         * @description An account with a password, or with a link by which its owner signs in once.
+         * @description Creates an account with a password, or with a link by which its owner signs in once.
          *
          *     Needs an administrator's token.
          */
@@ -214,7 +214,7 @@ export interface paths {
         };
         /**
          * Show User
-         * @description One account.
+         * @description Returns one account.
          *
          *     Needs an administrator's token.
          */
@@ -223,7 +223,7 @@ export interface paths {
         post?: never;
         /**
          * Delete User
-         * @description Ends an account for good, with its sessions, keys, links and memberships; what it wrote stays, without a name. A token of an identity provider for the same person lets no one in.
+         * @description Deletes an account with its sessions, keys, links and memberships. What it wrote stays, without a name. Tokens of an identity provider for the same person are refused.
          *
          *     Needs an administrator's token.
          */
@@ -232,7 +232,7 @@ export interface paths {
         head?: never;
         /**
          * Change User
-         * @description Makes someone an administrator or not, or shuts an account; its streams end within seconds.
+         * @description Makes a person an administrator or not, renames or disables an account. A disabled account's streams end within seconds.
          *
          *     Needs an administrator's token.
          */
@@ -250,7 +250,7 @@ export interface paths {
         put?: never;
         /**
          * Create Sign In Link
-         * @description A link that signs this person in, once, within a day: for who has forgotten the password.
+         * @description Creates a link that signs this person in once, within a day: for someone who forgot the password.
          *
          *     Needs an administrator's token.
          */
@@ -272,7 +272,7 @@ export interface paths {
         put?: never;
         /**
          * Receive Hook
-         * @description An agent's hook, as it is. Answers what the hook prints, or `question_id` to wait for.
+         * @description Takes the input of an agent's hook as it is. Returns what the hook prints, or a `question_id` to wait for.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -292,7 +292,7 @@ export interface paths {
         };
         /**
          * Show Artifact
-         * @description The artifact, with its content where that is JSON of at most 1 MiB.
+         * @description Returns the artifact, with its content if that is JSON of at most 1 MiB.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -320,7 +320,7 @@ export interface paths {
         };
         /**
          * Read Content
-         * @description The content, or a `Range` of its bytes, as an attachment that no browser runs.
+         * @description Returns the content, or a `Range` of its bytes. It is sent as an attachment that browsers don't run.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -344,7 +344,7 @@ export interface paths {
         put?: never;
         /**
          * Sign In
-         * @description Signs in with e-mail address and password, where passwords are not turned off.
+         * @description Signs in with e-mail address and password, if passwords are turned on.
          *
          *     Needs no token.
          */
@@ -388,7 +388,7 @@ export interface paths {
         put?: never;
         /**
          * Sign Out
-         * @description Ends the session that asks.
+         * @description Ends the session that makes the request.
          *
          *     Needs any valid token.
          */
@@ -408,7 +408,7 @@ export interface paths {
         };
         /**
          * Show Me
-         * @description What your token stands for, and what it may do.
+         * @description Returns what your token stands for, and what it may do.
          *
          *     Needs any valid token.
          */
@@ -420,7 +420,7 @@ export interface paths {
         head?: never;
         /**
          * Change Me
-         * @description Changes one's name, or one's password, for which the present one is asked unless one came by a sign-in link; a new password ends all other sessions.
+         * @description Changes your name or password. A new password needs the present one, unless you signed in by a link, and ends all other sessions.
          *
          *     Needs a person's token.
          */
@@ -436,14 +436,14 @@ export interface paths {
         };
         /**
          * Show Away
-         * @description Whether you are away from your terminal.
+         * @description Returns whether you are away from your terminal.
          *
          *     Needs a person's token.
          */
         get: operations["show_away"];
         /**
          * Set Away
-         * @description A person's setting. While it is on, agents that ask before they show their own prompt wait.
+         * @description Sets whether you are away. While you are, agents that ask before they show their own prompt wait.
          *
          *     Needs a person's token.
          */
@@ -464,7 +464,7 @@ export interface paths {
         };
         /**
          * List Methods
-         * @description The ways to sign in on this server.
+         * @description Returns the ways to sign in on this server.
          *
          *     Needs no token.
          */
@@ -486,7 +486,7 @@ export interface paths {
         };
         /**
          * Come Back
-         * @description Where the provider sends the browser: opens a session and goes on to the console.
+         * @description Takes the browser back from the identity provider, opens a session, and redirects to the console.
          *
          *     Needs no token.
          */
@@ -508,7 +508,7 @@ export interface paths {
         };
         /**
          * Leave For Provider
-         * @description Sends the browser to the provider; it comes back to the callback.
+         * @description Redirects the browser to the identity provider, which returns it to the callback.
          *
          *     Needs no token.
          */
@@ -532,7 +532,7 @@ export interface paths {
         put?: never;
         /**
          * Refresh
-         * @description The same session with a new token, valid for longer; the old token is invalid. Requests that come with it at the same moment get new tokens too, each one of its own.
+         * @description Gives the session a new token that is valid for longer; the old one becomes invalid. Several requests with the old token at the same moment each get a new one.
          *
          *     Needs a person's token.
          */
@@ -552,7 +552,7 @@ export interface paths {
         };
         /**
          * List Sessions
-         * @description Your sessions: the sign-ins that are still valid.
+         * @description Lists your valid sessions.
          *
          *     Needs a person's token.
          */
@@ -561,7 +561,7 @@ export interface paths {
         post?: never;
         /**
          * End Other Sessions
-         * @description Ends all of one's sessions but the one that asks.
+         * @description Ends all of your sessions but the one that makes the request.
          *
          *     Needs a person's token.
          */
@@ -696,7 +696,7 @@ export interface paths {
         };
         /**
          * List Invitations
-         * @description Invitations that were not taken back: of a project for its owners, all for administrators.
+         * @description Lists invitations that weren't revoked: a project's for its owners, all for administrators.
          *
          *     Needs an administrator's token.
          */
@@ -704,7 +704,7 @@ export interface paths {
         put?: never;
         /**
          * Invite
-         * @description Invites an address to a project, which its owners do, or to the server (administrators).
+         * @description Invites an e-mail address to a project (its owners) or to the server (administrators).
          *
          *     Needs an administrator's token.
          */
@@ -748,7 +748,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm Invitation
-         * @description Lets an invitation by someone who is no administrator make an account.
+         * @description Lets an invitation by someone who isn't an administrator create an account.
          *
          *     Needs an administrator's token.
          */
@@ -768,7 +768,7 @@ export interface paths {
         };
         /**
          * Open Invitation
-         * @description What the holder of the secret is invited to.
+         * @description Returns what an invitation is for, to the holder of its link.
          *
          *     Needs no token.
          */
@@ -792,7 +792,7 @@ export interface paths {
         put?: never;
         /**
          * Accept Invitation
-         * @description Joins and signs in. An address that has an account proves it with its password or a session of it; for one without, an account is made, where passwords aren't turned off and the invitation is confirmed.
+         * @description Accepts an invitation and signs in. An address that has an account proves it with its password or a session of it. For another address an account is created, if passwords are turned on and the invitation is confirmed.
          *
          *     Needs no token.
          */
@@ -812,7 +812,7 @@ export interface paths {
         };
         /**
          * List All Keys
-         * @description All keys of the server, for administrators.
+         * @description Lists all keys of the server.
          *
          *     Needs an administrator's token.
          */
@@ -820,7 +820,7 @@ export interface paths {
         put?: never;
         /**
          * Create Admin Key
-         * @description Makes an administrator's key.
+         * @description Creates an administrator's key. The secret is returned only here.
          *
          *     Needs an administrator's token.
          */
@@ -840,7 +840,7 @@ export interface paths {
         };
         /**
          * Show Key
-         * @description A key, without its token.
+         * @description Returns a key, without its secret.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -849,7 +849,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke Key
-         * @description Ends a key at once; its streams end within seconds.
+         * @description Revokes a key. Its streams end within seconds.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -870,7 +870,7 @@ export interface paths {
         put?: never;
         /**
          * Rotate Key
-         * @description A new key like this one, which works on for `overlap_s` seconds.
+         * @description Creates a key like this one. The old one keeps working for `overlap_s` seconds.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -978,7 +978,7 @@ export interface paths {
         };
         /**
          * List Projects
-         * @description The projects that you may see, newest first.
+         * @description Lists the projects that you may see, newest first.
          *
          *     Needs any valid token.
          */
@@ -1006,7 +1006,7 @@ export interface paths {
         };
         /**
          * Show Project
-         * @description The project, and your role in it.
+         * @description Returns the project, and your role in it.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1040,7 +1040,7 @@ export interface paths {
         };
         /**
          * List Active Runs
-         * @description Running, or awaiting feedback once started; newest first.
+         * @description Lists runs that are running, or awaiting feedback after having started; newest first.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1084,7 +1084,7 @@ export interface paths {
         };
         /**
          * Read History
-         * @description Oldest first; with `before` alone the last ones below it. Page on with `after` = `next_after`, or back with `before` = `next_before`, until that is null. A share link sees no questions.
+         * @description Returns events of the project, oldest first; with `before` alone, the last ones before it. Page forwards with `after` = `next_after`, backwards with `before` = `next_before`, until that is null. Share links see no questions.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1106,7 +1106,7 @@ export interface paths {
         };
         /**
          * Export Project
-         * @description The project's runs with all events, lines and artifacts, as of now.
+         * @description Exports the project's runs with all events, lines and artifacts as of now.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1128,7 +1128,7 @@ export interface paths {
         };
         /**
          * List Keys
-         * @description The project's keys that are still valid, without their secrets.
+         * @description Lists the project's valid keys, without their secrets.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -1156,7 +1156,7 @@ export interface paths {
         };
         /**
          * List Members
-         * @description The members with their roles.
+         * @description Lists the members with their roles.
          *
          *     Needs the role viewer in the project, or a higher one.
          */
@@ -1178,14 +1178,14 @@ export interface paths {
         };
         /**
          * Show Member
-         * @description One member.
+         * @description Returns one member.
          *
          *     Needs the role viewer in the project, or a higher one.
          */
         get: operations["show_member"];
         /**
          * Set Member
-         * @description Makes someone who has an account a member, or gives a member another role.
+         * @description Adds a person who has an account as a member, or changes a member's role.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -1193,7 +1193,7 @@ export interface paths {
         post?: never;
         /**
          * Remove Member
-         * @description Ends a membership; you may end your own, unless you are the last owner.
+         * @description Removes a member. You may remove yourself, unless you are the last owner.
          *
          *     Needs the role owner in the project, or a higher one.
          */
@@ -1212,7 +1212,7 @@ export interface paths {
         };
         /**
          * List Runs Of Project
-         * @description The project's runs, newest first unless `sort` says otherwise.
+         * @description Lists the project's runs, newest first unless `sort` says otherwise.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1242,7 +1242,7 @@ export interface paths {
         put?: never;
         /**
          * Change Runs
-         * @description Makes, changes, cancels and deletes up to 1,000 runs. The answer is 200 and says for each item the status of the single request and which run it was about: an item that is refused costs itself alone.
+         * @description Creates, changes, cancels and deletes up to 1,000 runs. Returns 200 with a result for each item; an item that is refused doesn't affect the others.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1262,7 +1262,7 @@ export interface paths {
         };
         /**
          * List Share Links
-         * @description The project's share links that are still valid, without their tokens.
+         * @description Lists the project's valid share links, without their tokens.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1270,7 +1270,7 @@ export interface paths {
         put?: never;
         /**
          * Create Share Link
-         * @description Shares a run, or the project, with anyone who has the link. Editors do it.
+         * @description Creates a link by which anyone who has it can read the run or the project.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1290,7 +1290,7 @@ export interface paths {
         };
         /**
          * Show Storage
-         * @description What the project takes. What came in the last moments is counted first.
+         * @description Returns how much the project stores, and which retention and quota apply.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1314,7 +1314,7 @@ export interface paths {
         put?: never;
         /**
          * Create Stream Ticket
-         * @description A ticket for an `EventSource`, which can't send a header.
+         * @description Creates a ticket for `EventSource`, which can't send a header.
          *
          *     Needs the role viewer in the project, or a higher one.
          */
@@ -1336,7 +1336,7 @@ export interface paths {
         put?: never;
         /**
          * Claim In Project
-         * @description The next pending subtask of the project's active tasks, by priority and age.
+         * @description Claims the next pending subtask of the project's active tasks: by priority, then by waiting time. Starts a run for it. 204: nothing is pending.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1356,7 +1356,7 @@ export interface paths {
         };
         /**
          * List Tasks
-         * @description The board: tasks by position, each with its subtasks.
+         * @description Returns the board: tasks by position, each with its subtasks.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1364,7 +1364,7 @@ export interface paths {
         put?: never;
         /**
          * Create Task
-         * @description A task, planning, perhaps with its first subtasks.
+         * @description Creates a task in the status `PLANNING`, optionally with its first subtasks.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1384,7 +1384,7 @@ export interface paths {
         };
         /**
          * Show Usage
-         * @description What the project's runs have used, by day, run, agent or model.
+         * @description Returns what the project's runs have used, by day, run, agent or model.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1406,7 +1406,7 @@ export interface paths {
         };
         /**
          * List Questions
-         * @description All that you may see, oldest first.
+         * @description Lists the questions that you may see, oldest first.
          *
          *     Needs any valid token.
          */
@@ -1428,7 +1428,7 @@ export interface paths {
         };
         /**
          * Show Question
-         * @description The question; with `wait_s` as soon as it is closed, or when the time is over.
+         * @description Returns the question. With `wait_s`, waits until it is closed or the time is over.
          *
          *     Needs the role viewer in the project, or a higher one.
          */
@@ -1452,7 +1452,7 @@ export interface paths {
         put?: never;
         /**
          * Answer Question
-         * @description Answers for good; of several answers the first one counts.
+         * @description Answers the question. The first answer counts; later ones are refused (409).
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1474,7 +1474,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel Question
-         * @description Takes a question back, or says that it was answered where the agent runs: the one who asked it, or an editor.
+         * @description Cancels a question, or reports that it was answered where the agent runs. Allowed for the one who asked it and for editors.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1516,7 +1516,7 @@ export interface paths {
         };
         /**
          * List Runs
-         * @description The runs of all projects that you may see.
+         * @description Lists the runs of all projects that you may see.
          *
          *     Needs any valid token.
          */
@@ -1538,7 +1538,7 @@ export interface paths {
         };
         /**
          * Show Run
-         * @description The run, with the latest version of each artifact and the usage of its descendants.
+         * @description Returns the run, with the latest version of each artifact and the usage of its descendants.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1547,7 +1547,7 @@ export interface paths {
         post?: never;
         /**
          * Delete Run
-         * @description Deletes the run with its log, artifacts, questions and links; its id is never free again. The agent's own files stay where they are, and are not taken in again.
+         * @description Deletes the run with its log, artifacts, questions and share links. Its id can't be used again. The agent's own files stay, and aren't read in again.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1572,7 +1572,7 @@ export interface paths {
         };
         /**
          * List Artifacts
-         * @description By step, newest first.
+         * @description Lists the run's artifacts, by step, newest version first.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1580,7 +1580,7 @@ export interface paths {
         put?: never;
         /**
          * Create Artifact
-         * @description JSON `{step_name, content}`, or a form with `step_name` and one `file`.
+         * @description Stores an artifact as the next version of its step: JSON `{step_name, content}`, or a form with `step_name` and one `file`.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1622,7 +1622,7 @@ export interface paths {
         };
         /**
          * List Children
-         * @description The runs that this one started, oldest first.
+         * @description Lists the runs that this run started, oldest first.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1646,7 +1646,7 @@ export interface paths {
         put?: never;
         /**
          * Play Demo
-         * @description Plays a run: 12 log events, `interval_s` apart, progress, artifacts for idea, topic_critic and outline, and a question to you.
+         * @description Plays a demo in the run: 12 log events, `interval_s` apart, progress, three artifacts, and a question to you.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1666,7 +1666,7 @@ export interface paths {
         };
         /**
          * Export Run
-         * @description The run with its log, events and artifacts, as of now.
+         * @description Exports the run with its log, events and artifacts as of now.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1710,7 +1710,7 @@ export interface paths {
         };
         /**
          * Read Logs
-         * @description Oldest first. `tail` gives the last lines, `before_line` alone the last ones before that line.  `Accept: text/plain` or `application/x-ndjson` without a `limit` streams all of it.
+         * @description Returns the run's log lines, oldest first. `tail` returns the last lines, `before_line` alone the last ones before that line. With `Accept: text/plain` or `application/x-ndjson` and without a `limit`, the whole log is streamed.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1718,7 +1718,7 @@ export interface paths {
         put?: never;
         /**
          * Add Logs
-         * @description Takes one entry, an array, NDJSON, or a `lines` message.
+         * @description Stores log lines: one entry, an array, NDJSON, or a `lines` message. An array is stored whole or not at all; a stream is stored up to its first invalid entry.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1738,7 +1738,7 @@ export interface paths {
         };
         /**
          * Read Raw Line
-         * @description The whole line where it was cut and its file is still there.
+         * @description Returns a whole line that was cut when it was stored, from its file, if that still exists.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1762,7 +1762,7 @@ export interface paths {
         put?: never;
         /**
          * Redact Lines
-         * @description Overwrites lines for good: in the store, in Redis, in the memory of hubs, and in answers that were kept. Their numbers and times stay. The agent's own files are not changed.
+         * @description Overwrites log lines permanently: in the database, in Redis, in the hubs' memory, and in stored responses. Their numbers and times stay. The agent's own files aren't changed.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1782,7 +1782,7 @@ export interface paths {
         };
         /**
          * Search Logs
-         * @description Lines of JSON: each match as a log entry; between them `{searched_to_line, matches, last_line}`, at the end with `done`. `regex` is in RE2's syntax.
+         * @description Searches the log and streams the matches as NDJSON. Each line is a log entry, or `{searched_to_line, matches, last_line}` as progress; the last line has `done`. With `regex`, `q` is an RE2 expression.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1806,7 +1806,7 @@ export interface paths {
         put?: never;
         /**
          * Take Messages
-         * @description Takes what people said to a run and it hasn't heard yet. For programs that report for themselves; to agents that are connected by hooks these take messages along.
+         * @description Takes the messages that people sent to the run and that it hasn't received yet. For programs that report for themselves; hooks take messages along by themselves.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1826,7 +1826,7 @@ export interface paths {
         };
         /**
          * List Metrics
-         * @description The series of up to 20 of the run's metrics (`more` names the others), each as `points` points at most. A point says the last, the least and the greatest of the values that it stands for.
+         * @description Returns the series of up to 20 of the run's metrics, each as at most `points` points. A point has the last, smallest and largest of the values that it stands for. `more` names the other metrics.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1834,7 +1834,7 @@ export interface paths {
         put?: never;
         /**
          * Add Metrics
-         * @description Values that were measured together, or up to 1,000 of such in an array; answers the last value of each metric.
+         * @description Stores values that were measured together, or an array of up to 1,000 such objects. Returns the last value of each metric.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1878,7 +1878,7 @@ export interface paths {
         put?: never;
         /**
          * Ask
-         * @description A question to people. With the `dedupe_key` of one that was asked before: that one, with 200.
+         * @description Asks people a question. With the `dedupe_key` of an earlier question, returns that one (200).
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -1900,7 +1900,7 @@ export interface paths {
         put?: never;
         /**
          * Retry Run
-         * @description A new run like this one, one attempt later; the body says what is different about it.
+         * @description Creates a new run like this one, with the next attempt number. The body names what is different.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1922,7 +1922,7 @@ export interface paths {
         put?: never;
         /**
          * Say
-         * @description A message to a session while it runs: queued until the agent's next hook takes it along.
+         * @description Sends a message to a running session. It is queued until the agent's next hook takes it.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -1942,7 +1942,7 @@ export interface paths {
         };
         /**
          * Show Status
-         * @description The run's status with its latest progress reports.
+         * @description Returns the run's status with its latest progress reports.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1986,7 +1986,7 @@ export interface paths {
         };
         /**
          * List Tails
-         * @description By source.
+         * @description Lists the files that are followed for the run, by source.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -1994,7 +1994,7 @@ export interface paths {
         put?: never;
         /**
          * Start Tail
-         * @description Follows a file of the run's own directory, by its path in it. Administrators name files beneath `TAIL_ROOTS`, relative to the first of them. The file need not be there yet, and repeating the request changes nothing.
+         * @description Follows a file of the run's own directory, named by its path in it. Administrators may name any file beneath `TAIL_ROOTS`, relative to the first of them. The file need not exist yet; repeating the request changes nothing.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -2022,7 +2022,7 @@ export interface paths {
         put?: never;
         /**
          * Add Usage
-         * @description Adds single requests to a model, each once by its id. For totals there is `usage` of PATCH.
+         * @description Adds single requests to a model, each once by its id. To report totals, use `usage` of PATCH.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -2042,7 +2042,7 @@ export interface paths {
         };
         /**
          * Compare Runs
-         * @description Runs side by side, and the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`, `duration_s` and so on, each with its value in every run. An object of more than 2,000 members is one value. Without `ids` but with a project: the project's run whose key is `compare`, as `GET /runs/{run}` shows it.
+         * @description Returns 2 to 20 runs side by side, with the members that differ: `input.temperature`, `metrics.loss`, `usage.cost_usd`, `duration_s` and so on. An object of more than 2,000 members counts as one value. Without `ids` but with `project`, returns the project's run whose key is `compare`.
          *
          *     Needs any valid token.
          */
@@ -2066,7 +2066,7 @@ export interface paths {
         put?: never;
         /**
          * Add Runtime Events
-         * @description Best effort: what can't be stored is counted and given up, and no one waits for it.
+         * @description Reports runtime events, best effort: events that can't be stored are dropped and counted.
          *
          *     Needs a key with the scope `worker`, or an administrator's token.
          */
@@ -2089,7 +2089,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke Share Link
-         * @description Ends a link at once; its streams end within seconds.
+         * @description Revokes a share link. Its streams end within seconds.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -2108,7 +2108,7 @@ export interface paths {
         };
         /**
          * Show Subtask
-         * @description The subtask.
+         * @description Returns the subtask.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -2117,7 +2117,7 @@ export interface paths {
         post?: never;
         /**
          * Delete Subtask
-         * @description Answers what else went; with `dry_run` what would go.
+         * @description Deletes the subtask. Returns everything that was deleted; with `dry_run`, what would be.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -2144,7 +2144,7 @@ export interface paths {
         put?: never;
         /**
          * Move Subtask
-         * @description Moves a subtask; one under a lease only with its holder's `worker_id`, or by a person.
+         * @description Makes a transition of the subtask. While it is leased, only its holder (with its `worker_id`) or a person may do so.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -2166,7 +2166,7 @@ export interface paths {
         put?: never;
         /**
          * Extend Lease
-         * @description Holds a claimed subtask for longer, counted from now.
+         * @description Extends the lease of a claimed subtask, counted from now.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -2188,7 +2188,7 @@ export interface paths {
         put?: never;
         /**
          * Claim Anywhere
-         * @description The next pending subtask of any project in which the caller may work, fair among them.
+         * @description Claims the next pending subtask of any project in which you may work. Projects take turns. 204: nothing is pending.
          *
          *     Needs any valid token.
          */
@@ -2208,7 +2208,7 @@ export interface paths {
         };
         /**
          * Show Task
-         * @description The task with its subtasks.
+         * @description Returns the task with its subtasks.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -2217,7 +2217,7 @@ export interface paths {
         post?: never;
         /**
          * Delete Task
-         * @description Answers what else went; with `dry_run` what would go.
+         * @description Deletes the task with its subtasks. Returns everything that was deleted; with `dry_run`, what would be.
          *
          *     Needs the role editor in the project, or a higher one.
          */
@@ -2244,7 +2244,7 @@ export interface paths {
         put?: never;
         /**
          * Move Task
-         * @description `PLANNING` → `ACTIVE`, or → `PLANNING_FAILED` and back; `DONE` → `ACTIVE` for more subtasks.
+         * @description Makes a transition of the task: `PLANNING` → `ACTIVE`, `PLANNING` → `PLANNING_FAILED` and back, or `DONE` → `ACTIVE`.
          *
          *     Needs the role reporter in the project, or a higher one.
          */
@@ -2286,7 +2286,7 @@ export interface paths {
         };
         /**
          * List Transitions
-         * @description Every change of a status of the task and its subtasks: who, why, when.
+         * @description Lists every change of status of the task and its subtasks: who, why, when; newest first.
          *
          *     Needs the role viewer in the project, or a higher one, or a share link that covers it.
          */
@@ -2308,7 +2308,7 @@ export interface paths {
         };
         /**
          * Find Users
-         * @description People with `q` in their name or e-mail address, for owners of a project and administrators.
+         * @description Finds people with `q` in their name or e-mail address. For owners of a project and administrators.
          *
          *     Needs the token of a project owner or an administrator.
          */
@@ -2397,7 +2397,7 @@ export interface paths {
         get?: never;
         /**
          * Put Worker Status
-         * @description A worker's heartbeat, and what it is doing.
+         * @description Reports a worker's status. It counts as its heartbeat.
          *
          *     Needs a key with the scope `worker`, or an administrator's token.
          */

@@ -199,7 +199,7 @@ export class Feeder {
       await this.#json("POST", "/projects", { name: this.project, slug: this.project });
     } catch (error) {
       if (!(error instanceof Problem) || error.status === 409) return;
-      throw error.status === 403 ? new Refused(`there is no project ${this.project}, and it may not be made`) : judged(error);
+      throw error.status === 403 ? new Refused(`project ${this.project} doesn't exist and this token can't create it`) : judged(error);
     }
   }
 
