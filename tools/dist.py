@@ -53,12 +53,15 @@ def build() -> None:
 
 
 def python_sbom() -> None:
-    """What the wheel with its servers is made of: each pinned package with its version."""
-    run(
-        *(sys.executable, "-m", "cyclonedx_py", "requirements"),
-        *("--pyproject", str(ROOT / "pyproject.toml"), "--of", "JSON"),
-        *("-o", str(DIST / "runcast-python.cdx.json"), str(ROOT / "constraints.txt")),
-    )
+    """What an environment holds into which nothing but the wheel with its servers was installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "installed"
+        _install(sys.executable, f"{next(DIST.glob('*.whl'))}[server]", place)
+        run(
+            *(sys.executable, "-m", "cyclonedx_py", "environment", str(place / "bin" / "python")),
+            *("--pyproject", str(ROOT / "pyproject.toml"), "--of", "JSON"),
+            *("-o", str(DIST / "runcast-python.cdx.json")),
+        )
 
 
 def npm_sbom() -> None:
@@ -79,10 +82,18 @@ def check() -> None:
         assert "console/index.html" in names, f"{path.name} has no console"
         assert "reference/common.toml" in names, f"{path.name} has no texts"
     with tempfile.TemporaryDirectory() as folder:
-        for python in (each for each in PYTHONS if shutil.which(each)):
+        for python in filter(_runs, PYTHONS):
             _install(python, f"{wheel}[server]", Path(folder) / python)
         _install(sys.executable, f"{sdist}[server]", Path(folder) / "sdist")
         _install_npm(Path(folder) / "npm")
+
+
+def _runs(python: str) -> bool:
+    """Whether this Python is here; a version manager's stand-in for one that isn't says no."""
+    found = shutil.which(python)
+    return (
+        found is not None and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0
+    )
 
 
 def _install(python: str, what: str, place: Path) -> None:
