@@ -329,10 +329,14 @@ class _Lane:
                 await self.log.make_room()
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
                 if attempt + 1 == ATTEMPTS:
-                    raise Unavailable("gave up after repeated conflicts with concurrent changes; try again") from None
+                    raise Unavailable(
+                        "gave up after repeated conflicts with concurrent changes; try again"
+                    ) from None
                 await asyncio.sleep(0.005 * 2**attempt)
             except asyncpg.LockNotAvailableError as error:
-                raise Unavailable("timed out waiting for another change to this project; try again") from error
+                raise Unavailable(
+                    "timed out waiting for another change to this project; try again"
+                ) from error
             except outages.POSTGRES as error:
                 if not outages.is_outage(error):
                     raise
