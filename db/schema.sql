@@ -503,6 +503,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.forget_webhooks() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM webhooks WHERE project_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.guard_project_table(guarded regclass, run_column text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'public'
@@ -2108,6 +2118,45 @@ COMMENT ON COLUMN public.users.login IS 'The e-mail address to sign in with, in 
 
 COMMENT ON COLUMN public.users.deleted_at IS 'The row stays as a tombstone, without a name or an address.';
 
+CREATE TABLE public.webhook_deliveries (
+    id uuid NOT NULL,
+    webhook_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    event_id bigint NOT NULL,
+    type text NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now(),
+    sending_until timestamp with time zone,
+    status integer,
+    error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+CREATE TABLE public.webhooks (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    url text NOT NULL,
+    types text[] NOT NULL,
+    format text NOT NULL,
+    secret text NOT NULL,
+    old_secret text,
+    old_secret_until timestamp with time zone,
+    "position" bigint NOT NULL,
+    failing_since timestamp with time zone,
+    disabled_reason text,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.webhooks.secret IS 'Signs what is sent, so it is kept as it is; only runcast_log reads it.';
+
+COMMENT ON COLUMN public.webhooks.failing_since IS 'The first failure since the last success.';
+
+COMMENT ON COLUMN public.webhooks.disabled_reason IS 'Why nothing is sent; null while it is.';
+
 CREATE TABLE public.worker_status (
     worker_id text NOT NULL,
     agent_type text NOT NULL,
@@ -2288,6 +2337,15 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_subject_key UNIQUE (subject);
 
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_webhook_id_event_id_key UNIQUE (webhook_id, event_id);
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.worker_status
     ADD CONSTRAINT worker_status_pkey PRIMARY KEY (worker_id);
 
@@ -2435,6 +2493,16 @@ CREATE INDEX tasks_recent_by_status ON public.tasks USING btree (status, updated
 
 CREATE INDEX usage_daily_of_run ON public.usage_daily USING btree (run_id);
 
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (webhook_id, next_at) WHERE (state = 'pending'::text);
+
+CREATE INDEX webhook_deliveries_listed ON public.webhook_deliveries USING btree (webhook_id, created_at, id);
+
+CREATE INDEX webhook_deliveries_of_project ON public.webhook_deliveries USING btree (project_id);
+
+CREATE INDEX webhooks_of_project ON public.webhooks USING btree (project_id);
+
+CREATE INDEX webhooks_of_user ON public.webhooks USING btree (created_by) WHERE (created_by IS NOT NULL);
+
 CREATE INDEX worker_status_by_circuit ON public.worker_status USING btree (circuit_open, updated_at DESC);
 
 CREATE INDEX worker_status_by_heartbeat ON public.worker_status USING btree (last_heartbeat DESC);
@@ -2442,6 +2510,8 @@ CREATE INDEX worker_status_by_heartbeat ON public.worker_status USING btree (las
 CREATE INDEX worker_status_by_status ON public.worker_status USING btree (status, updated_at DESC);
 
 CREATE TRIGGER forget_sign_ins AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_sign_ins();
+
+CREATE TRIGGER forget_webhooks AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_webhooks();
 
 CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE ON public.project_members FOR EACH ROW EXECUTE FUNCTION public.keep_an_owner();
 
@@ -2626,6 +2696,18 @@ ALTER TABLE ONLY public.usage_requests
 ALTER TABLE ONLY public.usage_requests
     ADD CONSTRAINT usage_requests_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES public.webhooks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
 CREATE POLICY admins ON public.audit_log FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
 CREATE POLICY admins ON public.ingest_rejects FOR SELECT TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
@@ -2718,6 +2800,10 @@ CREATE POLICY event_log ON public.usage_daily TO runcast_log USING (true) WITH C
 
 CREATE POLICY event_log ON public.usage_requests TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.webhook_deliveries TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.webhooks TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.worker_status TO runcast_log USING (true) WITH CHECK (true);
 
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
@@ -2759,6 +2845,10 @@ CREATE POLICY owners ON public.api_keys TO runcast_request USING ((( SELECT publ
 CREATE POLICY owners ON public.invitations TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
 
 CREATE POLICY owners ON public.projects FOR UPDATE TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners ON public.webhook_deliveries TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
+
+CREATE POLICY owners ON public.webhooks TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
 
 CREATE POLICY owners_add ON public.project_members FOR INSERT TO runcast_request WITH CHECK ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('owner'::text) AS acting_projects)::uuid[]))));
 
@@ -2864,6 +2954,10 @@ ALTER TABLE public.usage_requests ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.webhooks ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.worker_status ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
@@ -2912,6 +3006,8 @@ REVOKE ALL ON FUNCTION public.forget_sign_ins() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.forget_ways_in(account uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_ways_in(account uuid) TO runcast_accounts;
+
+REVOKE ALL ON FUNCTION public.forget_webhooks() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.guard_project_table(guarded regclass, run_column text) FROM PUBLIC;
 
@@ -3304,6 +3400,64 @@ GRANT UPDATE(disabled_at) ON TABLE public.users TO runcast_accounts;
 GRANT SELECT(last_sign_in_at) ON TABLE public.users TO runcast_request;
 
 GRANT SELECT(deleted_at) ON TABLE public.users TO runcast_request;
+
+GRANT SELECT ON TABLE public.webhook_deliveries TO runcast_request;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO runcast_log;
+
+GRANT UPDATE(state) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT UPDATE(attempts) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT UPDATE(next_at) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT UPDATE(status) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT UPDATE(error) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT UPDATE(ended_at) ON TABLE public.webhook_deliveries TO runcast_accounts;
+
+GRANT INSERT,DELETE ON TABLE public.webhooks TO runcast_accounts;
+GRANT SELECT ON TABLE public.webhooks TO runcast_log;
+
+GRANT SELECT(id) ON TABLE public.webhooks TO runcast_request;
+
+GRANT SELECT(project_id) ON TABLE public.webhooks TO runcast_request;
+
+GRANT SELECT(url) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(url) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT SELECT(types) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(types) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT SELECT(format) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(format) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT SELECT(secret),UPDATE(secret) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT UPDATE(old_secret) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT SELECT(old_secret_until) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(old_secret_until) ON TABLE public.webhooks TO runcast_accounts;
+
+GRANT SELECT("position") ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE("position") ON TABLE public.webhooks TO runcast_accounts;
+GRANT UPDATE("position") ON TABLE public.webhooks TO runcast_log;
+
+GRANT SELECT(failing_since) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(failing_since) ON TABLE public.webhooks TO runcast_accounts;
+GRANT UPDATE(failing_since) ON TABLE public.webhooks TO runcast_log;
+
+GRANT SELECT(disabled_reason) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(disabled_reason) ON TABLE public.webhooks TO runcast_accounts;
+GRANT UPDATE(disabled_reason) ON TABLE public.webhooks TO runcast_log;
+
+GRANT SELECT(created_by) ON TABLE public.webhooks TO runcast_request;
+
+GRANT SELECT(created_at) ON TABLE public.webhooks TO runcast_request;
+
+GRANT SELECT(updated_at) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(updated_at) ON TABLE public.webhooks TO runcast_accounts;
+GRANT UPDATE(updated_at) ON TABLE public.webhooks TO runcast_log;
 
 GRANT SELECT ON TABLE public.worker_status TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.worker_status TO runcast_log;

@@ -220,6 +220,7 @@ class ApiSettings(_Settings):
     artifacts_url: str | None = None
     ingest_secret: SecretStr | None = None
     otlp_spans: Literal["agents", "all"] = "agents"
+    webhook_private: bool | None = None
 
 
 class HubSettings(_Settings):
@@ -283,6 +284,20 @@ class ServerSettings:
     def artifacts_url(self) -> str:
         """Where large artifacts go: a folder of the data directory unless a URL was given."""
         return self.api.artifacts_url or (self.process.data / "artifacts").as_uri()
+
+    @property
+    def base_url(self) -> str:
+        """What links begin with that are sent where no request came from."""
+        process = self.process
+        return (process.public_url or f"http://{process.host}:{process.port}").rstrip("/")
+
+    @property
+    def allows_private_webhooks(self) -> bool:
+        """Whether webhooks may go to this machine and its networks: unless it is set, where only this machine
+        reaches the server."""
+        if self.api.webhook_private is not None:
+            return self.api.webhook_private
+        return self.process.host in ("127.0.0.1", "::1", "localhost")
 
 
 SECTIONS: tuple[type[_Settings], ...] = (

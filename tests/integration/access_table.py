@@ -20,6 +20,7 @@ class Line:
 
 
 LOGS = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "m"}}]}]}]}
+HOOK = {"url": "http://127.0.0.1:1/", "types": ["question:asked"]}
 
 TABLE: dict[str, Line] = {
     # projects
@@ -90,6 +91,16 @@ TABLE: dict[str, Line] = {
     # usage
     "GET /projects/{project}/usage": Line(),
     "POST /runs/{run}/usage": Line({"requests": [{"id": "r", "model": "m"}]}),
+    # webhooks
+    "POST /projects/{project}/webhooks": Line(HOOK),
+    "GET /projects/{project}/webhooks": Line(),
+    "GET /projects/{project}/webhooks/{webhook}": Line(),
+    "PATCH /projects/{project}/webhooks/{webhook}": Line({"disabled": True}),
+    "DELETE /projects/{project}/webhooks/{webhook}": Line(),
+    "POST /projects/{project}/webhooks/{webhook}/rotate": Line(),
+    "POST /projects/{project}/webhooks/{webhook}/test": Line(),
+    "GET /projects/{project}/webhooks/{webhook}/deliveries": Line(),
+    "POST /deliveries/{delivery}/redeliver": Line(),
     # tasks
     "POST /projects/{project}/tasks": Line({"title": "t"}),
     "GET /projects/{project}/tasks": Line(),

@@ -23,10 +23,11 @@ from runcast_server import settings
 from runcast_server.auth import operations, principal
 from runcast_server.auth.operations import OPERATIONS, Needs
 from runcast_server.auth.principal import Role, hash_token, new_token
+from runcast_server.db import acquire
 from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
-from tests.integration.access_table import TABLE, Line
+from tests.integration.access_table import HOOK, TABLE, Line
 
 pytestmark = pytest.mark.anyio
 
@@ -166,11 +167,14 @@ class World:
                 new = {"title": "t", "subtasks": [{"title": "s"}]}
                 task = await self.make(f"/projects/{self.project}/tasks", new)
                 return str(task["id"] if name == "task" else task["subtasks"][0]["id"])
-            case "key":
-                new = {"name": "k", "role": "viewer"}
-                return str((await self.make(f"/projects/{self.project}/keys", new))["id"])
-            case "link":
-                return str((await self.make(f"/projects/{self.project}/share-links", {}))["id"])
+            case "key" | "link":
+                path, new = {
+                    "key": ("keys", {"name": "k", "role": "viewer"}),
+                    "link": ("share-links", {}),
+                }[name]
+                return str((await self.make(f"/projects/{self.project}/{path}", new))["id"])
+            case "webhook" | "delivery":
+                return await self.webhook(name)
             case "invitation" | "token":
                 new = {"email": f"{uuid4()}@example.org", "project": self.project}
                 made = await self.make("/invitations", new)
@@ -182,6 +186,25 @@ class World:
             case "line_number" | "agent":
                 return {"line_number": "1", "agent": "claude"}[name]
         return str(uuid4())
+
+    async def webhook(self, name: str) -> str:
+        """A webhook, or a delivery of one; those before are removed, as a project has only so many."""
+        path = f"/projects/{self.project}/webhooks"
+        for before in (await self.make(path, method="GET"))["webhooks"]:
+            await self.make(f"{path}/{before['id']}", method="DELETE")
+        hook = str((await self.make(path, HOOK))["id"])
+        if name == "webhook":
+            return hook
+        async with acquire(self.resources.database.log) as connection:
+            delivery = uuid7()
+            await connection.execute(
+                """INSERT INTO webhook_deliveries (id, webhook_id, project_id, event_id, type, state)
+                   VALUES ($1, $2, $3, 1, 'run:created', 'failed')""",
+                delivery,
+                UUID(hook),
+                UUID(self.project),
+            )
+        return str(delivery)
 
 
 async def serve(

@@ -42,6 +42,7 @@ from runcast_api.routes import (
     tails,
     tasks,
     usage,
+    webhooks,
 )
 
 DESCRIPTION = "A self-hosted hub for the runs of AI agents: every run live, no line lost."
@@ -78,6 +79,7 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(usage.router)
     app.include_router(agents.router)
     app.include_router(otlp.router)
+    app.include_router(webhooks.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(runtime.router)

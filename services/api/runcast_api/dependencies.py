@@ -29,6 +29,7 @@ from runcast_api.runtime.feed import RuntimeFeed
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
+from runcast_api.webhooks.sending import Dispatcher
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Authenticator, Principal, presented
 from runcast_server.db import Database
@@ -92,6 +93,7 @@ class Api:
     waiters: Waiters
     searches: SearchDatabase
     bodies: Bodies
+    webhooks: Dispatcher
     telemetry: FairTurns = field(default_factory=lambda: FairTurns(TELEMETRY_AT_ONCE))
     exports: Exports = field(default_factory=Exports)
     demos: Demos = field(default_factory=Demos)

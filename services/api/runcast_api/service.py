@@ -37,6 +37,7 @@ from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
 from runcast_api.usage.budgets import Budgets
+from runcast_api.webhooks.sending import Dispatcher, Sender
 from runcast_server import db_health, loops, outages
 from runcast_server.auth import rate_limits, tokens
 from runcast_server.db import ACCOUNTS_ROLE, LOG_ROLE, REQUEST_ROLE, acquire
@@ -63,6 +64,10 @@ def build(resources: Resources) -> Service:
     resources.eventlog.listen(quotas.heard)
     handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
     leadership = factory.build(resources, handlers)
+    dispatcher = Dispatcher(
+        database.log, Sender(settings.allows_private_webhooks), settings.base_url
+    )
+    resources.eventlog.listen(dispatcher.heard)
     store = ArtifactStore(settings.artifacts_url)
     authenticator = tokens.authenticator(database, settings.auth)
     api = Api(
@@ -80,6 +85,7 @@ def build(resources: Resources) -> Service:
         Waiters(settings.postgres.database_url or "", database.log),
         SearchDatabase.of(database),
         Bodies(authenticator),
+        dispatcher,
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(
@@ -104,6 +110,7 @@ def build(resources: Resources) -> Service:
         *Budgets(database.log, resources.eventlog).loops(),
         *Silence(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),
+        *dispatcher.loops(),
     ]
 
     @contextlib.asynccontextmanager
@@ -120,6 +127,7 @@ def build(resources: Resources) -> Service:
             finally:
                 await api.demos.stop()
                 await api.feed.stop()
+                await dispatcher.stop()
                 await api.people.requests.close()
                 await publisher.close()
 

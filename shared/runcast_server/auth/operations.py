@@ -110,6 +110,16 @@ OPERATIONS: dict[str, Needs] = {
     # usage
     "GET /projects/{project}/usage": READER,
     "POST /runs/{run}/usage": Needs(rights.REPORT),
+    # webhooks
+    "POST /projects/{project}/webhooks": Needs(rights.MANAGE),
+    "GET /projects/{project}/webhooks": Needs(rights.MANAGE),
+    "GET /projects/{project}/webhooks/{webhook}": Needs(rights.MANAGE),
+    "PATCH /projects/{project}/webhooks/{webhook}": Needs(rights.MANAGE),
+    "DELETE /projects/{project}/webhooks/{webhook}": Needs(rights.MANAGE),
+    "POST /projects/{project}/webhooks/{webhook}/rotate": Needs(rights.MANAGE),
+    "POST /projects/{project}/webhooks/{webhook}/test": Needs(rights.MANAGE),
+    "GET /projects/{project}/webhooks/{webhook}/deliveries": Needs(rights.MANAGE),
+    "POST /deliveries/{delivery}/redeliver": Needs(rights.MANAGE, is_hidden=True),
     # tasks
     "POST /projects/{project}/tasks": Needs(rights.PLAN),
     "GET /projects/{project}/tasks": READER,

@@ -25,6 +25,7 @@ TAGS = {
     "tails": "Files that the server follows for a run.",
     "exports": "Runs and projects as files.",
     "deletion": "Deleting runs and artifacts, redacting lines.",
+    "webhooks": "Where a project's events are sent.",
     "runtime": "What workers report of themselves, for operators.",
     "people": "Members, share links and invitations.",
     "keys": "API keys.",

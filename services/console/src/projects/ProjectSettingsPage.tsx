@@ -15,6 +15,7 @@ import { Keys } from "./Keys";
 import { Members } from "./Members";
 import { can } from "./roles";
 import { ShareLinks } from "./ShareLinks";
+import { Webhooks } from "./Webhooks";
 import { FormError, useForm } from "../design/useForm";
 
 export function ProjectSettingsPage() {
@@ -30,6 +31,7 @@ export function ProjectSettingsPage() {
         <Members canChange={owns} />
         <Invitations canChange={owns} />
         <Keys canChange={owns} />
+        <Webhooks canChange={owns} />
         <ShareLinks canChange={owns || can(project.role, "share")} />
         {owns && <Danger />}
       </PageBody>

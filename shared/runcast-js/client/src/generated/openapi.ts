@@ -643,6 +643,28 @@ export interface paths {
         patch: operations["change_connection"];
         trace?: never;
     };
+    "/deliveries/{delivery}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver
+         * @description Sends an event again at once, with the same id.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        post: operations["redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1391,6 +1413,134 @@ export interface paths {
         get: operations["show_usage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhooks
+         * @description The project's webhooks, without their secrets.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Create Webhook
+         * @description Sends the project's events of some types to an address, from now on. The secret that signs them is shown this once.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Webhook
+         * @description One webhook, without its secret.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        get: operations["show_webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description Removes a webhook with its deliveries.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Webhook
+         * @description Changes where and what is sent, or turns it off and on. Turned on again it begins at the present.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        patch: operations["update_webhook"];
+        trace?: never;
+    };
+    "/projects/{project}/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Deliveries
+         * @description What was sent to a webhook within 7 days, at most the last 1,000, and what is to be sent again.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/webhooks/{webhook}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description Makes a new secret, shown this once. For a while both sign what is sent.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/projects/{project}/webhooks/{webhook}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Webhook
+         * @description Sends an event of the type `webhook:test`, once, and answers what came of it, within 20 s.
+         *
+         *     Needs the role owner in the project, or a higher one.
+         */
+        post: operations["test_webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3387,6 +3537,94 @@ export interface components {
              * @description Ids of subtasks that nothing blocks any more.
              */
             unblocked: string[];
+        };
+        /**
+         * Delivery
+         * @description An event on its way to a webhook. `state`: `pending` until it was `delivered`, or has `failed` for the
+         *     last time. `status` and `error` are those of the last attempt.
+         */
+        Delivery: {
+            /**
+             * Attempts
+             * @description How often it was sent so far.
+             */
+            attempts: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
+            created_at: string;
+            /**
+             * Ended At
+             * @description When it was delivered, or failed for the last time. Null: neither yet.
+             */
+            ended_at: string | null;
+            /**
+             * Error
+             * @description Why the last attempt failed. Null: it didn't.
+             */
+            error: string | null;
+            /**
+             * Event Id
+             * @description The event's number in its project.
+             */
+            event_id: number;
+            /**
+             * Id
+             * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
+            id: string;
+            /**
+             * Next At
+             * @description When it is sent next. Null: it isn't sent again.
+             */
+            next_at: string | null;
+            /**
+             * State
+             * @description `pending`, `delivered`, or `failed` for the last time.
+             */
+            state: string;
+            /**
+             * Status
+             * @description The receiver's HTTP status at the last attempt. Null: it gave none.
+             */
+            status: number | null;
+            /**
+             * Type
+             * @description The event's type.
+             */
+            type: string;
+            /**
+             * Webhook Id
+             * Format: uuid
+             * @description The webhook that the event is sent to.
+             */
+            webhook_id: string;
+        };
+        /**
+         * DeliveryPage
+         * @description A page of deliveries.
+         */
+        DeliveryPage: {
+            /**
+             * Deliveries
+             * @description The deliveries, newest first.
+             */
+            deliveries: components["schemas"]["Delivery"][];
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
+            next_cursor: string | null;
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
         };
         /**
          * DemoStarted
@@ -8147,6 +8385,282 @@ export interface components {
          */
         Versions: "latest" | "all";
         /**
+         * Webhook
+         * @description `disabled_reason`: why nothing is sent; null while it is. `failing_since`: the first failure since the
+         *     last success. `position`: the number up to which the project's events were looked at.
+         */
+        Webhook: {
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
+            created_at: string;
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
+            created_by: string | null;
+            /**
+             * Disabled
+             * @description Whether nothing is sent.
+             */
+            disabled: boolean;
+            /**
+             * Disabled Reason
+             * @description Why nothing is sent. Null while it is.
+             */
+            disabled_reason: string | null;
+            /**
+             * Failing Since
+             * @description The first failure since the last success. Null: the last attempt succeeded.
+             */
+            failing_since: string | null;
+            /**
+             * Format
+             * @description How events are written: as Standard Webhooks, or as CloudEvents.
+             * @enum {string}
+             */
+            format: "standard" | "cloudevents";
+            /**
+             * Id
+             * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
+            id: string;
+            /**
+             * Old Secret Until
+             * @description Until when the secret before signs too. Null: it doesn't.
+             */
+            old_secret_until: string | null;
+            /**
+             * Position
+             * @description The number up to which the project's events were looked at.
+             */
+            position: number;
+            /**
+             * Project Id
+             * Format: uuid
+             * @description Id of the project.
+             */
+            project_id: string;
+            /**
+             * Types
+             * @description The types of events that are sent; `run:status_changed:failed` is that new status alone, `*` all.
+             */
+            types: string[];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
+            updated_at: string;
+            /**
+             * Url
+             * @description Where events are sent.
+             */
+            url: string;
+        };
+        /**
+         * WebhookMade
+         * @description `secret` is shown this once.
+         */
+        WebhookMade: {
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was created (RFC 3339, UTC).
+             * @example 2026-11-26T14:03:07.318204Z
+             */
+            created_at: string;
+            /**
+             * Created By
+             * @description Id of the person who created it. Null where a key or the server did.
+             */
+            created_by: string | null;
+            /**
+             * Disabled
+             * @description Whether nothing is sent.
+             */
+            disabled: boolean;
+            /**
+             * Disabled Reason
+             * @description Why nothing is sent. Null while it is.
+             */
+            disabled_reason: string | null;
+            /**
+             * Failing Since
+             * @description The first failure since the last success. Null: the last attempt succeeded.
+             */
+            failing_since: string | null;
+            /**
+             * Format
+             * @description How events are written: as Standard Webhooks, or as CloudEvents.
+             * @enum {string}
+             */
+            format: "standard" | "cloudevents";
+            /**
+             * Id
+             * Format: uuid
+             * @description The resource's id. A client may choose one when it creates the resource, to make a repeated request safe.
+             */
+            id: string;
+            /**
+             * Old Secret Until
+             * @description Until when the secret before signs too. Null: it doesn't.
+             */
+            old_secret_until: string | null;
+            /**
+             * Position
+             * @description The number up to which the project's events were looked at.
+             */
+            position: number;
+            /**
+             * Project Id
+             * Format: uuid
+             * @description Id of the project.
+             */
+            project_id: string;
+            /**
+             * Secret
+             * @description Checks signatures; shown this once. Null where the request is repeated.
+             */
+            secret: string | null;
+            /**
+             * Types
+             * @description The types of events that are sent; `run:status_changed:failed` is that new status alone, `*` all.
+             */
+            types: string[];
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When it last changed (RFC 3339, UTC).
+             * @example 2026-11-26T14:05:41.002113Z
+             */
+            updated_at: string;
+            /**
+             * Url
+             * @description Where events are sent.
+             */
+            url: string;
+        };
+        /**
+         * WebhookNew
+         * @description `secret`: `whsec_` and the base64 of 24 to 64 bytes; without it, one is made.
+         */
+        WebhookNew: {
+            /**
+             * Format
+             * @description How events are written: as Standard Webhooks, or as CloudEvents.
+             * @default standard
+             * @enum {string}
+             */
+            format: "standard" | "cloudevents";
+            /**
+             * Secret
+             * @description `whsec_` and the base64 of 24 to 64 bytes. Null: one is made.
+             */
+            secret?: string | null;
+            /**
+             * Types
+             * @description The types of events to send; `run:status_changed:failed` is that new status alone, `*` all.
+             */
+            types: string[];
+            /**
+             * Url
+             * @description Where events are sent: https:// or http://, without a password.
+             */
+            url: string;
+        };
+        /**
+         * WebhookPage
+         * @description A page of webhooks.
+         */
+        WebhookPage: {
+            /**
+             * Next Cursor
+             * @description Pass it as `cursor` to get the next page. Null on the last page.
+             * @example eyJhIjoiMjAyNi0xMS0yNiJ9
+             */
+            next_cursor: string | null;
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
+            /**
+             * Webhooks
+             * @description The webhooks, newest first.
+             */
+            webhooks: components["schemas"]["Webhook"][];
+        };
+        /**
+         * WebhookPatch
+         * @description `disabled: false` begins again at the present: what happened meanwhile isn't sent.
+         */
+        WebhookPatch: {
+            /**
+             * Disabled
+             * @description True: nothing is sent. False: events are sent again, from the present.
+             */
+            disabled?: boolean | null;
+            /**
+             * Format
+             * @description Another way to write events.
+             */
+            format?: ("standard" | "cloudevents") | null;
+            /**
+             * Types
+             * @description Other types of events.
+             */
+            types?: string[] | null;
+            /**
+             * Url
+             * @description Another address.
+             */
+            url?: string | null;
+        };
+        /**
+         * WebhookRotation
+         * @description For `overlap_s` seconds what is sent is signed by both secrets, the old one and the new one.
+         */
+        WebhookRotation: {
+            /**
+             * Overlap S
+             * @description Seconds for which both secrets sign.
+             * @default 86400
+             */
+            overlap_s: number;
+        };
+        /**
+         * WebhookTested
+         * @description What came of an attempt: the receiver's status, and why it failed; `error` is null where it took it.
+         */
+        WebhookTested: {
+            /**
+             * Delivered
+             * @description Whether the receiver took the event.
+             */
+            delivered: boolean;
+            /**
+             * Error
+             * @description Why the attempt failed. Null: it didn't.
+             */
+            error: string | null;
+            /**
+             * Ms
+             * @description How long the attempt took, in milliseconds.
+             */
+            ms: number;
+            /**
+             * Status
+             * @description The receiver's HTTP status. Null: it gave none.
+             */
+            status: number | null;
+        };
+        /**
          * WorkerShown
          * @description A worker, as an operator sees it.
          */
@@ -9796,6 +10310,45 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The delivery's id, from the webhook's deliveries. */
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     stream_projects: {
@@ -11691,6 +12244,367 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before, of the same query. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body: done once, within 24 hours. */
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebhookRotation"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's id or slug. */
+                project: string;
+                /** @description The webhook's id. */
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTested"];
                 };
             };
             400: components["responses"]["Problem400"];

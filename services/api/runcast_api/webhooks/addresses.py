@@ -1,0 +1,124 @@
+"""Where webhooks may go: to no address of this machine or its networks, unless that is allowed.
+
+A name is looked up once for each connection, and the connection goes to the address that was looked at: a
+name that means another address a moment later gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+from httpcore import AsyncNetworkBackend, AsyncNetworkStream
+
+URL_CHARACTERS = 2000
+TRIED = 3
+"""Addresses of a name that are tried."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = IPv4Address | IPv6Address
+
+
+class Refused(Exception):
+    """An address to which nothing is sent; says why."""
+
+
+def check_url(url: str, *, allows_private: bool) -> None:
+    """Raises `Refused` for what is no address of the web, holds a password, or is an address that is
+    refused. A name is looked up only when something is sent."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        port = parts.port
+    except ValueError:
+        raise Refused("isn't a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise Refused("isn't a URL that begins with https:// or http://")
+    if len(url) > URL_CHARACTERS or not url.isprintable() or " " in url:
+        raise Refused(f"is longer than {URL_CHARACTERS} characters, or holds a space")
+    if parts.username is not None or parts.password is not None:
+        raise Refused("holds a name or password; what is sent is signed instead")
+    if port == 0:
+        raise Refused("names port 0")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    check(address, allows_private=allows_private)
+
+
+def check(address: Address, *, allows_private: bool) -> None:
+    """Raises `Refused` for a private address; for a link-local one (of clouds' metadata) even where private
+    ones are allowed."""
+    inner = _inner(address)
+    if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
+        raise Refused(f"{address} is no address that anything is sent to")
+    if not allows_private and not inner.is_global:
+        raise Refused(f"{address} is a private address; WEBHOOK_PRIVATE=1 allows those")
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
+
+
+class CheckedNetwork(AsyncNetworkBackend):
+    """Connects to addresses that were checked."""
+
+    def __init__(self, *, allows_private: bool) -> None:
+        self._allows_private = allows_private
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  (httpcore's own signature)
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> AsyncNetworkStream:
+        """Raises `Refused` where one of the name's addresses is refused, `httpcore.ConnectError` where it has
+        none."""
+        addresses = await _resolve(host, port)
+        for address in addresses:
+            check(address, allows_private=self._allows_private)
+        for address in addresses[:-1][: TRIED - 1]:
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._connect(address, port, timeout, local_address, socket_options)
+        return await self._connect(addresses[-1], port, timeout, local_address, socket_options)
+
+    async def _connect(self, address: Address, *how: Any) -> AsyncNetworkStream:
+        return await self._network.connect_tcp(str(address), *how)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        socket_options: Iterable[Any] | None = None,
+    ) -> AsyncNetworkStream:
+        raise Refused("a webhook goes to no socket of this machine")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> list[Address]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"the name {host} has no address: {error}") from None
+    # A zone (fe80::1%eth0) belongs to link-local addresses alone.
+    return [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]

@@ -1,0 +1,330 @@
+"""Webhooks: signed, at least once under one id, to no private address, and at nobody else's cost."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from runcast_api.dependencies import Api
+from runcast_api.webhooks import addresses, outbox, sending, signing
+from runcast_api.webhooks.addresses import Refused
+from runcast_api.webhooks.sending import Dispatcher, Sender
+from runcast_server.db import acquire
+from runcast_server.eventlog import frames
+from runcast_server.eventlog.log import Transaction
+from tests.integration.receivers import Got, Receiver, receiving
+from tests.integration.rest import Rest, serving
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+HOOKS = "/projects/demo/webhooks"
+
+
+@pytest.fixture
+async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+    async with serving(database_url, redis_url, tmp_path) as rest:
+        await rest.project()
+        yield rest
+        await dispatcher(rest).stop()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+def dispatcher(rest: Rest) -> Dispatcher:
+    assert rest.service.app is not None
+    api: Api = rest.service.app.state.api
+    return api.webhooks
+
+
+async def hook(rest: Rest, receiver: Receiver, *types: str, **given: Any) -> dict[str, Any]:
+    new = {"url": receiver.url, "types": list(types) or ["run:status_changed"]} | given
+    made = await rest.admin.post(HOOKS, json=new)
+    assert made.status_code == 201, made.text
+    shown: dict[str, Any] = made.json()
+    return shown
+
+
+async def send(rest: Rest) -> None:
+    """One look, and all that it sends."""
+    sender = dispatcher(rest)
+    await sender.look()
+    while working := list(sender._working.values()):
+        await asyncio.wait(working)
+
+
+async def make_due(rest: Rest) -> None:
+    async with acquire(rest.resources.database.log) as connection:
+        await connection.execute(
+            """UPDATE webhook_deliveries SET next_at = now(), sending_until = NULL
+               WHERE state = 'pending'"""
+        )
+
+
+async def deliveries(rest: Rest, made: dict[str, Any]) -> list[dict[str, Any]]:
+    shown = await rest.admin.get(f"{HOOKS}/{made['id']}/deliveries")
+    found: list[dict[str, Any]] = shown.json()["deliveries"]
+    return found
+
+
+def verified(got: Got, secret: str) -> dict[str, Any]:
+    told: dict[str, Any] = Webhook(secret).verify(got.body, got.headers)
+    return told
+
+
+async def test_events_come_signed_soon_after_they_happened(
+    database_url: str, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    async with serving(database_url, redis_url, tmp_path, is_running=True) as rest:
+        await rest.project()
+        made = await hook(rest, receiver, "run:status_changed:failed", "question:asked")
+        await dispatcher(rest).look()
+        run = await rest.run(status="running")
+        await rest.admin.post(f"/runs/{run}/questions", json={"kind": "text", "title": "Which?"})
+        await rest.admin.patch(f"/runs/{run}", json={"status": "failed", "error": "e"})
+        await until(lambda: len(receiver.got) == 2)
+        told = [verified(got, made["secret"]) for got in receiver.got]
+        assert sorted(one["type"] for one in told) == ["question:asked", "run:status_changed"]
+        [failed] = [one for one in told if one["type"] == "run:status_changed"]
+        assert failed["data"]["new_status"] == "failed"
+        assert failed["data"]["url"].endswith(f"/ui/runs/{run}")
+        event = (await rest.events(types="run:status_changed"))[-1]
+        ids = [got.headers["webhook-id"] for got in receiver.got]
+        assert (
+            f"{event['data'].get('project_id', made['project_id'])}:{event['id']}:{made['id']}"
+            in ids
+        )
+        with pytest.raises(WebhookVerificationError):
+            verified(receiver.got[0], signing.new_secret())
+        shown = await rest.admin.get(f"{HOOKS}/{made['id']}")
+        assert "secret" not in shown.json()
+
+
+async def test_a_receiver_that_fails_gets_it_again_under_the_same_id(
+    rest: Rest, receiver: Receiver
+) -> None:
+    made = await hook(rest, receiver)
+    receiver.answers = [500, 302, 503]
+    receiver.location = "http://169.254.169.254/latest/meta-data"
+    await rest.run(status="running")
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    for _ in range(4):
+        await send(rest)
+        await make_due(rest)
+    await send(rest)
+    assert len(receiver.got) == 4, "three failures, then a success, and never again"
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+    [delivery] = await deliveries(rest, made)
+    assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("delivered", 4, 204)
+    again = await rest.admin.post(f"/deliveries/{delivery['id']}/redeliver")
+    assert again.status_code == 202
+    await send(rest)
+    assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
+    assert len(receiver.got) == 5
+
+
+async def test_what_a_killed_process_was_sending_is_sent_again_once(
+    rest: Rest, receiver: Receiver
+) -> None:
+    """Sent, and then the process was killed before it could note that."""
+    made = await hook(rest, receiver)
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    async with acquire(rest.resources.database.log) as connection:
+        await outbox.plan(connection, made["id"])
+        [taken] = await outbox.take(connection, made["id"])
+        assert await outbox.take(connection, made["id"]) == [], "it is on its way"
+    assert taken.attempts == 1
+    await send(rest)
+    assert receiver.got == []
+    await make_due(rest)  # its lease is over
+    for _ in range(3):
+        await send(rest)
+    assert len(receiver.got) == 1
+
+
+async def test_secrets_rotate_with_an_overlap(rest: Rest, receiver: Receiver) -> None:
+    chosen = signing.new_secret()
+    made = await hook(rest, receiver, secret=chosen)
+    assert made["secret"] == chosen
+    rotated = (await rest.admin.post(f"{HOOKS}/{made['id']}/rotate")).json()
+    await rest.admin.post(f"{HOOKS}/{made['id']}/test")
+    for secret in (chosen, rotated["secret"]):
+        assert verified(receiver.got[0], secret)["type"] == "webhook:test"
+    last = (await rest.admin.post(f"{HOOKS}/{made['id']}/rotate", json={"overlap_s": 0})).json()
+    tested = await rest.admin.post(f"{HOOKS}/{made['id']}/test")
+    assert tested.json()["delivered"]
+    assert verified(receiver.got[1], last["secret"])
+    with pytest.raises(WebhookVerificationError):
+        verified(receiver.got[1], rotated["secret"])
+
+
+async def test_cloudevents_and_large_events(rest: Rest, receiver: Receiver) -> None:
+    await hook(rest, receiver, "*", format="cloudevents")
+    run = await rest.run(status="running", input={"text": "x" * 100_000})
+    await send(rest)
+    created = next(orjson.loads(got.body) for got in receiver.got if b"run.created" in got.body)
+    assert created["type"] == "dev.runcast.run.created"
+    assert (created["specversion"], created["subject"]) == ("1.0", run)
+    assert all(len(got.body) <= signing.BODY_BYTES for got in receiver.got)
+    where = created["data"]["run"]
+    path = where.removeprefix(rest.resources.settings.base_url)
+    [event] = (await rest.admin.get(path)).json()["events"]
+    assert event["data"]["run"]["input"]["text"] == "x" * 100_000
+
+
+async def test_a_dead_receiver_costs_nobody_else_anything(
+    rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 10,000 events it has 100 at most on their way; another hook gets all of its own meanwhile."""
+    monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.01)
+    async with receiving() as dead:
+        dead.always = 0
+        bad = await hook(rest, dead, "x:tick")
+        run = await rest.run(status="running")
+        await tick(rest, run, 10_000)
+        await hook(rest, receiver, "run:status_changed")
+        await rest.admin.patch(f"/runs/{run}", json={"status": "awaiting_feedback"})
+        await send(rest)
+        assert len(receiver.got) == 1
+        async with acquire(rest.resources.database.log) as connection:
+            kept = await connection.fetchval("SELECT count(*) FROM webhook_deliveries")
+        assert kept <= outbox.MAX_PENDING + 1
+        before = len(dead.got)
+        await send(rest)
+        assert len(dead.got) == before, "each waits for its time"
+        # It comes back: what waits is sent at once, and then the rest from the log, none left out.
+        dead.always, first = 204, (await deliveries(rest, bad))[0]["id"]
+        dead.got.clear()
+        monkeypatch.undo()
+        await rest.admin.post(f"/deliveries/{first}/redeliver")
+        await dispatcher(rest).look()
+        wanted = outbox.MAX_PENDING + 50
+        await until(lambda: len(dead.got) > wanted)
+        sent = sorted({orjson.loads(got.body)["data"]["n"] for got in dead.got})
+        assert sent[:wanted] == list(range(wanted))
+
+
+async def tick(rest: Rest, run: str, count: int) -> None:
+    """So many events of a worker's own, told in few commits."""
+    project = UUID((await rest.admin.get(f"/runs/{run}")).json()["project_id"])
+    for start in range(0, count, 1000):
+
+        async def change(transaction: Transaction, start: int = start) -> None:
+            told = [
+                frames.event("x:tick", {"n": start + number}, run_id=UUID(run))
+                for number in range(1000)
+            ]
+            transaction.emit(project, *told)
+
+        await rest.resources.eventlog.commit(project, change)
+
+
+async def test_days_of_failure_and_410_disable_a_hook(rest: Rest, receiver: Receiver) -> None:
+    one, two = await hook(rest, receiver), await hook(rest, receiver)
+    receiver.always = 500
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    async with acquire(rest.resources.database.log) as connection:
+        await connection.execute(
+            "UPDATE webhooks SET failing_since = now() - interval '6 days' WHERE id = $1", one["id"]
+        )
+    receiver.always = 410
+    await make_due(rest)
+    await send(rest)
+    reasons = {
+        each["id"]: each["disabled_reason"]
+        for each in (await rest.admin.get(HOOKS)).json()["webhooks"]
+    }
+    assert "410" in reasons[two["id"]]
+    assert reasons[one["id"]] is not None
+    count = len(receiver.got)
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    assert len(receiver.got) == count
+    on = await rest.admin.patch(f"{HOOKS}/{one['id']}", json={"disabled": False})
+    assert (on.json()["disabled"], on.json()["failing_since"]) == (False, None)
+    await send(rest)
+    assert len(receiver.got) == count, "it begins again at the present"
+
+
+async def test_a_deleted_project_keeps_no_hook(rest: Rest, receiver: Receiver) -> None:
+    await hook(rest, receiver)
+    await rest.admin.delete("/projects/demo")
+    async with acquire(rest.resources.database.log) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM webhooks") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"url": "ftp://example.org"}, "body.url"),
+        ({"url": "https://user:secret@example.org"}, "body.url"),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, "body.url"),
+        ({"url": "http://[::ffff:169.254.169.254]/"}, "body.url"),
+        ({"url": "http://example.org:99999/"}, "body.url"),
+        ({"types": []}, "body.types"),
+        ({"types": ["agent:log"]}, "body.types.0"),
+        ({"secret": "whsec_short"}, "body.secret"),
+        ({"format": "xml"}, "body.format"),
+    ],
+)
+async def test_a_wrong_hook_is_refused_by_its_field(
+    rest: Rest, body: dict[str, Any], field: str
+) -> None:
+    new = {"url": "http://example.org/", "types": ["run:created"]} | body
+    refused = await rest.admin.post(HOOKS, json=new)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+     "::1", "::", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "224.0.0.1"],
+)  # fmt: skip
+def test_private_addresses_are_refused(address: str) -> None:
+    with pytest.raises(Refused):
+        addresses.check(ip_address(address), allows_private=False)
+    addresses.check(ip_address("8.8.8.8"), allows_private=False)
+
+
+async def test_a_name_that_changes_its_address_gains_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection goes to the address that was looked at; what the name means next is never asked."""
+    answers = iter(["93.184.216.34", "127.0.0.1"])
+    asked: list[str] = []
+
+    async def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(next(answers))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (asked[-1], 0))]
+
+    reached: list[str] = []
+
+    async def connect(_: Any, host: str, *__: Any) -> Any:
+        reached.append(host)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses.httpcore.AnyIOBackend, "connect_tcp", connect)
+    sender = Sender(allows_private=False)
+    first = await sender.send("http://rebinding.example/", {}, b"{}")
+    second = await sender.send("http://rebinding.example/", {}, b"{}")
+    assert (reached, asked) == (["93.184.216.34"], ["93.184.216.34", "127.0.0.1"])
+    assert first.error == "no network here"
+    assert second.error is not None
+    assert "private" in second.error
+    await sender.close()
