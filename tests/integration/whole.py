@@ -14,6 +14,8 @@ import httpx
 from runcast_api import service as api_service
 from runcast_hub import service as hub_service
 from runcast_server import settings
+from runcast_server.auth import tokens
+from runcast_server.auth.principal import Principal
 from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
@@ -32,6 +34,11 @@ class Whole:
         answer = await self.client.request(method, path, json=body, headers=self.admin)
         assert answer.is_success, (path, answer.text)
         return answer.json() if answer.content else None
+
+    async def principal(self, token: str) -> Principal:
+        """Who a token stands for. Raises `Unauthenticated`."""
+        reader = tokens.authenticator(self.resources.database, self.resources.settings.auth)
+        return await reader.principal(token)
 
 
 @contextlib.asynccontextmanager
