@@ -57,6 +57,34 @@ async def test_requests_of_a_caller_are_counted_over_all_processes(
         assert not await is_refused(one, "/projects", bob)
 
 
+async def test_attempts_beyond_a_limit_cost_no_round_trip(redis_url: str) -> None:
+    """Each is refused by what the process remembers; after a second Redis is asked again."""
+    bus = Bus(redis_url)
+    limits = SignInLimits(rate_limits.storage(bus))
+    refused = 0
+    try:
+        for _ in range(80):
+            try:
+                await limits.attempt("1.1.1.1", "ann@example.org")
+            except LimitReached:
+                refused += 1
+        assert refused == 70
+        before = await evals(bus)
+        for _ in range(50):
+            with pytest.raises(LimitReached):
+                await limits.attempt("1.1.1.1", "ann@example.org")
+        assert await evals(bus) - before <= 10
+    finally:
+        await bus.close()
+
+
+async def evals(bus: Bus) -> int:
+    """How many scripts its Redis has run."""
+    told = await bus.client.info("commandstats")
+    names = ("cmdstat_evalsha", "cmdstat_eval")
+    return sum(int(told.get(name, {}).get("calls", 0)) for name in names)
+
+
 async def test_share_links_have_a_limit_of_their_own(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
@@ -115,20 +143,20 @@ def breach_list() -> Iterator[str]:
 async def test_passwords_that_others_know_are_refused(breach_list: str) -> None:
     passwords = Passwords(breach_list)
     with pytest.raises(Invalid, match="breach"):
-        await passwords.hash(SecretStr(BREACHED))
-    stored = await passwords.hash(SecretStr("nobody else has this one"))
+        await passwords.hash(SecretStr(BREACHED), "here")
+    stored = await passwords.hash(SecretStr("nobody else has this one"), "here")
     assert stored.startswith("$argon2id$")
-    assert await passwords.is_right(stored, SecretStr("nobody else has this one"))
-    assert not await passwords.is_right(stored, SecretStr(BREACHED))
-    assert not await passwords.is_right(None, SecretStr(BREACHED))
+    assert await passwords.is_right(stored, SecretStr("nobody else has this one"), "here")
+    assert not await passwords.is_right(stored, SecretStr(BREACHED), "here")
+    assert not await passwords.is_right(None, SecretStr(BREACHED), "here")
 
 
 async def test_a_breach_list_that_does_not_answer_keeps_nobody_out() -> None:
     passwords = Passwords("http://127.0.0.1:1/range/")
-    assert (await passwords.hash(SecretStr(BREACHED))).startswith("$argon2id$")
+    assert (await passwords.hash(SecretStr(BREACHED), "here")).startswith("$argon2id$")
 
 
 @pytest.mark.parametrize("password", ["short", "123456789", "é" * 9])
 async def test_short_passwords_are_refused(password: str) -> None:
     with pytest.raises(Invalid):
-        await Passwords().hash(SecretStr(password))
+        await Passwords().hash(SecretStr(password), "here")

@@ -27,6 +27,9 @@ from runcast_server.settings import AuthSettings
 PREFIX = "runcast:limit"
 REPORT_SECONDS = 0.25
 WINDOW_SECONDS = 60
+REFUSED_SECONDS = 1.0
+"""For how long a refused sign-in is remembered without asking Redis."""
+REMEMBERED_REFUSALS = 10_000
 
 log = structlog.get_logger()
 
@@ -51,7 +54,10 @@ def storage(bus: Bus) -> Storage:
 
 
 class SignInLimits:
-    """Attempts to sign in, right or wrong: of an address at an account, at an account, of an address."""
+    """Attempts to sign in, right or wrong: of an address at an account, at an account, of an address.
+
+    A refusal is remembered for a second, so that a flood of attempts costs one round trip in each.
+    """
 
     def __init__(self, counters: Storage) -> None:
         self._shared = FixedWindowRateLimiter(counters)
@@ -59,6 +65,7 @@ class SignInLimits:
         self._of_both = RateLimitItemPerMinute(10, 5, "sign-in-pair")
         self._of_account = RateLimitItemPerMinute(1000, 60, "sign-in-account")
         self._of_address = RateLimitItemPerMinute(60, 5, "sign-in-address")
+        self._refused_until: dict[tuple[str, ...], float] = {}
 
     async def attempt(self, address: str, account: str) -> None:
         """Counts one attempt. Raises `LimitReached`; whether the account exists makes no difference."""
@@ -71,10 +78,14 @@ class SignInLimits:
         await self._count(self._of_address, address)
 
     async def _count(self, rule: RateLimitItem, *names: str) -> None:
+        now = time.monotonic()
+        if self._refused_until.get((rule.namespace, *names), now) > now:
+            raise _too_many(rule)
         if not await self._hit(rule, *names):
-            raise LimitReached(
-                "too many attempts; wait a few minutes", retry_after_seconds=rule.get_expiry()
-            )
+            if len(self._refused_until) >= REMEMBERED_REFUSALS:
+                self._refused_until.clear()
+            self._refused_until[rule.namespace, *names] = now + REFUSED_SECONDS
+            raise _too_many(rule)
 
     async def _hit(self, rule: RateLimitItem, *names: str) -> bool:
         try:
@@ -82,6 +93,11 @@ class SignInLimits:
         except outages.REDIS as error:
             log.warning("limits.own_count", error=repr(error))
             return await self._own.hit(rule, *names)
+
+
+def _too_many(rule: RateLimitItem) -> LimitReached:
+    seconds = rule.get_expiry()
+    return LimitReached("too many attempts; wait a few minutes", retry_after_seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)

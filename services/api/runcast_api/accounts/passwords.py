@@ -1,4 +1,7 @@
-"""Passwords: hashed with argon2id (RFC 9106), few at a time, and never found out by asking.
+"""Passwords: hashed with argon2id (RFC 9106), few at a time and in turn, and never found out by asking.
+
+A hash is the most expensive thing that a stranger can ask for. Addresses take turns at it, and only some
+may wait: a flood of attempts delays itself, and no sign-in from another address by more than one hash each.
 
 A wrong address costs as much time as a wrong password: a hash that nothing matches is checked instead.
 """
@@ -6,21 +9,28 @@ A wrong address costs as much time as a wrong password: a hash that nothing matc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
 import unicodedata
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-import argon2
 import httpx
 import structlog
 from pydantic import Field, SecretStr
 
-from runcast_server.errors import Invalid
+from runcast_api.accounts.argon2id import Hasher
+from runcast_server.errors import Invalid, LimitReached
+from runcast_server.fair_turns import FairTurns
 
 AT_LEAST = 10
 AT_MOST = 256
-AT_ONCE = 2
-"""A hash takes 64 MiB; more at once would let sign-ins take the memory of everything else."""
+AT_ONCE = max(1, min(2, (os.cpu_count() or 1) // 2))
+"""A hash takes 64 MiB and a processor; more at once would let sign-ins take the memory and the processors of
+everything else."""
+WAITING = 100
+"""Hashes that may wait for their turn; what comes then is refused."""
 BREACH_SECONDS = 3.0
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=AT_MOST)]
@@ -31,32 +41,45 @@ log = structlog.get_logger()
 class Passwords:
     """Makes and checks hashes in threads."""
 
-    def __init__(self, breach_url: str | None = None, hasher: argon2.PasswordHasher | None = None):
+    def __init__(self, breach_url: str | None = None, hasher: Hasher | None = None):
         self._breach_url = breach_url
-        self._hasher = hasher or argon2.PasswordHasher()
+        self._hasher = hasher or Hasher()
         self._nobodys = self._hasher.hash("no one's")
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = FairTurns(AT_ONCE)
+        self._asked = 0
 
-    async def hash(self, password: SecretStr) -> str:
-        """What is stored of a password. Raises `Invalid` for one that is too easily guessed."""
+    async def hash(self, password: SecretStr, address: str) -> str:
+        """What is stored of a password that was chosen at this address. Raises `Invalid` for one that is
+        easily guessed, and `LimitReached`."""
         plain = _plain(password)
         if len(plain) < AT_LEAST:
             raise Invalid.of("body.password", f"at least {AT_LEAST} characters")
         if await self._is_breached(plain):
             raise Invalid.of("body.password", "this password is known from a breach elsewhere")
-        async with self._turns:
+        async with self._turn(address):
             return await asyncio.to_thread(self._hasher.hash, plain)
 
-    async def is_right(self, stored: str | None, password: SecretStr) -> bool:
-        """Whether the password is the one that was stored; takes as long if none was."""
-        async with self._turns:
+    async def is_right(self, stored: str | None, password: SecretStr, address: str) -> bool:
+        """Whether the password is the one that was stored; takes as long if none was.
+
+        Raises `LimitReached`.
+        """
+        async with self._turn(address):
             return await asyncio.to_thread(self._matches, stored, _plain(password))
 
-    def _matches(self, stored: str | None, plain: str) -> bool:
+    @contextlib.asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        if self._asked >= AT_ONCE + WAITING:
+            raise LimitReached("too many people sign in right now", retry_after_seconds=5)
+        self._asked += 1
         try:
-            return self._hasher.verify(stored or self._nobodys, plain) and stored is not None
-        except argon2.exceptions.VerificationError:
-            return False
+            async with self._turns.of(address):
+                yield
+        finally:
+            self._asked -= 1
+
+    def _matches(self, stored: str | None, plain: str) -> bool:
+        return self._hasher.is_of(stored or self._nobodys, plain) and stored is not None
 
     async def _is_breached(self, plain: str) -> bool:
         """Asks a breach list by the first five digits of the SHA-1 (k-anonymity); without an answer

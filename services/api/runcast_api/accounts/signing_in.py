@@ -79,7 +79,7 @@ async def by_password(
     await limits.attempt(visitor.address, login)
     async with acquire(database.accounts) as connection:
         row = await connection.fetchrow("SELECT * FROM password_of($1)", login)
-    is_right = await passwords.is_right(row["hash"] if row else None, password)
+    is_right = await passwords.is_right(row["hash"] if row else None, password, visitor.address)
     if row is None or not is_right or row["is_disabled"]:
         await _note_failure(database, visitor, login)
         raise Unauthenticated(WRONG)
@@ -132,7 +132,7 @@ async def change_own(
     hashed = None
     if change.password is not None:
         await _prove(database, passwords, limits, caller, change, visitor)
-        hashed = await passwords.hash(change.password)
+        hashed = await passwords.hash(change.password, visitor.address)
     async with database.changing(caller) as connection:
         if change.name is not None:
             await connection.execute("SELECT rename_me($1)", change.name)
@@ -176,5 +176,5 @@ async def _prove(
         return
     await limits.attempt(visitor.address, login)
     given = change.current_password
-    if given is None or not await passwords.is_right(row["hash"], given):
+    if given is None or not await passwords.is_right(row["hash"], given, visitor.address):
         raise Invalid.of("body.current_password", "is not the present password")

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from runcast_api.accounts import audit, signing_in, users
+from runcast_api.accounts import audit, container, signing_in, users
 from runcast_api.accounts.audit import AuditPage
 from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
 from runcast_api.accounts.users import (
@@ -49,9 +49,11 @@ async def create_user(
 ) -> Response:
     """Creates an account with a password, or with a link by which its owner signs in once."""
     _admins_only(caller)
+    hashed = None
     if body.password is not None:
         api.people.require_passwords()
-    hashed = await api.people.passwords.hash(body.password) if body.password else None
+        address = container.visitor(request).address
+        hashed = await api.people.passwords.hash(body.password, address)
     async with api.database.changing(caller) as connection:
 
         async def change() -> tuple[dict[str, Any], Secrets]:

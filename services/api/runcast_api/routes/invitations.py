@@ -138,7 +138,7 @@ async def _join(
     if body.name is None:
         raise Invalid.of("body.name", "a new account needs a name")
     await people.sign_ins.attempt(visitor.address, opened.email)
-    hashed = await people.passwords.hash(body.password)
+    hashed = await people.passwords.hash(body.password, visitor.address)
     async with acquire(api.database.accounts) as connection, connection.transaction():
         await act_as(connection, ANONYMOUS)
         user_id = await invitations.accept(connection, token, None, body.name)
