@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from runcast_api.http import body_intake
-from runcast_api.logs import search_turns
+from runcast_api.logs import query, search_turns
 from tests.integration.rest import Rest, listening, serving
 from tests.waiting import until
 
@@ -149,3 +152,38 @@ async def test_searches_leave_connections_to_everyone_else(
     statuses = await asyncio.gather(*searches)
     assert set(statuses) == {200, 429}
     assert statuses.count(200) <= 2 * search_turns.SEARCHES_PER_CALLER
+
+
+async def test_one_thread_looks_through_lines_whoever_asks(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters of pages, of downloads and searches together: more threads would only fight for the lock that
+    the event loop needs too."""
+    await rest.project()
+    run = await rest.run()
+    assert (await rest.admin.post(f"/runs/{run}/logs", json=[{"message": "x"}] * 50)).is_success
+    at_work = most = 0
+    matching, lock = query._matching, threading.Lock()
+
+    def watched(*arguments: Any) -> Any:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        found = matching(*arguments)
+        time.sleep(0.02)  # long enough that others would be seen beside it
+        with lock:
+            at_work -= 1
+        return found
+
+    monkeypatch.setattr(query, "_matching", watched)
+    text = {"Accept": "text/plain"}
+    path = f"/runs/{run}/logs"
+    asked = [
+        *(rest.admin.get(path, params={"q": "x", "regex": True}) for _ in range(4)),
+        *(rest.admin.get(path, params={"level": "info"}) for _ in range(2)),
+        *(rest.admin.get(path, params={"q": "x"}, headers=text) for _ in range(2)),
+        *(rest.admin.get(f"{path}/search", params={"q": "x"}) for _ in range(2)),
+    ]
+    assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * len(asked)
+    assert most == 1

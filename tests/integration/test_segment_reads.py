@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -198,7 +199,7 @@ async def test_windows_of_a_log_with_and_without_a_filter(stored: Any) -> None:
                 inside = lines[window.after : max(0, window.before - 1)]
                 expected = [e for e in inside if takes(e, wanted)]
                 expected = expected[-limit:] if window.from_end else expected[:limit]
-                found = await query.read(connection, log, window, wanted, limit)
+                found = await query.read(connection, log, window, wanted, limit, nullcontext)
                 assert [(e.seq, orjson.dumps(e.members).decode()) for e in found.lines] == [
                     (e["seq"], e["data"]) for e in expected
                 ], (window, wanted, limit)
@@ -236,7 +237,7 @@ async def test_of_a_damaged_segment_every_reader_says_so_and_goes_on(
     first, last = row
     async with acquire(database.log) as connection:
         log = await query.find(connection, RUNS[0])
-        everything = await query.read(connection, log, Window(), Filter(), 10_000)
+        everything = await query.read(connection, log, Window(), Filter(), 10_000, nullcontext)
         bad = [e for e in everything.lines if "damaged" in e.members]
         assert [e.members["damaged"] for e in bad] == [{"from_line": first, "to_line": last}]
         assert len(everything.lines) == log.last_line - (last - first)

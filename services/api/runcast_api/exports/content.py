@@ -7,6 +7,7 @@ export costs flat memory, however large it is, and holds no snapshot. What came 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -155,8 +156,9 @@ async def events(source: Source) -> AsyncIterator[list[dict[str, Any]]]:
 def lines(source: Source, show: Show) -> AsyncIterator[bytes]:
     """A run's whole log, each line as `show` shows it."""
     assert source.log is not None
+    everything = (Window(), Filter())
     return export.whole(
-        source.database, source.actor, source.at, source.log, Window(), Filter(), show
+        source.database, source.actor, source.at, source.log, *everything, show, nullcontext
     )
 
 

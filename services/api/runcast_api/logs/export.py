@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from runcast_api.logs import entries, query
-from runcast_api.logs.query import Entry, Filter, Log, Window
+from runcast_api.logs.query import Entry, Filter, Log, Turn, Window
 from runcast_server import tasks
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database
@@ -48,8 +48,12 @@ async def whole(
     window: Window,
     wanted: Filter,
     show: Show,
+    turn: Turn,
 ) -> AsyncIterator[bytes]:
-    """All wanted lines of the window, in its order. `at` is where its project stood when it was asked for."""
+    """All wanted lines of the window, in its order. `at` is where its project stood when it was asked for.
+
+    What a filter wants is looked for in its `turn`.
+    """
 
     async def read(place: Window) -> _Page:
         of = partial(query.page, log=log, window=place, wanted=wanted, number=query.ANY_NUMBER)
@@ -62,7 +66,7 @@ async def whole(
             page = await reading
             if page.rest is not None:
                 reading = asyncio.create_task(read(page.rest))
-            async for piece in _shown(log, page, wanted, show):
+            async for piece in _shown(log, page, wanted, show, turn):
                 # The read needs its turns of the event loop, and so do all others.
                 await asyncio.sleep(0)
                 yield piece
@@ -72,9 +76,11 @@ async def whole(
         await tasks.end(reading)
 
 
-async def _shown(log: Log, page: _Page, wanted: Filter, show: Show) -> AsyncIterator[bytes]:
+async def _shown(
+    log: Log, page: _Page, wanted: Filter, show: Show, turn: Turn
+) -> AsyncIterator[bytes]:
     if not wanted.is_empty:
-        found = await query.matching(log.run_id, page.rows, page.window, wanted)
+        found = await query.matching(log.run_id, page.rows, page.window, wanted, turn)
         for start in range(0, len(found), AT_ONCE):
             yield b"".join(show(found[start : start + AT_ONCE]))
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -32,6 +33,9 @@ __all__ = ["LAST_LINE", "Log", "Window"]
 SCAN_SECONDS = 2.0
 """How long one request looks for matches; then it answers what it has, with a cursor to go on."""
 ANY_NUMBER = 10**9
+
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+"""Waits for a turn at looking through lines, and holds it for the block."""
 
 log = structlog.get_logger()
 
@@ -124,14 +128,15 @@ async def id_of(connection: Connection, run_id: UUID, line_number: int) -> int:
 async def line(connection: Connection, run_id: UUID, line_number: int) -> Entry:
     """One line. Raises `NotFound` for one that isn't there."""
     found = await find(connection, run_id)
-    page = await read(connection, found, Window(line_number - 1, line_number + 1), Filter(), 1)
+    place = Window(line_number - 1, line_number + 1)
+    page = await read(connection, found, place, Filter(), 1, nullcontext)
     if not page.lines:
         raise NotFound(f"no line {line_number}")
     return page.lines[0]
 
 
 async def read(
-    connection: Connection, log: Log, window: Window, wanted: Filter, limit: int
+    connection: Connection, log: Log, window: Window, wanted: Filter, limit: int, turn: Turn
 ) -> Found:
     """At most `limit` lines of a window that the filter wants."""
     found: list[Entry] = []
@@ -140,7 +145,7 @@ async def read(
     while place is not None and len(found) < limit:
         missing = limit - len(found) if wanted.is_empty else ANY_NUMBER
         rows, rest = await page(connection, log, place, wanted, missing)
-        found += await matching(log.run_id, rows, place, wanted)
+        found += await matching(log.run_id, rows, place, wanted, turn)
         place = rest
         if time.monotonic() > end:
             break
@@ -180,11 +185,14 @@ async def matching(
     rows: Sequence[Row],
     window: Window,
     wanted: Filter,
+    turn: Turn,
 ) -> list[Entry]:
-    """The lines of rows that lie in a window and are wanted, in its order."""
+    """The lines of rows that lie in a window and are wanted, in its order. Where there is a filter, a thread
+    looks through them, in its `turn`."""
     if wanted.is_empty:
         return parsed(run_id, [line for row in rows for line in lines.lines_of(row, window)])
-    return await anyio.to_thread.run_sync(_matching, run_id, rows, window, wanted)
+    async with turn():
+        return await anyio.to_thread.run_sync(_matching, run_id, rows, window, wanted)
 
 
 def _matching(

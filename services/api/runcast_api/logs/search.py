@@ -11,8 +11,8 @@ import orjson
 
 from runcast_api.logs import entries, query
 from runcast_api.logs.query import Filter, Log, Window
+from runcast_api.logs.search_turns import SearchDatabase
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Database
 from runcast_server.replica import Standing
 
 PROGRESS_SECONDS = 0.25
@@ -21,17 +21,23 @@ MOST_MATCHES = 10_000
 
 
 async def results(
-    database: Database, actor: Principal, at: Standing, log: Log, wanted: Filter, from_line: int
+    database: SearchDatabase,
+    actor: Principal,
+    at: Standing,
+    log: Log,
+    wanted: Filter,
+    from_line: int,
 ) -> AsyncIterator[bytes]:
     """Lines of JSON: each match as a log entry, and `searched_to_line` with `matches` now and then, at
     the end with `done`: false where the search was cut short."""
     place: Window | None = Window(from_line - 1, log.last_line + 1)
+    turn = database.thread_of(actor)
     searched_to, number, told = from_line - 1, 0, time.monotonic()
     while place is not None and number < MOST_MATCHES:
         # A page at a time: the search for a rare text says how far it has come, and holds no snapshot long.
         read = partial(query.page, log=log, window=place, wanted=wanted, number=query.ANY_NUMBER)
         (rows, rest), _ = await database.reading(actor, at, read)
-        found = await query.matching(log.run_id, rows, place, wanted)
+        found = await query.matching(log.run_id, rows, place, wanted, turn)
         for entry in found:
             yield orjson.dumps(entries.shown(*entry)) + b"\n"
         number += len(found)

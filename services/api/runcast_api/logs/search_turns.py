@@ -1,7 +1,9 @@
-"""The connections that searches may use: some of them, in turn among callers, and a limit for each caller.
+"""What searches may use: some connections and one thread, in turn among callers, and a limit for each caller.
 
 A search holds a connection for as long as a statement may take, and a regular expression can be made to take
-all of it. Without bounds a few dozen searches keep everyone else from the database.
+all of it. Without bounds a few dozen searches keep everyone else from the database. The lines are looked
+through in a thread; several of them together find nothing faster, since they share the interpreter's lock,
+but the event loop, and so every other request, would wait for it behind each of them in turn.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
+from runcast_api.logs.query import Turn
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Actor, Connection, Database
 from runcast_server.errors import LimitReached
@@ -19,6 +22,8 @@ from runcast_server.replica import Standing, T, Work
 
 SEARCHES_AT_ONCE = 3
 """Statements of searches at a time in one process, of the connections that requests have."""
+THREADS_AT_ONCE = 1
+"""Threads that look through lines at a time in one process."""
 SEARCHES_PER_CALLER = 4
 """Searches that one caller may have open; the holders of a share link are one caller."""
 
@@ -28,6 +33,7 @@ class SearchDatabase(Database):
     """The database as searches see it: each of their transactions waits for a turn."""
 
     turns: FairTurns = field(default_factory=lambda: FairTurns(SEARCHES_AT_ONCE))
+    threads: FairTurns = field(default_factory=lambda: FairTurns(THREADS_AT_ONCE))
     open: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -51,6 +57,10 @@ class SearchDatabase(Database):
         """As `Database.reading`, when it is this caller's turn."""
         async with self.turns.of(actor.name):
             return await Database.reading(self, actor, at, work)
+
+    def thread_of(self, caller: Principal) -> Turn:
+        """What gives the caller its turns at the thread."""
+        return lambda: self.threads.of(caller.limit_name)
 
     def admit(self, caller: Principal) -> None:
         """Raises `LimitReached` where the caller has as many searches open as it may have."""

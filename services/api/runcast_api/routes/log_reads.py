@@ -22,7 +22,7 @@ from runcast_api.logs.query import LAST_LINE, Filter, Found, Log, Window
 from runcast_server import negotiation
 from runcast_server.auth import access
 from runcast_server.auth.principal import Principal
-from runcast_server.db import Connection
+from runcast_server.db import Connection, Database
 from runcast_server.errors import Invalid
 
 NDJSON = "application/x-ndjson"
@@ -73,30 +73,30 @@ async def read_logs(
     last ones before that line. With `Accept: text/plain` or `application/x-ndjson` and without a `limit`,
     the whole log is streamed."""
     wanted = Filter(q, level, agent_name, regex)
-    if not wanted.is_empty:
-        wanted.check()
-        api.people.requests.count_search(caller)
+    wanted.check()
     window = _window(after_line, before_line, tail)
     query = ("logs", run, project, after_line, before_line, tail, wanted)
     if cursor is not None:
         window = _window_of(cursor, query)
     shape = _shape(request.headers.get("accept", ""))
     is_page = shape is None or limit is not None or tail is not None
+    database = _database(api, caller, wanted, is_page=is_page)
+    turn = api.searches.thread_of(caller)
 
     async def read(connection: Connection) -> tuple[Log, Found | None]:
         log = await log_query.find(connection, run_id)
+        if not is_page:
+            return log, None
         number = limit or tail or 50
-        return log, await log_query.read(
-            connection, log, window, wanted, number
-        ) if is_page else None
+        return log, await log_query.read(connection, log, window, wanted, number, turn)
 
-    async with api.database.acting(caller) as connection:
+    async with database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         head = found.head
-        if api.database.replica is None:
+        if database.replica is None:
             log, page = await read(connection)
-    if api.database.replica is not None:
-        (log, page), head = await api.database.reading(caller, found.standing, read)
+    if database.replica is not None:
+        (log, page), head = await database.reading(caller, found.standing, read)
     headers = {HEAD: str(head), "X-Content-Type-Options": "nosniff"}
     if shape is None:
         assert page is not None
@@ -107,7 +107,8 @@ async def read_logs(
         return Response(text, media_type=media_type, headers=headers)
 
     def pieces() -> AsyncIterator[bytes]:
-        return export.whole(api.database, caller, found.standing, log, window, wanted, show)
+        pieces = export.whole(database, caller, found.standing, log, window, wanted, show, turn)
+        return pieces if wanted.is_empty else _counted(api, caller, pieces)
 
     headers["Accept-Ranges"] = "bytes"
     if not ranges.is_asked(request):
@@ -116,6 +117,17 @@ async def read_logs(
     part = ranges.part_of(request, sum([len(piece) async for piece in pieces()]))
     cut = ranges.cut(pieces(), part.start, part.end)
     return StreamingResponse(cut, 206, headers | part.headers, media_type)
+
+
+def _database(api: Api, caller: Principal, wanted: Filter, *, is_page: bool) -> Database:
+    """The database to read lines from: where a filter has to be looked for, as searches see it. Raises
+    `LimitReached` for a caller who searches too often, or has too many open."""
+    if wanted.is_empty:
+        return api.database
+    api.people.requests.count_search(caller)
+    if not is_page:
+        api.searches.admit(caller)
+    return api.searches
 
 
 def _shape(accept: str) -> Any:
