@@ -119,11 +119,14 @@ def paced(until: float, per_second: float) -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def clients(one: Server, request: bytes, number: int = FLOODING_CLIENTS) -> Iterator[None]:
-    """Clients that send the same request again as soon as it is answered, whatever the answer."""
+def clients(
+    one: Server, request: bytes, number: int = FLOODING_CLIENTS, *, reconnects: bool = False
+) -> Iterator[None]:
+    """Clients that send the same request again as soon as it is answered, whatever the answer; they end
+    with a connection that the server closes, unless they reconnect."""
     command = [compiled(Path(__file__).with_name("poster.c")), "127.0.0.1", str(one.port)]
     flood = subprocess.Popen(
-        [*command, str(number), "0", "3600"],
+        [*command, str(number), "0", "3600", *(["again"] if reconnects else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

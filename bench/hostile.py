@@ -1,10 +1,12 @@
 """What an attacker costs everybody else: the p99 of a quiet project beside each attack, over its p99 alone.
 
-    python -m bench.hostile [--seconds 4] [--only regex,headers]
+    python -m bench.hostile [--seconds 4] [--only regex,headers] [--costs]
 
 Each attack is what one attacker with few connections can send without end, with no token, a share link or a
 reporter's key. All in one run of one server with its default limits: only the ratios mean something. The
-mark is 2, and the server's memory must stay where it was.
+mark is 2, and the server's memory must stay where it was. Connections that the server closes are made again.
+
+With `--costs`: the server's processor time for each request of an attack, over that of an ordinary request.
 """
 
 from __future__ import annotations
@@ -14,23 +16,26 @@ import contextlib
 import gzip
 import json
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 from bench.fairness import Quiet, clients, lengthen, shown
 from bench.latency import LINE, new_run
-from bench.server import Server, machine, server
+from bench.server import Server, compiled, machine, server
 
 ATTACKING_CLIENTS = 4
 SLOW_BODIES = 10_000
 OPENED_PER_SECOND = 500
 MEBIBYTE = 1024 * 1024
 
-Attack = Callable[[], AbstractContextManager[object]]
+POSTER = Path(__file__).with_name("poster.c")
+SLOW = "slow bodies"
 
 
 def raw(
@@ -72,8 +77,8 @@ def slow_bodies(one: Server) -> Iterator[None]:
         thread.join()
 
 
-def attacks(one: Server) -> dict[str, Attack]:
-    """Each attack, by its name."""
+def attacks(one: Server) -> dict[str, bytes]:
+    """The request of each attack, by its name."""
     _, run = new_run(one, "attacked")
     lengthen(one, run)
     with one.http() as made:
@@ -86,7 +91,7 @@ def attacks(one: Server) -> dict[str, Attack]:
     deep = b"[" * 100_000 + b"]" * 100_000
     huge = b"[" + b",".join([b'{"message":"x"}'] * 60_000) + b"]"
     bomb = gzip.compress(bytes(64 * MEBIBYTE))
-    requests = {
+    return {
         "inodes": raw(reporter, logs, guess(run)),
         "regex": raw(shared, search + "(.*a.*b)%7B50%7D(x%2Bx%2B)%2By"),
         "back-references": raw(shared, search + "%5E(.%2B)(.%2B)%5C1%5C2%24"),
@@ -97,11 +102,37 @@ def attacks(one: Server) -> dict[str, Attack]:
         "cookies": raw(None, "GET /projects", headers=f"Cookie: {'a=b; ' * 2_000}\r\n"),
         "passwords": raw(None, "POST /auth/login", b'{"email":"a@b.cd","password":"x"}'),
     }
-    flooding: dict[str, Attack] = {
-        name: lambda request=request: clients(one, request, ATTACKING_CLIENTS)  # type: ignore[misc]
-        for name, request in requests.items()
-    }
-    return flooding | {"slow bodies": lambda: slow_bodies(one)}
+
+
+def flooding(one: Server, request: bytes) -> AbstractContextManager[None]:
+    """Clients that send this request without end."""
+    return clients(one, request, ATTACKING_CLIENTS, reconnects=True)
+
+
+def show_costs(one: Server, requests: dict[str, bytes], seconds: float) -> None:
+    """Prints what each request costs the server's process, beside an ordinary one."""
+    command = [compiled(POSTER), "127.0.0.1", str(one.port), str(ATTACKING_CLIENTS), "0"]
+
+    def cost(request: bytes) -> tuple[float, float]:
+        before = one.cpu_seconds()
+        done = subprocess.run(
+            [*command, str(seconds), "again"],
+            input=request,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        number: int = json.loads(done.stdout)["requests"]
+        return (one.cpu_seconds() - before) / max(1, number) * 1e6, number / seconds
+
+    ordinary, _ = cost(raw(one, "GET /projects"))
+    for name, request in requests.items():
+        spent, rate = cost(request)
+        print(
+            f"{name:16} {spent:9,.0f} us of CPU, {spent / ordinary:7.2f} x an ordinary request, "
+            f"{rate:8,.1f} a second",
+            flush=True,
+        )
 
 
 def guess(run: UUID) -> bytes:
@@ -118,6 +149,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--only", default="", help="some attacks, comma-separated")
+    parser.add_argument("--costs", action="store_true", help="processor time of each request")
     options = parser.parse_args()
     print(machine())
     with server() as one:
@@ -126,10 +158,15 @@ def main() -> None:
         with one.http() as made:
             made.post(f"/runs/{run_id}/logs", json=[{"message": LINE}] * 100).raise_for_status()
         kinds = attacks(one)
+        names = options.only.split(",") if options.only else [*kinds, SLOW]
+        if options.costs:
+            return show_costs(
+                one, {name: kinds[name] for name in names if name != SLOW}, options.seconds
+            )
         quiet.measure(2.0)
-        for name in options.only.split(",") if options.only else kinds:
+        for name in names:
             alone, held = quiet.measure(options.seconds), one.resident_bytes()
-            with kinds[name]():
+            with slow_bodies(one) if name == SLOW else flooding(one, kinds[name]):
                 time.sleep(1.0)
                 found = quiet.measure(options.seconds)
                 grown = (one.resident_bytes() - held) / MEBIBYTE

@@ -1,10 +1,11 @@
 /* A load client for requests: repeats one request over kept connections and times the answers.
  *
- *   poster HOST PORT CONNECTIONS RATE SECONDS < request
+ *   poster HOST PORT CONNECTIONS RATE SECONDS [again] < request
  *
  * With a RATE the requests are due at fixed times, and an answer's time counts from when its request was
  * due: a server that stands still is charged for those that had to wait ("coordinated omission"). With a
- * RATE of 0 each connection sends its next request when it has its answer. At the end, one JSON line:
+ * RATE of 0 each connection sends its next request when it has its answer. With `again`, a connection that the
+ * server closes is made again, as an attacker would. At the end, one JSON line:
  *   {"requests": n, "refused": n, "seconds": s, "latency_ms": [p50, p99, p99.9, most]}
  * Build: cc -O3 -o poster poster.c -lm
  */
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +35,8 @@ struct connection {
 
 static char request[REQUEST];
 static double times[MOST];
-static int request_length, count, refused;
+static int request_length, count, refused, again, epoll;
+static struct sockaddr_in address = {.sin_family = AF_INET};
 
 static double now(void) {
     struct timespec t;
@@ -46,10 +49,34 @@ static void die(const char *what) {
     exit(1);
 }
 
+static void open_one(struct connection *c) {
+    int one = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) die("connect");
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
+}
+
+/* Takes the place of a connection that the server has closed. */
+static void close_one(struct connection *c) {
+    if (!again) die("the server closed a connection");
+    if (c->busy && count < MOST) {
+        refused++;
+        times[count++] = now() - c->due;
+    }
+    close(c->fd);
+    c->length = c->busy = 0;
+    open_one(c);
+}
+
 static void post(struct connection *c, double due) {
-    if (write(c->fd, request, request_length) != request_length) die("write");
     c->busy = 1;
     c->due = due;
+    ssize_t written = write(c->fd, request, request_length);
+    if (written < 0) close_one(c);
+    else if (written != request_length && !again) die("write");
 }
 
 /* The length of the answer that begins the buffer, or 0 while it isn't whole. */
@@ -65,7 +92,10 @@ static int whole(struct connection *c) {
 static void take(struct connection *c) {
     ssize_t got = read(c->fd, c->answer + c->length, ANSWER - 1 - c->length);
     if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) die("the server closed a connection");
+    if (got <= 0) {
+        close_one(c);
+        return;
+    }
     c->length += got;
     if (whole(c) == 0) return;
     if (c->answer[9] != '2') {
@@ -87,21 +117,17 @@ static double share(double part) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
-    int number = atoi(argv[3]), epoll = epoll_create1(0), one = 1, next = 0;
+    if (argc != 6 && argc != 7) return 2;
+    int number = atoi(argv[3]), next = 0;
+    again = argc == 7;
+    epoll = epoll_create1(0);
+    signal(SIGPIPE, SIG_IGN);
     double rate = atof(argv[4]), seconds = atof(argv[5]);
     request_length = fread(request, 1, REQUEST, stdin);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
+    address.sin_port = htons(atoi(argv[2]));
     inet_pton(AF_INET, argv[1], &address.sin_addr);
     struct connection *all = calloc(number, sizeof *all);
-    for (int i = 0; i < number; i++) {
-        all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
-        setsockopt(all[i].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        if (connect(all[i].fd, (struct sockaddr *)&address, sizeof address) < 0) die("connect");
-        fcntl(all[i].fd, F_SETFL, O_NONBLOCK);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &event);
-    }
+    for (int i = 0; i < number; i++) open_one(&all[i]);
     double begin = now(), due = begin, end = begin + seconds;
     int busy = 0;
     for (;;) {

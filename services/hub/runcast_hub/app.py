@@ -28,7 +28,7 @@ from runcast_server import outages, refusals
 from runcast_server.auth.principal import Authenticator
 from runcast_server.auth.rate_limits import RequestLimits
 from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge, TooSlow
-from runcast_server.process import requests
+from runcast_server.process import requests, slow_refusals
 
 _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
@@ -139,6 +139,7 @@ async def _answer(
 
 
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    await slow_refusals.hold(scope, problem.status)
     headers = {"content-type": PROBLEM_MEDIA_TYPE, **problem.headers()}
     headers["x-request-id"] = requests.number(scope)
     await _answer(scope, send, problem.status, problem.body(), headers)

@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with bounds on what a client may send before it has asked for anything.
 
 The parser collects a head of any length, for any time; a few connections could take all memory, and idle
-ones all file descriptors. Beyond the bounds a connection is answered 400 or closed; one address may have only
-some connections that have asked for nothing yet.
+ones all file descriptors. Beyond the bounds a connection is answered 400 or closed, late where its address
+had many such answers; one address may have only some connections that have asked for nothing yet.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runcast_server.process.slow_refusals import SlowRefusals
+
+MAX_HEADERS = 100
+"""Fields of one head (Apache's bound). Every part that reads headers looks through them: with thousands of
+small ones, a request that is refused would cost more than most that are answered."""
 MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers; the front refuses less than this in words."""
 HEAD_SECONDS = 30.0
@@ -20,6 +25,10 @@ SILENT_PER_ADDRESS = 1_000
 """Connections of one address that have not sent a whole head yet; further ones are closed at once."""
 LOCAL = frozenset({"127.0.0.1", "::1"})
 """Addresses that aren't counted: a gateway on this machine stands for all of its clients."""
+
+
+class _TooManyHeaders(Exception):
+    """Ends the parser's work at a head with more fields than are taken."""
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -55,6 +64,12 @@ class BoundedHeads(HttpToolsProtocol):
                 del self._silent[self._address]
             self._address = None
 
+    @property
+    def _refusals(self) -> SlowRefusals:
+        """What this server's clients were refused before any application heard of them."""
+        found: SlowRefusals = vars(self.server_state).setdefault("refused_heads", SlowRefusals())
+        return found
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._has_spoken()
@@ -69,6 +84,25 @@ class BoundedHeads(HttpToolsProtocol):
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._stop_waiting()
             self.send_400_response("The request's head is too large.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            raise _TooManyHeaders
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers and closes; late, and without reading on, where the address was answered so very often."""
+        self._stop_waiting()
+        self.transport.pause_reading()
+        seconds = self._refusals.delay(self.client[0] if self.client else "")
+        if seconds > 0:
+            self.loop.call_later(seconds, self._refuse, msg)
+        else:
+            self._refuse(msg)
+
+    def _refuse(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False

@@ -9,9 +9,11 @@ background work stops; connections close. A second signal cuts all that short.
 import asyncio
 import contextlib
 import gc
+import logging
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
@@ -46,6 +48,10 @@ SILENT_SECONDS = 10.0
 # Longer than gateways keep idle connections to us (Caddy: 2 min), so that they end them, not we.
 KEEP_ALIVE_SECONDS = 150
 SAME_SIGNAL_SECONDS = 0.5
+SWITCH_SECONDS = 0.0005
+"""For how long a thread may keep the interpreter's lock from the event loop (Python's own: 5 ms). The loop
+takes the lock after each wait, several times in a request: behind one thread that computes, a request waited
+several times 5 ms."""
 COLLECT_AFTER = 20_000
 """New objects after which the youngest are looked through for garbage (Python's own: 700)."""
 
@@ -160,6 +166,7 @@ async def serve(
     """Run the services until `stop` is set. `started` is called when requests are taken."""
     raise_open_files()
     _collect_seldom()
+    sys.setswitchinterval(SWITCH_SECONDS)
     settings = resources.settings.process
     services = [make(resources) for make in build]
     front = Front(
@@ -285,6 +292,8 @@ async def _serving(server: _Server, listener: socket.socket) -> AsyncIterator[as
 
 def server_config(front: Front, settings: ProcessSettings) -> uvicorn.Config:
     """How uvicorn serves the application."""
+    # At lower levels it writes a line for each request that anybody malforms.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return uvicorn.Config(
         front,
         loop="none",

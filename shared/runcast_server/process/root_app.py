@@ -19,7 +19,8 @@ from runcast_server.auth import origins
 from runcast_server.auth.origins import Origins
 from runcast_server.auth.principal import Authenticator, presented
 from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, NotFound, Problem
-from runcast_server.process import exposition, requests
+from runcast_server.process import exposition, requests, slow_refusals
+from runcast_server.process.slow_refusals import SlowRefusals
 from runcast_server.service import Readiness, Service
 from runcast_server.settings import ProcessSettings
 
@@ -76,11 +77,13 @@ class Front:
         self._metrics_public = settings.metrics_public
         self._authenticator = authenticator
         self._counts = requests.Counts()
+        self._refusals = SlowRefusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         requests.begin(scope)
+        scope[slow_refusals.SCOPE] = self._refusals
         try:
             self._check(scope)
         except Problem as refusal:
@@ -189,6 +192,7 @@ def _json(body: object) -> bytes:
 
 
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    await slow_refusals.hold(scope, problem.status)
     headers = {"Content-Type": PROBLEM_MEDIA_TYPE, **problem.headers()}
     headers["X-Request-ID"] = requests.number(scope)
     await _answer(scope, send, problem.status, _json(problem.body()), headers)

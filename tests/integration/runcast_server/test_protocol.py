@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.waiting import until
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from runcast_server.process import header_limits
+from runcast_server.process import header_limits, slow_refusals
+from runcast_server.process.header_limits import BoundedHeads
 from runcast_server.process.http_protocol import Outlet, Protocol, as_chunk, take_outlet
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +62,56 @@ async def test_a_head_without_end_is_cut_off(piece: bytes) -> None:
         with contextlib.suppress(ConnectionError):
             assert (await reader.read()).startswith((b"HTTP/1.1 400", b""))
         assert writer.transport.is_closing() or reader.at_eof()
+
+
+async def test_a_head_of_many_fields_is_refused_before_it_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The parser stops at the bound: what comes behind costs nothing."""
+    seen: list[bytes] = []
+    kept = HttpToolsProtocol.on_header
+
+    def on_header(self: HttpToolsProtocol, name: bytes, value: bytes) -> None:
+        seen.append(name)
+        kept(self, name, value)
+
+    monkeypatch.setattr(HttpToolsProtocol, "on_header", on_header)
+    async with connected() as (reader, writer):
+        allowed = b"X-A: b\r\n" * (header_limits.MAX_HEADERS - 1)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + allowed + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        seen.clear()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 2_000 + b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400")
+    assert len(seen) == header_limits.MAX_HEADERS
+
+
+async def test_who_sends_many_malformed_heads_is_answered_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slow_refusals, "PER_SECOND", 1)
+    later: list[float] = []
+    kept = BoundedHeads._refuse
+
+    async with connected() as (reader, writer):
+        port = writer.get_extra_info("peername")[1]
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(seconds: float, callback: Any, *arguments: Any) -> Any:
+            if getattr(callback, "__func__", None) is kept:
+                later.append(seconds)
+                seconds = 0
+            return call_later(seconds, callback, *arguments)
+
+        monkeypatch.setattr(loop, "call_later", noted, raising=False)
+        for _ in range(3):
+            reader, writer_too = await asyncio.open_connection("127.0.0.1", port)
+            writer_too.write(b"nothing of the kind\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            writer_too.close()
+    assert later == sorted(later)
+    assert len(later) == 2
 
 
 async def test_who_asks_for_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,10 +150,19 @@ class Refusals:
             if has_begun:
                 raise
             answer = response_to(error)
-            if isinstance(error, (TooLarge, Unauthenticated)) and not is_read:
+            is_coming = not is_read and _has_body(scope)
+            if isinstance(error, (TooLarge, Unauthenticated)) and is_coming:
                 await send_and_linger(answer, receive, send)
             else:
                 await answer(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a request says that it has one (RFC 9112, section 6)."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b" 0"))
+        for name, value in scope["headers"]
+    )
 
 
 async def send_and_linger(answer: Response, receive: Receive, send: Send) -> None:
