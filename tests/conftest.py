@@ -18,6 +18,7 @@ import redis
 
 from runcast_server.process import migrate
 from tests import browser, pooler, redis_cluster, servers
+from tests.upgrade import previous
 from tests.urls import in_database
 
 # The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
@@ -44,9 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _absent() -> dict[str, str]:
-    programs = {
+    programs: dict[str, tuple[object, str]] = {
         "browser": (browser.chromium(), "Chromium"),
         "pooler": (pooler.program(), "PgBouncer of 1.21 or later"),
+        "history": (previous.is_known() or None, "history of the last release"),
     }
     return {marker: name for marker, (found, name) in programs.items() if found is None}
 
