@@ -10,7 +10,7 @@ const MOST_CHARACTERS = 64 * 1024;
 
 /** The message of a line that is a JSON object with one, and its other members as `name=value`; else null. */
 export function jsonText(line: string): string | null {
-  if (line[0] !== "{" || line.length > MOST_CHARACTERS) return null;
+  if (!line.startsWith("{") || line.length > MOST_CHARACTERS) return null;
   const members = parsed(line);
   const name = members && MESSAGES.find((each) => typeof members[each] === "string");
   if (!members || !name) return null;
