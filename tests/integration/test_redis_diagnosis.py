@@ -57,6 +57,11 @@ async def test_a_cluster_named_as_one_server_and_the_reverse_are_explained(
     assert "redis+cluster://" in said
     as_cluster = redis_url.replace("redis://", "redis+cluster://")
     assert "begins with redis://" in await refused(as_cluster)
+    # Each primary is asked. None of these is persistent.
+    found = await examined(slots.url("api"))
+    assert [(each.state, each.text.partition(" is ")[0]) for each in found] == [
+        (WARNING, "appendonly")
+    ]
     # One that became a cluster under a process that runs.
     async with rest.serving(database_url, plain, tmp_path) as api:
         ready = await api.service.ready()

@@ -30,7 +30,7 @@ class WrongServer(ExplainedError):
 async def check_kind(client: Any, *, is_cluster: bool) -> None:
     """Raises `WrongServer`, or one of `outages.REDIS` where the server can't be asked."""
     try:
-        hello = await _hello(client)
+        hello = await _hello(client, is_cluster=is_cluster)
     except RedisClusterException as error:
         if "Cluster mode is not enabled" in str(error):
             raise WrongServer(
@@ -52,10 +52,14 @@ async def check_kind(client: Any, *, is_cluster: bool) -> None:
         )
 
 
-async def _hello(client: Any) -> dict[str, str]:
-    """What the server says of itself; nothing, where it doesn't know the question."""
+async def _hello(client: Any, *, is_cluster: bool) -> dict[str, str]:
+    """What the server, or one of a cluster, says of itself; nothing, where it doesn't know the question."""
+    asked = client
+    if is_cluster:
+        await client.initialize()
+        asked = client.get_primaries()[0]
     try:
-        answer = await client.execute_command("HELLO")
+        answer = await asked.execute_command("HELLO")
     except ResponseError:
         return {}
     if not isinstance(answer, Mapping):
@@ -82,7 +86,7 @@ async def warnings(client: Any, *, is_cluster: bool) -> Warnings:
         await check_kind(client, is_cluster=is_cluster)
     except WrongServer as error:
         found["redis_kind"] = f"what RUNCAST_REDIS_URL names is {error}"
-    found |= of_version(await _hello(client))
+    found |= of_version(await _hello(client, is_cluster=is_cluster))
     for about in await _about(client, is_cluster=is_cluster):
         found |= of_settings(about)
     return found

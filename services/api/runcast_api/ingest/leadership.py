@@ -6,7 +6,7 @@ takes, share or not. An ingester that can't work gives its stream away, where th
 
 Two streams are always led, and as many more of each kind as the settings say. A stream beyond that is led
 while it holds anything: so streams can be added and taken away at any time, and no message waits in one that
-no one reads, whatever number its sender was told.
+no process reads, whatever number its sender was told.
 """
 
 from __future__ import annotations
