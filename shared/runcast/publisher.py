@@ -105,7 +105,7 @@ class Publisher(Messages[str]):
         return str(entry.decode())
 
     def close(self) -> None:
-        self._redis.close()
+        redis_client.close(self._redis)
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +133,7 @@ class AsyncPublisher(Messages[Awaitable[str]]):
         return str(entry.decode())
 
     async def aclose(self) -> None:
-        await self._redis.aclose()
+        await redis_client.aclose(self._redis)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,8 @@ from uuid import UUID
 import httpx
 import pytest
 import redis
-import redis.asyncio
 
-from runcast.contract import INGEST_STREAM
+from runcast.publisher import AsyncPublisher
 from runcast_hub import hub as hubs
 from runcast_server.eventlog.bus import Bus, Keys
 from runcast_tailer import service as tailer_service
@@ -28,6 +26,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.anyio
 
 PROJECTS = 8
+STREAMS = 4
 
 
 @dataclass
@@ -77,7 +76,9 @@ async def stage(
     for name in ("COMPARE_SECONDS", "BLIND_COMPARE_SECONDS"):
         monkeypatch.setattr(hubs, name, 3600.0)
     async with (
-        rest.serving(database_url, slots.url("api"), tmp_path, is_running=True) as api,
+        rest.serving(
+            database_url, slots.url("api"), tmp_path, is_running=True, ingest_streams=STREAMS
+        ) as api,
         streams.hub(database_url, slots.url("hub")) as first,
         streams.hub(database_url, slots.url("hub")) as second,
         contextlib.AsyncExitStack() as stack,
@@ -118,15 +119,16 @@ async def test_every_part_works_on_a_cluster_with_no_more_than_its_user_may(
     assert (ready.failing, ready.degraded) == ({}, {})
     # From a worker and from a file.
     [run, project] = [stage.runs[0], stage.projects[0]]
-    async with redis.asyncio.RedisCluster.from_url(
-        slots.url("worker", "redis").partition(",")[0]
-    ) as worker:
-        message = {"type": "agent:log", "run_id": run, "data": {"message": "from a worker"}}
-        await worker.xadd(INGEST_STREAM, {"m": json.dumps(message)})
-    await stage.readers[0].until(lambda r: "from a worker" in said(r))
+    for publisher in (
+        AsyncPublisher(slots.url("worker"), streams=STREAMS),
+        AsyncPublisher(slots.url("worker")),
+    ):
+        async with publisher:
+            await publisher.log(run, "from a worker")
+    await stage.readers[0].until(lambda r: said(r).count("from a worker") == 2)
     made = await stage.api.run(project, key="followed", status="running")
     async with rest.serving(
-        database_url, slots.url("tailer"), tmp_path, tail_project="p0"
+        database_url, slots.url("tailer"), tmp_path, tail_project="p0", ingest_streams=STREAMS
     ) as beside:
         folder = tmp_path / "runs" / "followed"
         folder.mkdir(parents=True)

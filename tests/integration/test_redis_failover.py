@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 import redis
 
+from runcast.publisher import AsyncPublisher, Publisher
 from runcast_hub import hub as hubs
 from runcast_server.embedded import valkey
 from runcast_server.eventlog.bus import Bus
@@ -144,5 +146,10 @@ async def test_sentinels_name_the_primary(
             await until(lambda: hub.hub.link.is_up, "the hub's link to the new primary")
             for number in range(3):
                 await write(api, run, reader, f"after {number}")
+            with Publisher(url) as publisher:
+                await asyncio.to_thread(publisher.log, run, "from a worker")
+            async with AsyncPublisher(url) as other:
+                await other.log(run, "from another")
+            await reader.until(lambda r: len(r.of("agent:log")) == 7)
             assert (await api.service.ready()).degraded == {}
             assert reader.ids == list(range(reader.ids[0], reader.ids[-1] + 1))

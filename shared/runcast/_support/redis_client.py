@@ -45,6 +45,26 @@ def connect_async(url: str) -> Any:
     return made.master_for(parsed.service)
 
 
+def close(client: Any) -> None:
+    """Closes a blocking client, and what it knows sentinels by."""
+    client.close()
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in getattr(manager, "sentinels", ()):
+        sentinel.close()
+
+
+async def aclose(client: Any) -> None:
+    """The same for asyncio."""
+    await client.aclose()
+    if (nodes := getattr(client, "nodes_manager", None)) is not None:
+        # After an error redis-py takes the connections to a cluster for closed.
+        for kind in ("nodes_cache", "startup_nodes"):
+            await nodes.aclose(kind)
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in getattr(manager, "sentinels", ()):
+        await sentinel.aclose()
+
+
 def _options(parsed: RedisUrl) -> dict[str, Any]:
     """The URL's options, without the host that each connection has for itself."""
     parse: Any = parse_url

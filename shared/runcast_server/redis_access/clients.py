@@ -171,6 +171,12 @@ class ClusterClient(RedisCluster):
         self._turns = asyncio.Semaphore(limit)
         self.pipeline_turns = asyncio.Semaphore(PIPELINES)
 
+    async def aclose(self) -> None:
+        """Closes all connections, also after an error, when redis-py takes them for closed."""
+        await super().aclose()
+        for kind in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(kind)
+
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         async with turn(self._turns):
             return await super().execute_command(*args, **kwargs)

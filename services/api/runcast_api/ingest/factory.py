@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -41,13 +42,18 @@ def build(resources: Resources, types: Handlers) -> Leadership:
     slug = resources.settings.tailer.tail_project
     pool = resources.database.log
 
+    making = asyncio.Lock()
+
+    async def prepare() -> None:
+        async with making:  # streams of the tailer begin together, and one project is enough
+            await make_project(resources.database, slug)
+
     def ingester(stream: str) -> Ingester:
-        is_tailers = contract.is_tailers(stream)
         return Ingester(
             resources.bus,
             pool,
             Applier(stream, resources.eventlog, types, resources.settings.api.ingest_secret),
-            prepare=(lambda: make_project(resources.database, slug)) if is_tailers else None,
+            prepare=prepare if contract.is_tailers(stream) else None,
         )
 
     number = resources.settings.redis.ingest_streams
