@@ -143,9 +143,11 @@ class Leadership:
         free = [name for name in wanted if name not in standing.holders and name not in self._led]
         self._free_since = {name: self._free_since.get(name, now) for name in free}
         self._left_alone = {name: until for name, until in self._left_alone.items() if until > now}
+        if standing.processes - {self._leases.process}:
+            free = [name for name in free if name not in self._left_alone]
         spare = [name for name in free if now - self._free_since[name] >= SPARE_SECONDS]
         room = max(0, self._share(standing, wanted) - mine)
-        return spare + spread([name for name in free if name not in self._left_alone], room)
+        return spare + spread(free, room)
 
     def _share(self, standing: Standing, wanted: Collection[str]) -> int:
         return math.ceil(len(wanted) / max(1, len(standing.processes)))
