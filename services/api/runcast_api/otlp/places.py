@@ -82,8 +82,9 @@ async def next_free(
 
 
 def is_over(run: Json, at: str) -> bool:
-    """Whether the run has ended so long before that this is of the next one."""
-    if run["status"] not in TERMINAL_STATUSES or not run["finished_at"]:
+    """Whether the run has ended so long before that this is of the next one. One that a person cancelled has
+    no next one: its agent only hasn't stopped yet."""
+    if run["status"] not in ("completed", "failed") or not run["finished_at"]:
         return False
     return times.parse(at) > times.parse(run["finished_at"]) + LATE
 

@@ -41,8 +41,10 @@ def check_url(url: str, *, allows_private: bool) -> None:
         raise Refused("isn't a URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise Refused("isn't a URL that begins with https:// or http://")
-    if len(url) > URL_CHARACTERS or not url.isprintable() or " " in url:
-        raise Refused(f"is longer than {URL_CHARACTERS} characters, or holds a space")
+    if len(url) > URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
+        raise Refused(
+            f"is longer than {URL_CHARACTERS} characters, or holds a space or a letter that isn't ASCII"
+        )
     if parts.username is not None or parts.password is not None:
         raise Refused("holds a name or password; what is sent is signed instead")
     if port == 0:
