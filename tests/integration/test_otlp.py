@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import copy
 import gzip
 import itertools
@@ -16,6 +17,7 @@ import httpx
 import orjson
 import pytest
 from google.protobuf import json_format
+from hypothesis import given, settings, strategies
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -31,9 +33,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import StatusCode
 
+from runcast_api.logs import entries
 from runcast_api.otlp import json_form
+from runcast_api.otlp import logs as otlp_logs
 from runcast_api.otlp import spans as otlp_spans
 from runcast_api.otlp.silence import Silence
+from runcast_api.otlp.wire import Unreadable
 from tests.integration.rest import Rest, listening, serving
 
 pytestmark = pytest.mark.anyio
@@ -421,6 +426,53 @@ async def test_the_official_sdk_reports_a_run(rest: Rest) -> None:
     [service] = [run for run in found.values() if run["agent_type"] == "SERVICE"]
     [line] = await lines_of(rest, service["id"])
     assert (line["message"], line["level"], line["event_type"]) == ("done", "warning", "end")
+
+
+MEMBERS = (
+    "resourceLogs", "resource", "attributes", "key", "value", "stringValue", "intValue",
+    "doubleValue", "boolValue", "bytesValue", "arrayValue", "kvlistValue", "values", "scopeLogs",
+    "scope", "name", "logRecords", "body", "traceId", "timeUnixNano", "severityNumber", "eventName",
+    "resourceSpans", "scopeSpans", "spans", "spanId", "parentSpanId", "status", "code", "message",
+    "events", "endTimeUnixNano",
+)  # fmt: skip
+LEAVES = strategies.one_of(
+    strategies.none(), strategies.booleans(), strategies.integers(-(2**70), 2**70),
+    strategies.floats(allow_nan=False), strategies.text(max_size=8),
+    strategies.sampled_from(["5b8efff798038103d269b633813fc60c", "aaaaaaaaaaaaaaa1", "gen_ai.operation.name",
+                             "invoke_agent", "session.id", "claude-code", "tool_result"]),
+)  # fmt: skip
+ODD = strategies.recursive(
+    LEAVES,
+    lambda inner: strategies.one_of(
+        strategies.lists(inner, max_size=3),
+        strategies.dictionaries(strategies.sampled_from(MEMBERS), inner, max_size=5),
+    ),
+    max_leaves=20,
+)
+
+
+@given(odd=ODD, place=strategies.integers(0, 5))
+@settings(max_examples=150, deadline=None, database=None)
+def test_no_json_makes_reading_fail_otherwise_than_by_a_refusal(odd: Any, place: int) -> None:
+    """Whatever stands where: it is read, refused as a whole, or refused item by item."""
+    body: Any = odd
+    about = {"attributes": [{"key": "service.name", "value": {"stringValue": "claude-code"}}]}
+    if place < 4:
+        one = odd if place < 2 else [odd]
+        body = {
+            "resourceLogs": [{"resource": about, "scopeLogs": [{"logRecords": one}]}],
+            "resourceSpans": [{"scopeSpans": [{"spans": one}]}],
+        }
+    try:
+        sent = orjson.dumps(body)
+    except TypeError:
+        return  # an integer that no JSON of ours holds
+    with contextlib.suppress(Unreadable):
+        for bundle in json_form.logs(sent):
+            for said in otlp_logs.said(bundle):
+                assert said.entry is None or entries.encode(said.entry, "now", 65_536)
+    with contextlib.suppress(Unreadable):
+        otlp_spans.traces(json_form.spans(sent).bundles, "all")
 
 
 def test_odd_trees_of_spans_cost_no_more_than_others() -> None:
