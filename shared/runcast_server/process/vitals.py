@@ -19,7 +19,7 @@ from runcast_server.loops import Loop
 from runcast_server.service import Readiness
 
 LAG_SECONDS = 0.5
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0
 
 _STATM = Path("/proc/self/statm")
 
@@ -45,9 +45,10 @@ class Vitals:
             yield
 
     async def _lag(self) -> None:
-        asked = time.monotonic() + LAG_SECONDS
-        await asyncio.sleep(LAG_SECONDS)
-        metrics.LOOP_LAG.observe(max(0.0, time.monotonic() - asked))
+        """On the beat of all loops, so that looking wakes nothing up that would rest."""
+        loop, moment = asyncio.get_running_loop(), loops.next_beat(LAG_SECONDS)
+        await asyncio.sleep(moment - loop.time())
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - moment))
 
     async def _look(self) -> None:
         cpu = time.process_time()
