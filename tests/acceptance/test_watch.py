@@ -210,3 +210,56 @@ def _status(directory: Path) -> Callable[[], str]:
         ).stdout
 
     return said
+
+
+AGENT = """
+import json, pathlib, sys, time
+session, transcript, seen = sys.argv[1:]
+said = {"type": "user", "uuid": "u1", "sessionId": session, "message": {"role": "user", "content": "Go"}}
+pathlib.Path(transcript).write_text(json.dumps(said) + "\\n")
+while not pathlib.Path(seen).exists():
+    time.sleep(0.02)
+print(json.dumps({"type": "system", "subtype": "init", "session_id": session, "model": "m"}), flush=True)
+end = {"type": "result", "subtype": "success", "is_error": False, "session_id": session, "result": "Done."}
+print(json.dumps(end), flush=True)
+"""
+"""Begins its session, and says which one it is once the watcher has seen it."""
+
+
+def test_session_under_exec_is_one_run_though_the_watcher_sees_it_first(
+    tmp_path: Path, http: httpx.Client, server_environ: dict[str, str], project: str
+) -> None:
+    projects = tmp_path / "claude" / "projects" / "-w"
+    projects.mkdir(parents=True)
+    seen_it, memory = tmp_path / "seen", tmp_path / "runs" / ".watch.json"
+    watcher = watch(tmp_path, server_environ, project)
+    watcher.start()
+    given = [SESSION, str(projects / f"{SESSION}.jsonl"), str(seen_it)]
+    command = [
+        RUNCAST,
+        "exec",
+        "-q",
+        "-p",
+        project,
+        "--run",
+        "nightly",
+        "--",
+        "python3",
+        "-c",
+        AGENT,
+    ]
+    try:
+        wait_for((tmp_path / "runs" / ".watch.lock").exists, "the watcher", lambda: watcher.said)
+        with subprocess.Popen(
+            command + given, cwd=tmp_path, env=os.environ | server_environ, stdout=subprocess.PIPE
+        ) as running:
+            wait_for(lambda: memory.exists() and SESSION in memory.read_text(), "a look at it")
+            seen_it.touch()
+            assert running.communicate(timeout=60)[0].count(b"\n") == 2
+        append(projects / "later.jsonl", record(1).replace(SESSION.encode(), b"later"))
+        wait_for(lambda: seen(http, project, "claude-later") == ["say 1"], "a later session")
+    finally:
+        watcher.cleanup()
+    assert not (tmp_path / "runs" / f"claude-{SESSION}").exists()
+    run = http.get(f"/runs/claude-{SESSION}", params={"project": project}).json()
+    assert (run["key"], run["status"]) == ("nightly", "completed")
