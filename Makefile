@@ -67,6 +67,7 @@ bench: $(VENV)/.dev ## Measure ours beside other hubs (ARGS='--only runcast,ncha
 
 fuzz: $(VENV)/.dev ## 30,000 generated requests against every operation and 5,000 generated programs, other ones each time
 	RUNCAST_FUZZ_CASES=$${RUNCAST_FUZZ_CASES:-33000} $(BIN)/python -m pytest -q --timeout 1800 tests/fuzz $(ARGS)
+	RUNCAST_FUZZ_CASES=2000 $(BIN)/python -m pytest -q --timeout 1800 tests/unit/runcast/agents/test_hostile_records.py
 	RUNCAST_FUZZ_SEED=$${RUNCAST_FUZZ_SEED:-$$RANDOM} \
 		RUNCAST_FUZZ_EXAMPLES=$${RUNCAST_FUZZ_EXAMPLES:-5000} $(BIN)/python -m pytest -q --timeout 7200 \
 		tests/acceptance/test_sdk_property.py
