@@ -52,6 +52,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+	$(BIN)/mypy examples tools
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tools.prose
 

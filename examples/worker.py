@@ -20,7 +20,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ from runcast.worker import BreakerSnapshot, Worker
 
 PROVIDER = "example"
 PRIMARY, FALLBACK = "model-large", "model-small"
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 
 @dataclass

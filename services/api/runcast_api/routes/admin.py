@@ -25,6 +25,7 @@ from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_api.ingest import rejects
 from runcast_api.ingest.rejects import RejectPage
+from runcast_api.routes import visitors
 from runcast_api.storage import checking
 from runcast_api.storage.checking import CheckPage
 from runcast_server.auth.principal import Principal
@@ -62,7 +63,7 @@ async def create_user(
                 await signing_in.set_password(connection, UUID(made["id"]), hashed)
                 return made | {"sign_in_link": None}, {}
             link = await users.sign_in_link(
-                connection, caller, UUID(made["id"]), api.people.url(request)
+                connection, caller, UUID(made["id"]), visitors.url(api.people, request)
             )
             return made, {"sign_in_link": link}
 
@@ -107,7 +108,7 @@ async def create_sign_in_link(
     """Creates a link that signs this person in once, within a day: for someone who forgot the password."""
     _admins_only(caller)
     async with api.database.changing(caller) as connection:
-        link = await users.sign_in_link(connection, caller, user, api.people.url(request))
+        link = await users.sign_in_link(connection, caller, user, visitors.url(api.people, request))
     return answer(link, status=201)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
-from runcast_api.accounts import container, oidc, sessions, signing_in
+from runcast_api.accounts import oidc, sessions, signing_in
 from runcast_api.accounts.listing import moment, text
 from runcast_api.accounts.oidc import Journey, OpenId
 from runcast_api.accounts.sessions import Session, SessionPage, SignedIn
@@ -18,6 +18,7 @@ from runcast_api.dependencies import Api, ApiState, Bearer, Caller
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
+from runcast_api.routes import visitors
 from runcast_server.auth import principal
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import Forbidden, NotFound
@@ -62,7 +63,7 @@ class Methods(BaseModel):
 async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
     """Signs in with e-mail address and password, if passwords are turned on."""
     api.people.require_passwords()
-    people, visitor = api.people, container.visitor(request)
+    people, visitor = api.people, visitors.visitor(request)
     user_id = await signing_in.by_password(
         api.database, people.passwords, people.sign_ins, body.email, body.password, visitor
     )
@@ -75,7 +76,7 @@ async def sign_in(body: Login, api: ApiState, request: Request) -> Response:
 @router.post("/auth/login-link", response_model=SignedIn)
 async def sign_in_by_link(body: LoginLink, api: ApiState, request: Request) -> Response:
     """Signs in with a one-time link's token, which is used up."""
-    people, visitor = api.people, container.visitor(request)
+    people, visitor = api.people, visitors.visitor(request)
     user_id = await signing_in.by_link(api.database, people.sign_ins, body.token, visitor)
     session = await sessions.open_session(
         api.database, user_id, "link", visitor, people.session_hours
@@ -89,7 +90,7 @@ def signed_in(
     """The session in the answer, or in a cookie."""
     response = answer(session.as_json(with_token=not with_cookie), status=status)
     if with_cookie:
-        container.set_session_cookie(api.people, request, response, session)
+        visitors.set_session_cookie(api.people, request, response, session)
     return response
 
 
@@ -101,7 +102,7 @@ async def sign_out(api: ApiState, caller: Caller, request: Request) -> Response:
             await sessions.end(connection, caller, caller.session_id)
         api.authenticator.forget()
     response = no_content()
-    container.drop_session_cookie(api.people, request, response)
+    visitors.drop_session_cookie(api.people, request, response)
     return response
 
 
@@ -153,7 +154,7 @@ async def change_me(
     if body.password is not None:
         people.require_passwords()
     await signing_in.change_own(
-        api.database, people.passwords, people.sign_ins, caller, body, container.visitor(request)
+        api.database, people.passwords, people.sign_ins, caller, body, visitors.visitor(request)
     )
     if body.password is not None:
         api.authenticator.forget()
@@ -205,16 +206,16 @@ async def leave_for_provider(
 ) -> Response:
     """Redirects the browser to the identity provider, which returns it to the callback."""
     openid = _openid(api)
-    await api.people.sign_ins.attempt_from(container.visitor(request).address)
+    await api.people.sign_ins.attempt_from(visitors.visitor(request).address)
     journey = Journey.begin(return_to)
-    url = await openid.leave(journey, api.people.url(request))
+    url = await openid.leave(journey, visitors.url(api.people, request))
     response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
     response.set_cookie(
         oidc.COOKIE,
         journey.pack(),
         max_age=oidc.COOKIE_SECONDS,
         path=oidc.COOKIE_PATH,
-        secure=container.is_secure(api.people, request),
+        secure=visitors.is_secure(api.people, request),
         httponly=True,
         samesite="lax",
     )
@@ -224,10 +225,10 @@ async def leave_for_provider(
 @router.get("/auth/oidc/callback", status_code=303, response_class=RedirectResponse)
 async def come_back(api: ApiState, request: Request) -> Response:
     """Takes the browser back from the identity provider, opens a session, and redirects to the console."""
-    openid, people, visitor = _openid(api), api.people, container.visitor(request)
+    openid, people, visitor = _openid(api), api.people, visitors.visitor(request)
     await people.sign_ins.attempt_from(visitor.address)
     journey = Journey.unpack(principal.cookie(request.headers, oidc.COOKIE))
-    claims = await openid.arrive(journey, dict(request.query_params), people.url(request))
+    claims = await openid.arrive(journey, dict(request.query_params), visitors.url(people, request))
     user_id = await oidc.person_of(api.database, openid.issuer, claims)
     session = await sessions.open_session(
         api.database, user_id, "oidc", visitor, people.session_hours
@@ -236,7 +237,7 @@ async def come_back(api: ApiState, request: Request) -> Response:
         journey.return_to, status_code=303, headers={"Cache-Control": "no-store"}
     )
     response.delete_cookie(oidc.COOKIE, path=oidc.COOKIE_PATH)
-    container.set_session_cookie(people, request, response, session)
+    visitors.set_session_cookie(people, request, response, session)
     return response
 
 

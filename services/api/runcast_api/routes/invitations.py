@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from runcast_api.accounts import container, invitations, sessions, signing_in
+from runcast_api.accounts import invitations, sessions, signing_in
 from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
 from runcast_api.accounts.invitations import (
     Acceptance,
@@ -23,6 +23,7 @@ from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
+from runcast_api.routes import visitors
 from runcast_api.routes.auth import signed_in
 from runcast_server.auth import access, principal, rights
 from runcast_server.auth.principal import ANONYMOUS, Principal
@@ -55,7 +56,7 @@ async def invite(
                 project_id,
                 needs_confirmation=api.people.confirms_invitations and not caller.is_admin,
             )
-            url = f"{api.people.url(request)}/ui/invitations/{token}"
+            url = f"{visitors.url(api.people, request)}/ui/invitations/{token}"
             return made, {"token": token, "url": url}
 
         return await once_with_secrets(once, connection, change)
@@ -116,7 +117,7 @@ async def accept_invitation(
     opened = await invitations.look(api.database, token)
     user_id = await _join(api, request, token, body, opened)
     session = await sessions.open_session(
-        api.database, user_id, "invitation", container.visitor(request), api.people.session_hours
+        api.database, user_id, "invitation", visitors.visitor(request), api.people.session_hours
     )
     api.runs.forget()
     return signed_in(api, request, session, with_cookie=body.cookie, status=201)
@@ -125,7 +126,7 @@ async def accept_invitation(
 async def _join(
     api: Api, request: Request, token: str, body: Acceptance, opened: invitations.Open
 ) -> UUID:
-    people, visitor = api.people, container.visitor(request)
+    people, visitor = api.people, visitors.visitor(request)
     user_id = await _signed_in(api, request, opened)
     if user_id is None:
         people.require_passwords()
@@ -170,7 +171,7 @@ async def _proven(api: Api, request: Request, body: Acceptance, opened: invitati
             api.people.sign_ins,
             opened.email,
             body.password,
-            container.visitor(request),
+            visitors.visitor(request),
         )
         if user_id == opened.user_id:
             return user_id

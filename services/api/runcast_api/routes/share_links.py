@@ -17,6 +17,7 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
+from runcast_api.routes import visitors
 from runcast_server.auth import access, rights, tickets
 from runcast_server.errors import Forbidden
 
@@ -47,7 +48,10 @@ async def create_share_link(
             made, token = await share_links.create(
                 connection, caller, found.id, body or ShareLinkNew()
             )
-            return made, {"token": token, "url": f"{api.people.url(request)}/ui/share/{token}"}
+            return made, {
+                "token": token,
+                "url": f"{visitors.url(api.people, request)}/ui/share/{token}",
+            }
 
         return await once_with_secrets(once, connection, change, found.head)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runcast import errors
 from runcast._recording.open_run import open_run
 from runcast._support.ids import uuid7
 
@@ -74,3 +75,10 @@ def test_defaults_are_those_of_an_empty_request(tmp_path: Path) -> None:
         "idea",
         ["idea", "topic_critic", "outline"],
     )
+
+
+def test_a_run_that_must_go_on_and_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotResumable, match="no unfinished run"):
+        open_run(tmp_path, run_id="absent", resume="must")
+    with pytest.raises(errors.NotResumable, match="needs a run_id"):
+        open_run(tmp_path, resume="must")
