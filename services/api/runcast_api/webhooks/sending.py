@@ -123,7 +123,7 @@ class Dispatcher:
         return [self._loop, Loop("webhook deliveries", self.prune, PRUNE_SECONDS)]
 
     def heard(self, project_id: UUID, chain: Chain) -> None:
-        """A commit of this process: whoever wants it gets it at once."""
+        """A commit of this process: anyone who wants it gets it at once."""
         if project_id in self._projects and any(not one.is_log for one in chain.segments):
             self.changed()
 

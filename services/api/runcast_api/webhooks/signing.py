@@ -33,7 +33,7 @@ def new_secret() -> str:
 
 
 def secret_fault(secret: str) -> str | None:
-    """What is wrong with a secret that somebody chose; None where nothing is."""
+    """What is wrong with a secret that someone chose; None where nothing is."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except ValueError:
