@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from runcast_api.accounts import audit, container, signing_in, users
+from runcast_api.accounts import audit, signing_in, users
 from runcast_api.accounts.audit import AuditPage
 from runcast_api.accounts.idempotent_secrets import Secrets, once_with_secrets
 from runcast_api.accounts.users import (
@@ -53,7 +53,7 @@ async def create_user(
     hashed = None
     if body.password is not None:
         api.people.require_passwords()
-        address = container.visitor(request).address
+        address = visitors.visitor(request).address
         hashed = await api.people.passwords.hash(body.password, address)
     async with api.database.changing(caller) as connection:
 
