@@ -36,16 +36,22 @@ def test_a_program_reports_a_run(
     assert said[1:] == ["line: fetching 3 pages", "line: counting words"]
 
 
-def test_javascript_reports_a_run(
-    built: Path, server_environ: dict[str, str], tmp_path: Path
-) -> None:
-    package = tmp_path / "node_modules" / "@runcast" / "client"
+def installed(built: Path, name: str, folder: Path) -> Path:
+    """An example in a folder where @runcast/client is installed."""
+    package = folder / "node_modules" / "@runcast" / "client"
     package.mkdir(parents=True)
     exported = {"name": "@runcast/client", "type": "module", "exports": "./built/index.js"}
     (package / "package.json").write_text(json.dumps(exported))
     (package / "built").symlink_to(built.parent)
-    program = tmp_path / "report.mjs"
-    program.write_text((EXAMPLES / "report.mjs").read_text())
+    program = folder / name
+    program.write_text((EXAMPLES / name).read_text())
+    return program
+
+
+def test_javascript_reports_a_run(
+    built: Path, server_environ: dict[str, str], tmp_path: Path
+) -> None:
+    program = installed(built, "report.mjs", tmp_path)
     said = output([node(), str(program)], server_environ, tmp_path)
     assert said[0] == 'status: completed {"words":1204}'
     assert said[1:] == ["line: fetching 3 pages", "line: counting words"]

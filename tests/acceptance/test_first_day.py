@@ -1,4 +1,5 @@
-"""The first day with the API that `docs/first-day.md` shows: in curl and in Python, against a real server."""
+"""The first day with the API that `docs/first-day.md` shows: in curl, Python and JavaScript, against a real
+server."""
 
 import os
 import subprocess
@@ -6,10 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.acceptance.test_examples import installed, output
+from tests.acceptance.test_js_recorder import built
+from tests.acceptance.test_sse_clients import node
+
+__all__ = ["built"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "first-day.md"
 SCRIPTS = {"first_day.sh": ["sh"], "first_day.py": [sys.executable]}
+SHOWN = [*SCRIPTS, "first_day.mjs"]
 SAID = {
     "first_day.sh": [
         'found: {"runs":[{"number":2,"status":"running"}],"total":1,"next_cursor":null}',
@@ -46,6 +53,23 @@ def test_a_first_day(name: str, server_environ: dict[str, str]) -> None:
     assert "0" not in events.split()
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_first_day_in_javascript(
+    built: Path, server_environ: dict[str, str], tmp_path: Path
+) -> None:
+    program = installed(built, "first_day.mjs", tmp_path)
+    said = output([node(), str(program)], server_environ, tmp_path)
+    assert said == [
+        "found: [2]",
+        'compared: ["last_line_number","labels.model","input.temperature","metrics.loss"]',
+        "paged: [2,1]",
+        "events of the second run: run:created agent:started run:updated agent:log run:updated "
+        "run:status_changed agent:completed",
+        "exported: true",
+        "log: hello",
+        "deleted: true",
+    ]
+
+
+@pytest.mark.parametrize("name", SHOWN)
 def test_the_page_shows_what_is_run(name: str) -> None:
     assert (ROOT / "examples" / name).read_text().strip() in PAGE.read_text()
