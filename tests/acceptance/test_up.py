@@ -207,6 +207,9 @@ def test_it_runs_on_servers_of_ones_own(directory: Path, postgres_url: str, redi
 
 def test_what_was_backed_up_while_it_runs_is_restored_elsewhere(up: Up) -> None:
     up.start_ready()
+    for wrong in (("backup", "x", "--data", "nowhere"), ("restore", "x", "--data", "nowhere")):
+        assert runcast(up.directory, *wrong).code == 1
+    assert not (up.directory / "nowhere").exists()
     ran = runcast(up.directory, "backup", "copy")
     assert ran.code == 0, ran.err.decode()
     into_running = runcast(up.directory, "restore", "copy")

@@ -82,7 +82,10 @@ async def check(read: ServerSettings) -> AsyncIterator[Finding]:
     except _UNREACHABLE as error:
         place = postgres_hosts.place(every[0].url)
         text = f"{every[0].setting}: {place} can't be used: {outages.line_of(error)}"
-        yield Finding("postgres", PROBLEM, text, "is it started, and are host and password right?")
+        advice = "is it started, and are host and password right?"
+        if read.postgres.database_url is None:
+            advice = "it runs while `runcast up` does; servers of yours are named by settings"
+        yield Finding("postgres", PROBLEM, text, advice)
         return
     yield await _statements(every[0])
     if (replica := read.postgres.database_read_url) is not None:

@@ -93,9 +93,14 @@ class Postgres:
     def url_of(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={quote(str(self.sockets), safe='/')}"
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database here."""
+        return (self.home / "PG_VERSION").exists()
+
     def start(self) -> None:
         """Adopt the running server or start one; returns when it takes connections."""
-        if not (self.home / "PG_VERSION").exists():
+        if not self.exists:
             self._create()
         self._check_version()
         if self._adopt():

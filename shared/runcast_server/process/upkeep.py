@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 
 from runcast_server import embedded, outages, postgres_hosts
-from runcast_server.backup import making, restoring
+from runcast_server.backup import making, manifest, restoring
+from runcast_server.backup.manifest import BackupError
 from runcast_server.eventlog import epoch
 from runcast_server.process import datadir, db_roles, process
 from runcast_server.settings import ServerSettings
@@ -21,6 +22,10 @@ def back_up(
     read: ServerSettings, say: Say, directory: Path, *, jobs: int, artifacts: bool | None
 ) -> None:
     """Raises `BackupError`, `EmbeddedError`."""
+    if read.postgres.database_url is None and not embedded.Postgres(read.process.data).exists:
+        raise BackupError(
+            f"there is no database in {read.process.data}: name another --data, or --database-url"
+        )
     objects_url = read.artifacts_url
     with_objects = objects_url.startswith("file:") if artifacts is None else artifacts
     with _owner_url(read) as url:
@@ -31,6 +36,7 @@ def back_up(
 
 def restore(read: ServerSettings, say: Say, directory: Path, *, jobs: int) -> None:
     """Raises `BackupError`, `EmbeddedError`, `MigrationError`, `InUseError`."""
+    manifest.read(directory)  # before anything is made for it
     if read.postgres.database_url is None:
         with datadir.locked(read.process.data):  # a `runcast up` would serve what is half restored
             pass
