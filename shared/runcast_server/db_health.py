@@ -55,9 +55,14 @@ async def _refusal(pool: Pool, role: str) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS), acquire(pool) as connection:
             table, right = _NEEDS[role]
-            acting, may = await connection.fetchrow(
-                "SELECT current_user::text, has_table_privilege($1, $2)", table, right
+            acting, may, is_standby = await connection.fetchrow(
+                "SELECT current_user::text, has_table_privilege($1, $2), pg_is_in_recovery()",
+                table,
+                right,
             )
+            if is_standby:
+                # Demoted under our connections, which only reads would never notice.
+                await pool.expire_connections()
     except _REFUSALS as error:
         return f"{role}: {outages.line_of(error)}"
     except _MIXED_UP:

@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from runcast_server import embedded, replica
+from runcast_server import db_health, embedded, replica
+from runcast_server.db import LOG_ROLE, REQUEST_ROLE, Pool, Urls, acquire, open_database
 from runcast_server.doctor import checks, postgres
 from runcast_server.process import migrate
 from runcast_server.replica import Lacking, Replica
@@ -231,3 +232,22 @@ async def test_the_doctor_looks_at_the_standby(two: Two, monkeypatch: pytest.Mon
         monkeypatch.setenv("RUNCAST_DATABASE_READ_URL", url)
         found = await asyncio.to_thread(checks.examine)
         assert any(expected in each.text for each in found if each.about == "replica"), found
+
+
+async def test_connections_to_a_server_that_was_demoted_are_replaced(two: Two) -> None:
+    """Those that only read meet no error: readiness finds them."""
+    database = await open_database(Urls(two.primary, requests=two.standby), requests=1, log=1)
+    try:
+        before = [await _process(pool) for pool in (database.log, database.requests)]
+        assert await db_health.refusal(database, (LOG_ROLE, REQUEST_ROLE)) is None
+        after = [await _process(pool) for pool in (database.log, database.requests)]
+    finally:
+        await database.close()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+async def _process(pool: Pool) -> int:
+    async with acquire(pool) as connection:
+        found: int = await connection.fetchval("SELECT pg_backend_pid()")
+        return found
