@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 
 from runcast.contract import INGEST_STREAM, MOST_INGEST_STREAMS, TAILER_STREAM
+from runcast_api.ingest import metrics
 from runcast_api.ingest.fair_queue import ALL_BYTES
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.ingest.leases import Leases, Standing
@@ -92,6 +93,8 @@ class Leadership:
         self._left_alone: dict[str, float] = {}
         """Streams that were given away for not working here, and until when they aren't taken again."""
         self._settled_at = -math.inf
+        for name in self._always:
+            metrics.LEADING.labels(name)  # 0, so that it shows where no process leads one
 
     def loops(self) -> list[Loop]:
         """The background work, by the names under which `/ready` reports it."""
@@ -212,6 +215,9 @@ class Leadership:
             log.warning("ingest.lease_kept", stream=stream, error=str(error))  # it ends by itself
         finally:
             self._led.pop(stream, None)
+            if stream not in self._always:
+                metrics.LEADING.remove(stream)
+                metrics.LAG_SECONDS.remove(stream)
 
     def _share_memory(self) -> None:
         """Divides what may wait in memory among the ingesters."""
