@@ -25,11 +25,12 @@ PROJECT = "recipes"
 
 
 @pytest.fixture
-def environ(client: Client, server_environ: dict[str, str]) -> dict[str, str]:
+def environ(client: Client, server_environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
     if all(project["slug"] != PROJECT for project in client.list_projects()["projects"]):
         client.create_project(PROJECT)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, **server_environ, "RUNCAST_PROJECT": PROJECT, "PATH": path}
+    more = {"RUNCAST_PROJECT": PROJECT, "RUNCAST_RUNS_DIR": str(tmp_path), "PATH": path}
+    return os.environ | server_environ | more
 
 
 def block(heading: str) -> str:
@@ -129,8 +130,8 @@ def test_a_question_and_a_failure_are_said_in_slack(
         receiver.communicate()
 
 
-def test_the_status_line_is_one_line(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_status_line_is_one_line(environ: dict[str, str]) -> None:
     command = re.search(r"#\((.*?)\)", block("tmux's status line"))
     assert command is not None
-    said = shell(command[1], environ | {"RUNCAST_RUNS_DIR": str(tmp_path)})
+    said = shell(command[1], environ)
     assert said.count("\n") <= 1

@@ -287,6 +287,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://[::1"}, "body.url"),
     ({"types": []}, "body.types"),
     ({"types": ["agent:log"]}, "body.types.0"),
+    ({"types": ["*", "run:created", "run:status_changed", "x:mine", "run:creatd"]}, "body.types.4"),
+    ({"types": ["run:status_changed:gone"]}, "body.types.0"),
+    ({"types": ["run:created:failed"]}, "body.types.0"),
     ({"secret": "whsec_short"}, "body.secret"),
     ({"format": "xml"}, "body.format"),
 ]

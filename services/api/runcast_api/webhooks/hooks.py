@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from runcast import events
 from runcast._support import times
 from runcast._support.ids import uuid7
+from runcast.contract import Status
 from runcast_api.accounts import audit, listing
 from runcast_api.accounts.listing import moment, text
 from runcast_api.http.fields import Patch
@@ -29,7 +32,6 @@ MAX_TYPES = 50
 OVERLAP_SECONDS = 24 * 3600
 BY_OWNER = "disabled"
 ALL_TYPES = "*"
-_LINES = "agent:log"
 
 _COLUMNS = """
 id, project_id, url, types, format, position, failing_since, disabled_reason, old_secret_until, created_by,
@@ -65,17 +67,25 @@ WHERE id = $1 RETURNING id, webhook_id, project_id, event_id, type, state, attem
 """
 
 
+_CUSTOM = re.compile(r"x:[A-Za-z0-9_.-]{1,100}")
+
+
 def _type(given: str) -> str:
-    if given.split(":")[:2] == _LINES.split(":"):
+    """A type that is never told of would never be noticed, so it is refused."""
+    if given == events.AGENT_LOG:
         raise ValueError("log lines aren't sent by webhooks; they come by the project's stream")
+    kind, _, status = given.rpartition(":")
+    is_status = kind == events.RUN_STATUS_CHANGED and status in get_args(Status)
+    is_known = given == ALL_TYPES or (given in events.DATA and given not in events.CONTROL)
+    if not (is_known or is_status or _CUSTOM.fullmatch(given)):
+        raise ValueError(
+            "isn't a type of event, such as question:asked or run:status_changed:failed; "
+            "docs/events.md lists them"
+        )
     return given
 
 
-Type = Annotated[
-    str,
-    StringConstraints(pattern=r"^(\*|[a-z_]+:[A-Za-z0-9_.-]+(:[a-z_]+)?)$", max_length=200),
-    AfterValidator(_type),
-]
+Type = Annotated[str, StringConstraints(max_length=200), AfterValidator(_type)]
 """A type of event; `run:status_changed:failed` only where the new status is this one; `*` for all."""
 Types = Annotated[list[Type], Field(min_length=1, max_length=MAX_TYPES)]
 
