@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -33,12 +34,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import StatusCode
 
+from runcast_api.board.access import Workplaces
 from runcast_api.logs import entries
 from runcast_api.otlp import json_form
 from runcast_api.otlp import logs as otlp_logs
 from runcast_api.otlp import spans as otlp_spans
 from runcast_api.otlp.silence import Silence
 from runcast_api.otlp.wire import Unreadable
+from runcast_api.routes import otlp as otlp_route
+from runcast_server.auth.principal import Principal
 from tests.integration.rest import Rest, listening, serving
 
 pytestmark = pytest.mark.anyio
@@ -260,6 +264,29 @@ async def test_a_project_may_be_named_by_the_resource(rest: Rest) -> None:
     viewer = await rest.admin.post("/projects/other/keys", json={"name": "v", "role": "viewer"})
     mine = {"Authorization": f"Bearer {viewer.json()['token']}"}
     assert (await send(rest, "logs", both, project=None, **mine)).status_code == 403
+
+
+async def test_one_request_looks_up_only_some_projects(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name again and again is looked up once, and beyond a number of names nothing is."""
+    asked: list[str] = []
+    project = Workplaces.project
+
+    async def noted(self: Workplaces, caller: Principal, reference: str) -> UUID:
+        asked.append(reference)
+        return await project(self, caller, reference)
+
+    monkeypatch.setattr(Workplaces, "project", noted)
+    many: dict[str, Any] = {"resourceLogs": []}
+    for number in range(300):
+        named = {"runcast.project": "demo" if number % 3 == 0 else f"absent-{number}"}
+        many["resourceLogs"] += logs(record("x"), **named)["resourceLogs"]
+    said = await send(rest, "logs", many, project=None)
+    assert said.json()["partialSuccess"]["rejectedLogRecords"] == "200"
+    assert len(asked) == len(set(asked)) == otlp_route.NAMED_PROJECTS
+    [run] = (await runs_of(rest)).values()
+    assert run["key"].startswith("otel-")
 
 
 async def test_a_record_goes_to_the_run_that_it_names(rest: Rest) -> None:

@@ -40,6 +40,8 @@ PAUSE = 100
 """Records after which others get their turn."""
 LARGE = 256 * 1024
 """A larger body is read in a thread, so that others run meanwhile."""
+NAMED_PROJECTS = 50
+"""Projects that the resources of one request may name."""
 NO_PROJECT = "this key belongs to no project; name one here, or as the resource's runcast.project"
 _GRPC_CODES = {401: 16, 403: 7, 404: 5, 409: 10, 429: 8, 500: 13, 503: 14}
 """`google.rpc.Code` by status of HTTP; what isn't here is an invalid argument (3)."""
@@ -185,18 +187,30 @@ class _Call:
         the items are refused. Raises `Invalid` where none is named at all."""
         own = await self.own_project()
         found: dict[UUID, list[Bundle]] = {}
+        answers: dict[str, UUID | str] = {}
         for bundle in export:
-            project_id = own
-            if named := names.text(bundle.resource, (names.PROJECT,)):
-                try:
-                    project_id = await self.api.workplaces.project(self.caller, named[:200])
-                except (NotFound, Forbidden) as problem:
-                    export.refused.add(problem.detail, len(bundle.items))
-                    continue
+            project_id: UUID | str | None = own
+            if named := names.text(bundle.resource, (names.PROJECT,))[:200]:
+                if named not in answers:
+                    answers[named] = await self._project(named, len(answers))
+                project_id = answers[named]
+            if isinstance(project_id, str):
+                export.refused.add(project_id, len(bundle.items))
+                continue
             if project_id is None:
                 raise Invalid.of("query.project", NO_PROJECT)
             found.setdefault(project_id, []).append(bundle)
         return found
+
+    async def _project(self, named: str, known: int) -> UUID | str:
+        """The project that a resource names, or why its items are refused. A transaction for each of a
+        hundred thousand names would keep a place for hours."""
+        if known >= NAMED_PROJECTS:
+            return f"one request names at most {NAMED_PROJECTS} projects"
+        try:
+            return await self.api.workplaces.project(self.caller, named)
+        except (NotFound, Forbidden) as problem:
+            return problem.detail or problem.title
 
 
 _Take = Callable[[_Call], Awaitable[bytes]]
