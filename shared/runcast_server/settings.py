@@ -294,10 +294,12 @@ class ServerSettings:
     @property
     def allows_private_webhooks(self) -> bool:
         """Whether webhooks may go to this machine and its networks: unless it is set, where only this machine
-        reaches the server."""
+        reaches the server, by no gateway either."""
         if self.api.webhook_private is not None:
             return self.api.webhook_private
-        return self.process.host in ("127.0.0.1", "::1", "localhost")
+        process = self.process
+        has_gateway = process.public_url or process.trusted_proxies or process.allowed_hosts
+        return process.host in ("127.0.0.1", "::1", "localhost") and not has_gateway
 
 
 SECTIONS: tuple[type[_Settings], ...] = (

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,3 +153,21 @@ def test_a_redis_url_that_cannot_work_is_explained(url: str, says: str) -> None:
 )
 def test_options_of_a_redis_url_are_taken(url: str) -> None:
     assert settings.read(redis_url=url).redis.redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "allows"),
+    [
+        ({"host": "127.0.0.1"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "127.0.0.1", "public_url": "https://runs.example.org"}, False),
+        ({"host": "127.0.0.1", "trusted_proxies": ["127.0.0.1"]}, False),
+        ({"host": "127.0.0.1", "allowed_hosts": ["runs.example.org"]}, False),
+        ({"host": "0.0.0.0", "webhook_private": True}, True),
+    ],
+)
+def test_webhooks_stay_outside_where_others_reach_the_server(
+    given: dict[str, Any], allows: bool
+) -> None:
+    """Behind a gateway on this machine, people elsewhere name the addresses."""
+    assert settings.read(**given).allows_private_webhooks is allows
