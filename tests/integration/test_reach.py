@@ -40,6 +40,9 @@ async def furnish(served: Whole, runs_dir: Path) -> dict[str, str]:
     link = await served.make("/projects/alpha/share-links", {})
     question = {"kind": "text", "title": SECRET}
     asked = await served.make(f"/runs/{run}/questions", question)
+    hook = await served.make(
+        "/projects/alpha/webhooks", {"url": f"https://example.org/{SECRET}", "types": ["*"]}
+    )
     invitation = {"email": "x@example.org", "project": "alpha", "role": "viewer"}
     invited = await served.make("/invitations", invitation)
     (runs_dir / "theirs").mkdir(parents=True)
@@ -54,6 +57,7 @@ async def furnish(served: Whole, runs_dir: Path) -> dict[str, str]:
         "link": link["id"],
         "question": asked["id"],
         "invitation": invited["id"],
+        "webhook": hook["id"],
     }
 
 
@@ -129,6 +133,19 @@ THINGS: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/keys/{key}", None),
     ("POST", "/keys/{key}/rotate", {}),
     ("DELETE", "/share-links/{link}", None),
+    ("GET", "/projects/{project}/webhooks", None),
+    ("GET", "/projects/{project}/webhooks/{webhook}", None),
+    ("GET", "/projects/{project}/webhooks/{webhook}/deliveries", None),
+    ("POST", "/projects/{project}/webhooks", {"url": "https://example.org", "types": ["*"]}),
+    ("POST", "/projects/{project}/webhooks/{webhook}/rotate", {}),
+    ("POST", "/projects/{project}/webhooks/{webhook}/test", {}),
+    ("PATCH", "/projects/{project}/webhooks/{webhook}", {"url": "https://example.org/mine"}),
+    ("DELETE", "/projects/{project}/webhooks/{webhook}", None),
+    ("GET", "/events?projects={project}", None),
+    ("GET", "/events?projects=alpha", None),
+    ("POST", "/v1/logs?project=alpha", {"resourceLogs": []}),
+    ("POST", "/v1/traces?project={project}", {"resourceSpans": []}),
+    ("POST", "/v1/metrics?project=alpha", {"resourceMetrics": []}),
     ("DELETE", "/projects/{project}", None),
 )
 
@@ -179,6 +196,15 @@ async def test_no_credential_reaches_what_is_another_projects(
         assert rows == {"nobody": 0, "key": 0, "link": 0}
 
 
+TELEMETRY = {
+    "resource": {
+        "attributes": [
+            {"key": "runcast.project", "value": {"stringValue": "alpha"}},
+            {"key": "runcast.run", "value": {"stringValue": "{run}"}},
+        ]
+    },
+    "scopeLogs": [{"logRecords": [{"body": {"stringValue": "forged"}}]}],
+}
 AROUND: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/projects/beta/runs", {"parent_run_id": "{run}"}),
     ("POST", "/projects/beta/runs", {"id": "{run}"}),
@@ -196,6 +222,11 @@ AROUND: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/runs/theirs?project=beta", None),
     ("GET", "/questions?project=beta&run={run}", None),
     ("GET", "/runs/{run}/logs?project=beta", None),
+    ("GET", "/projects/beta/webhooks/{webhook}", None),
+    ("GET", "/projects/beta/webhooks/{webhook}/deliveries", None),
+    ("POST", "/projects/beta/webhooks/{webhook}/rotate", {}),
+    ("DELETE", "/projects/beta/webhooks/{webhook}", None),
+    ("POST", "/v1/logs?project=beta", {"resourceLogs": [TELEMETRY]}),
     (
         "POST",
         "/agents/claude/hooks?project=beta&within={run}",
@@ -262,6 +293,7 @@ async def everything(served: Whole, things: dict[str, str]) -> dict[str, Any]:
         "status": run["status"],
         "task": await get("/tasks/{task}"),
         "question": (await get("/questions/{question}"))["state"],
+        "webhooks": await get("/projects/alpha/webhooks"),
     }
 
 

@@ -370,7 +370,12 @@ CONTENT = (
     "DELETE FROM segments",
     "DELETE FROM audit_log",
 )
-WRITES = ("SET ROLE runcast_log", "DELETE FROM segments", "UPDATE runs SET name = 'x'")
+WRITES = (
+    "SELECT secret FROM webhooks",
+    "SET ROLE runcast_log",
+    "DELETE FROM segments",
+    "UPDATE runs SET name = 'x'",
+)
 LOGIN_CELLS = {
     ("the event log's login", db_roles.SERVICE_LOGIN): (ELEVATE, FILES, SECRETS, ACCOUNTS),
     ("the requests' login", db_roles.REQUESTS_LOGIN): (ELEVATE, FILES, SECRETS, ACCOUNTS, WRITES),

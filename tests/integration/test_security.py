@@ -162,3 +162,28 @@ def describe(answer: httpx.Response, address: str) -> tuple[int, list[str], str]
     """An answer without what is new by chance: its status, its members, and the words of a problem."""
     body = answer.json()
     return answer.status_code, sorted(body), str(body.get("detail", "")).replace(address, "")
+
+
+async def test_a_webhooks_secret_is_told_once(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """When it is made and when it is rotated; no other answer holds it, and its owner's neither."""
+    async with whole.serving(database_url, redis_url, tmp_path) as served:
+        await served.make("/projects", {"name": "alpha"})
+        hooks = "/projects/alpha/webhooks"
+        made = await served.make(hooks, {"url": "https://example.org/", "types": ["*"]})
+        rotated = await served.make(f"{hooks}/{made['id']}/rotate", {})
+        secrets = (made["secret"], rotated["secret"])
+        assert all(secret.startswith("whsec_") for secret in secrets)
+        for path in (
+            hooks,
+            f"{hooks}/{made['id']}",
+            f"{hooks}/{made['id']}/deliveries",
+            "/projects/alpha",
+            "/projects/alpha/events/history",
+            "/projects/alpha/export?format=ndjson",
+            "/admin/audit",
+        ):
+            answer = await served.client.get(path, headers=served.admin)
+            assert answer.status_code == 200, (path, answer.text)
+            assert not any(secret in answer.text for secret in secrets), path
