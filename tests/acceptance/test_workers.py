@@ -20,7 +20,7 @@ from tests.processes import Process, Up
 from tests.readers import Readers, reading
 from tests.waiting import until, wait_for
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 SECRET = "a secret of thirty-two characters, at least"
 STREAMS = 300
