@@ -24,6 +24,9 @@ class Connection(BaseModel):
     )
     lag: int = Field(ge=0, description="Number of events that the stream is behind.")
     bytes: int = Field(ge=0, description="Bytes that were handed to the socket.")
+    coding: Literal["gzip"] | None = Field(
+        description="The content coding of the stream. Null: it is sent as it is."
+    )
     age_s: float = Field(ge=0, description="Seconds since it was opened.")
     hub: str = Field(description="Id of the hub that holds it.")
 

@@ -3332,6 +3332,11 @@ export interface components {
              */
             bytes: number;
             /**
+             * Coding
+             * @description The content coding of the stream. Null: it is sent as it is.
+             */
+            coding: "gzip" | null;
+            /**
              * Connection Id
              * @description The stream's id, as in its `connected` event.
              */
