@@ -45,6 +45,8 @@ HISTORIES = (
 )
 ADDED_SINCE = re.compile(r',"next_before":(?:null|[0-9]+)(?=}$)')
 """Members of answers that version 0.1 didn't have: an addition is no change."""
+GAP_OF_A_PROJECT = re.compile(r'(\ndata: \{)"project_id":"[0-9a-f-]{36}",(?="from":)')
+"""A gap names its project since one connection may have several."""
 
 _NUMBERS = {
     "counters": """SELECT p.slug, c.epoch, c.last_seq, c.floor_seq FROM project_counters c
@@ -177,4 +179,4 @@ async def _frames(served: Served, path: str, last: int, position: str) -> str:
 def _shown(frames: list[Frame]) -> str:
     """The frames of events, gaps and lines sent as backfill, as they came."""
     told = [frame for frame in frames if frame.event not in ("", "connected", "bye")]
-    return b"".join(frame.raw for frame in told).decode()
+    return GAP_OF_A_PROJECT.sub(r"\1", b"".join(frame.raw for frame in told).decode())
