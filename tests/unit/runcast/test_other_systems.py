@@ -13,7 +13,8 @@ import asyncio, concurrent.futures, ctypes, http.client, importlib, logging, mul
 import shutil, signal, socket, ssl, subprocess, sys, tempfile, typing, urllib.request, uuid, zipfile
 system = sys.argv[1]
 if system == "win32":
-    MODULES = {"fcntl", "termios", "pwd", "grp", "tty", "pty", "resource", "syslog"}
+    MODULES = {"fcntl", "termios", "pwd", "grp", "tty", "pty", "resource", "syslog",
+               "psutil"}  # the one that is installed here looks for Linux's files
     class Missing:
         def find_spec(self, name, *_):
             if name in MODULES:
