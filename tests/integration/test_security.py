@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio
 
 from runcast.contract import INGEST_STREAM
+from runcast_api.accounts.argon2id import Hasher
 from tests.integration import whole
 from tests.integration.test_redis_users import as_user, users
 from tests.integration.whole import Whole
@@ -187,3 +188,38 @@ async def test_a_webhooks_secret_is_told_once(
             answer = await served.client.get(path, headers=served.admin)
             assert answer.status_code == 200, (path, answer.text)
             assert not any(secret in answer.text for secret in secrets), path
+
+
+async def test_time_does_not_tell_whether_an_address_has_an_account(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes time is hashing: each attempt to sign in, and each acceptance of an invitation that isn't
+    confirmed, costs one check, whatever account there is."""
+    checks: list[str] = []
+    is_of = Hasher.is_of
+
+    def noted(self: Hasher, stored: str, plain: str) -> bool:
+        checks.append(stored.rpartition("$")[0].rpartition("$")[0])
+        return is_of(self, stored, plain)
+
+    monkeypatch.setattr(Hasher, "is_of", noted)
+    async with whole.serving(database_url, redis_url, tmp_path, invitations="confirmed") as served:
+        await secrets_of_everybody(served)
+        owner = {"name": "o", "role": "owner"}
+        key = (await served.make("/projects/alpha/keys", owner))["token"]
+        checks.clear()
+        costs = []
+        for address in ("ann@example.org", "bob@example.org", "nobody@example.org"):
+            login = {"email": address, "password": "not the password"}
+            assert (await served.client.post("/auth/login", json=login)).status_code == 401
+            body = {"email": address, "project": "alpha"}
+            invited = await served.client.post(
+                "/invitations", json=body, headers={"Authorization": f"Bearer {key}"}
+            )
+            path = f"/invitations/{invited.json()['token']}/accept"
+            accepted = {"name": "x", "password": "not the password"}
+            assert (await served.client.post(path, json=accepted)).status_code == 409
+            costs.append(tuple(checks))
+            checks.clear()
+        assert len(costs[0]) == 2
+        assert set(costs) == {costs[0]}, "the same number of checks, at the same costs"
