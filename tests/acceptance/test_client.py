@@ -21,6 +21,22 @@ LEFT_OUT = {
     ("get", "/metrics"),
     # What agents' hooks send; `runcast-hook` does it with the standard library alone.
     ("post", "/agents/{}/hooks"),
+    # What exporters of OpenTelemetry send.
+    *(
+        ("post", f"{base}/v1/{kind}")
+        for base in ("", "/otlp")
+        for kind in ("logs", "metrics", "traces")
+    ),
+    # Webhooks are set up once, by hand: in the console, or as docs/webhooks.md shows.
+    ("get", "/projects/{}/webhooks"),
+    ("post", "/projects/{}/webhooks"),
+    ("get", "/projects/{}/webhooks/{}"),
+    ("patch", "/projects/{}/webhooks/{}"),
+    ("delete", "/projects/{}/webhooks/{}"),
+    ("get", "/projects/{}/webhooks/{}/deliveries"),
+    ("post", "/projects/{}/webhooks/{}/rotate"),
+    ("post", "/projects/{}/webhooks/{}/test"),
+    ("post", "/deliveries/{}/redeliver"),
 }
 # One method for several paths: the action is its argument.
 ACTIONS = {"move_task": ["activate"], "move_subtask": ["start"]}
@@ -33,7 +49,11 @@ def known() -> set[tuple[str, str]]:
 
 def places(endpoint: Any) -> list[tuple[str, str]]:
     if isinstance(endpoint, Stream):
-        return [("get", anonymous(str(built(endpoint._build).path)))]
+        named = inspect.signature(endpoint._build).parameters
+        ways = (
+            [{"project": "PARAMETER"}, {"projects": "PARAMETER"}] if "projects" in named else [{}]
+        )
+        return [("get", anonymous(str(built(endpoint._build, **way).path))) for way in ways]
     if not isinstance(endpoint, (Endpoint, Download)):
         return []
     calls = [built(endpoint._build)]
