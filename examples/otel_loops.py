@@ -50,15 +50,15 @@ def graph(tracer: Tracer) -> None:
 
 def main() -> None:
     headers = {"Authorization": f"Bearer {os.environ['RUNCAST_TOKEN']}"}
-    exporter = OTLPSpanExporter(f"{os.environ['RUNCAST_URL']}/v1/traces", headers=headers)
+    address = f"{os.environ['RUNCAST_URL']}/v1/traces"
     # A key of a project needs no name of it; an administrator's key does.
     named = {"runcast.project": os.environ.get("RUNCAST_PROJECT", "default")}
     for loop in (agents, graph):
         provider = TracerProvider(resource=Resource({"service.name": loop.__name__} | named))
+        exporter = OTLPSpanExporter(address, headers=headers)
         provider.add_span_processor(BatchSpanProcessor(exporter))
         loop(provider.get_tracer("example"))
-        provider.force_flush()
-    exporter.shutdown()
+        provider.shutdown()
     print("sent: 2 traces")
 
 

@@ -7,6 +7,7 @@ Needs `pip install standardwebhooks`, WEBHOOK_SECRET (shown when the webhook is 
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.request import Request, urlopen
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -14,7 +15,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 done: set[str] = set()
 
 
-def text_of(event: dict) -> str | None:
+def text_of(event: dict[str, Any]) -> str | None:
     """What to say about an event; None: nothing."""
     data = event["data"]
     if event["type"] == "question:asked":

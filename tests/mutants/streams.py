@@ -124,9 +124,9 @@ MUTANTS = [
     ),
     Mutant(
         17,
-        "services/api/runcast_api/ingest/ingester.py",
-        "STILL_SECONDS = 5.0\n",
-        "STILL_SECONDS = 5_000.0\n",
+        "services/api/runcast_api/ingest/leases.py",
+        "LEASE_SECONDS = 5.0\n",
+        "LEASE_SECONDS = 5_000.0\n",
         "tests/acceptance/test_faults_services.py"
         "::test_an_ingester_that_was_stopped_and_wakes_up_stores_nothing_twice",
     ),

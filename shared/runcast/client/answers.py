@@ -183,6 +183,7 @@ class Connection(TypedDict):
     subscribe_logs: list[str] | Literal["all"] | None
     lag: int
     bytes: int
+    coding: Literal["gzip"] | None
     age_s: float
     hub: str
 
@@ -237,6 +238,30 @@ class Deleted(TypedDict):
     runs_cancelled: list[str]
     unblocked: list[str]
     deleted: bool
+
+
+class Delivery(TypedDict):
+    """An event on its way to a webhook."""
+
+    id: str
+    webhook_id: str
+    event_id: int
+    type: str
+    state: str
+    attempts: int
+    next_at: str | None
+    status: int | None
+    error: str | None
+    created_at: str
+    ended_at: str | None
+
+
+class DeliveryPage(TypedDict):
+    """A page of deliveries."""
+
+    deliveries: list[Delivery]
+    total: int
+    next_cursor: str | None
 
 
 class DemoStarted(TypedDict):
@@ -1233,6 +1258,60 @@ class UserShown(TypedDict):
     is_disabled: bool
     created_at: str
     last_sign_in_at: str | None
+
+
+class Webhook(TypedDict):
+    """`disabled_reason`:"""
+
+    id: str
+    project_id: str
+    url: str
+    types: list[str]
+    format: Literal["standard", "cloudevents"]
+    disabled: bool
+    disabled_reason: str | None
+    failing_since: str | None
+    position: int
+    old_secret_until: str | None
+    created_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class WebhookMade(TypedDict):
+    """`secret` is shown this once."""
+
+    id: str
+    project_id: str
+    url: str
+    types: list[str]
+    format: Literal["standard", "cloudevents"]
+    disabled: bool
+    disabled_reason: str | None
+    failing_since: str | None
+    position: int
+    old_secret_until: str | None
+    created_by: str | None
+    created_at: str
+    updated_at: str
+    secret: str | None
+
+
+class WebhookPage(TypedDict):
+    """A page of webhooks."""
+
+    webhooks: list[Webhook]
+    total: int
+    next_cursor: str | None
+
+
+class WebhookTested(TypedDict):
+    """What came of an attempt:"""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    ms: int
 
 
 class WorkerShown(TypedDict):
