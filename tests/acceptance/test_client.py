@@ -27,16 +27,6 @@ LEFT_OUT = {
         for base in ("", "/otlp")
         for kind in ("logs", "metrics", "traces")
     ),
-    # Webhooks are set up once, by hand: in the console, or as docs/webhooks.md shows.
-    ("get", "/projects/{}/webhooks"),
-    ("post", "/projects/{}/webhooks"),
-    ("get", "/projects/{}/webhooks/{}"),
-    ("patch", "/projects/{}/webhooks/{}"),
-    ("delete", "/projects/{}/webhooks/{}"),
-    ("get", "/projects/{}/webhooks/{}/deliveries"),
-    ("post", "/projects/{}/webhooks/{}/rotate"),
-    ("post", "/projects/{}/webhooks/{}/test"),
-    ("post", "/deliveries/{}/redeliver"),
 }
 # One method for several paths: the action is its argument.
 ACTIONS = {"move_task": ["activate"], "move_subtask": ["start"]}

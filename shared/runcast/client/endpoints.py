@@ -1,6 +1,6 @@
 """Every endpoint as a method: the one list that both clients share."""
 
-from runcast.client import admin, people, questions, runs, streams, tasks, usage
+from runcast.client import admin, people, questions, runs, streams, tasks, usage, webhooks
 from runcast.client.calls import Download, Endpoint, Listing, Stream
 
 
@@ -89,6 +89,18 @@ class Endpoints:
     move_subtask = Endpoint(tasks.move_subtask)
     claim_subtask = Endpoint(tasks.claim_subtask)
     extend_lease = Endpoint(tasks.extend_lease)
+
+    create_webhook = Endpoint(webhooks.create_webhook)
+    list_webhooks = Endpoint(webhooks.list_webhooks)
+    iter_webhooks = Listing(webhooks.list_webhooks, lambda page: page["webhooks"])
+    get_webhook = Endpoint(webhooks.get_webhook)
+    update_webhook = Endpoint(webhooks.update_webhook)
+    delete_webhook = Endpoint(webhooks.delete_webhook)
+    rotate_webhook_secret = Endpoint(webhooks.rotate_webhook_secret)
+    test_webhook = Endpoint(webhooks.test_webhook)
+    list_deliveries = Endpoint(webhooks.list_deliveries)
+    iter_deliveries = Listing(webhooks.list_deliveries, lambda page: page["deliveries"])
+    redeliver = Endpoint(webhooks.redeliver)
 
     login = Endpoint(people.login)
     logout = Endpoint(people.logout)
