@@ -69,6 +69,16 @@ async def refused(agent: McpClient, tool: str, **arguments: Any) -> str:
     return str(getattr(result.content[0], "text", ""))
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD"])
+def test_no_stream_is_opened_that_nothing_would_come_on(
+    method: str, local_server: Up, key: str
+) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
+    with httpx.Client(timeout=10.0) as http:
+        answer = http.request(method, f"{local_server.url}/mcp", headers=headers)
+    assert answer.status_code == 405
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_clients_of_both_eras_list_nine_tools_and_call_each(
     mode: str, local_server: Up, client: Client, project: str, key: str

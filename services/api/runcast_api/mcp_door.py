@@ -21,6 +21,7 @@ from runcast.mcp.caller import RUN_HEADER, Caller, client_name
 from runcast.mcp.tools import create
 from runcast_api.dependencies import Api
 from runcast_api.http.body_intake import paced
+from runcast_api.http.problems import MethodNotAllowed
 from runcast_server.auth.principal import bearer
 from runcast_server.errors import TooLarge, Unauthenticated
 
@@ -51,11 +52,14 @@ class McpDoor:
             yield
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request. Raises `Unauthenticated`, `TooLarge`, `TooSlow`."""
+        """Answers a request. Raises `Unauthenticated`, `MethodNotAllowed`, `TooLarge`, `TooSlow`."""
         request = Request(scope, receive)
         if bearer(request.headers) is None:
             raise Unauthenticated("send a key: Authorization: Bearer rc_…")
         await self._api.caller(request)
+        if request.method != "POST":
+            # There are no sessions, so nothing would ever come on the stream that a GET opens.
+            raise MethodNotAllowed("messages of MCP come by POST; there is no stream to open")
         body = await _body(request)
         inner = {**scope, "path": "/mcp", "raw_path": b"/mcp", "root_path": ""}
         await self._answer(inner, _replaying(body, receive), send)
