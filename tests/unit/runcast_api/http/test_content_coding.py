@@ -14,7 +14,7 @@ from runcast_api.http.problems import BadRequest
 from runcast_server.errors import TooLarge
 
 pytestmark = pytest.mark.anyio
-NOTHING = gzip.compress(b"")
+NOTHING = gzip.compress(b"", mtime=0)
 EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
 
 
