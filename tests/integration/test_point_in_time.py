@@ -88,7 +88,7 @@ def back_up(server: Managed, directory: Path) -> None:
         group=owner.st_gid if is_root else None,
     )
     # The socket of the server lies in its directory, and its lock was copied.
-    (directory / ".s.PGSQL.5432.lock").unlink()
+    (directory / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
 
 async def accident(server: Managed) -> str:

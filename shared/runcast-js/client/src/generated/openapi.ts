@@ -8575,7 +8575,7 @@ export interface components {
             types: string[];
             /**
              * Url
-             * @description Where events are sent: https:// or http://, without a password.
+             * @description Where events are sent: an address by https, or by http, without a password.
              */
             url: string;
         };
