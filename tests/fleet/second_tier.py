@@ -162,7 +162,7 @@ class Copilot(Session):
 
 
 class Cline(Session):
-    """One file for all messages, written anew each time; it writes what it asks."""
+    """One file for all messages, written again each time; it writes what it asks."""
 
     program = "cline"
     can_wait = True
@@ -289,7 +289,7 @@ class Opencode(Session):
 
 
 class Goose(Session):
-    """A database of messages, which is written anew when a conversation is compacted."""
+    """A database of messages, which is written again when a conversation is compacted."""
 
     program = "goose"
 

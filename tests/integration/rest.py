@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 from runcast_api import service
-from runcast_api.ingest import batch_items, factory
+from runcast_api.ingest import batch_items, ingesters
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.ingest.slow_path import apply
 from runcast_api.storage.quotas import Open
@@ -60,7 +60,7 @@ class Rest:
         project = UUID((await self.admin.get(f"/runs/{run}")).json()["project_id"])
         lines = batch_items.read(orjson.dumps({"type": "lines", "run_id": run} | message))
         lines.address = Address(UUID(run), project)
-        handlers = factory.build_handlers(self.resources, {}, Open())
+        handlers = ingesters.build_handlers(self.resources, {}, Open())
         await self.resources.eventlog.commit(project, lambda t: apply(t, [lines], handlers))
         assert lines.refusal is None
 

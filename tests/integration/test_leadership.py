@@ -109,7 +109,7 @@ async def process(ingest: Ingest, streams: int = STREAMS) -> AsyncIterator[tuple
 
 
 async def send(ingest: Ingest, run_ids: list[UUID], number: int, streams: int = STREAMS) -> None:
-    """So many lines of each run, each in the stream that takes its messages."""
+    """This many lines of each run, each in the stream that takes its messages."""
     for place in range(number):
         for run_id in run_ids:
             message = {"type": "agent:log", "run_id": str(run_id), "data": {"message": f"{place}"}}

@@ -237,7 +237,7 @@ async def test_no_token_reaches_a_file_a_row_a_key_or_an_object(
         }
         admin = around.served.admin["Authorization"].removeprefix("Bearer ")
         assert not told(reached), told(reached)
-        # The attacks are real ones: whoever may reach a thing does, by the same requests.
+        # The attacks are real ones: a caller who may reach a thing does, by the same requests.
         assert await row_by_sql(around, admin)
         assert await object_by_artifact(around, admin)
         assert await file_by_tail(around, admin)

@@ -42,7 +42,7 @@ class Stage:
     written: int = 0
 
     async def write(self, number: int = 1) -> None:
-        """So many lines in each project."""
+        """This many lines in each project."""
 
         async def one(run: str) -> None:
             for _ in range(number):

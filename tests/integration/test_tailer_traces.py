@@ -29,7 +29,7 @@ async def said(tailing: Tailing, key: str = "my-run") -> list[tuple[Any, Any]]:
 
 
 async def test_a_trace_has_its_entrys_level_however_slowly_it_is_written(tailing: Tailing) -> None:
-    """Each line is a batch of its own, and the tailer is started anew in the middle of the trace."""
+    """Each line is a batch of its own, and the tailer is restarted in the middle of the trace."""
     for part in (TRACE[:3], TRACE[3:]):
         async with tailing.tailer():
             for text in part:

@@ -1,4 +1,4 @@
-"""Webhooks: signed, at least once under one id, to no private address, and at nobody else's cost."""
+"""Webhooks: signed, at least once under one id, to no private address, and at no one else's cost."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ async def test_secrets_rotate_with_an_overlap(rest: Rest, receiver: Receiver) ->
 
 
 async def test_a_receivers_words_are_not_shown(rest: Rest, receiver: Receiver) -> None:
-    """What it answers besides its status reaches nobody: it may be a page of an inner network."""
+    """What it answers besides its status reaches no one: it may be a page of an inner network."""
     receiver.always, receiver.location = 500, "the secret of another service"
     made = await hook(rest, receiver)
     tested = await rest.admin.post(f"{HOOKS}/{made['id']}/test")
@@ -228,7 +228,7 @@ async def test_a_dead_receiver_costs_nobody_else_anything(
 
 
 async def tick(rest: Rest, run: str, count: int) -> None:
-    """So many events of a worker's own, told in few commits."""
+    """This many events of a worker's own, told in few commits."""
     project = UUID((await rest.admin.get(f"/runs/{run}")).json()["project_id"])
     for start in range(0, count, 1000):
 

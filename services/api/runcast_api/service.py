@@ -17,7 +17,7 @@ from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board.access import Workplaces
 from runcast_api.dependencies import Api, RunDirectory
 from runcast_api.http.body_intake import Bodies
-from runcast_api.ingest import factory
+from runcast_api.ingest import ingesters
 from runcast_api.ingest.leadership import Leadership
 from runcast_api.logs.closing import Closer
 from runcast_api.logs.search_turns import SearchDatabase
@@ -62,8 +62,8 @@ def build(resources: Resources) -> Service:
     bounds = Bounds.of(settings.api)
     quotas = Quotas(database.log, rate_limits.storage(resources.bus), bounds)
     resources.eventlog.listen(quotas.heard)
-    handlers = factory.build_handlers(resources, reporting.handlers(sink), quotas)
-    leadership = factory.build(resources, handlers)
+    handlers = ingesters.build_handlers(resources, reporting.handlers(sink), quotas)
+    leadership = ingesters.build(resources, handlers)
     dispatcher = Dispatcher(
         database.log, Sender(settings.allows_private_webhooks), settings.base_url
     )

@@ -32,7 +32,7 @@ DATA = Path(__file__).parents[3] / "data" / "agents"
 EXAMPLES = int(os.environ.get("RUNCAST_FUZZ_CASES", "40"))
 CLAUDE = "6f0c2b1e-5a34-4d0e-9a77-0b6c1d2e3f40"
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What whoever calls a reader counts, and passes over."""
+"""What a caller of a reader counts, and passes over."""
 
 
 def samples(program: str, pattern: str = "*.jsonl") -> list[Any]:

@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> World:
 
 
 class Cline:
-    """A task's file, written anew with each message."""
+    """A task's file, written again with each message."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -50,7 +50,7 @@ KEY = "cline-1795681800000"
 
 
 def test_cline_task_is_said_once_and_waits_when_it_asks(world: World) -> None:
-    """The watcher is started anew after every message."""
+    """The watcher is restarted after every message."""
     task = Cline(world)
 
     def attention() -> str | None:
@@ -156,7 +156,7 @@ class Goose:
         self.connection.execute("UPDATE sessions SET updated_at = datetime('now')")
 
     def compact(self) -> None:
-        """The conversation is written anew."""
+        """The conversation is written again."""
         self.connection.execute("DELETE FROM messages")
         for message in self.kept:
             self._insert(message)

@@ -1,4 +1,4 @@
-"""Who is refused very often gets further refusals late; nobody else notices."""
+"""Who is refused very often gets further refusals late; no one else notices."""
 
 from __future__ import annotations
 
