@@ -11,28 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runcast.agents import private_keys
+from runcast.agents.secret_shapes import TOKENS, Gate
 
 MARK = "[redacted]"
 VARIABLE = "RUNCAST_REDACT"
-_DISTINCT = re.compile(
-    r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{16,}+"
-    r"|gh[pousr]_[A-Za-z0-9]{20,}+"
-    r"|github_pat_[A-Za-z0-9_]{20,}+"
-    r"|glpat-[A-Za-z0-9_-]{20,}+"
-    r"|AKIA[A-Z0-9]{16}(?![A-Z0-9])"
-    r"|ASIA[A-Z0-9]{16}(?![A-Z0-9])"
-    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}+"
-    r"|xapp-[0-9]-[A-Za-z0-9-]{10,}+"
-    r"|AIza[A-Za-z0-9_-]{30,}+"
-    r"|GOCSPX-[A-Za-z0-9_-]{20,}+"
-    r"|ya29\.[A-Za-z0-9_-]{20,}+"
-    r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+"
-    r"|npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"
-    r"|hf_[A-Za-z0-9]{30,}+"
-    r"|pypi-[A-Za-z0-9_-]{50,}+"
-    r"|eyJ[A-Za-z0-9_-]{10,256}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]*+"
-)
-"""Shapes that nothing else has."""
+_DISTINCT = re.compile("|".join(shape for _, shape in TOKENS))
 _LIKELY = re.compile(r"sk-[A-Za-z0-9_-]{16,}+|r[cslta]_[A-Za-z0-9_-]{20,}+")
 """Shapes that names of files and hosts have, too."""
 _CUT = re.compile(
@@ -75,27 +58,21 @@ def _unless_within(
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
     (
-        (
-            *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AKIA"),
-            *("ASIA", "xox", "xapp-", "AIza", "GOCSPX-", "ya29.", "k_live_", "k_test_", "npm_"),
-            *("hf_", "pypi-", "eyJ"),
-        ),
+        tuple(cue for cues, _ in TOKENS for cue in cues),
         _DISTINCT,
         _unless_within(_LETTERS + "/"),
     ),
     (("sk-", "rc_", "rs_", "rl_", "rt_", "ra_"), _LIKELY, _unless_within(_LETTERS + "/.-", _PATH)),
     (
-        ("sk-ant-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
+        (
+            *("sk-ant-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+            *("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-"),
+        ),
         _CUT,
         _unless_within(_LETTERS + "/"),
     ),
     (
-        ("@",),  # a password in a URL; one in braces is the name of a variable
-        re.compile(r"(://[^\s/@:?#\"'<>\\\[\]]{0,256}+:)(?!\$?\{)[^\s/@?#\"'<>\\]{1,1024}+(?=@)"),
-        rf"\1{MARK}",
-    ),
-    (
-        ("earer", "EARER"),
+        ("bearer", "Bearer", "BEARER"),
         re.compile(
             r"(?i)(bearer(?:%20|[\s:=\"'\\]{1,4}))"
             r"(?=[a-z._~+/=-]{0,512}[0-9])[a-z0-9._~+/=-]{16,}+"
@@ -103,12 +80,24 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
         rf"\1{MARK}",
     ),
     (
-        ("asic", "ASIC"),
+        ("basic", "Basic", "BASIC"),
         re.compile(r"(?i)(authorization[\s:=\"'\\]{1,8}basic\s{1,4})[a-z0-9+/=_-]{8,}+"),
         rf"\1{MARK}",
     ),
     (
-        ("ecret", "ECRET", "ession", "ESSION"),
+        (
+            "ess_k",
+            "essK",
+            "accesskey",
+            "ESSK",
+            "ESS_K",
+            "n_tok",
+            "n_Tok",
+            "nTok",
+            "sessiontok",
+            "NTOK",
+            "N_TOK",
+        ),
         re.compile(
             r"(?i)((?:secret_?access_?key|session_?token)[\s:=\"'\\]{1,8})"
             r"(?:[a-z0-9/+]{40}(?![a-z0-9/+])|[a-z0-9/+=]{100,}+)"
@@ -116,18 +105,35 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
         rf"\1{MARK}",
     ),
     (
+        ("ccountKey=", "ccessKey="),
+        re.compile(r"((?:Account|Access)Key=)[A-Za-z0-9+/]{40,}+={0,2}"),
+        rf"\1{MARK}",
+    ),
+    (
         ("hooks.slack.com/", "/api/webhooks/"),
         re.compile(r"(hooks\.slack\.com/[a-z]{5,12}/|/api/webhooks/)[A-Za-z0-9/_-]{20,}+"),
+        rf"\1{MARK}",
+    ),
+    (
+        (
+            "_KEY",
+            "SECRET",
+            "TOKEN",
+            "PASSW",
+        ),  # a variable of an environment, as `cat .env` shows it
+        re.compile(
+            r"((?:API_KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|SECRET|TOKEN|PASSWORD|PASSWD)"
+            r"\\{0,7}[\"']?[ \t]{0,2}[=:][ \t]{0,2}\\{0,7}[\"']?)"
+            r"(?![/~.$])(?=[^\s\"'`$<>(){}\[\],;:\\]{0,256}[0-9])[^\s\"'`$<>(){}\[\],;:\\]{12,}+"
+        ),
         rf"\1{MARK}",
     ),
 )
 """What has to stand in a text before a shape is looked for, since most texts hold none; the shape; and what
 replaces it."""
-_CUES_IN_JSON = tuple(
-    dict.fromkeys(
-        cue.encode() for cue in (private_keys.CUE, *(cue for cues, _, _ in _SHAPES for cue in cues))
-    )
-)
+_URL = re.compile(r"(://[^\s/@:?#\"'<>\\\[\]]{0,256}+:)(?!\$?\{)[^\s/@?#\"'<>\\]{1,1024}+(?=@)")
+"""A password in a URL; one in braces is the name of a variable."""
+_GATE = Gate((private_keys.CUE, *(cue for cues, _, _ in _SHAPES for cue in cues)))
 
 
 class Redaction:
@@ -145,15 +151,18 @@ class Redaction:
 
     def may_change(self, encoded: bytes) -> bool:
         """Whether texts within this JSON may hold a secret. Most don't, and that is quickly seen."""
-        return bool(self._extra) or any(map(encoded.__contains__, _CUES_IN_JSON))
+        return bool(self._extra) or _GATE.opens(encoded) or (b"@" in encoded and b"://" in encoded)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if private_keys.CUE in text:
-            text = private_keys.hidden(text, MARK)
-        for cues, shape, replacement in _SHAPES:
-            if any(map(text.__contains__, cues)):
-                text = shape.sub(replacement, text)
+        if _GATE.opens(text.encode(errors="replace")):
+            if private_keys.CUE in text:
+                text = private_keys.hidden(text, MARK)
+            for cues, shape, replacement in _SHAPES:
+                if any(map(text.__contains__, cues)):
+                    text = shape.sub(replacement, text)
+        if "@" in text and "://" in text:
+            text = _URL.sub(rf"\1{MARK}", text)
         for pattern in self._extra:
             text = pattern.sub(MARK, text)
         return text

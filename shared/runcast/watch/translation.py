@@ -273,7 +273,9 @@ class Translation:
 
     def _say(self, said: list[Said], line: Line, passed: int) -> None:
         """Writes down the entries of a record, but for the first ones that are there already."""
-        self._has_said = self._has_said or bool(said)
+        if not said:
+            return
+        self._has_said = True
         told = [each for each in said if isinstance(each, Entry)]
         place = self._place(line.offset)
         for number, entry in enumerate(told, 1):

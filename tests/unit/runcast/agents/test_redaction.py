@@ -7,6 +7,8 @@ import pytest
 
 from runcast.agents import texts
 from runcast.agents.redaction import MARK, Redaction
+from runcast.agents.secret_shapes import TOKENS as SHAPES
+from runcast.agents.secret_shapes import Gate
 
 GITHUB = "gh" + "p_" + "a1B2" * 9
 ANTHROPIC = "sk-" + "ant-api03-" + "a1B2_" * 8
@@ -17,7 +19,41 @@ GOOGLE = "AIza" + "a1B2_" * 7
 SLACK = "xox" + "b-" + "12345-" * 3 + "abc"
 GITLAB = "gl" + "pat-" + "a1B2" * 5
 WEB = ".".join(("eyJ" + "a1B2" * 5, "eyJ" + "c3D4" * 5, "e5F6" * 8))
-TOKENS = (GITHUB, ANTHROPIC, OPENAI, OLD_OPENAI, AWS, GOOGLE, SLACK, GITLAB, WEB)
+STRIPE_HOOK = "wh" + "sec_" + "a1B2" * 8
+TELEGRAM = "123456789:" + "AA" + "a1B" * 11
+SENDGRID = "S" + "G." + "a1B2c" * 4 + "ab." + "c3D4" * 10 + "abc"
+TOKENS = (
+    *(GITHUB, ANTHROPIC, OPENAI, OLD_OPENAI, AWS, GOOGLE, SLACK, GITLAB, WEB),
+    *(STRIPE_HOOK, TELEGRAM, SENDGRID),
+)
+OTHERS = (
+    "gl" + "rt-" + "a1B2" * 5,
+    "xai" + "-" + "a1B2" * 15,
+    "gs" + "k_" + "a1B2" * 13,
+    "pplx" + "-" + "a1B2" * 12,
+    "hv" + "s." + "a1B2" * 8,
+    "shp" + "at_" + "a1b2" * 8,
+    "dop" + "_v1_" + "a1b2" * 16,
+    "dckr" + "_pat_" + "a1B2" * 7,
+    "lin" + "_api_" + "a1B2" * 10,
+    "nt" + "n_" + "a1B2" * 12,
+    "fig" + "d_" + "a1B2" * 10,
+    "gl" + "sa_" + "a1B2" * 8 + "_" + "a1b2" * 2,
+    "sntry" + "s_" + "a1B2" * 12,
+    "sb" + "p_" + "a1b2" * 10,
+    "pscale" + "_tkn_" + "a1B2" * 10,
+    "tskey" + "-auth-" + "a1B2c3D4CNTRL-" + "a1B2" * 8,
+    "da" + "pi" + "a1b2" * 8,
+    "PM" + "AK-" + "a1b2" * 6 + "-" + "a1b2" * 8 + "c3",
+    "HR" + "KU-" + "a1B2" * 10,
+    "ATA" + "TT3x" + "a1B2" * 20,
+    "AGE-SECRET-" + "KEY-1" + "A1B2" * 14,
+    "r" + "8_" + "a1B2" * 9 + "c",
+    "rubygems" + "_" + "a1b2" * 12,
+    "rk" + "_live_" + "a1B2" * 8,
+    "npm" + "_" + "a1B2" * 9,
+    "h" + "f_" + "a1B2" * 9,
+)
 LINES = ["MIIE" + "a1B/" * 15] * 8
 BODY = [*LINES, "c3+d4=="]
 BEGIN, END = "-----BEGIN RSA " + "PRIVATE KEY-----", "-----END RSA " + "PRIVATE KEY-----"
@@ -75,6 +111,10 @@ def test_tokens_are_hidden_wherever_they_stand(token: str, around: str) -> None:
         (f"the key is {GITHUB}.Use it", GITHUB),
         ("https://hooks.slack.com/services/" + "T000/B000/" + "a1B2" * 6, "a1B2" * 6),
         (f"{GITHUB[:12]}…", GITHUB[:12]),
+        (f"AccountKey={'a1B/' * 21}ab==;Endpoint", "a1B/" * 21),
+        ("export WEATHER_API_KEY=0123456789abcdef", "0123456789abcdef"),
+        ('DB_PASSWORD: "correct-horse-1-battery"', "correct-horse-1-battery"),
+        (r"{\"X_SECRET\": \"abcdef1234567890\"}", "abcdef1234567890"),
     ],
 )
 def test_secrets_are_known_by_what_stands_before_them(given: str, secret: str) -> None:
@@ -99,10 +139,29 @@ def test_secrets_are_known_by_what_stands_before_them(given: str, secret: str) -
         "the bearer of this letter; bearer authentication-is-required",
         "from the PRIVATE KEY of another",
         'secret_access_key = os.environ["AWS_SECRET_ACCESS_KEY"]',
+        "MAX_TOKENS=100000 TOKEN_URL=https://host/path/1234567890",
+        "GH_TOKEN=$GITHUB_TOKEN_1 SSH_PRIVATE_KEY=/home/me/.ssh/id_ed25519",
+        "API_KEY=your-api-key-goes-here",
+        "TOKEN=12",
+        "12:34:56 PRIMARY_KEY=identifier_1234567",
     ],
 )
 def test_what_is_no_secret_stays(given: str) -> None:
     assert text(given) == given
+
+
+def test_tokens_of_further_services_are_hidden() -> None:
+    for token in OTHERS:
+        given = f"use {token} here"
+        assert Redaction().may_change(json.dumps(given).encode()), token
+        assert text(given) == f"use {MARK} here"
+
+
+def test_every_cue_opens_the_gate() -> None:
+    cues = [cue for cues, _ in SHAPES for cue in cues]
+    gate = Gate(cues)
+    assert all(gate.opens(f"a {cue} b".encode()) for cue in cues)
+    assert not gate.opens(b"an ordinary line: def read(self) -> None, 2026-11-26 and some_name")
 
 
 @pytest.mark.parametrize("between", ["\n", r"\n", "\r\n", "\n  ", " ", "\n   12→"])
@@ -152,6 +211,10 @@ def test_hostile_texts_take_linear_time() -> None:
         r"\n",
         "\x1b[1",
         "secret_access_key=",
+        "A_",
+        "A1_KEY",
+        "API_KEY=a",
+        "1" * 7 + ":AA",
     ):
         given = part * (300_000 // len(part))
         began = time.thread_time()
