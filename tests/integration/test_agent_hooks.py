@@ -185,8 +185,70 @@ async def test_what_would_block_the_agent_is_held_only_while_its_owner_is_away(r
     decision = words["hookSpecificOutput"]["decision"]
     assert decision.keys() == {"behavior", "message"}
     [notified] = sample("codex/notify.jsonl")
-    assert await codex.hook(notified) == {}
+    run = await codex.run(f"codex-{notified['thread-id']}")
+    await rest.admin.post(f"/runs/{run['id']}/say", json={"text": "and the docs"})
+    assert await codex.hook(notified) == {}, "no one reads what it prints: the message waits"
+    assert (await codex.hook(stop))["reason"].endswith("and the docs")
     assert (await rest.admin.put("/auth/me/away", json={"away": False})).json()["since"] is None
+
+
+@pytest.mark.parametrize("program", ["claude", "codex", "qwen"])
+async def test_a_cancelled_session_stops_at_its_next_permission(rest: Rest, program: str) -> None:
+    agent = await Agent.of(rest, program)
+    await agent.event("UserPromptSubmit", prompt="go")
+    run = await agent.run(f"{program}-{SESSION}")
+    await rest.admin.post(f"/runs/{run['id']}/cancel")
+    said = await agent.event("PermissionRequest", tool_name="Bash", tool_input={"command": "ls"})
+    if program == "claude":
+        assert said["continue"] is False
+    else:
+        assert said["hookSpecificOutput"]["decision"]["behavior"] == "deny"
+    gone_on = await rest.admin.get(f"/runs/{program}-{SESSION}.r2", params={"project": "demo"})
+    assert gone_on.status_code == 404
+    await agent.event("UserPromptSubmit", prompt="go on")
+    asked = await agent.event("PermissionRequest", tool_name="Bash", tool_input={"command": "ls"})
+    assert asked == {}
+    assert await agent.standing(f"{program}-{SESSION}.r2") == ("awaiting_feedback", "permission")
+
+
+async def test_qwen_has_the_events_of_claude_and_tells_its_model_more(rest: Rest) -> None:
+    qwen = await Agent.of(rest, "qwen")
+    name = f"qwen-{SESSION}"
+    stands: list[Any] = []
+
+    async def event(name_of: str, **members: Any) -> dict[str, Any]:
+        said = await qwen.event(name_of, **members)
+        stands.append(await qwen.standing(name))
+        return said
+
+    shell = {"tool_name": "run_shell_command", "tool_input": {"command": "pytest -q"}}
+    asking = {"tool_name": "ask_user_question", "tool_input": {
+        "questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}]}}  # fmt: skip
+    await rest.admin.put("/auth/me/away", json={"away": True})
+    await event("SessionStart", source="startup")
+    await event("UserPromptSubmit", prompt="Fix it\n<context>", submitted_prompt="Fix it")
+    held = (await event("PermissionRequest", **shell, hold=1))["question_id"]
+    await answer(rest, {}, held, option="allow")
+    assert (await qwen.words(held))["hookSpecificOutput"]["decision"] == {"behavior": "allow"}
+    await event("PostToolUse", **shell)
+    await event("UserPromptSubmit", prompt="result of the tool")
+    assert await event("PermissionRequest", **asking, hold=1) == {}, "it can't be answered here"
+    await event("PostToolUse", **asking)
+    await event("Stop", last_assistant_message="Done.")
+    await event("UserPromptSubmit", prompt="And the docs")
+    await event("StopFailure", error="rate_limit")
+    await event("SessionEnd", reason="other")
+    assert [kind or status for status, kind in stands] == [
+        "idle", "running", "permission", "running", "running", "question", "running", "idle", "running",
+        "error", "completed",
+    ]  # fmt: skip
+    run = await qwen.run(name)
+    log = (await rest.admin.get(f"/runs/{run['id']}/logs")).json()["logs"]
+    assert [line["message"] for line in log if line["event_type"] == "prompt"] == [
+        "Fix it",
+        "And the docs",
+    ]
+    await rest.admin.put("/auth/me/away", json={"away": False})
 
 
 async def test_other_agents_are_understood(rest: Rest) -> None:
@@ -216,6 +278,10 @@ async def test_copilot_and_cursor_tell_what_they_do(rest: Rest) -> None:
         ("userPromptSubmitted", {"prompt": "Fix the login test"}),
         ("postToolUse", {"toolName": "bash", "toolArgs": '{"command": "pytest -q"}',
                          "toolResult": {"resultType": "failure"}}),
+        ("errorOccurred", {"error": {"name": "Net", "message": "again"}, "recoverable": True}),
+        ("notification", {"hook_event_name": "Notification", "notification_type": "permission_prompt",
+                          "message": "bash"}),
+        ("postToolUseFailure", {"toolName": "bash", "toolArgs": {"command": "ls"}, "error": "no"}),
         ("errorOccurred", {"error": {"name": "Quota", "message": "limit reached"}}),
         ("agentStop", {}),
         ("sessionEnd", {"reason": "complete"}),
@@ -224,25 +290,33 @@ async def test_copilot_and_cursor_tell_what_they_do(rest: Rest) -> None:
         await copilot.hook({"sessionId": "c1", "timestamp": 1} | members, event=event)
         stands.append(await copilot.standing("copilot-c1"))
     assert stands == [
-        ("awaiting_feedback", "idle"), ("running", None), ("running", None),
+        ("awaiting_feedback", "idle"), ("running", None), ("running", None), ("running", None),
+        ("awaiting_feedback", "permission"), ("running", None),
         ("awaiting_feedback", "error"), ("awaiting_feedback", "idle"), ("completed", None),
         ("completed", None),
     ]  # fmt: skip
     run = await copilot.run("copilot-c1")
     log = (await rest.admin.get(f"/runs/{run['id']}/logs")).json()["logs"]
     assert [(entry["event_type"], entry["level"]) for entry in log] == [
-        ("prompt", "info"), ("tool_result", "error"), ("error", "error"),
+        ("prompt", "info"), ("tool_result", "error"), ("error", "error"), ("tool_result", "error"),
+        ("error", "error"),
     ]  # fmt: skip
     cursor = await Agent.of(rest, "cursor")
     stands = []
     for event, members in (
         ("beforeSubmitPrompt", {"prompt": "Go", "workspace_roots": ["/w/app"]}),
         ("stop", {"status": "error"}),
+        ("afterAgentResponse", {"text": "All done."}),
         ("stop", {"status": "completed"}),
     ):
         await cursor.hook({"conversation_id": "k", "hook_event_name": event} | members)
         stands.append(await cursor.standing("cursor-k"))
-    assert [kind for _, kind in stands] == [None, "error", "idle"]
+    assert [kind for _, kind in stands] == [None, "error", "error", "idle"]
+    await rest.admin.post(
+        f"/runs/{(await cursor.run('cursor-k'))['id']}/say", json={"text": "go on"}
+    )
+    over = {"conversation_id": "k", "hook_event_name": "stop", "status": "completed"}
+    assert (await cursor.hook(over))["followup_message"].endswith("go on")
     assert (await cursor.run("cursor-k"))["metadata"]["agent"]["cwd"] == "/w/app"
 
 

@@ -23,11 +23,15 @@ _CODEX = (
     "Stop",
     "SessionEnd",
 )
+_QWEN = (*_TOLD, "PermissionDenied")
+"""Events that Qwen Code needn't wait for."""
 _GEMINI = ("SessionStart", "BeforeAgent", "Notification", "AfterAgent", "SessionEnd")
 _COPILOT = (
     "sessionStart",
     "userPromptSubmitted",
     "postToolUse",
+    "postToolUseFailure",
+    "notification",
     "agentStop",
     "errorOccurred",
     "sessionEnd",
@@ -37,6 +41,7 @@ _CURSOR = (
     "beforeSubmitPrompt",
     "postToolUse",
     "postToolUseFailure",
+    "afterAgentResponse",
     "stop",
     "sessionEnd",
 )
@@ -77,12 +82,28 @@ def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[
                 program, agent, hold, timeout=HOLD_SECONDS if answers else 5
             )
         }
+    if agent == "qwen":
+        return _qwen(program, answers=answers)
     if agent == "copilot":
         return {event: _copilot(program, event) for event in _COPILOT}
     if agent == "cursor":
+        # No time limit: its unit isn't told alike everywhere, and the program ends within a second.
         command = f"{shlex.quote(str(program))} cursor"
-        return {event: {"command": command, "timeout": 5} for event in _CURSOR}
+        return {event: {"command": command} for event in _CURSOR}
     return {event: _shell(program, agent, timeout=5_000) for event in _GEMINI}
+
+
+def _qwen(program: Path, *, answers: bool) -> dict[str, Json]:
+    """The events of Claude Code, as commands of a shell, with time limits in milliseconds."""
+    made = {event: _shell(program, "qwen", timeout=5_000, is_async=True) for event in _QWEN}
+    for event in ("Stop", "SessionEnd"):
+        made[event] = _shell(program, "qwen", timeout=5_000)
+    made["PermissionRequest"] = (
+        _shell(program, "qwen", "--hold", timeout=HOLD_SECONDS * 1000)
+        if answers
+        else _shell(program, "qwen", timeout=5_000, is_async=True)
+    )
+    return made
 
 
 def _copilot(program: Path, event: str) -> Json:
@@ -118,9 +139,12 @@ def _claude_entry(program: Path, *flags: str, timeout: int, is_async: bool = Fal
     return {"hooks": [hook | {"async": True} if is_async else hook]}
 
 
-def _shell(program: Path, agent: str, flag: str | None = None, *, timeout: int) -> Json:
+def _shell(
+    program: Path, agent: str, flag: str | None = None, *, timeout: int, is_async: bool = False
+) -> Json:
     command = " ".join(each for each in (shlex.quote(str(program)), agent, flag) if each)
-    return {"hooks": [{"type": "command", "command": command, "timeout": timeout}]}
+    hook: Json = {"type": "command", "command": command, "timeout": timeout}
+    return {"hooks": [hook | {"async": True} if is_async else hook]}
 
 
 def is_ours(entry: Any) -> bool:

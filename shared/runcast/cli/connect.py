@@ -18,8 +18,10 @@ from runcast.cli import connect_mcp, output
 from runcast.cli.context import Context, connect, project_or_default
 
 AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "cursor", "opencode")
-TELLING = frozenset({"gemini", "qwen", "copilot", "cursor"})
+TELLING = frozenset({"gemini", "copilot", "cursor"})
 """Agents whose hooks can't answer what they ask."""
+AWAITING = frozenset({"codex", "qwen"})
+"""Agents that wait for a hook before they show their own prompt."""
 PLUGIN = "runcast.js"
 
 
@@ -115,6 +117,9 @@ def _hooks(
     output.say(f"{path}: {'connected' if is_changed else 'was connected already'}")
     if agent == "codex":
         output.say("Codex asks you once to trust new hooks: open it and type /hooks.")
+    if agent in AWAITING and answers:
+        output.say(f"{agent} waits for a hook before it asks you: it is held while you are away.")
+        output.say("Say so by: runcast away on")
     if agent in TELLING:
         output.say(f"{agent} only tells what it does: answer its questions where it runs.")
 
@@ -174,12 +179,13 @@ def _opencode(
     source = (files("runcast.agents") / "opencode_plugin.js").read_text(encoding="utf-8")
     if print_only:
         typer.echo(f"{path}:\n{source}", nl=False)
-    elif remove:
+        return
+    if path.exists() and "Runcast" not in path.read_text(encoding="utf-8", errors="replace"):
+        raise errors.RuncastError(f"{path} is there already, and isn't ours")
+    if remove:
         path.unlink(missing_ok=True)
         output.say(f"{path} is gone.")
     else:
-        if path.exists() and "Runcast" not in path.read_text(encoding="utf-8", errors="replace"):
-            raise errors.RuncastError(f"{path} is there already, and isn't ours")
         _install(ctx, project_or_default(project), config_dir() / hook_entries.PROGRAM)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, source, 0o644)

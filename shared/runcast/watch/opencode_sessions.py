@@ -1,82 +1,47 @@
 """Where opencode keeps its sessions: a SQLite database, `~/.local/share/opencode/opencode.db`.
 
-It is opened for reading alone. A session's records are its messages' parts, in the order in which they
-changed; a part that changed comes again. `session.parent_id` makes the tree. Questions and permissions are in
-no table: those come by its plugin (`runcast connect opencode`).
+A session's records are its messages' parts, in the order in which they changed; a part that changed comes
+again. `session.parent_id` makes the tree. Questions and permissions are in no table: those come by its plugin
+(`runcast connect opencode`).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from runcast.agents import records, texts
-from runcast.agents.identity import session_key
 from runcast.agents.opencode import OpencodeReader
-from runcast.watch import sqlite_file
-from runcast.watch.line_file import Identity, Line, Stamp, own
-from runcast.watch.sessions import Registered, Session
+from runcast.watch.sessions import Session
+from runcast.watch.sqlite_sessions import DatabaseSessions, Listed, RowSource, share_directory
 
-DATABASE = "opencode.db"
-HOT_SECONDS = 120.0
 _SESSIONS = """
 SELECT id, parent_id, title, time_updated FROM session ORDER BY parent_id IS NOT NULL, time_updated
 """
-_PARTS = """
-SELECT p.id, p.time_updated, p.data, m.data FROM part p JOIN message m ON m.id = p.message_id
-WHERE p.session_id = ?1 AND (p.time_updated > ?2 OR p.time_updated = ?2 AND p.id > ?3)
-ORDER BY p.time_updated, p.id
+_CHANGES = "SELECT id, time_updated FROM part WHERE session_id = ?1 ORDER BY time_updated, id"
+_PART = """
+SELECT p.data, m.data FROM part p JOIN message m ON m.id = p.message_id WHERE p.id = ?1
 """
 
 
-class OpencodeSessions:
+class OpencodeSessions(DatabaseSessions):
     """Finds the sessions of opencode."""
 
     program = "opencode"
-    pattern = DATABASE
-    tells_exits = False
-
-    def __init__(self) -> None:
-        self._stamps: dict[Path, Stamp] = {}
-        self._listed: dict[Path, list[Session]] = {}
-        self._updated: dict[str, int] = {}
+    pattern = "opencode.db"
 
     def roots(self, env: Mapping[str, str], home: Path) -> list[Path]:
-        base = env.get("XDG_DATA_HOME")
-        return [(Path(base) if base else home / ".local" / "share") / "opencode"]
+        return [share_directory(env, home) / "opencode"]
 
-    def sessions(self, root: Path, hot: frozenset[str] | None) -> Iterator[Session]:
-        path = root / DATABASE
-        stamp = sqlite_file.stamp(path)
-        if stamp is not None and stamp != self._stamps.get(path):
-            self._listed[path] = list(self._read(root, path))
-            self._stamps[path] = stamp
-        yield from self._listed.get(path, ())
-
-    def _read(self, root: Path, path: Path) -> Iterator[Session]:
-        with sqlite_file.opened(path) as connection:
-            for id, parent, title, updated in connection.execute(_SESSIONS):
-                key = session_key(self.program, str(id))
-                self._updated[key] = int(updated or 0)
-                above = session_key(self.program, str(parent)) if parent else None
-                name = texts.title(str(title or ""))
-                yield Session(self.program, path, key, str(id), root, above, name=name)
-
-    def stamp(self, session: Session) -> Stamp | None:
-        """When the session changed; of one that did lately, also when the database did."""
-        whole = sqlite_file.stamp(session.path)
-        if whole is None:
-            return None
-        updated = self._updated.get(session.key, 0)
-        is_hot = time.time() - updated / 1000 < HOT_SECONDS
-        return whole[0], whole[1] + whole[2] if is_hot else 0, updated * 1_000_000
-
-    def kept(self, session: Session) -> dict[str, Any]:
-        return {}
+    def _rows(self, connection: sqlite3.Connection) -> Iterator[Listed]:
+        for id, parent, title, updated in connection.execute(_SESSIONS):
+            changed_ns = int(updated or 0) * 1_000_000
+            above = str(parent) if parent else None
+            yield Listed(str(id), 0, changed_ns, above, texts.title(str(title or "")))
 
     def reader(self, session: Session, kept: Mapping[str, Any]) -> OpencodeReader:
         return OpencodeReader()
@@ -84,46 +49,26 @@ class OpencodeSessions:
     def source(self, session: Session) -> PartSource:
         return PartSource(session)
 
-    def skips(self, line: bytes) -> bool:
-        return False
 
-    def processes(
-        self, root: Path, sessions: Collection[Session]
-    ) -> Mapping[str, Registered] | None:
-        return None
-
-
-class PartSource:
-    """The parts of one session as lines. The offset counts them; it means nothing the next time."""
-
-    is_positional = False
+class PartSource(RowSource):
+    """The parts of one session. One is new where its time isn't the one that was seen: a clock that went back
+    hides nothing."""
 
     def __init__(self, session: Session) -> None:
-        self.offset = 0
-        self._session = session
-        self._seen = (-1, "")
+        super().__init__(session)
+        self._seen: dict[str, int] = {}
 
-    def identity(self) -> Identity:
-        """Which database it is. Raises `OSError`."""
-        return Identity(own(self._session.path).st_ino, "0-")
+    def _records(
+        self, connection: sqlite3.Connection, session_id: str
+    ) -> Iterator[tuple[bytes, tuple[str, int]]]:
+        for id, updated in connection.execute(_CHANGES, (session_id,)).fetchall():
+            at = int(updated or 0)
+            if self._seen.get(str(id)) != at:
+                row = connection.execute(_PART, (id,)).fetchone()
+                yield _line(str(id), *(row or (None, None))), (str(id), at)
 
-    def continues(self, known: Identity, at_least: int) -> bool:
-        """Whether it is the database that was known."""
-        return self.identity().inode == known.inode
-
-    def lines(self, limit_bytes: int | None = None) -> Iterator[Line]:
-        """The parts that came or changed since. Raises `OSError`."""
-        size = 0
-        with sqlite_file.opened(self._session.path) as connection:
-            rows = connection.execute(_PARTS, (self._session.session_id, *self._seen))
-            for id, updated, data, message in rows:
-                text = _line(str(id), data, message)
-                self._seen = (int(updated or 0), str(id))
-                self.offset += 1
-                size += len(text)
-                yield Line(text, self.offset - 1, self.offset)
-                if limit_bytes is not None and size >= limit_bytes:
-                    return
+    def _passed(self, mark: tuple[str, int]) -> None:
+        self._seen[mark[0]] = mark[1]
 
 
 def _line(id: str, data: Any, message: Any) -> bytes:

@@ -188,14 +188,15 @@ class Translation:
         self.output.flush()
         if self.position and not self._source.continues(self.identity, self.position):
             self._begin_again()
-        start = self.position
+        start, size = self.position, 0
         for line in self._source.lines(limit_bytes):
+            size += max(line.next - line.offset, len(line.text or b""))
             self._line(line)
         self._speak_again()
         if self.position > start and not self.identity.head.startswith(f"{HEAD_BYTES}-"):
             self.identity = self._source.identity()
         self.publish()
-        return self.position - start >= limit_bytes
+        return size >= limit_bytes
 
     def _speak_again(self) -> None:
         """Everything that was told is read again: only what the life before had still to tell is news."""

@@ -192,4 +192,6 @@ def _read(path: Path) -> Json:
 
 def _loaded(path: Path) -> Any:
     with open(open_own(path), "rb") as file:
+        if os.fstat(file.fileno()).st_size > RECORD_BYTES:
+            raise OSError(f"{path} has more than {RECORD_BYTES:,} bytes; it is left alone")
         return records.loads(file.read(RECORD_BYTES))

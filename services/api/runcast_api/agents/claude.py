@@ -1,6 +1,6 @@
-"""Hooks of Claude Code, and of Codex, which has the same events with fewer members.
+"""Hooks of Claude Code, and of Codex and Qwen Code, which have the same events.
 
-Source: the hooks' documents of both programs. An event that isn't known changes nothing.
+Source: the hooks' documents of these programs. An event that isn't known changes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ RESUMING = frozenset({"SessionStart", "UserPromptSubmit", "PermissionRequest", "
 """Events that only a session that goes on has: after its run's end they begin the next one."""
 STOPPABLE = frozenset({"PreToolUse", "PermissionRequest"})
 """Hooks that are waited for before the agent does something."""
+NOTIFIED = "agent-turn-complete"
 _OPEN = "SELECT id, context FROM questions WHERE run_id = $1 AND state = 'open'"
 
 
@@ -32,7 +33,7 @@ async def handle(hook: Hook) -> Json:
         by = await hook.transaction.connection.fetchval(
             "SELECT cancelled_by FROM runs WHERE id = $1", UUID(hook.run["id"])
         )
-        return replies.stopped(hook.session.program, by)
+        return replies.stopped(hook.session.program, event, by)
     handler = _EVENTS.get(event)
     if handler is None:
         return {}
@@ -45,12 +46,24 @@ async def _session_start(hook: Hook) -> None:
 
 async def _prompt(hook: Hook) -> Json | None:
     await hook.close_questions("resolved_elsewhere")
+    prompt = _asked(hook)
     await hook.works()
-    prompt = hook.text("prompt")
     if hook.run["name"] is None and (title := title_of(prompt)):
         await hook.change(name=title)
     await hook.log("prompt", prompt)
     return await _deliver(hook, "UserPromptSubmit")
+
+
+def _asked(hook: Hook) -> str:
+    """What a person asked for; empty for what the agent tells its model by itself. Qwen Code calls this hook
+    for results of tools, too, and names a person's own words only where they were typed: in the middle of a
+    turn, the rest is none."""
+    if hook.session.program != "qwen":
+        return hook.text("prompt")
+    if typed := hook.text("submitted_prompt"):
+        return typed
+    is_new_turn = hook.run["name"] is None or hook.run["status"] == "awaiting_feedback"
+    return hook.text("prompt") if is_new_turn else ""
 
 
 async def _permission(hook: Hook) -> Json:
@@ -58,6 +71,8 @@ async def _permission(hook: Hook) -> Json:
     context: Json = {"event": "PermissionRequest", "tool_name": tool, "tool_input": tool_input}
     if tool == "AskUserQuestion" and (asked := parts_of(tool_input)):
         parts, texts = asked
+        if hook.session.program == "qwen":
+            hook.holds = False  # its hooks can't hand over which answer was chosen
         title = parts[0]["title"] if len(parts) == 1 else f"{len(parts)} questions"
         return await hook.ask(
             {"kind": "choice", "title": title, "parts": parts}, context | {"parts": texts}
@@ -99,6 +114,8 @@ async def _tool_used(hook: Hook) -> Json | None:
     tool, tool_input = hook.text("tool_name"), hook.object("tool_input")
     await _close_asked(hook, tool, tool_input)
     event = hook.text("hook_event_name")
+    if hook.is_only_noticed():
+        await hook.works()
     if event != "PermissionDenied":
         await hook.report("tool", headline(tool, tool_input))
         ok = event == "PostToolUse"
@@ -142,6 +159,7 @@ async def _notification(hook: Hook) -> None:
         "permission_prompt": "permission",
         "idle_prompt": "idle",
         "agent_needs_input": "question",
+        "elicitation_dialog": "question",
         "ToolPermission": "permission",
     }
     kind = kinds.get(hook.text("notification_type"))
@@ -153,10 +171,11 @@ async def _stop(hook: Hook) -> Json | None:
     await hook.close_questions("resolved_elsewhere")
     last = hook.text("last_assistant_message") or hook.text("prompt_response")
     await hook.log("say", last)
-    words = await messages.deliver(hook.transaction, hook.run, "stop")
+    is_read = hook.payload.get("type") != NOTIFIED  # no one reads what Codex's `notify` prints
+    words = await messages.deliver(hook.transaction, hook.run, "stop") if is_read else []
     if words:
         await hook.works()
-        return replies.told(words, "Stop")
+        return replies.told(hook.session.program, words, "Stop")
     background = hook.payload.get("background_tasks")
     if isinstance(background, list) and background:
         await hook.works()
@@ -170,6 +189,15 @@ async def _stop_failure(hook: Hook) -> None:
     said = hook.text("error_details") or hook.text("error") or hook.text("last_assistant_message")
     await hook.log("error", said, "error")
     await hook.waits("error", said)
+
+
+async def _said(hook: Hook) -> None:
+    await hook.log("say", hook.text("text"))
+
+
+async def _failed(hook: Hook) -> None:
+    """An error after which the agent goes on by itself."""
+    await hook.log("error", hook.text("error"), "error")
 
 
 async def _session_end(hook: Hook) -> None:
@@ -190,7 +218,7 @@ async def _deliver(hook: Hook, event: str) -> Json | None:
     if not hook.is_sync:
         return None
     words = await messages.deliver(hook.transaction, hook.run, "context")
-    return replies.told(words, event) if words else None
+    return replies.told(hook.session.program, words, event) if words else None
 
 
 def parts_of(tool_input: Json) -> tuple[list[Json], Json] | None:
@@ -286,6 +314,8 @@ _EVENTS: Mapping[str, Callable[[Hook], Awaitable[Json | None]]] = {
     "Stop": _stop,
     "AfterAgent": _stop,
     "StopFailure": _stop_failure,
+    "AgentSaid": _said,
+    "AgentFailed": _failed,
     "SessionEnd": _session_end,
     "SubagentStart": _subagent_start,
     "SubagentStop": _subagent_stop,

@@ -1,8 +1,9 @@
-"""Hooks of Copilot and Cursor, as the events of Claude Code that they stand for.
+"""Hooks of Copilot, Cursor and Qwen Code, as the events of Claude Code that they stand for.
 
-Source: the documents of both programs' hooks; members of older versions are taken as well. A hook of
-Copilot's doesn't say which event it is: its program is told by `runcast connect`. Neither program waits for a
-person in a hook, so none of them asks anything here.
+Source: the documents of these programs' hooks (docs/agents.md says which were found, and when); members of
+older versions are taken as well. A hook of Copilot's doesn't say which event it is: its program is told by
+`runcast connect`. Copilot and Cursor don't wait for a person in a hook, so they ask nothing here. Qwen Code
+has the events of Claude Code, with its own names of tools.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _COPILOT: Mapping[str, str] = {
     "sessionStart": "SessionStart",
     "userPromptSubmitted": "UserPromptSubmit",
     "postToolUse": "PostToolUse",
+    "postToolUseFailure": "PostToolUseFailure",
+    "notification": "Notification",
     "agentStop": "Stop",
     "errorOccurred": "StopFailure",
     "sessionEnd": "SessionEnd",
@@ -27,6 +30,7 @@ _CURSOR: Mapping[str, str] = {
     "beforeSubmitPrompt": "UserPromptSubmit",
     "postToolUse": "PostToolUse",
     "postToolUseFailure": "PostToolUseFailure",
+    "afterAgentResponse": "AgentSaid",
     "stop": "Stop",
     "sessionEnd": "SessionEnd",
 }
@@ -42,8 +46,18 @@ _NAMES: Mapping[str, str] = {
 """Members that have another name here."""
 
 
+_QWEN_TOOLS: Mapping[str, str] = {
+    "ask_user_question": "AskUserQuestion",
+    "exit_plan_mode": "ExitPlanMode",
+}
+
+
 def translated(agent: str, payload: Json, event: str | None) -> Json:
     """The hook's input with Claude Code's names; that of another program as it is."""
+    if agent == "qwen":
+        tool = payload.get("tool_name")
+        known_as = _QWEN_TOOLS.get(tool) if isinstance(tool, str) else None
+        return payload | {"tool_name": known_as} if known_as else payload
     if agent not in ("copilot", "cursor"):
         return payload
     named = payload.get("hook_event_name") or event
@@ -56,6 +70,8 @@ def translated(agent: str, payload: Json, event: str | None) -> Json:
         known["hook_event_name"] = "PostToolUseFailure"
     if known["hook_event_name"] == "Stop" and payload.get("status") == "error":
         known["hook_event_name"] = "StopFailure"
+    if payload.get("recoverable") is True and known["hook_event_name"] == "StopFailure":
+        known["hook_event_name"] = "AgentFailed"  # it tries again by itself
     if isinstance(error := known.get("error"), dict):
         known["error"] = error.get("message") or error.get("name")
     roots = payload.get("workspace_roots")

@@ -88,6 +88,11 @@ class Hook:
                 return
         await self.change(attention=None, status="running")
 
+    def is_only_noticed(self) -> bool:
+        """Whether the session waits as a notification said, which tells nothing of its end."""
+        held = self.run["attention"]
+        return bool(held) and held["kind"] in ("permission", "question") and not held["question_id"]
+
     async def waits(self, kind: AttentionKind, summary: str) -> None:
         """The session waits for a person, unless an open question says better for what."""
         held = self.run["attention"]
@@ -187,13 +192,16 @@ async def opened(
     payload: Json,
     *,
     resumes: bool,
+    stops: bool,
     holds: bool,
     is_sync: bool,
     within: UUID | None = None,
     is_watched: bool = False,
 ) -> Hook:
-    """The hook with the run that it concerns; `within` as in `sessions.current`."""
-    run = await sessions.current(transaction, project_id, session, resumes=resumes, within=within)
+    """The hook with the run that it concerns; `resumes`, `stops` and `within` as in `sessions.current`."""
+    run = await sessions.current(
+        transaction, project_id, session, resumes=resumes, stops=stops, within=within
+    )
     return Hook(transaction, project_id, caller, session, payload, holds, is_sync, run, is_watched)
 
 

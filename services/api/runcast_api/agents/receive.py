@@ -51,6 +51,7 @@ async def receive(
         session,
         payload,
         resumes=resumes,
+        stops=agent != "opencode" and _name_of(payload) in claude.STOPPABLE,
         holds=holds,
         is_sync=is_sync,
         within=within,
@@ -67,10 +68,11 @@ def _name_of(payload: Json) -> str:
 
 def _notified(payload: Json) -> Json:
     """Codex's older notification as the event that it stands for."""
-    if payload.get("type") != "agent-turn-complete":
+    if payload.get("type") != claude.NOTIFIED:
         return payload
     last = payload.get("last-assistant-message")
     return {
+        "type": claude.NOTIFIED,
         "hook_event_name": "Stop",
         "session_id": payload.get("thread-id"),
         "cwd": payload.get("cwd"),

@@ -34,17 +34,21 @@ def reply(question: Json, context: Json | None, dialect: Dialect) -> Json | None
     return _event("PermissionRequest", decision=decision)
 
 
-def stopped(program: str, by: str | None) -> Json:
-    """What stops a session that was cancelled."""
+def stopped(program: str, event: str, by: str | None) -> Json:
+    """What stops a session that was cancelled, as the answer to one of its hooks."""
     reason = f"Cancelled in Runcast by {by or 'a person'}"
     if program == "claude":
         return {"continue": False, "stopReason": reason}
+    if event == "PermissionRequest":
+        return _event(event, decision={"behavior": "deny", "message": reason})
     return {"decision": "block", "reason": reason}
 
 
-def told(words: list[str], event: str) -> Json:
+def told(program: str, words: list[str], event: str) -> Json:
     """What brings people's messages to the agent: at a stop it goes on with them, else they are context."""
     text = "\n".join(words)
+    if event == "Stop" and program == "cursor":
+        return {"followup_message": text}
     if event == "Stop":
         return {"decision": "block", "reason": text}
     return _event(event, additionalContext=text)

@@ -48,13 +48,15 @@ async def current(
     session: Session,
     *,
     resumes: bool,
+    stops: bool = False,
     within: UUID | None = None,
 ) -> Json:
     """The session's run, locked; made where there is none.
 
-    With `resumes`, a session whose run has ended goes on as a new run (`<key>.r2` …); without, the ended
-    run is answered. `within`: the run in which the agent was started, by `runcast exec` or a tracker. The
-    run of a command that is this very agent becomes the session's; else the session is its child.
+    With `resumes`, a session whose run has ended goes on as a new run (`<key>.r2` …); without, or with
+    `stops` where it was cancelled, the ended run is answered. `within`: the run in which the agent was
+    started, by `runcast exec` or a tracker. The run of a command that is this very agent becomes the
+    session's; else the session is its child.
     """
     key = session.key
     run_id = await names.find(transaction.connection, project_id, key)
@@ -72,7 +74,7 @@ async def current(
         next_key = resumed_key(key, number)
         run_id = await names.find(transaction.connection, project_id, next_key)
         if run_id is None:
-            if resumes:
+            if resumes and not (stops and run["status"] == "cancelled"):
                 before = run["key"]
                 taken = await _of_command(transaction, project_id, session, within, next_key)
                 return taken or await _make(

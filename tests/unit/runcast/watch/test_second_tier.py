@@ -105,6 +105,59 @@ def test_database_that_cannot_be_read_stops_nothing(world: World) -> None:
     assert all(key.startswith("codex-") for key in world.run_keys())
 
 
+def test_long_session_of_a_database_is_read_to_its_end(world: World) -> None:
+    database = Opencode(world)
+    database.session("ses_1", "Long")
+    database.message("m1", "user")
+    for number in range(120):
+        text = f"{number} {'x' * 50_000}"
+        database.part(f"p{number:03}", "m1", type="text", text=text)
+    world.rounds(world.watcher("opencode"))
+    said = [each["message"].split()[0] for each in world.entries(KEY)]
+    assert said == [str(number) for number in range(120)]
+
+
+def test_part_that_a_clock_which_went_back_wrote_is_said(world: World) -> None:
+    database = Opencode(world)
+    database.session("ses_1", "Clock")
+    database.message("m1", "user")
+    database.part("p2", "m1", type="text", text="before")
+    watcher = world.watcher("opencode")
+    world.rounds(watcher)
+    database.at -= 3_600_000
+    database.part("p1", "m1", type="text", text="after")
+    world.rounds(watcher)
+    assert [each["message"] for each in world.entries(KEY)] == ["before", "after"]
+
+
+def test_reading_leaves_nothing_beside_a_database(world: World) -> None:
+    database = Opencode(world)
+    database.session("ses_1", "Closed")
+    database.message("m1", "user")
+    database.part("p1", "m1", type="text", text="Go")
+    database.connection.close()
+    place = world.home / "opencode"
+    assert [path.name for path in place.iterdir()] == ["opencode.db"]
+    world.rounds(world.watcher("opencode"))
+    assert [path.name for path in place.iterdir()] == ["opencode.db"]
+    assert [each["message"] for each in world.entries(KEY)] == ["Go"]
+
+
+def test_database_that_is_locked_is_read_once_it_is_free(world: World) -> None:
+    database = Opencode(world)
+    database.connection.execute("PRAGMA journal_mode = DELETE")
+    database.session("ses_1", "Locked")
+    database.message("m1", "user")
+    database.part("p1", "m1", type="text", text="Go")
+    database.connection.execute("BEGIN EXCLUSIVE")
+    database.connection.execute("UPDATE session SET title = 'Free'")
+    watcher = world.watcher("opencode")
+    assert not watcher.round()
+    database.connection.execute("COMMIT")
+    world.rounds(watcher)
+    assert world.run(KEY)["name"] == "Free"
+
+
 def test_cursor_transcript(world: World) -> None:
     path = world.home / "cursor" / "projects" / "p" / "agent-transcripts" / "s1" / "s1.jsonl"
     call = {"type": "tool_use", "name": "Shell", "input": {"command": "pytest -q"}}
