@@ -35,6 +35,7 @@ from runcast._support import redis_url
 from runcast.contract import MOST_INGEST_STREAMS
 from runcast_server import db, owners, postgres_hosts
 from runcast_server.errors import ExplainedError
+from runcast_server.price_list import PriceList
 from runcast_server.redis_access import clients
 
 PREFIX = "RUNCAST_"
@@ -221,6 +222,15 @@ class ApiSettings(_Settings):
     ingest_secret: SecretStr | None = None
     otlp_spans: Literal["agents", "all"] = "agents"
     webhook_private: bool | None = None
+    prices_file: AbsolutePath | None = None
+
+    @field_validator("prices_file")
+    @classmethod
+    def holds_prices(cls, path: Path | None) -> Path | None:
+        """A file that can be understood."""
+        if path is not None:
+            PriceList.read(path)
+        return path
 
 
 class HubSettings(_Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,8 @@ def usage(
 ) -> None:
     """Show what a project's runs have used, and what it cost.
 
-    A cost that isn't known for all tokens says for how many of them it is.
+    Costs are the agents' own, else estimates by price lists. Tokens of a model without a known price are
+    counted and have no cost: "known" says for which part of the tokens the cost is.
 
     Example:  runcast usage -p demo --by model --from 2026-11-01
     """
@@ -37,6 +38,7 @@ def usage(
     if as_json:
         output.print_json(shown)
         return
+    rows = shown["rows"]
     output.print_table(
         (by, "requests", "input", "cached", "output", "cost in $", "known"),
         (
@@ -46,9 +48,25 @@ def usage(
                 row["input_tokens"] + row["cache_write_tokens"],
                 row["cache_read_tokens"],
                 row["output_tokens"],
-                f"{row['cost_usd']:.4f}",
+                "-" if row["cost_known_share"] == 0 else f"{row['cost_usd']:.4f}",
                 "-" if row["cost_known_share"] is None else f"{row['cost_known_share']:.0%}",
             )
-            for row in shown["rows"]
+            for row in rows
         ),
     )
+    _tell_unknown(by, rows)
+
+
+def _tell_unknown(by: str, rows: list[dict[str, Any]]) -> None:
+    """Says that costs leave something out, and where to see what."""
+    partly = [
+        row["key"] or "-"
+        for row in rows
+        if row["cost_known_share"] is not None and row["cost_known_share"] < 1
+    ]
+    if not partly:
+        return
+    if by == "model":
+        output.say(f"No price is known for all tokens of {', '.join(partly)}.")
+    else:
+        output.say("Some tokens have no known price; --by model says which.")
