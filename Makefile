@@ -84,7 +84,7 @@ audit: $(VENV)/.dev node_modules/.package-lock.json ## Known vulnerabilities of 
 torture: $(VENV)/.dev ## Kill and stop everything at random for a while, and count lost and doubled events
 	RUNCAST_TEST_AWAITS=1/1 $(BIN)/python -m pytest -q tests/integration/test_await_points.py
 	RUNCAST_TEST_RUNS=2000 $(BIN)/python -m pytest -q tests/acceptance/test_sdk_hazards.py -k live_runs
-	for seed in 1 2 3; do RUNCAST_FLEET_SEED=$$seed RUNCAST_FLEET_KILLS=20 \
+	for seed in 1 2 3; do RUNCAST_FLEET_SEED=$$seed RUNCAST_FLEET_KILLS=20 RUNCAST_FLEET_SESSIONS=50 \
 		$(BIN)/python -m pytest -q -o timeout=600 tests/acceptance/test_fleet.py || exit 1; done
 	$(BIN)/python -m tests.torture $(ARGS)
 

@@ -10,18 +10,26 @@ from typing import Any
 import httpx
 
 from tests.fleet import second_tier
-from tests.fleet.hooked import Hooked
+from tests.fleet.executed import Executed
+from tests.fleet.hooked import Hooked, HookedCodex
 from tests.fleet.sessions import Claude, Codex, Session, Truth
 
-HOOKED_SHARE = 0.08
+SPECIAL = 5
+"""Of so many sessions one is connected by hooks, or runs under `exec`."""
 _USAGE = ("input_tokens", "output_tokens", "cache_read_tokens")
 
 
 class Fleet:
-    """`number` sessions beneath a home. `hook`: the program of Claude Code's hooks, and its surroundings."""
+    """`number` sessions beneath a home. `hook`: the program of the agents' hooks."""
 
     def __init__(
-        self, home: Path, seed: int, number: int, hook: tuple[str, Mapping[str, str]] | None = None
+        self,
+        home: Path,
+        seed: int,
+        number: int,
+        hook: str,
+        environ: Mapping[str, str],
+        project: str,
     ) -> None:
         self.chance = Random(seed)
         self.roots = {
@@ -29,13 +37,18 @@ class Fleet:
             "codex": home / ".codex",
             **second_tier.roots(home),
         }
-        kinds: list[type[Session]] = [Claude, Claude, Codex, Codex, *second_tier.AGENTS]
+        kinds: list[type[Session]] = [Claude, Codex, *second_tier.AGENTS, Claude, Codex]
         self.sessions: list[Session] = []
+        special: list[Callable[[], Session]] = [
+            lambda: Hooked(self.roots["claude"], self.chance, hook, environ),
+            lambda: Executed(self.roots["claude"], self.chance, environ, project),
+            lambda: HookedCodex(self.roots["codex"], self.chance, hook, environ),
+        ]
         for place in range(number):
-            if hook is not None and place < number * HOOKED_SHARE:
-                self.sessions.append(Hooked(self.roots["claude"], self.chance, *hook))
+            if place % SPECIAL == 0:
+                self.sessions.append(special[place // SPECIAL % len(special)]())
                 continue
-            kind = kinds[place % len(kinds)]
+            kind = kinds[(place - place // SPECIAL - 1) % len(kinds)]
             self.sessions.append(kind(self.roots[kind.program], self.chance))
 
     @property

@@ -1,4 +1,4 @@
-"""Claude Code with Runcast's hooks connected: the same session is told by its files and by its hooks."""
+"""Claude Code and Codex with Runcast's hooks connected: a session is told by its files and by its hooks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fleet.sessions import Claude, Writing
+from tests.fleet.sessions import Claude, Codex, Session, Writing
 
 
-class Hooked(Claude):
-    """Runs the hook's program as Claude Code does. What it asks is answered at its own terminal."""
+class _WithHooks(Session):
+    """Runs the hook's program as the agent does. What it asks is answered at its own terminal."""
 
     def __init__(
         self, root: Path, chance: Random, program: str, environ: Mapping[str, str]
@@ -24,10 +24,10 @@ class Hooked(Claude):
         self.hook("SessionStart", source="startup", model="claude-sonnet-5")
 
     def hook(self, event: str, **members: Any) -> None:
-        given = {"session_id": self.id, "transcript_path": str(self.path), "cwd": "/w/app",
-                 "prompt_id": "p1", "permission_mode": "default", "hook_event_name": event}  # fmt: skip
+        given = {"session_id": self.id, "cwd": "/w/app", "prompt_id": "p1",
+                 "permission_mode": "default", "hook_event_name": event}  # fmt: skip
         text = json.dumps(given | members).encode()
-        command = [self.hook_program, "claude"]
+        command = [self.hook_program, self.program]
         subprocess.run(command, input=text, env=self.environ, stdout=subprocess.PIPE, check=True)
 
     def prompt(self, text: str) -> Writing:
@@ -35,9 +35,8 @@ class Hooked(Claude):
         self.hook("UserPromptSubmit", prompt=text)
         yield
 
-    def wait(self, command: str) -> Writing:
+    def ask(self, command: str) -> None:
         self.hook("PermissionRequest", tool_name="Bash", tool_input={"command": command})
-        yield from super().wait(command)
 
     def tool(self, command: str, ok: bool, result: str) -> Writing:
         yield from super().tool(command, ok, result)
@@ -49,6 +48,26 @@ class Hooked(Claude):
         yield from super().say(text)
         self.hook("Stop", last_assistant_message=text, background_tasks=[])
         yield
+
+
+class HookedCodex(_WithHooks, Codex):
+    """Its file doesn't say that it waits: its hooks do."""
+
+    can_wait = True
+
+    def wait(self, command: str) -> Writing:
+        self.ask(command)
+        self.truth.is_now("awaiting_feedback", "permission")
+        yield
+        self.truth.is_now("running")
+
+
+class Hooked(_WithHooks, Claude):
+    """Says by its hooks and by its registry that it waits."""
+
+    def wait(self, command: str) -> Writing:
+        self.ask(command)
+        yield from super().wait(command)
 
     def fork(self) -> Writing:
         yield from ()

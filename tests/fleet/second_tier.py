@@ -363,11 +363,147 @@ class Goose(Session):
         self.connection.close()
 
 
-AGENTS: tuple[type[Session], ...] = (Gemini, Qwen, Copilot, Cline, Opencode, Goose)
+class Cursor(Session):
+    """Roles and blocks, without times or tokens."""
+
+    program = "cursor"
+
+    def begin(self) -> None:
+        folder = self.root / "projects" / "app" / "agent-transcripts" / self.id
+        self.path = folder / f"{self.id}.jsonl"
+
+    def write(self, role: str, *blocks: dict[str, Any]) -> None:
+        append(self.path, {"role": role, "message": {"content": list(blocks)}})
+
+    def prompt(self, text: str) -> Writing:
+        self.write("user", {"type": "text", "text": text})
+        self.saw("prompt", text)
+        self.truth.is_now("running")
+        yield
+
+    def tool(self, command: str, ok: bool, result: str) -> Writing:
+        id = f"c{self.next()}"
+        call = {"type": "tool_use", "id": id, "name": "Shell", "input": {"command": command}}
+        self.write("assistant", call)
+        yield
+        self.write("user", {"type": "tool_result", "tool_use_id": id, "content": result})
+        self.used_tool("Shell", command, result)
+        yield
+
+    def say(self, text: str) -> Writing:
+        self.write("assistant", {"type": "text", "text": text})
+        yield
+        append(self.path, {"type": "turn_ended"})
+        self.saw("say", text)
+        self.truth.is_now("awaiting_feedback", "idle")
+        yield
+
+
+class OpenHands(Session):
+    """A file for each event, and a state that is written behind them."""
+
+    program = "openhands"
+    can_wait = True
+
+    def begin(self) -> None:
+        self.folder = self.root / self.id
+        (self.folder / "events").mkdir(parents=True)
+        self.events = 0
+        self.state("idle")
+        self.truth.is_now("awaiting_feedback", "idle")
+
+    def state(self, status: str) -> None:
+        draft = self.folder / "base_state.draft"
+        draft.write_text(json.dumps({"execution_status": status}))
+        draft.rename(self.folder / "base_state.json")
+
+    def event(self, kind: str, **members: Any) -> None:
+        draft = self.folder / "draft"
+        draft.write_text(json.dumps({"kind": kind, "timestamp": self.stamp()} | members))
+        draft.rename(self.folder / "events" / f"event-{self.events:05}-x.json")
+        self.events += 1
+
+    def message(self, source: str, text: str) -> None:
+        self.event("MessageEvent", source=source, llm_message={"content": text})
+
+    def prompt(self, text: str) -> Writing:
+        self.message("user", text)
+        self.saw("prompt", text)
+        yield
+        self.state("running")
+        self.truth.is_now("running")
+        yield
+
+    def wait(self, command: str) -> Writing:
+        self.state("waiting_for_confirmation")
+        self.truth.is_now("awaiting_feedback", "permission")
+        yield
+        self.state("running")
+        self.truth.is_now("running")
+        yield
+
+    def tool(self, command: str, ok: bool, result: str) -> Writing:
+        call = {"tool_name": "terminal", "tool_call_id": f"t{self.next()}"}
+        self.event("ActionEvent", **call, action={"command": command})
+        yield
+        self.event("ObservationEvent", **call, observation={"content": result, "is_error": not ok})
+        self.used_tool("terminal", command, result)
+        yield
+
+    def say(self, text: str) -> Writing:
+        self.message("agent", text)
+        yield
+        self.state("idle")
+        self.saw("say", text)
+        self.truth.is_now("awaiting_feedback", "idle")
+        yield
+
+
+class MiniSwe(Session):
+    """One file that is written again at each step; now and then it is seen half written."""
+
+    program = "mini-swe"
+
+    def begin(self) -> None:
+        self.path = self.root / f"{self.id}.traj.json"
+        self.messages: list[dict[str, Any]] = [{"role": "system", "content": "You are an agent."}]
+
+    def add(self, role: str, text: str) -> Writing:
+        self.messages.append({"role": role, "content": text})
+        whole = json.dumps({"messages": self.messages, "info": {}})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.chance.random() < 0.3:
+            self.path.write_text(whole[: len(whole) // 2])
+            yield
+        self.path.write_text(whole)
+        yield
+
+    def prompt(self, text: str) -> Writing:
+        kind = "prompt" if len(self.messages) == 1 else "tool_result"
+        yield from self.add("user", text)
+        self.saw(kind, text)
+        self.truth.is_now("running")
+
+    def tool(self, command: str, ok: bool, result: str) -> Writing:
+        yield from self.add("assistant", command)
+        self.saw("say", command)
+        yield from self.add("user", result)
+        self.saw("tool_result", result)
+
+    def say(self, text: str) -> Writing:
+        yield from self.add("assistant", text)
+        self.saw("say", text)
+
+
+AGENTS: tuple[type[Session], ...] = (
+    *(Gemini, Qwen, Copilot, Cline, Opencode, Goose),
+    *(Cursor, OpenHands, MiniSwe),
+)
 
 
 _PLACES = {"cline": ".cline/data/tasks", "opencode": ".local/share/opencode"}
-_PLACES |= {"goose": ".local/share/goose/sessions"}
+_PLACES |= {"goose": ".local/share/goose/sessions", "openhands": ".openhands/conversations"}
+_PLACES |= {"mini-swe": ".config/mini-swe-agent"}
 
 
 def roots(home: Path) -> dict[str, Path]:

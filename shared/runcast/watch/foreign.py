@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ class Foreign:
         if any(at is None or written_ns <= at for at in ends):
             return Standing.REPORTED
         return Standing.LEFT if ends else Standing.UNREPORTED
+
+    def over_ns(self, keys: Collection[str]) -> int:
+        """When the last run was over that has reported one of these sessions (ns since 1970)."""
+        ends = [run.over_ns for run in self._known.values() if run.aliases.intersection(keys)]
+        return max((at for at in ends if at is not None), default=0)
 
     def is_claimed(self, key: str) -> bool:
         """Whether a run that goes on reports the session."""

@@ -18,7 +18,7 @@ from typing import Any
 from runcast._support.encoding import as_text
 from runcast.agents.identity import child_key
 from runcast.agents.said import ChildOver
-from runcast.watch import memory
+from runcast.watch import handover, memory
 from runcast.watch.content import Policy
 from runcast.watch.delivery import Delivery
 from runcast.watch.following import Following
@@ -361,8 +361,10 @@ class Watcher:
 
     def _take_over(self, following: Following) -> None:
         """The session goes on after another program's run: as its next run, from where that one was left."""
-        is_positional = following.adapter.source(following.session).is_positional
-        left_at = following.read[1] if following.read is not None and is_positional else 0
+        session = following.session
+        over_ns = self._foreign.over_ns({session.key, session.parent_key or session.key})
+        known = following.read[1] if following.read is not None else 0
+        left_at = handover.left_at(following.adapter, session, known, over_ns)
         if following.number == 1 and self._output(following).begin is None:
             following.number = 2
             begun_at = self._output(following).begin

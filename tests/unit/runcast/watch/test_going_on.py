@@ -164,6 +164,23 @@ def test_session_of_exec_that_is_continued_by_hand_is_followed(world: World) -> 
     assert run["metadata"]["agent"]["resumes"] == CLAUDE_KEY
 
 
+def test_what_exec_reported_unseen_is_not_said_by_hand(world: World) -> None:
+    """The watcher wasn't there while `exec` ran, and finds the session when its person has gone on."""
+
+    def said(uuid: str, at: str) -> bytes:
+        whole = json.loads(record(uuid)) | {"timestamp": f"2026-11-26T09:00:{at}.000Z"}
+        return json.dumps(whole).encode() + b"\n"
+
+    world.write(world.transcript, said("u1", "01") + said("u2", "02"))
+    over = times.parse("2026-11-26T09:00:03.000Z").timestamp()
+    told_by_exec(world, "completed", over)
+    world.write(world.transcript, said("u3", "04"))
+    for _ in range(2):
+        world.rounds(world.watcher("claude"), 4)
+    assert world.run_keys() == [SECOND, "nightly"]
+    assert messages(world, SECOND) == ["u3"]
+
+
 def test_session_of_an_exec_that_was_killed_is_followed(world: World) -> None:
     world.write(world.transcript, record("u1"))
     written = world.transcript.stat().st_mtime
