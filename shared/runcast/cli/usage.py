@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -57,7 +58,7 @@ def usage(
     _tell_unknown(by, rows)
 
 
-def _tell_unknown(by: str, rows: list[dict[str, Any]]) -> None:
+def _tell_unknown(by: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Says that costs leave something out, and where to see what."""
     partly = [
         row["key"] or "-"

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from runcast.agents.identity import session_key
 from runcast.agents.said import Reader
@@ -75,8 +75,8 @@ class RowSource(ABC):
 class DatabaseSessions(ABC):
     """Finds the sessions in an agent's database."""
 
-    program: ClassVar[str]
-    pattern: ClassVar[str]
+    program: str
+    pattern: str
     """The database's name."""
     tells_exits = False
 
