@@ -75,8 +75,8 @@ class Executed(Claude):
             yield
             yield from self.tool("do it", True, "it is done")
             yield from self.say("Done in the night.")
-            result = {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}
-            self.print(result)
+            result = {"type": "result", "subtype": "success", "is_error": False}
+            self.print(result | {"result": "Done in the night."})
             os.close(self.output)
             self.output = -1
             assert running.wait(HAND_OVER_SECONDS) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ class Opencode(Session):
             CREATE TABLE IF NOT EXISTS part (id text PRIMARY KEY, message_id text, session_id text,
                 time_updated integer, data text);
         """)
-        self.at = 1_795_681_800_000
+        self.at = round(time.time() * 1000) - 600_000
         row = (self.id, None, "A session", self.at)
         self.connection.execute("INSERT INTO session VALUES (?, ?, ?, ?)", row)
 

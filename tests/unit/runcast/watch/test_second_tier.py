@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Opencode:
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.executescript(TABLES)
-        self.at = 1_795_681_800_000
+        self.at = round(time.time() * 1000) - 600_000
 
     def session(self, id: str, title: str, parent: str | None = None) -> None:
         row = (id, parent, title, self.at)
