@@ -4,7 +4,8 @@
 
 Each attack is what one attacker with few connections can send without end, with no token, a share link or a
 reporter's key. All in one run of one server with its default limits: only the ratios mean something. The
-mark is 2, and the server's memory must stay where it was. Connections that the server closes are made again.
+mark is 2, and the server's memory must stay where it was. Attackers give way to the others on this
+machine's processors, since they have their own elsewhere. Connections that the server closes are made again.
 
 With `--costs`: the server's processor time for each request of an attack, over that of an ordinary request.
 """
@@ -12,26 +13,22 @@ With `--costs`: the server's processor time for each request of an attack, over 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
 import json
-import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+from bench import floods
 from bench.fairness import Quiet, clients, lengthen, shown
-from bench.latency import LINE, new_run
+from bench.floods import LINE
+from bench.latency import new_run
 from bench.server import Server, compiled, machine, server
 
 ATTACKING_CLIENTS = 4
-SLOW_BODIES = 10_000
-OPENED_PER_SECOND = 500
 MEBIBYTE = 1024 * 1024
 
 POSTER = Path(__file__).with_name("poster.c")
@@ -46,35 +43,6 @@ def raw(
     head += f"Content-Type: application/{kind}\r\n"
     head += f"Authorization: Bearer {one.token}\r\n" if one else ""
     return f"{head}\r\n".encode() + body
-
-
-@contextlib.contextmanager
-def slow_bodies(one: Server) -> Iterator[None]:
-    """Connections that send the beginning of a body and then nothing, opened at a steady pace, the
-    oldest given up for new ones."""
-    stop = threading.Event()
-    begun = raw(None, "POST /auth/login").replace(b"Content-Length: 0", b"Content-Length: 4000")
-
-    def flood() -> None:
-        waiting: list[socket.socket] = []
-        while not stop.is_set():
-            with contextlib.suppress(OSError):
-                each = socket.create_connection(("127.0.0.1", one.port), 5)
-                each.sendall(begun)
-                waiting.append(each)
-            if len(waiting) >= SLOW_BODIES:
-                waiting.pop(0).close()
-            stop.wait(1 / OPENED_PER_SECOND)
-        for each in waiting:
-            each.close()
-
-    thread = threading.Thread(target=flood)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def attacks(one: Server) -> dict[str, bytes]:
@@ -104,7 +72,7 @@ def attacks(one: Server) -> dict[str, bytes]:
     }
 
 
-def flooding(one: Server, request: bytes) -> AbstractContextManager[None]:
+def flooding(one: Server, request: bytes) -> AbstractContextManager[object]:
     """Clients that send this request without end."""
     return clients(one, request, ATTACKING_CLIENTS, reconnects=True)
 
@@ -166,7 +134,11 @@ def main() -> None:
         quiet.measure(2.0)
         for name in names:
             alone, held = quiet.measure(options.seconds), one.resident_bytes()
-            with slow_bodies(one) if name == SLOW else flooding(one, kinds[name]):
+            with (
+                floods.running("slow-bodies", one.port)
+                if name == SLOW
+                else flooding(one, kinds[name])
+            ):
                 time.sleep(1.0)
                 found = quiet.measure(options.seconds)
                 grown = (one.resident_bytes() - held) / MEBIBYTE

@@ -15,7 +15,6 @@ import contextlib
 import json
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from bench import floods
+from bench.floods import LINE
 from bench.ingest import database_url, spread
 from bench.resume import stores_cpu_seconds
 from bench.seed_data import Filled, lengthen
@@ -31,10 +32,6 @@ from bench.server import Server, compiled, machine, server
 PER_SECOND = 500
 CLIENTS_AT_RATE = 16
 CLIENTS = 64
-LINE = "x" * 91
-BULK_LINES = 1_000
-BULK_WAITING = 40
-"""Messages of bulk ingest that wait in the stream: enough that it never runs dry."""
 NDJSON_LINES = 300_000
 BARE_COMMITS = 1_000
 
@@ -219,39 +216,10 @@ def read_seconds(one: Server, run_id: UUID, lines: int, kind: str) -> ReadBack:
 
 @contextlib.contextmanager
 def bulk(one: Server, run_id: UUID) -> Iterator[Any]:
-    """Lines on the ingest stream, always some waiting, while the block lasts. Yields what tells how many
-    a second were taken."""
-    stop, figures = threading.Event(), [0, 0.0]
-
-    def feed() -> None:
-        number = 0
-        begin = time.monotonic()
-        source = f"bulk-{time.time_ns()}"
-        size = len(LINE) + 1
-        tail = json.dumps([LINE] * BULK_LINES)
-        with one.redis() as redis:
-            while not stop.is_set():
-                if redis.xlen("runcast:ingest") >= BULK_WAITING:
-                    time.sleep(0.005)
-                    continue
-                message = (
-                    f'{{"type":"lines","run_id":"{run_id}","source":"{source}","generation":1,'
-                    f'"first_line":{number + 1},"first_offset":{number * size},"lines":{tail}}}'
-                )
-                redis.xadd("runcast:ingest", {"m": message})
-                number += BULK_LINES
-            figures[0], figures[1] = number, time.monotonic() - begin
-            while redis.xlen("runcast:ingest"):
-                time.sleep(0.05)
-
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    time.sleep(1.0)
-    try:
-        yield lambda: f"{figures[0] / figures[1]:,.0f} lines/s were ingested"
-    finally:
-        stop.set()
-        feeder.join()
+    """Lines on the ingest stream, always some waiting, while the block lasts. Yields what tells afterwards
+    how many a second were taken."""
+    with floods.running("lines", one.redis_url, run_id) as told:
+        yield told
 
 
 if __name__ == "__main__":

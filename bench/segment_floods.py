@@ -15,8 +15,9 @@ from pathlib import Path
 from uuid import UUID
 
 from bench import ingest
+from bench.floods import LINE
 from bench.ingest import database_url, insert_bare, spread
-from bench.latency import LINE, new_run
+from bench.latency import new_run
 from bench.server import Server, load, server
 
 from runcast_server.eventlog import chains, frames, segments

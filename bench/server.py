@@ -21,6 +21,7 @@ from typing import Protocol
 
 import httpx
 import redis
+from bench.floods import give_way
 from bench.machine import (
     CLIENT_CPU,
     SERVER_CPU,
@@ -189,13 +190,20 @@ def load(
     stalls: bool = False,
     marked: bool = False,
     gzip: bool = False,
+    gives_way: bool = False,
     interval_ms: int = 50,
     more_ports: Sequence[int] = (),
 ) -> Iterator[Load]:
     """`connections` streams, taking ports and `paths` in turn; all open and silent when this yields,
     unless `settles` is false: then they have just begun to connect. With `stalls` they read nothing;
     with `marked` the frames that count are the marked events, and their latency is known; with `gzip` only
-    bytes count."""
+    bytes count; with `gives_way` they have the lowest priority."""
+
+    def placed() -> None:
+        os.sched_setaffinity(0, processor(CLIENT_CPU))
+        if gives_way:
+            give_way()
+
     chosen = {"-s": stalls, "-m": marked, "-z": gzip}
     flags = ["-i", str(interval_ms), *(flag for flag, is_set in chosen.items() if is_set)]
     binary = compiled(CLIENT_SOURCE)
@@ -206,7 +214,7 @@ def load(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, processor(CLIENT_CPU)),
+        preexec_fn=placed,
     )
     started = Load(process)
     reader = threading.Thread(target=started.read, daemon=True)
