@@ -187,12 +187,11 @@ class Ingester:
             under_way = None
             try:
                 await asyncio.sleep(0)  # the commit goes out before all else
+                after = Position(position.epoch, batch[-1].cursor)
+                under_way = await self._sent_ahead(queue, after)
                 await stream.delete(done)
                 await queue.fill()
-                if (following := queue.peek()) is not None:
-                    await self._applier.let_pass()
-                    after = Position(position.epoch, batch[-1].cursor)
-                    under_way = self._applier.begin(after, following)
+                under_way = under_way or await self._sent_ahead(queue, after)
                 position = await self._committed(position, commit)
             except BaseException:
                 await _let_end(commit, under_way)
@@ -201,6 +200,13 @@ class Ingester:
             queue.max_events = MAX_EVENTS
             done = [read.id for read in batch]
             _count(self._name, batch)
+
+    async def _sent_ahead(self, queue: FairQueue, after: Position) -> UnderWay | None:
+        """Sends the next batch off, if it is in memory: Postgres has it when the one before is committed."""
+        if (following := queue.peek()) is None:
+            return None
+        await self._applier.let_pass()
+        return self._applier.begin(after, following)
 
     async def _committed(self, before: Position, commit: asyncio.Task[Position]) -> Position:
         try:
