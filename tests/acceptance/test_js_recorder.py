@@ -1,6 +1,7 @@
 """A Node program reports its runs: what it says arrives once and in order, whatever it says and whenever."""
 
 import json
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -50,10 +51,10 @@ def start(
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
 
 
-def said(process: "subprocess.Popen[str]") -> list[dict[str, object]]:
+def said(process: "subprocess.Popen[str]", code: int = 0) -> list[dict[str, object]]:
     """What the program printed until its end."""
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    assert process.returncode == code
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -145,6 +146,29 @@ def test_a_program_that_ends_without_a_word_has_failed(
     run = client.get_run(str(made["id"]))
     assert run["status"] == "failed"
     assert logged(client, run["id"]) == ["the last word"]
+
+
+def test_a_program_that_ends_in_this_moment_still_says_its_last_words(
+    built: Path, project: str, local_server: Up, client: Client
+) -> None:
+    [made] = said(start(built, "exits", project, local_server), code=3)
+    assert logged(client, str(made["id"])) == [f"line {number}" for number in range(600)]
+    assert client.get_run(str(made["id"]))["status"] == "failed"
+    [made] = said(start(built, "throws", project, local_server), code=1)
+    assert logged(client, str(made["id"])) == ["the last word"]
+    assert "nobody catches me" in client.get_run(str(made["id"]))["error"]
+
+
+def test_a_signal_cancels_a_run_that_asked_for_it(
+    built: Path, project: str, local_server: Up, client: Client
+) -> None:
+    process = start(built, "signalled", project, local_server)
+    assert process.stdout is not None
+    run = json.loads(process.stdout.readline())["id"]
+    process.send_signal(signal.SIGTERM)
+    said(process, code=-signal.SIGTERM)
+    assert client.get_run(run)["status"] == "cancelled"
+    assert logged(client, run) == ["the last word"]
 
 
 def test_what_finds_no_room_is_counted_and_said(

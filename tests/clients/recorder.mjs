@@ -61,6 +61,26 @@ const PARTS = {
     run.log("the last word");
     print({ id: run.id });
   },
+  async exits() {
+    const run = record();
+    print({ id: run.id });
+    for (let number = 0; number < 600; number += 1) run.log(`line ${number}`);
+    process.exit(3);
+  },
+  async throws() {
+    const run = record();
+    print({ id: run.id });
+    await run.flush();
+    run.log("the last word");
+    setTimeout(() => { throw new Error("nobody catches me"); }, 0);
+    await new Promise(() => setInterval(() => undefined, 1_000));
+  },
+  async signalled() {
+    const run = record({ handleSignals: true });
+    run.log("the last word");
+    print({ id: run.id });
+    setInterval(() => undefined, 1_000);
+  },
   async refused() {
     const run = client.record(process.env.PROJECT, { onWarning: (text) => warnings.push(text), bufferBytes: 10_000 });
     for (let number = 0; number < 1_000; number += 1) run.log(`line ${number}`);

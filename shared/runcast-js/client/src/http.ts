@@ -21,6 +21,12 @@ export interface RequestOptions {
   anonymous?: boolean;
 }
 
+/** A request that is ready to be sent. */
+export interface Prepared {
+  url: string;
+  init: { method: string; headers: Record<string, string>; body?: string };
+}
+
 /** An answer and the position that its state includes (`Runcast-Head`), where it has one. */
 export interface Answer<T> {
   data: T;
@@ -32,11 +38,17 @@ export class Http {
   readonly baseUrl: string;
   readonly #token: HttpOptions["token"];
   readonly #fetch: typeof fetch;
+  #lastToken: Token = null;
 
   constructor(options: HttpOptions = {}) {
     this.baseUrl = (options.baseUrl ?? "").replace(/\/+$/, "");
     this.#token = options.token;
     this.#fetch = options.fetch ?? ((...args) => fetch(...args));
+  }
+
+  /** As the platform's, or the one that was given. */
+  fetch(url: string, init: RequestInit): Promise<Response> {
+    return this.#fetch(url, init);
   }
 
   url(path: string, query: Query = {}): string {
@@ -53,6 +65,7 @@ export class Http {
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    this.#lastToken = token;
     if (token && !options.anonymous) headers.Authorization = `Bearer ${token}`;
     const init: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
     if (options.signal) init.signal = options.signal;
@@ -64,6 +77,14 @@ export class Http {
     const response = await this.#fetch(this.url(path, options.query), init);
     if (!response.ok) throw await Problem.from(response);
     return response;
+  }
+
+  /** A request with the token that was sent last, for a moment in which nothing can be waited for. */
+  prepared(method: string, path: string, body: unknown): Prepared {
+    const headers: Record<string, string> = { Accept: "application/json", "Content-Type": "application/json" };
+    const token = typeof this.#token === "function" ? this.#lastToken : this.#token;
+    if (token) headers.Authorization = `Bearer ${token}`;
+    return { url: this.url(path), init: { method, headers, body: JSON.stringify(body) } };
   }
 
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<Answer<T>> {

@@ -124,11 +124,12 @@ describe("spool", () => {
 describe("recorder", () => {
   afterEach(() => vi.useRealTimers());
 
-  it("finds the one message that is refused, and sends the others", { timeout: 30_000 }, async () => {
+  it("finds each message that is refused, and sends the others", { timeout: 30_000 }, async () => {
     const server = new TestServer();
     const warnings: string[] = [];
     const run = new RunRecorder(server.http, "p", { onWarning: (text) => warnings.push(text) });
-    for (const message of ["one", "bad", "three"]) run.log(message);
+    // No word that an id may hold, whose digits are hexadecimal.
+    for (const message of ["one", "refuse", "refuse", "three"]) run.log(message);
     const ended = run.complete();
     const arrived: string[] = [];
     let next = 1;
@@ -138,7 +139,7 @@ describe("recorder", () => {
       if (exchange.path === "/projects/p/runs") exchange.json({ id: run.id }, 201);
       else {
         const { lines, first_line, closed } = exchange.body as { lines: string[]; first_line: number; closed?: object };
-        if (lines.some((line) => line.includes("bad"))) exchange.json({ title: "no" }, 422);
+        if (lines.some((line) => line.includes("refuse"))) exchange.json({ title: "no" }, 422);
         else {
           arrived.push(...lines.slice(next - first_line));
           next = first_line + lines.length;
@@ -152,10 +153,49 @@ describe("recorder", () => {
       "agent:started",
       "agent:log",
       "",
+      "",
       "agent:log",
       "agent:completed",
     ]);
-    expect(warnings).toHaveLength(1);
+    expect(warnings).toHaveLength(2);
+  });
+
+  it("gives up a run whose end is refused, and does not ask for ever", async () => {
+    const server = new TestServer();
+    const run = new RunRecorder(server.http, "p", { onWarning: () => undefined });
+    await vi.waitUntil(() => server.exchanges.length === 1);
+    server.exchanges[0]!.json({ id: run.id }, 201);
+    await vi.waitUntil(() => server.exchanges.length === 2);
+    server.exchanges[1]!.json({ title: "no such thing" }, 422);
+    await vi.waitUntil(() => run.failure !== null);
+    expect(run.failure).toBe("no such thing");
+  });
+
+  it("sends what a page said last in a request that outlives it", async () => {
+    vi.stubGlobal("process", undefined);
+    const page = new EventTarget();
+    vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+    vi.resetModules();
+    const { RunRecorder: OfPage } = await import("../src/recording/recorder.js");
+    const server = new TestServer();
+    const run = new OfPage(server.http, "p", { parentRunId: null });
+    const answer = async (place: number, body: object): Promise<void> => {
+      await vi.waitUntil(() => server.exchanges.length > place);
+      server.exchanges[place]!.json(body);
+    };
+    await answer(0, { id: run.id });
+    await answer(1, { generation: 1, next_line: 1 });
+    await answer(2, { generation: 1, next_line: 2 });
+    await settle();
+    run.log("x".repeat(40_000));
+    run.log("y".repeat(40_000));
+    page.dispatchEvent(new Event("pagehide"));
+    vi.unstubAllGlobals();
+    const last = server.exchanges.find((exchange) => exchange.init.keepalive)!;
+    const { lines, first_line } = last.body as { lines: string[]; first_line: number };
+    expect([first_line, lines.length]).toEqual([2, 1]);
+    expect(String(last.init.body).length).toBeLessThan(64 * 1024);
+    expect(last.headers.Authorization).toBe("Bearer rc_test");
   });
 
   it("asks once for a project that is hidden from it", async () => {

@@ -1,8 +1,9 @@
 import { Backoff } from "../backoff.js";
-import type { Http } from "../http.js";
+import type { Http, Prepared } from "../http.js";
 import { segment } from "../names.js";
 import { Problem } from "../problem.js";
 import type { Run } from "../types.js";
+import { sendNow } from "./leaving.js";
 import type { Portion, Spool, Upload } from "./spool.js";
 
 const WORTH_RETRYING: ReadonlySet<number> = new Set([401, 403, 408, 425, 429]);
@@ -11,6 +12,11 @@ const OF_CONTENT: ReadonlySet<number> = new Set([400, 413, 422]);
 const SPARE = ["parent_run_id", "labels", "metadata", "input", "name", "agent_name", "agent_type", "phase"] as const;
 const REQUEST_MS = 30_000;
 const HEARTBEAT_MS = 10_000;
+/** How long a program that ends is held for what it said last; shorter where the server is known to be away. */
+const LAST_MS = 5_000;
+const LAST_MS_AWAY = 500;
+/** What all requests together may hold that outlive their page (64 KiB), less what is around the lines. */
+const HIDDEN_BYTES = 56 * 1024;
 
 type Cursor = { generation: number; next_line: number };
 type Made = Record<string, unknown> & { id: string };
@@ -80,6 +86,30 @@ export class Feeder {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.wake();
+  }
+
+  /** The program ends now: what the server doesn't have is sent while it waits, or told. */
+  sendLast(): void {
+    if (this.isDone) return;
+    const portions = this.spool.rest();
+    const messages = portions.map((portion) => this.#prepared(portion));
+    if (this.#isFinished) messages.push(this.#prepared(endOf(portions.at(-1) ?? this.spool.read(0)), { reason: "status" }));
+    const requests = this.#isKnown ? messages : [this.#made(), ...messages];
+    const accepted = sendNow(requests, this.waitsFor === null ? LAST_MS : LAST_MS_AWAY);
+    const hasFiles = this.spool.hasUploads;
+    if (accepted < requests.length || hasFiles) {
+      const what = accepted < requests.length ? "what it said last" : "its last files";
+      this.#warn(`run ${this.runId}: the program ended before ${what} could be sent; await its complete() or flush() first`);
+    }
+  }
+
+  /** The page is left, perhaps for good: the beginning of what waits goes out in a request that outlives it. */
+  sendHidden(): void {
+    const [portion] = this.#isKnown && this.failure === null ? this.spool.rest(HIDDEN_BYTES) : [];
+    if (portion === undefined) return;
+    const { url, init } = this.#prepared(portion);
+    // Sent again by a page that lives on, it is stored once.
+    this.http.fetch(url, { ...init, keepalive: true }).catch(() => undefined);
   }
 
   /** Waits until everything is at the server, for at most so long without anything arriving; whether it is. */
@@ -209,10 +239,11 @@ export class Feeder {
       const portion = this.spool.read(limit);
       try {
         const cursor = await this.#post(portion);
-        return this.spool.seek(cursor.generation, cursor.next_line);
+        this.spool.seek(cursor.generation, cursor.next_line);
+        if (isAt(this.spool.read(1), portion)) throw new Error("the server took nothing");
+        return;
       } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        if (!OF_CONTENT.has(error.status) || portion.lines[0] === "") throw judged(error);
+        if (!(error instanceof Problem) || !OF_CONTENT.has(error.status)) throw error;
         limit = Math.min(limit, portion.lines.length);
         if (limit > 1) continue;
         this.#warn(`the server refuses a message of run ${this.runId}: ${error.message}`);
@@ -236,8 +267,20 @@ export class Feeder {
     this.spool.uploaded();
   }
 
-  async #post(portion: Portion, closed?: object): Promise<Cursor> {
-    const message = {
+  #prepared(portion: Portion, closed?: object): Prepared {
+    return this.http.prepared("POST", this.#logs, this.#message(portion, closed));
+  }
+
+  #made(): Prepared {
+    return this.http.prepared("POST", `/projects/${segment(this.project)}/runs`, { ...this.made, status: "queued" });
+  }
+
+  get #logs(): string {
+    return `/runs/${segment(this.runId)}/logs`;
+  }
+
+  #message(portion: Portion, closed?: object): object {
+    return {
       type: "lines",
       run_id: this.runId,
       source: "spool.jsonl",
@@ -248,10 +291,16 @@ export class Feeder {
       lines: portion.lines,
       ...(closed && { closed }),
     };
+  }
+
+  async #post(portion: Portion, closed?: object): Promise<Cursor> {
     try {
-      return await this.#json<Cursor>("POST", `/runs/${segment(this.runId)}/logs`, message);
+      return await this.#json<Cursor>("POST", this.#logs, this.#message(portion, closed));
     } catch (error) {
-      throw error instanceof Problem && !OF_CONTENT.has(error.status) ? judged(error) : error;
+      if (!(error instanceof Problem)) throw error;
+      // An empty line stands where one was refused before: it is never to blame.
+      const isOfLines = OF_CONTENT.has(error.status) && portion.lines.some((line) => line !== "");
+      throw isOfLines ? error : judged(error);
     }
   }
 
@@ -304,6 +353,16 @@ function soon(ms: number): AbortSignal {
 
 function ending(id: string): string {
   return id.slice(-6);
+}
+
+/** The place behind a portion, with no lines. */
+function endOf(portion: Portion): Portion {
+  const { generation, nextOffset } = portion;
+  return { generation, firstLine: portion.firstLine + portion.lines.length, firstOffset: nextOffset, nextOffset, lines: [] };
+}
+
+function isAt(next: Portion, portion: Portion): boolean {
+  return next.generation === portion.generation && next.firstLine === portion.firstLine && next.lines.length > 0;
 }
 
 function isWorthRetrying(problem: Problem): boolean {

@@ -3,6 +3,7 @@ import { Problem } from "../problem.js";
 import * as acceptable from "./acceptable.js";
 import { Feeder } from "./feeder.js";
 import { uuid7 } from "./ids.js";
+import { environment, whenLeaving, whenSignalled } from "./leaving.js";
 import { closed, type Question } from "./questions.js";
 import { Spool } from "./spool.js";
 
@@ -20,7 +21,9 @@ export interface RecordOptions {
   parentRunId?: string | null;
   /** What waits in memory while the server is away; more is dropped, and said. Bytes, 64 MiB. */
   bufferBytes?: number;
-  /** Told once of everything that goes wrong on the way to the server. */
+  /** In Node: SIGINT and SIGTERM cancel the run, and do then what they did before. */
+  handleSignals?: boolean;
+  /** Told once of everything that goes wrong on the way to the server; else it is a warning on the console. */
   onWarning?: (text: string) => void;
 }
 
@@ -54,6 +57,7 @@ export type QuestionToAsk = { title: string; kind?: string; [field: string]: unk
 
 /** How long an end waits for the server without anything arriving. */
 const PATIENCE_MS = 30_000;
+const UNSAID = "the program ended before it said how its run ended";
 const BUFFER_BYTES = 64 * 1024 * 1024;
 /** JSON up to here goes in a message, more as a file. */
 const MESSAGE_BYTES = 48 * 1024;
@@ -84,8 +88,14 @@ export class RunRecorder {
     this.#spool = new Spool(options.bufferBytes ?? BUFFER_BYTES);
     this.#feeder = new Feeder(http, project, { ...madeOf(options), id: this.id }, this.#spool);
     this.#feeder.onCancelled = () => this.#cancel.abort(new DOMException("the run was cancelled", "AbortError"));
-    this.#feeder.onWarning = options.onWarning ?? (() => undefined);
-    this.#leave = whenLeaving(() => this.#left());
+    this.#feeder.onWarning = options.onWarning ?? told;
+    const stay = whenLeaving({
+      isIdle: () => this.#left(),
+      ends: (error) => this.#ends(() => this.fail(error ?? UNSAID)),
+      isHidden: () => this.#feeder.sendHidden(),
+    });
+    const ignore = options.handleSignals ? whenSignalled(() => this.#ends(() => this.cancel())) : stay;
+    this.#leave = () => (stay(), ignore());
     this.#feeder.onGivenUp = this.#leave;
     this.#say("agent:started", {}, true);
   }
@@ -220,10 +230,9 @@ export class RunRecorder {
       this.#tellDropped();
       this.#say(type, data, true);
       this.#isOver = true;
-      this.#leave();
       this.#feeder.finish();
     }
-    return this.flush();
+    return this.flush().finally(this.#leave);
   }
 
   #say(type: string, data: object, isVital = false): void {
@@ -248,7 +257,14 @@ export class RunRecorder {
 
   /** The program has nothing left to do and didn't end its run. */
   #left(): void {
-    void this.fail("the program ended before it said how its run ended");
+    if (!this.#isOver) void this.fail(UNSAID);
+  }
+
+  /** The program ends in this moment: by `process.exit`, an error that was not caught, a signal. */
+  #ends(end: () => Promise<boolean>): void {
+    this.#leave();
+    if (!this.#isOver) void end();
+    this.#feeder.sendLast();
   }
 }
 
@@ -280,6 +296,11 @@ function madeOf(options: RecordOptions): Record<string, unknown> {
     ...(steps && steps.length > 0 && { steps, current_step: steps[0] }),
   };
   return stated(fields);
+}
+
+function told(text: string): void {
+  // eslint-disable-next-line no-console -- what is lost must not be lost silently
+  console.warn(`runcast: ${text}`);
 }
 
 /** What something becomes where it is given, else null. */
@@ -318,33 +339,4 @@ function fileOf(content: unknown, mediaType: string | undefined): Blob | null {
 function time(at?: Date): string {
   const given = at instanceof Date ? at.getTime() : NaN;
   return new Date(given >= 0 && given < 253_370_764_800_000 ? given : Date.now()).toISOString();
-}
-
-interface NodeProcess {
-  env: Record<string, string | undefined>;
-  on(event: "beforeExit", listener: () => void): void;
-}
-
-function node(): NodeProcess | undefined {
-  return (globalThis as { process?: NodeProcess }).process;
-}
-
-function environment(name: string): string | null {
-  return node()?.env?.[name] ?? null;
-}
-
-const leaving = new Set<() => void>();
-let isListening = false;
-
-/** In Node: does something when the program has nothing left to do. Answers what takes that back. */
-function whenLeaving(listener: () => void): () => void {
-  const found = node();
-  if (!isListening && typeof found?.on === "function") {
-    isListening = true;
-    found.on("beforeExit", () => {
-      for (const each of [...leaving]) each();
-    });
-  }
-  leaving.add(listener);
-  return () => leaving.delete(listener);
 }

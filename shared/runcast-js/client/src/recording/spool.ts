@@ -44,6 +44,10 @@ export class Spool {
   get isEmpty(): boolean {
     return this.#items.length === 0;
   }
+  /** Whether files wait. */
+  get hasUploads(): boolean {
+    return this.#items.some((item) => "upload" in item);
+  }
 
   /** Adds a message. One that isn't vital is dropped, and counted, where there is no room. */
   add(message: object, isVital = false): void {
@@ -90,6 +94,28 @@ export class Spool {
     }
     const [generation, firstLine, firstOffset] = [this.#generation, this.#line, this.#offset];
     return { generation, firstLine, firstOffset, nextOffset: firstOffset + bytes, lines };
+  }
+
+  /** All lines that wait, without the files between them, in portions; at most so many bytes. */
+  rest(limitBytes = Infinity): Portion[] {
+    const portions: Portion[] = [];
+    let place = { firstLine: this.#line, firstOffset: this.#offset };
+    let room = limitBytes;
+    for (const item of this.#items) {
+      if ("upload" in item) continue;
+      room -= item.bytes;
+      if (room < 0) break;
+      let last = portions.at(-1);
+      const isFull = last && (last.lines.length === PORTION_LINES || last.nextOffset - last.firstOffset + item.bytes > PORTION_BYTES);
+      if (!last || isFull) {
+        last = { generation: this.#generation, ...place, nextOffset: place.firstOffset, lines: [] };
+        portions.push(last);
+      }
+      last.lines.push(item.line);
+      last.nextOffset += item.bytes;
+      place = { firstLine: place.firstLine + 1, firstOffset: last.nextOffset };
+    }
+    return portions;
   }
 
   /** Puts an empty line in the place of the first one, which the server refuses for its content. */
