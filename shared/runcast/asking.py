@@ -7,17 +7,17 @@ knows no network; the two trackers drive it, one with a thread that blocks and o
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runcast import errors
+from runcast._support import acceptable
 from runcast._support.ids import uuid7
 
 if TYPE_CHECKING:
-    from runcast.client.clients import AsyncClient, Client
+    from runcast.client.clients import Client
 
 Json = dict[str, Any]
 
@@ -73,8 +73,9 @@ def question_of(
     made: Json = {"id": str(uuid7()), "title": title, "via": "sdk"} | fields
     if options is not None:
         made["options"] = [
-            option if isinstance(option, dict) else {"id": str(option), "label": str(option)}
+            option if isinstance(option, dict) else {"id": text, "label": text}
             for option in options
+            for text in (acceptable.printable(option),)
         ]
     if "kind" not in made:
         made["kind"] = "choice" if options or "parts" in made else "text"
@@ -133,19 +134,6 @@ def wait(client: Client, waiting: Waiting) -> Answer:
         time.sleep(waiting.pause_seconds)
         try:
             shown = client.get_question(waiting.question_id, wait_s=WAIT_SECONDS)
-        except errors.RuncastError as error:
-            waiting.failed(error)
-        else:
-            waiting.shown(shown)
-    return waiting.answer
-
-
-async def wait_async(client: AsyncClient, waiting: Waiting) -> Answer:
-    """The same in an event loop."""
-    while waiting.answer is None:
-        await asyncio.sleep(waiting.pause_seconds)
-        try:
-            shown = await client.get_question(waiting.question_id, wait_s=WAIT_SECONDS)
         except errors.RuncastError as error:
             waiting.failed(error)
         else:

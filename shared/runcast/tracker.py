@@ -10,12 +10,11 @@ return, like those of the other; what they return can be awaited, so that `await
 well.
 """
 
-import asyncio
-import contextlib
 import functools
 import html
 import importlib
 import os
+import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from runcast._recording.open_run import Resume
 from runcast._recording.recorder import Recorder
 from runcast._recording.run_directory import runs_dir as resolved_runs_dir
 from runcast._support import acceptable
+from runcast._support.encoding import as_text
 from runcast._tracking.capture import current_session
 from runcast._tracking.commands import execute
 from runcast._tracking.current import Current
@@ -47,6 +47,9 @@ from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 End = Literal["completed", "failed", "cancelled"]
+
+_TOLD = 5
+"""Of how many errors that came together the reason of a failed run tells."""
 
 R = TypeVar("R")
 
@@ -426,7 +429,7 @@ class RunTracker(Calls[None]):
                 timeout=timeout,
             )
         except Exception as error:  # the SDK's outermost line: a list may be empty, or a host's own
-            self.log(f"{acceptable.printable(command)}: {error}", level="error")
+            self.log(f"{acceptable.printable(command)}: {as_text(error)}", level="error")
             return 127
 
     def _runs_dir(self) -> str | None:
@@ -455,7 +458,7 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 
     async def start(self) -> Self:
         """Begins the run."""
-        await asyncio.to_thread(self._session.begin)
+        await _event_loop().in_thread(self._session.begin)
         return self
 
     async def ask(
@@ -482,12 +485,13 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
         self, status: End = "completed", error: str | None = None, **more: Unpack[RunEnd]
     ) -> None:
         """Ends the run: `completed`, `failed` or `cancelled`; `more`: `result`, `pr_url`."""
-        await asyncio.to_thread(self._session.end, status, error, **_ends(more))
+        await _event_loop().in_thread(self._session.end, status, error, **_ends(more))
 
     async def flush(self, timeout: float = FLUSH_SECONDS) -> bool:  # noqa: ASYNC109 — not the loop's
         """As `RunTracker.flush`; the event loop goes on meanwhile."""
         seconds = seconds_of(timeout, FLUSH_SECONDS)
-        return await asyncio.to_thread(self._session.flush, seconds) == 0
+        unsent: int = await _event_loop().in_thread(self._session.flush, seconds)
+        return unsent == 0
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -495,8 +499,7 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._leave()
-        # A cancelled task still ends its run, and is cancelled then.
-        await asyncio.shield(asyncio.to_thread(self._session.end, *outcome(error)))
+        await _event_loop().to_its_end(self._session.end, *outcome(error))
 
     def _result(self) -> Awaitable[None]:
         return Done()
@@ -544,15 +547,38 @@ def outcome(error: BaseException | None) -> tuple[str, str | None]:
         case None:
             return "completed", None
         case SystemExit():
-            ended_well = error.code is None or error.code == 0
-            return ("completed", None) if ended_well else ("failed", f"exit: {error.code}")
-        case KeyboardInterrupt() | asyncio.CancelledError() | GeneratorExit():
-            return "cancelled", type(error).__name__
-        case _:
-            text = ""
-            with contextlib.suppress(Exception):  # a host's own __str__ may raise anything
-                text = str(error)
-            return "failed", text or type(error).__name__
+            code = error.code
+            ended_well = code is None or (isinstance(code, int) and int.__int__(code) == 0)
+            return ("completed", None) if ended_well else ("failed", f"exit: {as_text(code)}")
+    if _is_cancellation(error):
+        return "cancelled", type(error).__name__
+    return "failed", _reason(error) or type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says; of errors that came together, also what each of the first ones says."""
+    text = as_text(error)
+    if isinstance(error, BaseExceptionGroup):
+        each = [f"{type(one).__name__}: {as_text(one)}" for one in error.exceptions[:_TOLD]]
+        text = "; ".join([text, *each])
+    return text
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether what was going on was cancelled. No task was where asyncio was never imported."""
+    if isinstance(error, BaseExceptionGroup):
+        together = error.exceptions
+        return not any(isinstance(one, BaseExceptionGroup) for one in together) and all(
+            map(_is_cancellation, together)
+        )
+    asyncio = sys.modules.get("asyncio.exceptions")
+    is_task = asyncio is not None and isinstance(error, asyncio.CancelledError)
+    return is_task or isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
+def _event_loop() -> Any:
+    """`_tracking.event_loop`, which programs without an event loop never import."""
+    return importlib.import_module("runcast._tracking.event_loop")
 
 
 def _feeding() -> Any:

@@ -154,7 +154,7 @@ def test_the_last_words_of_a_stopped_command_are_all_passed_on(tmp_path: Path) -
 
 
 def test_a_stopped_command_whose_reader_takes_nothing_does_not_hold_us(tmp_path: Path) -> None:
-    program = "import os; print('ready'); os.write(1, b'x' * 1_000_000)"
+    program = "import os; print('ready'); os.write(1, b'x' * 4_000_000)"
     with subprocess.Popen(
         [RUNCAST, *script(program)],
         cwd=tmp_path,

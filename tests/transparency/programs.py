@@ -32,6 +32,7 @@ PROGRAMS = (
     Program("echo", ("echo", "hello", "world")),
     Program("echo without an end", ("printf", "no end")),
     Program("arguments that are odd", ("printf", "[%s]", "", "a b", "--", "-x", "é", "*", "$HOME")),
+    Program("arguments that are no text", ("printf", "[%s]", "\udcff\udcfe", "\udce9t\udce9")),
     Program("not found", ("/nonexistent/program",)),
     Program("a directory", ("/etc",)),
     Program("not executable", ("/etc/passwd",)),

@@ -1,11 +1,14 @@
 """A bound on open files: a process may have thousands of runs, and often no more than 256 descriptors."""
 
+import errno
 import threading
 from collections import OrderedDict
 from typing import Protocol
 
 from runcast._support.fork_renewal import fork_renewal
 
+NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+"""Errors of a process, or a machine, that has as many files open as it may."""
 RUNS = 32
 """How many runs' files (up to four each) are open at once in a process."""
 
@@ -35,6 +38,14 @@ class OpenFiles:
             for key, each in list(self._users.items())[: -self._limit]:
                 if each.rest():
                     self._users.pop(key, None)
+
+    def make_room(self) -> None:
+        """Has everyone close files, where a process has no descriptor left."""
+        with self._lock:
+            for key, each in list(self._users.items()):
+                if each.rest():
+                    self._users.pop(key, None)
+            self.last = None
 
     def closed(self, user: Restable) -> None:
         """Forgets one that has closed its files for good."""

@@ -4,11 +4,14 @@ Imported when the first such run begins: the HTTP client is two thirds of what t
 without a server starts without it.
 """
 
+import asyncio
+
+from runcast import errors
 from runcast._recording.recorder import Recorder
 from runcast._support.server_config import Connection
 from runcast._upload.feed import Feed
 from runcast._upload.feeder import Feeder, feeders
-from runcast.asking import WAIT_SECONDS, Answer, Waiting, wait, wait_async
+from runcast.asking import WAIT_SECONDS, Answer, Waiting, wait
 from runcast.client.clients import AsyncClient, Client
 from runcast.client.exchange import ONCE
 
@@ -38,7 +41,15 @@ async def answer_async(server: Connection, waiting: Waiting) -> Answer:
     seconds = WAIT_SECONDS + 10.0
     where = (server.url, server.token)
     async with AsyncClient(*where, timeout_seconds=seconds, patience=ONCE) as client:
-        return await wait_async(client, waiting)
+        while waiting.answer is None:
+            await asyncio.sleep(waiting.pause_seconds)
+            try:
+                shown = await client.get_question(waiting.question_id, wait_s=WAIT_SECONDS)
+            except errors.RuncastError as error:
+                waiting.failed(error)
+            else:
+                waiting.shown(shown)
+        return waiting.answer
 
 
 def _connect(server: Connection) -> Client:

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from runcast._recording import messages
 from runcast._recording.log_entries import LogEntry, log_entry
+from runcast._recording.open_files import NO_DESCRIPTOR, open_files
 from runcast._recording.open_run import join_run, open_run
 from runcast._recording.recorder import Recorder
 from runcast._recording.turns import Turns, Work
 from runcast._support import acceptable
+from runcast._support.encoding import as_text
 from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded
 from runcast._tracking.capture import capture
@@ -49,6 +51,8 @@ class Session(Guarded):
         self.recorder: Recorder | None = None
         self.unsent_bytes = 0
         self.summary: dict[str, Any] = {}
+        self.feeds_later = False
+        """Whether the server is to be fed from `feed` on, and not from the beginning."""
         self._points: Counter[str] = Counter()
         self._turns = Turns()
         self._entries: deque[LogEntry] = deque()
@@ -78,6 +82,12 @@ class Session(Guarded):
     def begin(self) -> None:
         """Begins the run, once."""
         self._turns.take(self._begin)
+
+    def feed(self) -> None:
+        """Begins to feed the server, of a run that `feeds_later`."""
+        self.feeds_later = False
+        if self.is_live and not self.is_fed:
+            self._turns.take(self._feed_now)
 
     def record(self, write: Write) -> None:
         """Begins the run if that's needed, and writes something into it."""
@@ -193,7 +203,7 @@ class Session(Guarded):
             recorder.begin()
         except OSError as error:
             self._tell("write the run's files", error)
-        self._start_feed()
+        self._feed_now()
         self.before_end(self._write_summary)
         if self.settings.handles_signals:
             sigterm.add(self)
@@ -222,11 +232,14 @@ class Session(Guarded):
         try:
             return self._open_in(settings.root)
         except (OSError, ValueError) as error:  # ValueError: no name of a folder
+            if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
+                open_files.make_room()
+                return self._open_in(settings.root)
             fallback = _private_folder()
             recorder = self._open_in(fallback)
             refused = acceptable.printable(settings.root)
             self._say(
-                f"{refused} can't be written ({error}): the run's files are in {fallback}; "
+                f"{refused} can't be written ({as_text(error)}): the run's files are in {fallback}; "
                 "RUNCAST_RUNS_DIR names another folder"
             )
             return recorder
@@ -243,8 +256,14 @@ class Session(Guarded):
             **self.settings.fields,
         )
 
+    def _feed_now(self) -> None:
+        try:
+            self._start_feed()
+        except Exception as error:  # the SDK's outermost line, see `_begin`
+            self._tell("feed the server", error)
+
     def _start_feed(self) -> None:
-        if self.settings.server is None or self.recorder is None:
+        if self.settings.server is None or self.recorder is None or self.feeds_later:
             return
         feeding = importlib.import_module("runcast._tracking.feeding")
         self._feeder, self._feed = feeding.feed(
@@ -318,7 +337,7 @@ class Session(Guarded):
             if is_ours and not recorder.is_guest:
                 recorder.finish(status, error=error, **more)
             elif is_ours and status == "failed":
-                recorder.log(f"A part of this run failed: {error}", level="error")
+                recorder.log(f"A part of this run failed: {as_text(error)}", level="error")
         except OSError as trouble:
             self._tell("write the run's files", trouble)
         except Exception as trouble:  # the SDK's outermost line, see above

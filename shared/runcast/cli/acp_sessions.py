@@ -15,7 +15,7 @@ from runcast._support.server_config import Connection
 from runcast.agents import texts
 from runcast.agents.acp import PROGRAM, Asked, Conversation, Heard, Named, RequestId, Resolved
 from runcast.agents.identity import resumed_key, session_key
-from runcast.agents.streams import dialects
+from runcast.agents.streams import programs
 from runcast.agents.streams.said import Entry, Said, Waits
 from runcast.asking import Answer
 from runcast.cli.agent_output import AgentOutput
@@ -92,7 +92,7 @@ class Sessions:
         output = self._outputs.get(session)
         if output is None:
             tracker = self._make(self._free_key(session)).start()
-            output = self._outputs[session] = AgentOutput(tracker, [], dialects.NONE)
+            output = self._outputs[session] = AgentOutput(tracker, [], programs.NONE)
         return output
 
     def _free_key(self, session: str) -> str:

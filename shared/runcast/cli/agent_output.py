@@ -16,7 +16,7 @@ from typing import Any
 from runcast import RunTracker
 from runcast.agents.identity import session_key
 from runcast.agents.redaction import VARIABLE, Redaction
-from runcast.agents.streams import dialects
+from runcast.agents.streams import programs
 from runcast.agents.streams.reading import Heard, Reading
 from runcast.agents.streams.said import About, Began, Doing, Entry, Over, Said, Used, Waits
 from runcast.contract import NAME_CHARACTERS
@@ -62,7 +62,7 @@ class AgentOutput:
 
     tracker: RunTracker
     command: Sequence[str]
-    choice: str = dialects.AUTO
+    choice: str = programs.AUTO
     source: str = "stdout"
     error: str | None = None
     _usage: Paced = field(default_factory=Paced)

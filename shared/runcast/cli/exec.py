@@ -1,25 +1,28 @@
 """`runcast exec`: a command as a run."""
 
+import importlib
 import logging
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runcast import RunTracker, errors
 from runcast._support.server_config import Connection
 from runcast._support.terminal import LineSplitter
-from runcast.agents.streams import dialects
+from runcast.agents.streams import programs
 from runcast.cli import exits, output
-from runcast.cli.agent_output import AgentOutput
 from runcast.cli.child import Child, Ended
 from runcast.cli.context import Context, options, server_of
 from runcast.cli.jobs import explain
 from runcast.tracker import End
+
+if TYPE_CHECKING:
+    from runcast.cli.agent_output import AgentOutput
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -65,9 +68,9 @@ def exec_(
         str,
         typer.Option(
             help="Whose JSON the command prints: auto (its first line says), none, "
-            f"or {', '.join(dialects.PROGRAMS)}."
+            f"or {', '.join(programs.PROGRAMS)}."
         ),
-    ] = dialects.AUTO,
+    ] = programs.AUTO,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing of our own on the terminal.")
     ] = False,
@@ -87,9 +90,9 @@ def exec_(
 
     runcast exec -- codex exec --json "fix the login test"
     """
-    if agent not in dialects.CHOICES:
+    if agent not in programs.CHOICES:
         raise typer.BadParameter(
-            f"{agent!r} is not one of {', '.join(dialects.CHOICES)}", param_hint="--agent"
+            f"{agent!r} is not one of {', '.join(programs.CHOICES)}", param_hint="--agent"
         )
     says = sys.stderr.isatty() and not quiet
     _tell_on_terminal_only(says)
@@ -111,7 +114,9 @@ def exec_(
         offline=offline or server is None,
         heartbeat_seconds=HEARTBEAT_SECONDS,
         join=False,
-    ).start()
+    )
+    tracker._session.feeds_later = True  # what that takes is imported while the command starts
+    tracker.start()
     if says and tracker.run_id is None:
         output.say("runcast: the command is not recorded: its run could not be begun")
     elif says:
@@ -137,7 +142,6 @@ def exec_(
 def _run(
     tracker: RunTracker, command: list[str], environ: dict[str, str], agent: str, *, splits: bool
 ) -> int:
-    said = AgentOutput(tracker, command, agent)
     errors_splitter = LineSplitter()
 
     def listen(source: str, data: bytes) -> None:
@@ -149,10 +153,15 @@ def _run(
     try:
         child = Child(command, environ, listen, splits=splits)
     except OSError as error:
+        tracker._session.feed()
         reason, code = explain(error, command[0])
         typer.echo(f"runcast: {reason}", err=True)
         tracker.finish("failed", reason, result={"exit_code": code})
         return code
+    tracker._session.feed()
+    said: AgentOutput = importlib.import_module("runcast.cli.agent_output").AgentOutput(
+        tracker, command, agent
+    )
     ended = child.run(lambda: tracker.cancelled)
     said.finish()
     if lines := errors_splitter.finish():
@@ -168,9 +177,9 @@ def _run(
 
 def _program(agent: str, command: list[str]) -> str | None:
     """Which agent the command starts, as far as it is known before it says something."""
-    if agent == dialects.NONE:
+    if agent == programs.NONE:
         return None
-    return dialects.program_of(command) if agent == dialects.AUTO else agent
+    return programs.program_of(command) if agent == programs.AUTO else agent
 
 
 def _outcome(ended: Ended, error: str | None) -> tuple[End, str | None]:

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from runcast.cli import failures, finding
 from runcast.cli.context import Context, Options
+from runcast.cli.plain_values import take_plain_values
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -50,6 +51,7 @@ COMMANDS = (
 )
 """Each is a module of `runcast.cli` with a `register`, which adds the command of that name."""
 
+HELP = ("-h", "--help")
 EVERYWHERE = ("url", "token")
 """Options that may stand before the command and behind it."""
 
@@ -74,7 +76,7 @@ def build(arguments: Sequence[str]) -> TyperGroup:
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": list(HELP)},
     )
     app.callback()(_before)
     asked = _asked(arguments)
@@ -88,6 +90,7 @@ def build(arguments: Sequence[str]) -> TyperGroup:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     _spread(group, [each for each in group.params if each.name in EVERYWHERE])
+    take_plain_values(group, HELP)
     return group
 
 

@@ -1,7 +1,9 @@
 """The program's outermost line: errors are a sentence and a code."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -63,14 +65,31 @@ def test_ctrl_c_is_quiet(
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_entry_point_imports_no_http_client() -> None:
+@pytest.mark.parametrize("command", ["exec -q -- true", "logs x --dir .", "wait x --dir ."])
+def test_short_commands_load_little(command: str, tmp_path: Path) -> None:
     """`exec`, `logs` and `wait` start as fast as they can."""
+    heavy = ("httpx", "redis", "rich", "pydantic", "importlib.metadata")
     program = (
-        "import sys, runcast.cli.program as p; p.build(['wait', 'x']); p.build(['logs', 'x']);"
-        "print([m for m in ('httpx', 'redis', 'rich') if m in sys.modules])"
+        "import sys, runcast.cli.program as p; p.run(sys.argv[1:]);"
+        f"print([m for m in {heavy} if m in sys.modules])"
     )
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", program, *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "RUNCAST_MODE": "offline"},
+        capture_output=True,
+        check=True,
+    )
     assert shown.stdout == b"[]\n"
+
+
+def test_values_are_checked_as_ever(capfd: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["logs", "x", "-n", "many"]) == exits.USAGE
+    assert program.run(["exec", "--run"]) == exits.USAGE
+    assert program.run(["exec"]) == exits.USAGE
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert "'-n': Input should be a valid integer" in said[0]
 
 
 def test_missing_libraries_are_said_how_to_get(

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 from runcast.agents.streams.claude import Claude
 from runcast.agents.streams.codex import Codex
 from runcast.agents.streams.gemini import Gemini
 from runcast.agents.streams.opencode import OpenCode
+from runcast.agents.streams.programs import program_of
 from runcast.agents.streams.said import Dialect
 
 Json = dict[str, Any]
 
-AUTO, NONE = "auto", "none"
-PROGRAMS = ("claude", "codex", "gemini", "opencode", "cursor", "qwen", "amp")
-CHOICES = (AUTO, *PROGRAMS, NONE)
-
-_COMMANDS = {"cursor-agent": "cursor"} | {name: name for name in PROGRAMS}
 _OF_CLAUDE = frozenset({"claude", "cursor", "qwen", "amp"})
 _OF_OPENCODE = frozenset({"step_start", "text", "tool_use", "error", "reasoning", "step_finish"})
-
-
-def program_of(command: Sequence[str]) -> str | None:
-    """The agent that a command starts, by its name; None for another one."""
-    name = PurePath(command[0]).name if command else ""
-    return _COMMANDS.get(name.removesuffix(".exe"))
 
 
 def model_of(command: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from runcast._support.terminal import LineSplitter
 from runcast.agents import records
-from runcast.agents.streams import dialects
+from runcast.agents.streams import dialects, programs
 from runcast.agents.streams.said import Dialect, Entry, Said, Unknown
 
 Json = dict[str, Any]
@@ -29,10 +29,10 @@ Heard = list[str] | Said
 
 @dataclass(eq=False)
 class Reading:
-    """One stream. `choice` is one of `dialects.CHOICES`; with `auto` the first line decides."""
+    """One stream. `choice` is one of `programs.CHOICES`; with `auto` the first line decides."""
 
     command: Sequence[str]
-    choice: str = dialects.AUTO
+    choice: str = programs.AUTO
     dialect: Dialect | None = None
     unknown: int = 0
     """Records that the dialect didn't know."""
@@ -45,9 +45,9 @@ class Reading:
     _is_sure: bool = False
 
     def __post_init__(self) -> None:
-        if self.choice == dialects.NONE:
+        if self.choice == programs.NONE:
             self._is_decided = True
-        elif self.choice != dialects.AUTO:
+        elif self.choice != programs.AUTO:
             self.dialect = dialects.named(self.choice, self.command)
             self._is_decided = True
             self._is_sure = True

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runcast.agents.streams import dialects, reading
+from runcast.agents.streams import dialects, programs, reading
 from runcast.agents.streams.reading import Heard, Reading
 from runcast.agents.streams.said import About, Began, Entry, Over, Used, Waits
 
@@ -232,8 +232,8 @@ def test_no_record_stops_the_reading_and_none_says_permission_wrongly(data: st.D
 
 
 def test_programs_and_models_are_known_by_the_command() -> None:
-    assert dialects.program_of(["/usr/bin/cursor-agent", "-p"]) == "cursor"
-    assert dialects.program_of(["python", "claude.py"]) is None
-    assert dialects.program_of([]) is None
+    assert programs.program_of(["/usr/bin/cursor-agent", "-p"]) == "cursor"
+    assert programs.program_of(["python", "claude.py"]) is None
+    assert programs.program_of([]) is None
     assert dialects.model_of(["codex", "exec", "-m", "gpt-6"]) == "gpt-6"
     assert dialects.model_of(["codex", "--model=gpt-6"]) == "gpt-6"
