@@ -14,6 +14,8 @@ logger = logging.getLogger("runcast")
 
 _OWN_LOGGERS = ("runcast", "httpx", "httpcore")
 _OWN_THREADS = "runcast-"
+_BARE = len(vars(logging.makeLogRecord({})))
+"""How many members a record has that no one added to."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -54,7 +56,7 @@ class RuncastHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As any handler's, without a lock."""
-        kept = self.filter(record)
+        kept = self.filter(record) if self.filters else True
         if kept:
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)
@@ -92,6 +94,6 @@ class RuncastHandler(logging.Handler):
 def _extra(record: logging.LogRecord) -> dict[str, Any] | None:
     """What was given as `extra`."""
     members = vars(record)
-    if members.keys() <= _STANDARD:
+    if len(members) <= _BARE or members.keys() <= _STANDARD:
         return None
     return {name: value for name, value in members.items() if name not in _STANDARD}

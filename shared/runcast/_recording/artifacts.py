@@ -40,6 +40,10 @@ class Source:
         if path is None and isinstance(content, os.PathLike):
             path, content = content, None
         found = None if path is None else Path(os.fsdecode(path))
+        if isinstance(content, str):
+            content = encoding.as_text(content)
+        elif isinstance(content, (bytearray, memoryview)):
+            content = bytes(content)
         return cls(content, found, acceptable.name(media_type))
 
     def described(self) -> tuple[str, str]:
@@ -142,6 +146,8 @@ def _write(target: Path, source: Source) -> None:
             draft.write_bytes(source.bytes())
         elif source.path.is_dir():
             _pack(source.path, draft)
+        elif source.path.exists() and not source.path.is_file():
+            raise OSError(f"{source.path} is no regular file")  # a pipe or a device has no end
         else:
             shutil.copyfile(source.path, draft)
         os.replace(draft, target)

@@ -120,10 +120,15 @@ class LineFile:
         if self.whole < self.size and not continues:
             text = b"\n" + text
         fd = self._fd if self._fd >= 0 else self.fileno()
-        written = 0
+        written = os.write(fd, text)
+        if written == len(text):
+            self.size += written
+            self.whole = self.size
+            self.lines += text.count(b"\n")
+            return
         try:
             while written < len(text):
-                written += os.write(fd, text[written:] if written else text)
+                written += os.write(fd, text[written:])
         finally:
             self._count(text[:written])
 

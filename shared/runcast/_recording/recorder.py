@@ -23,7 +23,7 @@ import orjson
 
 from runcast._recording import artifacts, files, locks, messages
 from runcast._recording.log_entries import LogEntry, log_entry
-from runcast._recording.open_files import open_files
+from runcast._recording.open_files import NO_DESCRIPTOR, open_files
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
 from runcast._recording.spool import Spool
 from runcast._support import acceptable, encoding, times, traces
@@ -109,7 +109,7 @@ class Recorder:
             self._enter()
             size = self.spool.size
             try:
-                self._append([entry.message for entry in written])
+                self._append([message for message, _, _ in written])
                 entries.clear()
                 self._show_entries(written)
             except BaseException as error:
@@ -125,12 +125,9 @@ class Recorder:
                 raise self._trouble
 
     def _show_entries(self, entries: list[LogEntry]) -> None:
-        try:
-            self._logs.append(b"".join([entry.shown for entry in entries]))
-        except OSError as error:
-            self._trouble = self._trouble or error
+        self._view(self._logs.append, b"".join([shown for _, shown, _ in entries]))
         if self._structured:
-            structured = b"".join([entry.structured or b"" for entry in entries])
+            structured = b"".join([each or b"" for _, _, each in entries])
             self._view(self._structured.append, structured)
 
     def lines(self, source: str, texts: Sequence[str]) -> None:
@@ -326,7 +323,7 @@ class Recorder:
     def _take_file_lock(self) -> None:
         """Locks the files against other processes, where that can be."""
         try:
-            fd = self.spool.fileno()
+            fd = self._spool_fd()
             if not locks.try_lock(fd):
                 locks.lock(fd, self._lock_seconds)
         except OSError as error:  # TimeoutError among them: a stopped process holds the lock
@@ -337,17 +334,38 @@ class Recorder:
         self._is_locked = True
         self._lock_seconds = LOCK_SECONDS
         try:
-            if not (self._is_certain and self.spool.is_ours_alone()):
+            if not (self._is_certain and self.spool.is_ours_alone(fd)):
                 self._adopt()
         except OSError as error:
             self._trouble = error
 
+    def _spool_fd(self) -> int:
+        try:
+            return self.spool.fileno()
+        except OSError as error:
+            if error.errno not in NO_DESCRIPTOR:
+                raise
+            self._make_room()
+            return self.spool.fileno()
+
     def _view(self, write: Callable[..., object], *args: Any, **named: Any) -> None:
         """Writes something that isn't the truth: its trouble must not keep the rest from being written."""
         try:
-            write(*args, **named)
+            try:
+                write(*args, **named)
+            except OSError as error:
+                if error.errno not in NO_DESCRIPTOR:
+                    raise
+                self._make_room()
+                write(*args, **named)
         except (OSError, InvalidFile) as error:
             self._trouble = self._trouble or error
+
+    def _make_room(self) -> None:
+        """Closes files that the next use opens again: the host program has no descriptor left."""
+        open_files.make_room()
+        for each in self._views():
+            each.close()
 
     def _adopt(self) -> None:
         """Takes over what is in the spool that this recorder didn't write."""

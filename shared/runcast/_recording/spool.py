@@ -90,11 +90,10 @@ class Spool:
         one that a signal handler interrupted was done."""
         return os.lseek(self.fileno(), 0, os.SEEK_END) > size
 
-    def is_ours_alone(self) -> bool:
-        """Whether no one wrote since our last call: `catch_up` would find nothing."""
+    def is_ours_alone(self, fd: int) -> bool:
+        """Whether no one wrote since our last call: `catch_up` would find nothing. `fd` is `fileno`'s."""
         file = self._file
-        end = os.lseek(file.fileno(), 0, os.SEEK_END)
-        return end == file.size and self._adopted == file.whole
+        return os.lseek(fd, 0, os.SEEK_END) == file.size and self._adopted == file.whole
 
     def append(self, added: list[bytes], *, is_vital: bool = False) -> None:
         """Adds lines (given with their ends) by one write. Raises `OSError` where the disk doesn't take

@@ -1,13 +1,16 @@
 """JSON as the SDK writes it: anything that a host program hands over has some form."""
 
 import re
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEPTH = 64
+_VALUES = 1_000_000
 
 
 def encode(value: Any) -> bytes:
@@ -25,26 +28,75 @@ def decode(text: bytes) -> Any:
 
 
 def plain(value: Any, depth: int) -> Any:
-    """The value as JSON's own types, nested at most so deep; what lies deeper becomes `…`."""
-    match value:
-        case None | bool():
-            return value
-        case float():
-            return float(value)
-        case int():
-            return int(value) if -(2**63) <= value < 2**64 else str(int(value))
-        case str():
-            return printable(str(value))
-        case dict() | list() | tuple() | set() | frozenset() if depth <= 0:
+    """The value as JSON's own types, nested at most so deep. What lies deeper, or in itself, becomes `…`, and
+    so does what comes behind a million values: of objects that refer to one another there is no end."""
+    return _Plain().of(value, depth)
+
+
+class _Plain:
+    """Asks the built-in methods of JSON's own types, and of types made from them: a host's may raise
+    anything."""
+
+    def __init__(self) -> None:
+        self._left = _VALUES
+        self._above: set[int] = set()
+
+    def of(self, value: Any, depth: int) -> Any:
+        self._left -= 1
+        match value:
+            case None | bool():
+                return value
+            case float():
+                return float.__float__(value)
+            case int():
+                return _number(int.__int__(value))
+            case str():
+                return printable(str.__str__(value))
+            case dict() | list() | tuple() | set() | frozenset() | deque():
+                return self._inside(value, depth)
+            case orjson.Fragment():
+                return self.of(orjson.loads(value.contents), depth)
+            case Mapping():
+                return self._mapping(value, depth)
+            case _:
+                return as_text(value)
+
+    def _inside(self, value: Any, depth: int) -> Any:
+        if depth <= 0 or self._left <= 0 or id(value) in self._above:
             return "…"
-        case dict():
-            return {as_text(key): plain(each, depth - 1) for key, each in list(value.items())}
-        case list() | tuple() | set() | frozenset():
-            return [plain(each, depth - 1) for each in list(value)]
-        case orjson.Fragment():
-            return plain(orjson.loads(value.contents), depth)
-        case _:
-            return _default(value)
+        self._above.add(id(value))
+        try:
+            if isinstance(value, dict):
+                members = list(dict.items(value))
+                return {as_text(key): self.of(each, depth - 1) for key, each in members}
+            return [self.of(each, depth - 1) for each in _ITEMS[_base(value)](value)]
+        finally:
+            self._above.discard(id(value))
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> Any:
+        try:
+            return self._inside(dict(value), depth)
+        except Exception:  # a host's own mapping may raise anything
+            return as_text(value)
+
+
+_ITEMS: dict[type, Callable[[Any], list[Any]]] = {
+    kind: lambda value, each=kind.__iter__: list(each(value))  # type: ignore[misc]
+    for kind in (list, tuple, set, frozenset, deque)
+}
+
+
+def _base(value: Any) -> type:
+    return next(kind for kind in _ITEMS if isinstance(value, kind))
+
+
+def _number(value: int) -> int | str:
+    if -(2**63) <= value < 2**64:
+        return value
+    try:
+        return str(value)
+    except ValueError:  # thousands of digits
+        return hex(value)
 
 
 def printable(text: str) -> str:
@@ -53,16 +105,23 @@ def printable(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """The text of anything."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+    """The text of anything. A text of a host's own type is what it holds, like that of an enumeration."""
+    if isinstance(value, str):
+        return printable(str.__str__(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("utf-8", "replace")
     try:
         return printable(str(value))
-    except Exception:  # a host's own __str__ may raise anything; recording must not
-        return f"<{type(value).__name__}>"
+    except Exception:  # a host's own __str__ may raise anything
+        pass
+    return (
+        str(_number(int.__int__(value))) if isinstance(value, int) else f"<{type(value).__name__}>"
+    )
 
 
 def _default(value: Any) -> Any:
-    if isinstance(value, (set, frozenset)):
+    if isinstance(value, (set, frozenset, deque)):
         return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return as_text(value)

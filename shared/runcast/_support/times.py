@@ -30,16 +30,24 @@ class Stamps:
     """
 
     def __init__(self) -> None:
-        self._last = (0, "1970-01-01T00:00:00")
+        self._last = (0, "1970-01-01T00:00:00", "1970-01-01T00:00:00+00:00")
 
     def both(self, seconds: float) -> tuple[str, str]:
         """As `to_seconds` and as `to_milliseconds`. Raises as `datetime.fromtimestamp` does."""
-        whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
-        known, text = self._last
-        if known != whole:
-            text = datetime.fromtimestamp(whole, UTC).isoformat("T", "seconds")[:-6]
-            self._last = (whole, text)
-        return f"{text}+00:00", f"{text}.{micros // 1000:03d}Z"
+        known, text, whole = self._last
+        micros = int((seconds - known) * 1_000_000 + 0.5)
+        if not 0 <= micros < 1_000_000:
+            known, text, whole = self._last = self._of(seconds)
+            micros = min(max(round((seconds - known) * 1_000_000), 0), 999_999)
+        return whole, text + _MILLISECONDS[micros // 1000]
+
+    def _of(self, seconds: float) -> tuple[int, str, str]:
+        second = round(seconds * 1_000_000) // 1_000_000
+        text = datetime.fromtimestamp(second, UTC).isoformat("T", "seconds")[:-6]
+        return second, text, f"{text}+00:00"
+
+
+_MILLISECONDS = [f".{number:03d}Z" for number in range(1_000)]
 
 
 def parse(text: str) -> datetime:

@@ -10,6 +10,7 @@ from runcast import errors
 from runcast._recording.open_run import Resume
 from runcast._recording.run_directory import runs_dir
 from runcast._support import acceptable, server_config
+from runcast._support.encoding import as_text
 from runcast._support.server_config import Connection
 from runcast.contract import HEARTBEAT_SECONDS
 
@@ -53,7 +54,9 @@ class Settings:
         try:
             self.root = runs_dir(os.fsdecode(given))
         except Exception as error:  # a host's own path may raise anything
-            self.trouble = f"runs_dir can't be a folder ({error}): the run is in {self.root}"
+            self.trouble = (
+                f"runs_dir can't be a folder ({as_text(error)}): the run is in {self.root}"
+            )
 
     def take_surroundings(
         self,
@@ -90,7 +93,7 @@ class Settings:
             self.server = server_config.find(text_of(url), text_of(token))
         except errors.NotConfigured as error:
             if url is not None or token is not None or os.environ.get("RUNCAST_URL"):
-                self.trouble = str(error)
+                self.trouble = as_text(error)
 
 
 def run_id_of(given: Any) -> str | None:

@@ -170,8 +170,10 @@ class Feed:
     def _send(self, uplink: Uplink) -> bool:
         portion = self._reader.read()
         if portion.lines:
+            before = self._reader.offset
             self._arrived(uplink.send(SPOOL_FILE, portion))
-            return True
+            # A server that took nothing is asked again later, not all the time.
+            return self._reader.offset != before
         if self._is_finished and not self._has_ended:
             self._end(uplink, portion)
         return False

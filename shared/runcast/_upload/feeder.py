@@ -77,11 +77,15 @@ class Feeder:
     def add(self, feed: Feed) -> None:
         """Begins to feed a run, until it is finished and sent."""
         with self._lock:
-            self._feeds = (*self._feeds, feed)
             if self._thread is None:
                 tls()
                 self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except BaseException:  # no thread is to be had: the next run tries again
+                    self._thread = None
+                    raise
+            self._feeds = (*self._feeds, feed)
         self.wake(feed)
 
     def wake(self, feed: Feed) -> None:
@@ -152,8 +156,8 @@ class Feeder:
         while True:
             try:
                 with self._connect() as client:
-                    self._start_heart()
                     while not self._is_idle():
+                        self._start_heart()
                         if not self._round(client):
                             self._rest()
                 return

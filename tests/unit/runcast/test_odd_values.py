@@ -1,6 +1,7 @@
 """Odd values in every call of the SDK: the host program meets no exception, and its run is recorded."""
 
 import datetime
+import enum
 import json
 import logging
 import pathlib
@@ -38,6 +39,42 @@ class Hostile:
         raise RuntimeError("nothing to iterate")
 
 
+class Text(str):
+    """A text whose methods raise."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    def isascii(self) -> bool:
+        raise RuntimeError("no letters")
+
+    __repr__ = __str__
+
+
+class Mapping(dict[str, Any]):
+    """A mapping whose methods raise."""
+
+    def items(self) -> Any:
+        raise RuntimeError("no members")
+
+    __iter__ = keys = items
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 — its str() is not what it holds
+    """As many programs have it."""
+
+    ONE = "one"
+
+
+def family() -> dict[str, Any]:
+    """Children that know their parent, and one another: there is no end to them."""
+    parent: dict[str, Any] = {"name": "parent"}
+    children: list[dict[str, Any]] = [{"parent": parent, "number": n} for n in range(6)]
+    for child in children:
+        child["siblings"] = children
+    return parent | {"children": children}
+
+
 ODD: dict[str, Any] = {
     "none": None,
     "negative": -1,
@@ -55,6 +92,13 @@ ODD: dict[str, Any] = {
     "time": datetime.datetime.max.replace(tzinfo=datetime.UTC),
     "path": pathlib.Path("/dev/null/nothing"),
     "long": "x" * 300,
+    "family": family(),
+    "digits": 10**5_000,
+    "own types": [Text("text"), Mapping(a=Text("b")), 10**30],
+    "own text": Text("text"),
+    "own mapping": Mapping(a=1),
+    "enumeration": Kind.ONE,
+    "device": pathlib.Path("/dev/zero"),
 }
 
 
@@ -139,6 +183,15 @@ def test_no_way_to_make_a_handler_or_a_part_raises(odd: Any) -> None:
     with RunTracker(offline=True):
         part = runcast.step("part", kind=odd)(lambda: 1)
         assert part() == 1
+
+
+def test_members_of_an_enumeration_are_what_they_stand_for() -> None:
+    with RunTracker(offline=True, steps=[Kind.ONE, "two"]) as run:
+        run.step(Kind.ONE)
+        run.log("here", level=Kind.ONE, payload={"kind": Kind.ONE})
+    assert run.directory is not None
+    assert json.loads((run.directory / "run.json").read_bytes())["current_step"] == "one"
+    assert b'"level":"one","payload":{"kind":"one"}' in (run.directory / "spool.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("timeout", ["soon", [], Hostile()])

@@ -33,6 +33,18 @@ def test_leaving_completes(tmp_path: Path) -> None:
     assert [each["status"] for each in index["runs"]] == ["completed"]
 
 
+class Unequal:
+    """Raises where it is compared or shown."""
+
+    def __eq__(self, _: object) -> bool:
+        raise RuntimeError("no equality")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("error", "how"),
     [
@@ -45,6 +57,15 @@ def test_leaving_completes(tmp_path: Path) -> None:
         (SystemExit("no"), ("failed", "exit: no")),
         (KeyboardInterrupt(), ("cancelled", "KeyboardInterrupt")),
         (asyncio.CancelledError(), ("cancelled", "CancelledError")),
+        (
+            ExceptionGroup("both", [ValueError("odd"), KeyError("k")]),
+            ("failed", "both (2 sub-exceptions); ValueError: odd; KeyError: 'k'"),
+        ),
+        (
+            BaseExceptionGroup("", [KeyboardInterrupt(), asyncio.CancelledError()]),
+            ("cancelled", "BaseExceptionGroup"),
+        ),
+        (SystemExit(Unequal()), ("failed", "exit: <Unequal>")),
     ],
 )
 def test_how_a_run_ends(error: BaseException | None, how: tuple[str, str | None]) -> None:

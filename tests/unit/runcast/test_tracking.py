@@ -317,6 +317,30 @@ def test_a_program_in_a_deleted_directory_has_a_run(
     assert str(tmp_path).encode() in ran.stdout
 
 
+def test_a_program_with_hardly_a_descriptor_left_has_a_run(tmp_path: Path) -> None:
+    """Our own open files are the first to be closed."""
+    program = (
+        "import resource, sys\n"
+        "from runcast import RunTracker\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\n"
+        "held = []\n"
+        "with RunTracker('other', runs_dir=sys.argv[1]) as other:\n"
+        "    other.log('before')\n"
+        "    try:\n"
+        "        while True: held.append(open('/dev/null'))\n"
+        "    except OSError: held.pop().close()\n"
+        "    with RunTracker('few', runs_dir=sys.argv[1]) as run:\n"
+        "        run.log('one'); run.emit('idea', 'two'); other.log('after')\n"
+    )
+    environ = {**os.environ, "RUNCAST_MODE": "offline"}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environ, check=True)
+    assert "two" in (tmp_path / "few" / "logs.txt").read_text()
+    assert "after" in (tmp_path / "other" / "logs.txt").read_text()
+    for name in ("few", "other"):
+        status = json.loads((tmp_path / name / "status.json").read_bytes())
+        assert status["status"] == "completed"
+
+
 def test_addresses_and_commands_of_odd_types_cost_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
