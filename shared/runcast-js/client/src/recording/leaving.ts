@@ -84,7 +84,7 @@ export function environment(name: string): string | null {
 }
 
 /**
- * Sends requests one after the other while the program stands still, for at most so long; answers how many of
+ * Sends requests one after the other while the program is stopped, for at most so long; answers how many of
  * them the server accepted. 0 where there is no way to do that.
  */
 export function sendNow(requests: readonly Prepared[], patienceMs: number): number {

@@ -96,7 +96,7 @@ export class Spool {
     return { generation, firstLine, firstOffset, nextOffset: firstOffset + bytes, lines };
   }
 
-  /** All lines that wait, without the files between them, in portions; at most so many bytes. */
+  /** All lines that wait, without the files between them, in portions; at most `limitBytes` in all. */
   rest(limitBytes = Infinity): Portion[] {
     const portions: Portion[] = [];
     let place = { firstLine: this.#line, firstOffset: this.#offset };
