@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,12 +16,13 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from runcast_api.dependencies import Api
-from runcast_api.webhooks import addresses, outbox, sending, signing
+from runcast_api.webhooks import addresses, lookups, outbox, sending, signing
 from runcast_api.webhooks.addresses import Refused
-from runcast_api.webhooks.sending import Dispatcher, Sender
+from runcast_api.webhooks.sending import Dispatcher, Outcome, Sender
 from runcast_server.db import acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
+from runcast_server.fair_turns import FairTurns
 from tests.integration.receivers import Got, Receiver, receiving
 from tests.integration.rest import Rest, serving
 from tests.waiting import until
@@ -306,12 +308,14 @@ async def test_a_wrong_hook_is_refused_by_its_field(rest: Rest) -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-     "::1", "::", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "224.0.0.1"],
+     "::1", "::", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "224.0.0.1",
+     "::10.0.0.1", "fec0::1", "64:ff9b:1::a00:1"],
 )  # fmt: skip
 def test_private_addresses_are_refused(address: str) -> None:
     with pytest.raises(Refused):
         addresses.check(ip_address(address), allows_private=False)
-    addresses.check(ip_address("8.8.8.8"), allows_private=False)
+    for public in ("8.8.8.8", "2606:4700::1111"):
+        addresses.check(ip_address(public), allows_private=False)
 
 
 async def test_a_name_that_changes_its_address_gains_nothing(
@@ -321,7 +325,7 @@ async def test_a_name_that_changes_its_address_gains_nothing(
     answers = iter(["93.184.216.34", "127.0.0.1"])
     asked: list[str] = []
 
-    async def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
         asked.append(next(answers))
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (asked[-1], 0))]
 
@@ -331,7 +335,7 @@ async def test_a_name_that_changes_its_address_gains_nothing(
         reached.append(host)
         raise OSError("no network here")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(lookups.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(addresses.httpcore.AnyIOBackend, "connect_tcp", connect)
     sender = Sender(allows_private=False)
     first = await sender.send("http://rebinding.example/", {}, b"{}")
@@ -340,4 +344,81 @@ async def test_a_name_that_changes_its_address_gains_nothing(
     assert first.error == "no network here"
     assert second.error is not None
     assert "private" in second.error
-    await sender.close()
+    assert "127.0.0.1" not in second.error, (
+        "what names mean in the server's network is told to no one"
+    )
+    sender.close()
+
+
+async def test_names_that_are_never_found_keep_nothing_else_waiting(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process's own threads stay free, a name is looked up once at a time, and the other project's turn
+    comes with the first look-up that ends."""
+    freed, asked = threading.Semaphore(0), list[str]()
+
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        if host.endswith("slow.example"):
+            freed.acquire()
+            raise socket.gaierror("no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    sender = Sender(allows_private=True)
+
+    def sent(host: str, project: str) -> asyncio.Task[Outcome]:
+        return asyncio.create_task(sender.send(f"http://{host}/", {}, b"{}", project=project))
+
+    names = [f"{number}.slow.example" for number in range(2 * lookups.AT_ONCE)]
+    slow = [sent(name, "attacker") for name in [*names, *names]]
+    await until(lambda: len(asked) == lookups.AT_ONCE)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 10) == "free"
+    address = receiver.url.removeprefix("http://").replace("127.0.0.1", "quick.example")
+    quick = sent(address, "another")
+    await asyncio.sleep(0)
+    freed.release(2)
+    assert await asyncio.wait_for(quick, 10) == Outcome(204, None)
+    freed.release(len(names))
+    assert {outcome.status for outcome in await asyncio.gather(*slow)} == {None}
+    assert sorted(asked) == sorted([*names, "quick.example"])
+    sender.close()
+
+
+async def test_receivers_that_hang_count_no_one_elses_deliveries_as_failed(
+    rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All places to send are taken by another project's: what waits for one was not tried yet."""
+    monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.2)
+    dispatcher(rest)._sending = {False: FairTurns(1), True: FairTurns(1)}
+    async with receiving() as hanging:
+        hanging.always = 0
+        made = await hook(rest, receiver)
+        await rest.project("attackers")
+        for _ in range(3):
+            new = {"url": hanging.url, "types": ["run:status_changed"]}
+            await rest.admin.post("/projects/attackers/webhooks", json=new)
+        theirs = await rest.admin.post("/projects/attackers/runs", json={})
+        await rest.admin.patch(f"/runs/{theirs.json()['id']}", json={"status": "running"})
+        await dispatcher(rest).look()
+        await until(lambda: len(hanging.got) == 1)
+        await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+        await send(rest)
+    [delivery] = await deliveries(rest, made)
+    assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
+
+
+async def test_only_some_tests_are_under_way_at_once(
+    rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "TEST_TURN_SECONDS", 0.01)
+    dispatcher(rest)._tests = FairTurns(1)
+    receiver.always = 0
+    path = f"{HOOKS}/{(await hook(rest, receiver))['id']}/test"
+    first = asyncio.create_task(rest.admin.post(path))
+    await until(lambda: len(receiver.got) == 1)
+    refused = await rest.admin.post(path)
+    assert (refused.status_code, len(receiver.got)) == (429, 1)
+    assert refused.headers["Retry-After"]
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)

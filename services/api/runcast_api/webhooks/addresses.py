@@ -6,11 +6,9 @@ name that means another address a moment later gains nothing.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
-import socket
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +16,15 @@ from urllib.parse import urlsplit
 import httpcore
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 
+from runcast_api.webhooks.lookups import Lookups
+
 URL_CHARACTERS = 2000
 TRIED = 3
 """Addresses of a name that are tried."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is routed over the internet in IPv6. What lies outside is local, or stands for something else
+(`::10.0.0.1`, fec0::/10)."""
 
 Address = IPv4Address | IPv6Address
 
@@ -56,14 +59,16 @@ def check_url(url: str, *, allows_private: bool) -> None:
     check(address, allows_private=allows_private)
 
 
-def check(address: Address, *, allows_private: bool) -> None:
+def check(address: Address, *, allows_private: bool, shown: str | None = None) -> None:
     """Raises `Refused` for a private address; for a link-local one (of clouds' metadata) even where private
-    ones are allowed."""
+    ones are allowed. `shown` stands for the address in what is said of it."""
+    shown = shown or str(address)
     inner = _inner(address)
     if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
-        raise Refused(f"{address} is no address that anything is sent to")
-    if not allows_private and not inner.is_global:
-        raise Refused(f"{address} is a private address; WEBHOOK_PRIVATE=1 allows those")
+        raise Refused(f"{shown} is no address that anything is sent to")
+    is_public = inner.is_global and (inner.version == 4 or inner in _GLOBAL_UNICAST)
+    if not allows_private and not is_public:
+        raise Refused(f"{shown} is a private address; WEBHOOK_PRIVATE=1 allows those")
 
 
 def _inner(address: Address) -> Address:
@@ -77,9 +82,11 @@ def _inner(address: Address) -> Address:
 
 
 class CheckedNetwork(AsyncNetworkBackend):
-    """Connects to addresses that were checked."""
+    """Connects to addresses that were checked. `project` is the one that pays for looking names up."""
 
-    def __init__(self, *, allows_private: bool) -> None:
+    def __init__(self, lookups: Lookups, project: Hashable, *, allows_private: bool) -> None:
+        self._lookups = lookups
+        self._project = project
         self._allows_private = allows_private
         self._network = httpcore.AnyIOBackend()
 
@@ -93,9 +100,10 @@ class CheckedNetwork(AsyncNetworkBackend):
     ) -> AsyncNetworkStream:
         """Raises `Refused` where one of the name's addresses is refused, `httpcore.ConnectError` where it has
         none."""
-        addresses = await _resolve(host, port)
+        addresses = await self._resolve(host, port)
         for address in addresses:
-            check(address, allows_private=self._allows_private)
+            # What a name means in the server's own network is told to no one.
+            check(address, allows_private=self._allows_private, shown="what the name stands for")
         for address in addresses[:-1][: TRIED - 1]:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._connect(address, port, timeout, local_address, socket_options)
@@ -115,12 +123,12 @@ class CheckedNetwork(AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
 
-
-async def _resolve(host: str, port: int) -> list[Address]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError(f"the name {host} has no address: {error}") from None
-    # A zone (fe80::1%eth0) belongs to link-local addresses alone.
-    return [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    async def _resolve(self, host: str, port: int) -> list[Address]:
+        with contextlib.suppress(ValueError):
+            return [ipaddress.ip_address(host)]
+        try:
+            found = await self._lookups.find(self._project, host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"the name {host} has no address: {error}") from None
+        # A zone (fe80::1%eth0) belongs to link-local addresses alone.
+        return [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]

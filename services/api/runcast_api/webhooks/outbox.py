@@ -85,8 +85,10 @@ RETURNING id, event_id, attempts
 """
 _TARGET = """
 SELECT id, project_id, url, format, secret, old_secret, failing_since,
-    old_secret_until > now() AS has_old FROM webhooks
-WHERE id = $1
+    old_secret_until > now() AS has_old, EXISTS (
+        SELECT FROM webhook_deliveries d
+        WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_at <= now()) AS is_due
+FROM webhooks w WHERE id = $1
 """
 _DONE = """
 UPDATE webhook_deliveries SET state = $2, status = $3, error = $4, sending_until = NULL, next_at = $5,

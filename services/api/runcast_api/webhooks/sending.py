@@ -1,7 +1,9 @@
 """Sending: woken by commits in this process, and by the clock for what came by others or is due again.
 
 Each hook has one task at most in a process, and each of its attempts ends within `ATTEMPT_SECONDS`; what
-hangs is its own hook's. No commit, stream or other hook waits for a receiver.
+hangs is its own hook's. No commit or stream waits for a receiver. A hook takes deliveries only when it has
+its turn to send them, and projects take turns: receivers that are slow keep other projects waiting for the
+next one that ends, and nothing that only waited counts as failed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -19,9 +21,11 @@ import structlog
 
 from runcast_api.webhooks import addresses, metrics, outbox, signing
 from runcast_api.webhooks.addresses import CheckedNetwork, Refused
+from runcast_api.webhooks.lookups import Lookups
 from runcast_api.webhooks.outbox import Taken
 from runcast_server import tasks
 from runcast_server.db import Connection, Pool, acquire
+from runcast_server.errors import LimitReached
 from runcast_server.eventlog.chains import Chain
 from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import Loop, item
@@ -31,9 +35,14 @@ EVERY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 DATABASE_AT_ONCE = 2
 """Database connections that webhooks use at a time; projects take turns at them."""
-CONNECTIONS = 200
-"""Connections to receivers that answer, and as many to those that fail: who hangs keeps only those waiting
-that fail, too."""
+SENDING = 25
+"""Hooks that send at a time, of those whose receivers answer; each has `outbox.AT_ONCE` connections."""
+SENDING_OF_FAILING = 200
+"""The same of those that fail, which have one connection each: who hangs keeps only those waiting that fail,
+too."""
+TESTS = 16
+TEST_TURN_SECONDS = 5.0
+"""How long a test waits for its turn."""
 ERROR_CHARACTERS = 300
 SUCCESS = range(200, 300)
 
@@ -51,19 +60,31 @@ class Outcome:
 
 @dataclass(eq=False)
 class Sender:
-    """POSTs bodies to receivers."""
+    """POSTs bodies to receivers. Names of receivers that fail are looked up apart from those of others."""
 
     allows_private: bool
-    _pools: dict[bool, httpcore.AsyncConnectionPool] = field(default_factory=dict)
+    _lookups: Mapping[bool, Lookups] = field(
+        default_factory=lambda: {False: Lookups(), True: Lookups()}
+    )
+    _tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     async def send(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, is_failing: bool = False
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        project: Hashable = None,
+        is_failing: bool = False,
     ) -> Outcome:
         """One attempt. Redirects aren't followed: they are failures."""
         try:
             addresses.check_url(url, allows_private=self.allows_private)
+            network = CheckedNetwork(
+                self._lookups[is_failing], project, allows_private=self.allows_private
+            )
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                status = await self._post(self._pool(is_failing), url, headers, body)
+                status = await self._post(network, url, headers, body)
         except Refused as refused:
             return Outcome(None, str(refused)[:ERROR_CHARACTERS])
         except TimeoutError:
@@ -78,31 +99,21 @@ class Sender:
         )
         return Outcome(status, f"{status}: {why}")
 
-    def _pool(self, is_failing: bool) -> httpcore.AsyncConnectionPool:
-        if is_failing not in self._pools:
-            self._pools[is_failing] = httpcore.AsyncConnectionPool(
-                ssl.create_default_context(),
-                max_connections=CONNECTIONS,
-                max_keepalive_connections=0,
-                network_backend=CheckedNetwork(allows_private=self.allows_private),
-            )
-        return self._pools[is_failing]
-
     async def _post(
-        self,
-        pool: httpcore.AsyncConnectionPool,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
+        self, network: CheckedNetwork, url: str, headers: Mapping[str, str], body: bytes
     ) -> int:
         sent = [(name, value) for name, value in headers.items()]
-        # What it answers besides its status is never read.
-        async with pool.stream("POST", url, headers=sent, content=body) as answer:
+        # A pool for one connection: each goes to what was checked for it, and none is kept.
+        # What a receiver answers besides its status is never read.
+        async with (
+            httpcore.AsyncConnectionPool(self._tls, network_backend=network) as pool,
+            pool.stream("POST", url, headers=sent, content=body) as answer,
+        ):
             return answer.status
 
-    async def close(self) -> None:
-        for pool in self._pools.values():
-            await pool.aclose()
+    def close(self) -> None:
+        for lookups in self._lookups.values():
+            lookups.close()
 
 
 @dataclass(eq=False)
@@ -115,6 +126,10 @@ class Dispatcher:
     _working: dict[UUID, asyncio.Task[None]] = field(default_factory=dict)
     _projects: frozenset[UUID] = frozenset()
     _turns: FairTurns = field(default_factory=lambda: FairTurns(DATABASE_AT_ONCE))
+    _sending: Mapping[bool, FairTurns] = field(
+        default_factory=lambda: {False: FairTurns(SENDING), True: FairTurns(SENDING_OF_FAILING)}
+    )
+    _tests: FairTurns = field(default_factory=lambda: FairTurns(TESTS))
     _loop: Loop | None = None
 
     def loops(self) -> list[Loop]:
@@ -146,7 +161,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Ends what is being sent; it is sent again after the next start."""
         await tasks.end(*self._working.values())
-        await self.sender.close()
+        self.sender.close()
 
     @contextlib.asynccontextmanager
     async def _connection(self, project_id: UUID) -> AsyncIterator[Connection]:
@@ -168,10 +183,19 @@ class Dispatcher:
         """Whether there may be more."""
         async with self._connection(project_id) as connection:
             has_more = await outbox.plan(connection, hook_id)
+            hook = await outbox.target(connection, hook_id)
+        if hook is None or not hook["is_due"]:
+            return has_more and hook is not None
+        async with self._sending[_is_failing(hook)].of(project_id):
+            return await self._send_due(hook_id, project_id) or has_more
+
+    async def _send_due(self, hook_id: UUID, project_id: UUID) -> bool:
+        """Sends what is due, as much as may be on its way; whether there was anything."""
+        async with self._connection(project_id) as connection:
             taken = await outbox.take(connection, hook_id)
             hook = await outbox.target(connection, hook_id)
             if not taken or hook is None:
-                return has_more and hook is not None
+                return False
             events = await outbox.events(connection, project_id, [one.event_id for one in taken])
         async with asyncio.TaskGroup() as group:
             for one in taken:
@@ -198,13 +222,28 @@ class Dispatcher:
         body = signing.body(event, hook["project_id"], id, self.base_url, hook["format"])
         keys = [hook["secret"]] + ([hook["old_secret"]] if hook["has_old"] else [])
         headers = signing.headers(id, body, keys, hook["format"])
-        is_failing = hook["failing_since"] is not None
-        return await self.sender.send(hook["url"], headers, body, is_failing=is_failing)
+        return await self.sender.send(
+            hook["url"], headers, body, project=hook["project_id"], is_failing=_is_failing(hook)
+        )
 
     async def test(self, hook_id: UUID, event: dict[str, Any]) -> Outcome:
-        """Sends an event that isn't in the log, once."""
+        """Sends an event that isn't in the log, once. Raises `LimitReached` where too many tests are under
+        way."""
         async with acquire(self.pool) as connection:
             hook = await outbox.target(connection, hook_id)
         if hook is None:
             return Outcome(None, "the webhook is gone")
-        return await self._send(hook, event)
+        async with contextlib.AsyncExitStack() as turn:
+            try:
+                await turn.enter_async_context(
+                    self._tests.of(hook["project_id"], TEST_TURN_SECONDS)
+                )
+            except TimeoutError:
+                raise LimitReached(
+                    "too many webhooks are being tested", retry_after_seconds=20
+                ) from None
+            return await self._send(hook, event)
+
+
+def _is_failing(hook: Any) -> bool:
+    return hook["failing_since"] is not None
