@@ -18,7 +18,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from runcast_server import outages
+from runcast_server import networks, outages
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
 from runcast_server.eventlog.bus import Bus
@@ -54,7 +54,8 @@ def storage(bus: Bus) -> Storage:
 
 
 class SignInLimits:
-    """Attempts to sign in, right or wrong: of an address at an account, at an account, of an address.
+    """Attempts to sign in, right or wrong: of an address at an account, at an account, of an address. Of
+    IPv6, a network counts as an address (`networks`).
 
     A refusal is remembered for a second, so that a flood of attempts costs one round trip in each.
     """
@@ -70,12 +71,12 @@ class SignInLimits:
     async def attempt(self, address: str, account: str) -> None:
         """Counts one attempt. Raises `LimitReached`; whether the account exists makes no difference."""
         await self.attempt_from(address)
-        await self._count(self._of_both, address, account)
+        await self._count(self._of_both, networks.of(address), account)
         await self._count(self._of_account, account)
 
     async def attempt_from(self, address: str) -> None:
         """Counts one attempt at no account in particular. Raises `LimitReached`."""
-        await self._count(self._of_address, address)
+        await self._count(self._of_address, networks.of(address))
 
     async def _count(self, rule: RateLimitItem, *names: str) -> None:
         now = time.monotonic()

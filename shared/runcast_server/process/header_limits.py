@@ -13,6 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runcast_server import networks
 from runcast_server.process.slow_refusals import SlowRefusals
 
 MAX_HEADERS = 100
@@ -46,7 +47,7 @@ class BoundedHeads(HttpToolsProtocol):
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
         self._address: str | None = None
         if self.client is not None and self.client[0] not in LOCAL:
-            self._address = self.client[0]
+            self._address = networks.of(self.client[0])
             self._silent[self._address] += 1
             if self._silent[self._address] > SILENT_PER_ADDRESS:
                 transport.abort()
@@ -94,7 +95,7 @@ class BoundedHeads(HttpToolsProtocol):
         """Answers and closes; late, and without reading on, where the address was answered so very often."""
         self._stop_waiting()
         self.transport.pause_reading()
-        seconds = self._refusals.delay(self.client[0] if self.client else "")
+        seconds = self._refusals.delay(networks.of(self.client[0]) if self.client else "")
         if seconds > 0:
             self.loop.call_later(seconds, self._refuse, msg)
         else:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
+from runcast_server import networks
+
 SCOPE = "runcast.slow_refusals"
 """Where in the scope the process's front puts its `SlowRefusals`."""
 PER_SECOND = 200
@@ -58,6 +60,6 @@ async def hold(scope: Scope, status: int, caller: str | None = None) -> None:
     if refusals is None:
         return
     client = scope.get("client")
-    seconds = refusals.delay(caller or (client[0] if client else ""))
+    seconds = refusals.delay(caller or (networks.of(client[0]) if client else ""))
     if seconds > 0:
         await asyncio.sleep(seconds)

@@ -21,6 +21,7 @@ import structlog
 from pydantic import Field, SecretStr
 
 from runcast_api.accounts.argon2id import Hasher
+from runcast_server import networks
 from runcast_server.errors import Invalid, LimitReached
 from runcast_server.fair_turns import FairTurns
 
@@ -73,7 +74,7 @@ class Passwords:
             raise LimitReached("too many people sign in right now", retry_after_seconds=5)
         self._asked += 1
         try:
-            async with self._turns.of(address):
+            async with self._turns.of(networks.of(address)):
                 yield
         finally:
             self._asked -= 1

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 
 from runcast_api.http.problems import BadRequest
+from runcast_server import networks
 from runcast_server.auth.principal import Authenticator, presented
 from runcast_server.errors import LimitReached, TooSlow, Unauthenticated
 
@@ -46,7 +47,7 @@ class Bodies:
         else:
             yield limit
             return
-        address = request.client.host if request.client else ""
+        address = networks.of(request.client.host) if request.client else ""
         if self._anonymous[address] >= ANONYMOUS_AT_ONCE:
             raise LimitReached("too many requests at once without a token", retry_after_seconds=5)
         self._anonymous[address] += 1
