@@ -196,6 +196,32 @@ async def test_the_browser_returns_to_our_own_pages_only(
             assert (await go(anonymous(api), place)).headers["location"] == "/ui/"
 
 
+async def test_a_sign_in_that_another_host_began_is_none(
+    database_url: str, redis_url: str, tmp_path: Path, issuer: str
+) -> None:
+    """A page of a sibling domain sets cookies for ours: it would sign a visitor in as someone else, and send
+    them on to a page of its own. Over TLS a cookie of that host doesn't count; nowhere does it name where to
+    go."""
+    tell(issuer, "/claims", json.dumps({"sub": "mallory"}))
+    over_tls = settings(issuer) | {"public_url": "https://localhost:8000"}
+    async with rest.serving(database_url, redis_url, tmp_path, **over_tls) as api:
+        client = anonymous(api)
+        away = await client.get("/auth/oidc/login")
+        set_by_us = away.headers["set-cookie"]
+        assert set_by_us.startswith("__Host-runcast_oidc=")
+        assert all(part in set_by_us for part in ("; Secure", "; HttpOnly", "; Path=/;"))
+        value = set_by_us.partition("=")[2].partition(";")[0]
+        async with httpx.AsyncClient() as elsewhere:
+            back = (await elsewhere.get(away.headers["location"])).headers["location"]
+        victim = anonymous(api)
+        forged = await victim.get(back, headers={"Cookie": f"runcast_oidc={value}"})
+        assert forged.status_code == 401
+        elsewhere_to = [*json.loads(base64.urlsafe_b64decode(value))[:3], "https://evil.test/"]
+        packed = base64.urlsafe_b64encode(json.dumps(elsewhere_to).encode()).decode()
+        led = await victim.get(back, headers={"Cookie": f"__Host-runcast_oidc={packed}"})
+        assert (led.status_code, led.headers["location"]) == (303, "/ui/")
+
+
 def signed(issuer: str, **claims: Any) -> dict[str, str]:
     claims = {"sub": "ann", "exp": int(time.time()) + 60} | claims
     return bearer(tell(issuer, "/sign", json.dumps(claims))["token"])

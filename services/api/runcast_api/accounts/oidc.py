@@ -29,6 +29,7 @@ from joserfc.jwk import JWKRegistry, Key, KeySet
 from runcast._support.ids import uuid7
 from runcast_api.accounts.signing_in import normalized
 from runcast_server.auth.fetched import Fetched, fetch
+from runcast_server.auth.principal import HOST_PREFIX
 from runcast_server.db import Database, acquire
 from runcast_server.errors import Unauthenticated, Unavailable
 from runcast_server.settings import AuthSettings
@@ -58,9 +59,8 @@ class Journey:
     @classmethod
     def begin(cls, return_to: str) -> Journey:
         """With fresh secrets. `return_to` is a path of ours, or the console's start instead."""
-        own = return_to.startswith("/ui/") and "\\" not in return_to
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(state, nonce, verifier, return_to if own else "/ui/")
+        return cls(state, nonce, verifier, _own(return_to))
 
     def pack(self) -> str:
         """As the cookie holds it."""
@@ -69,13 +69,25 @@ class Journey:
 
     @classmethod
     def unpack(cls, cookie: str | None) -> Journey:
-        """What `pack` made. Raises `Unauthenticated`."""
+        """What `pack` made; someone else may have. Raises `Unauthenticated`."""
         try:
-            return cls(
-                *(str(each) for each in orjson.loads(base64.urlsafe_b64decode(cookie or "")))
-            )
+            members = orjson.loads(base64.urlsafe_b64decode(cookie or ""))
+            state, nonce, verifier, return_to = (str(each) for each in members)
         except (ValueError, TypeError):
             raise Unauthenticated("the sign-in was not begun here, or took too long") from None
+        return cls(state, nonce, verifier, _own(return_to))
+
+
+def _own(return_to: str) -> str:
+    """A path of the console; its start in place of anything else."""
+    is_own = return_to.startswith("/ui/") and "\\" not in return_to
+    return return_to if is_own else "/ui/"
+
+
+def cookie_place(*, is_secure: bool) -> tuple[str, str]:
+    """The name and the path of the cookie. Over TLS this host alone can set it (RFC 6265bis, section
+    4.1.3.2): a sibling domain's page could else put its own sign-in into the place of a visitor's."""
+    return (HOST_PREFIX + COOKIE, "/") if is_secure else (COOKIE, COOKIE_PATH)
 
 
 class OpenId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 from uuid import UUID
 
@@ -17,19 +18,36 @@ from runcast_server.db import Connection, Database, acquire
 from runcast_server.errors import Forbidden, Invalid, Unauthenticated
 
 WRONG = "the e-mail address or the password is wrong"
+_LIKE_LATIN = frozenset({"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "COPTIC", "CHEROKEE"})
+"""Scripts whose letters look like one another's."""
 
 
 def normalized(email: str) -> str:
-    """The address as accounts are found by it."""
-    return email.strip().lower()
+    """The address as accounts are found by it. A letter that isn't ASCII never becomes one that is: with the
+    Kelvin sign for a `k` an address would find the account of another."""
+    return "".join(
+        c.lower() if c.isascii() or not c.lower().isascii() else c for c in email.strip()
+    )
 
 
 def _plausible(email: str) -> str:
-    """Proven is an address only by an answer; this refuses what can't be one."""
+    """Proven is an address only by an answer; this refuses what can't be one, and what is made to look like
+    another one (Unicode Technical Standard 39, section 5)."""
     local, at, domain = email.rpartition("@")
     if not (local and at and domain) or any(c.isspace() or not c.isprintable() for c in email):
         raise ValueError("must be an e-mail address")
+    if unicodedata.normalize("NFKC", email) != email:
+        raise ValueError("must be an e-mail address, in Unicode's form NFKC")
+    if any(_mixes_scripts(part) for part in (local, *domain.split("."))):
+        raise ValueError(
+            "must be an e-mail address whose parts don't mix letters of several scripts"
+        )
     return normalized(email)
+
+
+def _mixes_scripts(part: str) -> bool:
+    scripts = {unicodedata.name(c, "").partition(" ")[0] for c in part if c.isalpha()}
+    return len(scripts & _LIKE_LATIN) > 1
 
 
 Email = Annotated[

@@ -210,12 +210,14 @@ async def leave_for_provider(
     journey = Journey.begin(return_to)
     url = await openid.leave(journey, visitors.url(api.people, request))
     response = RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+    is_secure = visitors.is_secure(api.people, request)
+    name, path = oidc.cookie_place(is_secure=is_secure)
     response.set_cookie(
-        oidc.COOKIE,
+        name,
         journey.pack(),
         max_age=oidc.COOKIE_SECONDS,
-        path=oidc.COOKIE_PATH,
-        secure=visitors.is_secure(api.people, request),
+        path=path,
+        secure=is_secure,
         httponly=True,
         samesite="lax",
     )
@@ -227,7 +229,9 @@ async def come_back(api: ApiState, request: Request) -> Response:
     """Takes the browser back from the identity provider, opens a session, and redirects to the console."""
     openid, people, visitor = _openid(api), api.people, visitors.visitor(request)
     await people.sign_ins.attempt_from(visitor.address)
-    journey = Journey.unpack(principal.cookie(request.headers, oidc.COOKIE))
+    is_secure = visitors.is_secure(people, request)
+    name, path = oidc.cookie_place(is_secure=is_secure)
+    journey = Journey.unpack(principal.cookie(request.headers, name))
     claims = await openid.arrive(journey, dict(request.query_params), visitors.url(people, request))
     user_id = await oidc.person_of(api.database, openid.issuer, claims)
     session = await sessions.open_session(
@@ -236,7 +240,7 @@ async def come_back(api: ApiState, request: Request) -> Response:
     response = RedirectResponse(
         journey.return_to, status_code=303, headers={"Cache-Control": "no-store"}
     )
-    response.delete_cookie(oidc.COOKIE, path=oidc.COOKIE_PATH)
+    response.delete_cookie(name, path=path, secure=is_secure, httponly=True, samesite="lax")
     visitors.set_session_cookie(people, request, response, session)
     return response
 
