@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from runcast._support import sse
-from tests.commands import Ran, on_terminal
+from runcast.cli import output
+from tests.commands import Ran, on_terminal, runcast
 from tests.conftest import run_sql
 from tests.fuzz import world as worlds
 from tests.fuzz.world import World
@@ -78,7 +84,25 @@ def post(world: World) -> str:
             }
             answer = client.post(f"/runs/{run.json()['id']}/logs", json=entry)
             assert answer.status_code == 201, answer.text
-        return str(run.json()["id"])
+        id = str(run.json()["id"])
+        text = ALL.replace("\x00", "")
+        name = text[:200]
+        option = {"id": name, "label": name, "description": text}
+        part = {"id": name, "title": name, "options": [option], "text": True}
+        question = {"kind": "choice", "title": name, "body": text, "parts": [part]}
+        told: tuple[tuple[str, dict[str, Any]], ...] = (
+            (f"/runs/{id}/questions", question),
+            (f"/runs/{id}/progress", {"stage": name, "message": text}),
+            (f"/runs/{id}/artifacts", {"step_name": name, "content": ALL}),
+            ("/projects/demo/tasks", {"title": name, "subtasks": [{"title": name}]}),
+        )
+        for path, body in told:
+            answer = client.post(path, json=body)
+            assert answer.status_code == 201, answer.text
+        files = {"file": ("log.txt", ALL.replace("\x00", "").encode(), "text/plain")}
+        kept = client.post(f"/runs/{id}/artifacts", data={"step_name": "text"}, files=files)
+        assert kept.status_code == 201, kept.text
+        return id
 
 
 def test_a_line_makes_no_event_of_its_own(world: World, run: str) -> None:
@@ -101,9 +125,15 @@ def test_a_line_makes_no_event_of_its_own(world: World, run: str) -> None:
     "arguments",
     [
         ("logs", "{run}"),
-        ("logs", "{run}", "--tail", "5"),
+        ("logs", "{run}", "--json"),
         ("runs", "ls", "-p", "demo"),
         ("runs", "show", "{run}"),
+        ("runs", "show", "{run}", "--json"),
+        ("events", "demo"),
+        ("inbox", "-p", "demo"),
+        ("tasks", "ls", "-p", "demo"),
+        ("artifacts", "ls", "{run}"),
+        ("artifacts", "get", "{text}"),
         ("users", "ls"),
     ],
     ids=" ".join,
@@ -116,9 +146,51 @@ def test_no_command_shows_what_could_command_a_terminal(
         "RUNCAST_TOKEN": world.admin["Authorization"].removeprefix("Bearer "),
     }
     call = functools.partial(on_terminal, tmp_path, environ=environ)
-    shown: Ran = call(*(each.replace("{run}", run) for each in arguments))
+    with asking(world) as client:
+        kept = client.get(f"/runs/{run}/artifacts", params={"step_name": "text"}).json()
+    things = {"run": run, "text": kept["artifacts"][0]["id"]}
+    shown: Ran = call(*(each.format(**things) for each in arguments))
     assert shown.code == 0, shown
     assert_harmless(shown.out)
+
+
+def test_json_means_the_same_where_nothing_in_it_commands_a_terminal(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    output.print_json_line({ALL: [ALL, "caf\u00e9"]})
+    written = capsysbinary.readouterr().out
+    assert_harmless(written)
+    assert "caf\u00e9" in written.decode()
+    assert orjson.loads(written) == {ALL: [ALL, "caf\u00e9"]}
+
+
+def test_a_name_that_a_shell_would_evaluate_is_offered_without_it(
+    world: World, tmp_path: Path
+) -> None:
+    """Shells evaluate what is offered behind Tab, zsh twice: what a run is called commands none of them."""
+    mark = tmp_path / "mark"
+    commands = (f"$(touch {mark})", f"`touch {mark}`", f'"; touch {mark}; "', f"'; touch {mark}; '")
+    with asking(world) as client:
+        for command in commands:
+            for escape in ("", "\\", "\\\\"):
+                new = {"key": f"k{abs(hash(escape + command))}", "name": f"{escape}{command}"}
+                made = client.post("/projects/demo/runs", json=new)
+                assert made.status_code == 201, made.text
+    environ = {
+        "RUNCAST_URL": world.url,
+        "RUNCAST_TOKEN": world.admin["Authorization"].removeprefix("Bearer "),
+        "RUNCAST_PROJECT": "demo",
+        "_RUNCAST_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": "runcast runs show k",
+    }
+    offered = runcast(tmp_path, environ=environ)
+    assert offered.text.count('"k') == len(commands) * 3, offered
+    # As zsh's `_arguments` does with `((value:help …))`, in the words that bash and zsh share.
+    action = offered.text.partition("((")[2].rpartition("))")[0]
+    script = f"eval {shlex.quote(f'ws=( {action} )')}"
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, check=False, timeout=20)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert not mark.exists()
 
 
 def assert_harmless(out: bytes) -> None:
@@ -200,3 +272,12 @@ def test_the_console_writes_no_html_by_hand() -> None:
                 "new Function(",
             ):
                 assert way not in text, (file, way)
+            # One place looks at addresses that someone else chose; the others begin with our own path.
+            links = re.findall(r"href=\{(?!`/)", text)
+            assert not links or file.name == "Outward.tsx" or all_are_outward(text), file
+
+
+def all_are_outward(text: str) -> bool:
+    """Whether each `href={…}` that names no path of ours is `Outward`'s."""
+    elements = re.findall(r"<(\w+)[^<>]*?\bhref=\{(?!`/)", text)
+    return set(elements) <= {"Outward"} and len(elements) == len(re.findall(r"href=\{(?!`/)", text))

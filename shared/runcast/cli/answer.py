@@ -68,7 +68,7 @@ def answer(
     if as_json:
         output.print_json(answered)
     else:
-        output.say(f"{harmless(answered['title'], colours=False)} → {answered['state']}")
+        output.say(f"{answered['title']} → {answered['state']}")
 
 
 def _find(client: Client, reference: str) -> Json:

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from runcast import errors
 from runcast._recording import run_directory
+from runcast._support.terminal import harmless
 from runcast.cli import completion, finding, offline, output
 from runcast.cli.context import Context, connect, server_of
 
@@ -85,10 +87,23 @@ def get(
     """
     with connect(ctx) as client:
         content = client.artifact_content(artifact)
-    if target is None:
-        sys.stdout.buffer.write(content)
-    else:
+    if target is not None:
         target.write_bytes(content)
+    elif sys.stdout.isatty():
+        typer.echo(_readable(content), nl=not content.endswith(b"\n"), color=True)
+    else:
+        sys.stdout.buffer.write(content)
+
+
+def _readable(content: bytes) -> str:
+    """The content for a terminal, which it may not command. Raises `RuncastError` for what is no text."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\x00"
+    if "\x00" in text:
+        raise errors.RuncastError("the content is no text; write it to a file with -o")
+    return harmless(text, colours=output.has_colours())
 
 
 @app.command()
@@ -116,4 +131,4 @@ def put(
     if as_json:
         output.print_json(kept)
     else:
-        typer.echo(f"{kept['id']}  {kept['step_name']} v{kept['version']}")
+        typer.echo(output.shown(f"{kept['id']}  {kept['step_name']} v{kept['version']}"))

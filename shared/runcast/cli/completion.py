@@ -1,5 +1,10 @@
-"""What the shell offers behind Tab: runs, projects, statuses. It says nothing where it can't know."""
+"""What the shell offers behind Tab: runs, projects, statuses. It says nothing where it can't know.
 
+Shells evaluate what they are offered, zsh twice, and no quoting holds in all of them. So nothing passes that
+could mean something to a shell: a run's name may come from anyone.
+"""
+
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +14,10 @@ from runcast.cli import context, offline
 from runcast.contract import STATUSES
 
 OFFERED = 50
+HELP_CHARACTERS = 80
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Keys, ids and slugs."""
+_UNPLAIN = re.compile(r"[^\w .,/+=@-]+")
 
 
 def runs(ctx: context.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -27,9 +36,9 @@ def runs(ctx: context.Context, incomplete: str) -> list[tuple[str, str]]:
         return []
     named = [(str(run.get("key") or run["id"]), run) for run in page["runs"]]
     return [
-        (name, " ".join(part for part in (run["status"], run.get("name")) if part))
+        (name, _plain(f"{run['status']} {run.get('name') or ''}"))
         for name, run in named
-        if name.startswith(incomplete)
+        if name.startswith(incomplete) and _NAME.fullmatch(name)
     ]
 
 
@@ -40,7 +49,12 @@ def projects(ctx: context.Context, incomplete: str) -> list[str]:
             slugs = [each["slug"] for each in client.list_projects(limit=200)["projects"]]
     except (errors.RuncastError, OSError):
         return []
-    return [slug for slug in slugs if slug.startswith(incomplete)]
+    return [slug for slug in slugs if slug.startswith(incomplete) and _NAME.fullmatch(slug)]
+
+
+def _plain(text: str) -> str:
+    """Words that mean nothing to a shell."""
+    return " ".join(_UNPLAIN.sub(" ", text).split())[:HELP_CHARACTERS]
 
 
 def statuses(incomplete: str) -> list[str]:

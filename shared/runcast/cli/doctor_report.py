@@ -30,8 +30,8 @@ def show(findings: Sequence[Finding], *, as_json: bool) -> None:
     else:
         for finding in findings:
             typer.secho(f"{finding.state:<8}", fg=_COLOURS[finding.state], nl=False)
-            typer.echo(f"{finding.about}: {finding.text}")
+            typer.echo(output.shown(f"{finding.about}: {finding.text}"))
             if finding.advice:
-                typer.secho(f"        {finding.advice}", dim=True)
+                typer.secho(f"        {output.shown(finding.advice)}", dim=True)
     if any(finding.state == PROBLEM for finding in findings):
         raise typer.Exit(exits.FAILED)

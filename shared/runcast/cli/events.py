@@ -141,7 +141,7 @@ def _print(event: Mapping[str, Any], as_json: bool) -> None:
         *whose,
         output.paint(output.shown(event.get("id")), "bright_black"),
         output.paint(output.shown(event["type"]), colour),
-        harmless(_summary(event), colours=False),
+        harmless(_summary(event), colours=False).replace("\n", " "),
     )
 
 

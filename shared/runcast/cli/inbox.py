@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from runcast._support.terminal import harmless
 from runcast.cli import output, rich_output
 from runcast.cli.context import Context, connect
+from runcast.cli.rich_output import said
 
 POLL_SECONDS = 1.0
 SHORTEST_ID = 8
@@ -90,40 +90,36 @@ def _print_closed(question: Json, as_json: bool) -> None:
         output.print_json_line(question)
         return
     given = question["answer"] or {}
-    said = (
+    answered = (
         given.get("option") or given.get("options") or given.get("text") or given.get("data") or ""
     )
     by = (given.get("by") or {}).get("name") or ""
     words = " ".join(
-        str(word) for word in (question["title"], "→", question["state"], said, by) if word
+        str(word) for word in (question["title"], "→", question["state"], answered, by) if word
     )
-    output.say(harmless(words, colours=False))
+    output.say(words)
 
 
 def print_question(question: Json, id: str) -> None:
     """A question for a person: its title, all that it says, and how it can be answered."""
     out = rich_output.console()
     asked_by = (question["asked_by"] or {}).get("name") or question["via"]
-    head = Text(harmless(question["title"], colours=False), style="bold")
     where = f"  {question['kind']} of run {question['run_id']}, asked by {asked_by}"
-    out.print(
-        Text(id, style="cyan"), head, Text(harmless(where, colours=False), style="bright_black")
-    )
+    out.print(said(id, "cyan"), said(question["title"], "bold"), said(where, "bright_black"))
     if question["body"]:
-        out.print(Text(indented(question["body"])))
+        out.print(said(indented(question["body"])))
     for part in question["parts"] or ():
-        out.print(Text(f"  {part['id']}: {harmless(part['title'], colours=False)}"))
+        out.print(said(f"  {part['id']}: {part['title']}"))
         _print_options(part["options"])
     _print_options(question["options"] or [])
     if not question["answerable"]:
-        out.print(Text("  It can only be answered where the agent runs.", style="yellow"))
+        out.print(said("  It can only be answered where the agent runs.", "yellow"))
 
 
 def _print_options(options: list[Json]) -> None:
     for option in options:
-        label = harmless(option["label"], colours=False)
-        name = harmless(option["id"], colours=False)
-        rich_output.console().print(Text(f"    {name}" + (f"  {label}" if label != name else "")))
+        name, label = option["id"], option["label"]
+        rich_output.console().print(said(f"    {name}" + (f"  {label}" if label != name else "")))
 
 
 def indented(body: str) -> str:

@@ -5,6 +5,7 @@ terminal.
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -65,19 +66,29 @@ _CODES = {
     "bright_red": "91",
     "bright_cyan": "96",
 }
+_UNESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What commands a terminal or turns the direction of writing, and JSON may hold as it is."""
 TAG_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
 
 
 def print_json(value: Any) -> None:
     """One JSON document."""
-    options = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
-    typer.echo(orjson.dumps(value, option=options).decode())
+    typer.echo(_json(value, orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0))
 
 
 def print_json_line(value: Any) -> None:
     """One line of a stream of JSON; out at once."""
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.buffer.write(_json(value).encode() + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _json(value: Any, options: int = 0) -> str:
+    """JSON that can only be read. orjson escapes what is below a space; the rest of what isn't text can
+    stand in strings alone, where its number means the same."""
+    text = orjson.dumps(value, option=options).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_table(columns: Sequence[str | Column], rows: Iterable[Sequence[Any]]) -> None:
@@ -144,7 +155,8 @@ def has_colours() -> bool:
 
 
 def say(text: str, style: str = "dim") -> None:
-    """A word beside the output."""
+    """A word beside the output. It may hold what a server or an agent said."""
+    text = harmless(text, colours=False)
     has_style = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     typer.echo(f"\x1b[{_CODES[style]}m{text}\x1b[0m" if has_style else text, err=True, color=True)
 

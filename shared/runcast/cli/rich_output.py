@@ -16,6 +16,11 @@ def cell(value: Any) -> Text:
     return Text(text, style=output.STATUS_COLOURS.get(text, ""))
 
 
+def said(text: str, style: str = "") -> Text:
+    """Foreign words, in a style. `Text` alone lets escape sequences through."""
+    return Text(output.shown(text), style=style)
+
+
 def console() -> Console:
     """The terminal; as wide as what is printed where stdout is none."""
     is_terminal = sys.stdout.isatty()

@@ -100,7 +100,7 @@ def _print(found: dict[str, Any]) -> None:
         where = f"{where} on {route}" if route and where == each["worker_id"] else where
         text = output.shown(f"{each['flag']}: {where}: {each['reason']}")
         output.print_line(output.paint(text, "red"))
-    flags = ", ".join(found["degraded"])
+    flags = output.shown(", ".join(found["degraded"]))
     typer.echo(f"degraded: {flags}" if flags else "all is well")
 
 

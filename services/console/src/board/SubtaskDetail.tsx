@@ -7,6 +7,7 @@ import { type ReactNode, useState } from "react";
 import { Button, IconButton } from "../design/Button";
 import { Confirm } from "../design/Confirm";
 import { Sheet } from "../design/Dialog";
+import { Outward } from "../design/Outward";
 import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
 import { actorText } from "../admin/actor";
@@ -112,14 +113,12 @@ function Content({
         {subtask.description && <p className="text-base whitespace-pre-wrap">{subtask.description}</p>}
         {subtask.pr_url && (
           <Part title="Pull request">
-            <a
+            <Outward
               href={subtask.pr_url}
-              target="_blank"
-              rel="noreferrer"
               className="inline-flex items-center gap-1.5 text-sm text-accent hover:underline [&_svg]:size-4"
             >
               <GitPullRequest aria-hidden /> {subtask.pr_url}
-            </a>
+            </Outward>
           </Part>
         )}
         {subtask.depends_on.length > 0 && (

@@ -1,5 +1,6 @@
 import { compiler } from "markdown-to-jsx";
-import { Fragment, type ReactNode } from "react";
+import { Fragment } from "react";
+import { Outward } from "../design/Outward";
 
 /** Markdown without raw HTML; pictures become links, for the page loads nothing from elsewhere. */
 export default function Markdown({ text }: { text: string }) {
@@ -20,15 +21,4 @@ export default function Markdown({ text }: { text: string }) {
 
 function Picture({ src, alt }: { src?: string; alt?: string }) {
   return <Outward {...(src ? { href: src } : {})}>{alt || "picture"}</Outward>;
-}
-
-function Outward({ href, children }: { href?: string; children?: ReactNode }) {
-  const isSafe = href !== undefined && /^(https?:|mailto:|#)/i.test(href);
-  return isSafe ? (
-    <a href={href} {...(href.startsWith("#") ? {} : { target: "_blank", rel: "noreferrer noopener" })}>
-      {children}
-    </a>
-  ) : (
-    <span>{children}</span>
-  );
 }

@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { Run } from "@runcast/client";
 import { ChevronRight, GitPullRequest } from "lucide-react";
+import { Outward } from "../design/Outward";
 import { LivenessBadge, StatusBadge } from "../design/Status";
 import { Lasting } from "../design/Time";
 import { useMe } from "../session/SessionProvider";
@@ -87,15 +88,13 @@ function Facts({ run }: { run: Run }) {
         <div>
           <dt className="sr-only">Pull request</dt>
           <dd>
-            <a
+            <Outward
               href={run.pr_url}
-              rel="noreferrer"
-              target="_blank"
               title={run.pr_url}
               className="inline-flex items-center gap-1 text-accent hover:underline [&_svg]:size-3"
             >
               <GitPullRequest aria-hidden /> Pull request
-            </a>
+            </Outward>
           </dd>
         </div>
       )}
