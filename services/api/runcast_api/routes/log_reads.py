@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -107,15 +107,34 @@ async def read_logs(
         return Response(text, media_type=media_type, headers=headers)
 
     def pieces() -> AsyncIterator[bytes]:
-        pieces = export.whole(database, caller, found.standing, log, window, wanted, show, turn)
-        return pieces if wanted.is_empty else _counted(api, caller, pieces)
+        return export.whole(database, caller, found.standing, log, window, wanted, show, turn)
 
     headers["Accept-Ranges"] = "bytes"
-    if not ranges.is_asked(request):
-        return StreamingResponse(pieces(), media_type=media_type, headers=headers)
+    if ranges.is_asked(request):
+        return await _part(request, api, caller, wanted, pieces, media_type, headers)
+    sent = pieces() if wanted.is_empty else _counted(api, caller, pieces())
+    return StreamingResponse(sent, media_type=media_type, headers=headers)
+
+
+async def _part(
+    request: Request,
+    api: Api,
+    caller: Principal,
+    wanted: Filter,
+    pieces: Callable[[], AsyncIterator[bytes]],
+    media_type: str,
+    headers: dict[str, str],
+) -> Response:
+    """The part of a whole log that is asked for. Raises `LimitReached`: a byte of a log costs reading all of
+    it, so a part counts as a search, as what is looked for by a filter does already."""
+    if wanted.is_empty:
+        api.people.requests.count_search(caller)
+        api.searches.admit(caller)
     # How long the log is as text is known once it was read: a part costs reading it twice.
-    part = ranges.part_of(request, sum([len(piece) async for piece in pieces()]))
-    cut = ranges.cut(pieces(), part.start, part.end)
+    with api.searches.counted(caller):
+        size = sum([len(piece) async for piece in pieces()])
+    part = ranges.part_of(request, size)
+    cut = ranges.cut(_counted(api, caller, pieces()), part.start, part.end)
     return StreamingResponse(cut, 206, headers | part.headers, media_type)
 
 
