@@ -17,6 +17,7 @@ from runcast_server.process import requests
 
 _SECRETS = re.compile(
     r"\b(?P<token>r[cslito]_)[\w-]{20,}"
+    r"|\b(?P<webhook>whsec_)[\w+/=-]{20,}"
     r"|\b(?P<jwt>eyJ)[\w-]+\.[\w-]+\.[\w-]*"
     r"|(?P<url>\b[a-z][a-z+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )
@@ -32,10 +33,12 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     )
-    last: Sequence[structlog.types.Processor] = (
-        (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    last = (
+        structlog.processors.JSONRenderer()
         if as_json
-        else (structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -47,12 +50,17 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    tidy = (structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_commands)
+    # A trace tells what its error says, so it is made a text before texts are made harmless.
+    tidy = (
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _without_commands,
+    )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[*tidy, *last, _without_secrets],
+            processors=[*tidy, last, _without_secrets],
         )
     )
     root = logging.getLogger()

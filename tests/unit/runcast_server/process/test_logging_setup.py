@@ -31,6 +31,7 @@ def test_tokens_are_cut(prefix: str) -> None:
         ("redis://:secret@localhost:6379/0", "redis://:…@localhost:6379/0"),
         ("postgresql://me:s3cr%20t@host/db", "postgresql://me:…@host/db"),
         ("http://localhost:8000/ui/", "http://localhost:8000/ui/"),
+        ("signed by whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "signed by whsec_…"),
         ("run rc_ and step_one", "run rc_ and step_one"),
     ],
 )
@@ -45,7 +46,7 @@ def test_a_line_holds_neither_secrets_nor_commands(form: str) -> None:
         "import structlog; from runcast_server.process import logging_setup\n"
         f"logging_setup.configure('info', {form!r})\n"
         f"log = structlog.get_logger('runcast_server')\n"
-        f"try: raise ValueError({token!r})\n"
+        f"try: raise ValueError({token!r} + '\\x1b]0;owned\\x07\\x9b2J')\n"
         "except ValueError: log.error('it.failed', exc_info=True,"
         f" key='\\x1b]0;owned\\x07', url='redis://:hidden@x', token={token!r})\n"
     )
@@ -56,3 +57,5 @@ def test_a_line_holds_neither_secrets_nor_commands(form: str) -> None:
     assert "hidden" not in line
     assert "\x1b]0" not in line
     assert "\\u001b" not in line
+    assert "\x9b" not in line
+    assert "\\u009b" not in line
