@@ -1,6 +1,7 @@
 """Each promise with a change of the product that breaks it, and the test that must notice.
 
-`number` is the promise's in docs/protocol.md. `old` must stand exactly once in the file.
+`promise` is its number in docs/protocol.md, or the document that makes it. `old` must stand exactly once in
+the file.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 class Mutant:
     """One change of the product, and the test that fails with it."""
 
-    number: int
+    promise: int | str
     file: str
     old: str
     new: str
     test: str
 
     def __str__(self) -> str:
-        return f"promise {self.number}: {self.old.strip().splitlines()[0]!r} in {self.file}"
+        return f"promise {self.promise}: {self.old.strip().splitlines()[0]!r} in {self.file}"
 
 
 INGEST = "services/api/runcast_api/ingest"
