@@ -42,7 +42,7 @@ class Lookups:
         return await asyncio.shield(task)
 
     async def _find(self, project: Hashable, host: str, port: int) -> Found:
-        """A turn is held until the thread has ended, whoever still waits for it."""
+        """A turn is held until the thread has ended, even where nothing waits for it any more."""
         async with self._turns.of(project):
             return await _in_a_thread(
                 lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
