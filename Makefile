@@ -52,7 +52,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/mypy examples tools
+	$(BIN)/mypy examples tools bench
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tools.prose
 

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import jwt
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from tests import servers
 from tests.integration import rows
@@ -18,6 +20,7 @@ from tests.urls import in_database
 from runcast_server.auth import rate_limits, tokens
 from runcast_server.auth.origins import Origins
 from runcast_server.auth.principal import Authenticator, Principal, presented
+from runcast_server.auth.rate_limits import PerMinute
 from runcast_server.db import Database, acquire, open_database
 from runcast_server.eventlog.bus import Bus
 from runcast_server.process import migrate
@@ -70,9 +73,10 @@ async def opened(database_url: str, redis_url: str) -> AsyncIterator[tuple[Datab
 
 async def measure(database_url: str, redis_url: str) -> None:
     async with opened(database_url, redis_url) as (database, bus):
-        settings = AuthSettings(jwt_secret=SECRET)
+        settings = AuthSettings(jwt_secret=SecretStr(SECRET))
         authenticator = tokens.authenticator(database, settings)
-        counting = rate_limits.RequestLimits(rate_limits.storage(bus), 10**9, 10**9)
+        unbounded = PerMinute(10**9, 10**9)
+        counting = rate_limits.RequestLimits(rate_limits.storage(bus), unbounded, unbounded)
         origins = Origins.of((), None)
         key = await rows.admin_key(database)
         token = jwt.encode({"sub": "ann", "exp": 2**31}, SECRET, algorithm="HS256")
@@ -85,7 +89,7 @@ async def measure(database_url: str, redis_url: str) -> None:
                 counting.count(caller)
 
             print(f"{name}, remembered: {await per_call(known, ROUNDS):.1f} µs a request")
-            cost = await per_transaction(lambda s=shown: fresh(authenticator, s), 2000)
+            cost = await per_transaction(partial(fresh, authenticator, shown), 2000)
             print(f"{name}, read again (every 3 s): {cost:.0f} µs")
         await counting.close()
         await row_level_security(database)

@@ -93,7 +93,7 @@ def board(one: Server, http: httpx.Client) -> None:
     body, took = timed(http, "/projects/default/tasks?limit=10")
     print(f"board: list, 10 tasks of {len(ids) // 10} subtasks   {took}")
 
-    fan = [{"title": "root", "key": "root"}]
+    fan: list[dict[str, object]] = [{"title": "root", "key": "root"}]
     fan += [{"title": f"leaf {n}", "depends_on": ["root"]} for n in range(DEPENDENTS - 1)]
     seconds: list[float] = []
     for _ in range(5):

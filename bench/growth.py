@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from bench.floods import LINE
 from bench.guard import thread_seconds
 from bench.ingest import database_url
-from bench.latency import LINE, new_run
+from bench.latency import new_run
 from bench.plots import Curve, plot
 from bench.seed_data import Filled, lengthen
 from bench.server import Server, load, machine, server

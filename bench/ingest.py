@@ -133,8 +133,9 @@ async def disk_and_log(one: Server) -> tuple[float, float]:
     """Bytes that segments take on disk, with indexes and TOAST, and that the log was written so far."""
     connection = await asyncpg.connect(database_url(one))
     try:
-        size, position = await connection.fetchrow(_TAKEN)
-        return float(size), float(position)
+        row = await connection.fetchrow(_TAKEN)
+        assert row is not None
+        return float(row[0]), float(row[1])
     finally:
         await connection.close()
 

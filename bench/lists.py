@@ -56,11 +56,15 @@ def _project(http: httpx.Client, slug: str) -> UUID:
 async def _fill(one: Server, few: UUID, many: list[UUID], runs: int) -> None:
     connection = await asyncpg.connect(database_url(one), command_timeout=900)
     for name, version in (("json", b""), ("jsonb", b"\x01")):
+
+        def encoded(text: str, version: bytes = version) -> bytes:
+            return version + text.encode()
+
         await connection.set_type_codec(
             name,
             schema="pg_catalog",
             format="binary",
-            encoder=lambda text, version=version: version + text.encode(),
+            encoder=encoded,
             decoder=bytes,
         )
     begun = time.monotonic()

@@ -93,5 +93,6 @@ def _segment(numbers: range, offset: int, at: datetime) -> tuple[object, ...]:
     first, last = numbers[0], numbers[-1]
     records = b"\n".join([_RECORD % (number, number) for number in numbers])
     codec, body = segments.pack(records)
-    of_lines = (first, last, len(numbers), len(records), codec, segments.NO_LEVEL, [], body)
+    agents: list[str] = []
+    of_lines = (first, last, len(numbers), len(records), codec, segments.NO_LEVEL, agents, body)
     return (offset + first, offset + last, at, *of_lines)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench import compaction, segment_floods, segment_reads
 from bench.machine import machine
+from bench.server import server
 
 RESULTS = Path(__file__).parent / "results/segments.json"
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
@@ -74,7 +75,7 @@ MARKS = (
 
 
 def trickle(is_quick: bool) -> Figures:
-    with segment_floods.server() as one:
+    with server() as one:
         found = compaction.measure(one, 40_000 if is_quick else 200_000, 50)
     return {"merged": found["all lines"], "further": found["a further line"]}
 
