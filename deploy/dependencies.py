@@ -9,7 +9,8 @@ def main(extras: list[str]) -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"]]
     for extra in extras:
-        wanted += project["optional-dependencies"][extra]
+        needed = project["optional-dependencies"][extra]
+        wanted += [each for each in needed if not each.startswith("runcast[")]
     sys.stdout.write("".join(f"{each}\n" for each in wanted))
 
 

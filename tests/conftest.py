@@ -37,8 +37,9 @@ hypothesis.settings.load_profile(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs a Chromium or a PgBouncer where there is none, and what must be asked for."""
-    asked_for = [] if os.environ.get("RUNCAST_TEST_DEPLOYMENT") else ["deployment"]
-    for marker in [*_absent(), *asked_for]:
+    asked_for = {"deployment": "RUNCAST_TEST_DEPLOYMENT", "compose": "RUNCAST_TEST_COMPOSE"}
+    unasked = [marker for marker, name in asked_for.items() if not os.environ.get(name)]
+    for marker in [*_absent(), *unasked]:
         left_out = [item for item in items if item.get_closest_marker(marker)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

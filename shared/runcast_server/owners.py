@@ -20,7 +20,7 @@ def read(pairs: Iterable[str]) -> Owners:
     for pair in pairs:
         user, is_pair, project = (part.strip() for part in pair.partition("="))
         if not (user and is_pair and project):
-            raise ValueError(f"{pair!r} isn't user=project")
+            raise ValueError(f"{pair[:60]!r} isn't user=project")
         projects.setdefault(_user_id(user), set()).add(project)
     return {user: frozenset(names) for user, names in projects.items()}
 

@@ -15,6 +15,7 @@ from runcast_server.db import Database
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.log import EventLog
 from runcast_server.settings import ServerSettings
+from runcast_server.tracing.spans import Tracer
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Resources:
     database: Database
     bus: Bus
     eventlog: EventLog
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True)

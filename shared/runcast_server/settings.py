@@ -8,39 +8,50 @@ here and nowhere else. `docs/operations.md` describes each of them; a test compa
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
 )
 
-from runcast._support import redis_url
-from runcast.contract import MOST_INGEST_STREAMS
-from runcast_server import db, owners, postgres_hosts
+from runcast.contract import MOST_INGEST_STREAMS, SLUG
+from runcast_server import db, owners, setting_values
 from runcast_server.errors import ExplainedError
 from runcast_server.price_list import PriceList
-from runcast_server.redis_access import clients
+from runcast_server.setting_values import (
+    AbsolutePath,
+    Bytes,
+    Count,
+    Days,
+    HostList,
+    HostName,
+    HttpUrl,
+    NameList,
+    NetworkList,
+    OriginList,
+    PathList,
+    PostgresUrl,
+    RedisUrl,
+    StoreUrl,
+    Workers,
+)
 
 PREFIX = "RUNCAST_"
 
 SECRETS_DIR = "RUNCAST_SECRETS_DIR"
+SHOWN_CHARACTERS = 60
+"""What of a value that is refused is shown."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Read by the command line and the SDK, which share the environment with the servers.
 CLIENT_NAMES = frozenset({"RUNCAST_URL", "RUNCAST_TOKEN", "RUNCAST_PROJECT", "RUNCAST_RUN_ID"})
@@ -50,57 +61,39 @@ class SettingsError(ExplainedError):
     """A setting can't be understood. The message names each variable and what is wrong with it."""
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))
+def _secrets_directory() -> Path | None:
+    """Where files of secrets lie; None where there is no such directory. Raises `SettingsError` for one that
+    was named and is none."""
+    named = os.environ.get(SECRETS_DIR)
+    directory = Path(named or "/run/secrets")
+    try:
+        if directory.is_dir():
+            return directory
+    except OSError as error:
+        raise SettingsError(
+            f"{SECRETS_DIR}: {directory} can't be read: {error.strerror}"
+        ) from error
+    if named:
+        raise SettingsError(f"{SECRETS_DIR}: {directory} is no directory")
+    return None
 
 
-def _paths(value: object) -> object:
-    return tuple(value.split(os.pathsep)) if isinstance(value, str) else value
-
-
-def _url_of(*schemes: str) -> AfterValidator:
-    def check(url: str) -> str:
-        if urlsplit(url).scheme not in schemes:
-            raise ValueError(
-                f"must be a URL that starts with {', '.join(f'{s}://' for s in schemes)}"
-            )
-        return url
-
-    return AfterValidator(check)
-
-
-def _postgres_url(url: str) -> str:
-    if fault := postgres_hosts.fault(url):
-        raise ValueError(fault)
-    return url
-
-
-def _redis_url(url: str) -> str:
-    clients.options(redis_url.parse(url))
-    return url
-
-
-def _names(value: object) -> object:
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-def _workers(value: object) -> object:
-    return available_cores() if value == "auto" else value
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-PathList = Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_paths)]
-NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
-HttpUrl = Annotated[str, _url_of("http", "https")]
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+def _check_secrets() -> None:
+    """Raises `SettingsError` for a file of secrets that can't be read."""
+    directory = _secrets_directory()
+    if directory is None:
+        return
+    for name in sorted(names()):
+        path = directory / name.lower()
+        try:
+            if path.exists():
+                path.read_text()
+        except UnicodeDecodeError:
+            raise SettingsError(f"{name}: the file {path} holds something else than text") from None
+        except OSError as error:
+            raise SettingsError(
+                f"{name}: the file {path} can't be read: {error.strerror}"
+            ) from error
 
 
 class _Settings(BaseSettings):
@@ -117,8 +110,8 @@ class _Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        secrets = Path(os.environ.get(SECRETS_DIR) or "/run/secrets")
-        if not secrets.is_dir():
+        secrets = _secrets_directory()
+        if secrets is None:
             return init_settings, env_settings
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets)
 
@@ -126,19 +119,19 @@ class _Settings(BaseSettings):
 class ProcessSettings(_Settings):
     """What each process needs, whichever services it runs."""
 
-    host: str = "127.0.0.1"
+    host: HostName = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     data: AbsolutePath = Field(default=Path(".runcast"), validate_default=True)
-    public_url: str | None = None
-    allowed_hosts: NameList = ()
-    cors_origins: NameList = ()
-    trusted_proxies: NameList = ()
+    public_url: HttpUrl | None = None
+    allowed_hosts: HostList = ()
+    cors_origins: OriginList = ()
+    trusted_proxies: NetworkList = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     metrics_public: bool = False
-    start_wait_s: float = Field(default=30, ge=0)
-    workers: Annotated[int, BeforeValidator(_workers)] = Field(default=1, ge=1, le=256)
-    shutdown_grace_s: float = Field(default=4, gt=0)
+    start_wait_s: float = Field(default=30, ge=0, le=86_400)
+    workers: Workers = 1
+    shutdown_grace_s: float = Field(default=4, gt=0, le=3_600)
 
 
 class PostgresSettings(_Settings):
@@ -149,7 +142,7 @@ class PostgresSettings(_Settings):
     database_requests_url: PostgresUrl | None = Field(default=None, repr=False)
     database_accounts_url: PostgresUrl | None = Field(default=None, repr=False)
     database_read_url: PostgresUrl | None = Field(default=None, repr=False)
-    database_pool_size: int = Field(default=10, ge=2)
+    database_pool_size: int = Field(default=10, ge=2, le=1_000)
 
     @property
     def urls(self) -> db.Urls:
@@ -189,15 +182,15 @@ class AuthSettings(_Settings):
     oidc_client_secret: SecretStr | None = None
     oidc_scopes: str = "openid email profile"
     password_breach_url: HttpUrl | None = None
-    session_hours: float = Field(default=168, gt=0)
+    session_hours: float = Field(default=168, gt=0, le=87_600)
     password_sign_in: bool = True
     invitations: Literal["auto", "owners", "confirmed"] = "auto"
-    key_max_days: int | None = Field(default=None, ge=1, le=36_500)
+    key_max_days: Days | None = None
     project_creation: Literal["anyone", "admin"] = "anyone"
-    requests_per_minute: int = Field(default=300_000, ge=0)
-    share_requests_per_minute: int = Field(default=600, ge=0)
-    share_searches_per_minute: int = Field(default=30, ge=0)
-    share_bytes_per_minute: int = Field(default=256 * 1024 * 1024, ge=0)
+    requests_per_minute: Count = 300_000
+    share_requests_per_minute: Count = 600
+    share_searches_per_minute: Count = 30
+    share_bytes_per_minute: int = Field(default=256 * 1024 * 1024, ge=0, lt=2**62)
 
     @property
     def confirms_invitations(self) -> bool:
@@ -210,15 +203,15 @@ class AuthSettings(_Settings):
 class ApiSettings(_Settings):
     """The REST service with ingester and sweeper."""
 
-    run_heartbeat_s: float = Field(default=30, gt=0)
-    log_retention_days: int | None = Field(default=None, ge=1, le=36_500)
-    retention_max_days: int | None = Field(default=None, ge=1, le=36_500)
-    project_max_bytes: int | None = Field(default=None, ge=1, lt=2**62)
-    project_lines_per_minute: int | None = Field(default=None, ge=1, lt=2**62)
-    reject_retention_days: int = Field(default=30, ge=1, le=36_500)
+    run_heartbeat_s: float = Field(default=30, gt=0, le=604_800)
+    log_retention_days: Days | None = None
+    retention_max_days: Days | None = None
+    project_max_bytes: Bytes | None = None
+    project_lines_per_minute: Bytes | None = None
+    reject_retention_days: Days = 30
     audit_retention_days: int = Field(default=730, ge=30, le=36_500)
-    runtime_retention_days: int = Field(default=30, ge=1, le=36_500)
-    artifacts_url: str | None = None
+    runtime_retention_days: Days = 30
+    artifacts_url: StoreUrl | None = None
     ingest_secret: SecretStr | None = None
     otlp_spans: Literal["agents", "all"] = "agents"
     webhook_private: bool | None = None
@@ -236,13 +229,13 @@ class ApiSettings(_Settings):
 class HubSettings(_Settings):
     """Live streams."""
 
-    sse_heartbeat_interval_s: float = Field(default=30, gt=0)
-    sse_connection_timeout_m: float = Field(default=60, gt=0)
-    sse_max_connections_per_user: int = Field(default=5, ge=0)
-    sse_max_connections_per_key: int = Field(default=100, ge=0)
-    sse_max_connections_per_share_link: int = Field(default=20, ge=0)
-    event_channel_buffer: int = Field(default=10_000, ge=1)
-    hub_memory_mb: int = Field(default=256, ge=1)
+    sse_heartbeat_interval_s: float = Field(default=30, gt=0, le=3_600)
+    sse_connection_timeout_m: float = Field(default=60, gt=0, le=525_600)
+    sse_max_connections_per_user: Count = 5
+    sse_max_connections_per_key: Count = 100
+    sse_max_connections_per_share_link: Count = 20
+    event_channel_buffer: int = Field(default=10_000, ge=1, le=10_000_000)
+    hub_memory_mb: int = Field(default=256, ge=1, le=1_000_000)
 
 
 class TailerSettings(_Settings):
@@ -251,10 +244,10 @@ class TailerSettings(_Settings):
     runs_dir: AbsolutePath = Field(default=Path("runs"), validate_default=True)
     tail_roots: PathList = ()
     tail_project: str = "default"
-    tail_poll_ms: int = Field(default=100, ge=1)
-    tail_wait_s: float = Field(default=5, ge=0)
+    tail_poll_ms: int = Field(default=100, ge=1, le=3_600_000)
+    tail_wait_s: float = Field(default=5, ge=0, le=86_400)
     tail_tz: str | None = None
-    max_line_bytes: int = Field(default=65_536, ge=1)
+    max_line_bytes: int = Field(default=65_536, ge=1, le=16 * 1024 * 1024)
     tail_owners: NameList = ()
 
     @field_validator("tail_owners")
@@ -263,6 +256,14 @@ class TailerSettings(_Settings):
         """Each one a user of this system, by name or number, and a project: `alice=alpha`."""
         owners.read(pairs)
         return pairs
+
+    @field_validator("tail_project")
+    @classmethod
+    def is_a_project(cls, name: str) -> str:
+        """A slug, or the id of a project."""
+        if not SLUG.fullmatch(name) and not _ID.fullmatch(name.lower()):
+            raise ValueError("is no slug: a to z, 0 to 9 and -, 63 characters at most")
+        return name
 
     @field_validator("tail_tz")
     @classmethod
@@ -278,6 +279,33 @@ class TailerSettings(_Settings):
         return self.tail_roots or (self.runs_dir,)
 
 
+class TracingSettings(_Settings):
+    """Traces of what the servers do, for a collector of OpenTelemetry."""
+
+    traces_url: HttpUrl | None = None
+    traces_headers: SecretStr | None = None
+    traces_sample: float = Field(default=1.0, ge=0, le=1)
+
+    @field_validator("traces_headers")
+    @classmethod
+    def are_headers(cls, given: SecretStr | None) -> SecretStr | None:
+        """`name=value` pairs, separated by commas."""
+        setting_values.headers(given.get_secret_value() if given else "")
+        return given
+
+    @property
+    def headers_of_traces(self) -> dict[str, str]:
+        """What is sent to the collector with each request."""
+        given = self.traces_headers
+        return setting_values.headers(given.get_secret_value() if given else "")
+
+    @property
+    def traces_endpoint(self) -> str:
+        """Where spans are sent: `/v1/traces` of the collector, unless the URL has a path of its own."""
+        url = str(self.traces_url)
+        return url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1/traces"
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """All settings of one process, as `read` found them."""
@@ -289,6 +317,7 @@ class ServerSettings:
     api: ApiSettings
     hub: HubSettings
     tailer: TailerSettings
+    tracing: TracingSettings
 
     @property
     def artifacts_url(self) -> str:
@@ -320,6 +349,7 @@ SECTIONS: tuple[type[_Settings], ...] = (
     ApiSettings,
     HubSettings,
     TailerSettings,
+    TracingSettings,
 )
 
 _Section = TypeVar("_Section", bound=_Settings)
@@ -333,6 +363,7 @@ def read(**given: object) -> ServerSettings:
 
     Raises SettingsError, which names every variable that can't be understood.
     """
+    _check_secrets()
     chosen = {name: value for name, value in given.items() if value is not None}
     problems: list[str] = []
 
@@ -350,10 +381,10 @@ def read(**given: object) -> ServerSettings:
         section(RedisSettings),
     )
     auth, api = section(AuthSettings), section(ApiSettings)
-    hub, tailer = section(HubSettings), section(TailerSettings)
-    if not (process and postgres and redis and auth and api and hub and tailer):
+    hub, tailer, tracing = section(HubSettings), section(TailerSettings), section(TracingSettings)
+    if not (process and postgres and redis and auth and api and hub and tailer and tracing):
         raise SettingsError("\n".join(problems))
-    return ServerSettings(process, postgres, redis, auth, api, hub, tailer)
+    return ServerSettings(process, postgres, redis, auth, api, hub, tailer, tracing)
 
 
 def names() -> frozenset[str]:
@@ -378,5 +409,10 @@ def _complaints(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_context=False):
         name = str(problem["loc"][0]) if problem["loc"] else "?"
         said = problem["msg"].removeprefix("Value error, ")
-        shown = "" if name.endswith(("_url", "_secret")) else f" (it is {problem['input']!r})"
-        yield f"{PREFIX}{name.upper()}: {said}{shown}"
+        is_secret = name.endswith(("_url", "_secret", "_headers"))
+        shown = "" if is_secret else f" (it is {_cut(repr(problem['input']))})"
+        yield f"{PREFIX}{name.upper()}: {_cut(said, 4 * SHOWN_CHARACTERS)}{shown}"
+
+
+def _cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

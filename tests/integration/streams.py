@@ -92,6 +92,7 @@ async def hub(
         all_settings.ApiSettings(),
         all_settings.HubSettings(**hub_settings),
         all_settings.TailerSettings(),
+        all_settings.TracingSettings(),
     )
     database = await open_database(Urls(database_url, read=read_url), requests=4, log=8)
     bus = Bus(redis_url)

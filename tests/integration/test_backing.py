@@ -72,8 +72,20 @@ async def test_a_database_without_our_schema_asks_for_migrations(postgres_url: s
 
 
 async def test_a_migrated_database_is_good(database_url: str) -> None:
-    await wait_for.wait_for_schema(database_url, 0, lambda text: None)
+    said: list[str] = []
+    await wait_for.wait_for_schema(database_url, 0, said.append)
+    assert said == []
     assert migrate.up(database_url) == []
+
+
+async def test_a_database_of_a_later_version_is_good_and_said(database_url: str) -> None:
+    """A process of the last version goes on during an update."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("INSERT INTO schema_migrations VALUES ('29991231000000')")
+    await connection.close()
+    said: list[str] = []
+    await wait_for.wait_for_schema(database_url, 0, said.append)
+    assert "of a later version of Runcast (29991231000000)" in said[0]
 
 
 async def test_processes_that_migrate_at_once_wait_for_each_other(postgres_url: str) -> None:
@@ -112,15 +124,15 @@ async def test_a_postgres_that_goes_away_while_it_is_asked_is_awaited(
 ) -> None:
     """Between the first answer and the question for the schema, as in the middle of a restart."""
     asked: list[asyncpg.Connection] = []
-    missing = wait_for._missing
+    applied = wait_for._applied
 
     async def ended(connection: asyncpg.Connection) -> list[str]:
         asked.append(connection)
         if len(asked) == 1:
             connection.terminate()
-        return await missing(connection)
+        return await applied(connection)
 
-    monkeypatch.setattr(wait_for, "_missing", ended)
+    monkeypatch.setattr(wait_for, "_applied", ended)
     monkeypatch.setattr(wait_for, "RETRY_SECONDS", 0.01)
     said: list[str] = []
     await wait_for.wait_for_schema(database_url, 10, said.append)

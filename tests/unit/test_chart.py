@@ -31,7 +31,9 @@ def test_every_setting_reaches_a_pod() -> None:
     }
     assert plain | secret | FIXED == NAMES
     assert not plain & secret
-    assert all(name.endswith(("URL", "SECRET")) for name in secret), "passwords stand in secrets"
+    assert all(name.endswith(("URL", "SECRET", "HEADERS")) for name in secret), (
+        "passwords stand in secrets"
+    )
     environment = TEMPLATES["_helpers.tpl"]
     for name in FIXED:
         assert f"RUNCAST_{name}," in environment

@@ -38,11 +38,12 @@ from runcast_server.db import Database, acquire
 from runcast_server.errors import NotFound
 from runcast_server.eventlog import bus as buses
 from runcast_server.eventlog import epoch, history
-from runcast_server.eventlog.bus import Bus, Head
+from runcast_server.eventlog.bus import Bus, Head, Traced
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.history import Position
 from runcast_server.loops import Loop
 from runcast_server.settings import HubSettings
+from runcast_server.tracing.spans import Tracer
 
 COMPARE_SECONDS = 3.0
 """How often rooms compare their heads with Postgres: one query for all."""
@@ -67,6 +68,7 @@ class Hub:
         answer: Callable[[Hub, dict[str, Any]], Awaitable[dict[str, Any]]],
         *,
         has_neighbours: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
         self.id = secrets.token_hex(4)
         self.settings = settings
@@ -84,6 +86,7 @@ class Hub:
         """Whether other workers serve on the same port, so that who is sent away may return at once."""
         self._budget = Budget(settings.hub_memory_mb * 1024 * 1024)
         self._bus = bus
+        self._tracer = tracer
         self._source = Source(bus, database, self._budget)
         self.rooms = Rooms(
             self.link, Together(self._read_positions, POSITIONS_AT_ONCE), self._make_room
@@ -109,7 +112,7 @@ class Hub:
     def _make_room(self, project_id: UUID) -> Room:
         watching = (self._grounds, self._run_streams)
         most = self.settings.event_channel_buffer
-        room = Room(project_id, self._source, self._budget, most, watching)
+        room = Room(project_id, self._source, self._budget, most, watching, self._tracer)
         Heart(room, self.timing)
         return room
 
@@ -125,6 +128,10 @@ class Hub:
         if match is None:
             return
         message = buses.parse_live(data)
+        if isinstance(message, Traced):
+            if (room := self.rooms.get(UUID(match[1]))) is not None:
+                room.trace(message)
+            return
         # What isn't understood, and news of another history: Postgres tells what is true.
         if message is None or not self.rooms.receive(UUID(match[1]), message):
             self._compare_soon()

@@ -32,16 +32,18 @@ from runcast_hub.filters import Filter, Fresh
 from runcast_hub.gzip import Shared
 from runcast_hub.history_reader import REST, Held, Source
 from runcast_hub.ring import Budget, Ring
+from runcast_hub.traced import Deliveries
 from runcast_server import outages
 from runcast_server.errors import Unavailable
 from runcast_server.eventlog import frames, history
-from runcast_server.eventlog.bus import Deleted, Head
+from runcast_server.eventlog.bus import Deleted, Head, Traced
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.erasure import ERASING
 from runcast_server.eventlog.frames import Block
 from runcast_server.eventlog.history import Page, Position
 from runcast_server.eventlog.segments import Damaged
 from runcast_server.process.http_protocol import as_chunk
+from runcast_server.tracing.spans import Tracer
 
 if TYPE_CHECKING:
     from runcast_hub.subscriber import Subscriber
@@ -193,6 +195,7 @@ class Room:
         budget: Budget,
         max_events: int,
         watching: Sequence[Watching] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         self.project_id = project_id
         self._watching = watching
@@ -222,6 +225,7 @@ class Room:
         self._fresh_since = 0.0
         self._filling: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self._traced = Deliveries(tracer, {"runcast.project": str(project_id)})
         self.touched_runs: set[bytes] = set()
         """Runs that had an event other than a line since the hub last looked."""
 
@@ -254,6 +258,7 @@ class Room:
     def _reset(self, position: Position) -> None:
         self._ring.clear()
         self._fresh.clear()
+        self._traced.clear()
         self._reaches_back = True
         self.history_number += 1
         self.start(position)
@@ -284,6 +289,11 @@ class Room:
                 self._reach(message.last)
         return True
 
+    def trace(self, message: Traced) -> None:
+        """Takes note that what comes next is traced, unless it came already."""
+        if message.epoch == self.epoch and message.seq > self.head:
+            self._traced.begin(message.causes, message.seq)
+
     def _take(self, chain: Chain) -> None:
         """Appends a chain that came through Redis; one that was damaged there is fetched."""
         try:
@@ -298,6 +308,7 @@ class Room:
         """Takes a chain that was committed in this process if it is just what comes next. Anything else will
         come in its order, by Redis: a hole is no hole yet where two commits are a moment apart."""
         if chain.epoch == self.epoch and chain.first == self.head + 1:
+            self._traced.begin(chain.causes, chain.last)
             self._append(frames.render(chain))
 
     def _append(self, block: Block) -> None:
@@ -371,6 +382,8 @@ class Room:
             for group, data in handed:
                 group.deliver(data)
         metrics.DELIVERY_SECONDS.observe(time.perf_counter() - self._fresh_since)
+        if self._traced:
+            self._traced.end(self.delivered, len(self.subscribers))
         self._wake_waiting()
 
     def beat(self, seconds: float) -> float:
@@ -565,6 +578,7 @@ class Room:
         """Gives the memory back. New subscribers are refused, and present ones are sent away."""
         self.is_closed = True
         self.end("shutdown")
+        self._traced.clear()
         for task in (self._filling, self._reaching_back):
             if task is not None:
                 task.cancel()

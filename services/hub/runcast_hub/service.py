@@ -20,6 +20,7 @@ def build(resources: Resources) -> Service:
         resources.bus,
         connections.answer,
         has_neighbours=resources.settings.process.workers > 1,
+        tracer=resources.tracer,
     )
     resources.eventlog.listen(hub.hear)
     settings = resources.settings.auth

@@ -27,6 +27,7 @@ from runcast_server.redis_access import clients, diagnosis, topology
 from runcast_server.redis_access.clients import COMMAND_SECONDS
 from runcast_server.redis_access.diagnosis import Diagnosis
 from runcast_server.redis_access.topology import ALONE, Topology
+from runcast_server.tracing.spans import Cause
 
 LIVE_BYTES = 8 * 1024
 """A chain travels as a live message where its bodies are no larger; pub/sub has no back-pressure, so of a
@@ -74,11 +75,20 @@ class Deleted:
     """A live message: the project was deleted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A live message: what comes next, up to `seq`, is traced, and goes on from these spans."""
+
+    epoch: int
+    seq: int
+    causes: tuple[Cause, ...]
+
+
 Message: TypeAlias = Chain | Head | Deleted
-"""What comes on a live channel."""
+"""What comes on a live channel and says something of the history."""
 
 
-def parse_live(message: bytes) -> Message | None:
+def parse_live(message: bytes) -> Message | Traced | None:
     """A message of a live channel; None for one that isn't understood (a hub then checks its head)."""
     try:
         match message[:1]:
@@ -89,6 +99,9 @@ def parse_live(message: bytes) -> Message | None:
                 return Head(int(epoch), int(seq))
             case b"d":
                 return Deleted()
+            case b"t":
+                begin, upto, *causes = message[1:].decode("ascii").split(" ")
+                return Traced(int(begin), int(upto), tuple(causes))
     except ValueError:
         return None
     return None
@@ -133,8 +146,10 @@ class Bus:
         """Notes that Redis failed or didn't answer in time."""
         self._avoid_until = time.monotonic() + AVOID_SECONDS
 
-    async def publish(self, project_id: UUID, chain: Chain) -> Outcome:
-        """Appends `chain` and tells the hubs, if it is what comes next."""
+    async def publish(
+        self, project_id: UUID, chain: Chain, causes: Sequence[Cause] = ()
+    ) -> Outcome:
+        """Appends `chain` and tells the hubs, if it is what comes next; and of which spans it comes."""
         verdict, head = await self._publish(
             keys=Keys.of(project_id),
             args=(
@@ -146,6 +161,7 @@ class Bus:
                 EXPIRY_MS,
                 STREAM_BYTES,
                 LIVE_BYTES,
+                *([" ".join(causes)] if causes else []),
             ),
         )
         return Outcome(verdict.decode(), int(head))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from runcast_server.eventlog import segments as segments_
 from runcast_server.eventlog.segments import Segment
+from runcast_server.tracing import spans
+from runcast_server.tracing.spans import Cause
 
 VERSION = 2
 
@@ -31,6 +33,8 @@ class Chain:
     first: int
     last: int
     segments: Sequence[Segment]
+    causes: tuple[Cause, ...] = ()
+    """Whose traces go on with it, in this process: they are not packed."""
 
     @property
     def size(self) -> int:
@@ -57,7 +61,13 @@ def join(chains: Sequence[Chain]) -> Chain:
     """One chain of several that follow each other."""
     if len(chains) == 1:
         return chains[0]
-    return of(chains[0].epoch, [segment for chain in chains for segment in chain.segments])
+    joined = of(chains[0].epoch, [segment for chain in chains for segment in chain.segments])
+    return caused(joined, [cause for chain in chains for cause in chain.causes])
+
+
+def caused(chain: Chain, causes: Sequence[Cause]) -> Chain:
+    """The chain with what it comes of, where that is traced."""
+    return replace(chain, causes=tuple(causes[: spans.MOST])) if causes else chain
 
 
 def pack_table(chain: Chain) -> bytes:

@@ -34,6 +34,8 @@ from runcast_server.eventlog import chains, segments, stored
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.publisher import Listener, Publisher
 from runcast_server.eventlog.segments import Event, Lines, Segment
+from runcast_server.tracing import spans
+from runcast_server.tracing.spans import About, Cause, Tracer
 
 MAX_BATCH = 256
 """Changes that share one commit at most."""
@@ -104,6 +106,8 @@ class Transaction:
         self.connection = connection
         self.committed: Sequence[Committed] = ()
         """What was numbered; known once `number` ran."""
+        self.causes: Sequence[Cause] = spans.here()
+        """Whose traces go on with what it publishes."""
         self._emitted: dict[UUID, list[Event | Lines]] = {}
 
     def emit(self, project_id: UUID, *events: Event | Lines) -> None:
@@ -147,7 +151,8 @@ class Transaction:
 class EventLog:
     """Commits changes with their events and hands the blocks to the publisher."""
 
-    def __init__(self, pool: Pool, publisher: Publisher) -> None:
+    def __init__(self, pool: Pool, publisher: Publisher, tracer: Tracer | None = None) -> None:
+        self.tracer = tracer
         self._pool = pool
         self._publisher = publisher
         self._lanes: dict[UUID, _Lane] = {}
@@ -223,7 +228,7 @@ class EventLog:
             transaction = Transaction(connection)
             yield transaction
             await transaction.number()
-        self.publish(transaction.committed)
+        self.publish(transaction.committed, transaction.causes)
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -244,11 +249,12 @@ class EventLog:
         if commits:
             await asyncio.wait(commits, timeout=PASS_SECONDS)
 
-    def publish(self, committed: Iterable[Committed]) -> None:
-        """Hands over what was committed, also by a statement of the caller's own."""
-        for one in committed:
-            metrics.COMMITTED_EVENTS.inc(one.chain.last - one.chain.first + 1)
-            self._publisher.add(*one)
+    def publish(self, committed: Iterable[Committed], causes: Sequence[Cause] = ()) -> None:
+        """Hands over what was committed, also by a statement of the caller's own, and of which spans it
+        comes."""
+        for project_id, chain in committed:
+            metrics.COMMITTED_EVENTS.inc(chain.last - chain.first + 1)
+            self._publisher.add(project_id, chains.caused(chain, causes))
 
     def listen(self, listener: Listener) -> None:
         """Lets `listener` hear of each chain that is committed here, not always in order."""
@@ -274,6 +280,7 @@ class _Waiting(Generic[T]):
     group: GroupChange[Any, T] | None = None
     item: Any = None
     at_once: AtOnce[Any, T] | None = None
+    cause: Cause | None = field(default_factory=spans.current.get)
     result: asyncio.Future[T] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -343,10 +350,13 @@ class _Lane:
                 raise Unavailable("the database can't be reached") from error
 
     async def _commit(self, batch: list[_Waiting[Any]]) -> None:
-        if not await self._commit_at_once(batch):
-            await self._commit_in_steps(batch)
+        causes = [waiting.cause for waiting in batch if waiting.cause is not None]
+        about: About = {"runcast.project": str(self.project_id), "runcast.changes": len(batch)}
+        with spans.during(self.log.tracer, "commit", "internal", causes, about) as going_on:
+            if not await self._commit_at_once(batch, going_on):
+                await self._commit_in_steps(batch, going_on)
 
-    async def _commit_at_once(self, batch: list[_Waiting[Any]]) -> bool:
+    async def _commit_at_once(self, batch: list[_Waiting[Any]], causes: Sequence[Cause]) -> bool:
         at_once = batch[0].at_once
         if at_once is None or any(waiting.at_once is not at_once for waiting in batch):
             return False
@@ -354,14 +364,15 @@ class _Lane:
             results, committed = await at_once(
                 connection, self.project_id, [waiting.item for waiting in batch]
             )
-        self.log.publish(committed)
+        self.log.publish(committed, causes)
         for waiting, result in zip(batch, results, strict=True):
             waiting.settle(result)
         return True
 
-    async def _commit_in_steps(self, batch: list[_Waiting[Any]]) -> None:
+    async def _commit_in_steps(self, batch: list[_Waiting[Any]], causes: Sequence[Cause]) -> None:
         results: list[tuple[_Waiting[Any], Any]] = []
         async with self.log.transaction() as transaction:
+            transaction.causes = causes
             for group, members in _grouped(batch).items():
                 items = [waiting.item for waiting in members]
                 results += zip(members, await group(transaction, items), strict=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from runcast_server.eventlog import chains, history
 from runcast_server.eventlog.bus import Bus
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.segments import Damaged
+from runcast_server.tracing import spans
+from runcast_server.tracing.spans import Cause, Tracer
 
 CATCH_UP_EVENTS = 20_000
 """Missing events up to which they are published one page after another; beyond that it jumps."""
@@ -42,9 +44,10 @@ log = structlog.get_logger()
 class Publisher:
     """Publishes the chains of this process, each project's in order and one at a time."""
 
-    def __init__(self, bus: Bus, pool: Pool) -> None:
+    def __init__(self, bus: Bus, pool: Pool, tracer: Tracer | None = None) -> None:
         self._bus = bus
         self._pool = pool
+        self._tracer = tracer
         self._lanes: dict[UUID, _Lane] = {}
         self._failing: str | None = None
         self.nearby: list[Listener] = []
@@ -69,7 +72,8 @@ class Publisher:
         try:
             while lane.chains:
                 since, chain = lane.since, lane.take()
-                await self.publish(project_id, chain)
+                with spans.during(self._tracer, "publish", "producer", chain.causes) as causes:
+                    await self.publish(project_id, chain, causes)
                 metrics.PUBLISH_SECONDS.observe(time.monotonic() - since)
         except Exception as error:
             # The outermost place of this task: whatever happened, the sweeper has the rest.
@@ -92,13 +96,13 @@ class Publisher:
             )
         self._failing = said
 
-    async def publish(self, project_id: UUID, chain: Chain) -> None:
+    async def publish(self, project_id: UUID, chain: Chain, causes: Sequence[Cause] = ()) -> None:
         """Publishes `chain`, and what Redis misses before it. Repeating it does nothing twice.
 
         Raises one of `outages.REDIS` or a database error; then the sweeper takes over.
         """
         for _ in range(ROUNDS):
-            outcome = await self._bus.publish(project_id, chain)
+            outcome = await self._bus.publish(project_id, chain, causes)
             if outcome.verdict == "published":
                 metrics.PUBLISHED.inc(chain.last - chain.first + 1)
                 return

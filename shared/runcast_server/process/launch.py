@@ -14,6 +14,7 @@ from runcast_server.process import (
     all_in_one,
     credentials,
     db_roles,
+    environment,
     logging_setup,
     migrate,
     process,
@@ -43,6 +44,12 @@ def launch(command: str, flags: Mapping[str, object], **options: Any) -> int:
         return 1
     except (asyncio.CancelledError, KeyboardInterrupt):
         return INTERRUPTED
+    except Exception as error:
+        if (said := environment.explained(error)) is None:
+            raise
+        log.debug("command.failed", command=command, exc_info=error)
+        sys.stderr.write(f"runcast: {said}\n")
+        return 1
     return 0
 
 

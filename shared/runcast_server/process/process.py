@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import pkgutil
 import resource
 import signal
 import socket
@@ -33,7 +34,8 @@ from runcast_server.process.http_protocol import Protocol
 from runcast_server.process.root_app import Front
 from runcast_server.process.vitals import Vitals
 from runcast_server.service import Build, Resources, Service
-from runcast_server.settings import ProcessSettings, ServerSettings
+from runcast_server.settings import ProcessSettings, ServerSettings, TracingSettings
+from runcast_server.tracing.spans import Tracer
 
 SERVICES = ("hub", "api", "tailer")
 GROUP = "runcast.services"
@@ -132,11 +134,26 @@ def builders(names: Sequence[str]) -> list[Build]:
     return [found[name].load() for name in names]
 
 
+def _tracer(settings: TracingSettings, name: str) -> Tracer | None:
+    """What makes traces where they are set. OpenTelemetry is loaded only then. Raises StartError."""
+    if settings.traces_url is None:
+        return None
+    try:
+        make = pkgutil.resolve_name("runcast_server.tracing.otel:OtelTracer")
+    except ImportError as error:
+        raise StartError(
+            f"RUNCAST_TRACES_URL needs OpenTelemetry: pip install 'runcast[tracing]' ({error})"
+        ) from error
+    made: Tracer = make(settings, name)
+    return made
+
+
 @contextlib.asynccontextmanager
-async def opened(settings: ServerSettings) -> AsyncIterator[Resources]:
-    """The backing services' clients, for as long as the process serves."""
+async def opened(settings: ServerSettings, name: str = "runcast") -> AsyncIterator[Resources]:
+    """The backing services' clients, for as long as the process serves. `name` is its own in traces."""
     if settings.postgres.database_url is None or settings.redis.redis_url is None:
         raise StartError("RUNCAST_DATABASE_URL and RUNCAST_REDIS_URL must be set")
+    tracer = _tracer(settings.tracing, name)
     size = settings.postgres.database_pool_size
     database = await open_database(
         settings.postgres.urls,
@@ -145,13 +162,15 @@ async def opened(settings: ServerSettings) -> AsyncIterator[Resources]:
         accounts=accounts_size(size),
     )
     bus = Bus(settings.redis.redis_url)
-    publisher = Publisher(bus, database.log)
-    eventlog = EventLog(database.log, publisher)
+    publisher = Publisher(bus, database.log, tracer)
+    eventlog = EventLog(database.log, publisher, tracer)
     try:
-        yield Resources(settings, database, bus, eventlog)
+        yield Resources(settings, database, bus, eventlog, tracer)
     finally:
         await eventlog.close()
         await publisher.close()
+        if tracer is not None:
+            await tracer.close()
         await bus.close()
         await database.close()
 
@@ -169,9 +188,8 @@ async def serve(
     sys.setswitchinterval(SWITCH_SECONDS)
     settings = resources.settings.process
     services = [make(resources) for make in build]
-    front = Front(
-        services, settings, tokens.authenticator(resources.database, resources.settings.auth)
-    )
+    authenticator = tokens.authenticator(resources.database, resources.settings.auth)
+    front = Front(services, settings, authenticator, resources.tracer)
     server = _Server(server_config(front, settings), started)
     vitals = Vitals(resources.database, front.readiness)
     async with AsyncExitStack() as stack:

@@ -19,6 +19,7 @@ from starlette.types import Message, Scope, Send
 from structlog.types import EventDict
 
 from runcast_server import metrics
+from runcast_server.tracing.spans import About, Cause, Span
 
 HEADER = b"x-request-id"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -42,6 +43,19 @@ def number(scope: Scope) -> str:
     if found is None:
         found = scope[_NUMBER] = _given(scope.get("headers", ())) or secrets.token_hex(16)
     return str(found)
+
+
+def number_like(scope: Scope, cause: Cause) -> None:
+    """Numbers a request that is traced by its trace, unless it brought a number of its own."""
+    scope[_NUMBER] = _given(scope["headers"]) or cause.split("-")[1]
+
+
+def traceparent(scope: Scope) -> Cause | None:
+    """Of which span a request comes, where it says so in a way that can be understood."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and _TRACEPARENT.fullmatch(value):
+            return str(value, "ascii")
+    return None
 
 
 def _given(headers: Any) -> str | None:
@@ -107,6 +121,18 @@ class Answering:
     def done(self) -> None:
         """Counts the request."""
         self._counts.add(self._scope, self._status, time.perf_counter() - self._began)
+
+    def describe(self, span: Span) -> None:
+        """Ends the request's span with what it was and how it was answered."""
+        method, route = _method(self._scope), _route(self._scope)
+        span.name(f"{method} {route}")
+        about: About = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": self._status or 499,
+            "runcast.request": number(self._scope),
+        }
+        span.end(f"status {self._status}" if self._status >= 500 else None, about)
 
 
 def _method(scope: Scope) -> str:

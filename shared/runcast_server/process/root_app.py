@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runcast.contract import API_VERSION
 from runcast_server.auth import origins
@@ -23,6 +23,8 @@ from runcast_server.process import exposition, requests, slow_refusals
 from runcast_server.process.slow_refusals import SlowRefusals
 from runcast_server.service import Readiness, Service
 from runcast_server.settings import ProcessSettings
+from runcast_server.tracing import spans
+from runcast_server.tracing.spans import Tracer
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PORT = re.compile(r":\d*$")
@@ -67,7 +69,11 @@ class Front:
     """Set `stopping` when the process has been asked to end: `/ready` then fails."""
 
     def __init__(
-        self, services: Sequence[Service], settings: ProcessSettings, authenticator: Authenticator
+        self,
+        services: Sequence[Service],
+        settings: ProcessSettings,
+        authenticator: Authenticator,
+        tracer: Tracer | None = None,
     ) -> None:
         self.stopping = False
         self._services = [service for service in services if service.app is not None]
@@ -77,6 +83,7 @@ class Front:
         self._metrics_public = settings.metrics_public
         self._authenticator = authenticator
         self._counts = requests.Counts()
+        self._tracer = tracer
         self._refusals = SlowRefusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,6 +110,8 @@ class Front:
         if service.has_streams:
             return await service.app(scope, receive, send)
         answering = requests.Answering(self._counts, scope, send)
+        if self._tracer is not None:
+            return await _traced(self._tracer, service.app, scope, receive, answering)
         try:
             await service.app(scope, receive, answering)
         finally:
@@ -168,6 +177,22 @@ class Front:
         named = Headers(scope=scope).get("host", "")
         if PORT.sub("", named).strip("[]").lower() not in self._hosts:
             raise WrongHost(f"{named[:100]!r} is not one of RUNCAST_ALLOWED_HOSTS")
+
+
+async def _traced(
+    tracer: Tracer, app: ASGIApp, scope: Scope, receive: Receive, answering: requests.Answering
+) -> None:
+    """Has a request served as a span, which goes on with the client's trace where it names one."""
+    span = tracer.begin(scope["method"], "server", requests.traceparent(scope))
+    if span is not None:
+        spans.current.set(span.cause)
+        requests.number_like(scope, span.cause)
+    try:
+        await app(scope, receive, answering)
+    finally:
+        answering.done()
+        if span is not None:
+            answering.describe(span)
 
 
 def _check_version(scope: Scope) -> None:

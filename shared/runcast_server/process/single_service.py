@@ -35,12 +35,12 @@ async def _serve_until_signal(
 ) -> None:
     stop = asyncio.Event()
     with process.stopped_by_signals(stop):
-        await serve(
-            settings, build, listener, stop, _announcement(name, settings, listener, say), say
-        )
+        started = _announcement(name, settings, listener, say)
+        await serve([name], settings, build, listener, stop, started, say)
 
 
 async def serve(
+    names: Sequence[str],
     settings: ServerSettings,
     build: Sequence[Build],
     listener: socket.socket,
@@ -48,9 +48,10 @@ async def serve(
     started: Callable[[], None],
     say: Say,
 ) -> None:
-    """Wait for the servers behind us, and run the services until `stop` is set."""
+    """Wait for the servers behind us, and run the services of these names until `stop` is set."""
+    name = f"runcast-{names[0]}" if len(names) == 1 else "runcast"
     if await process.unless_stopped(stop, _wait(settings, say)):
-        async with process.opened(settings) as resources:
+        async with process.opened(settings, name) as resources:
             await process.serve(resources, build, listener, stop, started)
 
 

@@ -50,9 +50,15 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
         async with _connected(url) as connection:
             if connection is None:
                 raise BackingServiceError("there is no such database: run `runcast migrate`")
-            if missing := await _missing(connection):
+            there, ours = await _applied(connection), set(migrate.versions())
+            if missing := ours - there:
                 raise BackingServiceError(
                     f"the database lacks {len(missing)} migrations: run `runcast migrate`"
+                )
+            if later := there - ours:
+                say(
+                    f"warning: the schema is of a later version of Runcast ({max(later)}): "
+                    "update this process, too"
                 )
             if await conversion.is_waiting(connection):
                 raise BackingServiceError(
@@ -125,9 +131,10 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection | None]:
         connection.terminate()
 
 
-async def _missing(connection: asyncpg.Connection) -> list[str]:
+async def _applied(connection: asyncpg.Connection) -> set[str]:
+    """The versions of the migrations that the database has."""
     try:
         rows = await connection.fetch("SELECT version FROM schema_migrations")
     except asyncpg.UndefinedTableError:
         rows = []
-    return sorted(set(migrate.versions()) - {row["version"] for row in rows})
+    return {row["version"] for row in rows}

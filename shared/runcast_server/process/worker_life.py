@@ -13,7 +13,7 @@ import uvloop
 from runcast_server import settings as all_settings
 from runcast_server import tasks
 from runcast_server.errors import ExplainedError
-from runcast_server.process import logging_setup, process, single_service
+from runcast_server.process import environment, logging_setup, process, single_service
 from runcast_server.service import Build
 from runcast_server.settings import ServerSettings
 
@@ -29,17 +29,22 @@ def work(worker: str, names: Sequence[str], listener: socket.socket) -> None:
     try:
         build = process.builders(names)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(read, build, listener))
-    except ExplainedError as error:
-        sys.stderr.write(f"runcast: worker {worker}: {error}\n")
+            runner.run(_work(read, names, build, listener))
+    except Exception as error:
+        said = str(error) if isinstance(error, ExplainedError) else environment.explained(error)
+        if said is None:
+            raise
+        sys.stderr.write(f"runcast: worker {worker}: {said}\n")
         sys.exit(1)
 
 
-async def _work(settings: ServerSettings, build: Sequence[Build], listener: socket.socket) -> None:
+async def _work(
+    settings: ServerSettings, names: Sequence[str], build: Sequence[Build], listener: socket.socket
+) -> None:
     stop = asyncio.Event()
     with process.stopped_by_signals(stop):
         async with _supervised(stop) as started:
-            await single_service.serve(settings, build, listener, stop, started, _tell)
+            await single_service.serve(names, settings, build, listener, stop, started, _tell)
 
 
 @contextlib.asynccontextmanager

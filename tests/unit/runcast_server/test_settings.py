@@ -74,14 +74,34 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("RUNCAST_PROJECT_CREATION", "nobody"),
         ("RUNCAST_SSE_MAX_CONNECTIONS_PER_USER", "-1"),
         ("RUNCAST_LOG_RETENTION_DAYS", "for ever"),
+        ("RUNCAST_PUBLIC_URL", "runs.example.org"),
+        ("RUNCAST_PUBLIC_URL", "http://[::1"),
+        ("RUNCAST_TRACES_URL", "http://collector:seventy"),
+        ("RUNCAST_TRACES_HEADERS", "Bearer abc"),
+        ("RUNCAST_TRACES_SAMPLE", "1.5"),
+        ("RUNCAST_CORS_ORIGINS", "https://a.example,b.example"),
+        ("RUNCAST_CORS_ORIGINS", "https://a.example/path"),
+        ("RUNCAST_TRUSTED_PROXIES", "10.0.0.0/8,gateway"),
+        ("RUNCAST_ALLOWED_HOSTS", "https://runs.example.org/"),
+        ("RUNCAST_HOST", "a b"),
+        ("RUNCAST_ARTIFACTS_URL", "ftp://files/artifacts"),
+        ("RUNCAST_ARTIFACTS_URL", "s3://"),
+        ("RUNCAST_TAIL_PROJECT", "My Project"),
+        ("RUNCAST_SSE_HEARTBEAT_INTERVAL_S", "inf"),
+        ("RUNCAST_SSE_HEARTBEAT_INTERVAL_S", "1e308"),
+        ("RUNCAST_SESSION_HOURS", "nan"),
+        ("RUNCAST_DATABASE_POOL_SIZE", "1000000000000"),
+        ("RUNCAST_PORT", "x" * 5_000),
     ],
 )
 def test_what_cannot_be_parsed_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(settings.SettingsError, match=f"^{name}: "):
+    with pytest.raises(settings.SettingsError, match=f"^{name}: ") as raised:
         settings.read()
+    assert len(str(raised.value)) < 400
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_all_complaints_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +133,23 @@ def test_secrets_come_from_files_where_the_environment_lacks_them(
     assert read.auth.jwt_secret is not None
     assert read.auth.jwt_secret.get_secret_value() == "from the file"
     assert read.redis.redis_url == "redis://environment/0"
+
+
+def test_secrets_that_cannot_be_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "runcast_database_url"
+    monkeypatch.setenv(settings.SECRETS_DIR, str(tmp_path))
+    secret.write_bytes(b"\xff\xfe")
+    with pytest.raises(settings.SettingsError, match=r"DATABASE_URL: the file .* than text"):
+        settings.read()
+    secret.unlink()
+    secret.mkdir()
+    with pytest.raises(settings.SettingsError, match=r"DATABASE_URL: the file .* Is a directory"):
+        settings.read()
+    monkeypatch.setenv(settings.SECRETS_DIR, str(tmp_path / "nowhere"))
+    with pytest.raises(settings.SettingsError, match=r"RUNCAST_SECRETS_DIR: .* is no directory"):
+        settings.read()
 
 
 def test_misspelt_names_are_found() -> None:

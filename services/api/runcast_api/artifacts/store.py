@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 from runcast._support.ids import uuid7
-from runcast_server.errors import Unavailable
+from runcast_server import outages
+from runcast_server.errors import ExplainedError, Unavailable
 
 INLINE_BYTES = 1024 * 1024
 """Content up to this size lives in its row."""
@@ -34,6 +35,10 @@ RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)
 STORE_ERRORS = (BaseError, OSError, ValueError)
 
 log = structlog.get_logger()
+
+
+class StoreError(ExplainedError):
+    """There can't be a store of artifacts where the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,18 @@ class ArtifactStore:
     """Objects by key. What a call raises when the store is away is `Unavailable`."""
 
     def __init__(self, url: str) -> None:
-        self._store: ObjectStore = (
-            from_url(url, mkdir=True)
-            if url.startswith("file:")
-            else from_url(url, client_options=CLIENT, retry_config=RETRIES)
-        )
+        """Raises `StoreError` where the URL names no store, or a folder that can't be made."""
+        try:
+            self._store: ObjectStore = (
+                from_url(url, mkdir=True)
+                if url.startswith("file:")
+                else from_url(url, client_options=CLIENT, retry_config=RETRIES)
+            )
+        except STORE_ERRORS as error:
+            raise StoreError(
+                f"artifacts can't be kept at {url}: {outages.line_of(error)}. "
+                "RUNCAST_ARTIFACTS_URL names where they lie, RUNCAST_DATA where that is unset."
+            ) from error
 
     def intake(self, project_id: UUID) -> Intake:
         """Takes one content, piece by piece."""

@@ -8,8 +8,9 @@ tried again by the caller.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -20,9 +21,11 @@ from runcast_api.ingest.cursors import Order
 from runcast_api.ingest.line_batch import CursorMove, LineBatch
 from runcast_api.ingest.messages import Message
 from runcast_api.ingest.slow_path import Handlers, Known, apply
-from runcast_api.ingest.stream import Entry, Position
+from runcast_api.ingest.stream import Entry, Position, as_numbers
 from runcast_server.errors import NotFound
 from runcast_server.eventlog.log import Committed, EventLog, Transaction
+from runcast_server.tracing import spans
+from runcast_server.tracing.spans import About
 
 MAX_EVENTS = 1_000
 
@@ -136,9 +139,39 @@ class Applier:
     ) -> Position:
         """Applies a batch and moves the cursor past it. Raises `Fenced`, or a database error for which
         no message is to blame. `under_way` is what `begin` made of it."""
+        with self._traced(batch):
+            return await self._commit_some(position, batch, under_way)
+
+    @contextlib.contextmanager
+    def _traced(self, batch: Sequence[Read]) -> Iterator[None]:
+        """A trace of a batch where traces are set: from when its oldest message came into the stream. What
+        the present task commits meanwhile belongs to it."""
+        tracer = self._eventlog.tracer
+        span = None
+        if tracer is not None:
+            about: About = {"runcast.stream": self.stream, "runcast.messages": len(batch)}
+            oldest_ms, _ = min(as_numbers(batch[0].id), as_numbers(batch[-1].id))
+            span = tracer.begin("ingest", "consumer", None, about, since=oldest_ms / 1000)
+        if span is None:
+            yield
+            return
+        token = spans.current.set(span.cause)
+        try:
+            yield
+        except BaseException as error:
+            span.end(type(error).__name__)
+            raise
+        else:
+            span.end()
+        finally:
+            spans.current.reset(token)
+
+    async def _commit_some(
+        self, position: Position, batch: Sequence[Read], under_way: UnderWay | None = None
+    ) -> Position:
         under_way = under_way or self.begin(position, batch)
         if under_way is not None and (committed := await under_way) is not None:
-            self._eventlog.publish(committed)
+            self._eventlog.publish(committed, spans.here())
             return Position(position.epoch, batch[-1].cursor)
         return await self._commit_or_halve(position, batch)
 
@@ -156,8 +189,9 @@ class Applier:
                 return await self._commit_alone(position, batch[0])
         fresh = _fresh(batch)
         middle = (len(batch) + 1) // 2
-        position = await self.commit(position, fresh[:middle])
-        return await self.commit(position, fresh[middle:]) if fresh[middle:] else position
+        position = await self._commit_some(position, fresh[:middle])
+        rest = fresh[middle:]
+        return await self._commit_some(position, rest) if rest else position
 
     async def _commit_forgetful(self, position: Position, batch: Sequence[Read]) -> Position:
         """Applies a batch by what is known of its runs, and where one of their projects turns out to be

@@ -14,6 +14,7 @@ from runcast_api.logs.entries import LinesMessage
 from runcast_api.logs.sources import SourceKey
 from runcast_server.errors import Invalid
 from runcast_server.eventlog.log import EventLog, Transaction
+from runcast_server.tracing import spans
 
 VIA_HTTP = "http"
 """Stands where rejects of the stream have their entry's id."""
@@ -33,15 +34,16 @@ async def take_lines_at_once(
         ready = line_batch.prepare([(message, Address(run_id, project_id))])
         if ready is None:
             return None
-        async with eventlog.connected() as connection:
-            committed = await line_batch.take(connection, ready, None)
+        with spans.during(eventlog.tracer, "commit", "internal", spans.here()) as causes:
+            async with eventlog.connected() as connection:
+                committed = await line_batch.take(connection, ready, None)
     except (
         Exception
     ):  # the long way says what is wrong; what may have been committed, it finds there
         return None
     if committed is None:
         return None
-    eventlog.publish(committed)
+    eventlog.publish(committed, causes)
     [move], [one] = ready.moves.values(), committed
     return move.cursor(), one.chain.last
 

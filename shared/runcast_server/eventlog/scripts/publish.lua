@@ -1,6 +1,7 @@
 -- Appends one chain of segments to a project's stream and tells the hubs, once and in order.
 -- KEYS: stream, head, live channel (one hash slot)
--- ARGV: epoch, first, last, table, bodies, ttl in ms, cap of the stream in bytes, most bytes to carry live
+-- ARGV: epoch, first, last, table, bodies, ttl in ms, cap of the stream in bytes, most bytes to carry live,
+--       and, where it is traced, the spans it comes of
 -- Answers {what, head}: "published", "done" (had it), "behind" (head + 1 … first - 1 come first),
 -- "unknown" (no head: write nothing, for an old batch must not seed an empty stream), "epoch".
 local known = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'bytes')
@@ -28,6 +29,7 @@ end
 redis.call('HSET', KEYS[2], 'seq', ARGV[3], 'bytes', bytes)
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
+if ARGV[9] then redis.call('SPUBLISH', KEYS[3], 't' .. ARGV[1] .. ' ' .. ARGV[3] .. ' ' .. ARGV[9]) end
 if #bodies <= tonumber(ARGV[8]) then
     redis.call('SPUBLISH', KEYS[3], 'b' .. ARGV[4] .. bodies)
 else

@@ -65,7 +65,7 @@ class Serving:
         self.url = process.url_of(read.process, self.listener)
         self.stop = asyncio.Event()
         self.started = asyncio.Event()
-        resources = SimpleNamespace(settings=read, database=SimpleNamespace(pools={}))
+        resources = SimpleNamespace(settings=read, database=SimpleNamespace(pools={}), tracer=None)
         self.task = asyncio.create_task(
             process.serve(resources, [service.build], self.listener, self.stop, self.started.set)
         )
