@@ -16,9 +16,12 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from runcast_api.dependencies import Api
-from runcast_api.webhooks import addresses, lookups, outbox, sending, signing
-from runcast_api.webhooks.addresses import Refused
-from runcast_api.webhooks.sending import Dispatcher, Outcome, Sender
+from runcast_api.outgoing import addresses, lookups
+from runcast_api.outgoing import sender as attempts
+from runcast_api.outgoing.addresses import Refused
+from runcast_api.outgoing.sender import Outcome, Sender
+from runcast_api.webhooks import outbox, signing
+from runcast_api.webhooks.sending import Dispatcher
 from runcast_server.db import acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
@@ -64,7 +67,7 @@ async def send(rest: Rest) -> None:
     """One look, and all that it sends."""
     sender = dispatcher(rest)
     await sender.look()
-    while working := list(sender._working.values()):
+    while working := list(sender.jobs.running.values()):
         await asyncio.wait(working)
 
 
@@ -201,7 +204,7 @@ async def test_a_dead_receiver_costs_nobody_else_anything(
     rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 10,000 events it has 100 at most on their way; another hook gets all of its own meanwhile."""
-    monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.01)
+    monkeypatch.setattr(attempts, "ATTEMPT_SECONDS", 0.3)
     async with receiving() as dead:
         dead.always = 0
         bad = await hook(rest, dead, "x:tick")
@@ -368,7 +371,7 @@ async def test_names_that_are_never_found_keep_nothing_else_waiting(
     sender = Sender(allows_private=True)
 
     def sent(host: str, project: str) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(sender.send(f"http://{host}/", {}, b"{}", project=project))
+        return asyncio.create_task(sender.send(f"http://{host}/", {}, b"{}", payer=project))
 
     names = [f"{number}.slow.example" for number in range(2 * lookups.AT_ONCE)]
     slow = [sent(name, "attacker") for name in [*names, *names]]

@@ -212,19 +212,19 @@ MUTANTS = [
         f"{TAKEOVERS}::test_an_unconfirmed_invitation_makes_no_account_and_tells_of_none",
     ),
     _mutant(
-        f"{API}/webhooks/addresses.py",
+        f"{API}/outgoing/addresses.py",
         "    is_public = inner.is_global and (inner.version == 4 or inner in _GLOBAL_UNICAST)\n",
         "    is_public = inner.is_global\n",
         f"{WEBHOOKS}::test_private_addresses_are_refused",
     ),
     _mutant(
-        f"{API}/webhooks/addresses.py",
+        f"{API}/outgoing/addresses.py",
         "            check(address, allows_private=self._allows_private, shown=",
         "            str(",
         f"{WEBHOOKS}::test_a_name_that_changes_its_address_gains_nothing",
     ),
     _mutant(
-        f"{API}/webhooks/lookups.py",
+        f"{API}/outgoing/lookups.py",
         "            return await _in_a_thread(\n",
         "            return await asyncio.to_thread(\n",
         f"{WEBHOOKS}::test_names_that_are_never_found_keep_nothing_else_waiting",

@@ -17,8 +17,9 @@ from runcast.contract import Status
 from runcast_api.accounts import audit, listing
 from runcast_api.accounts.listing import moment, text
 from runcast_api.http.fields import Patch
-from runcast_api.webhooks import addresses, signing
-from runcast_api.webhooks.addresses import Refused
+from runcast_api.outgoing import addresses
+from runcast_api.outgoing.addresses import Refused
+from runcast_api.webhooks import signing
 from runcast_api.webhooks.signing import Format
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection

@@ -1,7 +1,7 @@
 """Sending: woken by commits in this process, and by the clock for what came by others or is due again.
 
-Each hook has one task at most in a process, and each of its attempts ends within `ATTEMPT_SECONDS`; what
-hangs is its own hook's. No commit or stream waits for a receiver. A hook takes deliveries only when it has
+Each hook has one task at most in a process, and each of its attempts ends within 20 s; what hangs is its
+own hook's. No commit or stream waits for a receiver. A hook takes deliveries only when it has
 its turn to send them, and projects take turns: receivers that are slow keep other projects waiting for the
 next one that ends, and nothing that only waited counts as failed.
 """
@@ -10,27 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import httpcore
-import structlog
-
-from runcast_api.webhooks import addresses, metrics, outbox, signing
-from runcast_api.webhooks.addresses import CheckedNetwork, Refused
-from runcast_api.webhooks.lookups import Lookups
+from runcast_api.outgoing.jobs import Jobs, Trials
+from runcast_api.outgoing.sender import Outcome, Sender
+from runcast_api.webhooks import metrics, outbox, signing
 from runcast_api.webhooks.outbox import Taken
-from runcast_server import tasks
 from runcast_server.db import Connection, Pool, acquire
-from runcast_server.errors import LimitReached
 from runcast_server.eventlog.chains import Chain
 from runcast_server.fair_turns import FairTurns
-from runcast_server.loops import Loop, item
+from runcast_server.loops import Loop
 
-ATTEMPT_SECONDS = 20.0
 EVERY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 DATABASE_AT_ONCE = 2
@@ -40,80 +34,6 @@ SENDING = 25
 SENDING_OF_FAILING = 200
 """The same of those that fail, which have one connection each: who hangs keeps only those waiting that fail,
 too."""
-TESTS = 16
-TEST_TURN_SECONDS = 5.0
-"""How long a test waits for its turn."""
-ERROR_CHARACTERS = 300
-SUCCESS = range(200, 300)
-
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an attempt: the receiver's status, and why it failed; `error` is None where it took
-    it."""
-
-    status: int | None
-    error: str | None
-
-
-@dataclass(eq=False)
-class Sender:
-    """POSTs bodies to receivers. Names of receivers that fail are looked up apart from those of others."""
-
-    allows_private: bool
-    _lookups: Mapping[bool, Lookups] = field(
-        default_factory=lambda: {False: Lookups(), True: Lookups()}
-    )
-    _tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
-
-    async def send(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        project: Hashable = None,
-        is_failing: bool = False,
-    ) -> Outcome:
-        """One attempt. Redirects aren't followed: they are failures."""
-        try:
-            addresses.check_url(url, allows_private=self.allows_private)
-            network = CheckedNetwork(
-                self._lookups[is_failing], project, allows_private=self.allows_private
-            )
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                status = await self._post(network, url, headers, body)
-        except Refused as refused:
-            return Outcome(None, str(refused)[:ERROR_CHARACTERS])
-        except TimeoutError:
-            return Outcome(None, f"no answer within {ATTEMPT_SECONDS:.0f} s")
-        except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException,
-                ssl.SSLError, UnicodeError, ValueError) as error:  # fmt: skip
-            return Outcome(None, (str(error) or type(error).__name__)[:ERROR_CHARACTERS])
-        if status in SUCCESS:
-            return Outcome(status, None)
-        why = (
-            "a redirect, which isn't followed" if 300 <= status < 400 else "the receiver refused it"
-        )
-        return Outcome(status, f"{status}: {why}")
-
-    async def _post(
-        self, network: CheckedNetwork, url: str, headers: Mapping[str, str], body: bytes
-    ) -> int:
-        sent = [(name, value) for name, value in headers.items()]
-        # A pool for one connection: each goes to what was checked for it, and none is kept.
-        # What a receiver answers besides its status is never read.
-        async with (
-            httpcore.AsyncConnectionPool(self._tls, network_backend=network) as pool,
-            pool.stream("POST", url, headers=sent, content=body) as answer,
-        ):
-            return answer.status
-
-    def close(self) -> None:
-        for lookups in self._lookups.values():
-            lookups.close()
 
 
 @dataclass(eq=False)
@@ -123,13 +43,13 @@ class Dispatcher:
     pool: Pool
     sender: Sender
     base_url: str
-    _working: dict[UUID, asyncio.Task[None]] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=lambda: Jobs("webhook"))
     _projects: frozenset[UUID] = frozenset()
     _turns: FairTurns = field(default_factory=lambda: FairTurns(DATABASE_AT_ONCE))
     _sending: Mapping[bool, FairTurns] = field(
         default_factory=lambda: {False: FairTurns(SENDING), True: FairTurns(SENDING_OF_FAILING)}
     )
-    _tests: FairTurns = field(default_factory=lambda: FairTurns(TESTS))
+    _tests: Trials = field(default_factory=Trials)
     _loop: Loop | None = None
 
     def loops(self) -> list[Loop]:
@@ -151,33 +71,20 @@ class Dispatcher:
         """One look; doesn't wait for what it sends."""
         self._projects = await outbox.projects(self.pool)
         for hook_id, project_id in await outbox.behind(self.pool):
-            if hook_id not in self._working:
-                task = asyncio.create_task(self._work(hook_id, project_id))
-                self._working[hook_id] = task
+            self.jobs.begin(hook_id, partial(self._work_once, hook_id, project_id))
 
     async def prune(self) -> None:
         await outbox.prune(self.pool)
 
     async def stop(self) -> None:
         """Ends what is being sent; it is sent again after the next start."""
-        await tasks.end(*self._working.values())
+        await self.jobs.stop()
         self.sender.close()
 
     @contextlib.asynccontextmanager
     async def _connection(self, project_id: UUID) -> AsyncIterator[Connection]:
         async with self._turns.of(project_id), acquire(self.pool) as connection:
             yield connection
-
-    async def _work(self, hook_id: UUID, project_id: UUID) -> None:
-        try:
-            with item("webhook", webhook=str(hook_id)):
-                while await self._work_once(hook_id, project_id):
-                    pass
-        except Exception as error:
-            # The database is away; the next look finds what is left.
-            log.warning("webhook.waits", webhook=str(hook_id), error=repr(error))
-        finally:
-            del self._working[hook_id]
 
     async def _work_once(self, hook_id: UUID, project_id: UUID) -> bool:
         """Whether there may be more."""
@@ -223,7 +130,7 @@ class Dispatcher:
         keys = [hook["secret"]] + ([hook["old_secret"]] if hook["has_old"] else [])
         headers = signing.headers(id, body, keys, hook["format"])
         return await self.sender.send(
-            hook["url"], headers, body, project=hook["project_id"], is_failing=_is_failing(hook)
+            hook["url"], headers, body, payer=hook["project_id"], is_failing=_is_failing(hook)
         )
 
     async def test(self, hook_id: UUID, event: dict[str, Any]) -> Outcome:
@@ -233,15 +140,7 @@ class Dispatcher:
             hook = await outbox.target(connection, hook_id)
         if hook is None:
             return Outcome(None, "the webhook is gone")
-        async with contextlib.AsyncExitStack() as turn:
-            try:
-                await turn.enter_async_context(
-                    self._tests.of(hook["project_id"], TEST_TURN_SECONDS)
-                )
-            except TimeoutError:
-                raise LimitReached(
-                    "too many webhooks are being tested", retry_after_seconds=20
-                ) from None
+        async with self._tests.of(hook["project_id"]):
             return await self._send(hook, event)
 
 

@@ -2,7 +2,7 @@
 
 The event loop's own look-up has few threads (libuv gives it two at a time), and the connections to Postgres,
 Redis and the object store need them as well. A name whose server never answers holds a thread for many
-seconds, and owners choose the names: look-ups of webhooks would stop all of those. A thread can't be ended,
+seconds, and users choose the names: their look-ups would stop all of those. A thread can't be ended,
 so these are daemons: a process that stops doesn't wait for them.
 """
 
@@ -18,32 +18,33 @@ from typing import Any
 from runcast_server.fair_turns import FairTurns
 
 AT_ONCE = 16
-"""Look-ups at a time; projects take turns at them."""
+"""Look-ups at a time; projects and people take turns at them."""
 
 Found = list[Any]
 """What `socket.getaddrinfo` answers."""
 
 
 class Lookups:
-    """Looks names up for projects. What is asked for while it is looked up already isn't asked again."""
+    """Looks names up. `payer` is the project or person that takes turns. What is asked for while it is
+    looked up already isn't asked again."""
 
     def __init__(self) -> None:
         self._turns = FairTurns(AT_ONCE)
         self._running: dict[tuple[Hashable, str, int], asyncio.Task[Found]] = {}
 
-    async def find(self, project: Hashable, host: str, port: int) -> Found:
+    async def find(self, payer: Hashable, host: str, port: int) -> Found:
         """The addresses of a name. Raises `OSError`, `UnicodeError`."""
-        asked = (project, host, port)
+        asked = (payer, host, port)
         task = self._running.get(asked)
         if task is None:
-            task = self._running[asked] = asyncio.create_task(self._find(project, host, port))
+            task = self._running[asked] = asyncio.create_task(self._find(payer, host, port))
             task.add_done_callback(lambda _: self._running.pop(asked, None))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(task)
 
-    async def _find(self, project: Hashable, host: str, port: int) -> Found:
+    async def _find(self, payer: Hashable, host: str, port: int) -> Found:
         """A turn is held until the thread has ended, even where nothing waits for it any more."""
-        async with self._turns.of(project):
+        async with self._turns.of(payer):
             return await _in_a_thread(
                 lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             )
@@ -75,5 +76,5 @@ def _in_a_thread(work: Callable[[], Found]) -> asyncio.Future[Found]:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(tell, found, failed)
 
-    threading.Thread(target=run, name="webhook-name", daemon=True).start()
+    threading.Thread(target=run, name="receiver-name", daemon=True).start()
     return future

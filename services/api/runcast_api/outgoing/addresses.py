@@ -1,4 +1,4 @@
-"""Where webhooks may go: to no address of this machine or its networks, unless that is allowed.
+"""Where requests of users may go: to no address of this machine or its networks, unless that is allowed.
 
 A name is looked up once for each connection, and the connection goes to the address that was looked at: a
 name that means another address a moment later gains nothing.
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpcore
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 
-from runcast_api.webhooks.lookups import Lookups
+from runcast_api.outgoing.lookups import Lookups
 
 URL_CHARACTERS = 2000
 TRIED = 3
@@ -82,11 +82,11 @@ def _inner(address: Address) -> Address:
 
 
 class CheckedNetwork(AsyncNetworkBackend):
-    """Connects to addresses that were checked. `project` is the one that pays for looking names up."""
+    """Connects to addresses that were checked. `payer` takes turns at looking names up."""
 
-    def __init__(self, lookups: Lookups, project: Hashable, *, allows_private: bool) -> None:
+    def __init__(self, lookups: Lookups, payer: Hashable, *, allows_private: bool) -> None:
         self._lookups = lookups
-        self._project = project
+        self._payer = payer
         self._allows_private = allows_private
         self._network = httpcore.AnyIOBackend()
 
@@ -118,7 +118,7 @@ class CheckedNetwork(AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncNetworkStream:
-        raise Refused("a webhook goes to no socket of this machine")
+        raise Refused("nothing is sent to a socket of this machine")
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
@@ -127,7 +127,7 @@ class CheckedNetwork(AsyncNetworkBackend):
         with contextlib.suppress(ValueError):
             return [ipaddress.ip_address(host)]
         try:
-            found = await self._lookups.find(self._project, host, port)
+            found = await self._lookups.find(self._payer, host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"the name {host} has no address: {error}") from None
         # A zone (fe80::1%eth0) belongs to link-local addresses alone.
