@@ -15,6 +15,7 @@ import { useMe } from "../session/SessionProvider";
 import { SESSION } from "../session/query";
 import { useList } from "../session/useList";
 import { browserText } from "./browser";
+import { Notifications } from "../notifications/Notifications";
 import { FormError, useForm } from "../design/useForm";
 import type { Schema } from "../session/schemas";
 
@@ -37,6 +38,7 @@ export function AccountPage() {
         ) : (
           <>
             <Profile />
+            <Notifications />
             <Sessions />
           </>
         )}

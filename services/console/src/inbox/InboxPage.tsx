@@ -3,6 +3,7 @@ import { useMemo, useState } from "react";
 import { ListState } from "../design/ListState";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Empty } from "../design/Surface";
+import { usePresence } from "../notifications/presence";
 import { useShortcuts } from "../shell/shortcuts";
 import { QuestionCard } from "./QuestionCard";
 import { chosen } from "./Reply";
@@ -13,6 +14,7 @@ import { useReply } from "./useReply";
 export function InboxPage() {
   useTitle("Inbox");
   const list = useInbox();
+  usePresence("inbox");
   return (
     <>
       <PageHeader

@@ -10,6 +10,7 @@ import { wordOf } from "../design/Status";
 import { Rows } from "../design/Surface";
 import { cx } from "../design/classes";
 import { LogPanel } from "../log/LogPanel";
+import { usePresence } from "../notifications/presence";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
 import { ProjectScope, RunScope } from "../shell/ProjectScope";
@@ -65,6 +66,7 @@ type Tab = (typeof TABS)[number];
 
 function Loaded({ id }: { id: string }) {
   const run = useRun(id);
+  usePresence(id);
   useTitle(run.data ? `${wordOf(run.data.status)}: ${nameOf(run.data)}` : "Run");
   if (run.data) return <Content run={run.data} />;
   if (run.error) return <Failure error={run.error} onRetry={() => void run.refetch()} />;

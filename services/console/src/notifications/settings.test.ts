@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { type Settings, firstRule, freeId, withTarget, withoutTarget } from "./settings";
+
+const target = (id: string) => ({ id, kind: "ntfy" as const, name: null, url: null, token: null, subscription: null });
+const none = { rules: [], targets: [], details: false } as unknown as Settings;
+
+test("a first target gets a rule, a second one joins it, and the last one takes it along", () => {
+  const one = { ...none, ...withTarget(none, target("phone")) };
+  expect(one.rules).toEqual([firstRule("phone")]);
+  const two = { ...one, ...withTarget(one, target("team")) };
+  expect(two.rules.map(({ to }) => to)).toEqual([["phone", "team"]]);
+  const left = { ...two, ...withoutTarget(two, "phone") };
+  expect(left.rules.map(({ to }) => to)).toEqual([["team"]]);
+  expect(withoutTarget(left, "team")).toEqual({ rules: [], targets: [] });
+});
+
+test("a new target's id is free", () => {
+  expect(freeId([], "phone")).toBe("phone");
+  expect(freeId([target("phone"), target("phone-2")], "phone")).toBe("phone-3");
+});
