@@ -101,6 +101,15 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.answer_link(presented bytea) RETURNS TABLE(user_id uuid, is_admin boolean, question_id uuid, option text, via text, expires_at timestamp with time zone, used_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT l.user_id, u.is_admin, l.question_id, l.option, l.via, l.expires_at, l.used_at
+    FROM answer_links l JOIN users u ON u.id = l.user_id
+    WHERE l.token_hash = presented AND u.disabled_at IS NULL AND u.deleted_at IS NULL
+$$;
+
 CREATE FUNCTION public.caller_name(person uuid, key uuid) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -461,6 +470,17 @@ BEGIN
         SELECT id FROM audit_log WHERE at < clock_timestamp() - age ORDER BY id LIMIT batch);
     GET DIAGNOSTICS gone = ROW_COUNT;
     RETURN gone;
+END
+$$;
+
+CREATE FUNCTION public.forget_notifications() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM notification_settings WHERE user_id = NEW.id;
+    DELETE FROM answer_links WHERE user_id = NEW.id;
+    RETURN NULL;
 END
 $$;
 
@@ -915,6 +935,18 @@ CREATE FUNCTION public.note_sign_in(signed_in uuid) RETURNS void
     AS $$
     UPDATE users SET last_sign_in_at = now() WHERE id = signed_in;
     DELETE FROM sessions WHERE user_id = signed_in AND expires_at < now() - interval '7 days';
+$$;
+
+CREATE FUNCTION public.notified_people(who uuid) RETURNS TABLE(user_id uuid, is_admin boolean, projects uuid[], roles text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT u.id, u.is_admin, coalesce(array_agg(m.project_id) FILTER (WHERE m.role IS NOT NULL), '{}'),
+           coalesce(array_agg(m.role) FILTER (WHERE m.role IS NOT NULL), '{}')
+    FROM notification_settings s JOIN users u ON u.id = s.user_id
+    LEFT JOIN project_members m ON m.user_id = u.id
+    WHERE u.disabled_at IS NULL AND u.deleted_at IS NULL AND (who IS NULL OR u.id = who)
+    GROUP BY u.id, u.is_admin
 $$;
 
 CREATE FUNCTION public.number_run() RETURNS trigger
@@ -1418,6 +1450,14 @@ CREATE FUNCTION public.text_grams(given text) RETURNS text[]
     FROM lower(given) AS lowered (t), generate_series(1, length(t) - 2) AS places (n)
 $$;
 
+CREATE FUNCTION public.use_answer_link(presented bytea) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    UPDATE answer_links SET used_at = now()
+    WHERE token_hash = presented AND used_at IS NULL AND expires_at > now() RETURNING true
+$$;
+
 CREATE FUNCTION public.use_sign_in_link(presented bytea) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -1454,6 +1494,16 @@ CREATE FUNCTION public.writing_keys(presented bytea[]) RETURNS TABLE(token_hash 
     WHERE k.token_hash = ANY (presented)
       AND (r.is_admin OR role_rank(r.role) >= role_rank('reporter'))
 $$;
+
+CREATE TABLE public.answer_links (
+    token_hash bytea NOT NULL,
+    user_id uuid NOT NULL,
+    question_id uuid NOT NULL,
+    option text NOT NULL,
+    via text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
 
 CREATE TABLE public.api_keys (
     id uuid NOT NULL,
@@ -1655,6 +1705,69 @@ COMMENT ON COLUMN public.log_sources.spool IS 'The spool that the cursor belongs
 
 COMMENT ON COLUMN public.log_sources.zone IS 'The time zone (IANA) of times without an offset in the followed file; the tailer''s own where it is null.';
 
+CREATE TABLE public.notification_cursors (
+    project_id uuid NOT NULL,
+    "position" bigint NOT NULL
+);
+
+CREATE TABLE public.notification_presence (
+    user_id uuid NOT NULL,
+    place text NOT NULL,
+    until timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.notification_settings (
+    user_id uuid NOT NULL,
+    rules json NOT NULL,
+    details boolean DEFAULT false NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.notification_settings.details IS 'Whether messages hold what agents ask, besides who asks.';
+
+CREATE TABLE public.notification_targets (
+    user_id uuid NOT NULL,
+    id text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    url text,
+    secret json NOT NULL,
+    failing_since timestamp with time zone,
+    error text,
+    disabled_reason text,
+    unsaid integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT notification_targets_kind_check CHECK ((kind = ANY (ARRAY['ntfy'::text, 'webpush'::text, 'apprise'::text])))
+);
+
+COMMENT ON COLUMN public.notification_targets.url IS 'Shown to the person alone; null where the address itself is a secret.';
+
+COMMENT ON COLUMN public.notification_targets.secret IS 'Address and tokens, as they are sent; only runcast_log reads it.';
+
+COMMENT ON COLUMN public.notification_targets.unsaid IS 'How many matters were too many to be kept, for the next summary.';
+
+CREATE TABLE public.notifications (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    target_id text NOT NULL,
+    subject text NOT NULL,
+    kind text NOT NULL,
+    project_id uuid,
+    run_id uuid,
+    question_id uuid,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    at timestamp with time zone NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    sending_until timestamp with time zone,
+    began_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    error text,
+    CONSTRAINT notifications_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'sent'::text, 'closing'::text, 'closed'::text, 'summed'::text, 'dropped'::text, 'failed'::text])))
+);
+
 CREATE TABLE public.otlp_records (
     project_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -1737,6 +1850,15 @@ CREATE TABLE public.projects (
 );
 
 COMMENT ON COLUMN public.projects.deleted_at IS 'The row stays as a tombstone: the id is never taken again.';
+
+CREATE TABLE public.push_keys (
+    id boolean DEFAULT true NOT NULL,
+    private text NOT NULL,
+    public text NOT NULL,
+    CONSTRAINT push_keys_id_check CHECK (id)
+);
+
+COMMENT ON TABLE public.push_keys IS 'VAPID (RFC 8292). Only runcast_log reads `private`.';
 
 CREATE TABLE public.questions (
     id uuid NOT NULL,
@@ -2172,6 +2294,9 @@ CREATE TABLE public.worker_status (
 
 COMMENT ON COLUMN public.worker_status.updated_at IS 'When anything but the heartbeat last changed.';
 
+ALTER TABLE ONLY public.answer_links
+    ADD CONSTRAINT answer_links_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
@@ -2220,6 +2345,24 @@ ALTER TABLE ONLY public.invitations
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_pkey PRIMARY KEY (run_id, source);
 
+ALTER TABLE ONLY public.notification_cursors
+    ADD CONSTRAINT notification_cursors_pkey PRIMARY KEY (project_id);
+
+ALTER TABLE ONLY public.notification_presence
+    ADD CONSTRAINT notification_presence_pkey PRIMARY KEY (user_id, place);
+
+ALTER TABLE ONLY public.notification_settings
+    ADD CONSTRAINT notification_settings_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.notification_targets
+    ADD CONSTRAINT notification_targets_pkey PRIMARY KEY (user_id, id);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_user_id_target_id_subject_key UNIQUE (user_id, target_id, subject);
+
 ALTER TABLE ONLY public.otlp_records
     ADD CONSTRAINT otlp_records_pkey PRIMARY KEY (project_id, id);
 
@@ -2243,6 +2386,9 @@ ALTER TABLE ONLY public.project_storage
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.push_keys
+    ADD CONSTRAINT push_keys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.questions
     ADD CONSTRAINT questions_pkey PRIMARY KEY (id);
@@ -2349,6 +2495,12 @@ ALTER TABLE ONLY public.webhooks
 ALTER TABLE ONLY public.worker_status
     ADD CONSTRAINT worker_status_pkey PRIMARY KEY (worker_id);
 
+CREATE INDEX answer_links_expiring ON public.answer_links USING btree (expires_at);
+
+CREATE INDEX answer_links_of_question ON public.answer_links USING btree (question_id);
+
+CREATE INDEX answer_links_of_user ON public.answer_links USING btree (user_id);
+
 CREATE INDEX api_keys_made_by ON public.api_keys USING btree (made_by_key) WHERE (made_by_key IS NOT NULL);
 
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
@@ -2370,6 +2522,18 @@ CREATE INDEX invitations_of_project ON public.invitations USING btree (project_i
 CREATE INDEX log_sources_open ON public.log_sources USING btree (run_id) WHERE (closed_reason IS NULL);
 
 CREATE INDEX log_sources_tailed ON public.log_sources USING btree (run_id) WHERE is_active;
+
+CREATE INDEX notifications_begun ON public.notifications USING btree (user_id, began_at) WHERE (began_at IS NOT NULL);
+
+CREATE INDEX notifications_due ON public.notifications USING btree (next_at) WHERE (state = ANY (ARRAY['waiting'::text, 'closing'::text]));
+
+CREATE INDEX notifications_ended ON public.notifications USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX notifications_of_project ON public.notifications USING btree (project_id) WHERE (project_id IS NOT NULL);
+
+CREATE INDEX notifications_of_question ON public.notifications USING btree (question_id) WHERE (question_id IS NOT NULL);
+
+CREATE INDEX notifications_of_run ON public.notifications USING btree (run_id) WHERE (run_id IS NOT NULL);
 
 CREATE INDEX otlp_records_by_age ON public.otlp_records USING brin (seen_at);
 
@@ -2509,6 +2673,8 @@ CREATE INDEX worker_status_by_heartbeat ON public.worker_status USING btree (las
 
 CREATE INDEX worker_status_by_status ON public.worker_status USING btree (status, updated_at DESC);
 
+CREATE TRIGGER forget_notifications AFTER UPDATE OF deleted_at ON public.users FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_notifications();
+
 CREATE TRIGGER forget_sign_ins AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_sign_ins();
 
 CREATE TRIGGER forget_webhooks AFTER UPDATE OF deleted_at ON public.projects FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_webhooks();
@@ -2530,6 +2696,12 @@ CREATE TRIGGER tasks_counted_on AFTER UPDATE ON public.tasks REFERENCING OLD TAB
 CREATE TRIGGER tasks_counted_out AFTER DELETE ON public.tasks REFERENCING OLD TABLE AS earlier FOR EACH STATEMENT EXECUTE FUNCTION public.count_queue();
 
 CREATE TRIGGER tell_of_closed_question AFTER UPDATE OF state ON public.questions FOR EACH ROW WHEN (((old.state = 'open'::text) AND (new.state <> 'open'::text))) EXECUTE FUNCTION public.tell_of_closed_question();
+
+ALTER TABLE ONLY public.answer_links
+    ADD CONSTRAINT answer_links_question_id_fkey FOREIGN KEY (question_id) REFERENCES public.questions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.answer_links
+    ADD CONSTRAINT answer_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
@@ -2578,6 +2750,30 @@ ALTER TABLE ONLY public.log_sources
 
 ALTER TABLE ONLY public.log_sources
     ADD CONSTRAINT log_sources_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id);
+
+ALTER TABLE ONLY public.notification_cursors
+    ADD CONSTRAINT notification_cursors_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notification_presence
+    ADD CONSTRAINT notification_presence_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notification_settings
+    ADD CONSTRAINT notification_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notification_targets
+    ADD CONSTRAINT notification_targets_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.notification_settings(user_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_question_id_fkey FOREIGN KEY (question_id) REFERENCES public.questions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT notifications_user_id_target_id_fkey FOREIGN KEY (user_id, target_id) REFERENCES public.notification_targets(user_id, id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.otlp_runs
     ADD CONSTRAINT otlp_runs_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
@@ -2724,6 +2920,8 @@ CREATE POLICY admins_add ON public.users FOR INSERT TO runcast_request WITH CHEC
 
 CREATE POLICY admins_change ON public.users FOR UPDATE TO runcast_request USING (( SELECT public.acting_is_admin() AS acting_is_admin));
 
+ALTER TABLE public.answer_links ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY anyone ON public.audit_log FOR INSERT TO runcast_request WITH CHECK ((actor = ( SELECT public.acting_principal() AS acting_principal)));
 
 ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
@@ -2739,6 +2937,8 @@ CREATE POLICY editors ON public.share_links TO runcast_request USING ((( SELECT 
 ALTER TABLE public.erased_objects ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.erased_runs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY event_log ON public.answer_links TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.artifacts TO runcast_log USING (true) WITH CHECK (true);
 
@@ -2756,6 +2956,16 @@ CREATE POLICY event_log ON public.ingest_rejects TO runcast_log USING (true) WIT
 
 CREATE POLICY event_log ON public.log_sources TO runcast_log USING (true) WITH CHECK (true);
 
+CREATE POLICY event_log ON public.notification_cursors TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.notification_presence TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.notification_settings TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.notification_targets TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.notifications TO runcast_log USING (true) WITH CHECK (true);
+
 CREATE POLICY event_log ON public.otlp_records TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.otlp_runs TO runcast_log USING (true) WITH CHECK (true);
@@ -2767,6 +2977,8 @@ CREATE POLICY event_log ON public.project_counters TO runcast_log USING (true) W
 CREATE POLICY event_log ON public.project_storage TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.projects TO runcast_log USING (true) WITH CHECK (true);
+
+CREATE POLICY event_log ON public.push_keys TO runcast_log USING (true) WITH CHECK (true);
 
 CREATE POLICY event_log ON public.questions TO runcast_log USING (true) WITH CHECK (true);
 
@@ -2826,6 +3038,16 @@ CREATE POLICY members ON public.questions FOR SELECT TO runcast_request USING ((
 
 CREATE POLICY members ON public.run_messages FOR SELECT TO runcast_request USING (((( SELECT public.acting_is_admin() AS acting_is_admin) OR (project_id = ANY (( SELECT public.acting_projects('viewer'::text) AS acting_projects)::uuid[]))) AND (( SELECT public.acting_run() AS acting_run) IS NULL)));
 
+ALTER TABLE public.notification_cursors ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.notification_presence ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.notification_settings ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.notification_targets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.notifications ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.otlp_records ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.otlp_runs ENABLE ROW LEVEL SECURITY;
@@ -2835,6 +3057,12 @@ ALTER TABLE public.otlp_traces ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON public.away TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
 
 CREATE POLICY own ON public.idempotency_keys TO runcast_request USING ((principal = ( SELECT public.acting_principal() AS acting_principal)));
+
+CREATE POLICY own ON public.notification_presence TO runcast_request USING ((user_id = ( SELECT public.acting_user() AS acting_user)));
+
+CREATE POLICY own ON public.notification_settings TO runcast_request USING ((user_id = ( SELECT public.acting_user() AS acting_user)));
+
+CREATE POLICY own ON public.notification_targets TO runcast_request USING ((user_id = ( SELECT public.acting_user() AS acting_user)));
 
 CREATE POLICY own ON public.passwords TO runcast_request USING ((( SELECT public.acting_is_admin() AS acting_is_admin) OR (user_id = ( SELECT public.acting_user() AS acting_user))));
 
@@ -2865,6 +3093,8 @@ ALTER TABLE public.project_members ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.project_storage ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.push_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.questions ENABLE ROW LEVEL SECURITY;
 
@@ -2963,6 +3193,10 @@ ALTER TABLE public.worker_status ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.accept_invitation(presented bytea, known uuid, fresh uuid, wanted_name text) TO runcast_accounts;
 
+REVOKE ALL ON FUNCTION public.answer_link(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.answer_link(presented bytea) TO runcast_request;
+GRANT ALL ON FUNCTION public.answer_link(presented bytea) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.caller_name(person uuid, key uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.caller_name(person uuid, key uuid) TO runcast_log;
 
@@ -3001,6 +3235,8 @@ GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project
 
 REVOKE ALL ON FUNCTION public.forget_audit(age interval, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcast_log;
+
+REVOKE ALL ON FUNCTION public.forget_notifications() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.forget_sign_ins() FROM PUBLIC;
 
@@ -3099,6 +3335,9 @@ GRANT ALL ON FUNCTION public.month_of_number(project uuid, seq bigint) TO runcas
 REVOKE ALL ON FUNCTION public.note_sign_in(signed_in uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_sign_in(signed_in uuid) TO runcast_accounts;
 
+REVOKE ALL ON FUNCTION public.notified_people(who uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.notified_people(who uuid) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.number_run() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.open_invitation(presented bytea) FROM PUBLIC;
@@ -3161,6 +3400,9 @@ GRANT ALL ON FUNCTION public.take_numbers(of_projects uuid[], of_runs uuid[], ar
 
 REVOKE ALL ON FUNCTION public.tell_of_closed_question() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION public.use_answer_link(presented bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.use_answer_link(presented bytea) TO runcast_log;
+
 REVOKE ALL ON FUNCTION public.use_sign_in_link(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.use_sign_in_link(presented bytea) TO runcast_accounts;
 
@@ -3169,6 +3411,16 @@ GRANT ALL ON FUNCTION public.use_stream_ticket(presented bytea, wanted_path text
 
 REVOKE ALL ON FUNCTION public.writing_keys(presented bytea[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.writing_keys(presented bytea[]) TO runcast_log;
+
+GRANT INSERT,DELETE ON TABLE public.answer_links TO runcast_log;
+
+GRANT SELECT(user_id) ON TABLE public.answer_links TO runcast_log;
+
+GRANT SELECT(question_id) ON TABLE public.answer_links TO runcast_log;
+
+GRANT SELECT(expires_at) ON TABLE public.answer_links TO runcast_log;
+
+GRANT SELECT(used_at) ON TABLE public.answer_links TO runcast_log;
 
 GRANT INSERT ON TABLE public.api_keys TO runcast_accounts;
 
@@ -3243,6 +3495,56 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.ingest_rejects TO runcast_log;
 GRANT SELECT ON TABLE public.log_sources TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.log_sources TO runcast_log;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notification_cursors TO runcast_log;
+
+GRANT SELECT ON TABLE public.notification_presence TO runcast_request;
+GRANT SELECT,DELETE ON TABLE public.notification_presence TO runcast_log;
+GRANT INSERT,DELETE,UPDATE ON TABLE public.notification_presence TO runcast_accounts;
+
+GRANT SELECT ON TABLE public.notification_settings TO runcast_request;
+GRANT INSERT,DELETE,UPDATE ON TABLE public.notification_settings TO runcast_accounts;
+GRANT SELECT ON TABLE public.notification_settings TO runcast_log;
+
+GRANT UPDATE(updated_at) ON TABLE public.notification_settings TO runcast_log;
+
+GRANT INSERT,DELETE ON TABLE public.notification_targets TO runcast_accounts;
+GRANT SELECT ON TABLE public.notification_targets TO runcast_log;
+
+GRANT SELECT(user_id) ON TABLE public.notification_targets TO runcast_request;
+
+GRANT SELECT(id) ON TABLE public.notification_targets TO runcast_request;
+
+GRANT SELECT(kind) ON TABLE public.notification_targets TO runcast_request;
+
+GRANT SELECT(name) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(name) ON TABLE public.notification_targets TO runcast_accounts;
+
+GRANT SELECT(url) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(url) ON TABLE public.notification_targets TO runcast_accounts;
+
+GRANT UPDATE(secret) ON TABLE public.notification_targets TO runcast_accounts;
+
+GRANT SELECT(failing_since) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(failing_since) ON TABLE public.notification_targets TO runcast_accounts;
+GRANT UPDATE(failing_since) ON TABLE public.notification_targets TO runcast_log;
+
+GRANT SELECT(error) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(error) ON TABLE public.notification_targets TO runcast_accounts;
+GRANT UPDATE(error) ON TABLE public.notification_targets TO runcast_log;
+
+GRANT SELECT(disabled_reason) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(disabled_reason) ON TABLE public.notification_targets TO runcast_accounts;
+GRANT UPDATE(disabled_reason) ON TABLE public.notification_targets TO runcast_log;
+
+GRANT UPDATE(unsaid) ON TABLE public.notification_targets TO runcast_log;
+
+GRANT SELECT(created_at) ON TABLE public.notification_targets TO runcast_request;
+
+GRANT SELECT(updated_at) ON TABLE public.notification_targets TO runcast_request;
+GRANT UPDATE(updated_at) ON TABLE public.notification_targets TO runcast_accounts;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.notifications TO runcast_log;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.otlp_records TO runcast_log;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.otlp_runs TO runcast_log;
@@ -3278,6 +3580,8 @@ GRANT UPDATE(retention) ON TABLE public.projects TO runcast_accounts;
 GRANT UPDATE(quota) ON TABLE public.projects TO runcast_accounts;
 
 GRANT UPDATE(run_budget) ON TABLE public.projects TO runcast_accounts;
+
+GRANT SELECT,INSERT ON TABLE public.push_keys TO runcast_log;
 
 GRANT SELECT ON TABLE public.questions TO runcast_request;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.questions TO runcast_log;

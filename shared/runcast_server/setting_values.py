@@ -6,6 +6,7 @@ overflow, is refused at the start.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from runcast._support import redis_url
@@ -24,6 +25,10 @@ STORES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "htt
 """What large artifacts can lie in."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:%-]{1,253}|\[[0-9A-Fa-f:.%]+\]")
 _HEADER = re.compile(r"\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+\s*=[^\r\n]*")
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""How many private keys there are on this curve (FIPS 186-5)."""
 
 
 def _absolute(path: Path) -> Path:
@@ -115,6 +120,23 @@ def _redis(url: str) -> str:
     return url
 
 
+def _push_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32 or not 0 < int.from_bytes(key, "big") < P256_ORDER:
+        raise ValueError("isn't a private key of P-256: 32 bytes as base64url")
+    return secret
+
+
+def _contact(text: str) -> str:
+    if not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://\S+)", text):
+        raise ValueError("must be mailto: and an address, or a URL that starts with https://")
+    return text
+
+
 def headers(text: str) -> dict[str, str]:
     """Headers as `name=value`, separated by commas. Raises `ValueError`."""
     given = [each for each in text.split(",") if each.strip()]
@@ -135,6 +157,8 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 StoreUrl = Annotated[str, AfterValidator(_store)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
+Contact = Annotated[str, AfterValidator(_contact)]
+PushSecret = Annotated[SecretStr, AfterValidator(_push_secret)]
 Workers = Annotated[int, BeforeValidator(_workers), Field(ge=1, le=256)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 """How many there may be of something; 0 is none or no limit."""

@@ -31,6 +31,7 @@ from runcast_server.price_list import PriceList
 from runcast_server.setting_values import (
     AbsolutePath,
     Bytes,
+    Contact,
     Count,
     Days,
     HostList,
@@ -41,6 +42,7 @@ from runcast_server.setting_values import (
     OriginList,
     PathList,
     PostgresUrl,
+    PushSecret,
     RedisUrl,
     StoreUrl,
     Workers,
@@ -215,6 +217,9 @@ class ApiSettings(_Settings):
     ingest_secret: SecretStr | None = None
     otlp_spans: Literal["agents", "all"] = "agents"
     webhook_private: bool | None = None
+    push_answers: bool = True
+    push_contact: Contact | None = None
+    push_secret: PushSecret | None = None
     prices_file: AbsolutePath | None = None
 
     @field_validator("prices_file")
@@ -329,6 +334,13 @@ class ServerSettings:
         """What links begin with that are sent where no request came from."""
         process = self.process
         return (process.public_url or f"http://{process.host}:{process.port}").rstrip("/")
+
+    @property
+    def push_contact(self) -> str:
+        """Whom a browser's push service may turn to: an address of the web or of mail (RFC 8292, 2.1)."""
+        return self.api.push_contact or (
+            self.base_url if self.base_url.startswith("https://") else "mailto:operator@localhost"
+        )
 
     @property
     def allows_private_webhooks(self) -> bool:

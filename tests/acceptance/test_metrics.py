@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import jwt
 import pytest
 from redis.asyncio import Redis
 from tests import registered
@@ -32,6 +33,7 @@ from runcast_server.eventlog.publisher import Publisher
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
 
 POLL_SECONDS = 0.2
+SECRET = "a secret of at least thirty-two bytes"
 ELSEWHERE = {"runcast_tailer_rewinds", "runcast_tailer_unacknowledged_bytes"}
 """What a tailer shows of a Redis that loses what it was sent; see the tests of windows and tailers."""
 _SAMPLE = re.compile(r"^(runcast_\w+?)(?:_total|_count)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
@@ -89,6 +91,7 @@ class Script:
         assert (await self._client.patch("/projects/p", json=quota)).is_success
         hook = {"url": "http://127.0.0.1:9/hook", "types": ["run:created"]}
         await self.post("/projects/p/webhooks", hook)
+        await self.tell_someone()
         self._run = (await self.post("/projects/p/runs", {}))["id"]
         await self.say()
         task = await self.post("/projects/p/tasks", {"title": "t", "subtasks": [{"title": "s"}]})
@@ -97,6 +100,17 @@ class Script:
 
     async def say(self) -> None:
         await self._client.post(f"/runs/{self._run}/logs", json={"message": "a line"})
+
+    async def tell_someone(self) -> None:
+        """A person's phone, which isn't there."""
+        token = jwt.encode({"sub": "root", "role": "admin"}, SECRET, algorithm="HS256")
+        person = {"Authorization": f"Bearer {token}"}
+        phone = {"id": "phone", "kind": "ntfy", "url": "http://127.0.0.1:9/topic"}
+        path = "/auth/me/notifications"
+        body = {"rules": [], "targets": [phone]}
+        assert (await self._client.put(path, json=body, headers=person)).is_success
+        tried = {"target": "phone"}
+        assert (await self._client.post(f"{path}/test", json=tried, headers=person)).is_success
 
     async def follow(self) -> None:
         """A file, and its lines."""
@@ -231,6 +245,7 @@ async def test_each_metric_moves_in_a_scripted_run(
     settings = {
         "RUNCAST_METRICS_PUBLIC": "true",
         "RUNCAST_DATABASE_POOL_SIZE": "3",
+        "RUNCAST_JWT_SECRET": SECRET,
         "RUNCAST_SSE_MAX_CONNECTIONS_PER_KEY": "4",
     }
     up, run = Up.at(directory, *urls, **settings), directory / "runs" / "a-run"

@@ -88,6 +88,11 @@ TABLE: dict[str, Line] = {
     "POST /otlp/v1/metrics": Line({}, query="?project=demo"),
     "GET /auth/me/away": Line(),
     "PUT /auth/me/away": Line({"away": False}),
+    # notifications
+    "GET /auth/me/notifications": Line(),
+    "PUT /auth/me/notifications": Line({"rules": [], "targets": []}),
+    "POST /auth/me/notifications/test": Line({"target": "phone"}, status=404),
+    "PUT /auth/me/presence": Line({"page": "inbox"}),
     # usage
     "GET /projects/{project}/usage": Line(),
     "POST /runs/{run}/usage": Line({"requests": [{"id": "r", "model": "m"}]}),

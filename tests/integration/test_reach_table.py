@@ -356,6 +356,7 @@ SECRETS = (
     "SELECT token_hash FROM api_keys",
     "SELECT token_hash FROM sign_in_links",
     "SELECT token_hash FROM invitations",
+    "SELECT token_hash FROM answer_links",
 )
 ACCOUNTS = (
     "SET ROLE runcast_accounts",
@@ -372,6 +373,8 @@ CONTENT = (
 )
 WRITES = (
     "SELECT secret FROM webhooks",
+    "SELECT secret FROM notification_targets",
+    "SELECT private FROM push_keys",
     "SET ROLE runcast_log",
     "DELETE FROM segments",
     "UPDATE runs SET name = 'x'",

@@ -16,7 +16,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from runcast_api.dependencies import Api
-from runcast_api.outgoing import addresses, lookups
+from runcast_api.outgoing import addresses, jobs, lookups
 from runcast_api.outgoing import sender as attempts
 from runcast_api.outgoing.addresses import Refused
 from runcast_api.outgoing.sender import Outcome, Sender
@@ -392,7 +392,7 @@ async def test_receivers_that_hang_count_no_one_elses_deliveries_as_failed(
     rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All places to send are taken by another project's: what waits for one was not tried yet."""
-    monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "ATTEMPT_SECONDS", 0.2)
     dispatcher(rest)._sending = {False: FairTurns(1), True: FairTurns(1)}
     async with receiving() as hanging:
         hanging.always = 0
@@ -414,8 +414,8 @@ async def test_receivers_that_hang_count_no_one_elses_deliveries_as_failed(
 async def test_only_some_tests_are_under_way_at_once(
     rest: Rest, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "TEST_TURN_SECONDS", 0.01)
-    dispatcher(rest)._tests = FairTurns(1)
+    monkeypatch.setattr(jobs, "TURN_SECONDS", 0.01)
+    dispatcher(rest)._tests = jobs.Trials(FairTurns(1))
     receiver.always = 0
     path = f"{HOOKS}/{(await hook(rest, receiver))['id']}/test"
     first = asyncio.create_task(rest.admin.post(path))

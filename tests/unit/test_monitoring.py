@@ -101,6 +101,7 @@ def test_labels_are_few() -> None:
         "part",
         "pool",
         "state",
+        "kind",
         "verdict",
         "source",
         "reason",

@@ -19,6 +19,7 @@ from runcast_api.mcp_door import McpDoor, McpRoute
 from runcast_api.routes import (
     admin,
     agents,
+    answer_links,
     artifacts,
     auth,
     deletion,
@@ -30,6 +31,7 @@ from runcast_api.routes import (
     logs,
     members,
     metrics,
+    notifications,
     otlp,
     projects,
     questions,
@@ -80,6 +82,8 @@ def create(api: Api, version: str) -> FastAPI:
     app.include_router(agents.router)
     app.include_router(otlp.router)
     app.include_router(webhooks.router)
+    app.include_router(notifications.router)
+    app.include_router(answer_links.router)
     app.include_router(tasks.router)
     app.include_router(subtasks.router)
     app.include_router(runtime.router)

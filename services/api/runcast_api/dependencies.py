@@ -23,6 +23,7 @@ from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
 from runcast_api.ingest.slow_path import Handlers
 from runcast_api.logs.search_turns import SearchDatabase
+from runcast_api.notifications.notifier import Notifier
 from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.demo import Demos
 from runcast_api.runtime.feed import RuntimeFeed
@@ -94,6 +95,7 @@ class Api:
     searches: SearchDatabase
     bodies: Bodies
     webhooks: Dispatcher
+    notifier: Notifier
     telemetry: FairTurns = field(default_factory=lambda: FairTurns(TELEMETRY_AT_ONCE))
     exports: Exports = field(default_factory=Exports)
     demos: Demos = field(default_factory=Demos)

@@ -24,7 +24,9 @@ from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
 from runcast_api.mcp_door import McpDoor
+from runcast_api.notifications import notifier as notifying
 from runcast_api.otlp.silence import Silence
+from runcast_api.outgoing.sender import Sender
 from runcast_api.questions.expiry import Expiry
 from runcast_api.questions.waiting import Waiters
 from runcast_api.runs.liveness import Judge
@@ -37,7 +39,7 @@ from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
 from runcast_api.usage.budgets import Budgets
-from runcast_api.webhooks.sending import Dispatcher, Sender
+from runcast_api.webhooks.sending import Dispatcher
 from runcast_server import db_health, loops, outages
 from runcast_server.auth import rate_limits, tokens
 from runcast_server.db import ACCOUNTS_ROLE, LOG_ROLE, REQUEST_ROLE, acquire
@@ -64,10 +66,11 @@ def build(resources: Resources) -> Service:
     resources.eventlog.listen(quotas.heard)
     handlers = ingesters.build_handlers(resources, reporting.handlers(sink), quotas)
     leadership = ingesters.build(resources, handlers)
-    dispatcher = Dispatcher(
-        database.log, Sender(settings.allows_private_webhooks), settings.base_url
-    )
+    sender = Sender(settings.allows_private_webhooks)
+    dispatcher = Dispatcher(database.log, sender, settings.base_url)
     resources.eventlog.listen(dispatcher.heard)
+    notifier = notifying.build(resources, sender)
+    resources.eventlog.listen(notifier.heard)
     store = ArtifactStore(settings.artifacts_url)
     authenticator = tokens.authenticator(database, settings.auth)
     api = Api(
@@ -86,6 +89,7 @@ def build(resources: Resources) -> Service:
         SearchDatabase.of(database),
         Bodies(authenticator),
         dispatcher,
+        notifier,
     )
     publisher = Publisher(resources.bus, database.log)
     sweeper = Sweeper(
@@ -111,6 +115,7 @@ def build(resources: Resources) -> Service:
         *Silence(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),
         *dispatcher.loops(),
+        *notifier.loops(),
     ]
 
     @contextlib.asynccontextmanager
@@ -127,6 +132,7 @@ def build(resources: Resources) -> Service:
             finally:
                 await api.demos.stop()
                 await api.feed.stop()
+                await notifier.stop()
                 await dispatcher.stop()
                 await api.people.requests.close()
                 await publisher.close()

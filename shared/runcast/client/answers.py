@@ -499,6 +499,38 @@ class Metrics(TypedDict):
     metrics: dict[str, float]
 
 
+NotificationKind = Literal[
+    "permission", "question", "plan", "error", "failed", "completed", "stalled", "budget"
+]
+
+
+class NotificationServer(TypedDict):
+    """What the server says to it:"""
+
+    push_key: str
+    has_apprise: bool
+    answers: bool
+    targets: dict[str, TargetState]
+
+
+class NotificationTested(TypedDict):
+    """What came of an attempt; `error` is null where the receiver took it."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    ms: int
+
+
+class Notifications(TypedDict):
+    """What you want to be told, where."""
+
+    rules: list[Rule]
+    targets: list[Target]
+    details: bool
+    server: NotificationServer
+
+
 OnExpiry = Literal["none", "deny", "default"]
 
 
@@ -575,12 +607,22 @@ class Project(TypedDict):
     run_budget: Budget | None
 
 
+ProjectChoice = Literal["all", "mine"]
+
+
 class ProjectPage(TypedDict):
     """A page of projects."""
 
     projects: list[Project]
     total: int
     next_cursor: str | None
+
+
+class PushKeys(TypedDict):
+    """The keys of a browser's subscription (RFC 8291), as base64url."""
+
+    p256dh: str
+    auth: str
 
 
 class Question(TypedDict):
@@ -652,6 +694,12 @@ class QuestionShown(TypedDict):
 
 
 QuestionState = Literal["open", "answered", "expired", "cancelled", "resolved_elsewhere"]
+
+
+Quiet = TypedDict(
+    "Quiet",
+    {"from": str, "to": str, "tz": NotRequired[str], "except": NotRequired[list[NotificationKind]]},
+)
 
 
 class Quota(TypedDict):
@@ -737,6 +785,17 @@ class Route(TypedDict):
     model: str | None
     operation: str
     occurred_at: str
+
+
+class Rule(TypedDict):
+    """What is told, and where."""
+
+    when: list[NotificationKind]
+    projects: NotRequired[ProjectChoice | list[str]]
+    after_s: NotRequired[float]
+    only_away: NotRequired[bool]
+    quiet: NotRequired[Quiet | None]
+    to: list[str]
 
 
 class Run(TypedDict):
@@ -1033,6 +1092,14 @@ class Storage(TypedDict):
     is_complete: bool
 
 
+class Subscription(TypedDict):
+    """A browser's subscription, as its `PushSubscription.toJSON()` says it."""
+
+    endpoint: str
+    keys: PushKeys
+    expirationTime: NotRequired[float | None]
+
+
 class Subtask(TypedDict):
     """A piece of work that one worker does at a time."""
 
@@ -1089,6 +1156,28 @@ class Taken(TypedDict):
     accepted: int
     first_line_number: int | None
     last_line_number: int | None
+
+
+class Target(TypedDict):
+    """Where messages go."""
+
+    id: str
+    kind: TargetKind
+    name: NotRequired[str | None]
+    url: NotRequired[str | None]
+    token: NotRequired[str | None]
+    subscription: NotRequired[Subscription | None]
+
+
+TargetKind = Literal["ntfy", "webpush", "apprise"]
+
+
+class TargetState(TypedDict):
+    """How sending to a target goes."""
+
+    failing_since: str | None
+    error: str | None
+    disabled_reason: str | None
 
 
 class Task(TypedDict):

@@ -1,6 +1,16 @@
 """Every endpoint as a method: the one list that both clients share."""
 
-from runcast.client import admin, people, questions, runs, streams, tasks, usage, webhooks
+from runcast.client import (
+    admin,
+    notifications,
+    people,
+    questions,
+    runs,
+    streams,
+    tasks,
+    usage,
+    webhooks,
+)
 from runcast.client.calls import Download, Endpoint, Listing, Stream
 
 
@@ -72,6 +82,11 @@ class Endpoints:
     add_usage = Endpoint(usage.add_usage)
     get_away = Endpoint(questions.get_away)
     set_away = Endpoint(questions.set_away)
+
+    get_notifications = Endpoint(notifications.get_notifications)
+    set_notifications = Endpoint(notifications.set_notifications)
+    test_notification = Endpoint(notifications.test_notification)
+    set_presence = Endpoint(notifications.set_presence)
 
     create_task = Endpoint(tasks.create_task)
     list_tasks = Endpoint(tasks.list_tasks)

@@ -107,6 +107,11 @@ OPERATIONS: dict[str, Needs] = {
     "POST /otlp/v1/metrics": Needs(rights.REPORT),
     "GET /auth/me/away": A_PERSON,
     "PUT /auth/me/away": A_PERSON,
+    # notifications
+    "GET /auth/me/notifications": A_PERSON,
+    "PUT /auth/me/notifications": A_PERSON,
+    "POST /auth/me/notifications/test": A_PERSON,
+    "PUT /auth/me/presence": A_PERSON,
     # usage
     "GET /projects/{project}/usage": READER,
     "POST /runs/{run}/usage": Needs(rights.REPORT),

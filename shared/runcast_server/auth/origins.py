@@ -26,6 +26,8 @@ STREAM_COOKIES = b"runcast_stream_"
 PLAIN_SESSION = SESSION_COOKIE.encode()
 """Over TLS the session's cookie has a prefix; one without may have been set by another host."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN_PATHS = "/a/"
+"""Of links that are the authority themselves, and use no cookie: any page may follow one."""
 PREFLIGHT_SECONDS = 600
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -78,7 +80,8 @@ class Origins:
             scope[CORS_SCOPE] = origin
             added += _cors(origin)
         elif not self._is_own(origin, headers):
-            if origin and scope["method"] not in SAFE_METHODS:
+            is_open = scope["path"].startswith(OPEN_PATHS)
+            if origin and scope["method"] not in SAFE_METHODS and not is_open:
                 raise ForeignPage(f"pages of {origin[:100]} may not call this server")
             _keep_cookies(scope, lambda _: False)
         scope[HEADERS_SCOPE] = added

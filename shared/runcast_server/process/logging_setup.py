@@ -16,7 +16,7 @@ from runcast._support.terminal import harmless
 from runcast_server.process import requests
 
 _SECRETS = re.compile(
-    r"\b(?P<token>r[cslito]_)[\w-]{20,}"
+    r"\b(?P<token>r[acslito]_)[\w-]{20,}"
     r"|\b(?P<webhook>whsec_)[\w+/=-]{20,}"
     r"|\b(?P<jwt>eyJ)[\w-]+\.[\w-]+\.[\w-]*"
     r"|(?P<url>\b[a-z][a-z+]*://[^\s:/@]*:)[^\s/@]+(?=@)"

@@ -26,6 +26,7 @@ TAGS = {
     "exports": "Runs and projects as files.",
     "deletion": "Deleting runs and artifacts, redacting lines.",
     "webhooks": "Where a project's events are sent.",
+    "notifications": "What people are told where they are: on a phone, in a browser, in a chat.",
     "runtime": "What workers report of themselves, for operators.",
     "people": "Members, share links and invitations.",
     "keys": "API keys.",

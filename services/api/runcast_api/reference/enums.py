@@ -67,6 +67,12 @@ NAMES: dict[tuple[str, ...], tuple[str, str]] = {
     ("password", "link", "invitation", "oidc"): ("SignInMethod", "How a session began."),
     ("latest", "all"): ("Versions", "Which versions of artifacts to list."),
     ("ndjson", "parquet", "zip"): ("ExportFormat", "Format of an export."),
+    (
+        *("permission", "question", "plan", "error"),
+        *("failed", "completed", "stalled", "budget"),
+    ): ("NotificationKind", "What a person can be told."),
+    ("ntfy", "webpush", "apprise"): ("TargetKind", "By which way messages reach a person."),
+    ("all", "mine"): ("ProjectChoice", "Of which projects, without naming them."),
     ("day", "run", "agent", "model"): ("UsageGroup", "What a row of a usage report adds up."),
 }
 """By their values: the name and what it stands for. A test fails for an enumeration that has no name."""

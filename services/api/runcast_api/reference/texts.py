@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-SUBJECTS = ("common", "models", "runs", "logs", "board", "people", "webhooks")
+SUBJECTS = ("common", "models", "runs", "logs", "board", "people", "webhooks", "notifications")
 
 
 @dataclass(frozen=True)

@@ -455,6 +455,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/auth/me/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Notifications
+         * @description Returns what you are told, and where. Addresses that are secrets aren't shown again.
+         *
+         *     Needs a person's token.
+         */
+        get: operations["show_notifications"];
+        /**
+         * Set Notifications
+         * @description Sets what you are told, and where, in the place of what was set before. A target without its address keeps the one that it has; one that is left out is removed.
+         *
+         *     Needs a person's token.
+         */
+        put: operations["set_notifications"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/me/notifications/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Notification
+         * @description Sends a test message to a target of yours, once, and answers what came of it, within 20 s.
+         *
+         *     Needs a person's token.
+         */
+        post: operations["test_notification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/me/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Presence
+         * @description Says which page of yours is visible and focused. For the next 30 s you aren't told of what it shows.
+         *
+         *     Needs a person's token.
+         */
+        put: operations["set_presence"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/methods": {
         parameters: {
             query?: never;
@@ -4803,6 +4875,129 @@ export interface components {
             };
         };
         /**
+         * NotificationKind
+         * @description What a person can be told.
+         * @enum {string}
+         */
+        NotificationKind: "permission" | "question" | "plan" | "error" | "failed" | "completed" | "stalled" | "budget";
+        /**
+         * Notifications
+         * @description What you want to be told, where.
+         */
+        Notifications: {
+            /**
+             * Details
+             * @description Whether messages hold what is asked, besides the tool and the run.
+             */
+            details: boolean;
+            /**
+             * Rules
+             * @description What you are told, and where.
+             */
+            rules: components["schemas"]["Rule"][];
+            /** @description What the server says to it. */
+            server: components["schemas"]["NotificationServer"];
+            /**
+             * Targets
+             * @description Where messages go, without their secrets.
+             */
+            targets: components["schemas"]["Target"][];
+        };
+        /**
+         * NotificationServer
+         * @description What the server says to it: `push_key` is for `PushManager.subscribe`; `has_apprise`: whether
+         *     addresses of Apprise work here; `answers`: whether messages have buttons that answer.
+         */
+        NotificationServer: {
+            /**
+             * Answers
+             * @description Whether messages have buttons that answer.
+             */
+            answers: boolean;
+            /**
+             * Has Apprise
+             * @description Whether this server can send to Apprise's addresses.
+             */
+            has_apprise: boolean;
+            /**
+             * Push Key
+             * @description The `applicationServerKey` for `PushManager.subscribe`, as base64url.
+             */
+            push_key: string;
+            /**
+             * Targets
+             * @description How sending to each target goes, by the target's id.
+             */
+            targets: {
+                [key: string]: components["schemas"]["TargetState"];
+            };
+        };
+        /**
+         * NotificationsSet
+         * @description What you want to be told, where. `details`: messages hold what is asked too, and not only who asks.
+         *     `server` is what the answer shows; here it is ignored.
+         */
+        NotificationsSet: {
+            /**
+             * Details
+             * @description Whether messages hold what is asked, besides the tool and the run. They pass servers of others.
+             * @default false
+             */
+            details: boolean;
+            /**
+             * Rules
+             * @description What you are told, and where.
+             */
+            rules: components["schemas"]["Rule"][];
+            /**
+             * Server
+             * @description Ignored: what the answer shows may be sent back.
+             */
+            server?: unknown;
+            /**
+             * Targets
+             * @description Where messages go. Those that are left out are removed.
+             */
+            targets: components["schemas"]["Target"][];
+        };
+        /**
+         * NotificationTest
+         * @description A target to try.
+         */
+        NotificationTest: {
+            /**
+             * Target
+             * @description The target to try, by its id.
+             */
+            target: string;
+        };
+        /**
+         * NotificationTested
+         * @description What came of an attempt; `error` is null where the receiver took it.
+         */
+        NotificationTested: {
+            /**
+             * Delivered
+             * @description Whether the receiver took the message.
+             */
+            delivered: boolean;
+            /**
+             * Error
+             * @description Why the attempt failed. Null: it didn't.
+             */
+            error: string | null;
+            /**
+             * Ms
+             * @description How long the attempt took, in milliseconds.
+             */
+            ms: number;
+            /**
+             * Status
+             * @description The receiver's HTTP status. Null: it gave none.
+             */
+            status: number | null;
+        };
+        /**
          * OnExpiry
          * @description What holds when a question expires.
          * @enum {string}
@@ -4973,6 +5168,17 @@ export interface components {
             value: number;
         };
         /**
+         * Presence
+         * @description Which page of yours is visible and focused: the inbox, or that of a run. It counts for 30 s.
+         */
+        Presence: {
+            /**
+             * Page
+             * @description `inbox`, or the id of the run whose page is visible and focused.
+             */
+            page: string;
+        };
+        /**
          * Problem
          * @description A refusal (RFC 9457). `type` is stable; `docs/errors.md` lists them all.
          */
@@ -5134,6 +5340,12 @@ export interface components {
             updated_at: string;
         };
         /**
+         * ProjectChoice
+         * @description Of which projects, without naming them.
+         * @enum {string}
+         */
+        ProjectChoice: "all" | "mine";
+        /**
          * ProjectNew
          * @description What a project is made of. Without a `slug` one is made from the name.
          */
@@ -5201,6 +5413,22 @@ export interface components {
              * @example checkout-agents
              */
             slug?: string | null;
+        };
+        /**
+         * PushKeys
+         * @description The keys of a browser's subscription (RFC 8291), as base64url.
+         */
+        PushKeys: {
+            /**
+             * Auth
+             * @description The browser's secret of 16 bytes, as base64url.
+             */
+            auth: string;
+            /**
+             * P256Dh
+             * @description The browser's public key, as base64url.
+             */
+            p256dh: string;
         };
         /**
          * Question
@@ -5583,6 +5811,35 @@ export interface components {
          */
         QuestionState: "open" | "answered" | "expired" | "cancelled" | "resolved_elsewhere";
         /**
+         * Quiet
+         * @description Hours in which nothing is told: it waits for their end, and is told then if it still holds. They may go
+         *     past midnight. `except`: what is told all the same.
+         */
+        Quiet: {
+            /**
+             * Except
+             * @description What is told in these hours too.
+             * @default []
+             */
+            except: components["schemas"]["NotificationKind"][];
+            /**
+             * From
+             * @description When the hours begin, as 22:00.
+             */
+            from: string;
+            /**
+             * To
+             * @description When the hours end, as 07:00; perhaps on the next day.
+             */
+            to: string;
+            /**
+             * Tz
+             * @description The zone whose clock counts, as Europe/Berlin.
+             * @default UTC
+             */
+            tz: string;
+        };
+        /**
          * Quota
          * @description Beyond which lines are refused: bytes that the log takes, lines in a minute.
          */
@@ -5893,6 +6150,43 @@ export interface components {
              * @description Name of the provider. Null: not given.
              */
             provider: string | null;
+        };
+        /**
+         * Rule
+         * @description What is told, and where. `projects`: `all` that you may read, `mine`: those that you are a member of,
+         *     or some by slug or id. `after_s`: how long it must last first. `only_away`: only while you are away.
+         */
+        Rule: {
+            /**
+             * After S
+             * @description Seconds for which it must hold first. What no longer holds then isn't told.
+             * @default 60
+             */
+            after_s: number;
+            /**
+             * Only Away
+             * @description Only while you are away (`PUT /auth/me/away`).
+             * @default false
+             */
+            only_away: boolean;
+            /**
+             * Projects
+             * @description `all` that you may read, `mine` that you are a member of, or some by slug or id.
+             * @default all
+             */
+            projects: components["schemas"]["ProjectChoice"] | string[];
+            /** @description Hours in which nothing is told. Null: there are none. */
+            quiet?: components["schemas"]["Quiet"] | null;
+            /**
+             * To
+             * @description The targets, by their ids.
+             */
+            to: string[];
+            /**
+             * When
+             * @description What is told: questions by their kind, and what becomes of runs.
+             */
+            when: components["schemas"]["NotificationKind"][];
         };
         /**
          * Run
@@ -7246,6 +7540,24 @@ export interface components {
             retention: components["schemas"]["Retention"];
         };
         /**
+         * Subscription
+         * @description A browser's subscription, as its `PushSubscription.toJSON()` says it.
+         */
+        Subscription: {
+            /**
+             * Endpoint
+             * @description The address of the browser's push service.
+             */
+            endpoint: string;
+            /**
+             * Expirationtime
+             * @description When it ends, in milliseconds; nothing here depends on it.
+             */
+            expirationTime?: number | null;
+            /** @description Its keys. */
+            keys: components["schemas"]["PushKeys"];
+        };
+        /**
          * Subtask
          * @description A piece of work that one worker does at a time.
          */
@@ -7596,6 +7908,67 @@ export interface components {
              * @description Number of the last line stored. Null: none was.
              */
             last_line_number: number | null;
+        };
+        /**
+         * Target
+         * @description Where messages go. Addresses that are secrets aren't shown again: null keeps what is there under this
+         *     id. `url`: of ntfy `ntfy://host/topic`, else an Apprise URL. `token`: of ntfy, an access token.
+         */
+        Target: {
+            /**
+             * Id
+             * @description Its name in rules, which you choose.
+             */
+            id: string;
+            /**
+             * Kind
+             * @description How messages get there: by ntfy, to a browser (`webpush`), or by Apprise.
+             */
+            kind: components["schemas"]["TargetKind"];
+            /**
+             * Name
+             * @description What it is called. Null: it is named by its address.
+             */
+            name?: string | null;
+            /** @description Of a browser: its subscription, which isn't shown again. Null keeps what is there. */
+            subscription?: components["schemas"]["Subscription"] | null;
+            /**
+             * Token
+             * @description Of ntfy: an access token, which isn't shown again. Null keeps what is there while the address stays.
+             */
+            token?: string | null;
+            /**
+             * Url
+             * @description Of ntfy `ntfy://host/topic`; of Apprise one of its URLs, which isn't shown again. Null keeps what is there.
+             */
+            url?: string | null;
+        };
+        /**
+         * TargetKind
+         * @description By which way messages reach a person.
+         * @enum {string}
+         */
+        TargetKind: "ntfy" | "webpush" | "apprise";
+        /**
+         * TargetState
+         * @description How sending to a target goes. `failing_since`: the first failure since the last success.
+         */
+        TargetState: {
+            /**
+             * Disabled Reason
+             * @description Why nothing is sent there any more, until the settings are saved again. Null while it is.
+             */
+            disabled_reason: string | null;
+            /**
+             * Error
+             * @description Why the last attempt failed. Null: it didn't.
+             */
+            error: string | null;
+            /**
+             * Failing Since
+             * @description The first failure since the last success. Null: the last attempt succeeded.
+             */
+            failing_since: string | null;
         };
         /**
          * Task
@@ -9964,6 +10337,165 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AwayShown"];
                 };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationsSet"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_notification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationTest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationTested"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+            /** @description An error; `type` says which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_presence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Presence"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];

@@ -1,0 +1,505 @@
+"""Notifications: told once, while it holds, to who may know; answered by a link once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from runcast_api.notifications import planning, targets, webpush
+from runcast_server.db import acquire
+from tests.integration.notified import SETTINGS, Ntfy, notifier, ntfy, set_up, tell
+from tests.integration.rest import Rest, serving
+from tests.integration.test_questions import PERMISSION, ask, key, person, reply
+
+pytestmark = pytest.mark.anyio
+
+ALWAYS = {"id": "always", "label": "Allow always", "role": "allow_always"}
+BROWSER = {"Accept": "text/html"}
+
+
+@pytest.fixture
+async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
+    async with serving(database_url, redis_url, tmp_path) as rest:
+        await rest.project()
+        yield rest
+        await notifier(rest).stop()
+        notifier(rest).channels.sender.close()
+
+
+@pytest.fixture
+async def phone() -> AsyncIterator[Ntfy]:
+    async with ntfy() as phone:
+        yield phone
+
+
+def link(message: dict[str, Any], label: str) -> str:
+    """The path of a button's link."""
+    [url] = [one["url"] for one in message["actions"] if one["label"] == label]
+    return urlsplit(str(url)).path
+
+
+def anyone(rest: Rest) -> httpx.AsyncClient:
+    """A client that shows no token."""
+    transport = httpx.ASGITransport(rest.service.app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+async def state(rest: Rest, question: dict[str, Any]) -> str:
+    return str((await rest.admin.get(f"/questions/{question['id']}")).json()["state"])
+
+
+async def test_a_question_is_told_once_answered_by_its_button_and_replaced(
+    rest: Rest, phone: Ntfy
+) -> None:
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target(), after_s=60)
+    run = await rest.run(status="running", name="login")
+    question = await ask(rest, run, options=[*OPTIONS, ALWAYS])
+    await tell(rest, ahead=50)
+    assert phone.published == []
+    await tell(rest, ahead=61)
+    await tell(rest, ahead=200)
+    [message] = phone.published
+    assert (message["title"], message["message"]) == ("Permission: Bash", "login in demo")
+    assert (message["priority"], message["topic"]) == (4, "topic")
+    assert message["click"].endswith(f"/ui/runs/{run}")
+    assert [one["label"] for one in message["actions"]] == ["Allow", "Deny", "Open"]
+    allow = link(message, "Allow")
+    async with anyone(rest) as client:
+        page = await client.get(allow, headers=BROWSER)
+        assert (page.status_code, "<form method='post'>" in page.text) == (200, True)
+        assert "script" not in page.text
+        await client.head(allow)
+        assert await state(rest, question) == "open", "looking answers nothing"
+        answered = await client.post(allow)
+        assert answered.json() == {"state": "answered", "option": "allow", "label": "Allow once"}
+        for again in (allow, link(message, "Deny")):
+            assert (await client.post(again)).status_code == 409
+            assert (await client.get(again, headers=BROWSER)).status_code == 409
+    closed = (await rest.admin.get(f"/questions/{question['id']}")).json()
+    assert closed["answer"]["by"]["name"] == "ana"
+    assert closed["answer"]["via"] == "ntfy"
+    await tell(rest, ahead=201)
+    [shown] = phone.shown
+    assert shown["message"] == "login in demo"
+    assert (shown["title"], shown["priority"]) == ("Answered: Allow once (ana)", 1)
+    assert "actions" not in shown
+    await tell(rest, ahead=900)
+    assert len(phone.published) == 2
+
+
+OPTIONS = [
+    {"id": "allow", "label": "Allow once", "role": "allow"},
+    {"id": "deny", "label": "Deny", "role": "deny"},
+]
+
+
+async def test_what_no_longer_holds_is_not_told(rest: Rest, phone: Ntfy) -> None:
+    await set_up(rest, await person(rest, "ana", "editor"), phone.target(), after_s=60)
+    run = await rest.run(status="running")
+    question = await ask(rest, run)
+    await tell(rest)
+    await reply(rest, question, option="allow")
+    failing = await rest.run(status="running")
+    await rest.admin.patch(f"/runs/{failing}", json={"status": "failed", "error": "e"})
+    needy = await rest.run(status="running")
+    for attention in ({"kind": "error", "summary": "s"}, None):
+        await rest.admin.patch(f"/runs/{needy}", json={"attention": attention})
+    await tell(rest, ahead=61)
+    assert [one["title"] for one in phone.published] == ["Failed"]
+    # What was closed before it was looked at, too.
+    await reply(rest, await ask(rest, run), option="deny")
+    await tell(rest, ahead=200)
+    assert len(phone.published) == 1
+
+
+async def test_only_who_may_know_is_told_and_only_who_may_answer_gets_buttons(
+    rest: Rest, phone: Ntfy
+) -> None:
+    people = {role: await person(rest, role, role) for role in ("viewer", "editor")}
+    people["stranger"] = rest.person("stranger")
+    for name, headers in people.items():
+        await set_up(rest, headers, phone.target(url=f"http://{phone.host}/{name}"))
+    run = await rest.run(status="running")
+    question = await ask(rest, run)
+    await tell(rest)
+    told = {one["topic"]: one for one in phone.published}
+    assert told.keys() == {"viewer", "editor"}
+    assert "actions" not in told["viewer"]
+    # Who was an editor when the message was sent isn't one for ever.
+    allow = link(told["editor"], "Allow")
+    me = (await rest.admin.get("/auth/me", headers=people["editor"])).json()
+    member = f"/projects/demo/members/{me['id']}"
+    async with anyone(rest) as client:
+        for change, status in (({"role": "viewer"}, 403), (None, 404)):
+            moved = (
+                await rest.admin.put(member, json=change)
+                if change
+                else await rest.admin.delete(member)
+            )
+            assert moved.is_success
+            assert (await client.post(allow)).status_code == status
+            assert (await client.get(allow)).status_code == status
+    phone.receiver.got.clear()
+    await ask(rest, run)
+    await tell(rest)
+    assert {one["topic"] for one in phone.published} == {"viewer"}
+    assert await state(rest, question) == "open"
+    for headers in (await key(rest, "reporter"), await key(rest, "owner"), {}):
+        for method, path in (("GET", ""), ("PUT", ""), ("POST", "/test")):
+            body = {"target": "phone"} if path else {"rules": [], "targets": []}
+            refused = await rest.admin.request(method, SETTINGS + path, json=body, headers=headers)
+            assert refused.status_code == 403
+
+
+async def test_a_leaked_link_does_one_thing_once_and_tells_nothing(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    run = await rest.run(status="running")
+    secret = "rm -rf /srv/secret"
+    asked = {"body": secret, "tool": {"name": "Bash", "input": {"command": secret}}}
+    question = await ask(rest, run, **asked)
+    await tell(rest)
+    assert secret not in str(phone.receiver.got)
+    [message] = phone.published
+    deny = link(message, "Deny")
+    async with anyone(rest) as client:
+        seen = [await client.get(deny, headers=BROWSER), await client.get(deny)]
+        wrong = [
+            await client.post(f"{deny}?option=allow"),
+            await client.post(deny[:-1] + ("A" if deny[-1] != "A" else "B")),
+            await client.post("/a/ra_"),
+            await client.post(f"/a/{'x' * 300}"),
+            await client.put(deny),
+        ]
+        assert [one.status_code for one in wrong] == [422, 404, 404, 422, 405]
+        async with acquire(rest.resources.database.log) as connection:
+            stored = await connection.fetchval("SELECT answer FROM questions")
+            assert stored is None
+        # Another choice in the body makes no difference.
+        answered = await client.post(deny, json={"option": "allow"}, headers={"Origin": "null"})
+        assert answered.json()["option"] == "deny"
+        seen += [answered, await client.post(deny), await client.get(deny, headers=BROWSER)]
+    assert not any(secret in one.text for one in [*seen, *wrong])
+    assert (await rest.admin.get(f"/questions/{question['id']}")).json()["answer"][
+        "option"
+    ] == "deny"
+    # A link ends by its time, and where an administrator turns links off.
+    await ask(rest, run)
+    await tell(rest)
+    allow = link(phone.published[-1], "Allow")
+    async with anyone(rest) as client:
+        notifier(rest).has_answers = False
+        assert (await client.post(allow)).status_code == 404
+        notifier(rest).has_answers = True
+        await owner(rest, "UPDATE answer_links SET expires_at = now() - interval '1 s'")
+        assert (await client.post(allow)).status_code == 410
+        assert (await client.get(allow, headers=BROWSER)).status_code == 410
+
+
+async def owner(rest: Rest, statement: str) -> None:
+    """As the database's owner."""
+    connection = await asyncpg.connect(rest.resources.settings.postgres.database_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_flood_is_six_messages_and_a_summary(rest: Rest, phone: Ntfy) -> None:
+    await set_up(rest, await person(rest, "ana", "editor"), phone.target())
+    runs = [await rest.run(status="running") for _ in range(10)]
+    questions = [await ask(rest, run) for run in runs]
+    await tell(rest)
+    await tell(rest, ahead=2)
+    assert [one["title"] for one in phone.published[:6]] == ["Permission: Bash"] * 6
+    [summary] = phone.published[6:]
+    assert (summary["title"], summary["message"]) == ("4 more in a short time", "permission: 4")
+    assert summary["click"].endswith("/ui/inbox")
+    # One that comes later within the time is summed up after it, if it still holds then.
+    for run in runs[:2]:
+        await rest.admin.patch(f"/runs/{run}", json={"status": "failed", "error": "e"})
+    await tell(rest, ahead=60)
+    quiet = [one for one in phone.published[7:] if one["priority"] > 1]
+    assert quiet == []
+    await tell(rest, ahead=700)
+    told = [one["title"] for one in phone.published[7:] if one["priority"] > 1]
+    assert told == ["2 more in a short time"]
+    assert len(questions) == 10
+
+
+async def test_a_dead_receiver_is_tried_four_times_and_costs_no_one_else_anything(
+    rest: Rest, phone: Ntfy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "MAX_WAITING", 20)
+    ana, ben = await person(rest, "ana", "editor"), await person(rest, "ben", "editor")
+    async with ntfy() as dead:
+        dead.receiver.always = 503
+        await set_up(rest, ana, dead.target())
+        await set_up(rest, ben, phone.target())
+        await ask(rest, await rest.run(status="running"))
+        for seconds in (0, 6, 70, 700, 5000, 9000):
+            await tell(rest, ahead=seconds)
+        assert len(dead.published) == 4, "at once, after 5 s, a minute and ten"
+        assert len({one["sequence_id"] for one in dead.published}) == 1
+        assert len(phone.published) == 1
+        shown = (await rest.admin.get(SETTINGS, headers=ana)).json()["server"]["targets"]
+        assert shown["phone"]["error"] == "503: the receiver refused it"
+        assert shown["phone"]["failing_since"] is not None
+        for _ in range(60):
+            run = await rest.run(status="running")
+            await rest.admin.patch(f"/runs/{run}", json={"status": "completed"})
+        await tell(rest, ahead=20_000)
+        async with acquire(rest.resources.database.log) as connection:
+            waiting = await connection.fetchval(
+                """SELECT count(*) FROM notifications n JOIN notification_targets t
+                       ON t.user_id = n.user_id AND t.id = n.target_id
+                   WHERE n.state IN ('waiting', 'summed') AND n.kind <> 'summary'
+                   AND t.failing_since IS NOT NULL"""
+            )
+        assert waiting <= 20
+        assert phone.published[-1]["title"] == "54 more in a short time"
+
+
+async def test_a_hostile_server_gets_one_request_and_no_more(rest: Rest, phone: Ntfy) -> None:
+    """One that redirects to clouds' metadata, and one whose answer never ends."""
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    phone.receiver.always, phone.receiver.location = 302, "http://169.254.169.254/latest"
+    tested = (
+        await rest.admin.post(f"{SETTINGS}/test", json={"target": "phone"}, headers=ana)
+    ).json()
+    assert (tested["delivered"], tested["status"]) == (False, 302)
+    assert len(phone.receiver.got) == 1
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        sent.append(0)
+        try:
+            while True:
+                writer.write(b"x" * 65_536)
+                await writer.drain()
+                sent[0] += 65_536
+        except ConnectionError:
+            writer.close()
+
+    sent: list[int] = []
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await set_up(rest, ana, phone.target(url=f"http://127.0.0.1:{port}/topic"))
+        tested = (
+            await rest.admin.post(f"{SETTINGS}/test", json={"target": "phone"}, headers=ana)
+        ).json()
+        assert tested["delivered"], "its status is enough; the rest is never read"
+        assert sent[0] < 64 * 1024 * 1024
+    # A server that others reach allows no private address, but to administrators.
+    notifier(rest).channels.sender.allows_private = False
+    refused = await rest.admin.put(
+        SETTINGS, json={"rules": [], "targets": [phone.target()]}, headers=ana
+    )
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "body.targets.0.url"
+    tested = (
+        await rest.admin.post(f"{SETTINGS}/test", json={"target": "phone"}, headers=ana)
+    ).json()
+    assert "private address" in tested["error"]
+    root = rest.person("root", role="admin")
+    metadata = phone.target(url="http://169.254.169.254/topic")
+    for target, status in ((phone.target(), 200), (metadata, 422)):
+        body = {"rules": [], "targets": [target]}
+        answer = await rest.admin.put(SETTINGS, json=body, headers=root)
+        assert answer.status_code == status, answer.text
+
+
+async def test_secrets_are_kept_and_not_shown(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+    shown = await set_up(rest, ana, phone.target(token="tk_secret"), projects=["demo"])
+    assert shown["rules"][0]["projects"] == ["demo"]
+    assert "tk_secret" not in str(shown)
+    again = await rest.admin.put(SETTINGS, json=shown, headers=ana)  # as it was shown
+    assert again.status_code == 200, again.text
+    assert again.json() == shown
+    tested = await rest.admin.post(f"{SETTINGS}/test", json={"target": "phone"}, headers=ana)
+    assert tested.json()["delivered"]
+    assert phone.receiver.got[0].headers["authorization"] == "Bearer tk_secret"
+    # A token goes to no other address than the one that it was given for.
+    shown["targets"][0]["url"] += "2"
+    await rest.admin.put(SETTINGS, json=shown, headers=ana)
+    await rest.admin.post(f"{SETTINGS}/test", json={"target": "phone"}, headers=ana)
+    assert "authorization" not in phone.receiver.got[1].headers
+    ben = await person(rest, "ben", "owner")
+    assert (await rest.admin.get(SETTINGS, headers=ben)).json()["targets"] == []
+    # Who is deleted leaves no address behind.
+    me = (await rest.admin.get("/auth/me", headers=ana)).json()
+    assert (await rest.admin.delete(f"/admin/users/{me['id']}")).is_success
+    async with acquire(rest.resources.database.log) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM notification_targets") == 0
+
+
+async def test_who_sees_it_or_has_quiet_hours_is_told_later(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    run = await rest.run(status="running")
+    seen = await rest.admin.put("/auth/me/presence", json={"page": run}, headers=ana)
+    assert seen.status_code == 204
+    await ask(rest, run)
+    other = await rest.run(status="running")
+    await ask(rest, other)
+    await tell(rest, ahead=1)
+    assert [one["click"].rpartition("/")[2] for one in phone.published] == [other]
+    await tell(rest, ahead=40)  # the page is gone, the question isn't
+    assert len(phone.published) == 2
+    await set_up(rest, ana, phone.target(), only_away=True)
+    await ask(rest, run, title="only while away")
+    await tell(rest, ahead=41)
+    assert len(phone.published) == 2
+    await rest.admin.put("/auth/me/away", json={"away": True}, headers=ana)
+    await tell(rest, ahead=80)
+    assert len(phone.published) == 3
+    day = {"from": "00:00", "to": "23:59", "tz": "Europe/Berlin", "except": ["permission"]}
+    await set_up(rest, ana, phone.target(), quiet=day)
+    await ask(rest, run, kind="text", tool=None)
+    await ask(rest, run)
+    await tell(rest, ahead=82)
+    assert len(phone.published) == 4, "a permission alone"
+    await tell(rest, ahead=90_000)
+    bad = [
+        ({"page": "elsewhere"}, "body.page"),
+        ({}, "body.page"),
+    ]
+    for body, field in bad:
+        refused = await rest.admin.put("/auth/me/presence", json=body, headers=ana)
+        assert refused.json()["errors"][0]["field"] == field
+
+
+async def test_a_browser_reads_what_it_is_pushed_and_one_that_is_gone_is_left(
+    rest: Rest, phone: Ntfy
+) -> None:
+    """A push service that knows nothing but the address, and a browser that decrypts for real."""
+    ana = await person(rest, "ana", "editor")
+    browser, auth = ec.generate_private_key(webpush.CURVE), os.urandom(16)
+    keys = {"p256dh": encoded(webpush.point(browser)), "auth": encoded(auth)}
+    endpoint = f"http://{phone.host}/push/1"
+    target = {
+        "id": "browser",
+        "kind": "webpush",
+        "subscription": {"endpoint": endpoint, "keys": keys, "expirationTime": None},
+    }
+    shown = await set_up(rest, ana, target, details=True)
+    assert keys["auth"] not in str(shown)
+    question = await ask(rest, await rest.run(status="running"))
+    await tell(rest)
+    [got] = phone.receiver.got
+    pushed = orjson.loads(decrypted(got.body, browser, auth))
+    assert pushed["title"] == "Permission: Bash"
+    assert pushed["body"].endswith("\npytest -q")
+    assert [one["action"] for one in pushed["buttons"]] == ["allow", "deny"]
+    assert (got.path, got.headers["ttl"], got.headers["urgency"]) == ("/push/1", "86400", "high")
+    assert got.headers["topic"] == pushed["tag"]
+    token, known = got.headers["authorization"].removeprefix("vapid t=").split(", k=")
+    assert known == shown["server"]["push_key"]
+    public = ec.EllipticCurvePublicKey.from_encoded_point(webpush.CURVE, targets.decoded(known))
+    claims = jwt.decode(token, public, ["ES256"], audience=f"http://{phone.host}")
+    assert claims["sub"].startswith(("mailto:", "https://"))
+    async with anyone(rest) as client:
+        assert (await client.post(pushed["buttons"][1]["path"])).json()["option"] == "deny"
+    answer = (await rest.admin.get(f"/questions/{question['id']}")).json()["answer"]
+    assert (answer["via"], answer["by"]["name"]) == ("webpush", "ana")
+    await tell(rest)
+    replaced = orjson.loads(decrypted(phone.receiver.got[1].body, browser, auth))
+    assert (replaced["tag"], replaced["quiet"], replaced["buttons"]) == (pushed["tag"], True, [])
+    phone.receiver.always = 410
+    await ask(rest, await rest.run(status="running"))
+    for seconds in (0, 6, 70):
+        await tell(rest, ahead=seconds)
+    assert len(phone.receiver.got) == 3
+    states = (await rest.admin.get(SETTINGS, headers=ana)).json()["server"]["targets"]
+    assert states["browser"]["disabled_reason"] == "the browser's subscription has ended"
+    bad = [
+        ("endpoint", "http://[::1"),
+        ("keys", keys | {"p256dh": "AAAA"}),
+        ("keys", keys | {"auth": "A"}),
+    ]
+    for name, value in bad:
+        wrong = target | {"subscription": target["subscription"] | {name: value}}  # type: ignore[operator]
+        refused = await rest.admin.put(
+            SETTINGS, json={"rules": [], "targets": [wrong]}, headers=ana
+        )
+        assert refused.status_code == 422
+        field = refused.json()["errors"][0]["field"]
+        assert field.startswith(f"body.targets.0.subscription.{name}")
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decrypted(body: bytes, browser: ec.EllipticCurvePrivateKey, auth: bytes) -> bytes:
+    """As a browser does (RFC 8188, RFC 8291): with its own key, and what stands in the body."""
+    salt, length = body[:16], body[20]
+    theirs, sealed = body[21 : 21 + length], body[21 + length :]
+    point = ec.EllipticCurvePublicKey.from_encoded_point(webpush.CURVE, theirs)
+    info = b"WebPush: info\x00" + webpush.point(browser) + theirs
+    material = HKDF(hashes.SHA256(), 32, auth, info).derive(browser.exchange(ec.ECDH(), point))
+
+    def derived(name: bytes, size: int) -> bytes:
+        said = b"Content-Encoding: " + name + b"\x00"
+        return HKDF(hashes.SHA256(), size, salt, said).derive(material)
+
+    plain = AESGCM(derived(b"aes128gcm", 16)).decrypt(derived(b"nonce", 12), sealed, None)
+    assert plain.endswith(b"\x02")
+    return plain[:-1]
+
+
+WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"when": []}, {}, "body.rules.0.when"),
+    ({"when": ["sneeze"]}, {}, "body.rules.0.when.0"),
+    ({"after_s": -1}, {}, "body.rules.0.after_s"),
+    ({"to": ["nowhere"]}, {}, "body.rules.0.to.0"),
+    ({"projects": ["gone"]}, {}, "body.rules.0.projects.0"),
+    ({"quiet": {"from": "25:00", "to": "07:00"}}, {}, "body.rules.0.quiet.from"),
+    ({"quiet": {"from": "07:00", "to": "07:00"}}, {}, "body.rules.0.quiet"),
+    ({"quiet": {"from": "22:00", "to": "07:00", "tz": "Mars"}}, {}, "body.rules.0.quiet.tz"),
+    ({}, {"url": "ntfy://ntfy.sh/a/b"}, "body.targets.0.url"),
+    ({}, {"url": "ntfy://user:pw@ntfy.sh/a"}, "body.targets.0.url"),
+    ({}, {"url": "ntfy://169.254.169.254/a"}, "body.targets.0.url"),
+    ({}, {"url": "gopher://ntfy.sh/a"}, "body.targets.0.url"),
+    ({}, {"url": None}, "body.targets.0.url"),
+    ({}, {"token": "a\r\nX-Evil: 1"}, "body.targets.0.token"),
+    ({}, {"id": "../../x"}, "body.rules.0.to.0"),
+    ({}, {"kind": "webpush", "url": None}, "body.targets.0.subscription"),
+    ({}, {"kind": "pigeon"}, "body.targets.0.kind"),
+]
+
+
+async def test_wrong_settings_are_refused_by_their_field(rest: Rest) -> None:
+    ana = await person(rest, "ana", "editor")
+    for rule, target, field in WRONG:
+        body = {
+            "rules": [{"when": ["failed"], "to": [target.get("id", "phone")]} | rule],
+            "targets": [{"id": "phone", "kind": "ntfy", "url": "ntfy://ntfy.sh/topic"} | target],
+        }
+        refused = await rest.admin.put(SETTINGS, json=body, headers=ana)
+        assert refused.status_code == 422, (body, refused.text)
+        assert refused.json()["errors"][0]["field"].startswith(field), refused.text
+    twice = [{"id": "phone", "kind": "ntfy", "url": "ntfy://ntfy.sh/topic"}] * 2
+    refused = await rest.admin.put(SETTINGS, json={"rules": [], "targets": twice}, headers=ana)
+    assert refused.status_code == 422
+    assert PERMISSION["kind"] == "permission"
