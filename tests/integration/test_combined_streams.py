@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from runcast_hub import combined_handshake, stream_request
+from runcast_hub.combined import Combined, Part
 from tests.integration import rows, streams
 from tests.integration.streams import Reader, Served, stream
 from tests.integration.test_stream_rights import change, member
@@ -141,6 +142,55 @@ async def test_positions_by_hand_epochs_and_gaps_name_their_project(
             await reader.until(lambda r: seen(r, first) == [5])
             await served.emit(second)
             await reader.until(lambda r: seen(r, second) == [7])
+
+
+async def test_a_stream_that_breaks_off_while_it_begins_resumes_in_all_projects(
+    database_url: str, redis_url: str
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        ids = await projects(served, 3)
+        for project_id in ids:
+            await served.emit(project_id, 3)
+        had = ",".join(f"{project_id}:{n}" for n, project_id in enumerate(ids, start=1))
+        async with stream(served, path_of(ids), last_event_id=had) as reader:
+            await reader.until(lambda r: any(frame.position for frame in r.frames))
+        first = next(frame.position for frame in reader.frames if frame.position)
+        assert [_upto(first, project_id) for project_id in ids] == [1, 2, 3]
+
+
+async def test_a_part_that_cannot_be_read_keeps_its_place_in_the_position(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with streams.hub(database_url, redis_url) as served:
+        ids = await projects(served, 2)
+        async with stream(served, path_of(ids)) as reader:
+            await begun(reader, 2)
+            await served.emit(ids[1], 2)
+            await reader.until(lambda r: seen(r, ids[1]) == [1, 2])
+            advance = Part.advance
+
+            async def fails(part: Part) -> None:
+                if part.room.project_id == ids[1]:
+                    raise ValueError("damaged")
+                await advance(part)
+
+            monkeypatch.setattr(Part, "advance", fails)
+            [combined] = [s for s in served.hub.subscribers.values() if isinstance(s, Combined)]
+            failing = combined.parts[1]
+            failing.room.part(failing)
+            failing.cursor = 1
+            failing.wake()
+            await reader.until(lambda r: len(r.of("bye")) == 1)
+            assert reader.of("bye")[0].data == {"project_id": str(ids[1]), "reason": "shutdown"}
+            monkeypatch.undo()
+            await served.emit(ids[0])
+            await reader.until(lambda r: seen(r, ids[0]) == [1])
+        position = reader.frames[-1].position
+        assert _upto(position, ids[0]) == 1
+        assert _upto(position, ids[1]) in (1, 2)
+        await served.emit(ids[1])
+        async with stream(served, path_of(ids), last_event_id=position) as back:
+            await back.until(lambda r: seen(r, ids[1])[-1:] == [3])
 
 
 async def test_a_heartbeat_moves_the_whole_position(database_url: str, redis_url: str) -> None:

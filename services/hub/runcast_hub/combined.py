@@ -234,7 +234,11 @@ class Combined(Wire):
                 part.pending_filter.effective_after.cancel()
             part.room.leave(part)
             self.parts = tuple(one for one in self.parts if one is not part)
-            self.positions.forget(project_id)
+            if reason == "shutdown":
+                # It may come back: a client that opens the stream again goes on after what was sent.
+                part.note()
+            else:
+                self.positions.forget(project_id)
             said = {"project_id": str(project_id), "reason": reason}
             await self.write(frames.control("bye", said))
             if not self.parts:

@@ -85,7 +85,7 @@ class CombinedHandshake:
                 asked.principal,
                 hub.timing,
                 take_outlet(scope),
-                positions.Positions(opening.project_id for opening in asked.openings),
+                _positions(asked.openings),
                 gzip,
             )
             stream.enter()
@@ -233,5 +233,16 @@ class CombinedHandshake:
                 stream.add(part)
             await first_frames.begin(hub, stream, part, opening, start, snapshot, told)
             return
+        stream.positions.forget(opening.project_id)
         said = {"project_id": str(opening.project_id), "reason": "deleted"}
         await stream.write(frames.control("bye", said))
+
+
+def _positions(openings: Sequence[Opening]) -> positions.Positions:
+    """Where the client says that it stands. The ids of the first projects that begin name the others too:
+    a stream that breaks off among its first frames resumes in all of them."""
+    made = positions.Positions(opening.project_id for opening in openings)
+    for opening in openings:
+        if opening.query.position is not None:
+            made.reach(opening.project_id, opening.query.position)
+    return made

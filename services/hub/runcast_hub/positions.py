@@ -66,7 +66,7 @@ def numbers(given: Mapping[str, int], known: Mapping[UUID, str]) -> dict[UUID, i
 
 
 class Positions:
-    """Where one stream stands in each of its projects that has begun."""
+    """Where one stream stands in each of its projects that has begun, or that the client said it had seen."""
 
     def __init__(self, project_ids: Iterable[UUID]) -> None:
         self.names = names(project_ids)
