@@ -43,7 +43,7 @@ VERSION = (b"runcast-version", API_VERSION.encode())
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 EXPOSED = (
     b"Runcast-Head, Runcast-Version, Retry-After, Idempotency-Replayed, Content-Disposition, ETag, "
-    b"Content-Range, Accept-Ranges, Deprecation, Sunset"
+    b"Content-Range, Accept-Ranges, Deprecation, Sunset, Link"
 )
 
 

@@ -15,9 +15,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runcast.contract import API_VERSION
+from runcast_server import deprecations
 from runcast_server.auth import origins
 from runcast_server.auth.origins import Origins
 from runcast_server.auth.principal import Authenticator, presented
+from runcast_server.deprecations import Deprecations
 from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, NotFound, Problem
 from runcast_server.process import exposition, requests, slow_refusals
 from runcast_server.process.slow_refusals import SlowRefusals
@@ -82,6 +84,7 @@ class Front:
         self._origins = Origins.of(settings.cors_origins, settings.public_url)
         self._metrics_public = settings.metrics_public
         self._authenticator = authenticator
+        self._deprecations = Deprecations(deprecations.DEPRECATED)
         self._counts = requests.Counts()
         self._tracer = tracer
         self._refusals = SlowRefusals()
@@ -130,6 +133,7 @@ class Front:
             self._check_host(scope)
         _check_version(scope)
         self._origins.admit(scope)
+        scope[origins.HEADERS_SCOPE] += self._deprecations.headers(scope)
 
     async def readiness(self) -> Readiness:
         """All services' readiness in one."""

@@ -7,7 +7,9 @@ from typing import Any
 
 from runcast_api.reference import enums, refusals, streams, texts
 from runcast_api.reference.texts import Texts
+from runcast_server import deprecations
 from runcast_server.auth.operations import OPERATIONS
+from runcast_server.deprecations import Deprecation
 
 TAGS = {
     "projects": "Projects, what they store, and their limits.",
@@ -55,6 +57,7 @@ def complete(document: dict[str, Any]) -> None:
         _describe_fields(model, schema, known)
     for name, operation in each_operation(document):
         _describe_operation(name, operation, known)
+        _mark_deprecated(name, operation)
     enums.name_all(document)
 
 
@@ -97,3 +100,18 @@ def _describe_operation(name: str, operation: dict[str, Any], known: Texts) -> N
         operation["responses"].setdefault(
             str(status), {"$ref": f"#/components/responses/Problem{status}"}
         )
+
+
+def _mark_deprecated(name: str, operation: dict[str, Any]) -> None:
+    """Marks an operation, or its parameters, that another one replaces."""
+    if told := deprecations.DEPRECATED.get(name):
+        operation |= _deprecated(operation, told)
+    for place, parameter in enumerate(operation.get("parameters", ())):
+        if told := deprecations.DEPRECATED.get(f"{name}?{parameter['name']}"):
+            # Streams share the descriptions of theirs.
+            operation["parameters"][place] = parameter | _deprecated(parameter, told)
+
+
+def _deprecated(described: dict[str, Any], told: Deprecation) -> dict[str, Any]:
+    text = f"{described.get('description', '')}\n\n{told.text()}".strip()
+    return {"deprecated": True, "description": text}
