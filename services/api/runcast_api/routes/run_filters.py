@@ -117,7 +117,7 @@ RunFilters = Annotated[Filters, Depends(Filters)]
 def _attention(named: Sequence[str] | None) -> tuple[AttentionKind, ...]:
     """Kinds of attention. Raises `Invalid` for one that doesn't exist."""
     kinds = get_args(AttentionKind)
-    if named == ["any"]:
+    if "any" in (named or ()):
         return cast(tuple[AttentionKind, ...], kinds)
     for kind in named or ():
         if kind not in kinds:
