@@ -253,7 +253,8 @@ class Connected(TypedDict):
     """Always first. `active_runs` is their state at `head`: with the later events applied it is
     the state now. A run's `omitted` names the members that are too large to be shown here.
     `active_runs_complete` is False where there are more active runs than are shown: the newest ones.
-    `resumed_from` is the position taken, or None."""
+    `resumed_from` is the position taken, or None. On a stream of several projects it comes for each of them;
+    `projects` says how many begin, and `projects_complete` is False where the caller may read more."""
 
     connection_id: str
     project_id: str
@@ -264,10 +265,15 @@ class Connected(TypedDict):
     active_runs_complete: NotRequired[bool]
     heartbeat_s: float
     timeout_m: float
+    projects: NotRequired[int]
+    projects_complete: NotRequired[bool]
 
 
 # `from` is a word of Python's.
-Gap = TypedDict("Gap", {"from": int, "to": int, "reason": str, "refetch": list[str]})
+Gap = TypedDict(
+    "Gap",
+    {"from": int, "to": int, "reason": str, "refetch": list[str], "project_id": NotRequired[str]},
+)
 Gap.__doc__ = """Events `from` … `to` will not be sent; `refetch` lists the URLs of the state instead.
 `reason`: `retention`, `lag`, `ahead_of_head`, `reset` or `damaged`."""
 
@@ -281,9 +287,11 @@ class Backfill(RunRef):
 
 
 class Bye(TypedDict):
-    """The stream ends: `timeout`, `complete`, `shutdown`, `token_expired`, `revoked`, `deleted`."""
+    """The stream ends: `timeout`, `complete`, `shutdown`, `token_expired`, `revoked`, `deleted`. With a
+    `project_id` only that project's part of it does."""
 
     reason: str
+    project_id: NotRequired[str]
 
 
 DATA: dict[str, type] = {

@@ -15,7 +15,9 @@ def line(page: Page, number: int) -> Locator:
 
 
 def expect_live(page: Page) -> None:
-    expect(page.get_by_test_id("connection").locator("visible=true")).to_have_text("Live")
+    expect(page.get_by_test_id("connection").locator("visible=true")).to_have_text(
+        "Live", timeout=20_000
+    )
 
 
 def shown(page: Page) -> dict[int, str]:

@@ -87,33 +87,50 @@ def test_ten_thousand_runs_are_listed_scrolled_filtered_and_searched(
     expect(page.get_by_role("heading", name="Run 00023")).to_be_visible()
 
 
-def test_watch_follows_what_is_on_the_screen_and_reads_the_rest(
-    api: Api, open_page: OpenPage
+def test_watch_follows_many_projects_by_one_stream_of_all_tabs(
+    server: Up, api: Api, open_page: OpenPage
 ) -> None:
     projects = [api.project(f"Floor {n}") for n in range(8)]
     runs = {}
     for n, project in enumerate(projects):
         runs[n] = [api.run(project, name=f"Floor {n} agent {each}") for each in range(9)]
-    opened = open_page("/watch")
-    page = opened.page
+    page = open_page("/watch").page
     expect_live(page)
-    section = page.get_by_role("region", name="Floor 7", exact=True)
-    section.scroll_into_view_if_needed()
-    expect(section.get_by_text("9 running")).to_be_visible()
-    expect(section.get_by_text("Updates every 5 s")).to_have_count(0)
-    api.log(runs[7][0], "told at once")
-    expect(section.get_by_text("told at once")).to_be_visible(timeout=3_000)
+    other = page.context.new_page()
+    token = server.credentials["token"]
+    other.add_init_script(f"sessionStorage.setItem('runcast.token', '{token}')")
+    other.goto(page.url)
+    expect_live(other)
+    for n in (7, 0):
+        api.log(runs[n][0], f"told at once on {n}")
+        for tab in (page, other):
+            section = tab.get_by_role("region", name=f"Floor {n}", exact=True)
+            section.scroll_into_view_if_needed()
+            expect(section.get_by_text("9 running")).to_be_visible()
+            expect(section.get_by_text(f"told at once on {n}")).to_be_visible(timeout=10_000)
+            expect(section.get_by_text("Updates every 5 s")).to_have_count(0)
+    api.change(runs[7][1], status="completed")
+    expect(
+        other.get_by_role("region", name="Floor 7", exact=True).get_by_text("8 running")
+    ).to_be_visible()
 
-    far = page.get_by_role("region", name="Floor 0", exact=True)
-    far.scroll_into_view_if_needed()
-    expect(far.get_by_text("Updates every 5 s")).to_have_count(0)
-    api.log(runs[0][0], "told here too")
-    expect(far.get_by_text("told here too")).to_be_visible(timeout=3_000)
     ours = {project["id"] for project in projects}
-    connections = api.call("GET", "/admin/connections")["connections"]
-    followed = {each["project_id"] for each in connections}
-    assert 1 <= len(followed) <= 6
-    assert not ours <= followed
+
+    def follow() -> list[set[str]]:
+        open_now = api.call("GET", "/admin/connections")["connections"]
+        followed = [set(each.get("project_ids") or [each["project_id"]]) for each in open_now]
+        return [ids for ids in followed if ids & ours]
+
+    assert [ours <= ids for ids in follow()] == [True]
+    # The tab that held the stream goes; the other one goes on.
+    page.close()
+    api.log(runs[3][2], "told to the tab that is left")
+    section = other.get_by_role("region", name="Floor 3", exact=True)
+    section.scroll_into_view_if_needed()
+    expect(section.get_by_text("told to the tab that is left")).to_be_visible(timeout=30_000)
+    wait_for(
+        lambda: [ours <= ids for ids in follow()] == [True], "one stream of the tab that is left"
+    )
     for runs_of in runs.values():
         for run in runs_of:
             api.change(run, status="completed")

@@ -1,8 +1,14 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type Project, type Run, TERMINAL } from "@runcast/client";
-import { ProjectEventsProvider, useActiveRuns, useProjectEvents } from "@runcast/react";
+import {
+  CombinedEventsProvider,
+  ProjectEventsProvider,
+  useActiveRuns,
+  useCombinedEvents,
+  useProjectEvents,
+} from "@runcast/react";
 import { Radio } from "lucide-react";
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
 import { Failure } from "../design/Failure";
@@ -13,26 +19,37 @@ import { count } from "../design/format";
 import { useProjects, useUnderWay } from "../projects/useProjects";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
-import { type ShownConnection, useReportedConnection } from "../shell/ConnectionState";
+import { useReportedConnection } from "../shell/ConnectionState";
 import { useShortcuts } from "../shell/shortcuts";
 import { MergedLines } from "./MergedLines";
 import { MergedStream } from "./MergedStream";
 import { RunCard } from "./RunCard";
 import { LatestLines } from "./latest";
 import { byNeed, needsYou } from "./need";
+import { useCarried, useIdle, useNewcomers, usePolled } from "./followed";
 import { useEnded } from "./useEnded";
 
-/**
- * A person may hold five streams at once, over all browsers, and a browser six connections to a host:
- * this many projects are followed live from here, those that are on the screen before others, and the
- * rest are read again every few seconds.
- */
-const LIVE_PROJECTS = 4;
+/** While a project isn't followed live, its runs are read again this often. */
 const POLL_MS = 5_000;
+const NONE: readonly Run[] = [];
+const NO_NAMES: readonly string[] = [];
+const NO_PROJECTS: readonly Project[] = [];
 
+/** All runs under way, of all projects that one may see, on one connection for all tabs. */
 export function WatchPage() {
-  useTitle("Watch");
   const me = useMe();
+  const projects = useProjects();
+  // There is nothing to follow before the first project is made.
+  const followed = projects.data?.length === 0 ? NO_NAMES : "all";
+  return (
+    <CombinedEventsProvider projects={followed} client={client} identity={me.id} logs="all">
+      <Watch />
+    </CombinedEventsProvider>
+  );
+}
+
+function Watch() {
+  useTitle("Watch");
   const navigate = useNavigate();
   const search: { project?: string } = useSearch({ strict: false });
   const [latest] = useState(() => new LatestLines());
@@ -43,17 +60,19 @@ export function WatchPage() {
     () => (projects.data ?? []).filter(({ slug }) => !search.project || slug === search.project),
     [projects.data, search.project],
   );
-  const hasOthers = wanted.length > LIVE_PROJECTS;
-  const active = useUnderWay({ enabled: hasOthers, refetchInterval: POLL_MS });
-  const [onScreen, setOnScreen] = useState<ReadonlySet<string>>(new Set());
-  // With more projects than streams, the busiest are known only once the active runs are.
-  const isRanked = !hasOthers || active.data !== undefined || active.isError;
-  const live = useLiveProjects(isRanked ? wanted : NO_PROJECTS, active.data?.runs, onScreen);
-  const runsOf = (project: Project): readonly Run[] =>
-    active.data?.runs.filter((run) => run.project_id === project.id) ?? NONE;
-  const [report, isIdle] = useReportOf(live);
-  const nothingRuns = isIdle && (!hasOthers || active.data?.runs.length === 0);
-  const seen = useOnScreen(setOnScreen);
+  const events = useCombinedEvents();
+  useReportedConnection(projects.data?.length === 0 ? null : events);
+  const isLive = events.state.status === "live";
+  const carried = useCarried(events);
+  const [idle, tellIdle] = useIdle();
+  const active = useUnderWay({
+    enabled: !isLive || wanted.some(({ id }) => !carried.has(id)),
+    refetchInterval: POLL_MS,
+  });
+  const polled = usePolled(active, isLive);
+  useNewcomers(projects.data ?? NO_PROJECTS, { events, carried, idle, polled });
+  const isIdle = wanted.every(({ id }) => (carried.has(id) ? idle.has(id) : polled?.get(id) === undefined));
+  const isKnown = isLive || active.data !== undefined || active.isError;
 
   const choose = (run: Run, isChosen: boolean): void => {
     const next = new Map(chosen);
@@ -90,25 +109,26 @@ export function WatchPage() {
           {projects.error && !projects.data && (
             <Failure error={projects.error} onRetry={() => void projects.refetch()} />
           )}
-          {(projects.isPending || !isRanked) && <Rows count={2} className="h-36" />}
+          {(projects.isPending || !isKnown) && <Rows count={2} className="h-36" />}
           {wanted.map((project) => {
-            const isStreamed = live.has(project.id);
-            const polled = runsOf(project);
-            if (!isStreamed && polled.length === 0) return null;
+            const runs = polled?.get(project.id);
+            if (!carried.has(project.id) && !runs) return null;
             const props = { project, latest, chosen, onChoose: choose };
             return (
-              <section key={project.id} ref={seen} data-project={project.id} aria-label={project.name} className="flex flex-col gap-3 empty:hidden">
-                {isStreamed ? (
-                  <ProjectEventsProvider projectId={project.id} client={client} identity={me.id}>
-                    <LiveProject {...props} polled={polled} merged={merged} onState={report} />
+              <section key={project.id} aria-label={project.name} className="flex flex-col gap-3 empty:hidden">
+                {carried.has(project.id) ? (
+                  <ProjectEventsProvider projectId={project.id} client={client}>
+                    <LiveProject {...props} polled={polled && (runs ?? NONE)} merged={merged} onIdle={tellIdle} />
                   </ProjectEventsProvider>
                 ) : (
-                  <Runs {...props} runs={polled} isLive={false} />
+                  <Runs {...props} runs={runs ?? NONE} isLive={false} />
                 )}
               </section>
             );
           })}
-          {projects.data && <Nothing isEmpty={projects.data.length === 0} project={wanted[0]} isIdle={nothingRuns} />}
+          {projects.data && isKnown && (
+            <Nothing isEmpty={projects.data.length === 0} project={wanted[0]} isIdle={isIdle} />
+          )}
           {(active.data?.unread ?? 0) > 0 && (
             <p className="text-sm text-muted">
               {count(active.data?.unread ?? 0)} more are running. Choose a project to see all of its runs.
@@ -146,86 +166,6 @@ function ProjectChoice({ projects, chosen, onChoose }: ProjectChoiceProps) {
   );
 }
 
-const NONE: readonly Run[] = [];
-const NO_PROJECTS: readonly Project[] = [];
-
-/** What is on the screen first, then those with the most runs under way; busy ones stay. */
-function useLiveProjects(
-  projects: readonly Project[],
-  active: readonly Run[] | undefined,
-  onScreen: ReadonlySet<string>,
-): ReadonlySet<string> {
-  const [kept, setKept] = useState<readonly string[]>([]);
-  const live = useMemo(() => {
-    const runs = new Map<string, number>();
-    for (const { project_id: id } of active ?? []) runs.set(id, (runs.get(id) ?? 0) + 1);
-    const rank = ({ id }: Project): number => {
-      const busy = runs.get(id) ?? 0;
-      if (busy === 0) return 0;
-      return busy + (kept.includes(id) ? 1e6 : 0) + (onScreen.has(id) ? 1e9 : 0);
-    };
-    const ranked = [...projects].sort((a, b) => rank(b) - rank(a));
-    return new Set(ranked.slice(0, LIVE_PROJECTS).map(({ id }) => id));
-  }, [projects, active, kept, onScreen]);
-  const ids = [...live].join(" ");
-  useEffect(() => setKept(ids.split(" ")), [ids]);
-  return live;
-}
-
-/** Until the page hasn't moved for this long, no stream is opened for what passes by. */
-const STILL_MS = 600;
-
-/** Gives what a section's `ref` takes, and tells which projects' sections are on the screen. */
-function useOnScreen(tell: (ids: ReadonlySet<string>) => void): (section: HTMLElement | null) => void {
-  const [observed] = useState(() => {
-    const shown = new Set<string>();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const observer = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) {
-        const id = (target as HTMLElement).dataset.project ?? "";
-        if (isIntersecting) shown.add(id);
-        else shown.delete(id);
-      }
-      clearTimeout(timer);
-      timer = setTimeout(() => tell(new Set(shown)), STILL_MS);
-    });
-    const watch = (section: HTMLElement | null): (() => void) | undefined => {
-      if (!section) return undefined;
-      observer.observe(section);
-      return () => {
-        observer.unobserve(section);
-        shown.delete(section.dataset.project ?? "");
-      };
-    };
-    return watch;
-  });
-  return observed;
-}
-
-interface Told extends ShownConnection {
-  /** Known to have nothing under way. */
-  isIdle: boolean;
-}
-
-/**
- * The frame shows one state: that of a stream that is live, if any is; else of the first. Also
- * whether all of them have nothing under way.
- */
-function useReportOf(live: ReadonlySet<string>): [(id: string, told: Told | null) => void, boolean] {
-  const [states, setStates] = useState<ReadonlyMap<string, Told>>(new Map());
-  const held = [...live].flatMap((id) => states.get(id) ?? []);
-  useReportedConnection(held.find(({ state }) => state?.status === "live") ?? held[0] ?? null);
-  const tell = useCallback((id: string, told: Told | null) => {
-    setStates((known) => {
-      const next = new Map(known);
-      if (told) next.set(id, told);
-      else next.delete(id);
-      return next;
-    });
-  }, []);
-  return [tell, live.size > 0 && held.length === live.size && held.every(({ isIdle }) => isIdle)];
-}
-
 interface CardsProps {
   project: Project;
   latest: LatestLines;
@@ -234,25 +174,24 @@ interface CardsProps {
 }
 
 interface LiveProjectProps extends CardsProps {
-  /** What was read before the stream opened. */
-  polled: readonly Run[];
+  /** What was read since the connection was lost; undefined while it is live. */
+  polled: readonly Run[] | undefined;
   merged: MergedLines;
-  onState: (id: string, shown: Told | null) => void;
+  onIdle: (id: string, isIdle: boolean) => void;
 }
 
-function LiveProject({ merged, polled, onState, ...props }: LiveProjectProps) {
+function LiveProject({ merged, polled, onIdle, ...props }: LiveProjectProps) {
   const { latest, chosen } = props;
   const { id } = props.project;
-  const { state, isConnected, retryNow, onEvents, subscribeToLogs, unsubscribeFromLogs } = useProjectEvents();
-  const runs = useActiveRuns();
+  const { state, isConnected, onEvents } = useProjectEvents();
+  // Without a connection all projects are read by one request, not each by its own.
+  const runs = useActiveRuns({ enabled: isConnected });
   const [ended, dismiss] = useEnded(runs.data, onEvents);
-  const isIdle = runs.data?.length === 0 && ended.length === 0;
-  useEffect(() => onState(id, { state, retryNow, isIdle }), [onState, id, state, retryNow, isIdle]);
-  useEffect(() => () => onState(id, null), [onState, id]);
-  useEffect(() => {
-    subscribeToLogs("all");
-    return () => unsubscribeFromLogs("all");
-  }, [subscribeToLogs, unsubscribeFromLogs]);
+  const isLive = isConnected || state.status === "connecting";
+  const known = isLive ? runs.data : (polled ?? runs.data);
+  const isIdle = known?.length === 0 && ended.length === 0;
+  useEffect(() => onIdle(id, isIdle), [onIdle, id, isIdle]);
+  useEffect(() => () => onIdle(id, false), [onIdle, id]);
   useEffect(() => {
     const ids = new Set(chosen.keys());
     return onEvents((events) => {
@@ -260,10 +199,9 @@ function LiveProject({ merged, polled, onState, ...props }: LiveProjectProps) {
       merged.take(events, ids);
     });
   }, [onEvents, latest, merged, chosen]);
-  if (runs.error && !runs.data) return <Failure error={runs.error} />;
-  const shown = [...(runs.data ?? polled), ...ended];
+  if (runs.error && !known) return <Failure error={runs.error} />;
+  const shown = [...(known ?? NONE), ...ended];
   if (shown.length === 0) return null;
-  const isLive = isConnected || state.status === "connecting";
   return <Runs {...props} runs={shown} isLive={isLive} onDismiss={dismiss} />;
 }
 

@@ -1,13 +1,14 @@
 import { type CallAnswer, type CallOptions, type MethodOf, type Path, requestOf } from "./call.js";
-import { CombinedConnection, type CombinedOptions } from "./combined.js";
+import { CombinedConnection, type CombinedOptions, type LiveCombined, type FollowedProjects } from "./combined.js";
 import { ProjectConnection, type ConnectionOptions, type LiveConnection } from "./connection.js";
 import { type Answer, Http, type HttpOptions, type Query } from "./http.js";
 import { keyFault, segment } from "./names.js";
 import { ndjson } from "./ndjson.js";
-import { ConnectionPool } from "./pool.js";
+import { CombinedHandle, ConnectionPool, ProjectHandle } from "./pool.js";
 import { type RecordOptions, RunRecorder } from "./recording/recorder.js";
 import { RunLog } from "./run-log.js";
-import { SharedConnection, browserTabs } from "./shared.js";
+import { browserTabs } from "./shared.js";
+import { SharedCombined, SharedConnection } from "./shared-kinds.js";
 import type { Artifact, LogEntry, Project, Role, Run, RunStatus, Subtask, Task } from "./types.js";
 
 export interface Page {
@@ -117,7 +118,8 @@ export interface NewSubtask {
  */
 export class RuncastClient {
   readonly http: Http;
-  readonly #pool = new ConnectionPool();
+  readonly #pool = new ConnectionPool<LiveConnection, ProjectHandle>(ProjectHandle);
+  readonly #combined = new ConnectionPool<LiveCombined, CombinedHandle>(CombinedHandle);
 
   constructor(options: HttpOptions = {}) {
     this.http = new Http(options);
@@ -284,7 +286,7 @@ export class RuncastClient {
     return new ProjectConnection(this.http, project, options);
   }
   /** The events of several projects (at most 50 ids or slugs, or `"all"`) on one connection. */
-  events({ projects, ...options }: CombinedOptions & { projects: readonly string[] | "all" }): CombinedConnection {
+  events({ projects, ...options }: CombinedOptions & { projects: FollowedProjects }): CombinedConnection {
     return new CombinedConnection(this.http, projects, options);
   }
   /** One connection for all of this browser's tabs; where that can't be had, one for this tab. */
@@ -294,6 +296,17 @@ export class RuncastClient {
       tabs
         ? new SharedConnection(this.http, project, identity, tabs)
         : new ProjectConnection(this.http, project),
+    );
+  }
+
+  /** The same for several projects: all tabs that follow the same ones share a connection. */
+  shareEvents(projects: FollowedProjects, identity: string): LiveCombined {
+    const tabs = browserTabs();
+    const name = projects === "all" ? projects : projects.join(",");
+    return this.#combined.acquire(`${identity} ${name}`, () =>
+      tabs
+        ? new SharedCombined(this.http, projects, identity, tabs)
+        : new CombinedConnection(this.http, projects),
     );
   }
 

@@ -13,6 +13,7 @@ export { keyFault, sourceFault } from "./names.js";
 export * from "./line-filter.js";
 export * from "./log-search.js";
 export { ndjson } from "./ndjson.js";
+export * from "./parts.js";
 export * from "./pool.js";
 export * from "./problem.js";
 export { recorded, RunRecorder } from "./recording/recorder.js";
@@ -20,6 +21,7 @@ export type { LogOptions, ProgressOptions, QuestionToAsk, RecordOptions, UsedReq
 export { Ranges } from "./ranges.js";
 export * from "./run-log.js";
 export * from "./shared.js";
+export * from "./shared-kinds.js";
 export * from "./sse.js";
 export * from "./state.js";
 export { filterText } from "./stream.js";

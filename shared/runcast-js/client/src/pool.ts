@@ -1,46 +1,60 @@
 /**
  * Connections that several parts of a page use at once, and that outlive a change of page.
  *
- * Each caller that asks for a project's connection gets a handle of its own; the connection asks for the
- * lines that any handle wants, and closes a moment after the last handle did, so that going from
- * one page of a project to another opens no new stream.
+ * Each caller that asks for a connection gets a handle of its own; the connection asks for the lines that any
+ * handle wants, and closes a moment after the last handle did, so that going from one page of a project to
+ * another opens no new stream.
  */
-import type {
-  ConnectionState,
-  EventListener,
-  LiveConnection,
-  LogFilter,
-  StateListener,
-} from "./connection.js";
+import type { LiveCombined, ProjectEvent } from "./combined.js";
+import type { ConnectionState, LiveConnection, LogFilter, StateListener } from "./connection.js";
+import type { RuncastEvent } from "./events.js";
 
 const LINGER_MS = 2_000;
 
-interface Pooled {
-  connection: LiveConnection;
-  handles: Set<Handle>;
+/** What both kinds of connections have. */
+interface Poolable {
+  readonly state: ConnectionState;
+  onState(listener: StateListener): () => void;
+  setLogs(filter: LogFilter): void;
+  retryNow(): void;
+  close(): void;
+}
+
+interface Pooled<C> {
+  connection: C;
+  /** The lines that each handle wants. */
+  wanted: Map<object, LogFilter>;
   closing: ReturnType<typeof setTimeout> | undefined;
 }
 
-export class ConnectionPool {
-  readonly #pooled = new Map<string, Pooled>();
+type HandleOf<C, H> = new (pooled: Pooled<C>, onClosed: () => void) => H;
+
+interface Told<E> {
+  onEvents(listener: (events: readonly E[]) => void): () => void;
+}
+
+export class ConnectionPool<C extends Poolable, H> {
+  readonly #pooled = new Map<string, Pooled<C>>();
+
+  constructor(private readonly handle: HandleOf<C, H>) {}
 
   /** A handle on the connection of that name, which is opened if there is none. */
-  acquire(name: string, open: () => LiveConnection): LiveConnection {
+  acquire(name: string, open: () => C): H {
     let pooled = this.#pooled.get(name);
     if (!pooled || pooled.connection.state.status === "closed") {
       clearTimeout(pooled?.closing);
       // One that ended still holds its place among the tabs.
       pooled?.connection.close();
-      pooled = { connection: open(), handles: new Set(), closing: undefined };
+      pooled = { connection: open(), wanted: new Map(), closing: undefined };
       this.#pooled.set(name, pooled);
     }
     clearTimeout(pooled.closing);
-    return new Handle(pooled, () => this.#linger(name));
+    return new this.handle(pooled, () => this.#linger(name));
   }
 
   #linger(name: string): void {
     const pooled = this.#pooled.get(name);
-    if (!pooled || pooled.handles.size > 0) return;
+    if (!pooled || pooled.wanted.size > 0) return;
     pooled.closing = setTimeout(() => {
       pooled.connection.close();
       if (this.#pooled.get(name) === pooled) this.#pooled.delete(name);
@@ -48,35 +62,28 @@ export class ConnectionPool {
   }
 }
 
-class Handle implements LiveConnection {
-  #logs: LogFilter = [];
+abstract class Handle<E, C extends Poolable & Told<E>> {
   readonly #stops = new Set<() => void>();
 
   constructor(
-    private readonly pooled: Pooled,
+    protected readonly pooled: Pooled<C>,
     private readonly onClosed: () => void,
   ) {
-    pooled.handles.add(this);
+    pooled.wanted.set(this, []);
   }
 
-  get projectId(): string {
-    return this.pooled.connection.projectId;
-  }
   get state(): ConnectionState {
     return this.pooled.connection.state;
   }
-  get position(): number | null {
-    return this.pooled.connection.position;
-  }
 
-  onEvents(listener: EventListener): () => void {
+  onEvents(listener: (events: readonly E[]) => void): () => void {
     return this.#keep(this.pooled.connection.onEvents(listener));
   }
   onState(listener: StateListener): () => void {
     return this.#keep(this.pooled.connection.onState(listener));
   }
   setLogs(filter: LogFilter): void {
-    this.#logs = filter;
+    this.pooled.wanted.set(this, filter);
     this.#apply();
   }
   retryNow(): void {
@@ -85,13 +92,13 @@ class Handle implements LiveConnection {
   close(): void {
     for (const stop of this.#stops) stop();
     this.#stops.clear();
-    if (!this.pooled.handles.delete(this)) return;
+    if (!this.pooled.wanted.delete(this)) return;
     this.#apply();
     this.onClosed();
   }
 
   #apply(): void {
-    const filters = [...this.pooled.handles].map((handle) => handle.#logs);
+    const filters = [...this.pooled.wanted.values()];
     const all = filters.includes("all");
     this.pooled.connection.setLogs(all ? "all" : [...new Set(filters.flat())]);
   }
@@ -102,5 +109,26 @@ class Handle implements LiveConnection {
       this.#stops.delete(stop);
       stop();
     };
+  }
+}
+
+export class ProjectHandle extends Handle<RuncastEvent, LiveConnection> implements LiveConnection {
+  get projectId(): string {
+    return this.pooled.connection.projectId;
+  }
+  get position(): number | null {
+    return this.pooled.connection.position;
+  }
+}
+
+export class CombinedHandle extends Handle<ProjectEvent, LiveCombined> implements LiveCombined {
+  get position(): string | null {
+    return this.pooled.connection.position;
+  }
+  get live(): ReadonlySet<string> {
+    return this.pooled.connection.live;
+  }
+  reopen(): void {
+    this.pooled.connection.reopen();
   }
 }

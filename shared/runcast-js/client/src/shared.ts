@@ -1,43 +1,66 @@
 /**
- * One connection for all tabs of a browser that look at the same project.
+ * One connection for all tabs of a browser that look at the same project, or at the same projects.
  *
  * Browsers open at most six HTTP/1.1 connections to a host, and a person may hold few streams; forty tabs
- * must not meet either limit. The tabs elect a leader (`leadership.ts`), which owns the `ProjectConnection`
- * and hands its events to the others over a `BroadcastChannel`. A new leader resumes after the last number
- * that it saw itself. A tab that led and was stopped meanwhile is told by a `gap` what it missed.
+ * must not meet either limit. The tabs elect a leader (`leadership.ts`), which owns the connection and hands
+ * its events to the others over a `BroadcastChannel`. A new leader resumes after the last position that it saw
+ * itself. A tab that led and was stopped meanwhile is told by a `gap` what it missed. What the connection is,
+ * and what a position in it, is the business of its kinds (`shared-kinds.ts`).
  *
  * Each tab also holds a lock of its own, for which the leader queues: it is granted when that tab is gone,
  * and the lines that only this tab wanted are no longer asked for. Without locks a tab's wish is forgotten
  * when the tab hasn't repeated it for some minutes.
  */
-import {
-  type ConnectionState,
-  type EventListener,
-  type LiveConnection,
-  type LogFilter,
-  ProjectConnection,
-  type StateListener,
-} from "./connection.js";
+import type { ConnectionState, LogFilter, StateListener } from "./connection.js";
 import type { RuncastEvent } from "./events.js";
 import type { Http } from "./http.js";
 import { Leadership, type LeadershipMessage } from "./leadership.js";
-import { Problem } from "./problem.js";
+import { type ToldState, revived, toldState } from "./told-state.js";
 
-interface StateMessage {
+interface StateMessage<P> {
   kind: "state";
   /** The tab that asked, or null: all. */
   to: string | null;
-  state: ConnectionState | ClosedState;
-  position: number | null;
+  state: ToldState;
+  position: P | null;
   epoch: string | null;
 }
-type Message =
+interface EventsMessage<E, P> {
+  kind: "events";
+  events: readonly E[];
+  after: P | null;
+  position: P | null;
+  /** Where it has changed. */
+  epoch?: string | null;
+}
+type Message<E, P> =
   | LeadershipMessage
-  | StateMessage
+  | StateMessage<P>
+  | EventsMessage<E, P>
   | { kind: "want"; tab: string; logs: LogFilter; asksState: boolean }
-  | { kind: "events"; events: readonly RuncastEvent[]; after: number | null; position: number | null }
   | { kind: "roll call" }
-  | { kind: "retry" };
+  | { kind: "retry" }
+  | { kind: "reopen" };
+
+/** The connection that a leader holds: `E` are its events, `P` a position in it. */
+export interface Led<E, P> {
+  readonly state: ConnectionState;
+  readonly position: P | null;
+  readonly epoch: string | null;
+  onEvents(listener: (events: readonly E[]) => void): () => void;
+  onState(listener: StateListener): () => void;
+  setLogs(filter: LogFilter): void;
+  retryNow(): void;
+  reopen?(): void;
+  close(): void;
+}
+
+/** Where and with what a leader's connection opens. */
+export interface LedOptions<P> {
+  logs: LogFilter;
+  lastEventId: P | null;
+  epoch: string | null;
+}
 
 /** What the platform gives; tests bring their own. */
 export interface Tabs {
@@ -61,33 +84,36 @@ interface Wish {
   heardAt: number;
 }
 
-export class SharedConnection implements LiveConnection {
+export abstract class SharedStream<E extends RuncastEvent, P extends number | string> {
   state: ConnectionState = { status: "connecting" };
-  position: number | null = null;
+  position: P | null = null;
 
   readonly #name: string;
   readonly #tab = tabName();
   readonly #channel: BroadcastChannel;
   readonly #release = new AbortController();
-  readonly #eventListeners = new Set<EventListener>();
+  readonly #eventListeners = new Set<(events: readonly E[]) => void>();
   readonly #stateListeners = new Set<StateListener>();
   readonly #wishes = new Map<string, Wish>();
   readonly #leadership: Leadership;
   readonly #repeat: ReturnType<typeof setInterval>;
   #logs: LogFilter = [];
   #epoch: string | null = null;
-  #connection: ProjectConnection | null = null;
+  #connection: Led<E, P> | null = null;
 
-  /** `identity` separates people who sign in one after another in the same browser. */
+  /**
+   * `identity` separates people who sign in one after another in the same browser, and `subject` what is
+   * followed: tabs that name the same share.
+   */
   constructor(
-    private readonly http: Http,
-    readonly projectId: string,
+    http: Http,
     identity: string,
+    subject: string,
     private readonly tabs: Tabs,
   ) {
-    this.#name = `runcast ${http.baseUrl} ${identity} ${projectId}`;
+    this.#name = `runcast ${http.baseUrl} ${identity} ${subject}`;
     this.#channel = tabs.channel(this.#name);
-    this.#channel.onmessage = ({ data }: MessageEvent<Message>) => this.#receive(data);
+    this.#channel.onmessage = ({ data }: MessageEvent<Message<E, P>>) => this.#receive(data);
     this.#holdTabLock();
     this.#leadership = new Leadership({
       locks: tabs.locks,
@@ -101,11 +127,20 @@ export class SharedConnection implements LiveConnection {
     this.#repeat = setInterval(() => this.#want(), REPEAT_WISH_MS);
   }
 
+  protected abstract open(options: LedOptions<P>): Led<E, P>;
+  /** Gaps that name what lies between what this tab has seen and where the leader is. */
+  protected abstract missed(seen: P, leaderAt: P): readonly E[];
+
   get isLeader(): boolean {
     return this.#connection !== null;
   }
 
-  onEvents(listener: EventListener): () => void {
+  /** Which histories the position belongs to; null before anything came. */
+  get epoch(): string | null {
+    return this.#epoch;
+  }
+
+  onEvents(listener: (events: readonly E[]) => void): () => void {
     this.#eventListeners.add(listener);
     return () => this.#eventListeners.delete(listener);
   }
@@ -124,6 +159,12 @@ export class SharedConnection implements LiveConnection {
   retryNow(): void {
     if (this.#connection) this.#retry();
     else this.#send({ kind: "retry" });
+  }
+
+  /** Opens the connection again where it stands, if it is of a kind that has a reason to. */
+  reopen(): void {
+    if (this.#connection) this.#connection.reopen?.();
+    else this.#send({ kind: "reopen" });
   }
 
   close(): void {
@@ -148,7 +189,7 @@ export class SharedConnection implements LiveConnection {
 
   #lead(): void {
     if (this.#release.signal.aborted) return;
-    const connection = new ProjectConnection(this.http, this.projectId, {
+    const connection = this.open({
       logs: this.#union(),
       lastEventId: this.position,
       epoch: this.#epoch,
@@ -163,10 +204,11 @@ export class SharedConnection implements LiveConnection {
     });
     connection.onEvents((events) => {
       if (connection !== this.#connection) return;
-      const after = this.position;
-      this.#epoch = connection.epoch;
-      this.position = connection.position;
-      this.#send({ kind: "events", events, after, position: connection.position });
+      const { position, epoch } = connection;
+      const change = epoch === this.#epoch ? {} : { epoch };
+      this.#send({ kind: "events", events, after: this.position, position, ...change });
+      this.#epoch = epoch;
+      this.position = position;
       this.#emit(events);
     });
     this.#send({ kind: "roll call" });
@@ -185,12 +227,14 @@ export class SharedConnection implements LiveConnection {
     else this.#connection?.retryNow();
   }
 
-  #receive(message: Message): void {
+  #receive(message: Message<E, P>): void {
     switch (message.kind) {
       case "want":
         return this.#hear(message.tab, message.logs, message.asksState);
       case "retry":
         return this.#retry();
+      case "reopen":
+        return this.#connection?.reopen?.();
       case "roll call":
         this.#leadership.heard();
         return this.#want();
@@ -198,12 +242,7 @@ export class SharedConnection implements LiveConnection {
         if (!this.#connection && (message.to ?? this.#tab) === this.#tab) this.#learn(message);
         return;
       case "events":
-        if (this.#connection) return;
-        this.#leadership.heard();
-        this.#tellGap(message.after);
-        this.position = message.position;
-        this.#emit(message.events);
-        return;
+        return this.#follow(message);
       default:
         this.#leadership.receive(message);
         // A leader is there, and this tab doesn't know yet how its connection is.
@@ -211,7 +250,17 @@ export class SharedConnection implements LiveConnection {
     }
   }
 
-  #learn(message: StateMessage): void {
+  /** As another than the leader: what came on its connection. */
+  #follow({ events, after, position, epoch }: EventsMessage<E, P>): void {
+    if (this.#connection) return;
+    this.#leadership.heard();
+    this.#tellGap(after);
+    this.position = position;
+    if (epoch !== undefined) this.#epoch = epoch;
+    this.#emit(events);
+  }
+
+  #learn(message: StateMessage<P>): void {
     this.#leadership.heard();
     this.#tellGap(message.position);
     this.#epoch = message.epoch;
@@ -220,12 +269,13 @@ export class SharedConnection implements LiveConnection {
   }
 
   /** Says what this tab missed if the leader is further than what it has seen. */
-  #tellGap(leaderAt: number | null): void {
+  #tellGap(leaderAt: P | null): void {
     const { position } = this;
-    if (position === null || leaderAt === null || leaderAt <= position) return;
+    if (position === null || leaderAt === null || leaderAt === position) return;
+    const gaps = this.missed(position, leaderAt);
+    if (gaps.length === 0) return;
     this.position = leaderAt;
-    const data = { from: position + 1, to: leaderAt, reason: "lag", refetch: [] };
-    this.#emit([{ id: leaderAt, type: "gap", data }]);
+    this.#emit(gaps);
   }
 
   /** As leader: another tab says which lines it shows. */
@@ -270,14 +320,14 @@ export class SharedConnection implements LiveConnection {
 
   #sendState(to: string | null): void {
     const { state, position } = this;
-    this.#send({ kind: "state", to, state: cloneable(state), position, epoch: this.#epoch });
+    this.#send({ kind: "state", to, state: toldState(state), position, epoch: this.#epoch });
   }
 
-  #send(message: Message): void {
+  #send(message: Message<E, P>): void {
     if (!this.#release.signal.aborted) this.#channel.postMessage(message);
   }
 
-  #emit(events: readonly RuncastEvent[]): void {
+  #emit(events: readonly E[]): void {
     for (const listener of this.#eventListeners) listener(events);
   }
 
@@ -295,25 +345,4 @@ export class SharedConnection implements LiveConnection {
 function tabName(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** A closed state whose problem is plain data: a channel strips an `Error` of its fields. */
-interface ClosedState {
-  status: "closed";
-  reason: string;
-  problem: { status: number; title: string; detail: string | null; type: string } | null;
-}
-
-function cloneable(state: ConnectionState): ConnectionState | ClosedState {
-  if (state.status !== "closed" || !state.problem) return state;
-  const { status, title, detail, type } = state.problem;
-  return { ...state, problem: { status, title, detail, type } };
-}
-
-function revived(state: ConnectionState | ClosedState): ConnectionState {
-  if (state.status !== "closed" || !state.problem || state.problem instanceof Problem) {
-    return state as ConnectionState;
-  }
-  const { status, title, detail, type } = state.problem;
-  return { ...state, problem: new Problem(status, title, detail, type) };
 }

@@ -39,6 +39,7 @@ export abstract class StreamConnection {
   #silenceMs = FIRST_FRAME_MS;
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #opensAgain = false;
 
   constructor(
     protected readonly http: Http,
@@ -84,6 +85,14 @@ export abstract class StreamConnection {
     void this.#patch();
   }
 
+  /** Ends the open stream and opens another one at once, after the same position. */
+  protected openAgain(): void {
+    if (this.state.status === "live") {
+      this.#opensAgain = true;
+      this.#abort.abort();
+    } else this.retryNow();
+  }
+
   /** What a kind calls when the server said that the whole stream ends. */
   protected isOver(reason: Bye["reason"]): void {
     if (FINAL.has(reason)) this.#end(reason, null);
@@ -99,6 +108,10 @@ export abstract class StreamConnection {
       if (failure instanceof Problem && this.#isFinal(failure)) {
         this.#end(failure.message, failure);
         return;
+      }
+      if (this.#opensAgain) {
+        this.#opensAgain = false;
+        continue;
       }
       await this.#pause(failure, Date.now() - openedAt);
     }
@@ -143,8 +156,8 @@ export abstract class StreamConnection {
       const { done, value } = await reader.read();
       if (done || this.#closed) return;
       parser.feed(decoder.decode(value, { stream: true }));
-      this.#guard(this.#silenceMs);
       this.flush();
+      this.#guard(this.#silenceMs);
     }
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { CombinedConnection, type CombinedOptions, type ProjectEvent } from "../src/index.js";
+import { CombinedConnection, type CombinedOptions, CombinedParts, type ProjectEvent } from "../src/index.js";
 import { TestServer, settle } from "./server.js";
 
 const ONE = "0192f000-0000-7000-8000-00007f3a9c2e";
@@ -65,6 +65,38 @@ describe("CombinedConnection", () => {
     expect(connection.state).toMatchObject({ status: "closed", reason: "revoked" });
   });
 
+  it("is live once all projects have begun, and resumes in those that had when it breaks off before", async () => {
+    const { server, connection } = open();
+    await settle();
+    const begun = frame("connected", { connection_id: "c1", project_id: ONE, epoch: "7", head: 5, projects: 2, heartbeat_s: 30 });
+    server.last("/events").stream(begun);
+    await settle();
+    expect([connection.state.status, connection.position]).toEqual(["connecting", `${ONE}:5`]);
+    server.last("/events").end();
+    await settle();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(server.last("/events").headers["Last-Event-ID"]).toBe(`${ONE}:5`);
+    server.last("/events").stream(frame("bye", { project_id: "gone", reason: "revoked" }) + begun);
+    await settle();
+    expect(connection.state.status).toBe("connecting");
+    server.last("/events").push(frame("bye", { project_id: TWO, reason: "deleted" }));
+    await settle();
+    expect([connection.state.status, [...connection.live]]).toEqual(["live", [ONE]]);
+  });
+
+  it("asks again for a project that could not be read", async () => {
+    const { server, connection } = open();
+    await settle();
+    server.last("/events").stream(connected(ONE) + connected(TWO, "8") + ": hb\nid: 7f3a9c2e:6,0b12d4aa:9\n\n");
+    await settle();
+    server.last("/events").push(frame("bye", { project_id: TWO, reason: "shutdown" }));
+    await settle();
+    expect([...connection.live]).toEqual([ONE]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(server.count("/events")).toBe(2);
+    expect(server.last("/events").headers["Last-Event-ID"]).toBe("7f3a9c2e:6,0b12d4aa:9");
+  });
+
   it("changes the filter of the open connection", async () => {
     const { server, connection } = open();
     await settle();
@@ -73,5 +105,41 @@ describe("CombinedConnection", () => {
     connection.setLogs(["r"]);
     await settle();
     expect(server.last("/connections/c1").body).toEqual({ subscribe_logs: ["r"] });
+  });
+});
+
+describe("CombinedParts", () => {
+  it("is a connection for each project: its events, its state, its end, and the lines that any wants", async () => {
+    const { server, connection } = open();
+    const parts = new CombinedParts(connection);
+    const [one, two] = [parts.part(ONE), parts.part(TWO)];
+    const told: string[] = [];
+    one.onEvents((batch) => told.push(...batch.map(({ type, id }) => `one ${type} ${id}`)));
+    two.onEvents((batch) => told.push(...batch.map(({ type, id }) => `two ${type} ${id}`)));
+    two.onState((state) => told.push(`two is ${state.status === "closed" ? state.reason : state.status}`));
+    one.setLogs(["a"]);
+    two.setLogs(["b"]);
+    await settle();
+    expect(server.last("/events").url.searchParams.get("subscribe_logs")).toBe("a,b");
+    server.last("/events").stream(connected(ONE) + connected(TWO, "8"));
+    await settle();
+    server.last("/events").push(frame("x:a", {}, "0b12d4aa:5,7f3a9c2e:6") + frame("x:b", {}, "7f3a9c2e:6,0b12d4aa:7"));
+    await settle();
+    expect([one.position, two.position]).toEqual([6, 7]);
+    server.last("/events").push(frame("bye", { project_id: TWO, reason: "deleted" }));
+    await settle();
+    expect(told).toEqual([
+      "one connected null",
+      "two connected null",
+      "two is live",
+      "one x:a 6",
+      "two x:b 7",
+      "two bye null",
+      "two is deleted",
+    ]);
+    expect([one.state.status, parts.part(TWO).state.status]).toEqual(["live", "closed"]);
+    two.close();
+    await settle();
+    expect(server.last("/connections/c1").body).toEqual({ subscribe_logs: ["a"] });
   });
 });

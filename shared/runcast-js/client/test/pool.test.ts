@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ConnectionPool, ProjectConnection } from "../src/index.js";
+import { ConnectionPool, type LiveConnection, ProjectConnection, ProjectHandle } from "../src/index.js";
 import { TestServer, connected, settle } from "./server.js";
 
 const EVENTS = "/projects/p/events";
@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 describe("ConnectionPool", () => {
   function pool() {
     const server = new TestServer();
-    const connections = new ConnectionPool();
+    const connections = new ConnectionPool<LiveConnection, ProjectHandle>(ProjectHandle);
     const acquire = () => connections.acquire("p", () => new ProjectConnection(server.http, "p"));
     return { server, acquire };
   }

@@ -103,11 +103,11 @@ export function connected(overrides: object = {}): string {
   return `event: connected\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-export function frame(id: number | null, type: string, data: object): string {
+export function frame(id: number | string | null, type: string, data: object): string {
   return `${id === null ? "" : `id: ${id}\n`}event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-export function log(id: number | null, run: string, line: number, text = `line ${line}`): string {
+export function log(id: number | string | null, run: string, line: number, text = `line ${line}`): string {
   const data = { run_id: run, line_number: line, line: text, ts: "2026-01-31T10:00:00.000Z" };
   return frame(id, "agent:log", data);
 }

@@ -1,112 +1,93 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type RuncastEvent, SharedConnection, type Tabs } from "../src/index.js";
-import { TestServer, connected, log, settle } from "./server.js";
+import {
+  type ConnectionState,
+  type LogFilter,
+  type RuncastEvent,
+  SharedCombined,
+  SharedConnection,
+  type Tabs,
+} from "../src/index.js";
+import { TestServer, connected as connectedTo, frame, log as logOf, settle } from "./server.js";
+import { type Channel, browser } from "./tabs.js";
 
-const EVENTS = "/projects/p/events";
+const ONE = "0192f000-0000-7000-8000-00007f3a9c2e";
 
-interface Request {
-  isHeld: boolean;
-  start: () => void;
-  steal: () => void;
+interface Shared {
+  readonly state: ConnectionState;
+  readonly isLeader: boolean;
+  readonly position: number | string | null;
+  onEvents(listener: (events: readonly RuncastEvent[]) => void): () => void;
+  onState(listener: (state: ConnectionState) => void): () => void;
+  setLogs(filter: LogFilter): void;
+  retryNow(): void;
+  close(): void;
 }
 
-/** Locks as a browser has them: first come, first served, released when the holder is done, or stolen. */
-class Locks {
-  readonly #queues = new Map<string, Request[]>();
-
-  request = (name: string, options: LockOptions, granted: () => Promise<void>): Promise<void> => {
-    const queue = this.#queues.get(name) ?? [];
-    this.#queues.set(name, queue);
-    return new Promise((resolve, reject) => {
-      const drop = (request: Request): void => {
-        const at = queue.indexOf(request);
-        if (at !== -1) queue.splice(at, 1);
-        if (queue[0] && !queue[0].isHeld) queue[0].start();
-      };
-      const request: Request = {
-        isHeld: false,
-        start: () => {
-          request.isHeld = true;
-          queueMicrotask(() => void granted().then(() => (drop(request), resolve())));
-        },
-        steal: () => {
-          queue.splice(queue.indexOf(request), 1);
-          reject(new DOMException("stolen", "AbortError"));
-        },
-      };
-      options.signal?.addEventListener("abort", () => !request.isHeld && drop(request));
-      if (options.steal) {
-        if (queue[0]?.isHeld) queue[0].steal();
-        queue.unshift(request);
-        request.start();
-      } else if (queue.push(request) === 1) request.start();
-    });
-  };
+interface Kind {
+  open: (server: TestServer, tabs: Tabs) => Shared;
+  path: string;
+  project: string;
+  /** The position at a number of that project, as the server writes it. */
+  at: (number: number) => string;
+  epoch: string;
+  /** Where a tab stands that has only been told that the stream began at a head. */
+  began: (head: number) => number | string;
 }
 
-class Channel {
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  /** A tab that is stopped sends nothing; what it is sent waits. */
-  isStopped = false;
-  #waiting: unknown[] = [];
-  sent: unknown[] = [];
-  constructor(private readonly peers: Set<Channel>) {
-    peers.add(this);
-  }
-  postMessage(data: unknown): void {
-    if (this.isStopped) return;
-    const copy: unknown = structuredClone(data);
-    this.sent.push(copy);
-    for (const peer of this.peers) {
-      if (peer === this) continue;
-      if (peer.isStopped) peer.#waiting.push(copy);
-      else queueMicrotask(() => peer.onmessage?.({ data: copy }));
-    }
-  }
-  wake(hasKept: boolean): void {
-    this.isStopped = false;
-    const waiting = this.#waiting.splice(0);
-    for (const data of hasKept ? waiting : []) queueMicrotask(() => this.onmessage?.({ data }));
-  }
-  close(): void {
-    this.peers.delete(this);
-  }
-}
+const KINDS: [string, Kind][] = [
+  [
+    "a project",
+    {
+      open: (server, tabs) => new SharedConnection(server.http, "p", "ada", tabs),
+      path: "/projects/p/events",
+      project: "p",
+      at: String,
+      epoch: "e1",
+      began: Number,
+    },
+  ],
+  [
+    "several projects",
+    {
+      open: (server, tabs) => new SharedCombined(server.http, "all", "ada", tabs),
+      path: "/events",
+      project: ONE,
+      at: (number) => `7f3a9c2e:${number}`,
+      epoch: `${ONE}:e1`,
+      began: (head) => `${ONE}:${head}`,
+    },
+  ],
+];
 
 let server: TestServer;
 let tabs: Tabs;
-let opened: SharedConnection[];
+let opened: Shared[];
 let channels: Channel[];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  channels = [];
   server = new TestServer();
-  const peers = new Set<Channel>();
   opened = [];
-  tabs = {
-    locks: new Locks() as unknown as Tabs["locks"],
-    channel: () => {
-      const channel = new Channel(peers);
-      channels.push(channel);
-      return channel as unknown as BroadcastChannel;
-    },
-  };
+  ({ tabs, channels } = browser());
 });
 afterEach(() => {
   for (const tab of opened) tab.close();
   vi.useRealTimers();
 });
 
-function openTab() {
-  const connection = new SharedConnection(server.http, "p", "ada", tabs);
-  opened.push(connection);
-  const events: RuncastEvent[] = [];
-  connection.onEvents((batch) => events.push(...batch));
-  return { connection, events };
-}
+describe.each(KINDS)("A connection to %s that tabs share", (_, kind) => {
+  const EVENTS = kind.path;
+  const connected = (overrides: object = {}) => connectedTo({ project_id: kind.project, ...overrides });
+  const log = (number: number, run: string, line: number) => logOf(kind.at(number), run, line);
 
-describe("SharedConnection", () => {
+  function openTab() {
+    const connection = kind.open(server, tabs);
+    opened.push(connection);
+    const events: RuncastEvent[] = [];
+    connection.onEvents((batch) => events.push(...batch));
+    return { connection, events };
+  }
+
   it("opens one stream for forty tabs, and each of them gets every event once", async () => {
     const all = Array.from({ length: 40 }, openTab);
     await settle();
@@ -150,8 +131,8 @@ describe("SharedConnection", () => {
     await settle();
     expect(second.connection.isLeader).toBe(true);
     expect(server.count(EVENTS)).toBe(2);
-    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe("11");
-    expect(server.last(EVENTS).url.searchParams.get("epoch")).toBe("e1");
+    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe(kind.at(11));
+    expect(server.last(EVENTS).url.searchParams.get("epoch")).toBe(kind.epoch);
   });
 
   it("tells a tab that comes later how the connection is", async () => {
@@ -162,13 +143,13 @@ describe("SharedConnection", () => {
     const late = openTab();
     await settle();
     expect(late.connection.state).toEqual({ status: "live", connectionId: "c1" });
-    expect(late.connection.position).toBe(77);
+    expect(late.connection.position).toBe(kind.began(77));
   });
 
   it.each([
     ["that its channel kept for it", true, "agent:log 12"],
     ["by a gap where nothing was kept", false, "gap 12"],
-  ])("replaces a leader that is stopped, which learns what it missed %s", async (_, hasKept, missed) => {
+  ])("replaces a leader that is stopped, which learns what it missed %s", async (_how, hasKept, missed) => {
     const first = openTab();
     await settle();
     const second = openTab();
@@ -177,7 +158,7 @@ describe("SharedConnection", () => {
     channels[0]!.isStopped = true;
     await vi.advanceTimersByTimeAsync(6_000);
     expect(second.connection.isLeader).toBe(true);
-    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe("11");
+    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe(kind.at(11));
     server.last(EVENTS).stream(connected() + log(12, "r", 2));
     await settle();
     channels[0]!.wake(hasKept);
@@ -213,7 +194,7 @@ describe("SharedConnection", () => {
     all[leader]!.connection.close();
     await vi.advanceTimersByTimeAsync(8_000);
     expect(all.filter(({ connection }) => connection.isLeader)).toHaveLength(1);
-    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe("11");
+    expect(server.last(EVENTS).headers["Last-Event-ID"]).toBe(kind.at(11));
   });
 
   it("opens a refused connection once more when any tab asks for it", async () => {
@@ -244,5 +225,66 @@ describe("SharedConnection", () => {
     second.connection.setLogs(["a"]);
     await settle();
     expect(states).toEqual([]);
+  });
+});
+
+describe("SharedCombined", () => {
+  const TWO = "0192f000-0000-7000-8000-00000b12d4aa";
+  const begin = (project: string, head: number, projects: number) =>
+    connectedTo({ project_id: project, head, projects });
+
+  function openTab() {
+    const connection = new SharedCombined(server.http, "all", "ada", tabs);
+    opened.push(connection);
+    const events: string[] = [];
+    connection.onEvents((batch) => {
+      for (const { id, type, projectId } of batch) {
+        if (id !== null) events.push(`${type} ${projectId === ONE ? "one" : "two"} ${id}`);
+      }
+    });
+    return { connection, events };
+  }
+
+  it("tells a tab that was stopped what it missed of each project", async () => {
+    const first = openTab();
+    await settle();
+    const second = openTab();
+    server.last("/events").stream(begin(ONE, 10, 2) + begin(TWO, 20, 2));
+    await settle();
+    server.last("/events").push(frame("0b12d4aa:20,7f3a9c2e:11", "x:a", {}));
+    await settle();
+    channels[0]!.isStopped = true;
+    await vi.advanceTimersByTimeAsync(6_000);
+    const again = server.last("/events");
+    expect(again.headers["Last-Event-ID"]).toBe("0b12d4aa:20,7f3a9c2e:11");
+    expect(again.url.searchParams.get("epoch")).toBe(`${ONE}:e1,${TWO}:e1`);
+    again.stream(begin(ONE, 11, 2) + begin(TWO, 20, 2));
+    again.push(frame("7f3a9c2e:11,0b12d4aa:23", "x:b", {}));
+    await settle();
+    channels[0]!.wake(false);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(first.events).toEqual(["x:a one 11", "gap two 23"]);
+    expect(second.events).toEqual(["x:a one 11", "x:b two 23"]);
+    expect([...first.connection.live]).toEqual([ONE, TWO]);
+  });
+
+  it("says which projects are followed, to tabs that come later too, and looks for others when asked", async () => {
+    openTab();
+    await settle();
+    server.last("/events").stream(begin(ONE, 10, 2));
+    await settle();
+    const second = openTab();
+    await settle();
+    expect([second.connection.state.status, second.connection.live.size]).toEqual(["connecting", 0]);
+    server.last("/events").push(begin(TWO, 20, 2) + ": hb\nid: 7f3a9c2e:10,0b12d4aa:20\n\n");
+    await settle();
+    expect([...second.connection.live]).toEqual([ONE, TWO]);
+    second.connection.reopen();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(server.count("/events")).toBe(2);
+    expect(server.last("/events").headers["Last-Event-ID"]).toBe("7f3a9c2e:10,0b12d4aa:20");
+    server.last("/events").stream(begin(TWO, 20, 1));
+    await settle();
+    expect([...second.connection.live]).toEqual([TWO]);
   });
 });

@@ -20,6 +20,7 @@ import {
   useState,
 } from "react";
 import { LiveCache } from "./cache.js";
+import { useMaybeCombinedEvents } from "./CombinedEventsProvider.js";
 
 export interface ProjectEvents {
   projectId: string;
@@ -65,6 +66,10 @@ export function useMaybeProjectEvents(): ProjectEvents | null {
   return useContext(ProjectEventsContext);
 }
 
+/**
+ * A project's connection for what is inside: a share of that of a `CombinedEventsProvider` around it, else one
+ * of its own.
+ */
 export function ProjectEventsProvider({
   projectId,
   client,
@@ -74,7 +79,13 @@ export function ProjectEventsProvider({
   children,
 }: ProjectEventsProviderProps) {
   const queries = useQueryClient();
-  const [state, setState] = useState<ConnectionState>({ status: "connecting" });
+  const combined = useMaybeCombinedEvents();
+  const isPart = combined !== null && !onlyRun;
+  const parts = isPart ? combined.parts : null;
+  const retryAll = isPart ? combined.retryNow : null;
+  const [state, setState] = useState<ConnectionState>(
+    () => parts?.stateOf(projectId) ?? { status: "connecting" },
+  );
   const [opened, setOpened] = useState(1);
   const session = useMemo(
     () => new Session(client, new LiveCache(queries, projectId)),
@@ -82,10 +93,12 @@ export function ProjectEventsProvider({
   );
 
   useEffect(() => {
-    const connection =
+    if (isPart && !parts) return undefined;
+    const own = (): LiveConnection =>
       share && !onlyRun
         ? client.share(projectId, identity)
         : client.connect(projectId, onlyRun ? { onlyRun } : {});
+    const connection = parts?.part(projectId) ?? own();
     const close = session.attach(connection, setState);
     const online = (): void => connection.retryNow();
     globalThis.addEventListener?.("online", online);
@@ -93,11 +106,12 @@ export function ProjectEventsProvider({
       globalThis.removeEventListener?.("online", online);
       close();
     };
-  }, [client, session, projectId, identity, onlyRun, share, opened]);
+  }, [client, session, projectId, identity, onlyRun, share, isPart, parts, opened]);
   const retryNow = useCallback(() => {
-    if (session.isOver) setOpened((times) => times + 1);
+    if (retryAll) retryAll();
+    else if (session.isOver) setOpened((times) => times + 1);
     else session.retryNow();
-  }, [session]);
+  }, [session, retryAll]);
 
   const value = useMemo<ProjectEvents>(
     () => ({

@@ -9,6 +9,7 @@
 import type { QueryClient, QueryKey } from "@tanstack/react-query";
 import {
   type Answer,
+  type Connected,
   type Run,
   type RunList,
   type RuncastEvent,
@@ -119,10 +120,13 @@ export class LiveCache {
     });
   }
 
-  /** Reads everything again: events were lost. */
+  /** Reads everything again that is of this project, or may be: events were lost. */
   invalidate(): void {
     this.#recent = [];
-    for (const root of [...ROOTS, "artifacts", "agentRuns"]) {
+    for (const root of ["runs", "activeRuns", "tasks"]) {
+      void this.queries.invalidateQueries({ queryKey: [root, this.projectId] });
+    }
+    for (const root of ["run", "subtasks", "artifacts", "agentRuns"]) {
       void this.queries.invalidateQueries({ queryKey: [root] });
     }
   }
@@ -169,6 +173,15 @@ export class LiveCache {
       if (isAskedAgain) this.#invalidateSoon(queryKey);
     }, REREAD_MS);
   }
+}
+
+/** What a stream says when a project begins: its active runs, unless not all of them are shown whole. */
+export function holdActiveRuns(queries: QueryClient, connected: Connected): void {
+  const { project_id: projectId, head, active_runs: state, active_runs_complete: isComplete } = connected;
+  if (isComplete === false || state.some((run) => "omitted" in run)) return;
+  const held = queries.getQueryData<Held<readonly Run[]>>(keys.activeRuns(projectId));
+  if (held && held.head >= head) return;
+  queries.setQueryData<Held<readonly Run[]>>(keys.activeRuns(projectId), { state, head });
 }
 
 function reduce<T>(

@@ -172,12 +172,15 @@ export interface EventCatalogue {
     active_runs_complete?: boolean;
     heartbeat_s: number;
     timeout_m: number;
+    projects?: number;
+    projects_complete?: boolean;
   };
   "gap": {
     from: number;
     to: number;
     reason: string;
     refetch: string[];
+    project_id?: string;
   };
   "backfill": {
     run_id: string;
@@ -187,6 +190,7 @@ export interface EventCatalogue {
   };
   "bye": {
     reason: string;
+    project_id?: string;
   };
 }
 
