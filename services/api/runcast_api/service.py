@@ -21,6 +21,7 @@ from runcast_api.ingest import ingesters
 from runcast_api.ingest.leadership import Leadership
 from runcast_api.logs.closing import Closer
 from runcast_api.logs.search_turns import SearchDatabase
+from runcast_api.maintenance.due_work import DueWork
 from runcast_api.maintenance.queues import Upkeep
 from runcast_api.maintenance.sweeper import PARTITIONED, Sweeper
 from runcast_api.mcp_door import McpDoor
@@ -100,6 +101,7 @@ def build(resources: Resources) -> Service:
     )
     heartbeat_seconds = settings.api.run_heartbeat_s
     judge = Judge(database.log, resources.eventlog, heartbeat_seconds, time.monotonic())
+    upkeep = Upkeep(database.log, resources.eventlog, sink)
     all_loops = [
         *leadership.loops(),
         *sweeper.loops(),
@@ -109,9 +111,13 @@ def build(resources: Resources) -> Service:
         *StorageMetrics(database.log).loops(),
         Loop("liveness", judge.judge, JUDGE_SECONDS),
         Loop("log closing", Closer(database.log, resources.eventlog).close, CLOSE_SECONDS),
-        *Upkeep(database.log, resources.eventlog, sink).loops(),
-        *Expiry(database.log, resources.eventlog).loops(),
-        *Budgets(database.log, resources.eventlog).loops(),
+        *upkeep.loops(),
+        *DueWork.of(
+            database.log,
+            upkeep.timed(),
+            Expiry(database.log, resources.eventlog).timed(),
+            Budgets(database.log, resources.eventlog).timed(),
+        ).loops(),
         *Silence(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),
         *dispatcher.loops(),

@@ -51,6 +51,10 @@ SETTINGS: Mapping[str, str] = {
     "synchronous_commit": "on",
     "idle_in_transaction_session_timeout": "60s",
     "random_page_cost": "1.1",
+    # How often it looks around while nothing is written; a server that rests should let its machine rest.
+    "wal_writer_delay": "2s",
+    "bgwriter_delay": "2s",
+    "bgwriter_lru_maxpages": "1000",
     "jit": "off",
     "logging_collector": "on",
     "log_filename": "'postgresql-%a.log'",

@@ -36,11 +36,11 @@ WHERE t.id = $1 AND t.worker_id = $2 AND t.status = 'IN_PROGRESS'
   AND (t.lease_expires_at IS NULL OR t.lease_expires_at > clock_timestamp())
 RETURNING {COLUMNS}
 """
-_EXPIRED = """
+EXPIRED = """
 SELECT project_id, id FROM tasks t WHERE lease_expires_at <= statement_timestamp()
   AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = t.project_id)
-ORDER BY lease_expires_at LIMIT $1
 """
+"""The subtasks whose lease has ended."""
 
 
 class LeaseWanted(BaseModel):
@@ -100,7 +100,7 @@ class Lost(BaseModel):
 async def give_back_expired(pool: Pool, eventlog: EventLog) -> list[Lost]:
     """Takes subtasks from workers whose lease has ended; answers which. May be done by several at once."""
     async with acquire(pool) as connection:
-        rows = await connection.fetch(_EXPIRED, BATCH)
+        rows = await connection.fetch(f"{EXPIRED} ORDER BY lease_expires_at LIMIT $1", BATCH)
     by_project: dict[UUID, list[UUID]] = {}
     for row in rows:
         by_project.setdefault(row["project_id"], []).append(row["id"])

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from runcast.reasons import Reason
 from runcast_api.board import leases
+from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.runtime import metrics, queue
 from runcast_api.runtime.events import RuntimeEventNew
 from runcast_api.runtime.sink import RuntimeSink
 from runcast_server.db import Pool
 from runcast_server.eventlog.log import EventLog
 from runcast_server.loops import Loop
-
-LEASE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,12 @@ class Upkeep:
     sink: RuntimeSink
 
     def loops(self) -> list[Loop]:
-        """Its work as loops."""
-        return [
-            Loop("leases", self.give_back, LEASE_SECONDS),
-            Loop("queue samples", self.sample_queue, queue.SAMPLE_SECONDS),
-        ]
+        """Its work at fixed times, as loops."""
+        return [Loop("queue samples", self.sample_queue, queue.SAMPLE_SECONDS)]
+
+    def timed(self) -> list[Timed]:
+        """Its work that comes due."""
+        return [Timed(leases.EXPIRED, Loop("leases", self.give_back, ANYWAY_SECONDS))]
 
     async def give_back(self) -> None:
         """Takes subtasks from workers whose leases have ended, and reports it."""

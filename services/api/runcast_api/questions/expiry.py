@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.questions import questions
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.log import EventLog, Transaction
 from runcast_server.loops import Loop, item
 
-EVERY_SECONDS = 1.0
 BATCH = 500
 
 _DUE = """
 SELECT q.id, q.project_id FROM questions q JOIN projects p ON p.id = q.project_id
-WHERE q.state = 'open' AND q.expires_at <= clock_timestamp() AND p.deleted_at IS NULL
-ORDER BY q.expires_at LIMIT $1
+WHERE q.state = 'open' AND q.expires_at <= statement_timestamp() AND p.deleted_at IS NULL
 """
 
 
@@ -27,14 +26,14 @@ class Expiry:
     pool: Pool
     eventlog: EventLog
 
-    def loops(self) -> list[Loop]:
-        """Its work as loops."""
-        return [Loop("question expiry", self.expire, EVERY_SECONDS)]
+    def timed(self) -> list[Timed]:
+        """Its work that comes due."""
+        return [Timed(_DUE, Loop("question expiry", self.expire, ANYWAY_SECONDS))]
 
     async def expire(self) -> None:
         """One look."""
         async with acquire(self.pool) as connection:
-            due = await connection.fetch(_DUE, BATCH)
+            due = await connection.fetch(f"{_DUE} ORDER BY q.expires_at LIMIT $1", BATCH)
         for row in due:
             with item("question", question=str(row["id"])):
                 await self._expire_one(row["project_id"], row["id"])

@@ -1,6 +1,6 @@
 """Budgets: what a run and its descendants may use, and what happens at 80 and at 100 percent, once each.
 
-Looked at every second, for the few runs that have one: so it doesn't matter who reported what of which
+Looked at again and again, for the few runs that have one: so it doesn't matter who reported what of which
 descendant, and a threshold that was passed while no process ran is found after the start.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from runcast.contract import TERMINAL_STATUSES, TERMINAL_STATUSES_SQL
+from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.questions import questions
 from runcast_api.questions.schemas import QuestionNew
 from runcast_api.runs import runs
@@ -23,7 +24,6 @@ from runcast_server.runs import in_milliseconds
 
 Json = dict[str, Any]
 
-EVERY_SECONDS = 1.0
 WARNED, SPENT = 80, 100
 BATCH = 1_000
 BUDGET = Principal(name=questions.BUDGET)
@@ -32,7 +32,6 @@ BUDGET = Principal(name=questions.BUDGET)
 _WATCHED = f"""
 SELECT id, project_id FROM runs
 WHERE budget IS NOT NULL AND budget_spent < {SPENT} AND status NOT IN ({TERMINAL_STATUSES_SQL})
-ORDER BY id LIMIT {BATCH}
 """
 _NOTE = "UPDATE runs SET budget_spent = $2 WHERE id = $1 AND budget_spent < $2 RETURNING true"
 
@@ -44,14 +43,14 @@ class Budgets:
     pool: Pool
     eventlog: EventLog
 
-    def loops(self) -> list[Loop]:
-        """Its work as loops."""
-        return [Loop("budgets", self.look, EVERY_SECONDS)]
+    def timed(self) -> list[Timed]:
+        """Its work that comes due."""
+        return [Timed(_WATCHED, Loop("budgets", self.look, ANYWAY_SECONDS))]
 
     async def look(self) -> None:
         """One look."""
         async with acquire(self.pool) as connection:
-            watched = await connection.fetch(_WATCHED)
+            watched = await connection.fetch(f"{_WATCHED} ORDER BY id LIMIT {BATCH}")
         for row in watched:
             with item("budget", run=str(row["id"])):
                 await self._look_at(row["project_id"], row["id"])

@@ -1,0 +1,52 @@
+"""One look for everything that may be due: so that each kind of work costs nothing while there is none.
+
+Work that waits for a time (a lease that ends, a question that expires) is looked for twice a second in one
+statement, and only the loops that have something to do take their turn. Each goes on by itself now and then,
+so that it depends on nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runcast_server.db import Pool, acquire
+from runcast_server.loops import Loop
+
+LOOK_SECONDS = 0.5
+ANYWAY_SECONDS = 10.0
+"""How often such a loop takes a turn that nothing asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A loop whose step has something to do if `due`, a query, finds a row."""
+
+    due: str
+    loop: Loop
+
+
+@dataclass(eq=False)
+class DueWork:
+    """Looks, and lets the loops that are due take their turn."""
+
+    pool: Pool
+    timed: tuple[Timed, ...]
+
+    @classmethod
+    def of(cls, pool: Pool, *works: Iterable[Timed]) -> DueWork:
+        return cls(pool, tuple(timed for work in works for timed in work))
+
+    def loops(self) -> list[Loop]:
+        """The look, and what it looks for, as loops."""
+        return [Loop("due work", self.look, LOOK_SECONDS), *(timed.loop for timed in self.timed)]
+
+    async def look(self) -> None:
+        """One look."""
+        questions = ", ".join(f"EXISTS ({timed.due})" for timed in self.timed)
+        async with acquire(self.pool) as connection:
+            row = await connection.fetchrow(f"SELECT {questions}")
+        assert row is not None
+        for timed, is_due in zip(self.timed, row, strict=True):
+            if is_due:
+                timed.loop.soon()
