@@ -12,6 +12,8 @@ Json = dict[str, Any]
 
 CALLS = 4096
 """Calls that are remembered until their result comes."""
+NAME_CHARACTERS = 200
+"""No tool's name and no call's id is longer, whatever a record says."""
 
 
 class Calls:
@@ -30,6 +32,7 @@ class Calls:
 
     def begin(self, call_id: str, tool: str, given: Any, ts: str | None) -> Entry:
         """The entry of a call."""
+        call_id, tool = call_id[:NAME_CHARACTERS], tool[:NAME_CHARACTERS]
         self._open[call_id] = (tool, ts)
         if len(self._open) > CALLS:
             del self._open[next(iter(self._open))]
@@ -56,7 +59,8 @@ class Calls:
         **more: Any,
     ) -> Entry:
         """The entry of a result. `ok`: None where the agent doesn't say whether the tool failed."""
-        called, at = self._open.pop(call_id, (tool or "?", None))
+        call_id = call_id[:NAME_CHARACTERS]
+        called, at = self._open.pop(call_id, ((tool or "?")[:NAME_CHARACTERS], None))
         limit = texts.TEXT_BYTES if self.is_full else texts.RESULT_BYTES
         shown, is_cut = texts.shortened(text, limit)
         payload: Json = {"tool": called, "call_id": call_id}
@@ -80,7 +84,8 @@ def spoken(event_type: str, text: str, ts: str | None, level: str = "info") -> E
 
 def notice(text: str, ts: str | None, level: str = "info", *, plain: str | None = None) -> Entry:
     """What happened to the session; `plain` where the text holds words that aren't ours."""
-    return Entry("notice", text, level, ts=ts, plain=text if plain is None else plain)
+    shown = texts.shortened(text, texts.RESULT_BYTES)[0]
+    return Entry("notice", shown, level, ts=ts, plain=shown if plain is None else plain)
 
 
 _DONE = frozenset({"completed", "done"})

@@ -10,6 +10,8 @@ from runcast.agents.entries import Calls
 from runcast.agents.said import About, AttentionKind, Said, State
 from runcast.agents.tally import Tally
 
+FACT_CHARACTERS = 1000
+"""A fact is a name or a path; a longer text is cut."""
 NAMES = 100
 """Kinds of records that are counted by name."""
 
@@ -37,9 +39,9 @@ class Telling:
     def note(self, facts: Mapping[str, Any]) -> None:
         """Tells facts that are texts, and new or changed."""
         new = {
-            name: value
+            name: value[:FACT_CHARACTERS]
             for name, value in facts.items()
-            if isinstance(value, str) and value and self.facts.get(name) != value
+            if isinstance(value, str) and value and self.facts.get(name) != value[:FACT_CHARACTERS]
         }
         if new:
             self.facts |= new

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from runcast.agents import texts
 from runcast.agents.redaction import Redaction
 from runcast.agents.said import Entry, State
 
@@ -18,6 +19,10 @@ _TOLD = frozenset(
     {"program", "version", "session_id", "model", "entrypoint", "pid", "host", "resumes"}
 )
 """Facts that hold none."""
+
+
+ENTRY_BYTES = 192 * 1024
+"""A larger entry, as only an odd record makes one, is cut: a server takes 256 KiB."""
 
 
 class Policy:
@@ -44,7 +49,11 @@ class Policy:
         payload = self._numbers(said.payload) if self.hides else said.payload
         if payload is not None:
             data["payload"] = payload
-        if self.hides or not self._redaction.may_change(orjson.dumps(data, default=str)):
+        encoded = orjson.dumps(data, default=str)
+        if len(encoded) > ENTRY_BYTES:
+            data = _cut(data)
+            encoded = orjson.dumps(data, default=str)
+        if self.hides or not self._redaction.may_change(encoded):
             return data
         redacted: Json = self._redaction.json(data)
         return redacted
@@ -74,3 +83,13 @@ class Policy:
         kept = {name: value for name, value in facts.items() if not self.hides or name in _TOLD}
         redacted: Json = self._redaction.json(kept)
         return redacted
+
+
+def _cut(data: Json) -> Json:
+    """An entry of bounded size: what escapes make of 64 KiB, and no more."""
+    short, payload = dict(data), data.get("payload")
+    short["message"] = texts.shortened(data["message"], texts.RESULT_BYTES)[0]
+    if payload is not None:
+        kept = texts.small(payload, texts.INPUT_TEXT_BYTES, 2 * texts.INPUT_BYTES)[0]
+        short["payload"] = kept | {"cut": True}
+    return short

@@ -59,7 +59,7 @@ class Run:
 
     def may_claim(self, program: str) -> bool:
         """Whether it may still say that it is a session of this agent."""
-        is_young = time.time() - self.begun_at < CLAIM_SECONDS
+        is_young = abs(time.time() - self.begun_at) < CLAIM_SECONDS  # whatever the clock does
         is_open = self.is_silent_exec and self.over_ns is None and not self.aliases
         return is_young and is_open and self.program in (None, program)
 

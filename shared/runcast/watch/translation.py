@@ -374,7 +374,8 @@ class Translation:
             return
         place, at = self._place(self.position), times.to_milliseconds(times.now())
         if status == "failed":
-            data: Json = {"error": self._policy.text(error or "", "") or "The session failed"}
+            told = texts.shortened(self._policy.text(error or "", ""), texts.RESULT_BYTES)[0]
+            data: Json = {"error": told or "The session failed"}
             self._lines.append(state_line("agent:failed", data, place))
         else:
             shown = self._policy.text(result or "")

@@ -51,6 +51,7 @@ RETRY_SECONDS = 10.0
 PORTION_BYTES = 4 << 20
 STALL_SECONDS = 600.0
 TOOL_STALL_SECONDS = 3600.0
+JUMP_SECONDS = 60.0
 DIED = "The process ended while it worked"
 
 
@@ -97,10 +98,14 @@ class Watcher:
         self._scanned_at = self._fully_at = self._processes_at = self._kept_at = float("-inf")
         self._is_changed = False
         self._complaints: dict[Path, str] = {}
+        self._last_look = (clock(), now())
+        self._jumped = 0.0
+        """Seconds that the wall clock has jumped since the start: they make no session older."""
 
     def round(self) -> bool:
         """One look at everything that is due; True if there may be more at once."""
         at = self._clock()
+        self._notice_jump(at)
         self._scan(at)
         self._look_at_processes(at)
         has_more = False
@@ -109,6 +114,14 @@ class Watcher:
                 has_more |= self._guarded(following, at)
         self._remember(at)
         return has_more
+
+    def _notice_jump(self, at: float) -> None:
+        """The wall clock was set, or the machine slept: no session was silent meanwhile."""
+        before, now = self._last_look, self._now()
+        jump = (now - before[1]) - (at - before[0])
+        if abs(jump) > JUMP_SECONDS:
+            self._jumped += jump
+        self._last_look = at, now
 
     def drain(self) -> None:
         """Reads everything that is there, and notices what is over: for reading history once."""
@@ -548,7 +561,9 @@ class Watcher:
 
     def _age(self, following: Following) -> float:
         """Seconds since the file changed."""
-        return self._now() - following.seen[2] / 1e9 if following.seen else 0.0
+        if following.seen is None:
+            return 0.0
+        return self._now() - self._jumped - following.seen[2] / 1e9
 
     def _is_silent(self, following: Following) -> bool:
         return self._age(following) >= self._options.idle_close_seconds

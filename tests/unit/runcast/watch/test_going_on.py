@@ -235,11 +235,15 @@ def test_session_waits_while_an_exec_may_still_name_it(world: World) -> None:
     assert world.run_keys() == ["nightly"]
 
 
-@pytest.mark.parametrize("why", ["another agent's", "a plain command's", "long ago", "no exec"])
+@pytest.mark.parametrize(
+    "why",
+    ["another agent's", "a plain command's", "long ago", "before the clock was set", "no exec"],
+)
 def test_session_waits_for_no_run_that_cannot_be_it(world: World, why: str) -> None:
     made: dict[str, Any] = {
         "another agent's": {"metadata": {"agent": {"program": "codex"}}},
         "long ago": {"created_at": "2026-01-01T00:00:00Z"},
+        "before the clock was set": {"created_at": "2099-01-01T00:00:00Z"},
         "no exec": {"steps": []},
     }.get(why, {})
     begun = Exec(world, **made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tests.unit.runcast.watch.test_watching import messages, record
 from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 
-from runcast.watch import memory
+from runcast.watch import line_file, memory
 from runcast.watch.claude_registry import ClaudeRegistry
 from runcast.watch.starting import unknown_in
 
@@ -58,3 +59,55 @@ def test_record_with_half_an_emoji_is_said(world: World) -> None:
     [following] = watcher.followings.values()
     assert messages(world) == ["cut \ufffd"]
     assert not unknown_in(following.adapter, following.session)
+
+
+@pytest.mark.parametrize("hours", [20, -20])
+def test_clock_that_is_set_ends_no_session(world: World, hours: int) -> None:
+    world.write(world.transcript, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    world.wall_shift = hours * 3600.0
+    world.rounds(watcher, 4)
+    world.write(world.transcript, record("u2"))
+    world.rounds(watcher, 4)
+    assert messages(world) == ["u1", "u2"]
+    assert world.run_keys() == [CLAUDE_KEY]
+    assert world.run(CLAUDE_KEY)["status"] == "running"
+
+
+def test_names_and_facts_without_end_are_cut(world: World) -> None:
+    huge = "x" * 1_000_000
+    call = {"type": "tool_use", "id": huge, "name": huge, "input": {"command": "\x00" * 100_000}}
+    for record_of in (
+        {"type": "user", "cwd": huge, "gitBranch": huge, "message": {"content": "Go"}},
+        {"type": "assistant", "message": {"model": huge, "content": [call], "stop_reason": huge}},
+        {"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": huge}]}},
+        {"type": "custom-title", "customTitle": huge},
+        {"type": "system", "subtype": huge},
+        {"type": "system", "subtype": "compact_boundary", "compactMetadata": {"trigger": huge}},
+        {"type": "user", "message": {"content": f"<task-notification><summary>{huge}</summary>"}},
+        {
+            "type": "assistant",
+            "isApiErrorMessage": True,
+            "error": huge,
+            "message": {"content": huge},
+        },
+        {"type": huge},
+    ):
+        world.write(world.transcript, json.dumps(record_of).encode() + b"\n")
+    world.rounds(world.watcher("claude"), 4)
+    lines = (world.runs / CLAUDE_KEY / "spool.jsonl").read_bytes().splitlines()
+    assert len(lines) > 7
+    assert max(map(len, lines)) < 256 * 1024
+    assert len((world.runs / CLAUDE_KEY / "run.json").read_bytes()) < 16 * 1024
+
+
+def test_line_without_end_is_named_and_passed_over(world: World) -> None:
+    world.write(world.transcript, record("u1"))
+    with world.transcript.open("ab") as file:
+        file.truncate(file.tell() + line_file.RECORD_BYTES + 5_000_000)  # a hole: it takes no disk
+    world.write(world.transcript, b"\n" + record("u2"))
+    world.rounds(world.watcher("claude"), 4)
+    first, passed, last = messages(world)
+    assert (first, last) == ("u1", "u2")
+    assert passed == f"A record of {line_file.RECORD_BYTES + 5_000_001:,} bytes is passed over"

@@ -35,6 +35,8 @@ class World:
         self.since_seconds: float | None = None
         self.idle_close_seconds = 12 * 3600.0
         self.told: list[Json] = []
+        self.wall_shift = 0.0
+        """Seconds by which this machine's wall clock was set."""
 
     @property
     def transcript(self) -> Path:
@@ -74,6 +76,7 @@ class World:
             Options(self.runs, "default", "mac-1", self.since_seconds, self.idle_close_seconds),
             told=lambda each: self.told.append({"run": each.last_key} | each.shown),
             clock=lambda: self.at,
+            now=lambda: time.time() + self.wall_shift,
         )
 
     def rounds(self, watcher: Watcher, seconds: float = 12.0) -> None:
