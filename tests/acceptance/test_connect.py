@@ -167,6 +167,13 @@ def test_a_hook_never_harms_the_agent(environ: dict[str, str], tmp_path: Path) -
             )
             for flags in ((), ("--hold",)):
                 assert hook(environ, ASK, *flags)[:2] == (0, "")
+    program = Path(environ["XDG_CONFIG_HOME"]) / "runcast" / "runcast-hook"
+    with subprocess.Popen(
+        [program, "claude"], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as unread:
+        assert unread.wait(30) == 0, "an agent that leaves its end open"
+        assert unread.stdout is not None
+        assert unread.stdout.read() == b""
     config.write_text("{")
     assert hook(environ, ASK)[:2] == (0, "")
     config.unlink()

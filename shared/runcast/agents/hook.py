@@ -12,6 +12,7 @@ of ours.
 
 from __future__ import annotations
 
+import _thread
 import http.client
 import json
 import os
@@ -32,9 +33,12 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-LIMIT_SECONDS = 0.8
+LIMIT_SECONDS = 0.7
 CONNECT_SECONDS = 0.3
 HELD_SECONDS = 5.0
+"""How long a hook that its agent doesn't wait for may take until the server has its question."""
+BESIDE = ("claude", "opencode")
+"""Agents whose own prompt stands beside a held hook: they don't wait for it."""
 WAIT_SECONDS = 50
 READ_BYTES = 64 * 1024 * 1024
 SENT_BYTES = 900 * 1024
@@ -166,18 +170,36 @@ def held(known: Any, agent: str, question: str, parent: int) -> Any:
                 return shown["agent_answer"]
 
 
+def limited(seconds: float) -> Any:
+    """Ends the program after this time, unless the lock that is answered is released before. A thread does
+    it: no signal's handler runs while a name is looked up."""
+    lock = _thread.allocate_lock()
+    lock.acquire()
+
+    def watch() -> None:
+        if not lock.acquire(timeout=seconds):
+            os._exit(0)
+
+    _thread.start_new_thread(watch, ())
+    return lock
+
+
 def run(arguments: list[str]) -> str | None:
     """What to print, or None."""
     parent = os.getppid()
     agent, *flags = arguments
     is_held = "--hold" in flags
+    # The time counts from here on: an agent may leave its end of stdin open.
+    limit = limited(LIMIT_SECONDS)
     if agent == "codex-notify":
         agent, raw = "codex", flags[-1].encode()
     else:
         raw = sys.stdin.buffer.read(READ_BYTES)
-    seconds = HELD_SECONDS if is_held else LIMIT_SECONDS
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    seconds = LIMIT_SECONDS
+    if is_held and agent in BESIDE and b'"agent_id"' not in raw:
+        limit.release()
+        seconds = HELD_SECONDS
+        limit = limited(seconds)
     known = configuration()
     known["watched"] = is_watched(agent, known)
     query = f"?hold={int(is_held)}&sync={int('--sync' in flags)}"
@@ -188,7 +210,7 @@ def run(arguments: list[str]) -> str | None:
     if named.isalnum():
         query += f"&event={named}"
     answer = request(known, "POST", f"/agents/{agent}/hooks{query}", small(raw), seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    limit.release()
     question = answer.get("question_id")
     if question:
         answer = held(known, agent, question, parent) if is_held else None

@@ -135,7 +135,7 @@ def watch(
         raise errors.NotFound(
             404, "Not found", "no agent keeps sessions here; name a place by --path"
         )
-    _say_what_is_read(roots, asked, server.url if server else None)
+    goes = _say_what_is_read(roots, asked, server.url if server else None)
     lock = watching.OnlyOne(where)
     while not lock.take():
         if once:
@@ -143,7 +143,7 @@ def watch(
             raise typer.Exit(exits.FAILED)
         time.sleep(1.0)
     delivery = watching.delivery(server) if server else None
-    screen = _screen(server, is_wanted=not (once or as_lines or as_json))
+    screen = _screen(server, goes, is_wanted=not (once or as_lines or as_json))
     watcher = watching.watcher(asked, roots, delivery, _teller(screen, as_json))
     try:
         if once:
@@ -184,12 +184,13 @@ class _Stop(Exception):
     """A signal asked to end."""
 
 
-def _screen(server: "Connection | None", *, is_wanted: bool) -> "Screen | None":
+def _screen(server: "Connection | None", note: str, *, is_wanted: bool) -> "Screen | None":
     """The whole terminal, where stdout is one; what is logged stands at its end."""
     if not is_wanted or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
     view = importlib.import_module("runcast.cli.watch_view")
-    screen: Screen = view.Screen(f"{server.url if server else 'no server'}   Ctrl-C ends")
+    where = f"{server.url}   answer: runcast inbox" if server else "no server"
+    screen: Screen = view.Screen(f"{where}   Ctrl-C ends", note)
     logging.getLogger("runcast").handlers[:] = [_Notes(screen)]
     return screen
 
@@ -257,13 +258,15 @@ def _tell(following: "Following", as_json: bool) -> None:
     output.print_line(harmless(line, colours=False))
 
 
-def _say_what_is_read(roots: Any, asked: Any, url: str | None) -> None:
-    """The first line on a terminal: transcripts may hold anything."""
+def _say_what_is_read(roots: Any, asked: Any, url: str | None) -> str:
+    """The first lines on a terminal: transcripts may hold anything. Answers the last one, for the screen."""
+    places = ", ".join(str(place) for _, place in roots)
+    goes = f"and to {url} (project {asked.project})" if url else "and to no server"
+    said = f"They go to {asked.runs_dir} {goes}; content: {asked.content}"
     if sys.stderr.isatty():
-        places = ", ".join(str(place) for _, place in roots)
-        goes = f"and to {url} (project {asked.project})" if url else "and to no server"
         output.say(f"runcast: reads the sessions in {places}")
-        output.say(f"runcast: they go to {asked.runs_dir} {goes}; content: {asked.content}")
+        output.say(f"runcast: {said}")
+    return f"Sessions of {', '.join(sorted({each.program for each, _ in roots}))} are read. {said}"
 
 
 def _print_list(found: Any, as_json: bool) -> None:
@@ -308,15 +311,11 @@ def _print_status(where: Path, as_json: bool) -> None:
 
 
 def _in_one_line(counts: dict[str, int], waiting: list[dict[str, Any]]) -> str:
-    """`2 need you (Fix login test) · 3 work · 1 idle`."""
+    """As on the screen, with the name of the first one that waits."""
+    view = importlib.import_module("runcast.cli.watch_view")
     first = f" ({waiting[0].get('name')})" if waiting else ""
-    needs, works, idle = counts["needs you"], counts["works"], counts["idle"]
-    told = (
-        f"{needs} need{'s' if needs == 1 else ''} you{first}" if needs else "",
-        f"{works} work{'s' if works == 1 else ''}" if works else "",
-        f"{idle} idle" if idle else "",
-    )
-    return " · ".join(filter(None, told)) or "no sessions"
+    told: str = view.in_words(counts["needs you"], counts["works"], counts["idle"], first)
+    return told or "no sessions"
 
 
 def _agents(given: list[str]) -> list[str]:

@@ -77,16 +77,21 @@ def _rank(row: Row) -> tuple[int, bool, float]:
 
 
 def _head(rows: Sequence[Row], title: str) -> str:
-    counts = {"need you": 0, "work": 0, "idle": 0}
-    for row in rows:
-        if row.kind == "idle":
-            counts["idle"] += 1
-        elif row.kind == "running":
-            counts["work"] += 1
-        elif row.kind not in ("completed", "failed"):
-            counts["need you"] += 1
-    told = " · ".join(f"{number} {what}" for what, number in counts.items() if number)
+    kinds = [row.kind for row in rows]
+    idle, works = kinds.count("idle"), kinds.count("running")
+    needs = len(kinds) - idle - works - kinds.count("completed") - kinds.count("failed")
+    told = in_words(needs, works, idle)
     return f"{told or 'no session works'}   {title}".rstrip()
+
+
+def in_words(needs: int, works: int, idle: int, first: str = "") -> str:
+    """`2 need you (Fix login test) · 3 work · 1 idle`; empty where there is none."""
+    told = (
+        f"{needs} need{'s' if needs == 1 else ''} you{first}" if needs else "",
+        f"{works} work{'s' if works == 1 else ''}" if works else "",
+        f"{idle} idle" if idle else "",
+    )
+    return " · ".join(filter(None, told))
 
 
 def _line(row: Row, width: int) -> str:
@@ -159,8 +164,9 @@ def row_of(following: Any, now: float) -> Row | None:
 class Screen:
     """The terminal's other screen, until `close`. A picture is drawn at most once a second."""
 
-    def __init__(self, title: str) -> None:
-        self.notes: deque[str] = deque(maxlen=NOTES)
+    def __init__(self, title: str, note: str) -> None:
+        """`note` is the first of the notes at its end, until there are newer ones."""
+        self.notes: deque[str] = deque([note], maxlen=NOTES)
         self._title = title
         self._drawn_at = float("-inf")
         self._write("\x1b[?1049h\x1b[?25l\x1b[?7l")

@@ -31,6 +31,11 @@ def test_who_waits_comes_first() -> None:
     assert lines[1].rstrip().endswith("1d   2.5M")
 
 
+def test_one_is_told_in_the_singular() -> None:
+    assert watch_view.picture(ROWS[2:4], 80, 24)[0] == "1 needs you · 1 idle"
+    assert watch_view.picture(ROWS[:1], 80, 24)[0] == "1 works"
+
+
 def test_what_has_no_room_is_counted() -> None:
     lines = watch_view.picture(ROWS, 80, 5, "", [])
     assert len(lines) == 4
