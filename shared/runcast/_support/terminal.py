@@ -13,6 +13,11 @@ _CONTROL = re.compile(
 )
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Bidi controls: they let a text look like another one (Unicode TR 36, "Trojan Source")."""
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""What has no picture, or changes how its neighbours look."""
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 
@@ -26,6 +31,14 @@ def harmless(text: str, *, colours: bool) -> str:
     text = _DIRECTION.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
     kept = _CONTROL.sub(lambda found: _kept(found.group(), colours), text)
     return kept + _RESET if colours and "\x1b[" in kept else kept
+
+
+def escaped(text: str) -> str:
+    """Text that a person decides about: nothing of it is left out. What can't be seen, or would command the
+    terminal, is shown by its number; line ends and tabs stay."""
+    if text.isprintable() and not _UNSEEN.search(text):
+        return text
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found.group()):04X}>", text)
 
 
 def _kept(sequence: str, colours: bool) -> str:

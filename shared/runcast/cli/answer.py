@@ -14,7 +14,7 @@ from runcast._support.acceptable import as_uuid
 from runcast._support.terminal import harmless
 from runcast.cli import output
 from runcast.cli.context import Context, connect
-from runcast.cli.inbox import print_question
+from runcast.cli.inbox import print_question, run_name
 from runcast.client.clients import Client
 
 Json = Mapping[str, Any]
@@ -52,7 +52,7 @@ def answer(
     with connect(ctx) as client:
         found = _find(client, question)
         if not options and message is None and data is None:
-            print_question(found, found["id"])
+            print_question(found, found["id"], run_name(client, found["run_id"]))
             if not sys.stdin.isatty():
                 raise typer.BadParameter("name an option, or give a text with -m")
             options, message = _prompt(found)

@@ -43,9 +43,12 @@ def _misused(error: usage.TyperException) -> int:
 
 
 def _refused(error: errors.RuncastError) -> int:
-    _say(f"{_told(error)}{advice(error)}")
+    told = _told(error)
+    _say(f"{told}{advice(error)}")
     for each in getattr(error, "errors", []):
-        _say(f"  {each.get('field', '')}: {each.get('message', each)}", prefix="")
+        said = f"{each.get('field', '')}: {each.get('message', each)}"
+        if said != told:
+            _say(f"  {said}", prefix="")
     return exits.of(error)
 
 

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from runcast._support.terminal import harmless
+from runcast import errors
+from runcast._support.terminal import escaped
 from runcast.cli import output, rich_output
 from runcast.cli.context import Context, connect
 from runcast.cli.rich_output import said
+from runcast.client.clients import Client
 
 POLL_SECONDS = 1.0
 SHORTEST_ID = 8
@@ -50,14 +52,16 @@ def inbox(
         if as_json and not follow:
             output.print_json({"questions": known, "total": len(known)})
             return
-        _print_all(known, as_json)
+        names: dict[str, str] = {}
+        _print_all(client, known, names, as_json)
         if not known and not as_json:
             output.say("No one waits for you.")
         while follow:
             time.sleep(POLL_SECONDS)
             now: list[Json] = list(client.iter_questions(state="open", project=project, limit=1000))
             ids, before = {each["id"] for each in now}, {each["id"] for each in known}
-            _print_all([each for each in now if each["id"] not in before], as_json)
+            fresh = [each for each in now if each["id"] not in before]
+            _print_all(client, fresh, names, as_json)
             for gone in (each for each in known if each["id"] not in ids):
                 _print_closed(client.get_question(gone["id"]), as_json)
             known = now
@@ -76,13 +80,17 @@ def short_ids(ids: Iterable[str]) -> dict[str, str]:
     return shown
 
 
-def _print_all(questions: list[Json], as_json: bool) -> None:
+def _print_all(client: Client, questions: list[Json], names: dict[str, str], as_json: bool) -> None:
+    """Prints questions; `names` keeps those of their runs."""
     ids = short_ids(question["id"] for question in questions)
     for question in questions:
         if as_json:
             output.print_json_line(question)
         else:
-            print_question(question, ids[question["id"]])
+            run_id = question["run_id"]
+            if run_id not in names:
+                names[run_id] = run_name(client, run_id)
+            print_question(question, ids[question["id"]], names[run_id])
 
 
 def _print_closed(question: Json, as_json: bool) -> None:
@@ -100,25 +108,39 @@ def _print_closed(question: Json, as_json: bool) -> None:
     output.say(words)
 
 
-def print_question(question: Json, id: str) -> None:
-    """A question for a person: its title, all that it says, and how it can be answered."""
+def print_question(question: Json, id: str, run: str) -> None:
+    """A question for a person: its title, all that it says, how it can be answered, and its run's name."""
     out = rich_output.console()
     asked_by = (question["asked_by"] or {}).get("name") or question["via"]
-    where = f"  {question['kind']} of run {question['run_id']}, asked by {asked_by}"
-    out.print(said(id, "cyan"), said(question["title"], "bold"), said(where, "bright_black"))
+    where = f"  {question['kind']} of {run}, asked by {asked_by}"
+    out.print(
+        said(id, "cyan"),
+        said(escaped(question["title"]), "bold"),
+        said(escaped(where), "bright_black"),
+    )
     if question["body"]:
         out.print(said(indented(question["body"])))
     for part in question["parts"] or ():
-        out.print(said(f"  {part['id']}: {part['title']}"))
+        out.print(said(f"  {part['id']}: {escaped(part['title'])}"))
         _print_options(part["options"])
     _print_options(question["options"] or [])
     if not question["answerable"]:
         out.print(said("  It can only be answered where the agent runs.", "yellow"))
 
 
+def run_name(client: Client, run_id: str) -> str:
+    """What a person knows a run by: its name and its key."""
+    try:
+        run = client.get_run(run_id)
+    except errors.NotFound:
+        return f"run {run_id}"
+    name, key = run["name"], run["key"]
+    return f"{name} ({key})" if name and key else f"run {name or key or run_id}"
+
+
 def _print_options(options: list[Json]) -> None:
     for option in options:
-        name, label = option["id"], option["label"]
+        name, label = escaped(option["id"]), escaped(option["label"])
         rich_output.console().print(said(f"    {name}" + (f"  {label}" if label != name else "")))
 
 
@@ -131,4 +153,4 @@ def indented(body: str) -> str:
         text = (
             f"{text[:half]}\n⋯ {left_out:,} characters left out; --json shows all ⋯\n{text[-half:]}"
         )
-    return "\n".join(f"    {line}" for line in harmless(text, colours=False).splitlines())
+    return "\n".join(f"    {line}" for line in escaped(text).split("\n"))

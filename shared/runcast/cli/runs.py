@@ -35,6 +35,10 @@ COLUMNS = (
 )
 
 
+NEEDS = "permission,question,plan,error,budget"
+"""What of a run's attention needs a person; one that is idle only rests."""
+
+
 def register(parent: typer.Typer) -> None:
     parent.add_typer(app, name="runs", rich_help_panel="Runs")
 
@@ -53,6 +57,9 @@ def ls(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number to list.")
     ] = 20,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Only runs that need a person.")
+    ] = False,
     everywhere: Annotated[
         bool, typer.Option("--all", "-A", help="Of all projects, also with RUNCAST_PROJECT.")
     ] = False,
@@ -71,14 +78,21 @@ def ls(
     runcast runs ls -s "nightly coder"
 
     runcast runs ls -p demo --status running --json
+
+    runcast runs ls --attention
     """
     names: dict[str, str] = {}
     if directory is None and server_of(ctx) is not None:
         where = None if everywhere else project or named_project()
         with connect(ctx) as client:
-            page: Mapping[str, Any] = client.list_runs(where, status=status, q=search, limit=limit)
+            needs = NEEDS if attention else None
+            page: Mapping[str, Any] = client.list_runs(
+                where, status=status, q=search, limit=limit, attention=needs
+            )
             if not as_json and len({run["project_id"] for run in page["runs"]}) > 1:
                 names = {each["id"]: each["slug"] for each in client.iter_projects()}
+    elif attention:
+        raise typer.BadParameter("only a server knows what waits", param_hint="--attention")
     else:
         page = offline.list_runs(run_directory.runs_dir(directory), status, search, limit)
     if as_json:
@@ -95,6 +109,8 @@ def _row(run: Mapping[str, Any], names: dict[str, str]) -> tuple[Any, ...]:
     status = run["status"]
     if status == "running" and liveness in ("stalled", "lost"):
         status = f"{status} ({liveness})"
+    elif kind := (run.get("attention") or {}).get("kind"):
+        status = f"{status} ({kind})"
     return (
         run.get("number"),
         names.get(run.get("project_id", "")),

@@ -17,8 +17,6 @@ from typing import Any
 from runcast._support.terminal import harmless
 from runcast.cli import output, table
 
-Json = dict[str, Any]
-
 FRAME_SECONDS = 1.0
 OVER_SECONDS = 300.0
 """How long a session that is over is still shown."""
@@ -144,19 +142,16 @@ def row_of(following: Any, now: float) -> Row | None:
     if kind in ("completed", "failed") and now - at > OVER_SECONDS:
         return None
     translation = following.translation
-    usage: Json = translation.reader.tally.usage() if translation is not None else {}
     doing = translation.doing.headline if translation is not None and kind == "running" else ""
-    tokens = sum(
-        usage.get(f"{name}_tokens", 0) for name in ("input", "output", "cache_read", "cache_write")
-    )
+    tokens, cost_usd = following.used.get("tokens"), following.used.get("cost_usd")
     return Row(
         kind,
         following.session.program,
         str(shown.get("name") or ""),
         str(attention.get("summary") or doing),
         now - at,
-        tokens,
-        usage.get("cost_usd"),
+        tokens if isinstance(tokens, int) else 0,
+        cost_usd if isinstance(cost_usd, float) else None,
         following.session.is_subagent,
     )
 

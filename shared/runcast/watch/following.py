@@ -48,6 +48,8 @@ class Following:
     """The size of the last run's spool when the server was known to have all of it."""
     shown: Json = field(default_factory=dict)
     """What is told of it to people: status, attention, name."""
+    used: Json = field(default_factory=dict)
+    """How many tokens it has used, and the agent's own cost of them."""
 
     @property
     def run_key(self) -> str:
@@ -83,6 +85,7 @@ class Following:
             "read": list(self.read) if self.read else None,
             "was_attached": self.was_attached,
             "shown": self.shown,
+            "used": self.used,
         }
 
     def recall(self, known: Json) -> None:
@@ -96,9 +99,10 @@ class Following:
         self.is_taken = known.get("is_taken") is not False
         self.is_foreign = known.get("is_foreign") is True
         self.was_attached = known.get("was_attached") is True
-        sent, shown = known.get("sent"), known.get("shown")
+        sent, shown, used = known.get("sent"), known.get("shown"), known.get("used")
         self.sent = sent if isinstance(sent, int) else None
         self.shown = shown if isinstance(shown, dict) else {}
+        self.used = used if isinstance(used, dict) else {}
 
     def doubt(self) -> None:
         """The spool isn't as it was when this was kept (a crash may have cut it): it knows better."""

@@ -146,6 +146,13 @@ class Translation:
         """What the run's status and attention are."""
         return self.doing.status(self._policy, is_subagent=self.session.is_subagent)
 
+    @property
+    def used(self) -> Json:
+        """How many tokens the session has used, and the agent's own cost of them."""
+        usage = self.reader.tally.usage()
+        names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+        return {"tokens": sum(usage[name] for name in names), "cost_usd": usage.get("cost_usd")}
+
     def open(self) -> Found:
         """Looks at what the spool says."""
         found = self.output.recover() if self.output.exists else Found()

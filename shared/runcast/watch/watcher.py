@@ -473,6 +473,7 @@ class Watcher:
                 following.delivered = translation.written
                 self._delivery.wake(following.run_key, translation.output.directory)
             self._delivery.beat(following.run_key, self._is_working(following, at))
+        following.used = translation.used
         shown = translation.status | {"name": translation.shown_name}
         if shown != following.shown:
             following.shown = shown

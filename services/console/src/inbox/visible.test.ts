@@ -3,6 +3,7 @@ import { LONG, shortened, visible } from "./visible";
 
 test("what can't be seen is shown by its number", () => {
   expect(visible("rm \u202etxt.exe\u0000\u200b")).toBe("rm \\u{202e}txt.exe\\u{0}\\u{200b}");
+  expect(visible("hi\u{e0072}\u3164!")).toBe("hi\\u{e0072}\\u{3164}!");
   expect(visible("two\nlines\tand ümläuts 日本")).toBe("two\nlines\tand ümläuts 日本");
 });
 

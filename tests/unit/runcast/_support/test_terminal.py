@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runcast._support.terminal import LineSplitter, harmless
+from runcast._support.terminal import LineSplitter, escaped, harmless
 
 
 def split(*portions: bytes) -> list[str]:
@@ -111,3 +111,19 @@ def test_ordinary_text_stays() -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=0x2FF)))
 def test_nothing_but_colours_can_begin_with_escape(text: str) -> None:
     assert "\x1b" not in harmless(text, colours=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pytest -q\n\tand more", "pytest -q\n\tand more"),
+        ("echo \x1b]0;x; rm -rf ~ #\x07", "echo <U+001B>]0;x; rm -rf ~ #<U+0007>"),
+        ("ls\rrm", "ls<U+000D>rm"),
+        ("a\x08b\x9bm", "a<U+0008>b<U+009B>m"),
+        ("x\u202ey\u200bz\u3164", "x<U+202E>y<U+200B>z<U+3164>"),
+        ("hi\U000e0072\U000e006d", "hi<U+E0072><U+E006D>"),
+        ("Grüße, 漢字 ⚠️", "Grüße, 漢字 ⚠️"),
+    ],
+)
+def test_nothing_of_what_is_decided_about_is_hidden(text: str, shown: str) -> None:
+    assert escaped(text) == shown
