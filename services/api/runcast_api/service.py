@@ -117,6 +117,8 @@ def build(resources: Resources) -> Service:
             upkeep.timed(),
             Expiry(database.log, resources.eventlog).timed(),
             Budgets(database.log, resources.eventlog).timed(),
+            dispatcher.timed(),
+            notifier.timed(),
         ).loops(),
         *Silence(database.log, resources.eventlog).loops(),
         *api.waiters.loops(),

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import structlog
 
+from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.notifications import (
     answer_links,
     deciding,
@@ -42,7 +43,6 @@ from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import Loop
 from runcast_server.service import Resources
 
-EVERY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 DATABASE_AT_ONCE = 2
 """Database connections that notifications use at a time; projects and people take turns at them."""
@@ -86,9 +86,13 @@ class Notifier:
     _loop: Loop | None = None
 
     def loops(self) -> list[Loop]:
-        """Its work as loops."""
-        self._loop = Loop("notifications", self.look, EVERY_SECONDS)
-        return [self._loop, Loop("old notifications", self.prune, PRUNE_SECONDS)]
+        """Its work at fixed times, as loops."""
+        return [Loop("old notifications", self.prune, PRUNE_SECONDS)]
+
+    def timed(self) -> list[Timed]:
+        """Its work while someone wants to be told."""
+        self._loop = Loop("notifications", self.look, ANYWAY_SECONDS)
+        return [Timed("SELECT FROM notification_settings", self._loop)]
 
     def heard(self, project_id: UUID, chain: Chain) -> None:
         """A commit of this process: what is to be told without delay is found at once."""

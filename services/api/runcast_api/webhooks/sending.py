@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.outgoing.jobs import Jobs, Trials
 from runcast_api.outgoing.sender import Outcome, Sender
 from runcast_api.webhooks import metrics, outbox, signing
@@ -25,7 +26,6 @@ from runcast_server.eventlog.chains import Chain
 from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import Loop
 
-EVERY_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 DATABASE_AT_ONCE = 2
 """Database connections that webhooks use at a time; projects take turns at them."""
@@ -53,9 +53,13 @@ class Dispatcher:
     _loop: Loop | None = None
 
     def loops(self) -> list[Loop]:
-        """Its work as loops."""
-        self._loop = Loop("webhooks", self.look, EVERY_SECONDS)
-        return [self._loop, Loop("webhook deliveries", self.prune, PRUNE_SECONDS)]
+        """Its work at fixed times, as loops."""
+        return [Loop("webhook deliveries", self.prune, PRUNE_SECONDS)]
+
+    def timed(self) -> list[Timed]:
+        """Its work while there is a hook."""
+        self._loop = Loop("webhooks", self.look, ANYWAY_SECONDS)
+        return [Timed("SELECT FROM webhooks WHERE disabled_reason IS NULL", self._loop)]
 
     def heard(self, project_id: UUID, chain: Chain) -> None:
         """A commit of this process: anyone who wants it gets it at once."""
