@@ -66,4 +66,7 @@ def is_outage(error: BaseException) -> bool:
 
 def line_of(error: BaseException) -> str:
     """What an error says, in one line."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    said = str(error).strip().partition("\n")[0]
+    if not said and isinstance(error, TimeoutError):
+        return "no answer in time"
+    return said or type(error).__name__

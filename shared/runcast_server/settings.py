@@ -88,7 +88,7 @@ def _check_secrets() -> None:
     for name in sorted(names()):
         path = directory / name.lower()
         try:
-            if path.exists():
+            if path.exists() or path.is_symlink():
                 path.read_text()
         except UnicodeDecodeError:
             raise SettingsError(f"{name}: the file {path} holds something else than text") from None

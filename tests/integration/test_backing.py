@@ -9,7 +9,9 @@ import asyncpg
 import pytest
 
 from runcast_server import embedded
-from runcast_server.process import credentials, migrate, wait_for
+from runcast_server.db import Urls
+from runcast_server.process import credentials, db_roles, migrate, wait_for
+from tests.conftest import run_sql
 from tests.urls import in_database
 
 pytestmark = pytest.mark.anyio
@@ -138,3 +140,33 @@ async def test_a_postgres_that_goes_away_while_it_is_asked_is_awaited(
     await wait_for.wait_for_schema(database_url, 10, said.append)
     assert len(asked) == 2
     assert len(said) == 1
+
+
+async def test_the_owners_own_login_is_not_made_one_of_the_services(database_url: str) -> None:
+    """It would begin as a role that owns nothing, and no one could undo that."""
+    with pytest.raises(db_roles.LoginError, match="postgres is the owner or a superuser"):
+        await db_roles.ensure(database_url, Urls(database_url))
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT current_user") == "postgres"
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "says"),
+    [
+        ("ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'", "SELECT 1", "is SQL_ASCII: make"),
+        ("", "CREATE TABLE runs (id int)", "tables of another program: name an empty one"),
+        ("", "ALTER DATABASE odd SET default_transaction_read_only = on", "takes no writes"),
+    ],
+)
+def test_a_database_that_cannot_be_ours_is_refused_with_what_to_do(
+    postgres_url: str, options: str, first: str, says: str
+) -> None:
+    run_sql(postgres_url, f"CREATE DATABASE odd TEMPLATE template0 {options}")
+    try:
+        odd = in_database(postgres_url, "odd")
+        run_sql(odd, first)
+        with pytest.raises(migrate.MigrationError, match=says):
+            migrate.up(odd)
+    finally:
+        run_sql(postgres_url, "DROP DATABASE odd WITH (FORCE)")

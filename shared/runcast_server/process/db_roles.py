@@ -22,7 +22,7 @@ ACCOUNTS_LOGIN = "runcast_accounts_login"
 
 
 class LoginError(ExplainedError):
-    """The owner may not make or change a login. The message says which, and what to do."""
+    """A login can't be made, or must not be changed. The message says which, and what to do."""
 
 
 def as_login(owner_url: str, login: str) -> str:
@@ -78,6 +78,7 @@ async def _login(connection: Any, url: str, default: str, role: str) -> str:
     """The login that a URL names, quoted; made if it isn't there. It begins as `role`."""
     parts = urlsplit(url)
     name, password = unquote(parts.username or default), unquote(parts.password or "")
+    await _check(connection, name)
     login: str = await connection.fetchval("SELECT quote_ident($1)", name)
     if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name):
         await connection.execute(f"CREATE ROLE {login}")
@@ -89,6 +90,21 @@ async def _login(connection: Any, url: str, default: str, role: str) -> str:
     await _begin_as(connection, login, role)
     await _oversee(connection, name, login)
     return login
+
+
+async def _check(connection: Any, name: str) -> None:
+    """Raises `LoginError` for a login that would lose its own rights, as the owner or a superuser would: from
+    then on it begins as a role that owns nothing."""
+    is_special = await connection.fetchval(
+        """SELECT rolname IN (current_user, session_user) OR rolsuper
+           FROM pg_roles WHERE rolname = $1""",
+        name,
+    )
+    if is_special:
+        raise LoginError(
+            f"the services need a login of their own, and {name} is the owner or a superuser: name "
+            "another one in RUNCAST_DATABASE_SERVICE_URL, _REQUESTS_URL and _ACCOUNTS_URL; it is made"
+        )
 
 
 async def _grant(connection: Any, role: str, login: str) -> None:

@@ -4,6 +4,7 @@ SQL alone can't do (see `eventlog.conversion`)."""
 import asyncio
 import importlib.metadata
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,7 @@ def up(url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
 def _up(url: str, say: Callable[[str], None]) -> list[str]:
     try:
         url = asyncio.run(postgres_hosts.writable(url))
+        asyncio.run(_check_encoding(url))
     except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
         raise MigrationError(
             f"{postgres_hosts.place(url)} can't be reached: {outages.line_of(error)}"
@@ -60,9 +62,43 @@ def _up(url: str, say: Callable[[str], None]) -> list[str]:
     ]
     if done.returncode != 0:
         at = f"in {begun[-1]}: " if begun else ""
-        raise MigrationError(at + (done.stderr or done.stdout).strip())
+        raise MigrationError(at + _explained((done.stderr or done.stdout).strip()))
     asyncio.run(conversion.run(url, say))
     return begun
+
+
+_ADVICE = {
+    "25006": "the database takes no writes: name the primary, or have it take them again",
+    "42501": "the login of RUNCAST_DATABASE_URL must own the database and may create roles (CREATEROLE)",
+    "42P07": "the database holds tables of another program: name an empty one",
+    "42710": "the database holds objects of another program: name an empty one",
+    "53100": "its disk is full",
+    "55P03": "something held a lock for too long: try again",
+}
+"""What to do, by the SQLSTATE with which a migration fails."""
+
+
+def _explained(said: str) -> str:
+    found = re.search(r"\((\w{5})\)\s*$", said)
+    advice = _ADVICE.get(found[1]) if found else None
+    return f"{said}. {advice[0].upper()}{advice[1:]}." if advice else said
+
+
+async def _check_encoding(url: str) -> None:
+    """Raises `MigrationError` for a database that keeps texts in something else than UTF-8."""
+    try:
+        connection = await postgres_hosts.connect(url, seconds=postgres_hosts.CONNECT_SECONDS)
+    except asyncpg.InvalidCatalogNameError:
+        return  # It's made, in the server's encoding.
+    try:
+        encoding = await connection.fetchval("SHOW server_encoding")
+    finally:
+        await connection.close()
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"the database's encoding is {encoding}: make it again with "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def create(url: str) -> None:
