@@ -351,6 +351,33 @@ def test_the_demo_plays_to_its_end(run: Run, client: Client) -> None:
 EXEC = ("exec", "--run")
 
 
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("bash", {"COMP_WORDS": "runcast wait ni", "COMP_CWORD": "2"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "runcast wait ni"}),
+        (
+            "fish",
+            {
+                "_TYPER_COMPLETE_ARGS": "runcast wait ni",
+                "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+            },
+        ),
+    ],
+)
+def test_a_shell_completes_the_names_of_runs(
+    shell: str, words: dict[str, str], tmp_path: Path
+) -> None:
+    for key in ("nightly", "nice", "other"):
+        (tmp_path / "runs" / key).mkdir(parents=True)
+        (tmp_path / "runs" / key / "logs.txt").write_text("here\n")
+    environ = {**environment(), **words, "_RUNCAST_COMPLETE": f"complete_{shell}"}
+    told = subprocess.run([RUNCAST], cwd=tmp_path, env=environ, capture_output=True, check=True)
+    assert b"nightly" in told.stdout
+    assert b"nice" in told.stdout
+    assert b"other" not in told.stdout
+
+
 def test_directories_are_enough(tmp_path: Path, offline: Run) -> None:
     assert runcast(tmp_path, *EXEC, "one", "--", "sh", "-c", "echo a; echo b; exit 2").code == 2
     assert "failed" in offline("runs", "ls").text

@@ -272,6 +272,6 @@ def compare(client: Client, run: RunTracker, expected: Expected, ends: str) -> N
     assert len(client.run_status(run.run_id, last=100)["events"]) == expected.progress
     status = json.loads((run.directory / "status.json").read_bytes())
     assert (status["status"], len(status["events"])) == (stored["status"], expected.progress)
-    text = (run.directory / "logs.txt").read_text()
+    text = (run.directory / "logs.txt").read_bytes().decode()
     for line in expected.lines:
         assert line.partition("… [+")[0] in text

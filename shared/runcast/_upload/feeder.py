@@ -39,6 +39,8 @@ LAST_TRIES_SECONDS = 0.5
 IDLE_SECONDS = 2.0
 """How long the threads stay when there is no run."""
 RETRY_SECONDS = 5.0
+AWAITED = 4
+"""How many of the runs whose programs wait for them go before each of the others."""
 LOCKS = 64
 """How many runs keep the lock of the process that feeds them, a descriptor each, between two steps."""
 BEATS_PER_SECOND = 50
@@ -67,7 +69,8 @@ class Feeder:
         self._is_refused = False
         self._moved_at = 0.0
         self._waiting_since: float | None = None
-        self._waiting = 0
+        self._awaited: list[Feed] = []
+        """Runs whose programs wait for them to be sent."""
 
     @property
     def is_ours(self) -> bool:
@@ -127,14 +130,14 @@ class Feeder:
     def _in_a_hurry(self, feed: Feed) -> Iterator[None]:
         """While a program waits for a run, a server that is away is tried more often."""
         soon = time.monotonic() + LAST_TRIES_SECONDS
-        self._waiting += 1
+        self._awaited.append(feed)
         self._next_try = min(self._next_try, soon)
         feed.retry_at = min(feed.retry_at, soon)
         try:
             self.wake(feed)
             yield
         finally:
-            self._waiting -= 1
+            self._awaited.remove(feed)
 
     def renew_after_fork(self) -> None:
         """In a forked child: its copies of the runs' locks would outlive the parent's feeder."""
@@ -166,15 +169,17 @@ class Feeder:
                 time.sleep(self._backoff.next_seconds())
 
     def _round(self, client: Client) -> bool:
-        """A step of each run that has something to send; True if there may be more at once."""
+        """A step of each run that has something to send, and before each of them one of those that are waited
+        for: their ends must not wait for thousands of others. True if there may be more at once."""
         has_more = False
         now = time.monotonic()
         if now < self._next_try:
             return False
         try:
             for feed in self._feeds:
-                if feed.is_due(now):
-                    has_more |= self._step(client, feed)
+                for each in (*self._awaited[:AWAITED], feed):
+                    if each.is_due(now):
+                        has_more |= self._step(client, each)
         except errors.Unreachable as error:
             self._away(error)
             return False
@@ -211,7 +216,7 @@ class Feeder:
         self._is_refused = error.is_refused
         wait = self._backoff.next_seconds()
         # While a program waits for its run's end, the server is tried more often.
-        self._next_try = time.monotonic() + (LAST_TRIES_SECONDS if self._waiting else wait)
+        self._next_try = time.monotonic() + (LAST_TRIES_SECONDS if self._awaited else wait)
 
     def _rest(self) -> None:
         """Waits for news. They rarely come alone: a moment's wait makes one request of many calls."""
@@ -221,7 +226,7 @@ class Feeder:
             self._news.get(timeout=idle)
         except queue.Empty:
             return
-        if not self._waiting:
+        if not self._awaited:
             time.sleep(GATHER_SECONDS)
         while not self._news.empty():
             self._news.get()

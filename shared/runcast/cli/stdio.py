@@ -5,9 +5,8 @@ import errno
 import io
 import os
 import sys
-from typing import Final
 
-STANDARD: Final = (0, 1, 2)
+STANDARD = (0, 1, 2)
 
 
 def prepare() -> None:

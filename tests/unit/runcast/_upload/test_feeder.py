@@ -4,6 +4,7 @@ The server here is the contract in thirty lines (`docs/ingest.md`, lines); the r
 `tests/acceptance/test_sdk.py`.
 """
 
+import itertools
 import logging
 import os
 import threading
@@ -389,3 +390,52 @@ def test_very_many_runs_that_talk_at_once_hold_few_locks(
         feeder.add(feed)
     assert [feeder.flush(feed, 60) for feed in feeds] == [0] * 20
     assert max(held) <= 5
+
+
+def test_a_run_that_is_waited_for_goes_before_many_others(tmp_path: Path) -> None:
+    go, order = threading.Event(), []
+    servers: dict[str, Server] = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        go.wait(60)
+        run = request.url.path.split("/")[-2]
+        order.append((run, b'"closed"' in request.content))
+        return servers.setdefault(run, Server([])).answer(request)
+
+    feeder = Feeder(lambda: Client("http://server", "x", transport=httpx.MockTransport(answer)))
+    feeds = []
+    for number in range(20):
+        recorder = open_run(tmp_path, run_id=f"many-{number}", project="demo")
+        recorder.begin()
+        feeds.append(Feed(recorder.directory))
+        recorder.close()
+        feeder.add(feeds[-1])
+    last = feeds[-1]
+    last.finish()
+    begun = threading.Thread(
+        target=lambda: (wait_for(lambda: feeder._awaited, "the flush"), go.set())
+    )
+    begun.start()
+    assert feeder.flush(last, 60) == 0
+    begun.join()
+    run = last.directory.read_run()["id"]
+    others = {each for each, _ in order[: order.index((run, True))]} - {run, "demo"}
+    assert len(others) <= 2
+    for feed in feeds:
+        feed.finish()
+        feeder.flush(feed, 60)
+
+
+def test_a_server_that_takes_nothing_is_asked_again_later(recorder: Recorder) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("logs") and b'"lines":[]' not in request.content:
+            asked.append(time.monotonic())
+            return httpx.Response(200, json={"next_line": 1, "next_offset": 0})
+        return Server([]).answer(request)
+
+    fed = Fed(recorder, answer)
+    wait_for(lambda: len(asked) >= 5, "it to be asked again")
+    fed.close(0.01)
+    assert all(late - early >= 0.01 for early, late in itertools.pairwise(asked[:5]))
