@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,7 @@ class Opencode(Session):
         path = self.root / "opencode.db"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection = sqlite3.connect(path, isolation_level=None)
+        weakref.finalize(self, self.connection.close)  # Python 3.13 warns of one that is left open
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.executescript("""
             CREATE TABLE IF NOT EXISTS session (id text PRIMARY KEY, parent_id text, title text,
@@ -298,6 +300,7 @@ class Goose(Session):
         path = self.root / "sessions.db"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection = sqlite3.connect(path, isolation_level=None)
+        weakref.finalize(self, self.connection.close)  # Python 3.13 warns of one that is left open
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.executescript("""
             CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, name TEXT, working_dir TEXT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ class Goose:
         path = world.home / "goose" / "sessions.db"
         path.parent.mkdir(parents=True)
         self.connection = sqlite3.connect(path, isolation_level=None)
+        weakref.finalize(self, self.connection.close)  # Python 3.13 warns of one that is left open
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.executescript(TABLES)
         self.kept: list[tuple[str, str, int]] = []

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Opencode:
         path = world.home / "opencode" / "opencode.db"
         path.parent.mkdir(parents=True)
         self.connection = sqlite3.connect(path, isolation_level=None)
+        weakref.finalize(self, self.connection.close)  # Python 3.13 warns of one that is left open
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.executescript(TABLES)
         self.at = round(time.time() * 1000) - 600_000
