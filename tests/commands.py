@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -16,6 +17,15 @@ from pathlib import Path
 
 RUNCAST = str(Path(sys.executable).parent / "runcast")
 SECONDS = 60.0
+ROOT = Path(__file__).parents[1]
+
+
+def node() -> str:
+    """The Node that the house brings along, else the machine's."""
+    own = ROOT / ".venv" / "node" / "bin" / "node"
+    found = str(own) if own.exists() else shutil.which("node")
+    assert found, "no Node.js: `make test` brings it"
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.test_js_recorder import built
-from tests.acceptance.test_sse_clients import node
+from tests.commands import node
 from tests.processes import Up
 from tests.waiting import wait_for
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.acceptance.test_examples import installed, output
 from tests.acceptance.test_js_recorder import built
-from tests.acceptance.test_sse_clients import node
+from tests.commands import node
 
 __all__ = ["built"]
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.acceptance.test_sse_clients import ROOT, node
+from tests.commands import ROOT, node
 from tests.cutting import Cutting, cutting
 from tests.processes import Up
 from tests.waiting import wait_for

@@ -1,6 +1,5 @@
 """Clients that others wrote follow a run, are cut off, and go on without loss or repeat."""
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 from tests import browser
+from tests.commands import node
 from tests.cutting import Cutting, cutting
 from tests.processes import Up
 from tests.waiting import wait_for
@@ -18,17 +18,8 @@ from runcast import Client
 from runcast._support.ids import uuid7
 
 CLIENTS = Path(__file__).parents[1] / "clients"
-ROOT = CLIENTS.parents[1]
 LINES = 60
 CUTS = (15, 35)
-
-
-def node() -> str:
-    """The Node that the house brings along, else the machine's."""
-    own = ROOT / ".venv" / "node" / "bin" / "node"
-    found = str(own) if own.exists() else shutil.which("node")
-    assert found, "no Node.js: `make test` brings it"
-    return found
 
 
 COMMANDS = {

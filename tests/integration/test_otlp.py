@@ -43,6 +43,7 @@ from runcast_api.otlp.silence import Silence
 from runcast_api.otlp.wire import Unreadable
 from runcast_api.routes import otlp as otlp_route
 from runcast_server.auth.principal import Principal
+from tests.commands import node
 from tests.integration.rest import Rest, listening, serving
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,7 @@ FORMS = tuple(itertools.product(("json", "x-protobuf"), (False, True)))
 SESSION = "claude-6f0c2b1e-5a34-4d0e-9a77-0b6c1d2e3f40"
 TRACE = "5b8efff798038103d269b633813fc60c"
 MEBIBYTE = 1024 * 1024
+CLIENT = Path(__file__).parents[1] / "clients" / "telemetry.mjs"
 
 
 @pytest.fixture
@@ -450,6 +452,27 @@ async def test_the_official_sdk_reports_a_run(rest: Rest) -> None:
     lines = await lines_of(rest, run["id"])
     assert [line["event_type"] for line in lines] == ["tool", "error", "tool_result"]
     assert lines[1]["message"] == "ValueError: not there"
+    [service] = [run for run in found.values() if run["agent_type"] == "SERVICE"]
+    [line] = await lines_of(rest, service["id"])
+    assert (line["message"], line["level"], line["event_type"]) == ("done", "warning", "end")
+
+
+async def test_the_javascript_sdk_reports_the_same(rest: Rest) -> None:
+    """Of another language: traces as JSON, records as protobuf, both compressed."""
+    made = await rest.admin.post("/projects/demo/keys", json={"name": "k", "role": "reporter"})
+    async with listening(rest) as url:
+        process = await asyncio.create_subprocess_exec(
+            node(), CLIENT, url, made.json()["token"], stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+    assert (process.returncode, said) == (0, b"")
+    found = await runs_of(rest)
+    [run] = [run for run in found.values() if run["agent_type"] == "AGENT"]
+    assert (run["name"], run["status"]) == ("graph-js", "completed")
+    assert run["usage"]["by_model"]["claude-sonnet-4-5"]["input_tokens"] == 1000
+    lines = await lines_of(rest, run["id"])
+    assert [line["event_type"] for line in lines] == ["tool", "error", "tool_result"]
+    assert lines[1]["message"] == "Error: not there"
     [service] = [run for run in found.values() if run["agent_type"] == "SERVICE"]
     [line] = await lines_of(rest, service["id"])
     assert (line["message"], line["level"], line["event_type"]) == ("done", "warning", "end")
