@@ -39,7 +39,7 @@ async def test_what_was_on_its_way_comes_again_and_what_was_not_comes_once(
 ) -> None:
     urls = ("--database-url", database_url, "--redis-url", redis_url)
     up = Up.at(directory, *urls, RUNCAST_JWT_SECRET=SECRET)
-    token = jwt.encode({"sub": "root", "role": "admin"}, SECRET, algorithm="HS256")
+    token = jwt.encode({"sub": "ana"}, SECRET, algorithm="HS256")
     person = {"Authorization": f"Bearer {token}"}
     async with ntfy() as phone, receiving() as bot:
         # They take what comes, and never say so.
@@ -50,13 +50,15 @@ async def test_what_was_on_its_way_comes_again_and_what_was_not_comes_once(
                 await client.post("/projects", json={"name": "p", "slug": "p"})
                 hook = {"url": bot.url, "types": ["question:asked"]}
                 assert (await client.post("/projects/p/webhooks", json=hook)).status_code == 201
+                me = (await client.get("/auth/me", headers=person)).json()["id"]
+                await client.put(f"/projects/p/members/{me}", json={"role": "editor"})
                 rule = {"when": EVERYTHING, "after_s": 0, "to": ["phone"]}
                 body = {"rules": [rule], "targets": [phone.target()]}
                 answer = await client.put(SETTINGS, json=body, headers=person)
                 assert answer.status_code == 200, answer.text
                 run = (await client.post("/projects/p/runs", json={})).json()["id"]
                 first = (await client.post(f"/runs/{run}/questions", json=QUESTION)).json()["id"]
-                await until(lambda: phone.receiver.got and bot.got)
+                await until(lambda: phone.receiver.got and bot.got, "the first of both")
                 second = (await client.post(f"/runs/{run}/questions", json=QUESTION)).json()["id"]
             up.kill()  # delivered, but not noted; committed, but perhaps not sent
             phone.receiver.always = bot.always = 200
