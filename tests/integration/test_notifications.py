@@ -328,6 +328,47 @@ async def test_a_hostile_server_gets_one_request_and_no_more(rest: Rest, phone: 
         assert answer.status_code == status, answer.text
 
 
+async def test_one_message_that_cannot_be_decided_or_written_costs_itself_alone(
+    rest: Rest, phone: Ntfy
+) -> None:
+    await set_up(rest, await person(rest, "ana", "editor"), phone.target())
+    run = await rest.run(status="running")
+    for _ in range(3):
+        await ask(rest, run)
+    await owner(rest, "UPDATE notification_settings SET since = since - interval '1 day'")
+    telling = notifier(rest)
+    await telling.look()
+    await asyncio.wait(list(telling.jobs.running.values()))
+    await owner(
+        rest,
+        """UPDATE notifications SET kind = 'unknown', subject = 'q:x' WHERE id = (
+               SELECT id FROM notifications ORDER BY at, id LIMIT 1)""",
+    )
+    await owner(
+        rest,
+        """UPDATE questions SET tool = '[1]' WHERE id = (
+               SELECT question_id FROM notifications ORDER BY at DESC, id DESC LIMIT 1)""",
+    )
+    for seconds in (0, 6, 70, 700):
+        await tell(rest, ahead=seconds)
+    assert len(phone.published) == 1
+    async with acquire(rest.resources.database.log) as connection:
+        states = await connection.fetch("SELECT state FROM notifications ORDER BY at, id")
+    assert [row["state"] for row in states] == ["dropped", "sent", "failed"]
+
+
+async def test_a_person_tries_targets_few_times_a_minute(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    told = {"target": "phone"}
+    statuses = [
+        (await rest.admin.post(f"{SETTINGS}/test", json=told, headers=ana)).status_code
+        for _ in range(12)
+    ]
+    assert statuses == [200] * 10 + [429] * 2
+    assert len(phone.published) == 10
+
+
 async def test_secrets_are_kept_and_not_shown(rest: Rest, phone: Ntfy) -> None:
     ana = await person(rest, "ana", "editor")
     shown = await set_up(rest, ana, phone.target(token="tk_secret"), projects=["demo"])

@@ -71,7 +71,6 @@ def build(resources: Resources) -> Service:
     dispatcher = Dispatcher(database.log, sender, settings.base_url)
     resources.eventlog.listen(dispatcher.heard)
     notifier = notifying.build(resources, sender)
-    resources.eventlog.listen(notifier.heard)
     store = ArtifactStore(settings.artifacts_url)
     authenticator = tokens.authenticator(database, settings.auth)
     api = Api(

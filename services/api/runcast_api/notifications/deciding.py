@@ -15,10 +15,11 @@ from uuid import UUID
 
 from runcast._support.ids import uuid7
 from runcast_api.notifications import matters, people, quiet
-from runcast_api.notifications.people import Person
+from runcast_api.notifications.people import Person, Readers
 from runcast_api.notifications.schemas import Rule
 from runcast_api.questions import schemas
 from runcast_server.db import Connection
+from runcast_server.loops import item
 
 Json = dict[str, Any]
 
@@ -133,7 +134,9 @@ async def people_due(connection: Connection, now: datetime) -> list[tuple[UUID, 
     return [(row["user_id"], row["is_failing"]) for row in rows]
 
 
-async def take(connection: Connection, user_id: UUID, now: datetime) -> list[Due] | None:
+async def take(
+    connection: Connection, readers: Readers, user_id: UUID, now: datetime
+) -> list[Due] | None:
     """Decides about the messages of a person that are due, and answers those that this process sends now;
     None where there is nothing to decide, or another process decides."""
     async with connection.transaction():
@@ -143,15 +146,26 @@ async def take(connection: Connection, user_id: UUID, now: datetime) -> list[Due
         rows = await connection.fetch(_DUE, user_id, now)
         if not rows or room <= 0:
             return None
-        found = await people.find(connection, user_id)
+        found = await people.find(connection, readers, user_id)
         taken: list[Due] = []
         for row in rows:
             if len(taken) >= room:
                 break
-            due = await _decide(connection, found[0] if found else None, row, now)
+            due = await _decide_alone(connection, found[0] if found else None, row, now)
             if due is not None:
                 taken.append(due)
         return taken
+
+
+async def _decide_alone(
+    connection: Connection, person: Person | None, row: Any, now: datetime
+) -> Due | None:
+    """What is wrong with one message costs that one alone."""
+    with item("notification", notification=str(row["id"])):
+        async with connection.transaction():
+            return await _decide(connection, person, row, now)
+    await connection.execute(_END, row["id"], "failed", now)
+    return None
 
 
 async def _decide(

@@ -1,4 +1,4 @@
-"""Telling people: woken by commits in this process, and by the clock for what came by others or is due.
+"""Telling people: looked at every second, and at once where something was found that needs no delay.
 
 Each project and each person has one task at most in a process, and each attempt ends within 20 s. No commit,
 stream or other person waits for a receiver. A message is tried at once and after the pauses of
@@ -32,13 +32,13 @@ from runcast_api.notifications import (
 from runcast_api.notifications.channels import Channels
 from runcast_api.notifications.deciding import Due
 from runcast_api.notifications.messages import Message
-from runcast_api.notifications.people import Person
+from runcast_api.notifications.people import Person, Readers
 from runcast_api.notifications.webpush import WebPush
 from runcast_api.outgoing.jobs import Jobs, Trials
 from runcast_api.outgoing.sender import Outcome, Sender
+from runcast_server import outages
 from runcast_server.auth import rights
 from runcast_server.db import Connection, Pool, acquire
-from runcast_server.eventlog.chains import Chain
 from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import Loop
 from runcast_server.service import Resources
@@ -49,6 +49,8 @@ DATABASE_AT_ONCE = 2
 SENDING = 25
 """People to whom messages are sent at a time, of those whose targets answer; each has
 `deciding.AT_ONCE` connections."""
+TESTS_PER_MINUTE = 10
+"""Of a person: each sends a request to an address that the person chose."""
 SENDING_TO_FAILING = 50
 """The same of those of whom a target fails: who hangs keeps only those waiting that fail, too."""
 
@@ -76,13 +78,12 @@ class Notifier:
     ahead: timedelta = timedelta()
     jobs: Jobs = field(default_factory=lambda: Jobs("notifications"))
     _people: Sequence[Person] = ()
-    _projects: frozenset[UUID] = frozenset()
-    _is_for_all: bool = False
+    _readers: Readers = field(default_factory=Readers)
     _turns: FairTurns = field(default_factory=lambda: FairTurns(DATABASE_AT_ONCE))
     _sending: Mapping[bool, FairTurns] = field(
         default_factory=lambda: {False: FairTurns(SENDING), True: FairTurns(SENDING_TO_FAILING)}
     )
-    _tests: Trials = field(default_factory=Trials)
+    _tests: Trials = field(default_factory=lambda: Trials(per_minute=TESTS_PER_MINUTE))
     _loop: Loop | None = None
 
     def loops(self) -> list[Loop]:
@@ -94,27 +95,18 @@ class Notifier:
         self._loop = Loop("notifications", self.look, ANYWAY_SECONDS)
         return [Timed("SELECT FROM notification_settings", self._loop)]
 
-    def heard(self, project_id: UUID, chain: Chain) -> None:
-        """A commit of this process: what is to be told without delay is found at once."""
-        if self._loop is None or not (self._is_for_all or project_id in self._projects):
-            return
-        if any(not one.is_log for one in chain.segments):
-            self._loop.soon()
-
     async def changed(self) -> None:
         """Someone has set something: what happens from now on counts."""
         async with acquire(self.pool) as connection:
-            self._people = await people.find(connection)
+            self._people = await people.find(connection, self._readers)
         await planning.watch(self.pool, self._people)
 
     async def look(self) -> None:
         """One look; doesn't wait for what it sends."""
         async with acquire(self.pool) as connection:
-            self._people = await people.find(connection)
+            self._people = await people.find(connection, self._readers)
             now = await self._now(connection)
             due = await deciding.people_due(connection, now)
-        self._is_for_all = any(person.is_admin for person in self._people)
-        self._projects = frozenset(id for person in self._people for id in person.roles)
         for project_id in await planning.watch(self.pool, self._people):
             self.jobs.begin(("project", project_id), partial(self._plan, project_id))
         for user_id, is_failing in due:
@@ -151,8 +143,8 @@ class Notifier:
 
     async def _plan(self, project_id: UUID) -> bool:
         async with self._connection(project_id) as connection:
-            has_more = await planning.plan(connection, project_id, self._people)
-        if not has_more and self._loop is not None:
+            has_more, has_found = await planning.plan(connection, project_id, self._people)
+        if has_found and self._loop is not None:
             self._loop.soon()  # What needs no delay is due.
         return has_more
 
@@ -160,7 +152,9 @@ class Notifier:
         """Takes messages only with a turn to send them: none is taken and then waits."""
         async with self._sending[is_failing].of(user_id):
             async with self._connection(user_id) as connection:
-                taken = await deciding.take(connection, user_id, await self._now(connection))
+                taken = await deciding.take(
+                    connection, self._readers, user_id, await self._now(connection)
+                )
             async with asyncio.TaskGroup() as group:
                 for due in taken or ():
                     group.create_task(self._send(due))
@@ -168,16 +162,27 @@ class Notifier:
 
     async def _send(self, due: Due) -> None:
         key = due.person.id
-        async with self._connection(key) as connection, connection.transaction():
-            buttons = await self._buttons(connection, due)
-        message = messages.compose(due, self.base_url, buttons)
-        outcome = await self._attempt(key, due.target, message, is_admin=due.person.is_admin)
+        try:
+            outcome = await self._say(due)
+        except Exception as error:
+            if outages.is_outage(error):
+                raise
+            # What is wrong with one message costs that one alone.
+            log.error("notification.failed", notification=str(due.id), exc_info=error)
+            outcome = Outcome(None, "the message can't be written")
         async with self._connection(key) as connection, connection.transaction():
             now = await self._now(connection)
             if outcome.error is None:
                 await outcomes.succeeded(connection, due, now)
             else:
                 await outcomes.failed(connection, due, outcome, now)
+
+    async def _say(self, due: Due) -> Outcome:
+        person = due.person
+        async with self._connection(person.id) as connection, connection.transaction():
+            buttons = await self._buttons(connection, due)
+        message = messages.compose(due, self.base_url, buttons)
+        return await self._attempt(person.id, due.target, message, is_admin=person.is_admin)
 
     async def _buttons(self, connection: Connection, due: Due) -> tuple[messages.Button, ...]:
         options = messages.buttons_of(due)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import orjson
 from pydantic import ValidationError
 
 from runcast_api.notifications.schemas import Rule
 from runcast_server.auth.principal import Role
 from runcast_server.db import Connection
 
+MOST_READ = 10_000
+"""Settings whose rules are remembered."""
+
 _PEOPLE = """
-SELECT p.user_id, p.is_admin, p.projects, p.roles, s.rules, s.details, s.since
+SELECT p.user_id, p.is_admin, p.projects, p.roles, s.rules::text AS rules, s.details, s.since
 FROM notified_people($1) p JOIN notification_settings s ON s.user_id = p.user_id
 """
 
@@ -54,7 +58,25 @@ class Person:
         return str(project_id) in rule.projects
 
 
-async def find(connection: Connection, user_id: UUID | None = None) -> list[Person]:
+@dataclass(eq=False)
+class Readers:
+    """Reads rules. What was read before isn't read again: it is looked at every second."""
+
+    _read: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+
+    def rules(self, kept: str) -> tuple[Rule, ...]:
+        """The rules of a row."""
+        found = self._read.get(kept)
+        if found is None:
+            if len(self._read) >= MOST_READ:
+                self._read.clear()
+            found = self._read[kept] = _rules(orjson.loads(kept))
+        return found
+
+
+async def find(
+    connection: Connection, readers: Readers, user_id: UUID | None = None
+) -> list[Person]:
     """All of them, or one. Who was disabled isn't among them."""
     return [
         Person(
@@ -64,7 +86,7 @@ async def find(connection: Connection, user_id: UUID | None = None) -> list[Pers
                 id: Role[role.upper()]
                 for id, role in zip(row["projects"], row["roles"], strict=True)
             },
-            _rules(row["rules"]),
+            readers.rules(row["rules"]),
             row["details"],
             row["since"],
         )

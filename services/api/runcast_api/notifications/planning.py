@@ -104,24 +104,28 @@ async def watch(pool: Pool, people: Sequence[Person]) -> list[UUID]:
         return [row["project_id"] for row in await connection.fetch(_BEHIND)]
 
 
-async def plan(connection: Connection, project_id: UUID, people: Sequence[Person]) -> bool:
-    """Notes what the next events hold for these people; whether there may be more. Any number of processes
+async def plan(
+    connection: Connection, project_id: UUID, people: Sequence[Person]
+) -> tuple[bool, bool]:
+    """Notes what the next events hold for these people; whether there may be more, and whether they held
+    something. Any number of processes
     may do so: one that finds the cursor locked leaves it."""
     async with connection.transaction():
         cursor = await connection.fetchrow(_CURSOR, project_id)
         if cursor is None or cursor["last_seq"] <= cursor["position"]:
-            return False
+            return False, False
         head, position = cursor["last_seq"], cursor["position"]
         wanted = Wanted(project_id, position, head + 1, matters.TYPES, without_lines=True)
         page = await history.page(connection, wanted, LOOK_EVENTS)
         events = [_loaded(event) for event in page["events"]]
-        await _note(connection, project_id, _found(project_id, people, events))
+        found = _found(project_id, people, events)
+        await _note(connection, project_id, found)
         closed = [id for id in map(matters.closed_question, events) if id is not None]
         if closed:
             await connection.execute(CLOSE, closed)
         position = head if page["next_after"] is None else page["next_after"]
         await connection.execute(_MOVE, project_id, position)
-        return bool(position < head)
+        return bool(position < head), bool(found or closed)
 
 
 def _loaded(event: Json) -> Json:

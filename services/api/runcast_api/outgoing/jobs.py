@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -16,6 +18,8 @@ from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import item
 
 TRIALS = 16
+REMEMBERED = 10_000
+"""Who asked for tests lately, at most."""
 TURN_SECONDS = 5.0
 """How long a trial waits for its turn."""
 
@@ -55,13 +59,17 @@ class Jobs:
 
 @dataclass(eq=False)
 class Trials:
-    """Tests of receivers, of which some run at a time; who asks for them takes turns with others."""
+    """Tests of receivers, of which some run at a time; who asks for them takes turns with others.
+    `per_minute`: how many one may ask for, in this process; None for no such limit."""
 
     _turns: FairTurns = field(default_factory=lambda: FairTurns(TRIALS))
+    per_minute: int | None = None
+    _recent: dict[Hashable, deque[float]] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def of(self, payer: Hashable) -> AsyncIterator[None]:
-        """Raises `LimitReached` where no turn came in time."""
+        """Raises `LimitReached` where no turn came in time, or there were too many."""
+        self._count(payer)
         async with contextlib.AsyncExitStack() as turn:
             try:
                 await turn.enter_async_context(self._turns.of(payer, TURN_SECONDS))
@@ -70,3 +78,17 @@ class Trials:
                     "too many receivers are being tested", retry_after_seconds=20
                 ) from None
             yield
+
+    def _count(self, payer: Hashable) -> None:
+        if self.per_minute is None:
+            return
+        if len(self._recent) >= REMEMBERED:
+            self._recent.clear()
+        now = time.monotonic()
+        recent = self._recent.setdefault(payer, deque(maxlen=self.per_minute))
+        if len(recent) == self.per_minute and recent[0] > now - 60:
+            seconds = max(1, round(recent[0] + 60 - now))
+            raise LimitReached(
+                f"at most {self.per_minute} tests a minute", retry_after_seconds=seconds
+            )
+        recent.append(now)
