@@ -12,7 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from runcast_api.http import body_intake
+from runcast_api.http import body_intake, nesting
+from runcast_api.ingest import messages
+from runcast_api.ingest.messages import Refused
 from runcast_api.logs import query, search_turns
 from tests.integration.rest import Rest, listening, serving
 from tests.waiting import until
@@ -24,6 +26,59 @@ pytestmark = pytest.mark.anyio
 async def rest(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Rest]:
     async with serving(database_url, redis_url, tmp_path) as rest:
         yield rest
+
+
+MANY = b"[" + b"[]," * nesting.MOST + b"[]]"
+"""300 KB that take as long to read as hundreds of ordinary bodies."""
+
+
+async def test_arrays_without_number_are_refused_before_they_are_made(rest: Rest) -> None:
+    """By every entrance that reads JSON; what was stored as a file is served, and not read."""
+    await rest.project()
+    run = await rest.run(status="running")
+    bodies = (
+        ("/projects/demo/runs", b'{"input":%b}'),
+        ("/projects/demo/runs/bulk", b'{"items":%b}'),
+        (f"/runs/{run}/artifacts", b'{"step_name":"s","content":%b}'),
+        (f"/runs/{run}/logs", b'{"message":"m","payload":%b}'),
+        ("/agents/claude/hooks", b'{"session_id":"s","hook_event_name":"Stop","x":%b}'),
+        ("/v1/logs", b'{"resourceLogs":[],"x":[%b,%b,%b,%b]}'),
+    )
+    for path, body in bodies:
+        answer = await rest.admin.post(
+            path,
+            params={"project": "demo"} if path.startswith(("/agents", "/v1")) else None,
+            content=body.replace(b"%b", MANY),
+            headers={"Content-Type": "application/json"},
+        )
+        assert (answer.status_code, "arrays and objects" in answer.text) == (400, True), path
+    numbers = b'{"items":[%b0]}' % (b"0," * (nesting.MOST_VALUES + 1))
+    many = await rest.admin.post("/projects/demo/runs/bulk", content=numbers)
+    assert (many.status_code, "values" in many.text) == (400, True)
+    lines = await rest.admin.post(
+        f"/runs/{run}/logs",
+        content=b'{"message":"m"}\n{"message":"m","payload":%b}\n' % MANY,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert (lines.status_code, "arrays and objects" in lines.text) == (400, True)
+    with pytest.raises(Refused, match="arrays and objects"):
+        messages.parse(b'{"type":"x:a","key":"k","project":"demo","data":{"a":%b}}' % MANY)
+    file = {"file": ("table.json", MANY, "application/json")}
+    kept = await rest.admin.post(f"/runs/{run}/artifacts", data={"step_name": "table"}, files=file)
+    assert kept.status_code == 201, kept.text
+    shown = (await rest.admin.get(f"/runs/{run}")).json()["artifacts"]
+    assert [each["content"] for each in shown] == [None]
+    content = await rest.admin.get(f"/artifacts/{kept.json()['id']}/content")
+    assert content.content == MANY
+
+
+async def test_the_holder_of_a_link_sends_no_large_body(rest: Rest) -> None:
+    await rest.project()
+    made = (await rest.admin.post("/projects/demo/share-links", json={})).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    for path in ("/projects/demo/runs", "/projects/demo/runs/bulk"):
+        answer = await rest.admin.post(path, content=b" " * 5_000, headers=headers)
+        assert answer.status_code == 413, path
 
 
 class Slow:

@@ -20,6 +20,7 @@ from runcast.client.clients import AsyncClient
 from runcast.mcp.caller import RUN_HEADER, Caller, client_name
 from runcast.mcp.tools import create
 from runcast_api.dependencies import Api
+from runcast_api.http import nesting
 from runcast_api.http.body_intake import paced
 from runcast_api.http.problems import MethodNotAllowed
 from runcast_server.auth.principal import bearer
@@ -102,7 +103,10 @@ async def _body(request: Request) -> bytes:
         if size > MAX_BODY:
             raise TooLarge(f"a message of MCP has at most {MAX_BODY:,} bytes")
         parts.append(part)
-    return b"".join(parts)
+    body = b"".join(parts)
+    if nesting.has_many(body):
+        raise TooLarge(f"a message of MCP holds {nesting.LIMITS}")
+    return body
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

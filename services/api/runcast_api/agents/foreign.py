@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from runcast_api.http import nesting
 
 Json = dict[str, Any]
 
@@ -88,7 +88,7 @@ def _has_failed(payload: Json) -> bool:
 def _object(text: str) -> Json:
     """The object of a text of JSON; else one that holds the text."""
     try:
-        found = orjson.loads(text)
+        found = nesting.loads(text)
     except ValueError:
         return {"input": text}
     return found if isinstance(found, dict) else {"input": text}

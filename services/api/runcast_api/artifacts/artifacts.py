@@ -226,14 +226,12 @@ def as_json(row: Any) -> dict[str, Any]:
 
 
 def embedded(content: bytes | None) -> orjson.Fragment | None:
-    """Stored content as a part of an answer; None where it says that it is JSON and isn't: NaN, a byte order
-    mark, nothing at all. It is kept and served as the bytes that it is."""
+    """Stored content as a part of an answer; None where it says that it is JSON and isn't (NaN, a byte order
+    mark, nothing at all), or holds too much. It is kept and served as the bytes that it is."""
     if not content:
         return None
     try:
-        value = orjson.loads(content)
-        if content.count(b"[") + content.count(b"{") > request_body.JSON_DEPTH:
-            request_body.refuse_deep(value)
-    except (orjson.JSONDecodeError, BadRequest):
+        request_body.parse(content)
+    except BadRequest:
         return None
     return orjson.Fragment(content)

@@ -24,6 +24,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 """A sender pauses for so long at most, however fast it was before."""
 LEAST_BYTES_A_SECOND = 1024
 ANONYMOUS_BYTES = 4 * 1024
+"""Also of the holders of share links, who change nothing."""
 ANONYMOUS_AT_ONCE = 32
 """Bodies of one address at a time that no token came with."""
 
@@ -40,12 +41,14 @@ class Bodies:
         """How long the body may be that is read within the block. Raises `Unauthenticated` for a longer one
         without a token that is good, and `LimitReached` for too many of one address at once."""
         try:
-            await self._authenticator.principal(presented(request.headers, request.url.query))
+            caller = await self._authenticator.principal(
+                presented(request.headers, request.url.query)
+            )
         except Unauthenticated:
             if _announced(request) > ANONYMOUS_BYTES:
                 raise
         else:
-            yield limit
+            yield limit if caller.share_id is None else min(limit, ANONYMOUS_BYTES)
             return
         address = networks.of(request.client.host) if request.client else ""
         if self._anonymous[address] >= ANONYMOUS_AT_ONCE:

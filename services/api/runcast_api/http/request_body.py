@@ -30,21 +30,18 @@ JSON_DEPTH = 64
 _RAW = "runcast.body"
 
 
-def parse(body: bytes) -> Any:
-    """The JSON value in `body`. Raises `BadRequest` with the place of the error."""
+def parse(body: bytes, what: str = "the body") -> Any:
+    """The JSON value in `body`. Raises `BadRequest` with the place of the error, also where it holds too many
+    values, or is nested more than `JSON_DEPTH` deep."""
+    if nesting.has_many(body):
+        raise BadRequest(f"{what} is too much to read: {nesting.LIMITS}; upload it as a file")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body isn't JSON in UTF-8: {error}") from None
-    if body.count(b"[") + body.count(b"{") > JSON_DEPTH:
-        refuse_deep(value)
-    return value
-
-
-def refuse_deep(value: Any) -> None:
-    """Raises `BadRequest` where arrays and objects are nested more than `JSON_DEPTH` deep."""
-    if nesting.is_deeper(value, JSON_DEPTH):
+        raise BadRequest(f"{what} isn't JSON in UTF-8: {error}") from None
+    if nesting.is_deeper(body, JSON_DEPTH):
         raise BadRequest(f"the JSON is nested more than {JSON_DEPTH} deep")
+    return value
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:

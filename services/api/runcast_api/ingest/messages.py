@@ -79,8 +79,10 @@ def decode(raw: bytes) -> Any:
     """
     if len(raw) > MAX_BYTES:
         raise Refused(f"the message is larger than {MAX_BYTES:,} bytes")
+    if nesting.has_many(raw):
+        raise Refused(f"the message is too much to read: {nesting.LIMITS}")
     value = _loaded(raw)
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and nesting.is_deeper(value, MAX_DEPTH):
+    if nesting.is_deeper(raw, MAX_DEPTH):
         raise Refused(f"nested more than {MAX_DEPTH} deep")
     return value
 

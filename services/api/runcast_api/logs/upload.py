@@ -13,12 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from runcast._support import times
 from runcast_api.http import request_body
 from runcast_api.http.idempotency import Once
-from runcast_api.http.problems import BadRequest
 from runcast_api.http.responses import Answer
 from runcast_api.logs import entries as log_entries
 from runcast_api.logs.entries import Append, Encoded
@@ -183,13 +180,7 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
 
 
 def _parsed(line: bytes, number: int) -> Any:
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"line {number} isn't JSON in UTF-8: {error}") from None
-    if line.count(b"[") + line.count(b"{") > request_body.JSON_DEPTH:
-        request_body.refuse_deep(value)
-    return value
+    return request_body.parse(line, f"line {number}")
 
 
 async def _lines(body: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:

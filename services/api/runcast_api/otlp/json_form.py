@@ -33,6 +33,9 @@ from runcast_api.otlp.wire import (
 MEDIA_TYPE = "application/json"
 BODY_DEPTH = 160
 """Of the body's own arrays and objects: a value of `DEPTH` levels takes four for each."""
+MOST = 400_000
+"""Arrays and objects of a body: an attribute takes two, and a batch of a thousand spans some 50,000. They are
+made in one go, in which nothing else of the process runs."""
 ERROR = 2
 """The status code of a span that failed."""
 LEAST_INTEGER = -(2**63)
@@ -79,13 +82,17 @@ def _answer(counter: str, refused: Refused) -> bytes:
 
 
 def _parsed(body: bytes) -> Json:
+    if nesting.has_many(body, MOST):
+        raise Unreadable(
+            f"the body holds more than {MOST:,} arrays and objects; send fewer records"
+        )
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Unreadable(f"the body isn't JSON in UTF-8: {error}") from None
     if not isinstance(given, dict):
         raise Unreadable("the body isn't an object")
-    if nesting.is_deeper(given, BODY_DEPTH):
+    if nesting.is_deeper(body, BODY_DEPTH):
         raise Unreadable(f"the JSON is nested more than {BODY_DEPTH} deep")
     return given
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 
 from runcast.agents import texts
+from runcast_api.http import nesting
 from runcast_api.logs.entries import LogEntry
 from runcast_api.otlp import names
 from runcast_api.otlp.logs import MODEL_CHARACTERS, NO_MODEL, identity, program_of
@@ -203,7 +204,7 @@ def _parsed(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     try:
-        return orjson.loads(given)
+        return nesting.loads(given)
     except orjson.JSONDecodeError:
         return {"input": given}
 
@@ -238,7 +239,7 @@ def _parsed_messages(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     try:
-        return orjson.loads(given) if given[:1] in "[{" else given
+        return nesting.loads(given) if given[:1] in "[{" else given
     except orjson.JSONDecodeError:
         return given
 
