@@ -111,7 +111,12 @@ async def listening(rest: Rest) -> AsyncIterator[str]:
     """The same application behind a real socket; its URL."""
     assert rest.service.app is not None
     config = uvicorn.Config(
-        rest.service.app, port=0, http=Protocol, log_config=None, lifespan="off"
+        rest.service.app,
+        port=0,
+        http=Protocol,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
