@@ -96,6 +96,9 @@ def test_connecting_twice_changes_nothing_and_removing_restores_the_file(
     kept = config.read_text()
     assert call(environ, "connect", "claude").returncode == 0
     assert (settings.read_text(), config.read_text()) == (once, kept)
+    config.write_text(kept.replace(json.loads(kept)["token"], "rc_gone"))
+    assert call(environ, "connect", "claude").returncode == 0
+    assert json.loads(config.read_text())["token"] not in ("rc_gone", json.loads(kept)["token"])
     assert call(environ, "connect", "claude", "--remove").returncode == 0
     assert settings.read_text() == OWN
     assert [path.name for path in settings.parent.iterdir()] == ["settings.json"]
@@ -108,6 +111,10 @@ def test_connecting_twice_changes_nothing_and_removing_restores_the_file(
         assert call(environ, "connect", agent).returncode == 0
         assert call(environ, "connect", agent, "--remove").returncode == 0
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    plugin = tmp_path / "config" / "opencode" / "plugins" / "runcast.js"
+    plugin.write_text("export const mine = 1;")
+    assert call(environ, "connect", "opencode", "--remove").returncode == 1
+    assert plugin.read_text() == "export const mine = 1;", "it isn't ours"
     assert call(environ, "connect", "hal").returncode == 2
     # Cursor's file has a version and entries of another form; some are yours.
     cursor = tmp_path / ".cursor" / "hooks.json"

@@ -211,6 +211,27 @@ async def test_a_cancelled_session_stops_at_its_next_permission(rest: Rest, prog
     assert await agent.standing(f"{program}-{SESSION}.r2") == ("awaiting_feedback", "permission")
 
 
+async def test_secrets_stay_out_of_the_log_and_are_whole_in_what_is_approved(rest: Rest) -> None:
+    agent = await Agent.of(rest)
+    token = "gh" + "p_" + "a1B2" * 9
+    await agent.event("UserPromptSubmit", prompt=f"Use {token}")
+    given = {"tool_name": "Bash", "tool_input": {"command": f"curl -H {token}"}}
+    asked = (await agent.event("PermissionRequest", **given, hold=1))["question_id"]
+    question = (await rest.admin.get(f"/questions/{asked}")).json()
+    assert token in question["body"], "what is approved is what is read"
+    await agent.event("PostToolUse", **given)
+    await agent.event("Stop", last_assistant_message=f"I used {token}.")
+    run = await agent.run()
+    log = (await rest.admin.get(f"/runs/{run['id']}/logs")).json()["logs"]
+    assert run["name"] == "Use [redacted]"
+    assert [line["message"] for line in log] == [
+        "Use [redacted]",
+        "Bash: curl -H [redacted]",
+        "I used [redacted].",
+    ]
+    assert token not in json.dumps(run)
+
+
 async def test_qwen_has_the_events_of_claude_and_tells_its_model_more(rest: Rest) -> None:
     qwen = await Agent.of(rest, "qwen")
     name = f"qwen-{SESSION}"

@@ -16,6 +16,7 @@ from runcast import errors
 from runcast.agents import hook_entries, settings_file
 from runcast.cli import connect_mcp, output
 from runcast.cli.context import Context, connect, project_or_default
+from runcast.client.clients import Client
 
 AGENTS = ("claude", "codex", "gemini", "qwen", "copilot", "cursor", "opencode")
 TELLING = frozenset({"gemini", "copilot", "cursor"})
@@ -146,7 +147,7 @@ def _install(ctx: Context, project: str, program: Path) -> None:
     _write(program, f"#!{sys.executable} -IS\n{source}", 0o755)
     config = program.parent / "agents.json"
     with connect(ctx) as client:
-        if _is_good(config, client.url, project):
+        if _is_good(config, client, project):
             return
         name = f"hooks on {platform.node()}"[:200]
         made = client.create_key(project, name, role="reporter")
@@ -154,12 +155,17 @@ def _install(ctx: Context, project: str, program: Path) -> None:
     _write(config, json.dumps(known) + "\n", 0o600)
 
 
-def _is_good(config: Path, url: str, project: str) -> bool:
+def _is_good(config: Path, client: Client, project: str) -> bool:
+    """Whether the file holds a key of this project that the server still takes."""
     try:
         known: Any = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if (known["url"], known["project"]) != (client.url, project):
+            return False
+        with Client(client.url, known["token"]) as as_hook:
+            as_hook.me()
+    except (OSError, ValueError, LookupError, TypeError, errors.Unauthorized):
         return False
-    return isinstance(known, dict) and (known.get("url"), known.get("project")) == (url, project)
+    return True
 
 
 def _write(path: Path, text: str, mode: int) -> None:

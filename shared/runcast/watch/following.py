@@ -48,6 +48,8 @@ class Following:
     """The size of the last run's spool when the server was known to have all of it."""
     shown: Json = field(default_factory=dict)
     """What is told of it to people: status, attention, name."""
+    kept: Json | None = None
+    """What is remembered of a session that isn't taken: it is the same each time."""
     used: Json = field(default_factory=dict)
     """How many tokens it has used, and the agent's own cost of them."""
 

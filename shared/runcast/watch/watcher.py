@@ -193,7 +193,7 @@ class Watcher:
         if following.session.path.exists():
             return
         following.session = replace(following.session, path=path)
-        following.translation = None
+        following.translation = following.kept = None
         if following.is_over:
             following.read = self._stamp(following)
         self._is_changed = True
@@ -589,6 +589,14 @@ class Watcher:
             translation.output.close()
 
     def _kept(self, following: Following) -> Json:
+        if following.is_taken or following.translation is not None:
+            following.kept = None
+            return self._as_it_is(following)
+        if following.kept is None:
+            following.kept = self._as_it_is(following)
+        return following.kept
+
+    def _as_it_is(self, following: Following) -> Json:
         size = RunOutput(self._options.runs_dir, following.last_key).size
         if self._delivery is not None and self._delivery.has_sent(following.last_key):
             following.sent = size

@@ -48,8 +48,7 @@ async def _prompt(hook: Hook) -> Json | None:
     await hook.close_questions("resolved_elsewhere")
     prompt = _asked(hook)
     await hook.works()
-    if hook.run["name"] is None and (title := title_of(prompt)):
-        await hook.change(name=title)
+    await hook.call_it(title_of(prompt))
     await hook.log("prompt", prompt)
     return await _deliver(hook, "UserPromptSubmit")
 
@@ -205,8 +204,7 @@ async def _session_end(hook: Hook) -> None:
 
 
 async def _subagent_start(hook: Hook) -> None:
-    if hook.run["name"] is None:
-        await hook.change(name=hook.text("agent_type")[:200] or None)
+    await hook.call_it(hook.text("agent_type")[:200] or None)
 
 
 async def _subagent_stop(hook: Hook) -> None:

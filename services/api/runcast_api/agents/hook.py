@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from runcast._support import times
+from runcast.agents.redaction import Redaction
 from runcast.contract import TERMINAL_STATUSES
 from runcast_api.agents import sessions
 from runcast_api.agents.sessions import Session
@@ -32,6 +33,7 @@ HEADLINE_CHARACTERS = 300
 TEXT_CHARACTERS = 8 * 1024
 _SAYING = ("command", "cmd", "file_path", "path", "pattern", "query", "url", "description")
 """Members of a tool's input that say best what it does, in this order."""
+_REDACTION = Redaction()
 _VIA = "SELECT via FROM questions WHERE id = $1 AND state = 'open'"
 _IS_FED = "SELECT EXISTS (SELECT FROM log_sources WHERE run_id = $1 AND source = 'spool.jsonl')"
 
@@ -93,12 +95,17 @@ class Hook:
         held = self.run["attention"]
         return bool(held) and held["kind"] in ("permission", "question") and not held["question_id"]
 
+    async def call_it(self, name: str | None) -> None:
+        """Names the session, unless it has a name or there is none."""
+        if name and self.run["name"] is None:
+            await self.change(name=_REDACTION.text(name))
+
     async def waits(self, kind: AttentionKind, summary: str) -> None:
         """The session waits for a person, unless an open question says better for what."""
         held = self.run["attention"]
         if held and held["question_id"]:
             return
-        attention = Attention(kind=kind, summary=" ".join(summary.split())[:500])
+        attention = Attention(kind=kind, summary=" ".join(_REDACTION.text(summary).split())[:500])
         now = times.to_milliseconds(times.now())
         shown = attention_with(held, attention, now)
         await self.change(attention=shown, status="awaiting_feedback")
@@ -157,8 +164,8 @@ class Hook:
         return f"{digest}:{closed}"
 
     async def log(self, event_type: str, message: str, level: str = "info", **payload: Any) -> None:
-        """An entry of the session's log, unless a watcher feeds it from the agent's own record: nothing
-        comes twice."""
+        """An entry of the session's log, without secrets, unless a watcher feeds it from the agent's own
+        record: nothing comes twice."""
         run_id = UUID(self.run["id"])
         if self.is_watched or not message.strip():
             return
@@ -168,7 +175,7 @@ class Hook:
             agent_name=self.session.program,
             event_type=event_type,
             level=level,
-            message=_shortened(message),
+            message=_REDACTION.text(_shortened(message)),
             payload=payload or None,
         )
         now = times.to_milliseconds(times.now())
@@ -179,7 +186,7 @@ class Hook:
     async def report(self, stage: str, message: str) -> None:
         """What the session does now, as its progress."""
         if not self.has_ended:
-            new = ProgressNew(stage=stage, message=message[:HEADLINE_CHARACTERS])
+            new = ProgressNew(stage=stage, message=_REDACTION.text(message)[:HEADLINE_CHARACTERS])
             await progress.report(self.transaction, UUID(self.run["id"]), new)
             await self.reload()
 
