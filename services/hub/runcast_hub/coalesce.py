@@ -17,6 +17,9 @@ Read = Callable[[Sequence[Question]], Awaitable[Mapping[Question, Answer | Excep
 """Answers each question, or says why it is refused."""
 
 
+_NONE = LookupError("there is no answer")
+
+
 class Together(Generic[Question, Answer]):
     """Gathers questions for `read`, which gets `at_once` of them at most. `when_idle` is called each time
     when no one waits any more. An asker that is cancelled disturbs no one else."""
@@ -48,7 +51,7 @@ class Together(Generic[Question, Answer]):
                 asked = {question: self._waiting.pop(question) for question in questions}
                 answers = await self._answers(questions)
                 for question, futures in asked.items():
-                    _tell(futures, answers[question])
+                    _tell(futures, answers.get(question, _NONE))
         finally:
             self._task = None
             self._when_idle()

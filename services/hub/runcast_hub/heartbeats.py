@@ -21,6 +21,10 @@ class Heart:
 
     def on_time(self) -> None:
         """Sends what is due, and comes back when the next may be."""
-        if not self._room.is_closed:
-            seconds = self._room.beat(self._timing.heartbeat_seconds)
+        if self._room.is_closed:
+            return
+        seconds = self._timing.heartbeat_seconds
+        try:
+            seconds = self._room.beat(seconds)
+        finally:
             self._timing.wheel.after(seconds, self)

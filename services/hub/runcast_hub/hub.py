@@ -179,28 +179,33 @@ class Hub:
             positions = await history.positions(connection, [room.project_id for room in rooms])
         behind = 0
         for room in rooms:
-            position = positions.get(room.project_id)
-            if position is None:
-                room.end("deleted")
-                continue
-            late = max(0, position.last_seq - heads[room])
-            behind += late
-            if room.seems_deaf(is_behind=late > 0) and self.link.is_up:
-                log.warning("room.deaf", project=str(room.project_id), behind=late)
-                self.link.resubscribe(room.project_id)
             with loops.item("room", project=str(room.project_id)):
-                room.compare(position)
+                behind += self._compare_room(room, positions.get(room.project_id), heads[room])
         metrics.EVENTS_BEHIND.set(behind)
         metrics.RING_BYTES.set(self._budget.used)
         await self._renew(seen, positions)
 
+    def _compare_room(self, room: Room, position: Position | None, target: int) -> int:
+        """Tells one room where Postgres says that it stands; by how many events it was behind."""
+        if position is None:
+            room.end("deleted")
+            return 0
+        late = max(0, position.last_seq - target)
+        if room.seems_deaf(is_behind=late > 0) and self.link.is_up:
+            log.warning("room.deaf", project=str(room.project_id), behind=late)
+            self.link.resubscribe(room.project_id)
+        room.compare(position)
+        return late
+
     async def _renew(self, seen: dict[Room, Head], positions: dict[UUID, Position]) -> None:
         """Where we have sent what Postgres has no more, history went back. Redis may not remember it."""
+        projects = loops.Items("history.renewing")
         for room, head in seen.items():
             position = positions.get(room.project_id)
             if position and position.epoch == head.epoch and position.last_seq < head.seq:
-                await epoch.renew(self.database.log, self._bus, room.project_id, head)
-                self._compare_soon()
+                with projects.one(project=str(room.project_id)):
+                    await epoch.renew(self.database.log, self._bus, room.project_id, head)
+                    self._compare_soon()
 
     async def _complete(self) -> None:
         await self._run_streams.look(self.rooms)

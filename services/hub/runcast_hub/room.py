@@ -86,7 +86,12 @@ class Group:
         """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
         sent = self.write(data)
         for part in list(self.parts):
-            part.take(data)
+            try:
+                part.take(data)
+            except Exception as error:
+                # What fails of one stream costs that one: its client comes back, and resumes.
+                log.error("stream.failed", connection=part.connection_id, exc_info=error)
+                self._send_away(part)
         metrics.DELIVERIES.inc(len(self.parts) + sent[0])
         metrics.DELIVERED_BYTES.inc(len(data) * len(self.parts) + sent[1])
 
@@ -110,7 +115,7 @@ class Group:
         for transport in transports:
             try:
                 transport.write(encoded)
-            except RuntimeError:
+            except Exception:  # closed in this very tick, mostly
                 self._lose(transport)
         return len(transports)
 
@@ -128,6 +133,18 @@ class Group:
         socket takes it."""
         for subscriber in self._all_live():
             subscriber.fall_behind()
+
+    def give_up(self, error: Exception) -> None:
+        """Sends the live ones away, who would miss what could not be handed to them: they come back, and
+        resume from their cursors."""
+        log.error("group.failed", subscribers=self.members, exc_info=error)
+        for subscriber in self._all_live():
+            self._send_away(subscriber)
+
+    def _send_away(self, subscriber: Subscriber) -> None:
+        """Not live any more from here on: no heartbeat says that it was sent what it wasn't."""
+        self.part(subscriber)
+        subscriber.end("shutdown")
 
     def _all_live(self) -> list[Subscriber]:
         coded = () if self.coded is None else self.coded.live
@@ -372,7 +389,11 @@ class Room:
             batch = Fresh(blocks)
             handed: list[tuple[Group, bytes]] = []
             for group in self._interested(batch):
-                data = group.is_live() and batch.select(group.filter)
+                try:
+                    data = group.is_live() and batch.select(group.filter)
+                except Exception as error:
+                    group.give_up(error)
+                    continue
                 if data and len(data) <= CHUNK_BYTES:
                     handed.append((group, data))
                 elif data:
@@ -380,7 +401,10 @@ class Room:
             self.delivered = batch.last
             self.touched_runs.update(batch.event_runs)
             for group, data in handed:
-                group.deliver(data)
+                try:
+                    group.deliver(data)
+                except Exception as error:
+                    group.give_up(error)
         metrics.DELIVERY_SECONDS.observe(time.perf_counter() - self._fresh_since)
         if self._traced:
             self._traced.end(self.delivered, len(self.subscribers))
@@ -389,8 +413,13 @@ class Room:
     def beat(self, seconds: float) -> float:
         """Sends a heartbeat to the live subscribers that were sent nothing for that time. The seconds until
         the next one may be due."""
-        groups = list(self._groups.values())
-        return min([group.beat(self.delivered, seconds) for group in groups], default=seconds)
+        left = seconds
+        for group in list(self._groups.values()):
+            try:
+                left = min(left, group.beat(self.delivered, seconds))
+            except Exception as error:
+                group.give_up(error)
+        return left
 
     def _wake_waiting(self) -> None:
         self._moved.set()

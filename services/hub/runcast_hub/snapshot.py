@@ -17,11 +17,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 
 from runcast_hub.coalesce import Together
 from runcast_server import runs
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import NotFound
+
+log = structlog.get_logger()
 
 MAX_RUNS = 1000
 AT_ONCE = 32
@@ -112,7 +115,12 @@ class Snapshots:
             project_id: NotFound(f"no project {project_id}") for project_id in project_ids
         }
         for project_id, found in groupby(rows, itemgetter("project")):
-            answers[project_id] = self._taken(project_id, known[project_id], list(found))
+            try:
+                answers[project_id] = self._taken(project_id, known[project_id], list(found))
+            except Exception as error:
+                # What is wrong with one project's runs keeps no stream of another one from opening.
+                log.error("snapshot.failed", project=str(project_id), exc_info=error)
+                answers[project_id] = error
         return answers
 
     def _taken(self, project_id: UUID, known: Snapshot | None, rows: list[Any]) -> Snapshot:

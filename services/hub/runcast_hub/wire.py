@@ -93,8 +93,9 @@ class Wire:
         if remaining <= 0:
             self.end(reason)
             return
-        self.beat()
+        # First of all: a beat that fails must not be the last look at the stream's time.
         self.timing.wheel.after(min(self.timing.heartbeat_seconds, remaining), self)
+        self.beat()
 
     def start_timing(self) -> None:
         """Sets the first time on the wheel; at random, so that clients that came together don't beat
