@@ -40,6 +40,7 @@ PORT_WAIT_SECONDS = 2.0
 """Workers of a supervisor that was killed may hold the port for a moment."""
 FAILED_SOON_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 10.0
+NOT_STARTED_PAUSE_SECONDS = 1.0
 END_MARGIN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -199,22 +200,29 @@ class _Worker:
 
     async def watch(self) -> None:
         """Hears what it says until it has ended; kills it when it says nothing for too long."""
-        assert self.process.stdout is not None
         while True:
             try:
-                patience = SILENT_SECONDS if self.ready.is_set() else None
-                async with asyncio.timeout(patience):
-                    line = await self.process.stdout.readline()
+                line = await self._heard()
             except TimeoutError:
                 log.error("worker.silent", worker=self.name, seconds=SILENT_SECONDS)
                 self.kill()
                 break
+            except ValueError:
+                continue  # Something printed more than a line can hold, which is no word of ours.
             if not line:
                 break
             if line == b"ready\n":
                 self.ready.set()
         await self.process.wait()
         self.gone.set()
+
+    async def _heard(self) -> bytes:
+        """Its next line. Raises `TimeoutError` where none comes once it was ready. Counted by `tasks.within`:
+        while the supervisor itself was stopped, its workers spoke."""
+        assert self.process.stdout is not None
+        if not self.ready.is_set():
+            return await self.process.stdout.readline()
+        return await tasks.within(SILENT_SECONDS, self.process.stdout.readline())
 
     async def until_ready(self) -> bool:
         """Whether it came to take requests; else it has ended."""
@@ -263,23 +271,32 @@ class _Position:
             raise StartError(f"a worker ended with exit code {code} before it was ready")
 
     async def keep(self) -> None:
-        """Replaces a worker that died, or that `renew` asks for, until cancelled."""
+        """Replaces a worker that died, or that `renew` asks for, until cancelled. A process that can't be
+        started now, for want of memory or of processes, is tried again: the others go on meanwhile."""
         while True:
-            worker = self._current
-            if worker is None:
-                self._current = await self._spawn()
-                continue
-            gone = asyncio.create_task(worker.gone.wait())
-            asked = asyncio.create_task(self._asked.wait())
             try:
-                await asyncio.wait((gone, asked), return_when="FIRST_COMPLETED")
-            finally:
-                gone.cancel()
-                asked.cancel()
-            if worker.gone.is_set():
-                await self._died(worker)
-            else:
-                await self._replace(worker)
+                await self._keep()
+            except OSError as error:
+                log.error("worker.not_started", error=str(error))
+                self._answer(worked=False)
+                await asyncio.sleep(NOT_STARTED_PAUSE_SECONDS)
+
+    async def _keep(self) -> None:
+        worker = self._current
+        if worker is None:
+            self._current = await self._spawn()
+            return
+        gone = asyncio.create_task(worker.gone.wait())
+        asked = asyncio.create_task(self._asked.wait())
+        try:
+            await asyncio.wait((gone, asked), return_when="FIRST_COMPLETED")
+        finally:
+            gone.cancel()
+            asked.cancel()
+        if worker.gone.is_set():
+            await self._died(worker)
+        else:
+            await self._replace(worker)
 
     async def renew(self) -> bool:
         """Puts a new worker in the place of the present one; whether that worked."""
@@ -317,14 +334,24 @@ class _Position:
 
     async def _spawn(self) -> _Worker:
         name, descriptor = self._names.take(), self._listener.fileno()
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "runcast_server.process.worker", str(name), str(descriptor)),
-            *self._crew.services[self._number],
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**self._crew.environ, METRICS_DIRECTORY: self._names.metrics},
-            pass_fds=(descriptor,),
-        )
+        try:
+            started = await asyncio.create_subprocess_exec(
+                *(
+                    sys.executable,
+                    "-m",
+                    "runcast_server.process.worker",
+                    str(name),
+                    str(descriptor),
+                ),
+                *self._crew.services[self._number],
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**self._crew.environ, METRICS_DIRECTORY: self._names.metrics},
+                pass_fds=(descriptor,),
+            )
+        except BaseException:
+            self._names.give_back(name)
+            raise
         worker = _Worker(name, started, self._crew.grace_seconds)
         self.workers.add(worker)
         task = asyncio.create_task(self._watch(worker))
