@@ -30,13 +30,24 @@ REDIS_SECONDS = 0.5
 """How long an opening or an ending stream waits for Redis at most."""
 NAMES_A_ROUND = 500
 
-_TAKE = """
+_CALLED = """
+local function called(...)
+    local done = redis.pcall(...)
+    if type(done) ~= 'table' or not done.err then return done end
+    if not string.find(done.err, 'WRONGTYPE', 1, true) then error(done) end
+    redis.call('EXPIRE', KEYS[1], 0)
+    return redis.call(...)
+end
+"""
+"""Another kind of key under this name is dropped: it would fail each round that it is written in, for all
+callers."""
+_TAKE = f"""{_CALLED}
 local now = redis.call('TIME')[1] + 0
 local others = 0
-local entries = redis.call('HGETALL', KEYS[1])
+local entries = called('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
     local count, expires = string.match(entries[i + 1], '(%d+):(%d+)')
-    local left = tonumber(expires) - now
+    local left = (tonumber(expires) or 0) - now
     if left < 0 or left > tonumber(ARGV[5]) then
         redis.call('HDEL', KEYS[1], entries[i])
     elseif entries[i] ~= ARGV[1] then
@@ -54,9 +65,9 @@ end
 return granted
 """
 """Grants up to ARGV[3] further streams to a hub that holds ARGV[2], within ARGV[4] over all hubs."""
-_KEEP = """
-if tonumber(ARGV[2]) <= 0 then return redis.call('HDEL', KEYS[1], ARGV[1]) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. (redis.call('TIME')[1] + ARGV[3]))
+_KEEP = f"""{_CALLED}
+if tonumber(ARGV[2]) <= 0 then return called('HDEL', KEYS[1], ARGV[1]) end
+called('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. (redis.call('TIME')[1] + ARGV[3]))
 return redis.call('EXPIRE', KEYS[1], ARGV[3] * 4)
 """
 """Writes that a hub holds ARGV[2]. Its end is told by the clock that `_TAKE` reads: the key's own

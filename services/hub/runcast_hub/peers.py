@@ -31,7 +31,12 @@ ANSWERS_AT_ONCE = 256
 
 _REGISTER = """
 local now = redis.call('TIME')[1] + 0
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+local added = redis.pcall('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+if type(added) == 'table' and added.err then
+    if not string.find(added.err, 'WRONGTYPE', 1, true) then return added end
+    redis.call('EXPIRE', KEYS[1], 0)  -- what isn't our list is dropped
+    redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 1)
 return redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2] + 1, '+inf')
 """
@@ -148,10 +153,19 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(message, dict) or not isinstance(message.get("number"), str):
         return None
-    if isinstance(message.get("reply"), dict):
-        return message
+    if "reply" in message:
+        return message if _is_reply(message["reply"]) else None
     is_request = isinstance(message.get("from"), str) and isinstance(message.get("request"), dict)
     return message if is_request else None
+
+
+def _is_reply(reply: Any) -> bool:
+    if not isinstance(reply, dict):
+        return False
+    problem = reply.get("problem")
+    if isinstance(problem, dict):
+        return isinstance(problem.get("status"), int)
+    return isinstance(reply.get("answer"), dict)
 
 
 class RemoteProblem(Problem):

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import MovedError, RedisError, ResponseError
 
 from runcast._support import redis_url
 from runcast._support.redis_url import Host
@@ -107,6 +107,20 @@ def parse_live(message: bytes) -> Message | Traced | None:
     return None
 
 
+def _is_of_one_key(error: Exception) -> bool:
+    """Whether an answer says that this key is of another kind, and nothing of the server."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
+
+
+def _head_of(answer: Any) -> Head | None:
+    """The head that a hash holds; None for what holds none, which seeding replaces."""
+    try:
+        epoch, seq = answer
+        return Head(int(epoch), int(seq))
+    except (TypeError, ValueError):
+        return None
+
+
 class Bus:
     """One process's connections to Redis. Every call has a deadline and raises one of `outages.REDIS`."""
 
@@ -175,8 +189,11 @@ class Bus:
         pipeline = self.client.pipeline(transaction=False)
         for project_id in project_ids:
             pipeline.hmget(Keys.of(project_id).head, "epoch", "seq")
-        answers = await pipeline.execute() if project_ids else []
-        return [Head(int(epoch), int(seq)) if epoch else None for epoch, seq in answers]
+        answers = await pipeline.execute(raise_on_error=False) if project_ids else []
+        for answer in answers:
+            if isinstance(answer, Exception) and not _is_of_one_key(answer):
+                raise answer
+        return [_head_of(answer) for answer in answers]
 
     async def read(self, project_id: UUID, after: int, *, count: int = 64) -> list[Chain]:
         """The chains above `after`, as the stream has them: empty where it lacks the next number.
