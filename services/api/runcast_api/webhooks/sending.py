@@ -16,9 +16,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.outgoing.jobs import Jobs, Trials
-from runcast_api.outgoing.sender import Outcome, Sender
+from runcast_api.outgoing.sender import ERROR_CHARACTERS, Outcome, Sender
 from runcast_api.webhooks import metrics, outbox, signing
 from runcast_api.webhooks.outbox import Taken
 from runcast_server.db import Connection, Pool, acquire
@@ -34,6 +36,8 @@ SENDING = 25
 SENDING_OF_FAILING = 200
 """The same of those that fail, which have one connection each: who hangs keeps only those waiting that fail,
 too."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -108,9 +112,11 @@ class Dispatcher:
             if not taken or hook is None:
                 return False
             events = await outbox.events(connection, project_id, [one.event_id for one in taken])
-        async with asyncio.TaskGroup() as group:
-            for one in taken:
-                group.create_task(self._deliver(hook, events.get(one.event_id), one))
+        sent = [self._deliver(hook, events.get(one.event_id), one) for one in taken]
+        # None is cut off because another one failed: it would be sent twice.
+        for error in await asyncio.gather(*sent, return_exceptions=True):
+            if error is not None:
+                raise error
         return True
 
     async def _deliver(self, hook: Any, event: dict[str, Any] | None, taken: Taken) -> None:
@@ -119,7 +125,14 @@ class Dispatcher:
             async with self._connection(project_id) as connection:
                 await outbox.dropped(connection, taken.id)
             return
-        outcome = await self._send(hook, event)
+        try:
+            outcome = await self._send(hook, event)
+        except Exception as error:
+            # An event that can't be written as a body is noted like one that isn't taken.
+            log.error(
+                "webhook.not_written", webhook=str(hook_id), number=taken.event_id, exc_info=error
+            )
+            outcome = Outcome(None, f"it can't be sent: {error!r}"[:ERROR_CHARACTERS])
         metrics.ATTEMPTS.labels("delivered" if outcome.error is None else "failed").inc()
         async with self._connection(project_id) as connection, connection.transaction():
             if outcome.error is None and outcome.status is not None:
