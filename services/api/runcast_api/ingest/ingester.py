@@ -62,7 +62,7 @@ class Ingester:
         self._is_idle = False
         self._came_round_at = time.monotonic()
         self.trouble: str | None = None
-        """Why nothing can be ingested at present; for `/ready`."""
+        """What failed last, where nothing has worked since."""
 
     async def run(self) -> None:
         """Leads until it's cancelled (by `tasks.end`). Whatever fails is tried again."""
@@ -73,7 +73,8 @@ class Ingester:
                 metrics.FENCED.inc()
                 log.warning("ingest.fenced", stream=self._name)
                 await asyncio.sleep(STEP_BACK_SECONDS)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                # Also where only something that was waited for was cancelled, which looks the same.
                 self._stumble(error)
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -91,10 +92,17 @@ class Ingester:
             return max(0.0, silent - HUNG_SECONDS)
         return silent
 
+    @property
+    def complaint(self) -> str | None:
+        """Why nothing is ingested at present, also where it only hangs; None where all is well."""
+        if self.trouble is None and (seconds := self.failing_seconds):
+            return f"no sign of life for {HUNG_SECONDS + seconds:.0f} s"
+        return self.trouble
+
     def _came_round(self) -> None:
         self._came_round_at, self.trouble = time.monotonic(), None
 
-    def _stumble(self, error: Exception) -> None:
+    def _stumble(self, error: BaseException) -> None:
         """Notes why the work stopped; it's taken up again whatever it was, unless this is to end: a
         connection that breaks while it's cancelled raises its own error in place of the cancellation."""
         task = asyncio.current_task()
@@ -134,17 +142,20 @@ class Ingester:
         `Fenced` where the cursor isn't `mine`: someone else moved it."""
         async with acquire(self._pool) as connection:
             row = await connection.fetchrow(_CURSOR, self._name)
-            assert row is not None
-            position = Position(*row)
-            if mine is not None and position != mine:
-                raise Fenced
-            last_id = await stream.last_id()
-            done_to, _ = cursors.parse(position.last_id)
-            if last_id == LAST == position.last_id:
-                log.error("ingest.exhausted", stream=self._name)
-                await stream.replace_exhausted()
-            elif as_numbers(last_id) >= as_numbers(done_to):
-                return position
+        assert row is not None
+        position = Position(*row)
+        if mine is not None and position != mine:
+            raise Fenced
+        # Asked after the cursor, which only moves on; and without a connection of the pool, which all
+        # ingesters together would use up while Redis doesn't answer.
+        last_id = await stream.last_id()
+        done_to, _ = cursors.parse(position.last_id)
+        if last_id == LAST == position.last_id:
+            log.error("ingest.exhausted", stream=self._name)
+            await stream.replace_exhausted()
+        elif as_numbers(last_id) >= as_numbers(done_to):
+            return position
+        async with acquire(self._pool) as connection:
             done = await connection.execute(
                 _NEW_EPOCH, self._name, position.epoch, position.last_id
             )

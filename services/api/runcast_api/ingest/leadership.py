@@ -70,6 +70,14 @@ class Led:
     ending: asyncio.Task[None] | None = None
 
 
+def _started(ingester: Ingester, stream: str) -> asyncio.Task[None]:
+    return asyncio.create_task(ingester.run(), name=f"ingester of {stream}")
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
+
+
 class Leadership:
     """Starts and ends ingesters as leases come and go. `make` makes the ingester of a stream."""
 
@@ -108,12 +116,11 @@ class Leadership:
     @property
     def trouble(self) -> str | None:
         """Why a stream can't be ingested at present; for `/ready`."""
-        return next(
-            (led.ingester.trouble for led in self._led.values() if led.ingester.trouble), None
-        )
+        return next((why for led in self._led.values() if (why := led.ingester.complaint)), None)
 
     async def round(self) -> None:
         """One look at how things stand. Raises database errors; what is held then goes on."""
+        self._begin_ended()
         standing = await self._leases.renew(self._led.keys())
         self._let_go_of_lost(standing)
         wanted = [*self._always, *await self._filled_streams()]
@@ -133,11 +140,16 @@ class Leadership:
         for name in others:
             pipeline.xlen(name)
         try:
-            sizes = await pipeline.execute() if others else []
+            # What is no stream costs itself alone.
+            sizes = await pipeline.execute(raise_on_error=False) if others else []
         except outages.REDIS:
             return self._filled
         self._looked_at = self._clock()
-        self._filled = [name for name, size in zip(others, sizes, strict=True) if size]
+        self._filled = [
+            name
+            for name, size in zip(others, sizes, strict=True)
+            if size and not isinstance(size, Exception)
+        ]
         return self._filled
 
     def _to_take(self, standing: Standing, wanted: Collection[str]) -> list[str]:
@@ -191,9 +203,17 @@ class Leadership:
 
     def _lead(self, stream: str) -> None:
         ingester = self._make(stream)
-        task = asyncio.create_task(ingester.run(), name=f"ingester of {stream}")
-        self._led[stream] = Led(ingester, task)
+        self._led[stream] = Led(ingester, _started(ingester, stream))
         log.info("ingest.leads", stream=stream)
+
+    def _begin_ended(self) -> None:
+        """Starts ingesters again that ended though no one asked for it: a lease is renewed for those that
+        work, and no other process would take their streams."""
+        for name in self.streams:
+            led = self._led[name]
+            if led.task.done():
+                log.error("ingest.ended", stream=name, error=repr(_error_of(led.task)))
+                led.task = _started(led.ingester, name)
 
     def _let_go_of_lost(self, standing: Standing) -> None:
         """Ends the ingesters of streams that another process took: this one was away for too long."""
