@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -193,6 +194,15 @@ def item(kind: str, **names: object) -> Iterator[None]:
         if outages.is_outage(error):
             raise
         log.error(f"{kind}.failed", **names, error=repr(error), exc_info=error)
+
+
+def grouped(rows: Iterable[Any], by: str) -> dict[Any, list[Any]]:
+    """The rows by what they have in a column: what waits for one project waits for it together, and a lock
+    there is met once for all its rows."""
+    found: dict[Any, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[by], []).append(row)
+    return found
 
 
 @dataclass(eq=False)

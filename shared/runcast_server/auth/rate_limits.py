@@ -22,6 +22,7 @@ from runcast_server import networks, outages
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
 from runcast_server.eventlog.bus import Bus
+from runcast_server.loops import Items
 from runcast_server.settings import AuthSettings
 
 PREFIX = "runcast:limit"
@@ -175,11 +176,15 @@ class RequestLimits:
 
     async def _report_all(self) -> None:
         counted, self._unreported = self._unreported, Counter()
+        callers = Items("limits")
         try:
             for (kind, name, limit), number in counted.items():
-                await self._report(kind, name, limit, number)
+                with callers.one(caller=name):
+                    await self._report(kind, name, limit, number)
         except outages.REDIS as error:
             log.warning("limits.not_counted", error=repr(error))
+        now = time.monotonic()
+        self._refused_until = {name: at for name, at in self._refused_until.items() if at > now}
 
     async def _report(self, kind: str, name: str, limit: int, number: int) -> None:
         rule = RateLimitItemPerSecond(limit, WINDOW_SECONDS, kind)

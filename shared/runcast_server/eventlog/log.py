@@ -213,6 +213,10 @@ class EventLog:
                     await lane.settle(batch)
                 finally:
                     lane.commit.set_result(None)
+                    # Whatever ended it, no caller waits for ever; those that were answered stay answered.
+                    for waiting in batch:
+                        if not waiting.result.done():
+                            waiting.fail(Unavailable("the change was cut off; try again"))
         finally:
             for waiting in lane.waiting:
                 waiting.fail(Unavailable("the server is stopping"))

@@ -100,7 +100,7 @@ class Lost(BaseModel):
 async def give_back_expired(pool: Pool, eventlog: EventLog) -> list[Lost]:
     """Takes subtasks from workers whose lease has ended; answers which. May be done by several at once."""
     async with acquire(pool) as connection:
-        rows = await connection.fetch(f"{EXPIRED} ORDER BY lease_expires_at LIMIT $1", BATCH)
+        rows = await connection.fetch(f"{EXPIRED} ORDER BY random() LIMIT $1", BATCH)
     by_project: dict[UUID, list[UUID]] = {}
     for row in rows:
         by_project.setdefault(row["project_id"], []).append(row["id"])

@@ -25,7 +25,7 @@ SELECT s.project_id, s.run_id, s.source FROM log_sources s JOIN runs r ON r.id =
 WHERE s.closed_reason IS NULL AND r.finished_at < now() - $1::interval
   AND s.updated_at < now() - $1::interval
   AND EXISTS (SELECT FROM project_counters c WHERE c.project_id = s.project_id)
-ORDER BY s.run_id, s.source LIMIT $2
+ORDER BY random() LIMIT $2
 """
 _CLOSE = """
 UPDATE log_sources SET closed_reason = 'abandoned', closed_at = now(), is_active = false
@@ -46,17 +46,15 @@ class Closer:
         """One look."""
         async with acquire(self.pool) as connection:
             rows = await connection.fetch(_ABANDONED, self.silent, BATCH)
-        by_project: dict[UUID, list[Any]] = {}
-        for row in rows:
-            by_project.setdefault(row["project_id"], []).append(row)
         items = loops.Items("log_closing.project")
-        for project_id, sources in by_project.items():
+        for project_id, sources in loops.grouped(rows, "project_id").items():
             with items.one(project=str(project_id)):
                 await self._close(project_id, sources)
 
     async def _close(self, project_id: UUID, sources: list[Any]) -> None:
         async def change(transaction: Transaction) -> None:
-            for source in sources:
+            # In one order, as others may close the same ones at this moment.
+            for source in sorted(sources, key=lambda one: (one["run_id"], one["source"])):
                 run_id = source["run_id"]
                 closed = await transaction.connection.fetchrow(
                     _CLOSE, run_id, source["source"], self.silent

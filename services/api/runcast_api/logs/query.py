@@ -264,7 +264,7 @@ def _sound(line: Line) -> dict[str, Any]:
     try:
         members: dict[str, Any] = orjson.loads(b"{" + line.record)
     except orjson.JSONDecodeError:
-        log.error("line.damaged", event=line.seq, line=line.number)
+        log.error("line.damaged", number=line.seq, line=line.number)
         told = {"from_line": line.number, "to_line": line.number}
         members = {
             "line": f"… [line {line.number} can't be read]",

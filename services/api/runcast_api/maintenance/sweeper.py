@@ -41,6 +41,8 @@ CHUNK = 500
 STUCK = timedelta(seconds=15)
 PURGE_AFTER = timedelta(seconds=10)
 PURGE_ROWS = 5_000
+TURN_SECONDS = 20.0
+"""How long one run is erased, or one project purged, before others have their turn."""
 
 _SWEEP_LOCK = 0x73776570  # "swep"
 _OURS = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN ARRAY({projects}) END"
@@ -53,7 +55,8 @@ _LATELY_CHANGED = _OURS.format(
         WHERE last_seq > 0 AND last_at > clock_timestamp() - $2::interval"""
 )
 _DELETED = """
-SELECT id FROM projects WHERE deleted_at < now() - $1::interval AND purged_at IS NULL LIMIT 10
+SELECT id FROM projects WHERE deleted_at < now() - $1::interval AND purged_at IS NULL
+ORDER BY random() LIMIT 10
 """
 _DROP = """
 SELECT drop_partitions(
@@ -153,8 +156,8 @@ class Sweeper:
                 await self._erase(run_id, project_id)
 
     async def _erase(self, run_id: UUID, project_id: UUID) -> None:
-        has_more = True
-        while has_more:
+        has_more, end = True, time.monotonic() + TURN_SECONDS
+        while has_more and time.monotonic() < end:
             async with acquire(self.pool) as connection:
                 has_more = await erasure.go_on(connection, run_id)
         await self.bus.forget(project_id)
@@ -180,8 +183,10 @@ class Sweeper:
             )
         for row in rows:
             await self.store.delete(row["object_key"])
-        rows_gone = 1
+        rows_gone, end = 1, time.monotonic() + TURN_SECONDS
         while rows_gone:
+            if time.monotonic() > end:
+                return
             async with acquire(self.pool) as connection:
                 rows_gone = await connection.fetchval(
                     "SELECT purge_project($1, $2)", project_id, PURGE_ROWS

@@ -1,4 +1,6 @@
-"""The end of runs that telemetry made: nothing says that they are over, so silence does."""
+"""The end of runs that telemetry made: nothing says that they are over, so silence does.
+
+A look takes any of those that are due, so that none waits for those that can't be ended now."""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from runcast_api.otlp import records
 from runcast_api.runs import runs
 from runcast_server.db import Connection, Pool, acquire
 from runcast_server.eventlog.log import EventLog, Transaction
-from runcast_server.loops import Loop, item
+from runcast_server.loops import Items, Loop, grouped, item
 
 TRACE = timedelta(minutes=10)
 """A trace whose root never comes is over so long after its last span."""
@@ -31,7 +33,7 @@ WHERE run_id = $1 AND closes_at < now() + $2::interval - interval '1 minute'
 """
 _DUE = """
 SELECT o.run_id, o.project_id FROM otlp_runs o JOIN projects p ON p.id = o.project_id
-WHERE o.closes_at <= now() AND p.deleted_at IS NULL ORDER BY o.closes_at LIMIT $1
+WHERE o.closes_at <= now() AND p.deleted_at IS NULL ORDER BY random() LIMIT $1
 """
 _END = """
 DELETE FROM otlp_runs WHERE run_id = $1 AND closes_at <= now() RETURNING true
@@ -62,9 +64,12 @@ class Silence:
         """One look."""
         async with acquire(self.pool) as connection:
             due = await connection.fetch(_DUE, BATCH)
-        for row in due:
-            with item("telemetry's run", run=str(row["run_id"])):
-                await self._end_one(row["project_id"], row["run_id"])
+        projects = Items("telemetry's runs")
+        for project_id, its in grouped(due, "project_id").items():
+            with projects.one(project=str(project_id)):
+                for row in its:
+                    with item("telemetry's run", run=str(row["run_id"])):
+                        await self._end_one(project_id, row["run_id"])
 
     async def prune(self) -> None:
         await records.prune(self.pool)

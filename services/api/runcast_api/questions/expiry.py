@@ -1,4 +1,7 @@
-"""Ends questions whose time has passed. Any number of processes may do so: each ends once."""
+"""Ends questions whose time has passed. Any number of processes may do so: each ends once.
+
+More are due than one look takes only where many can't be ended now. So a look takes any of them, and none
+waits for those that fail."""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.questions import questions
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.log import EventLog, Transaction
-from runcast_server.loops import Loop, item
+from runcast_server.loops import Items, Loop, grouped, item
 
 BATCH = 500
 
@@ -33,10 +36,13 @@ class Expiry:
     async def expire(self) -> None:
         """One look."""
         async with acquire(self.pool) as connection:
-            due = await connection.fetch(f"{_DUE} ORDER BY q.expires_at LIMIT $1", BATCH)
-        for row in due:
-            with item("question", question=str(row["id"])):
-                await self._expire_one(row["project_id"], row["id"])
+            due = await connection.fetch(f"{_DUE} ORDER BY random() LIMIT $1", BATCH)
+        projects = Items("question expiry")
+        for project_id, its in grouped(due, "project_id").items():
+            with projects.one(project=str(project_id)):
+                for row in its:
+                    with item("question", question=str(row["id"])):
+                        await self._expire_one(project_id, row["id"])
 
     async def _expire_one(self, project_id: UUID, question_id: UUID) -> None:
         async def change(transaction: Transaction) -> None:

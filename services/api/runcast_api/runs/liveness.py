@@ -57,7 +57,6 @@ SELECT id, project_id, now_is,
        CASE WHEN seems <= now_is THEN seems ELSE greatest(now_is, least(seems, at_most)) END AS is
 FROM judged
 WHERE now_is <> CASE WHEN seems <= now_is THEN seems ELSE greatest(now_is, least(seems, at_most)) END
-ORDER BY id
 """
 
 
@@ -80,7 +79,10 @@ class Judge:
         async with acquire(self.pool) as connection:
             self._compare_clocks(await connection.fetchval(_CLOCK))
             rows = await connection.fetch(
-                f"{_JUDGED} LIMIT {BATCH}", self._up_seconds, self.heartbeat_seconds, None
+                f"{_JUDGED} ORDER BY random() LIMIT {BATCH}",
+                self._up_seconds,
+                self.heartbeat_seconds,
+                None,
             )
         by_project: dict[UUID, list[UUID]] = {}
         for row in rows:
@@ -111,7 +113,7 @@ class Judge:
             )
             now = moment()
             for row in await connection.fetch(
-                _JUDGED, self._up_seconds, self.heartbeat_seconds, run_ids
+                f"{_JUDGED} ORDER BY id", self._up_seconds, self.heartbeat_seconds, run_ids
             ):
                 await connection.execute(
                     "UPDATE runs SET liveness = $2, updated_at = $3 WHERE id = $1",

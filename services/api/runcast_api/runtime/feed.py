@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 import structlog
@@ -21,6 +22,7 @@ from sse_starlette import ServerSentEvent
 from runcast_api.runtime import events, status
 from runcast_server import tasks
 from runcast_server.db import Pool, acquire
+from runcast_server.loops import Items
 
 LOOK_SECONDS = 1.0
 GLANCE_EVERY = 2
@@ -28,13 +30,18 @@ GLANCE_EVERY = 2
 OVERLAP = timedelta(seconds=5)
 """Events commit in another order than they were given their time in; this much is read again."""
 MAX_EVENTS = 500
+"""Of one read."""
+MAX_READS = 20
+"""Reads of one look; where more has come, the watchers get a snapshot, and go on from the present."""
 QUEUE_SIZE = 1000
 CONNECTION_SECONDS = 3600.0
 
 _ARRIVED = f"""
 SELECT {events.COLUMNS} FROM runtime_events
-WHERE created_at > $1 AND occurred_at > $1 - interval '1 day' ORDER BY created_at, id LIMIT $2
+WHERE (created_at, id) > ($1, $2::uuid) AND occurred_at > $1 - interval '1 day'
+ORDER BY created_at, id LIMIT $3
 """
+_FIRST = UUID(int=0)
 
 log = structlog.get_logger()
 
@@ -148,20 +155,33 @@ class RuntimeFeed:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
             # Postgres's clock gave the events their times; it may have been set back since the last look.
             since = now if self._since is None else min(self._since, now)
-            rows = await connection.fetch(_ARRIVED, since - OVERLAP, MAX_EVENTS)
-        for row in rows:
-            shown = events.as_json(row)
-            if shown["id"] not in self._seen and row["created_at"] > since - OVERLAP:
-                self._seen[shown["id"]] = row["created_at"]
-                self._tell("runtime:event", shown)
-        self._since = max(since, rows[-1]["created_at"]) if rows else since
+            place, is_all = (since - OVERLAP, _FIRST), False
+            for _ in range(MAX_READS):
+                rows = await connection.fetch(_ARRIVED, *place, MAX_EVENTS)
+                self._tell_new(rows)
+                if is_all := len(rows) < MAX_EVENTS:
+                    break
+                place = (rows[-1]["created_at"], rows[-1]["id"])
+        if not is_all:
+            for watcher in self._watchers:
+                watcher.has_missed = True
+        self._since = now if not is_all else max(since, rows[-1]["created_at"] if rows else since)
         edge = self._since - 2 * OVERLAP
         self._seen = {id: at for id, at in self._seen.items() if at > edge}
 
+    def _tell_new(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            shown = events.as_json(row)
+            if shown["id"] not in self._seen:
+                self._seen[shown["id"]] = row["created_at"]
+                self._tell("runtime:event", shown)
+
     async def _end_watchers(self) -> None:
+        watchers = Items("runtime_feed.watcher")
         for watcher in list(self._watchers):
-            if reason := await watcher.ending():
-                watcher.put(Frame("bye", {"reason": reason}))
+            with watchers.one():
+                if reason := await watcher.ending():
+                    watcher.put(Frame("bye", {"reason": reason}))
 
     def _tell(self, type: str, data: Any) -> None:
         for watcher in self._watchers:

@@ -24,6 +24,8 @@ from runcast_server import outages, tasks
 from runcast_server.db import Pool, acquire
 
 MAX_WAITING = 20_000
+MAX_STATUSES = 5_000
+"""Workers whose status waits at most; that of a further one is given up."""
 MAX_BATCH = 500
 STORE_SECONDS = 2.0
 """How long a reporter over HTTP waits at most, so that it finds what it reported."""
@@ -59,6 +61,9 @@ class RuntimeSink:
 
     def put_status(self, worker_id: str, status: WorkerStatusNew) -> None:
         """Takes a worker's status; a newer one replaces it while it waits."""
+        if worker_id not in self._statuses and len(self._statuses) >= MAX_STATUSES:
+            metrics.DROPPED.inc()
+            return
         self._statuses[worker_id] = status
         self._wake.set()
 

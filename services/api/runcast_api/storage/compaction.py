@@ -148,10 +148,11 @@ class Compactor:
         end = time.monotonic() + STEP_SECONDS
         async with acquire(self.pool) as connection:
             rows = await connection.fetch(_PROJECTS, MAX_SPAN, self.idle, MOST_PROJECTS)
+        projects = loops.Items("compaction")
         for row in rows:
             if time.monotonic() > end:
                 return
-            with loops.item("compaction", project=str(row["project_id"])):
+            with projects.one(project=str(row["project_id"])):
                 await self._compact(row, end)
 
     async def rebuild_indexes(self, at_least: int = SPARSE_BYTES) -> None:
@@ -165,6 +166,8 @@ class Compactor:
 
     async def _compact(self, project: Any, end: float) -> None:
         project_id, upto = project["project_id"], project["upto_seq"]
+        # Noted before anything can fail, so that the next look begins with others.
+        await self._looked(project_id, upto)
         merged = 0
         while time.monotonic() < end:
             reach = await self._reach(project, upto)
@@ -175,7 +178,6 @@ class Compactor:
             await self._looked(project_id, upto)
         else:
             return
-        await self._looked(project_id, upto)
         if merged:
             log.info("segments.merged", project=str(project_id), segments=merged)
 

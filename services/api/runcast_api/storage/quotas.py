@@ -23,7 +23,7 @@ from runcast_server import outages
 from runcast_server.db import Pool, acquire
 from runcast_server.errors import QuotaExceeded
 from runcast_server.eventlog.chains import Chain
-from runcast_server.loops import Loop
+from runcast_server.loops import Loop, item
 
 REFRESH_SECONDS = 2.0
 REPORT_SECONDS = 0.5
@@ -125,17 +125,25 @@ class Quotas:
         counted, self._uncounted = self._uncounted, Counter()
         for project_id, number in counted.items():
             if number and (rate := self._rates.get(project_id)) is not None:
-                await self._report(project_id, number, rate)
+                with item("line quota", project=str(project_id)):
+                    await self._report(project_id, number, rate)
 
     async def _report(self, project_id: UUID, number: int, rate: int) -> None:
         rule = RateLimitItemPerMinute(rate, 1, "lines")
-        limiter, name = self._shared, str(project_id)
+        name = str(project_id)
         try:
-            is_within = await limiter.hit(rule, name, cost=number)
+            resets_at = await _ends_at(self._shared, rule, name, number)
         except outages.REDIS as error:
             log.warning("quotas.own_count", error=repr(error))
-            limiter = self._own
-            is_within = await limiter.hit(rule, name, cost=number)
-        if not is_within:
-            resets_at = (await limiter.get_window_stats(rule, name)).reset_time
+            resets_at = await _ends_at(self._own, rule, name, number)
+        if resets_at is not None:
             self._refused_until[project_id] = time.monotonic() + max(1.0, resets_at - time.time())
+
+
+async def _ends_at(
+    limiter: FixedWindowRateLimiter, rule: RateLimitItemPerMinute, name: str, number: int
+) -> float | None:
+    """Counts, and answers when the window ends that is used up; None where it isn't."""
+    if await limiter.hit(rule, name, cost=number):
+        return None
+    return (await limiter.get_window_stats(rule, name)).reset_time

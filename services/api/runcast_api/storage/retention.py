@@ -36,7 +36,7 @@ LEFT JOIN project_storage s ON s.project_id = c.project_id
 WHERE p.deleted_at IS NULL AND c.last_seq > 0
   AND (s.project_id IS NULL OR s.upto_seq <> c.last_seq OR s.epoch <> c.epoch)
   AND ($1 OR p.retention <> '{}' OR p.quota <> '{}')
-ORDER BY s.measured_at NULLS FIRST LIMIT $2
+ORDER BY random() LIMIT $2
 """
 _TO_SHORTEN = """
 SELECT * FROM (
@@ -49,6 +49,7 @@ SELECT * FROM (
 ) limited
 WHERE bytes > max_bytes OR oldest_at < clock_timestamp() - make_interval(days => days)
    OR (days IS NOT NULL AND has_events_below_floor)
+ORDER BY random()
 """
 _NOW = "SELECT clock_timestamp()"
 _FORGET_REJECTS = """
@@ -85,15 +86,18 @@ class Keeper:
             rows = await connection.fetch(
                 _TO_MEASURE, any(limit is not None for limit in limits), MOST_PROJECTS
             )
+        projects = loops.Items("storage")
         for row in rows:
-            await usage.measure(self.pool, row["project_id"])
+            with projects.one(project=str(row["project_id"])):
+                await usage.measure(self.pool, row["project_id"])
 
     async def shorten(self) -> None:
         """Deletes what is beyond each project's retention. One project's failure costs that one."""
         async with acquire(self.pool) as connection:
             rows = await connection.fetch(_TO_SHORTEN, self.bounds.default_days)
+        projects = loops.Items("retention")
         for row in rows:
-            with loops.item("retention", project=str(row["id"])):
+            with projects.one(project=str(row["id"])):
                 await self._shorten(row)
         async with acquire(self.pool) as connection:
             await connection.execute("SELECT drop_empty_partitions()")

@@ -6,7 +6,7 @@ descendant, and a threshold that was passed while no process ran is found after 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +19,14 @@ from runcast_api.usage import ledger, totals
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.log import EventLog, Transaction
-from runcast_server.loops import Loop, item
+from runcast_server.loops import Items, Loop, grouped, item
 from runcast_server.runs import in_milliseconds
 
 Json = dict[str, Any]
 
 WARNED, SPENT = 80, 100
 BATCH = 1_000
+_FIRST = UUID(int=0)
 BUDGET = Principal(name=questions.BUDGET)
 """Who asks whether to go on, and who cancels."""
 
@@ -42,18 +43,27 @@ class Budgets:
 
     pool: Pool
     eventlog: EventLog
+    batch: int = BATCH
+    _after: UUID = field(default=_FIRST)
+    """The run after which the next look begins. Each one takes the next runs, so that all have their turn."""
 
     def timed(self) -> list[Timed]:
         """Its work that comes due."""
         return [Timed(_WATCHED, Loop("budgets", self.look, ANYWAY_SECONDS))]
 
     async def look(self) -> None:
-        """One look."""
+        """One look, at the next `batch` runs."""
         async with acquire(self.pool) as connection:
-            watched = await connection.fetch(f"{_WATCHED} ORDER BY id LIMIT {BATCH}")
-        for row in watched:
-            with item("budget", run=str(row["id"])):
-                await self._look_at(row["project_id"], row["id"])
+            watched = await connection.fetch(
+                f"{_WATCHED} AND id > $1 ORDER BY id LIMIT $2", self._after, self.batch
+            )
+        self._after = watched[-1]["id"] if len(watched) == self.batch else _FIRST
+        projects = Items("budgets")
+        for project_id, its in grouped(watched, "project_id").items():
+            with projects.one(project=str(project_id)):
+                for row in its:
+                    with item("budget", run=str(row["id"])):
+                        await self._look_at(project_id, row["id"])
 
     async def _look_at(self, project_id: UUID, run_id: UUID) -> None:
         async with acquire(self.pool) as connection:
