@@ -32,10 +32,11 @@ test: ## Everything, from nothing: checks, all tests, the console's too
 	@$(MAKE) --no-print-directory --silent -j2 $(VENV)/.dev $(CONSOLE)
 	@$(MAKE) --no-print-directory --silent lint
 	@$(MAKE) --no-print-directory --silent console-test
-	@# Two at a time: most tests wait for processes. A file's tests stay together. Those in a browser come
-	@# apart from the others: its driver keeps an event loop running in its process.
+	@# Two at a time: most tests wait for processes. A file's tests stay together, and files keep their order:
+	@# by the number of their tests, a file with one test of two minutes would come last, and alone. Those in a
+	@# browser come apart from the others: its driver keeps an event loop running in its process.
 	@status=0; \
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not containers and not browser' $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not containers and not browser' $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -q -m browser $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 

@@ -8,9 +8,28 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from zlib import crc32
+
+NOTED_SECONDS = 2.0
+
+
+class Silence(NamedTuple):
+    """From one sign of life to the next, by the monotonic clock."""
+
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+    def beyond(self, faults: Iterable[tuple[float, float]]) -> float:
+        """How long it went on after the last fault that was under way meanwhile had ended."""
+        ends = [end for begin, end in faults if begin < self.ended and end > self.began]
+        return max(0.0, self.ended - max([self.began, *ends]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +107,8 @@ class History:
     sums: array[int] = field(default_factory=lambda: array("I"))
     notes: list[tuple[int, Note]] = field(default_factory=list)
     connections: int = 0
-    longest_silence: float = 0.0
-    """Seconds between two signs of life, while it wanted to hear."""
+    silences: list[Silence] = field(default_factory=list)
+    """Those of `NOTED_SECONDS` at least, while it wanted to hear."""
     ended_early: bool = False
     """Whether it left on purpose: then its history need not reach the end."""
 
@@ -127,9 +146,10 @@ class History:
             assert isinstance(newest, Refiltered)
             self.note(Refiltered(position, newest.wanted))
 
-    def silent_for(self, seconds: float) -> None:
-        """So long nothing came, though the reader listened."""
-        self.longest_silence = max(self.longest_silence, seconds)
+    def silent(self, began: float, ended: float) -> None:
+        """Nothing came between these moments of the monotonic clock, though the reader listened."""
+        if ended - began >= NOTED_SECONDS:
+            self.silences.append(Silence(began, ended))
 
 
 def _is_behind(at: int, note: Note, place: int, change: Refiltered) -> bool:

@@ -48,6 +48,11 @@ class Nemesis:
         absent |= set() if self.stage.files else {"disk full"}
         return [kind for kind in KINDS if kind not in absent]
 
+    def spans(self) -> list[tuple[float, float]]:
+        """When each fault began and ended, by the monotonic clock."""
+        began = self._began
+        return [(began + each.at, began + each.at + each.seconds) for each in self.injected]
+
     def counts(self) -> Counter[str]:
         return Counter(each.kind for each in self.injected)
 

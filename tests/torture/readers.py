@@ -78,7 +78,12 @@ class Reader:
 
         try:
             stream = self.stream = await open_stream(
-                port, self.path + query, headers, on_block, receive_buffer=self.receive_buffer
+                port,
+                self.path + query,
+                headers,
+                on_block,
+                self.history.silent,
+                receive_buffer=self.receive_buffer,
             )
         except Refused as refusal:
             self.refusals.append(refusal)
@@ -173,7 +178,7 @@ class Reader:
     def _connected(self, data: dict[str, Any]) -> None:
         history = self.history
         if self._heard_at is not None:
-            history.silent_for(asyncio.get_running_loop().time() - self._heard_at)
+            history.silent(self._heard_at, asyncio.get_running_loop().time())
         if self._asked_for is None:
             history.start = None
             history.notes.clear()
@@ -191,7 +196,6 @@ class Reader:
     def _leave(self, stream: Stream) -> None:
         if not stream.is_abandoned:
             stream.close()
-        self.history.silent_for(stream.longest_silence)
         self._heard_at = stream.heard_at
 
 

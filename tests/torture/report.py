@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tests.torture.checker import Account, Verdict
 from tests.torture.nemesis import Injected
+
+OUTAGE_SECONDS = 5.0
+"""The longest outage that any reader may see, after the faults that it meets have ended."""
+
+
+class Outage(NamedTuple):
+    """Who heard nothing, and for how long: in all, and after the faults that it met."""
+
+    reader: str
+    seconds: float
+    beyond_faults: float
 
 
 @dataclass
@@ -21,8 +33,8 @@ class Report:
     faults: Sequence[Injected]
     stored: int
     """Events that Postgres holds."""
-    silence: tuple[str, float]
-    """Who heard nothing for longest, and how long, in seconds."""
+    outages: tuple[Outage, Outage]
+    """The longest one of all, and the one that went on for longest after the faults that it met."""
     complaints: Sequence[str] = field(default_factory=list)
     """What else was wrong, in words."""
 
@@ -48,11 +60,17 @@ class Report:
             and not self.complaints
         )
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether every reader was served again soon after what had cut it off; a mark of a long run, and of
+        a machine that has nothing else to do."""
+        return self.outages[1].beyond_faults <= OUTAGE_SECONDS
+
     def lines(self) -> list[str]:
         wrong = [str(verdict) for verdict in self.verdicts if not verdict.is_clean]
         wrong += [str(account) for account in self.accounts if not account.is_clean]
         kinds = [f"    {kind:20} {count:4}" for kind, count in sorted(self.by_kind.items())]
-        who, seconds = self.silence
+        longest, latest = self.outages
         numbers = {
             "events written": self.stored,
             "deliveries checked": self.deliveries,
@@ -69,7 +87,9 @@ class Report:
         return [
             f"{self.seconds:.0f} s, seed {self.seed}",
             *shown,
-            f"  longest outage seen  {seconds:10.1f} s ({who})",
+            f"  longest outage       {longest.seconds:10.1f} s ({longest.reader})",
+            f"    of it after faults {longest.beyond_faults:10.1f} s",
+            f"  most after faults    {latest.beyond_faults:10.1f} s ({latest.reader})",
             *(f"  WRONG: {text}" for text in (*wrong, *self.complaints)),
             "clean" if self.is_clean else "NOT CLEAN",
         ]

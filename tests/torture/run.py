@@ -25,7 +25,7 @@ from tests.torture.faults import Stage, takes_connections
 from tests.torture.history import History, Wanted
 from tests.torture.nemesis import Nemesis
 from tests.torture.readers import SLOW_BUFFER_BYTES, Reader
-from tests.torture.report import Report
+from tests.torture.report import Outage, Report
 from tests.torture.rooms import Rooms
 from tests.torture.writers import MARK, FileWriter, Http, HttpWriter, RedisWriter, Writer
 
@@ -337,14 +337,21 @@ class Run:
             accounts,
             nemesis.injected,
             stored,
-            self._silence(),
+            self._outages(nemesis),
             self._complaints(nemesis, accounts),
         )
 
-    def _silence(self) -> tuple[str, float]:
-        listening = [reader.history for reader in self.readers if reader.nap is None]
-        worst = max(listening, key=lambda history: history.longest_silence)
-        return worst.name, worst.longest_silence
+    def _outages(self, nemesis: Nemesis) -> tuple[Outage, Outage]:
+        """The longest one of all, and the one that went on for longest after the faults that it met."""
+        faults = nemesis.spans()
+        seen = [
+            Outage(reader.history.name, silence.seconds, silence.beyond(faults))
+            for reader in self.readers
+            if reader.nap is None
+            for silence in reader.history.silences
+        ] or [Outage("nobody", 0.0, 0.0)]
+        longest = max(seen, key=lambda outage: outage.seconds)
+        return longest, max(seen, key=lambda outage: outage.beyond_faults)
 
     def _complaints(self, nemesis: Nemesis, accounts: Iterable[Account]) -> list[str]:
         known = {each.writer for each in accounts}

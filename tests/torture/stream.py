@@ -21,11 +21,18 @@ class Refused(Exception):
 
 
 class Stream(asyncio.Protocol):
-    """Hands each block (a frame without its empty line) to `on_block`; `ended` is set at the end."""
+    """Hands each block (a frame without its empty line) to `on_block`, and to `on_silence` from when to when
+    nothing came; `ended` is set at the end."""
 
-    def __init__(self, request: bytes, on_block: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        request: bytes,
+        on_block: Callable[[bytes], None],
+        on_silence: Callable[[float, float], None],
+    ) -> None:
         self._request = request
         self._on_block = on_block
+        self._on_silence = on_silence
         self._raw = b""
         self._rest = b""
         self._is_open = False
@@ -34,7 +41,6 @@ class Stream(asyncio.Protocol):
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self.heard_at = asyncio.get_running_loop().time()
-        self.longest_silence = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -44,7 +50,7 @@ class Stream(asyncio.Protocol):
         if self.is_abandoned:
             return
         now = asyncio.get_running_loop().time()
-        self.longest_silence = max(self.longest_silence, now - self.heard_at)
+        self._on_silence(self.heard_at, now)
         self.heard_at = now
         self._raw = self._raw + data if self._raw else data
         if not self._is_open and not self._open():
@@ -115,6 +121,7 @@ async def open_stream(
     path: str,
     headers: Mapping[str, str],
     on_block: Callable[[bytes], None],
+    on_silence: Callable[[float, float], None] = lambda *_: None,
     *,
     receive_buffer: int | None = None,
     seconds: float = 10.0,
@@ -123,7 +130,7 @@ async def open_stream(
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Accept: text/event-stream"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     request = "\r\n".join([*lines, "", ""]).encode()
-    stream = Stream(request, on_block)
+    stream = Stream(request, on_block, on_silence)
     loop = asyncio.get_running_loop()
     link = socket.socket()
     link.setblocking(False)
