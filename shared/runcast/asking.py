@@ -8,12 +8,12 @@ knows no network; the two trackers drive it, one with a thread that blocks and o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runcast import errors
-from runcast._support import acceptable
+from runcast._support import acceptable, encoding
 from runcast._support.ids import uuid7
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ ARRIVAL_SECONDS = 60.0
 """How long the question may take to arrive; after that it was refused."""
 GRACE_SECONDS = 15.0
 """How long after its time-out a question's end is waited for."""
+TITLE_CHARACTERS, LABEL_CHARACTERS, OPTIONS = 500, 2_000, 100
+QUESTION_BYTES = 256 * 1024
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.001, 365 * 86_400.0
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between tries that fail, the last one again and again."""
 
@@ -66,24 +69,62 @@ class Answer:
 UNREACHABLE = Answer("unreachable")
 
 
-def question_of(
-    title: str, options: Sequence[Any] | None, timeout: float | None, fields: Json
-) -> Json:
-    """The data of the message that asks. An option may be a text or an object with id and label."""
-    made: Json = {"id": str(uuid7()), "title": title, "via": "sdk"} | fields
+def question_of(title: Any, options: Any, timeout: float | None, fields: Mapping[str, Any]) -> Json:
+    """The data of the message that asks. An option may be a text or an object with id and label.
+
+    A title that is too long stands whole in the body: people must read what they answer. Raises `ValueError`
+    for what can't be asked whole.
+    """
+    whole = acceptable.printable(title)
+    made: Json = {"id": str(uuid7()), "title": acceptable.title(whole, TITLE_CHARACTERS) or "-"}
+    made |= {"via": "sdk"} | {name: each for name, each in fields.items() if each is not None}
+    if "body" in made:
+        made["body"] = acceptable.printable(made["body"])
+    if len(whole) > TITLE_CHARACTERS:
+        made["body"] = f"{whole}\n\n{made.get('body', '')}".rstrip()
+    if made.get("dedupe_key") is not None:
+        made["dedupe_key"] = acceptable.name(made["dedupe_key"])
     if options is not None:
-        made["options"] = [
-            option if isinstance(option, dict) else {"id": text, "label": text}
-            for option in options
-            for text in (acceptable.printable(option),)
-        ]
+        made["options"] = _options(options)
     if "kind" not in made:
-        made["kind"] = "choice" if options or "parts" in made else "text"
+        made["kind"] = "choice" if made.get("options") or "parts" in made else "text"
         if "schema" in made:
             made["kind"] = "form"
     if timeout is not None:
         made["expires_in_s"] = timeout
+    if len(encoded := encoding.encode(made)) > QUESTION_BYTES:
+        raise ValueError(
+            f"a question has at most {QUESTION_BYTES:,} bytes, this one {len(encoded):,}"
+        )
     return made
+
+
+def seconds_to_answer(timeout: Any) -> float | None:
+    """How long a question may be open: above 0, a year at most; None for ever. Raises `ValueError` for what
+    is no number: a program that gave a time doesn't want to wait for ever."""
+    if timeout is None:
+        return None
+    number = acceptable.number(timeout)
+    if number is None:
+        raise ValueError(f"{acceptable.printable(timeout):.50} is no number of seconds")
+    return min(max(number, SHORTEST_SECONDS), LONGEST_SECONDS)
+
+
+def _options(options: Iterable[Any]) -> list[Json]:
+    """Each once, by its id. Raises `ValueError` where there are too many to choose from."""
+    given = [each if isinstance(each, dict) else {"id": each, "label": each} for each in options]
+    made = {
+        name: {
+            **{known: each[known] for known in ("role", "text", "description") if known in each},
+            "id": name,
+            "label": acceptable.title(each.get("label", name), LABEL_CHARACTERS) or "-",
+        }
+        for each in given
+        for name in (acceptable.name(each.get("id", each.get("label"))) or "-",)
+    }
+    if len(made) > OPTIONS:
+        raise ValueError(f"a question has at most {OPTIONS} options")
+    return list(made.values())
 
 
 @dataclass

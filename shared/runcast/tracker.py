@@ -42,7 +42,7 @@ from runcast._tracking.settings import (
     text_of,
 )
 from runcast._tracking.spans import Span
-from runcast.asking import UNREACHABLE, Answer, Waiting, question_of
+from runcast.asking import UNREACHABLE, Answer, Waiting, question_of, seconds_to_answer
 from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
@@ -261,9 +261,10 @@ class Calls(Generic[R]):
         fields: dict[str, Any],
     ) -> Waiting | None:
         """Writes a question to the spool; what there is to wait for, None without a server."""
-        question = question_of(acceptable.printable(title), options, timeout, fields)
+        seconds = seconds_to_answer(timeout)
+        question = question_of(title, options, seconds, fields)
         self._record(lambda recorder: recorder.ask(question))
-        return Waiting(question["id"], timeout) if self._session.is_fed else None
+        return Waiting(question["id"], seconds) if self._session.is_fed else None
 
     def metric(self, name: str, value: float, step: int | None = None) -> R:
         """A number that is measured again and again: a point of a series, of which a run keeps at most 256

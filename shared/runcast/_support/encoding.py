@@ -124,4 +124,6 @@ def _default(value: Any) -> Any:
         return list(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if type(value).__module__ == "numpy":  # an array that orjson doesn't take, because of its order
+        return value.tolist()
     return as_text(value)
