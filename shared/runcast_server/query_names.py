@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from runcast_server.errors import FieldError, Invalid
 
@@ -20,6 +20,15 @@ def refuse_unknown(given: Iterable[str], known: frozenset[str]) -> None:
             FieldError(f"query.{name[:100]}", _said(name, known)) for name in strange[:_SHOWN]
         )
         raise Invalid("; ".join(f"{one.field}: {one.message}" for one in errors[:3]), errors=errors)
+
+
+def refuse_repeated(given: Iterable[tuple[str, str]], several: Collection[str]) -> None:
+    """Raises `Invalid` for a parameter that is given with two values and takes one. `several` are those that
+    take more."""
+    first: dict[str, str] = {}
+    for name, value in given:
+        if name not in several and first.setdefault(name, value) != value:
+            raise Invalid.of(f"query.{name[:100]}", "is given twice, with two values")
 
 
 def _said(name: str, known: frozenset[str]) -> str:

@@ -136,5 +136,5 @@ async def test_paths_that_are_not_there(rest: Rest) -> None:
         answer = await rest.admin.get(path)
         assert answer.status_code == 404, path
     wrong = await rest.admin.put("/runs")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
     assert wrong.json()["type"] == "urn:runcast:problem:method-not-allowed"

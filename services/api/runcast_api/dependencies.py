@@ -17,7 +17,7 @@ from runcast_api.board.access import Workplaces
 from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.exports.running import Exports
-from runcast_api.http import query_names, request_body
+from runcast_api.http import precondition, query_names, request_body
 from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
@@ -133,10 +133,11 @@ async def signed_in(
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
 ) -> Principal:
     """Who calls. Raises `Unauthenticated`, `LimitReached`, and `Invalid` for a query parameter that the
-    endpoint doesn't have."""
+    endpoint doesn't have, and for a precondition that it doesn't compare."""
     api: Api = request.app.state.api
     caller = await api.caller(request)
     query_names.refuse_unknown(request)
+    precondition.refuse_ignored(request)
     return caller
 
 

@@ -119,8 +119,10 @@ class Opening:
 
 
 def parameters_of(scope: Scope) -> dict[str, str]:
-    """The query's parameters; of one that is given several times the last, or the whole list."""
+    """The query's parameters, of one that takes several the whole list. Raises `Invalid` for one that takes a
+    single value and is given two."""
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query_names.refuse_repeated(pairs, _LISTS)
     named = dict(pairs)
     for each in _LISTS:
         if several := [value for name, value in pairs if name == each]:

@@ -43,6 +43,14 @@ class WrongHost(Problem):
     title = "Not served under this name"
 
 
+class UnclearHost(Problem):
+    """HTTP/1.1 asks for exactly one `Host` (RFC 9112, section 3.2)."""
+
+    status = 400
+    type = "unclear-host"
+    title = "The request must name one host"
+
+
 class UnknownVersion(Problem):
     """The client asked for a version of the API that isn't spoken here; `detail` names the one that is."""
 
@@ -129,8 +137,7 @@ class Front:
             raise AddressTooLong(f"at most {MAX_ADDRESS_BYTES:,} bytes")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(f"at most {MAX_HEADER_BYTES:,} bytes")
-        if self._hosts:
-            self._check_host(scope)
+        self._check_host(scope)
         _check_version(scope)
         self._origins.admit(scope)
         scope[origins.HEADERS_SCOPE] += self._deprecations.headers(scope)
@@ -178,9 +185,16 @@ class Front:
         await _answer(scope, send, HTTPStatus.OK, exposition.text(), kind)
 
     def _check_host(self, scope: Scope) -> None:
-        named = Headers(scope=scope).get("host", "")
-        if PORT.sub("", named).strip("[]").lower() not in self._hosts:
-            raise WrongHost(f"{named[:100]!r} is not one of RUNCAST_ALLOWED_HOSTS")
+        """Raises `UnclearHost`, or `WrongHost` for another name than ours. HTTP/1.0 needs none: no browser,
+        which another site could lead here, speaks it."""
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        if not named and scope.get("http_version") == "1.0":
+            return
+        if len(named) != 1:
+            raise UnclearHost(f"{len(named)} Host headers")
+        host = named[0].decode("latin-1")
+        if self._hosts and PORT.sub("", host).strip("[]").lower() not in self._hosts:
+            raise WrongHost(f"{host[:100]!r} is not one of RUNCAST_ALLOWED_HOSTS")
 
 
 async def _traced(

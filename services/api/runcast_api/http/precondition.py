@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Header
+from fastapi.dependencies.models import Dependant
+from starlette.requests import Request
 
 from runcast_api.http import entity_tags
-from runcast_server.errors import Problem
+from runcast_server.errors import Invalid, Problem
 
 
 class PreconditionFailed(Problem):
@@ -38,6 +40,22 @@ class Precondition:
         tag = entity_tags.of(orjson.dumps(await shown()))
         if not entity_tags.is_listed(self.header, tag, weak=False):
             raise PreconditionFailed("read it again: this isn't the version that If-Match names")
+
+
+def refuse_ignored(request: Request) -> None:
+    """Raises `Invalid` for a change that names versions where they aren't compared: it would be done
+    though someone changed it since."""
+    if request.method in ("GET", "HEAD") or "if-match" not in request.headers:
+        return
+    route: Any = request.scope["route"]
+    if not _takes(route.dependant):
+        raise Invalid.of(
+            "header.If-Match", "is compared on PATCH of projects, runs, tasks, subtasks"
+        )
+
+
+def _takes(dependant: Dependant) -> bool:
+    return dependant.call is _precondition or any(map(_takes, dependant.dependencies))
 
 
 async def _precondition(

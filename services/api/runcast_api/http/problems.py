@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runcast_api.http import methods
 from runcast_server import refusals
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -109,9 +110,27 @@ def response_to(error: Exception) -> Response:
     )
 
 
-async def handle(_: Request, error: Exception) -> Response:
+async def handle(request: Request, error: Exception) -> Response:
     """`response_to`, as FastAPI calls it."""
+    if isinstance(error, HTTPException) and error.status_code in (404, 405):
+        return _unrouted(request, error)
     return response_to(error)
+
+
+def _unrouted(request: Request, error: HTTPException) -> Response:
+    """No route takes the request: its path isn't there, or has other methods."""
+    method, path = request.method, request.url.path
+    known = methods.allowed(path)
+    if method == "OPTIONS" and (known or path == "*"):
+        return Response(status_code=204, headers={"Allow": ", ".join(known)} if known else {})
+    if not known and error.status_code == 405:
+        return response_to(error)
+    if not known or method in known:
+        return response_to(NotFound(f"nothing is served under {path[:200]}"))
+    allow = ", ".join(known)
+    answer = response_to(MethodNotAllowed(f"{method} isn't taken here; {allow} are"))
+    answer.headers["Allow"] = allow
+    return answer
 
 
 class Refusals:

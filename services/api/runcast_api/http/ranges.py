@@ -11,7 +11,7 @@ from starlette.requests import Request
 from runcast_api.http import entity_tags
 from runcast_server.errors import Problem
 
-_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*")
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,40})\s*-\s*([0-9]{0,40})\s*", re.IGNORECASE)
 
 
 class RangeNotSatisfiable(Problem):

@@ -8,11 +8,11 @@ from typing import Annotated, Literal, cast, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
 from runcast.contract import Status
 from runcast_api.http.fields import NoNul
 from runcast_api.http.many import Separated
+from runcast_api.http.moments import MOMENT, Moment
 from runcast_api.runs.annotations import AttentionKind
 from runcast_api.runs.listing import Wanted
 from runcast_api.runs.ordering import Order
@@ -70,10 +70,10 @@ class Filters:
         Query(max_length=128, description="The id, key or number of the parent, or `none`."),
     ] = None
     created_after: Annotated[
-        AwareDatetime | None, Query(description="Created at this time or later.")
+        Moment | None, Query(description=f"Created at this time or later. {MOMENT}")
     ] = None
     created_before: Annotated[
-        AwareDatetime | None, Query(description="Created before this time.")
+        Moment | None, Query(description=f"Created before this time. {MOMENT}")
     ] = None
     sort: Annotated[
         str | None,
@@ -129,6 +129,10 @@ def _labels(given: Sequence[str] | None) -> tuple[tuple[str, str | None], ...]:
     """Labels with their values; None stands for any value. Raises `Invalid` for two values of one label."""
     found: dict[str, str | None] = {}
     for text in given or ():
+        if not text:
+            continue
+        if text[0] in "=:":
+            raise Invalid.of("query.label", "names no label: key=value, or key")
         separator = "=" if "=" in text else ":"
         key, has_value, part = text.partition(separator)
         value = part if has_value else None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
 from runcast_api.board.transitions import SubtaskStatus
 from runcast_api.dependencies import ApiState, Caller
 from runcast_api.http.fields import NoNul
+from runcast_api.http.moments import MOMENT, Moment
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer
@@ -27,13 +27,10 @@ from runcast_server.errors import Forbidden, Unauthenticated
 
 WORKER_SCOPE = "worker"
 
-_IN_UTC = "ISO-8601; without an offset: UTC."
-
 router = APIRouter(tags=["runtime"], route_class=JsonRoute)
 
 WorkerId = Annotated[str, Path(min_length=1, max_length=200), NoNul]
 Text = Annotated[str | None, Query(max_length=200)]
-Moment = Annotated[datetime, AfterValidator(events.in_utc)]
 
 
 class Accepted(BaseModel):
@@ -100,8 +97,8 @@ async def list_runtime_events(
     entity_id: Text = None,
     task_id: UUID | None = None,
     worker_id: Text = None,
-    since: Annotated[Moment | None, Query(alias="from", description=_IN_UTC)] = None,
-    until: Annotated[Moment | None, Query(alias="to", description=_IN_UTC)] = None,
+    since: Annotated[Moment | None, Query(alias="from", description=MOMENT)] = None,
+    until: Annotated[Moment | None, Query(alias="to", description=MOMENT)] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast_api.http import pagination
 from runcast_api.http.fields import Name
+from runcast_api.http.moments import in_utc
 from runcast_api.http.pagination import Place
 from runcast_server.db import Connection
 from runcast_server.errors import Invalid
@@ -54,16 +55,6 @@ def bounded(metadata: dict[str, Any]) -> dict[str, Any]:
     if b"\\u0000" in encoded:
         raise ValueError("must not hold NUL characters")
     return metadata
-
-
-def in_utc(moment: datetime) -> datetime:
-    """A time in UTC; one without an offset is taken as that. Raises `ValueError` beyond the calendar."""
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("out of range") from None
 
 
 def _timely(moment: datetime) -> datetime:

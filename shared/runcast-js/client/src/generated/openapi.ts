@@ -9457,7 +9457,7 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Only events about this model, tool, task or worker. */
                 entity_id?: string | null;
-                /** @description ISO-8601; without an offset: UTC. */
+                /** @description ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 from?: string | null;
                 /** @description Only events of this layer. */
                 layer?: components["schemas"]["RuntimeLayer"] | null;
@@ -9467,7 +9467,7 @@ export interface operations {
                 reason_code?: string | null;
                 /** @description Only events about this subtask. */
                 task_id?: string | null;
-                /** @description ISO-8601; without an offset: UTC. */
+                /** @description ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 to?: string | null;
                 /** @description Only events of this worker. */
                 worker_id?: string | null;
@@ -12245,9 +12245,9 @@ export interface operations {
                 agent?: string[] | null;
                 /** @description What the run needs from a person: permission, question, plan, idle, error, budget, or `any`. One or several, repeated or separated by commas. */
                 attention?: string[] | null;
-                /** @description Created at this time or later. */
+                /** @description Created at this time or later. ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 created_after?: string | null;
-                /** @description Created before this time. */
+                /** @description Created before this time. ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 created_before?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
@@ -13394,9 +13394,9 @@ export interface operations {
                 agent?: string[] | null;
                 /** @description What the run needs from a person: permission, question, plan, idle, error, budget, or `any`. One or several, repeated or separated by commas. */
                 attention?: string[] | null;
-                /** @description Created at this time or later. */
+                /** @description Created at this time or later. ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 created_after?: string | null;
-                /** @description Created before this time. */
+                /** @description Created before this time. ISO-8601: a time, or a day for its beginning; without an offset in UTC. */
                 created_before?: string | null;
                 /** @description `next_cursor` of the page before, of the same query. */
                 cursor?: string | null;
