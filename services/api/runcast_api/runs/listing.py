@@ -155,11 +155,9 @@ async def page(
     if cursor is not None:
         place = order.read_place(pagination.decode(cursor, *query))
         where.add(order.after(len(place)), *place)
-    rows = await connection.fetch(
-        f"""SELECT {_COLUMNS}, {order.columns} FROM runs r WHERE {where}
-            ORDER BY {order.clause} LIMIT {limit + 1:d}""",
-        *where.values,
-    )
+    statement = f"""SELECT {_COLUMNS}, {order.columns} FROM runs r WHERE {where}
+        ORDER BY {order.clause} LIMIT {limit + 1:d}"""
+    rows = await _fetch(connection, statement, where.values, are_many="total_estimated" in total)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
     return {
@@ -167,6 +165,20 @@ async def page(
         **total,
         "next_cursor": last and pagination.encode(order.place_of(last), *query),
     }
+
+
+async def _fetch(
+    connection: Connection, statement: str, values: Sequence[Any], *, are_many: bool
+) -> Sequence[Any]:
+    """The rows of a page. Postgres takes the policies of row-level security for far stricter than they are,
+    and would fetch and sort half a million rows to show fifty. Where so many match, it's told to walk in the
+    order of an index, which meets them soon."""
+    if not are_many:
+        return list(await connection.fetch(statement, *values))
+    await connection.execute("SET LOCAL enable_sort = off")
+    rows = list(await connection.fetch(statement, *values))
+    await connection.execute("SET LOCAL enable_sort = on")
+    return rows
 
 
 def fields_of(names: Sequence[str] | None) -> Sequence[str] | None:
