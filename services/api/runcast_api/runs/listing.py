@@ -171,8 +171,8 @@ async def _fetch(
     connection: Connection, statement: str, values: Sequence[Any], *, are_many: bool
 ) -> Sequence[Any]:
     """The rows of a page. Postgres takes the policies of row-level security for far stricter than they are,
-    and would fetch and sort half a million rows to show fifty. Where so many match, it's told to walk in the
-    order of an index, which meets them soon."""
+    and would fetch and sort half a million rows to show fifty. Where more match than are counted, it's told
+    to walk in the order of an index, which meets them soon."""
     if not are_many:
         return list(await connection.fetch(statement, *values))
     await connection.execute("SET LOCAL enable_sort = off")
