@@ -31,6 +31,7 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 PAGES = {
     "watch": "/watch",
+    "inbox": "/inbox",
     "projects": "/projects",
     "runs": "/projects/{project}",
     "board": "/projects/{project}/board",
@@ -38,8 +39,9 @@ PAGES = {
     "run": "/runs/{run}",
     "artifacts": "/runs/{run}?tab=artifacts",
     "details": "/runs/{run}?tab=details",
+    "failed-run": "/projects/{project}/runs/10",
     "timeline": "/projects/{project}/timeline",
-    "compare": "/projects/{project}/compare?a=1&b=2",
+    "compare": "/projects/{project}/compare?a=8&b=10",
     "sub-agents": "/runs/{run}?tab=agents",
     "runtime": "/admin/runtime",
     "connections": "/admin/connections",
@@ -114,10 +116,16 @@ VIEWS: dict[str, tuple[str, Action]] = {
     "palette": ("/watch", _palette),
     "shortcuts": ("/watch", _shortcuts),
     "new-run": ("/projects/{project}", _click("Start a run")),
+    "new-task": ("/projects/{project}/board", _click("New task")),
+    "new-webhook": ("/projects/{project}/settings", _click("New webhook")),
+    "invite": ("/projects/{project}/settings", _click("Invite")),
+    "share-run": (LOG, _click("Share this run")),
     "new-key": ("/projects/{project}/settings", _click("New key")),
     "not-there": ("/runs/01a1f957-0000-7000-8000-000000000000", lambda page: None),
     "empty-runs": ("/projects/{empty}", lambda page: None),
     "empty-board": ("/projects/{empty}/board", lambda page: None),
+    "empty-timeline": ("/projects/{empty}/timeline", lambda page: None),
+    "empty-watch": ("/watch?project={empty}", lambda page: None),
 }
 """What is behind a click."""
 

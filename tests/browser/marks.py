@@ -7,6 +7,8 @@ Each mark starts from a server and a browser of its own and prints one line. `so
 from __future__ import annotations
 
 import gzip
+import itertools
+import json
 import os
 import shutil
 import sys
@@ -14,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +130,44 @@ def million(bench: Bench) -> str:
     )
 
 
+def runs(bench: Bench) -> str:
+    """A list of 10,000 runs, scrolled."""
+    project = bench.api.project("Ten thousand")
+    _make_runs(bench, project, 10_000, status="queued")
+    page = bench.page()
+    page.goto(bench.url(f"/projects/{project['slug']}"))
+    expect(page.get_by_text("10,000 runs")).to_be_visible()
+    return _scrolled(page, "runs")
+
+
+def board(bench: Bench) -> str:
+    """A board of 1,000 subtasks, scrolled while they are started one after the other."""
+    project = bench.api.project("A thousand")
+    subtasks = [{"title": f"Subtask {n} of a long piece of work"} for n in range(1_000)]
+    body = {"title": "Everything", "subtasks": subtasks}
+    task = bench.api.call("POST", f"/projects/{project['id']}/tasks", json=body)
+    bench.api.call("POST", f"/tasks/{task['id']}/activate", json={})
+    page = bench.page()
+    page.goto(bench.url(f"/projects/{project['slug']}/board"))
+    expect_live(page)
+    page.locator("[data-grip]").first.wait_for()
+    paths = (f"/subtasks/{each['id']}/start" for each in task["subtasks"])
+    with _repeating(bench, lambda api: api.call("POST", next(paths), json={}), seconds=9):
+        return _scrolled(page, "board")
+
+
+def cards(bench: Bench) -> str:
+    """200 live cards, scrolled while each of them gets lines."""
+    project = bench.api.project("Two hundred")
+    live = _make_runs(bench, project, 200, status="running")
+    page = bench.page()
+    page.goto(bench.url(f"/watch?project={project['slug']}"))
+    expect(page.get_by_text("200 running")).to_be_visible()
+    turn = itertools.cycle(live)
+    with _repeating(bench, lambda api: api.log(next(turn), "and one more line"), seconds=9):
+        return _scrolled(page, "cards")
+
+
 def soak(bench: Bench) -> str:
     """500 lines a second for minutes: memory and nodes at the start, on the way, at the end."""
     run = bench.api.run(bench.api.project("Soak"))
@@ -152,8 +193,72 @@ MARKS: dict[str, Callable[[Bench], str]] = {
     "interactive": interactive,
     "fast": fast,
     "million": million,
+    "runs": runs,
+    "board": board,
+    "cards": cards,
     "soak": soak,
 }
+
+
+def _make_runs(
+    bench: Bench, project: dict[str, Any], number: int, *, status: str
+) -> list[dict[str, Any]]:
+    """By several at once, each with a connection of its own."""
+
+    def make(numbers: range) -> list[dict[str, Any]]:
+        with bench.up.client() as http:
+            api = Api(http)
+            return [api.run(project, name=f"Run {n:05}", status=status) for n in numbers]
+
+    shares = [range(first, number, 8) for first in range(8)]
+    with ThreadPoolExecutor(len(shares)) as threads:
+        return list(itertools.chain.from_iterable(threads.map(make, shares)))
+
+
+@contextmanager
+def _repeating(bench: Bench, act: Callable[[Api], object], *, seconds: float) -> Iterator[None]:
+    """Does it 40 times a second at most, until so many seconds have passed."""
+
+    def repeat() -> None:
+        until = time.monotonic() + seconds
+        with bench.up.client() as http:
+            while time.monotonic() < until:
+                act(Api(http))
+                time.sleep(1 / 40)
+
+    writer = threading.Thread(target=repeat)
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.join()
+
+
+SCROLL_PX = 12_000
+PX_PER_SECOND = 3_000
+FRAME_EVENTS = "disabled-by-default-devtools.timeline.frame"
+
+
+def _scrolled(page: Page, what: str) -> str:
+    """Frames that Chromium drew and dropped, by its own trace, while the page was scrolled up and down."""
+    page.mouse.move(640, 500)
+    session = page.context.new_cdp_session(page)
+    chromium = page.context.browser
+    assert chromium
+    chromium.start_tracing(page=page, categories=[FRAME_EVENTS])
+    started = time.monotonic()
+    for distance in (-SCROLL_PX, SCROLL_PX):
+        gesture = {"x": 640, "y": 500, "yDistance": distance, "speed": PX_PER_SECOND}
+        session.send("Input.synthesizeScrollGesture", gesture)
+    taken = time.monotonic() - started
+    events = json.loads(chromium.stop_tracing())["traceEvents"]
+    drawn = sorted(event["ts"] for event in events if event["name"] == "DrawFrame")
+    dropped = sum(event["name"] == "DroppedFrame" for event in events)
+    worst = max((after - before for before, after in itertools.pairwise(drawn)), default=0)
+    return (
+        f"{what}: {len(drawn) / taken:.0f} frames/s drawn over {taken:.1f} s of scrolling, "
+        f"{dropped} dropped, longest between two {worst / 1000:.0f} ms; {_nodes(page):,} nodes"
+    )
 
 
 @dataclass

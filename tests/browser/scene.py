@@ -22,6 +22,12 @@ LINES = (
     "Reading 14 files under src/render to see who calls drawSprite()",
     "diff --git a/src/main.ts b/src/main.ts",
 )
+TRACE = (
+    "Traceback (most recent call last):",
+    '  File "release.py", line 41, in publish',
+    "    upload(bundle)",
+    "ConnectionError: the registry refused the upload (429)",
+)
 AGENTS = ("IdeaGenerator", "TopicCritic", "Outliner", "Coder", "Reviewer")
 RUNS = (
     ("Sprite painter", "Coder", 64, "idea"),
@@ -49,13 +55,45 @@ def build(api: Api, name: str) -> Scene:
     runs = [_busy(api, project, *each, seed=n) for n, each in enumerate(RUNS)]
     done = api.run(project, name="Bug hunter", agent_name="Reviewer")
     api.log(done, "found one", "fixed it")
+    usage = {"input_tokens": 48_200, "output_tokens": 9_100, "requests": 31, "cost_usd": 0.42}
+    api.change(done, usage=usage)
     api.change(done, status="completed", pr_url="https://git.example.test/space/pull/41")
     failed = api.run(project, name="Release captain", agent_name="Coder")
+    api.log(failed, *(f"step {n} of the release" for n in range(40)))
+    api.log(failed, *TRACE, level="error", source="stderr")
     api.change(failed, status="failed", error="The model refused three times: rate limit")
     _artifacts(api, runs[-1])
+    child = api.run(
+        project, name="Reference reader", agent_name="Explorer", parent_run_id=runs[-1]["id"]
+    )
+    api.log(child, "Reading the style guide")
+    api.change(runs[-1], usage=usage)
+    _asked(api, runs[1])
+    _let_in(api, project)
     task = _board(api, project)
     _runtime(api)
     return Scene(project, runs[-1], task)
+
+
+def _asked(api: Api, run: Json) -> None:
+    """The agent waits for a person."""
+    question = {
+        "kind": "permission",
+        "title": "Bash: npm run bench -- --gravity 9.81",
+        "tool": {"name": "Bash", "input": {"command": "npm run bench -- --gravity 9.81"}},
+    }
+    api.call("POST", f"/runs/{run['id']}/questions", json=question)
+
+
+def _let_in(api: Api, project: Json) -> None:
+    """A row in each list of the settings."""
+    path = f"/projects/{project['id']}"
+    api.call("POST", f"{path}/keys", json={"name": "Build machine", "role": "reporter"})
+    hook = {"url": "https://hooks.example.test/space", "types": ["run:status_changed:failed"]}
+    api.call("POST", f"{path}/webhooks", json=hook)
+    api.call("POST", f"{path}/share-links", json={})
+    invited = {"email": "ada@example.test", "project": project["id"], "role": "editor"}
+    api.call("POST", "/invitations", json=invited)
 
 
 def _busy(

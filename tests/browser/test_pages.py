@@ -24,8 +24,12 @@ PAGES = (
     "/projects/{project}",
     "/projects/{project}/board",
     "/projects/{project}/settings",
+    "/projects/{project}/timeline",
+    "/projects/{project}/compare?a=8&b=10",
+    "/projects/{project}/runs/10",
     "/runs/{run}",
     "/runs/{run}?tab=artifacts",
+    "/runs/{run}?tab=agents",
     "/runs/{run}?tab=details",
     "/admin/runtime",
     "/admin/connections",
@@ -116,6 +120,9 @@ def test_watch_shows_live_runs_and_merges_those_that_are_chosen(
     expect(stream).to_contain_text("from the second")
     expect(stream).to_contain_text("from the first")
     expect(stream.locator(".log-tag").last).to_have_text("First agent")
+    page.get_by_label("Search the stream").fill("from the second")
+    expect(stream.locator(".log-row")).to_have_count(1)
+    page.get_by_label("Search the stream").fill("")
     api.change(second, status="completed")
     # What ended stays in sight until its time is over or it is dismissed.
     page.get_by_role("button", name="Dismiss Second agent").click()
@@ -141,12 +148,19 @@ def test_a_run_is_started_cancelled_and_retried(api: Api, open_page: OpenPage) -
     expect(page.get_by_text('"a shooter"')).to_be_visible()
 
 
-def test_the_demo_runs_before_ones_eyes(api: Api, open_page: OpenPage) -> None:
+def test_an_empty_watch_offers_the_demo_which_asks_and_completes(
+    api: Api, open_page: OpenPage
+) -> None:
     project = api.project("Demo here")
-    page = open_page(f"/projects/{project['slug']}").page
-    page.get_by_role("button", name="Demo run").click()
+    page = open_page(f"/watch?project={project['slug']}").page
+    page.get_by_role("button", name="Play a demo run").click()
     expect(page.get_by_role("heading", name="Demo")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/projects/demo-here/runs/1$"))
+    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     expect(line(page, 12)).to_be_visible(timeout=60_000)
+    expect(page.get_by_label("Steps")).to_contain_text("outline")
+    page.get_by_role("region", name="Question").get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("Completed").first).to_be_visible()
     page.get_by_role("tab", name=re.compile("Artifacts")).click()
     expect(page.get_by_role("heading", name="topic_critic")).to_be_visible()
 
@@ -242,7 +256,7 @@ def test_subtasks_and_tasks_are_put_in_order(api: Api, open_page: OpenPage) -> N
     page = open_page(f"/projects/{project['slug']}/board").page
     expect_live(page)
     lane = page.get_by_role("region", name="First task")
-    cards = lane.locator("[data-subtask] > button")
+    cards = lane.locator("[data-subtask] [data-grip]")
     expect(cards).to_have_text(["First task: one", "First task: two", "First task: three"])
     lane.locator("[data-subtask]").nth(2).drag_to(lane.locator("[data-subtask]").nth(0))
     expect(cards).to_have_text(["First task: three", "First task: one", "First task: two"])
@@ -284,7 +298,7 @@ def test_the_board_is_edited_and_a_subtask_has_an_address(api: Api, open_page: O
     page.get_by_role("button", name="More about Ship").click()
     page.get_by_role("menuitem", name="Delete").click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("No task yet")).to_be_visible()
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
 
 
 def test_the_runtime_page_is_live_and_keeps_its_filters(

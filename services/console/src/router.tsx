@@ -161,6 +161,8 @@ const share = createRoute({
 export const router = createRouter({
   basepath: "/ui",
   defaultPreload: "intent",
+  // Back to a list leads to where it was left.
+  scrollRestoration: true,
   defaultPendingComponent: () => <Rows count={6} />,
   defaultErrorComponent: ({ error, reset }) => <PageFailure error={error as Error} onRetry={reset} />,
   routeTree: root.addChildren([

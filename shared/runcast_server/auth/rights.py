@@ -56,6 +56,7 @@ CONSOLE = {
     "plan": PLAN,
     "retry": RETRY,
     "answer": ANSWER,
+    "demo": DEMO,
     "erase": ERASE,
     "share": SHARE,
     "manage": MANAGE,

@@ -3,8 +3,11 @@ import type { ReactNode } from "react";
 import { Dot, type Tone } from "../design/Badge";
 import { Card } from "../design/Surface";
 import { Ago } from "../design/Time";
-import { count } from "../design/format";
+import { count, fullTime } from "../design/format";
 import type { RuntimeStatus } from "./types";
+
+/** The server's reason, its times as this browser writes them. */
+const withTimes = (reason: string): string => reason.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => fullTime(at));
 
 /** How the runtime as a whole stands, and what it is that makes it degraded. */
 export function Health({ status }: { status: RuntimeStatus }) {
@@ -23,7 +26,7 @@ export function Health({ status }: { status: RuntimeStatus }) {
             {causes.map(({ flag, reason, worker_id: worker, subtask_id: subtask }) => (
               <li key={`${flag} ${worker ?? subtask ?? ""}`}>
                 {worker && !reason.includes(worker) && `${worker}: `}
-                {reason}
+                {withTimes(reason)}
               </li>
             ))}
           </ul>

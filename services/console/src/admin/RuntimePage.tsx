@@ -18,14 +18,11 @@ import { useReportedConnection } from "../shell/ConnectionState";
 import { Table, type TableColumn } from "../design/Table";
 import { Health } from "./Health";
 import { Workers } from "./Workers";
+import { type EventFilter, queryOf } from "./eventFilter";
 import type { RuntimeEvent, RuntimeStatus, RuntimeTask } from "./types";
 import { POLL_MS, useAdminStream } from "./useAdminStream";
 
 const LAYERS = ["provider_runtime", "tool_runtime", "model_adapter", "execution", "dispatcher", "worker"];
-
-type EventFilter = Partial<
-  Record<"layer" | "reason_code" | "entity_id" | "task_id" | "worker_id" | "from" | "to", string>
->;
 
 export function RuntimePage() {
   useTitle("Runtime");
@@ -128,7 +125,7 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
   const search: EventFilter = useSearch({ strict: false });
   const [cursors, setCursors] = useState<readonly string[]>([]);
   const cursor = cursors.at(-1);
-  const filter = pick(search);
+  const filter = queryOf(search);
   const events = useQuery({
     queryKey: ["runtime", "events", filter, cursor],
     queryFn: async () =>
@@ -150,7 +147,7 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
     void navigate({ to: "/admin/runtime", search: next, replace: true });
   };
   return (
-    <Section title="Events" hint="Runtime events">
+    <Section title="Runtime events">
       <div className="flex flex-wrap gap-2">
         <Select aria-label="Layer" className="w-auto!" value={search.layer ?? ""} onChange={({ target }) => set({ layer: target.value })}>
           <option value="">All layers</option>
@@ -195,15 +192,6 @@ function Events({ refetchInterval }: { refetchInterval: number | false }) {
       </div>
     </Section>
   );
-}
-
-function pick({ layer, reason_code, entity_id, task_id, worker_id, from, to }: EventFilter) {
-  const iso = (at: string | undefined): string | undefined => {
-    const moment = Date.parse(at ?? "");
-    // An address can be edited by hand: what is no time filters nothing.
-    return Number.isNaN(moment) ? undefined : new Date(moment).toISOString();
-  };
-  return { layer, reason_code, entity_id, task_id, worker_id, from: iso(from), to: iso(to) };
 }
 
 interface FilterProps {

@@ -4,6 +4,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, SquareKanban } from "lucide-react";
 import { useMemo, useState } from "react";
 import { Button } from "../design/Button";
+import { ConfirmDialog } from "../design/Confirm";
 import { Failure } from "../design/Failure";
 import { Select } from "../design/Field";
 import { PageHeader, useTitle } from "../design/Page";
@@ -13,12 +14,13 @@ import { useToast } from "../design/Toasts";
 import { count } from "../design/format";
 import { LiveLogPanel } from "../log/LiveLogPanel";
 import { client } from "../session/session";
+import { usePageCommands } from "../shell/commands";
 import { useProject } from "../shell/ProjectScope";
 import { Board } from "./Board";
 import { can } from "../projects/roles";
 import { NewTask } from "./NewTask";
 import { SubtaskDetail } from "./SubtaskDetail";
-import { type Column, moveInto, siblingsOf } from "./moves";
+import { type Column, moveInto, siblingsOf, skipWords } from "./moves";
 import { positionBy } from "./order";
 import type { ViewLogs } from "./types";
 
@@ -39,6 +41,7 @@ export function BoardPage() {
   const [creating, setCreating] = useState(false);
   const [shown, setShown] = useState<keyof typeof SHOWN>("all");
   const [log, setLog] = useState<OpenLog | null>(null);
+  const [skipping, setSkipping] = useState<Subtask | null>(null);
   const navigate = useNavigate();
   const search: { subtask?: string } = useSearch({ strict: false });
   const setDetail = (id: string | null): void =>
@@ -50,6 +53,10 @@ export function BoardPage() {
     const step = moveInto(subtask, column);
     if (!step) {
       say(`A ${wordOf(subtask.status).toLowerCase()} subtask can’t move to ${column.title}`, "bad");
+      return;
+    }
+    if (step === "skip") {
+      setSkipping(subtask);
       return;
     }
     try {
@@ -76,6 +83,7 @@ export function BoardPage() {
   );
   const open = tasks.data?.flatMap((task) => task.subtasks).find(({ id }) => id === search.subtask) ?? null;
   const canWrite = can(project.role, "plan");
+  usePageCommands([canWrite && { text: "New task", run: () => setCreating(true) }]);
   const create = canWrite && (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New task
@@ -114,7 +122,7 @@ export function BoardPage() {
       )}
       {tasks.isPending && <Rows count={4} className="h-24" />}
       {tasks.data && visible.length === 0 && (
-        <Empty icon={<SquareKanban />} title={tasks.data.length === 0 ? "No task yet" : "Nothing here"} action={create}>
+        <Empty icon={<SquareKanban />} title={tasks.data.length === 0 ? "No tasks yet" : "No matching tasks"} action={create}>
           A task is split into subtasks; agents claim them, and they move across the board by themselves.
         </Empty>
       )}
@@ -127,6 +135,14 @@ export function BoardPage() {
           onOpen={(subtask) => setDetail(subtask.id)}
           onMove={(subtask, column) => void move(subtask, column)}
           onPlace={place}
+        />
+      )}
+      {skipping && (
+        <ConfirmDialog
+          {...skipWords(skipping)}
+          open
+          onClose={() => setSkipping(null)}
+          onConfirm={() => client.moveSubtask(skipping.id, "skip")}
         />
       )}
       <NewTask open={creating} onClose={() => setCreating(false)} />

@@ -1,28 +1,12 @@
 import type { ActiveRun, Subtask } from "@runcast/client";
 import { GitPullRequest, Lock, ScrollText } from "lucide-react";
+import { memo, useContext, useEffect, useRef } from "react";
 import { Button } from "../design/Button";
 import { StatusBadge, wordOf } from "../design/Status";
 import { cx } from "../design/classes";
+import { KeyedContext, useBoard } from "./context";
 import { columnOf, isDone } from "./moves";
-import type { ViewLogs } from "./types";
-
-export interface SubtaskCardProps {
-  subtask: Subtask;
-  subtasks: ReadonlyMap<string, Subtask>;
-  activeRuns: readonly ActiveRun[];
-  /** What the focused card waits for, or what waits for it. */
-  isRelated: boolean;
-  isDraggable: boolean;
-  onViewLogs: ViewLogs;
-  onOpen: (subtask: Subtask) => void;
-  onDrag: (subtask: Subtask | null) => void;
-  onFocus: (id: string | null) => void;
-  /** Whether what is dragged may be put before this card, and whether it would be, dropped now. */
-  accepts: boolean;
-  isTarget: boolean;
-  onDragOver: () => void;
-  onDropHere: () => void;
-}
+import { useNear } from "./near";
 
 export function workerOf(subtask: Subtask, activeRuns: readonly ActiveRun[]): ActiveRun | undefined {
   if (subtask.status !== "IN_PROGRESS") return undefined;
@@ -31,60 +15,64 @@ export function workerOf(subtask: Subtask, activeRuns: readonly ActiveRun[]): Ac
   );
 }
 
-export function SubtaskCard({
-  subtask,
-  subtasks,
-  activeRuns,
-  isRelated,
-  isDraggable,
-  onViewLogs,
-  onOpen,
-  onDrag,
-  onFocus,
-  accepts,
-  isTarget,
-  onDragOver,
-  onDropHere,
-}: SubtaskCardProps) {
+const CARD_PX = 66;
+
+/** A subtask's place in its column, and while it is near the screen the card in it. */
+export const SubtaskCard = memo(function SubtaskCard({ subtask }: { subtask: Subtask }) {
+  const keyed = useContext(KeyedContext);
+  const { ref, isNear, height } = useNear<HTMLLIElement>();
+  const place = useRef<HTMLLIElement>(null);
+  useEffect(() => {
+    if (keyed.current === subtask.id && !isNear) place.current?.scrollIntoView({ block: "nearest" });
+  }, [keyed, subtask.id, isNear]);
+  return (
+    <li
+      ref={(element) => {
+        place.current = element;
+        return ref(element);
+      }}
+      data-subtask={subtask.id}
+      data-status={subtask.status}
+      data-drag="subtask"
+      data-drag-id={subtask.id}
+      style={isNear ? undefined : { height: height ?? CARD_PX }}
+    >
+      {isNear && <Card subtask={subtask} />}
+    </li>
+  );
+});
+
+function Card({ subtask }: { subtask: Subtask }) {
+  const { subtasks, activeRuns, canMove, related, over, onViewLogs, onOpen, onFocus, onChosen } = useBoard();
+  const keyed = useContext(KeyedContext);
+  const title = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (keyed.current === subtask.id && document.activeElement === document.body) title.current?.focus();
+  });
   const run = workerOf(subtask, activeRuns);
   const waitsFor = subtask.depends_on
     .map((id) => subtasks.get(id))
     .filter((needed) => needed !== undefined);
   return (
-    <li
-      data-subtask={subtask.id}
-      data-status={subtask.status}
-      draggable={isDraggable}
-      onDragStart={(event) => {
-        event.dataTransfer.effectAllowed = "move";
-        event.dataTransfer.setData("text/plain", subtask.id);
-        onDrag(subtask);
+    <div
+      onFocus={() => {
+        onChosen(subtask.id);
+        onFocus(subtask.id);
       }}
-      onDragEnd={() => onDrag(null)}
-      onDragOver={(event) => {
-        if (!accepts) return;
-        event.preventDefault();
-        event.stopPropagation();
-        onDragOver();
-      }}
-      onDrop={(event) => {
-        if (!accepts) return;
-        event.preventDefault();
-        event.stopPropagation();
-        onDropHere();
-      }}
-      onFocus={() => onFocus(subtask.id)}
       onBlur={() => onFocus(null)}
       onPointerEnter={() => onFocus(subtask.id)}
       onPointerLeave={() => onFocus(null)}
       className={cx(
         "relative flex flex-col gap-1.5 rounded-lg border bg-surface p-2.5 shadow-card transition-shadow",
-        isRelated && "ring-2 ring-accent",
-        isTarget && "shadow-[0_-3px_0_-1px_var(--color-accent)]",
+        canMove && "select-none",
+        related.has(subtask.id) && "ring-2 ring-accent",
+        over === subtask.id && "shadow-[0_-3px_0_-1px_var(--color-accent)]",
       )}
     >
       <button
+        ref={title}
         type="button"
+        data-grip
         onClick={() => onOpen(subtask)}
         className="text-left text-sm font-medium [overflow-wrap:anywhere] after:absolute after:inset-0 after:rounded-lg focus-visible:outline-none focus-visible:after:outline-2 focus-visible:after:outline-accent"
       >
@@ -128,6 +116,6 @@ export function SubtaskCard({
           </Button>
         )}
       </div>
-    </li>
+    </div>
   );
 }

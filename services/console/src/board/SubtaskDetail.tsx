@@ -1,5 +1,4 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import type { ActiveRun, Subtask, SubtaskMove, Task } from "@runcast/client";
 import { useAgentRuns } from "@runcast/react";
 import { ArrowDown, ArrowUp, GitPullRequest, ScrollText, SquarePen, Trash2, X } from "lucide-react";
@@ -12,13 +11,14 @@ import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
 import { actorText } from "../admin/actor";
 import { useToast } from "../design/Toasts";
+import { RunLink, useRunSlug } from "../runs/RunLink";
 import { nameOf } from "../runs/names";
 import { can } from "../projects/roles";
 import { useProject } from "../shell/ProjectScope";
 import { client } from "../session/session";
 import { EditSubtask } from "./EditDialog";
 import { workerOf } from "./SubtaskCard";
-import { MOVES, MOVE_WORDS } from "./moves";
+import { MOVES, MOVE_WORDS, skipWords } from "./moves";
 import type { ViewLogs } from "./types";
 import type { Schema } from "../session/schemas";
 
@@ -162,13 +162,7 @@ function Moves({ subtask, onPlace }: Pick<SubtaskDetailProps, "onPlace"> & { sub
     <div className="flex flex-wrap gap-2">
       {moves.map((step) =>
         step === "skip" ? (
-          <Confirm
-            key={step}
-            title={`Skip ${subtask.title}?`}
-            text="What waits for it goes on without it. A skipped subtask can't come back."
-            action="Skip"
-            onConfirm={() => client.moveSubtask(subtask.id, "skip")}
-          >
+          <Confirm key={step} {...skipWords(subtask)} onConfirm={() => client.moveSubtask(subtask.id, "skip")}>
             {(ask) => (
               <Button size="sm" onClick={ask}>
                 {MOVE_WORDS.skip}
@@ -188,8 +182,8 @@ function Moves({ subtask, onPlace }: Pick<SubtaskDetailProps, "onPlace"> & { sub
         ),
       )}
       <span className="ml-auto flex gap-1">
-        <IconButton size="sm" label="Place higher" icon={<ArrowUp />} onClick={() => onPlace(subtask, -1)} />
-        <IconButton size="sm" label="Place lower" icon={<ArrowDown />} onClick={() => onPlace(subtask, 1)} />
+        <IconButton size="sm" label="Move up" icon={<ArrowUp />} onClick={() => onPlace(subtask, -1)} />
+        <IconButton size="sm" label="Move down" icon={<ArrowDown />} onClick={() => onPlace(subtask, 1)} />
       </span>
     </div>
   );
@@ -197,6 +191,7 @@ function Moves({ subtask, onPlace }: Pick<SubtaskDetailProps, "onPlace"> & { sub
 
 function Runs({ subtask }: { subtask: Subtask }) {
   const runs = useAgentRuns(subtask.id);
+  const slug = useRunSlug();
   const own = runs.data?.filter((run) => run.task_id === subtask.id) ?? [];
   if (own.length === 0) return null;
   return (
@@ -205,9 +200,9 @@ function Runs({ subtask }: { subtask: Subtask }) {
         {own.map((run) => (
           <li key={run.id} className="flex items-center gap-2 text-sm">
             <StatusBadge status={run.status} />
-            <Link to="/runs/$run" params={{ run: run.id }} className="min-w-0 truncate text-accent hover:underline">
+            <RunLink run={run} slug={slug} className="min-w-0 truncate text-accent hover:underline">
               {nameOf(run)}
-            </Link>
+            </RunLink>
             <span className="ml-auto text-xs text-muted">
               <Ago at={run.created_at} />
             </span>

@@ -1,4 +1,4 @@
-import type { ActiveRun, Task } from "@runcast/client";
+import type { Task } from "@runcast/client";
 import { ArrowDown, ArrowUp, MoreHorizontal, Play, Plus, RotateCcw, ScrollText, SquarePen, Trash2 } from "lucide-react";
 import { Button } from "../design/Button";
 import { useState } from "react";
@@ -10,26 +10,13 @@ import { useToast } from "../design/Toasts";
 import { can } from "../projects/roles";
 import { useProject } from "../shell/ProjectScope";
 import { client } from "../session/session";
-import { isDone } from "./moves";
+import { cx } from "../design/classes";
 import { AddSubtask, EditTask } from "./EditDialog";
-import type { ViewLogs } from "./types";
+import { useBoard } from "./context";
+import { isDone } from "./moves";
 
-export function TaskHead({
-  task,
-  activeRuns,
-  canMove,
-  onViewLogs,
-  onDrag,
-  onStep,
-}: {
-  task: Task;
-  activeRuns: readonly ActiveRun[];
-  canMove: boolean;
-  onViewLogs: ViewLogs;
-  onDrag: (task: Task | null) => void;
-  /** Among the tasks, one up (-1) or down (1). */
-  onStep: (by: 1 | -1) => void;
-}) {
+export function TaskHead({ task }: { task: Task }) {
+  const { activeRuns, canMove, onViewLogs, onStep } = useBoard();
   const say = useToast();
   const mayDelete = can(useProject().role, "erase");
   const [opened, setOpened] = useState<"add" | "edit" | null>(null);
@@ -43,14 +30,13 @@ export function TaskHead({
   };
   return (
     <header
-      draggable={canMove}
-      onDragStart={(event) => {
-        event.dataTransfer.effectAllowed = "move";
-        event.dataTransfer.setData("text/plain", task.id);
-        onDrag(task);
-      }}
-      onDragEnd={() => onDrag(null)}
-      className="sticky left-3 flex max-w-[calc(100vw-4rem)] flex-wrap items-center gap-x-3 gap-y-1 px-1 md:max-w-none">
+      {...(canMove && { "data-drag": "task", "data-drag-id": task.id })}
+      data-keep={opened === null ? undefined : ""}
+      className={cx(
+        "sticky left-3 flex max-w-[calc(100vw-4rem)] flex-wrap items-center gap-x-3 gap-y-1 px-1 md:max-w-none",
+        canMove && "select-none",
+      )}
+    >
       <h2 className="min-w-0 truncate text-base font-semibold">{task.title}</h2>
       <StatusBadge status={task.status} />
       {task.subtasks.length > 0 && (
@@ -102,10 +88,10 @@ export function TaskHead({
             <MenuItem icon={<SquarePen />} onSelect={() => setOpened("edit")}>
               Edit…
             </MenuItem>
-            <MenuItem icon={<ArrowUp />} onSelect={() => onStep(-1)}>
+            <MenuItem icon={<ArrowUp />} onSelect={() => onStep(task, -1)}>
               Move up
             </MenuItem>
-            <MenuItem icon={<ArrowDown />} onSelect={() => onStep(1)}>
+            <MenuItem icon={<ArrowDown />} onSelect={() => onStep(task, 1)}>
               Move down
             </MenuItem>
             {mayDelete && <MenuLine />}

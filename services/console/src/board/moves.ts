@@ -38,9 +38,16 @@ export const MOVE_WORDS: Record<SubtaskMove, string> = {
   retry: "Retry",
 };
 
+/** How skipping is asked about, since nothing brings a skipped subtask back. */
+export const skipWords = ({ title }: Subtask) => ({
+  title: `Skip ${title}?`,
+  text: "Subtasks that depend on it continue without it. You can't undo this.",
+  action: "Skip",
+});
+
 const DONE: ReadonlySet<SubtaskStatus> = new Set(["COMPLETED", "MERGED", "SKIPPED"]);
 
-/** Whether nothing waits for a subtask of this status any more. */
+/** Whether a subtask of this status blocks no other any more. */
 export const isDone = (status: SubtaskStatus): boolean => DONE.has(status);
 
 export const columnOf = (status: SubtaskStatus): Column =>

@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useSearch } from "@tanstack/react-router";
+import { useSearch } from "@tanstack/react-router";
 import { type Artifact, type LogEntry, type Run, TERMINAL } from "@runcast/client";
 import { Equal } from "lucide-react";
 import { type ReactNode, useState } from "react";
@@ -11,6 +11,7 @@ import { useNow } from "../design/Time";
 import { cx } from "../design/classes";
 import { bytes, count, duration, fullTime } from "../design/format";
 import { shownText } from "../watch/latest";
+import { RunLink, useRunSlug } from "../runs/RunLink";
 import { nameOf } from "../runs/names";
 import { stepDuration } from "../runs/steps";
 import { compact, dollars, tokensOf } from "../runs/usage";
@@ -31,7 +32,7 @@ function useCompared(slug: string, number: number) {
   });
 }
 
-/** Two runs beside each other: times, steps, usage, artifacts, and where their logs part. */
+/** Two runs side by side: times, steps, usage, artifacts, and where their logs part. */
 export function ComparePage() {
   const project = useProject();
   const { a: left = 0, b: right = 0 }: { a?: number; b?: number } = useSearch({ strict: false });
@@ -47,7 +48,7 @@ export function ComparePage() {
         {!error && !(a.data && b.data) && <Rows count={6} />}
         {a.data && b.data && (
           <>
-            <Facts slug={project.slug} a={a.data.run} b={b.data.run} />
+            <Facts a={a.data.run} b={b.data.run} />
             <Steps a={a.data.run} b={b.data.run} />
             <Products a={a.data.artifacts} b={b.data.artifacts} />
             <Logs a={a.data.run} b={b.data.run} />
@@ -66,13 +67,14 @@ interface Pair {
 const timeOf = (run: Run, now: number): number | null =>
   run.started_at ? (run.finished_at ? Date.parse(run.finished_at) : now) - Date.parse(run.started_at) : null;
 
-function Facts({ slug, a, b }: Pair & { slug: string }) {
+function Facts({ a, b }: Pair) {
+  const slug = useRunSlug();
   const now = useNow();
   const [ta, tb] = [timeOf(a, now), timeOf(b, now)];
   const name = (run: Run): ReactNode => (
-    <Link to="/projects/$project/runs/$run" params={{ project: slug, run: String(run.number) }} className="font-medium hover:underline">
+    <RunLink run={run} slug={slug} className="font-medium hover:underline">
       {nameOf(run)} <span className="nums text-muted">#{run.number}</span>
-    </Link>
+    </RunLink>
   );
   const used = (run: Run) => run.usage_total ?? run.usage;
   const [ua, ub] = [used(a), used(b)];
@@ -136,7 +138,8 @@ function Products({ a, b }: { a: readonly Artifact[]; b: readonly Artifact[] }) 
         {names.map((step) => {
           const [one, other] = [of(a, step), of(b, step)];
           const isSame = one !== undefined && one.sha256 === other?.sha256;
-          return <PairRow key={step} name={step} a={text(one)} b={text(other)} difference={isSame ? "the same" : "differs"} />;
+          const difference = isSame ? "the same" : one && other ? "differs" : `only in the ${one ? "first" : "second"}`;
+          return <PairRow key={step} name={step} a={text(one)} b={text(other)} difference={difference} />;
         })}
       </Pairs>
     </Section>
@@ -145,7 +148,7 @@ function Products({ a, b }: { a: readonly Artifact[]; b: readonly Artifact[] }) 
 
 function Pairs({ label, head, children }: { label: string; head: readonly ReactNode[]; children: ReactNode }) {
   return (
-    <Card className="overflow-x-auto">
+    <Card className="scroll-x">
       <table aria-label={label} className="w-full min-w-[36rem] table-fixed text-sm">
         <thead>
           <tr className="border-b text-left text-xs text-muted">
@@ -250,15 +253,16 @@ interface LinesProps {
 }
 
 function Lines({ run, before, lines, tone }: LinesProps) {
+  const slug = useRunSlug();
   return (
     <div className="min-w-0 py-2">
       <p className="px-4 pb-1 text-xs font-medium">#{run.number}</p>
       <ol aria-label={`Lines of run ${run.number}`} className="font-mono text-xs leading-5">
         {[...before, ...lines].map((line, at) => (
           <li key={line.line_number} className={cx("flex gap-3 px-4", at === before.length && tone)}>
-            <Link to="/runs/$run" params={{ run: run.id }} hash={`L${line.line_number}`} className="nums shrink-0 text-muted hover:underline">
+            <RunLink run={run} slug={slug} hash={`L${line.line_number}`} className="nums shrink-0 text-muted hover:underline">
               {line.line_number}
-            </Link>
+            </RunLink>
             <span className="min-w-0 truncate">{shownText(line.message)}</span>
           </li>
         ))}

@@ -16,6 +16,15 @@ const BROKEN = {
   text: "This is a fault of the page, not of the server. Reload it, or report the details.",
 };
 
+const UNLOADED = {
+  icon: <CloudOff />,
+  title: "This page couldn't be loaded",
+  text: "The server can't be reached, or it was updated since you opened this tab. Reload to continue.",
+};
+
+/** A page's code is loaded when it is opened: each browser has its own words for one that isn't there. */
+const isUnloaded = ({ message }: Error): boolean => /dynamically imported module|module script failed/i.test(message);
+
 /** `fetch` fails with a `TypeError` whose message names the network, in each browser's own words. */
 const isNetwork = (error: Error): boolean =>
   error.name === "AbortError" ||
@@ -23,6 +32,7 @@ const isNetwork = (error: Error): boolean =>
   (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
 
 function wordsFor(error: Error) {
+  if (isUnloaded(error)) return UNLOADED;
   if (isNetwork(error)) return OFFLINE;
   if (!(error instanceof Problem)) return BROKEN;
   if (error.status === 404) {
@@ -47,7 +57,7 @@ export function Failure({ error, onRetry }: { error: Error; onRetry?: () => void
       <Empty
         icon={icon}
         title={title}
-        action={onRetry && <Button onClick={onRetry}>Try again</Button>}
+        action={onRetry && <Button onClick={onRetry}>{isUnloaded(error) ? "Reload" : "Try again"}</Button>}
       >
         {text}
       </Empty>
@@ -58,6 +68,7 @@ export function Failure({ error, onRetry }: { error: Error; onRetry?: () => void
 /** A page, or a part of one, whose code raised: its words never blame the network for a fault of ours. */
 export function PageFailure({ error, onRetry }: { error: Error; onRetry: () => void }) {
   const say = useToast();
+  if (isUnloaded(error)) return <Failure error={error} onRetry={() => location.reload()} />;
   if (error instanceof Problem || isNetwork(error)) return <Failure error={error} onRetry={onRetry} />;
   const details = `${error.name}: ${error.message}\n${location.pathname}\n${error.stack ?? ""}`;
   const copy = (): void => {

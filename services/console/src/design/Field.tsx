@@ -4,6 +4,8 @@ import { cx } from "./classes";
 const CONTROL =
   "w-full min-w-0 rounded-md border border-control bg-surface text-fg placeholder:text-faint focus-visible:outline-2 focus-visible:-outline-offset-1 disabled:opacity-60";
 
+const MAX_CHARACTERS = 4_000;
+
 interface InputProps extends Omit<InputHTMLAttributes<HTMLInputElement>, "size"> {
   icon?: ReactNode;
   size?: "sm" | "md";
@@ -12,7 +14,8 @@ interface InputProps extends Omit<InputHTMLAttributes<HTMLInputElement>, "size">
 
 export function Input({ icon, size = "md", className, ...rest }: InputProps) {
   const height = size === "sm" ? "h-7 text-xs" : "h-8 text-sm";
-  const input = <input className={cx(CONTROL, height, icon ? "pr-2 pl-7" : "px-2.5")} {...rest} />;
+  // What is pasted by mistake, however large, must neither hang the page nor go into its address.
+  const input = <input maxLength={MAX_CHARACTERS} className={cx(CONTROL, height, icon ? "pr-2 pl-7" : "px-2.5")} {...rest} />;
   return (
     <span className={cx("relative inline-flex min-w-0", className)}>
       {icon && (

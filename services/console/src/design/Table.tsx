@@ -24,8 +24,8 @@ export function Table<T>({
 }) {
   if (rows.length === 0) return <Card>{empty}</Card>;
   return (
-    <Card className="overflow-x-auto" >
-      <table aria-label={label} className="w-full min-w-[40rem] text-sm">
+    <Card className="scroll-x">
+      <table aria-label={label} className="w-full min-w-[36rem] text-sm">
         <thead>
           <tr>
             {columns.map(({ title, className }) => (

@@ -47,3 +47,13 @@ export function Lasting({ from, to }: { from: string | null; to: string | null }
   const end = to ? Date.parse(to) : current;
   return <span className="nums whitespace-nowrap">{duration(end - Date.parse(from))}</span>;
 }
+
+/** A day, such as that of an expiry; "never" where there is none. */
+export function DateOf({ at }: { at: string | null | undefined }) {
+  if (!at) return "never";
+  return (
+    <time dateTime={at} title={fullTime(at)}>
+      {new Date(at).toLocaleDateString()}
+    </time>
+  );
+}

@@ -3,7 +3,10 @@ import { useMemo, useState } from "react";
 import { ListState } from "../design/ListState";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Empty } from "../design/Surface";
+import { shortId } from "../design/format";
 import { usePresence } from "../notifications/presence";
+import { useProjects, useUnderWay } from "../projects/useProjects";
+import { nameOf } from "../runs/names";
 import { useShortcuts } from "../shell/shortcuts";
 import { QuestionCard } from "./QuestionCard";
 import { chosen } from "./Reply";
@@ -32,6 +35,7 @@ function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
   const [chosenId, setChosenId] = useState<string | null>(questions[0]?.id ?? null);
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
   const reply = useReply();
+  const nameOfRun = useRunNames();
   // A question that is gone leaves none chosen: a key that was meant for it must not answer another one.
   const at = questions.findIndex(({ id }) => id === chosenId);
   const current = questions[at];
@@ -47,6 +51,7 @@ function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
           <QuestionCard
             key={question.id}
             question={question}
+            asker={nameOfRun(question)}
             isChosen={question === current}
             text={texts[question.id] ?? ""}
             isBusy={reply.isPending && reply.variables.question.id === question.id}
@@ -57,10 +62,26 @@ function Questions({ inbox: { questions, total } }: { inbox: Inbox }) {
         ))}
       </ol>
       {total > questions.length && (
-        <p className="text-sm text-muted">{(total - questions.length).toLocaleString("en")} more come after these.</p>
+        <p className="text-sm text-muted">{(total - questions.length).toLocaleString("en")} more questions follow these.</p>
       )}
     </>
   );
+}
+
+const RUNS_MS = 30_000;
+
+/** Who asks: the run's name and its project's, as far as the live runs tell. */
+function useRunNames(): (question: Question) => string {
+  const live = useUnderWay({ refetchInterval: RUNS_MS });
+  const projects = useProjects();
+  return useMemo(() => {
+    const runs = new Map(live.data?.runs.map((run) => [run.id, run]));
+    const names = new Map(projects.data?.map(({ id, name }) => [id, name]));
+    return ({ run_id: id, project_id: project }) => {
+      const run = runs.get(id);
+      return [names.get(project), run ? nameOf(run) : `Run ${shortId(id)}`].filter(Boolean).join(" · ");
+    };
+  }, [live.data, projects.data]);
 }
 
 function useInboxKeys(

@@ -12,6 +12,8 @@ interface QuestionCardProps {
   isChosen: boolean;
   /** Shown on the page of its run, which needs no link to itself. */
   isOnRun?: boolean;
+  /** The run that asks, and its project, where that isn't plain from the page. */
+  asker?: string;
   text: string;
   isBusy: boolean;
   onChoose: () => void;
@@ -44,7 +46,7 @@ export function QuestionCard(props: QuestionCardProps) {
         <span className="ml-auto flex gap-3 text-xs text-muted">
           {!props.isOnRun && (
             <Link to="/runs/$run" params={{ run: question.run_id }} className="text-accent hover:underline">
-              Run
+              {visible(props.asker ?? "Run")}
             </Link>
           )}
           <span>asked by {visible(question.asked_by.name ?? question.via)}</span>
@@ -54,7 +56,7 @@ export function QuestionCard(props: QuestionCardProps) {
       {question.body && <Said text={question.body} />}
       {tool?.input !== null && tool?.input !== undefined && (
         <details>
-          <summary className="cursor-pointer text-xs text-muted">What {visible(tool.name)} gets</summary>
+          <summary className="cursor-pointer text-xs text-muted">Input of {visible(tool.name)}</summary>
           <Said text={JSON.stringify(tool.input, null, 2)} />
         </details>
       )}

@@ -14,6 +14,8 @@ export interface Inbox {
 export const INBOX = ["inbox"] as const;
 export const questionsOf = (runId: string) => ["questions", runId] as const;
 const LOOK_MS = 2_000;
+/** A tab that no one looks at only keeps its title true. */
+const LOOK_HIDDEN_MS = 10_000;
 const SHOWN = 100;
 
 /** The open questions that one may see, oldest first, and how many there are. */
@@ -25,7 +27,7 @@ export function useInbox(): UseQueryResult<Inbox> {
       const query = { state: "open", limit: SHOWN };
       return (await client.http.json<Inbox>("GET", "/questions", { query })).data;
     },
-    refetchInterval: LOOK_MS,
+    refetchInterval: () => (document.hidden ? LOOK_HIDDEN_MS : LOOK_MS),
     refetchIntervalInBackground: true,
     enabled: me.kind !== "share",
   });

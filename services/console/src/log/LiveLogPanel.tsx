@@ -18,7 +18,7 @@ export interface LiveLogPanelProps {
   onClose: () => void;
 }
 
-/** A run's log beside whatever page is open. */
+/** A run's log, over whatever page is open. */
 export function LiveLogPanel({ runId, title, agentType, open, onClose }: LiveLogPanelProps) {
   const hasProvider = useMaybeProjectEvents() !== null;
   return (

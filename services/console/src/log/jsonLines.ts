@@ -2,7 +2,7 @@
 
 const MESSAGES = ["msg", "message", "event"];
 /** Shown by other means than the text: the line's time and level. */
-const BESIDE: ReadonlySet<string> = new Set([
+const SHOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "ts", "time", "timestamp", "@timestamp", "asctime", "level", "levelname", "severity", "lvl",
 ]);
 /** A longer line is shown as it is. */
@@ -14,7 +14,7 @@ export function jsonText(line: string): string | null {
   const members = parsed(line);
   const name = members && MESSAGES.find((each) => typeof members[each] === "string");
   if (!members || !name) return null;
-  const rest = Object.entries(members).filter(([key]) => key !== name && !BESIDE.has(key));
+  const rest = Object.entries(members).filter(([key]) => key !== name && !SHOWN_ELSEWHERE.has(key));
   return [members[name], ...rest.map(([key, value]) => `${key}=${shown(value)}`)].join(" ");
 }
 

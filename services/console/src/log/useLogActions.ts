@@ -52,7 +52,9 @@ export function useLogActions({ run, log, filtered, range, format }: Shown): Log
     return `Copied ${count(lines.length)} ${lines.length === 1 ? "line" : "lines"}`;
   };
   const copyLink = async (): Promise<string> => {
-    await copyText(`${location.origin}/ui/runs/${run.id}${range ? hashOf(range) : ""}`);
+    // On the run's own page its address is the one that people know.
+    const path = location.pathname.includes("/runs/") ? location.pathname : `/ui/runs/${run.id}`;
+    await copyText(`${location.origin}${path}${range ? hashOf(range) : ""}`);
     return "Copied a link to these lines";
   };
   const download = async (what: "all" | "view"): Promise<string> => {

@@ -6,7 +6,7 @@ export interface LogSearch {
   state: SearchState;
   /** Which of the matches was gone to last, or null. */
   match: number | null;
-  /** Goes to the next match or Previous attempt. */
+  /** Goes to the next match, or to the one before. */
   step: (direction: 1 | -1) => void;
 }
 

@@ -56,7 +56,7 @@ export function Deliveries({ path, hook, onClose }: { path: string; hook: Schema
     },
   ];
   return (
-    <Dialog open onClose={onClose} title="Deliveries" description={hook.url}>
+    <Dialog open wide onClose={onClose} title="Deliveries" description={hook.url}>
       <ListState list={list}>
         {({ rows }) => (
           <Table

@@ -1,9 +1,8 @@
+import { AskButton } from "../design/AskButton";
 import { Badge } from "../design/Badge";
-import { Button } from "../design/Button";
-import { Confirm } from "../design/Confirm";
 import { Section } from "../design/Surface";
 import { Table, type TableColumn } from "../design/Table";
-import { Ago } from "../design/Time";
+import { Ago, DateOf } from "../design/Time";
 import { client } from "../session/session";
 import type { Schema } from "../session/schemas";
 import { useList } from "../session/useList";
@@ -24,18 +23,19 @@ export function Invitations({ canChange }: { canChange: boolean }) {
       title: "Email",
       cell: ({ email, is_confirmed: isConfirmed }) => (
         <span className="flex items-center gap-2 font-medium">
-          {email} {!isConfirmed && <Badge tone="warn">To be confirmed by an administrator</Badge>}
+          {email} {!isConfirmed && <Badge tone="warn">Needs an administrator’s confirmation</Badge>}
         </span>
       ),
     },
-    { title: "Role", cell: ({ role }) => role ?? "–" },
+    { title: "Role", className: "capitalize", cell: ({ role }) => role ?? "–" },
     { title: "Created", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
-    { title: "Expires", className: "text-muted", cell: ({ expires_at: at }) => new Date(at).toLocaleDateString() },
+    { title: "Expires", className: "text-muted", cell: ({ expires_at: at }) => <DateOf at={at} /> },
     {
       title: "",
       className: "text-right",
       cell: ({ id, email }) => (
-        <Confirm
+        <AskButton
+          look="danger"
           title={`Revoke the invitation of ${email}?`}
           text="The link stops working immediately."
           action="Revoke"
@@ -43,13 +43,7 @@ export function Invitations({ canChange }: { canChange: boolean }) {
             await client.http.send("DELETE", `/invitations/${id}`);
             await list.refetch();
           }}
-        >
-          {(ask) => (
-            <Button size="sm" look="danger" onClick={ask}>
-              Revoke
-            </Button>
-          )}
-        </Confirm>
+        />
       ),
     },
   ];

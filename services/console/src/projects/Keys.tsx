@@ -1,43 +1,32 @@
-import { KeyRound, Plus } from "lucide-react";
+import { KeyRound } from "lucide-react";
 import { useState } from "react";
+import { AskButton } from "../design/AskButton";
 import { Badge } from "../design/Badge";
-import { Button } from "../design/Button";
-import { Confirm } from "../design/Confirm";
-import { Dialog } from "../design/Dialog";
-import { Field, Input, Select } from "../design/Field";
-import { ListState } from "../design/ListState";
+import { ListSection } from "../design/ListSection";
 import { Secret } from "../design/Secret";
-import { Empty, Section } from "../design/Surface";
-import { Table, type TableColumn } from "../design/Table";
-import { Ago } from "../design/Time";
+import type { TableColumn } from "../design/Table";
+import { Ago, DateOf } from "../design/Time";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
-import { useMe } from "../session/SessionProvider";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
-import { ROLES } from "./roles";
-import { FormError, useForm } from "../design/useForm";
-import type { Schema } from "../session/schemas";
+import { NewKey } from "./NewKey";
 
 type Key = Schema<"Key">;
 
-export function Keys({ canChange }: { canChange: boolean }) {
+/** The project's keys, by which programs are let in. */
+export function Keys() {
   const project = useProject();
   const [creating, setCreating] = useState(false);
   const [rotated, setRotated] = useState<string | null>(null);
-  const list = useList<Key>(
-    `/projects/${project.id}/keys`,
-    "keys",
-    { limit: 500 },
-    { enabled: canChange },
-  );
-  if (!canChange) return null;
+  const list = useList<Key>(`/projects/${project.id}/keys`, "keys", { limit: 500 });
   const columns: readonly TableColumn<Key>[] = [
     { title: "Name", className: "font-medium", cell: ({ name }) => name },
     {
       title: "Rights",
       cell: ({ role, scopes }) => (
         <span className="flex flex-wrap gap-1">
-          <Badge>{role ?? "admin"}</Badge>
+          <Badge className="capitalize">{role ?? "admin"}</Badge>
           {scopes.map((scope) => (
             <Badge key={scope} tone="accent">
               {scope}
@@ -47,138 +36,48 @@ export function Keys({ canChange }: { canChange: boolean }) {
       ),
     },
     { title: "Last used", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
-    {
-      title: "Expires",
-      className: "text-muted",
-      cell: ({ expires_at: at }) => (at ? new Date(at).toLocaleDateString() : "never"),
-    },
+    { title: "Expires", className: "text-muted", cell: ({ expires_at: at }) => <DateOf at={at} /> },
     {
       title: "",
       className: "text-right whitespace-nowrap",
       cell: (key) => (
         <span className="inline-flex gap-2">
-          <Confirm
+          <AskButton
             title={`Rotate ${key.name}?`}
-            text="A new key is made; the old one works for one more hour."
+            text="This creates a new key. The old one works for one more hour."
             action="Rotate"
             onConfirm={async () => {
-              const { data } = await client.http.json<Schema<"KeyMade">>("POST", `/keys/${key.id}/rotate`, { body: {} });
-              setRotated(data.token);
+              const made = await client.http.json<Schema<"KeyMade">>("POST", `/keys/${key.id}/rotate`, { body: {} });
+              setRotated(made.data.token);
               await list.refetch();
             }}
-          >
-            {(ask) => (
-              <Button size="sm" onClick={ask}>
-                Rotate
-              </Button>
-            )}
-          </Confirm>
-          <Confirm
+          />
+          <AskButton
+            look="danger"
             title={`Revoke ${key.name}?`}
-            text="What uses it is refused at once; its open streams end."
+            text="Programs that use it lose access immediately, and their streams are closed."
             action="Revoke"
             onConfirm={async () => {
               await client.http.send("DELETE", `/keys/${key.id}`);
               await list.refetch();
             }}
-          >
-            {(ask) => (
-              <Button size="sm" look="danger" onClick={ask}>
-                Revoke
-              </Button>
-            )}
-          </Confirm>
+          />
         </span>
       ),
     },
   ];
   return (
-    <Section
+    <ListSection
       title="API keys"
       hint="For agents, workers and scripts"
-      actions={
-        <Button icon={<Plus />} onClick={() => setCreating(true)}>
-          New key
-        </Button>
-      }
+      list={list}
+      columns={columns}
+      keyOf={({ id }) => id}
+      empty={{ icon: <KeyRound />, title: "No keys yet" }}
+      add={{ text: "New key", onAdd: () => setCreating(true) }}
+      above={rotated && <Secret label="The new key." value={rotated} />}
     >
-      {rotated && <Secret label="The new key." value={rotated} />}
-      <ListState list={list}>
-        {({ rows }) => (
-          <Table
-            label="API keys"
-            columns={columns}
-            rows={rows}
-            keyOf={({ id }) => id}
-            empty={<Empty icon={<KeyRound />} title="No key yet" />}
-          />
-        )}
-      </ListState>
       <NewKey open={creating} onClose={() => setCreating(false)} onMade={() => void list.refetch()} />
-    </Section>
-  );
-}
-
-function NewKey({ open, onClose, onMade }: { open: boolean; onClose: () => void; onMade: () => void }) {
-  const project = useProject();
-  const me = useMe();
-  const form = useForm();
-  const [token, setToken] = useState<string | null>(null);
-  const submit = form.submit(async (value) => {
-    const until = value("expires_at");
-    const { data } = await client.http.json<Schema<"KeyMade">>("POST", `/projects/${project.id}/keys`, {
-      body: {
-        name: value("name"),
-        role: value("role"),
-        ...(value("worker") && { scopes: ["worker"] }),
-        ...(until && { expires_at: new Date(until).toISOString() }),
-      },
-    });
-    setToken(data.token);
-    onMade();
-  });
-  const close = (): void => {
-    setToken(null);
-    form.clear();
-    onClose();
-  };
-  return (
-    <Dialog open={open} onClose={close} title="New API key">
-      {token ? (
-        <Secret label="API key" value={token} />
-      ) : (
-        <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label="Name" error={form.errorOf("name")}>
-            {(ids) => <Input {...ids} name="name" required maxLength={200} autoFocus />}
-          </Field>
-          <Field label="Role">
-            {(ids) => (
-              <Select {...ids} name="role" defaultValue="reporter">
-                {ROLES.map(([role, text]) => (
-                  <option key={role} value={role}>
-                    {text}
-                  </option>
-                ))}
-              </Select>
-            )}
-          </Field>
-          <Field label="Expires" error={form.errorOf("expires_at")} hint="Leave empty for no expiry.">
-            {(ids) => <Input {...ids} name="expires_at" type="date" />}
-          </Field>
-          {me.isAdmin && (
-            <label className="flex items-center gap-2 text-sm">
-              <input type="checkbox" name="worker" /> May report on the runtime (scope “worker”)
-            </label>
-          )}
-          <FormError form={form} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit" busy={form.busy}>
-              Create
-            </Button>
-          </div>
-        </form>
-      )}
-    </Dialog>
+    </ListSection>
   );
 }

@@ -1,12 +1,10 @@
 import type { Role } from "@runcast/client";
 import { UserPlus, Users } from "lucide-react";
 import { useState } from "react";
-import { Button } from "../design/Button";
-import { Confirm } from "../design/Confirm";
+import { AskButton } from "../design/AskButton";
 import { Select } from "../design/Field";
-import { ListState } from "../design/ListState";
-import { Empty, Section } from "../design/Surface";
-import { Table, type TableColumn } from "../design/Table";
+import { ListSection } from "../design/ListSection";
+import type { TableColumn } from "../design/Table";
 import { useToast } from "../design/Toasts";
 import { client } from "../session/session";
 import { useList } from "../session/useList";
@@ -57,7 +55,7 @@ export function Members({ canChange }: { canChange: boolean }) {
             ))}
           </Select>
         ) : (
-          member.role
+          <span className="capitalize">{member.role}</span>
         ),
     },
     {
@@ -65,47 +63,28 @@ export function Members({ canChange }: { canChange: boolean }) {
       className: "text-right",
       cell: (member) =>
         canChange && (
-          <Confirm
+          <AskButton
             title={`Remove ${member.name}?`}
-            text="They will lose access immediately; their open streams of it end."
+            text="They will lose access immediately, and their streams are closed."
             action="Remove"
             onConfirm={async () => {
               await client.http.send("DELETE", `${path}/${member.user_id}`);
               await list.refetch();
             }}
-          >
-            {(ask) => (
-              <Button size="sm" onClick={ask}>
-                Remove
-              </Button>
-            )}
-          </Confirm>
+          />
         ),
     },
   ];
   return (
-    <Section
+    <ListSection
       title="Members"
-      actions={
-        canChange && (
-          <Button icon={<UserPlus />} onClick={() => setInviting(true)}>
-            Invite
-          </Button>
-        )
-      }
+      list={list}
+      columns={columns}
+      keyOf={({ user_id: id }) => id}
+      empty={{ icon: <Users />, title: "No members yet. Only administrators have access." }}
+      add={canChange && { text: "Invite", icon: <UserPlus />, onAdd: () => setInviting(true) }}
     >
-      <ListState list={list}>
-        {({ rows }) => (
-          <Table
-            label="Members"
-            columns={columns}
-            rows={rows}
-            keyOf={({ user_id: id }) => id}
-            empty={<Empty icon={<Users />} title="No members yet. Only administrators have access." />}
-          />
-        )}
-      </ListState>
       <Invite open={inviting} onClose={() => setInviting(false)} project={project} />
-    </Section>
+    </ListSection>
   );
 }

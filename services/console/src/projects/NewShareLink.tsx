@@ -1,10 +1,6 @@
-import { useState } from "react";
-import { Button } from "../design/Button";
 import { serverNow } from "../design/clock";
-import { Dialog } from "../design/Dialog";
 import { Field, Select } from "../design/Field";
-import { Secret } from "../design/Secret";
-import { FormError, useForm } from "../design/useForm";
+import { type NewSecretProps, SecretDialog } from "../design/SecretDialog";
 import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
@@ -17,68 +13,49 @@ const EXPIRIES = [
   ["", "Never"],
 ] as const;
 
-interface NewShareLinkProps {
-  open: boolean;
-  onClose: () => void;
+interface NewShareLinkProps extends NewSecretProps {
   /** The run that the link shows; null for the whole project. */
   runId: string | null;
   onMade?: () => void;
 }
 
 /** A link that shows a run, or a whole project, to anyone who has it. */
-export function NewShareLink({ open, onClose, runId, onMade }: NewShareLinkProps) {
+export function NewShareLink({ runId, onMade, ...dialog }: NewShareLinkProps) {
   const project = useProject();
-  const form = useForm();
-  const [url, setUrl] = useState<string | null>(null);
-  const submit = form.submit(async (value) => {
-    const days = Number(value("expires_at"));
-    const expires = days > 0 ? { expires_at: new Date(serverNow() + days * DAY_MS).toISOString() } : {};
-    const body = { ...(runId && { run_id: runId }), ...expires };
-    const path = `/projects/${project.id}/share-links`;
-    const { data } = await client.http.json<Schema<"ShareLinkMade">>("POST", path, { body });
-    setUrl(data.url);
-    onMade?.();
-  });
-  const close = (): void => {
-    setUrl(null);
-    form.clear();
-    onClose();
-  };
   return (
-    <Dialog
-      open={open}
-      onClose={close}
+    <SecretDialog
+      {...dialog}
       title={runId ? "Share this run" : "New share link"}
       description={
         runId
           ? "Anyone with the link can read this run, its log and its artifacts, and nothing else."
           : "Anyone with the link can read everything in this project, without an account."
       }
+      action="Create link"
+      label={`Anyone with this link can view this ${runId ? "run" : "project"}.`}
+      make={async (value) => {
+        const days = Number(value("expires_at"));
+        const expires = days > 0 ? { expires_at: new Date(serverNow() + days * DAY_MS).toISOString() } : {};
+        const body = { ...(runId && { run_id: runId }), ...expires };
+        const path = `/projects/${project.id}/share-links`;
+        const { data } = await client.http.json<Schema<"ShareLinkMade">>("POST", path, { body });
+        onMade?.();
+        return data.url;
+      }}
     >
-      {url ? (
-        <Secret label={`Anyone with this link can view this ${runId ? "run" : "project"}.`} value={url} />
-      ) : (
-        <form onSubmit={submit} className="flex flex-col gap-4">
-          <Field label="Link expires" error={form.errorOf("expires_at")}>
-            {(ids) => (
-              <Select {...ids} name="expires_at" defaultValue="7">
-                {EXPIRIES.map(([days, text]) => (
-                  <option key={days} value={days}>
-                    {text}
-                  </option>
-                ))}
-              </Select>
-            )}
-          </Field>
-          <FormError form={form} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit" busy={form.busy}>
-              Create link
-            </Button>
-          </div>
-        </form>
+      {(form) => (
+        <Field label="Link expires" error={form.errorOf("expires_at")}>
+          {(ids) => (
+            <Select {...ids} name="expires_at" defaultValue="7">
+              {EXPIRIES.map(([days, text]) => (
+                <option key={days} value={days}>
+                  {text}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
       )}
-    </Dialog>
+    </SecretDialog>
   );
 }

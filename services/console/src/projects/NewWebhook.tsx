@@ -1,48 +1,30 @@
-import { useState } from "react";
-import { Button } from "../design/Button";
-import { Dialog } from "../design/Dialog";
 import { Field, Input } from "../design/Field";
-import { Secret } from "../design/Secret";
-import { FormError, useForm } from "../design/useForm";
+import { type NewSecretProps, SecretDialog } from "../design/SecretDialog";
 import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
 
-interface NewWebhookProps {
-  open: boolean;
-  onClose: () => void;
-  onMade: () => void;
-}
-
 /** An address that gets the project's events, and the secret by which it knows that they are ours. */
-export function NewWebhook({ open, onClose, onMade }: NewWebhookProps) {
+export function NewWebhook({ onMade, ...dialog }: NewSecretProps & { onMade: () => void }) {
   const project = useProject();
-  const form = useForm();
-  const [secret, setSecret] = useState<string | null>(null);
-  const submit = form.submit(async (value) => {
-    const types = value("types").split(/[\s,]+/).filter(Boolean);
-    const { data } = await client.http.json<Schema<"WebhookMade">>("POST", `/projects/${project.id}/webhooks`, {
-      body: { url: value("url"), types },
-    });
-    setSecret(data.secret);
-    onMade();
-  });
-  const close = (): void => {
-    setSecret(null);
-    form.clear();
-    onClose();
-  };
   return (
-    <Dialog
-      open={open}
-      onClose={close}
+    <SecretDialog
+      {...dialog}
       title="New webhook"
       description="Events are sent as they happen from now on, signed as Standard Webhooks describes."
+      action="Create webhook"
+      label="The receiver checks signatures with this secret."
+      make={async (value) => {
+        const types = value("types").split(/[\s,]+/).filter(Boolean);
+        const { data } = await client.http.json<Schema<"WebhookMade">>("POST", `/projects/${project.id}/webhooks`, {
+          body: { url: value("url"), types },
+        });
+        onMade();
+        return data.secret;
+      }}
     >
-      {secret ? (
-        <Secret label="The receiver checks signatures with this secret." value={secret} />
-      ) : (
-        <form onSubmit={submit} className="flex flex-col gap-4">
+      {(form) => (
+        <>
           <Field label="Address" error={form.errorOf("url")}>
             {(ids) => <Input {...ids} name="url" type="url" required placeholder="https://example.org/hook" />}
           </Field>
@@ -55,15 +37,8 @@ export function NewWebhook({ open, onClose, onMade }: NewWebhookProps) {
               <Input {...ids} name="types" required defaultValue="question:asked, run:status_changed:failed" />
             )}
           </Field>
-          <FormError form={form} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={close}>Cancel</Button>
-            <Button look="primary" type="submit" busy={form.busy}>
-              Create webhook
-            </Button>
-          </div>
-        </form>
+        </>
       )}
-    </Dialog>
+    </SecretDialog>
   );
 }

@@ -1,4 +1,4 @@
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type Run, type RunStatus, hasWords } from "@runcast/client";
 import { FlaskConical, ListTree, Play, Search } from "lucide-react";
@@ -10,19 +10,20 @@ import { PageHeader, useTitle } from "../design/Page";
 import { LivenessBadge, StatusBadge, wordOf } from "../design/Status";
 import { Empty, Rows } from "../design/Surface";
 import { Ago, Lasting } from "../design/Time";
-import { useToast } from "../design/Toasts";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
+import { RunLink, useOpenRun } from "../runs/RunLink";
 import { nameOf } from "../runs/names";
 import { Labels } from "../runs/Labels";
 import { stepOf } from "../runs/steps";
-import { client } from "../session/session";
 import { useProject } from "../shell/ProjectScope";
+import { usePageCommands } from "../shell/commands";
 import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
 import { can } from "./roles";
 import { useSettled } from "../design/useSettled";
+import { useDemo } from "./useDemo";
 import { type RunPages, useRunPages } from "./useRunPages";
 
 const STATUSES: RunStatus[] = [
@@ -44,10 +45,9 @@ export function ProjectRunsPage() {
   const project = useProject();
   useTitle(project.name);
   const navigate = useNavigate();
-  const say = useToast();
   const search: { status?: RunStatus; q?: string } = useSearch({ strict: false });
   const [starting, setStarting] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const demo = useDemo();
   // What is typed is held here: the address follows it, but may be a keystroke late.
   const [typed, setTyped] = useState(search.q ?? "");
   const wanted = typed.trim();
@@ -63,21 +63,12 @@ export function ProjectRunsPage() {
   const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
     void navigate({ to: ".", search: { ...search, ...change }, replace: true });
   };
-  const open = (run: Run): void =>
-    void navigate({ to: "/runs/$run", params: { run: run.id } });
-  const demo = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      const { data } = await client.createRun(project.id, { name: "Demo" });
-      await client.startDemo(data.id);
-      open(data);
-    } catch (error) {
-      say((error as Error).message, "bad");
-    } finally {
-      setBusy(false);
-    }
-  };
+  const open = useOpenRun();
   const canWrite = can(project.role, "report");
+  usePageCommands([
+    canWrite && { text: "Start a run", run: () => setStarting(true) },
+    can(project.role, "demo") && { text: "Demo run", run: () => demo.start(project) },
+  ]);
 
   return (
     <div className="flex h-full flex-col">
@@ -91,9 +82,11 @@ export function ProjectRunsPage() {
         actions={
           canWrite && (
             <>
-              <Button icon={<FlaskConical />} busy={busy} onClick={() => void demo()}>
-                Demo run
-              </Button>
+              {can(project.role, "demo") && (
+                <Button icon={<FlaskConical />} busy={demo.busy} onClick={() => demo.start(project)}>
+                  Demo run
+                </Button>
+              )}
               <Button look="primary" icon={<Play />} onClick={() => setStarting(true)}>
                 Start a run
               </Button>
@@ -134,9 +127,10 @@ export function ProjectRunsPage() {
         runs={runs}
         isPending={pages.isPending || wanted !== text}
         isFiltered={isFiltered}
-        onStart={() => setStarting(true)}
+        slug={project.slug}
+        onStart={canWrite ? () => setStarting(true) : null}
       />
-      <NewRun open={starting} onClose={() => setStarting(false)} onStarted={open} />
+      <NewRun open={starting} onClose={() => setStarting(false)} onStarted={(run) => void open(run)} />
     </div>
   );
 }
@@ -149,6 +143,7 @@ function RunTable({
   runs,
   isPending,
   isFiltered,
+  slug,
   onStart,
 }: {
   pages: RunPages;
@@ -156,7 +151,9 @@ function RunTable({
   /** Whether the server may know more that match. */
   isPending: boolean;
   isFiltered: boolean;
-  onStart: () => void;
+  slug: string;
+  /** Null where the role may start none. */
+  onStart: (() => void) | null;
 }) {
   const host = useRef<HTMLDivElement>(null);
   // By id: an index would name another run as soon as one starts.
@@ -199,15 +196,23 @@ function RunTable({
         icon={<ListTree />}
         title="No runs yet"
         action={
-          <Button look="primary" icon={<Play />} onClick={onStart}>
-            Start a run
-          </Button>
+          onStart && (
+            <Button look="primary" icon={<Play />} onClick={onStart}>
+              Start a run
+            </Button>
+          )
         }
       >
-        Start one here, or from a terminal:
-        <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
-          runcast exec -- your-command
-        </code>
+        {onStart ? (
+          <>
+            Start one here, or from a terminal:
+            <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
+              runcast exec --project {slug} -- your-command
+            </code>
+          </>
+        ) : (
+          "Runs appear here the moment they start."
+        )}
       </Empty>
     );
   }
@@ -231,7 +236,7 @@ function RunTable({
                 className="absolute inset-x-0 top-0"
                 style={{ height: item.size, transform: `translateY(${item.start}px)` }}
               >
-                <RunRow run={run} index={item.index} onFocus={() => setChosen(run.id)} />
+                <RunRow run={run} slug={slug} index={item.index} onFocus={() => setChosen(run.id)} />
               </li>
             )
           );
@@ -248,11 +253,18 @@ function belowName(run: Run): string {
   return [said, attempt].filter(Boolean).join(" · ");
 }
 
-function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () => void }) {
+interface RunRowProps {
+  run: Run;
+  slug: string;
+  index: number;
+  onFocus: () => void;
+}
+
+function RunRow({ run, slug, index, onFocus }: RunRowProps) {
   return (
-    <Link
-      to="/runs/$run"
-      params={{ run: run.id }}
+    <RunLink
+      run={run}
+      slug={slug}
       data-index={index}
       onFocus={onFocus}
       className={cx(
@@ -288,6 +300,6 @@ function RunRow({ run, index, onFocus }: { run: Run; index: number; onFocus: () 
       <span className="hidden text-right text-muted md:block">
         <Ago at={run.created_at} />
       </span>
-    </Link>
+    </RunLink>
   );
 }

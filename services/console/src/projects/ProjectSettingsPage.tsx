@@ -30,9 +30,9 @@ export function ProjectSettingsPage() {
         <General canChange={owns} />
         <Members canChange={owns} />
         <Invitations canChange={owns} />
-        <Keys canChange={owns} />
-        <Webhooks canChange={owns} />
-        <ShareLinks canChange={owns || can(project.role, "share")} />
+        {owns && <Keys />}
+        {owns && <Webhooks />}
+        {(owns || can(project.role, "share")) && <ShareLinks />}
         {owns && <Danger />}
       </PageBody>
     </>

@@ -13,6 +13,8 @@ import { Card, Empty, Rows } from "../design/Surface";
 import { Ago } from "../design/Time";
 import { count } from "../design/format";
 import { client } from "../session/session";
+import { useMe } from "../session/SessionProvider";
+import { usePageCommands } from "../shell/commands";
 import { useProjects, useUnderWay } from "./useProjects";
 import { FormError, useForm } from "../design/useForm";
 
@@ -20,13 +22,17 @@ const POLL_MS = 10_000;
 
 export function ProjectsPage() {
   useTitle("Projects");
+  const me = useMe();
   const [creating, setCreating] = useState(false);
   const projects = useProjects({ refetchInterval: POLL_MS, staleTime: 0 });
   const underWay = useUnderWay({ refetchInterval: POLL_MS });
   const busy = useMemo(() => underWay.data && countedBy(underWay.data.runs), [underWay.data]);
   // Beyond what was read, a project without runs may have some all the same.
   const isWhole = underWay.data?.unread === 0;
-  const create = (
+  // A guest, or a key of one project, may create none.
+  const mayCreate = me.kind !== "share" && me.projectId === null;
+  usePageCommands([mayCreate && { text: "New project", run: () => setCreating(true) }]);
+  const create = mayCreate && (
     <Button look="primary" icon={<Plus />} onClick={() => setCreating(true)}>
       New project
     </Button>
@@ -41,8 +47,8 @@ export function ProjectsPage() {
         {projects.isPending && <Rows count={4} className="h-16" />}
         {projects.data?.length === 0 && (
           <Card>
-            <Empty icon={<Box />} title="No project yet" action={create}>
-              A project holds the runs, the board and the people that belong together.
+            <Empty icon={<Box />} title="No projects yet" action={create}>
+              A project groups runs, a board and the people who work on them.
             </Empty>
           </Card>
         )}

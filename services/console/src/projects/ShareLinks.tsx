@@ -1,30 +1,23 @@
-import { Link2, Plus } from "lucide-react";
+import { Link2 } from "lucide-react";
 import { useState } from "react";
-import { Button } from "../design/Button";
-import { Confirm } from "../design/Confirm";
-import { ListState } from "../design/ListState";
-import { Empty, Section } from "../design/Surface";
-import { Table, type TableColumn } from "../design/Table";
-import { Ago } from "../design/Time";
+import { AskButton } from "../design/AskButton";
+import { ListSection } from "../design/ListSection";
+import type { TableColumn } from "../design/Table";
+import { Ago, DateOf } from "../design/Time";
 import { shortId } from "../design/format";
+import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
-import { NewShareLink } from "./NewShareLink";
 import { useList } from "../session/useList";
 import { useProject } from "../shell/ProjectScope";
-import type { Schema } from "../session/schemas";
+import { NewShareLink } from "./NewShareLink";
 
 type ShareLink = Schema<"ShareLink">;
 
-export function ShareLinks({ canChange }: { canChange: boolean }) {
+/** The links that show the project, or one run of it, without an account. */
+export function ShareLinks() {
   const project = useProject();
   const [creating, setCreating] = useState(false);
-  const list = useList<ShareLink>(
-    `/projects/${project.id}/share-links`,
-    "share_links",
-    { limit: 500 },
-    { enabled: canChange },
-  );
-  if (!canChange) return null;
+  const list = useList<ShareLink>(`/projects/${project.id}/share-links`, "share_links", { limit: 500 });
   const columns: readonly TableColumn<ShareLink>[] = [
     {
       title: "Shows",
@@ -32,17 +25,14 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
       cell: ({ run_id: run }) => (run ? `Run ${shortId(run)}` : "The whole project"),
     },
     { title: "Created", className: "text-muted", cell: ({ created_at: at }) => <Ago at={at} /> },
-    { title: "Opened", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
-    {
-      title: "Expires",
-      className: "text-muted",
-      cell: ({ expires_at: at }) => (at ? new Date(at).toLocaleDateString() : "never"),
-    },
+    { title: "Last opened", className: "text-muted", cell: ({ last_used_at: at }) => <Ago at={at} /> },
+    { title: "Expires", className: "text-muted", cell: ({ expires_at: at }) => <DateOf at={at} /> },
     {
       title: "",
       className: "text-right",
       cell: ({ id }) => (
-        <Confirm
+        <AskButton
+          look="danger"
           title="Revoke this link?"
           text="The link stops working immediately."
           action="Revoke"
@@ -50,38 +40,21 @@ export function ShareLinks({ canChange }: { canChange: boolean }) {
             await client.http.send("DELETE", `/share-links/${id}`);
             await list.refetch();
           }}
-        >
-          {(ask) => (
-            <Button size="sm" look="danger" onClick={ask}>
-              Revoke
-            </Button>
-          )}
-        </Confirm>
+        />
       ),
     },
   ];
   return (
-    <Section
+    <ListSection
       title="Share links"
       hint="Read-only access without an account"
-      actions={
-        <Button icon={<Plus />} onClick={() => setCreating(true)}>
-          New link
-        </Button>
-      }
+      list={list}
+      columns={columns}
+      keyOf={({ id }) => id}
+      empty={{ icon: <Link2 />, title: "No share links yet" }}
+      add={{ text: "New link", onAdd: () => setCreating(true) }}
     >
-      <ListState list={list}>
-        {({ rows }) => (
-          <Table
-            label="Share links"
-            columns={columns}
-            rows={rows}
-            keyOf={({ id }) => id}
-            empty={<Empty icon={<Link2 />} title="No share links yet" />}
-          />
-        )}
-      </ListState>
       <NewShareLink open={creating} onClose={() => setCreating(false)} runId={null} onMade={() => void list.refetch()} />
-    </Section>
+    </ListSection>
   );
 }

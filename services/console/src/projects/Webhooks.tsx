@@ -1,12 +1,11 @@
-import { Plus, Webhook as Icon } from "lucide-react";
+import { Webhook as Icon } from "lucide-react";
 import { useState } from "react";
+import { AskButton } from "../design/AskButton";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
-import { Confirm } from "../design/Confirm";
-import { ListState } from "../design/ListState";
+import { ListSection } from "../design/ListSection";
 import { Secret } from "../design/Secret";
-import { Empty, Section } from "../design/Surface";
-import { Table, type TableColumn } from "../design/Table";
+import type { TableColumn } from "../design/Table";
 import { Ago } from "../design/Time";
 import { useToast } from "../design/Toasts";
 import type { Schema } from "../session/schemas";
@@ -19,31 +18,28 @@ import { NewWebhook } from "./NewWebhook";
 type Webhook = Schema<"Webhook">;
 
 /** Where the project's events are sent. */
-export function Webhooks({ canChange }: { canChange: boolean }) {
+export function Webhooks() {
   const project = useProject();
   const say = useToast();
   const [creating, setCreating] = useState(false);
   const [rotated, setRotated] = useState<string | null>(null);
   const [shown, setShown] = useState<Webhook | null>(null);
   const path = `/projects/${project.id}/webhooks`;
-  const list = useList<Webhook>(path, "webhooks", { limit: 100 }, { enabled: canChange });
-  if (!canChange) return null;
-
-  const test = async (hook: Webhook): Promise<void> => {
+  const list = useList<Webhook>(path, "webhooks", { limit: 100 });
+  const act = async (action: () => Promise<unknown>): Promise<void> => {
     try {
-      const { data } = await client.http.json<Schema<"WebhookTested">>("POST", `${path}/${hook.id}/test`);
-      say(data.delivered ? `Delivered in ${data.ms} ms` : `Not delivered: ${data.error}`, data.delivered ? "ok" : "bad");
+      await action();
     } catch (error) {
       say((error as Error).message, "bad");
     }
   };
+  const test = async (hook: Webhook): Promise<void> => {
+    const { data } = await client.http.json<Schema<"WebhookTested">>("POST", `${path}/${hook.id}/test`);
+    say(data.delivered ? `Delivered in ${data.ms} ms` : `Not delivered: ${data.error}`, data.delivered ? "ok" : "bad");
+  };
   const turn = async (hook: Webhook): Promise<void> => {
-    try {
-      await client.http.json("PATCH", `${path}/${hook.id}`, { body: { disabled: !hook.disabled } });
-      await list.refetch();
-    } catch (error) {
-      say((error as Error).message, "bad");
-    }
+    await client.http.json("PATCH", `${path}/${hook.id}`, { body: { disabled: !hook.disabled } });
+    await list.refetch();
   };
   const columns: readonly TableColumn<Webhook>[] = [
     { title: "Address", className: "font-medium break-all", cell: ({ url }) => url },
@@ -57,72 +53,50 @@ export function Webhooks({ canChange }: { canChange: boolean }) {
           <Button size="sm" onClick={() => setShown(hook)}>
             Deliveries
           </Button>
-          <Button size="sm" onClick={() => void test(hook)}>
+          <Button size="sm" onClick={() => void act(() => test(hook))}>
             Test
           </Button>
-          <Button size="sm" onClick={() => void turn(hook)}>
+          <Button size="sm" onClick={() => void act(() => turn(hook))}>
             {hook.disabled ? "Turn on" : "Turn off"}
           </Button>
-          <Confirm
+          <AskButton
             title="Rotate the secret?"
-            text="A new secret is made; for a day both sign what is sent."
+            text="This creates a new secret. For one day, deliveries are signed with both."
             action="Rotate"
             onConfirm={async () => {
               const made = await client.http.json<Schema<"WebhookMade">>("POST", `${path}/${hook.id}/rotate`, { body: {} });
               setRotated(made.data.secret);
               await list.refetch();
             }}
-          >
-            {(ask) => (
-              <Button size="sm" onClick={ask}>
-                Rotate
-              </Button>
-            )}
-          </Confirm>
-          <Confirm
+          />
+          <AskButton
+            look="danger"
             title="Remove this webhook?"
-            text="Nothing is sent there any more. What waits to be sent again is dropped."
+            text="Nothing more is sent there, and deliveries that are still to be retried are dropped."
             action="Remove"
             onConfirm={async () => {
               await client.http.send("DELETE", `${path}/${hook.id}`);
               await list.refetch();
             }}
-          >
-            {(ask) => (
-              <Button size="sm" look="danger" onClick={ask}>
-                Remove
-              </Button>
-            )}
-          </Confirm>
+          />
         </span>
       ),
     },
   ];
   return (
-    <Section
+    <ListSection
       title="Webhooks"
       hint="Sends this project's events to other programs"
-      actions={
-        <Button icon={<Plus />} onClick={() => setCreating(true)}>
-          New webhook
-        </Button>
-      }
+      list={list}
+      columns={columns}
+      keyOf={({ id }) => id}
+      empty={{ icon: <Icon />, title: "No webhooks yet" }}
+      add={{ text: "New webhook", onAdd: () => setCreating(true) }}
+      above={rotated && <Secret label="The new secret." value={rotated} />}
     >
-      {rotated && <Secret label="The new secret." value={rotated} />}
-      <ListState list={list}>
-        {({ rows }) => (
-          <Table
-            label="Webhooks"
-            columns={columns}
-            rows={rows}
-            keyOf={({ id }) => id}
-            empty={<Empty icon={<Icon />} title="No webhooks yet" />}
-          />
-        )}
-      </ListState>
       <NewWebhook open={creating} onClose={() => setCreating(false)} onMade={() => void list.refetch()} />
       {shown && <Deliveries path={path} hook={shown} onClose={() => setShown(null)} />}
-    </Section>
+    </ListSection>
   );
 }
 

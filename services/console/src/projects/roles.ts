@@ -16,6 +16,7 @@ const NEEDS = {
   plan: "reporter",
   retry: "editor",
   answer: "editor",
+  demo: "editor",
   erase: "editor",
   share: "editor",
   manage: "owner",

@@ -96,7 +96,7 @@ interface PageQuery {
 const isFound = (run: Run, status: RunStatus | undefined, q: string): boolean =>
   (status === undefined || run.status === status) && hasWords(run, q);
 
-/** A page that was read later may begin with the runs that Previous attempt ended with. */
+/** A page that was read later may begin with runs that the page before it ended with. */
 function unique(runs: readonly Run[]): Run[] {
   const byId = new Map(runs.map((run) => [run.id, run]));
   return [...byId.values()];

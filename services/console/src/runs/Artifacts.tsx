@@ -178,13 +178,38 @@ function Difference({ before, after }: { before: Artifact; after: Artifact }) {
       <pre className="font-mono text-xs leading-5">
         {hunksOf(lines).map((hunk, at) =>
           hunk.kind === "lines" ? (
-            hunk.lines.map((line, index) => <Line key={`${at} ${index}`} line={line} />)
+            <Changed key={at} lines={hunk.lines} />
           ) : (
             <Same key={at} lines={hunk.lines} />
           ),
         )}
       </pre>
     </div>
+  );
+}
+
+/** As many lines of a change are drawn at first, and again each time more are asked for. */
+const DRAWN_LINES = 1_000;
+
+/** Lines of a change with those around it. */
+export function Changed({ lines }: { lines: readonly DiffLine[] }) {
+  const [drawn, setDrawn] = useState(DRAWN_LINES);
+  const left = lines.length - drawn;
+  return (
+    <>
+      {lines.slice(0, drawn).map((line, index) => (
+        <Line key={index} line={line} />
+      ))}
+      {left > 0 && (
+        <button
+          type="button"
+          onClick={() => setDrawn(drawn + DRAWN_LINES)}
+          className="my-1 block w-full rounded-sm bg-sunken px-2 text-left text-muted hover:text-fg"
+        >
+          ⋯ {count(left)} more {left === 1 ? "line" : "lines"}
+        </button>
+      )}
+    </>
   );
 }
 

@@ -28,7 +28,7 @@ export function Details({ run }: { run: Run }) {
             <Row name="Phase">{run.phase}</Row>
             <Row name="Attempt">{run.attempt}</Row>
             <Row name="Labels">
-              <Labels labels={run.labels} />
+              {Object.keys(run.labels).length > 0 && <Labels labels={run.labels} />}
             </Row>
             <Row name="Created">{fullTime(run.created_at)}</Row>
             <Row name="Started">{run.started_at && fullTime(run.started_at)}</Row>

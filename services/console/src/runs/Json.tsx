@@ -83,7 +83,7 @@ function Container({ value, isList, depth, opened, budget }: ContainerProps) {
       {items.length > shown && (
         <>
           {`\n${indent}`}
-          <More onClick={() => setShown(shown + 10 * SHOWN_ITEMS)}>… {items.length - shown} more</More>
+          <More onClick={() => setShown(shown + 2 * SHOWN_ITEMS)}>… {items.length - shown} more</More>
         </>
       )}
       {`\n${"  ".repeat(depth)}${isList ? "]" : "}"}`}

@@ -1,4 +1,3 @@
-import { useNavigate } from "@tanstack/react-router";
 import { type Run, TERMINAL } from "@runcast/client";
 import { Ban, FlaskConical, GitCompare, Hash, Link2, MoreHorizontal, RotateCcw, Share2, SquarePen } from "lucide-react";
 import { useState } from "react";
@@ -11,8 +10,10 @@ import { NewShareLink } from "../projects/NewShareLink";
 import { can } from "../projects/roles";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
+import { usePageCommands } from "../shell/commands";
 import { useProject } from "../shell/ProjectScope";
 import { CompareWith } from "./CompareWith";
+import { useOpenRun } from "./RunLink";
 import { inputText } from "./names";
 
 type Opened = "share" | "again" | "compare" | null;
@@ -21,7 +22,7 @@ type Opened = "share" | "again" | "compare" | null;
 export function RunActions({ run }: { run: Run }) {
   const project = useProject();
   const me = useMe();
-  const navigate = useNavigate();
+  const open = useOpenRun();
   const say = useToast();
   const [busy, setBusy] = useState<string | null>(null);
   const [opened, setOpened] = useState<Opened>(null);
@@ -42,7 +43,7 @@ export function RunActions({ run }: { run: Run }) {
   };
   const retry = async (): Promise<string> => {
     const { data } = await client.retryRun(run.id);
-    await navigate({ to: "/runs/$run", params: { run: data.id } });
+    await open(data);
     return `Attempt ${data.attempt} is queued`;
   };
   const demo = async (): Promise<string> => {
@@ -57,6 +58,14 @@ export function RunActions({ run }: { run: Run }) {
   const isOver = TERMINAL.has(run.status);
   const mayRetry = can(project.role, "retry");
   const isGuest = me.kind === "share";
+  const mayCancel = can(project.role, "cancel") && !isOver;
+  usePageCommands([
+    mayCancel && { text: "Cancel this run", run: () => void act("cancel", cancel) },
+    mayRetry && isOver && { text: "Retry this run", run: () => void act("retry", retry) },
+    can(project.role, "share") && { text: "Share this run", run: () => setOpened("share") },
+    can(project.role, "report") && { text: "Run again with changes", run: () => setOpened("again") },
+    !isGuest && { text: "Compare this run", run: () => setOpened("compare") },
+  ]);
   const address = `${location.origin}/ui/projects/${project.slug}/runs/${run.number}`;
   return (
     <>
@@ -83,9 +92,9 @@ export function RunActions({ run }: { run: Run }) {
           <MenuItem icon={<GitCompare />} onSelect={() => setOpened("compare")}>
             Compare with…
           </MenuItem>
-          {mayRetry && !isOver && run.started_at === null && (
+          {can(project.role, "demo") && !isOver && run.started_at === null && (
             <MenuItem icon={<FlaskConical />} onSelect={() => void act("demo", demo)}>
-              Demo events
+              Play a demo
             </MenuItem>
           )}
           <MenuLine />
@@ -102,7 +111,7 @@ export function RunActions({ run }: { run: Run }) {
           Retry
         </Button>
       )}
-      {can(project.role, "cancel") && !isOver && (
+      {mayCancel && (
         <Button look="danger" icon={<Ban />} busy={busy === "cancel"} onClick={() => void act("cancel", cancel)}>
           Cancel
         </Button>
@@ -115,7 +124,7 @@ export function RunActions({ run }: { run: Run }) {
           title="Run again with changes"
           initial={{ name: run.name ?? "", input: inputText(run.input) }}
           onClose={close}
-          onStarted={(made) => void navigate({ to: "/runs/$run", params: { run: made.id } })}
+          onStarted={(made) => void open(made)}
         />
       )}
     </>

@@ -19,6 +19,7 @@ import { Artifacts } from "./Artifacts";
 import { Details } from "./Details";
 import { ProgressBar } from "./ProgressBar";
 import { RunError, RunHead } from "./RunHead";
+import { useOpenRun } from "./RunLink";
 import { RunQuestions } from "./RunQuestions";
 import { Stepper } from "./Stepper";
 import { SubAgents, useChildren } from "./SubAgents";
@@ -45,7 +46,7 @@ export function RunPage() {
   }
   if (run.data) {
     return (
-      <ProjectScope key={run.data.project_id} project={run.data.project_id}>
+      <ProjectScope key={run.data.project_id} project={project ?? run.data.project_id}>
         <Loaded key={run.data.id} id={run.data.id} />
       </ProjectScope>
     );
@@ -105,7 +106,7 @@ function Content({ run }: { run: Run }) {
         </span>
       </div>
       {shareOf(run) !== null && <ProgressBar run={run} className="-mt-0.5 h-0.5! shrink-0 rounded-none! bg-transparent!" />}
-      <div role="tabpanel" id="run-panel" aria-labelledby={`tab-${tab}`} className={cx("min-h-0 flex-1", tab === "log" ? "" : "overflow-y-auto")}>
+      <div role="tabpanel" id="run-panel" aria-labelledby={`tab-${tab}`} {...(tab !== "log" && { tabIndex: 0 })} className={cx("min-h-0 flex-1 -outline-offset-2", tab === "log" ? "" : "overflow-y-auto")}>
         {/* The log stays, out of sight, so that search, filter and place are there on return. */}
         <div hidden={tab !== "log"} className="h-full">
           <Boundary>
@@ -188,14 +189,14 @@ function TabButton({ name, isCurrent, onShow, children }: TabButtonProps) {
 
 /** `[` and `]` walk through the project's runs. */
 function useNeighbours(id: string): void {
-  const navigate = useNavigate();
+  const open = useOpenRun();
   const { runId: onlyRun } = useMe();
   const runs = useRuns({ limit: 200 }, { enabled: onlyRun === null });
   const go = (by: number) => (): void => {
     const list = runs.data?.runs ?? [];
     const at = list.findIndex((run) => run.id === id);
     const next = at === -1 ? undefined : list[at + by];
-    if (next) void navigate({ to: "/runs/$run", params: { run: next.id } });
+    if (next) void open(next);
   };
   useShortcuts([
     { keys: "[", text: "Newer run", run: go(-1) },

@@ -16,10 +16,10 @@ const WORDS: Record<StepState, string> = {
   done: "done",
   current: "in progress",
   failed: "stopped here",
-  ahead: "not begun",
+  ahead: "not started",
 };
 
-/** The run's steps in one line; only the current one has its name where there is little room. */
+/** The run's steps in one line; where there is little room only the current one has its name, on a phone it stands alone. */
 export function Stepper({ run }: { run: Run }) {
   const now = useNow();
   const steps = namedSteps(run);
@@ -36,7 +36,7 @@ export function Stepper({ run }: { run: Run }) {
           <li
             key={step}
             {...(state === "current" ? { "aria-current": "step" as const } : {})}
-            className={cx("flex items-center gap-1.5", isHere ? "min-w-0" : "shrink-0")}
+            className={cx("items-center gap-1.5", isHere ? "flex min-w-0" : "hidden shrink-0 sm:flex")}
           >
             <Hint text={text}>
               <span className="flex min-w-0 items-center gap-1.5">
@@ -52,7 +52,7 @@ export function Stepper({ run }: { run: Run }) {
                 </span>
               </span>
             </Hint>
-            {index < steps.length - 1 && <span aria-hidden className="h-px w-2 shrink-0 bg-edge sm:w-4" />}
+            {index < steps.length - 1 && <span aria-hidden className="hidden h-px w-4 shrink-0 bg-edge sm:block" />}
           </li>
         );
       })}

@@ -1,5 +1,4 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type Run, TERMINAL } from "@runcast/client";
 import { useProjectEvents } from "@runcast/react";
 import { ChevronDown, ChevronRight, Network } from "lucide-react";
@@ -9,6 +8,7 @@ import { LivenessBadge, StatusBadge } from "../design/Status";
 import { Empty, Rows } from "../design/Surface";
 import { Lasting } from "../design/Time";
 import { client } from "../session/session";
+import { RunLink, useRunSlug } from "./RunLink";
 import { nameOf } from "./names";
 import { usageText } from "./usage";
 
@@ -46,6 +46,7 @@ export function useChildren(run: Run, enabled = true) {
 
 /** The run's sub-agents as a tree: how each stands, how long it took, what it used. */
 export function SubAgents({ run }: { run: Run }) {
+  const slug = useRunSlug();
   const parent = useQuery({
     queryKey: ["parent", run.parent_run_id],
     queryFn: async () => (await client.run(run.parent_run_id ?? "")).data,
@@ -57,9 +58,9 @@ export function SubAgents({ run }: { run: Run }) {
       {parent.data && (
         <p className="text-sm text-muted">
           Started by{" "}
-          <Link to="/runs/$run" params={{ run: parent.data.id }} className="text-accent hover:underline">
+          <RunLink run={parent.data} slug={slug} className="text-accent hover:underline">
             {nameOf(parent.data)}
-          </Link>
+          </RunLink>
         </p>
       )}
       <Branch run={run} depth={0} />
@@ -92,6 +93,7 @@ function Branch({ run, depth }: { run: Run; depth: number }) {
 function Node({ run, depth }: { run: Run; depth: number }) {
   const [isOpen, setOpen] = useState(depth < OPEN_DEPTH);
   const children = useChildren(run, isOpen);
+  const slug = useRunSlug();
   const hasNone = children.data?.runs.length === 0;
   const usage = usageText(run.usage);
   return (
@@ -107,9 +109,9 @@ function Node({ run, depth }: { run: Run; depth: number }) {
         >
           {isOpen ? <ChevronDown /> : <ChevronRight />}
         </button>
-        <Link to="/runs/$run" params={{ run: run.id }} className="min-w-0 truncate font-medium hover:underline">
+        <RunLink run={run} slug={slug} className="min-w-0 truncate font-medium hover:underline">
           {nameOf(run)}
-        </Link>
+        </RunLink>
         {run.agent_name && <span className="hidden truncate text-xs text-muted sm:inline">{run.agent_name}</span>}
         <span className="ml-auto flex shrink-0 items-center gap-2.5 text-xs text-muted">
           {usage && <span className="nums hidden md:inline">{usage}</span>}

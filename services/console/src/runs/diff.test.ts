@@ -28,4 +28,12 @@ describe("diffLines", () => {
       expect(side("added")).toBe(after);
     }
   });
+
+  it("gives up two long texts that have nothing in common, and shows one replacing the other", () => {
+    const text = (word: string): string => Array.from({ length: 1_100 }, (_, n) => `${word} ${n}`).join("\n");
+    const lines = diffLines(text("old"), text("new"));
+    expect(lines).toHaveLength(2_200);
+    expect(lines[0]).toEqual({ kind: "removed", text: "old 0" });
+    expect(lines.at(-1)).toEqual({ kind: "added", text: "new 1099" });
+  });
 });

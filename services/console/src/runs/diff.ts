@@ -21,30 +21,36 @@ export function diffLines(before: string, after: string): DiffLine[] {
   return backtrack(a, b, trace);
 }
 
-/** For each number of changes, how far each diagonal reaches; null beyond the limit. */
-function furthest(a: string[], b: string[]): Map<number, number>[] | null {
-  const trace: Map<number, number>[] = [];
-  const reach = new Map([[1, 0]]);
-  for (let changes = 0; changes <= Math.min(a.length + b.length, MAX_CHANGES); changes += 1) {
-    trace.push(new Map(reach));
+/** For each number of changes, how far each of its diagonals reaches (-changes … changes); null beyond the limit. */
+function furthest(a: string[], b: string[]): Int32Array[] | null {
+  const trace: Int32Array[] = [];
+  const most = Math.min(a.length + b.length, MAX_CHANGES);
+  const middle = most + 1;
+  const reach = new Int32Array(2 * middle + 1).fill(-1);
+  reach[middle + 1] = 0;
+  for (let changes = 0; changes <= most; changes += 1) {
+    trace.push(reach.slice(middle - changes - 1, middle + changes + 2));
     for (let k = -changes; k <= changes; k += 2) {
-      let x = comesFromAbove(reach, k, changes) ? at(reach, k + 1) : at(reach, k - 1) + 1;
+      const above = reach[middle + k + 1]!;
+      const left = reach[middle + k - 1]!;
+      let x = comesFromAbove(left, above, k, changes) ? above : left + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
-      reach.set(k, x);
+      reach[middle + k] = x;
       if (x >= a.length && x - k >= b.length) return trace;
     }
   }
   return null;
 }
 
-function backtrack(a: string[], b: string[], trace: Map<number, number>[]): DiffLine[] {
+function backtrack(a: string[], b: string[], trace: Int32Array[]): DiffLine[] {
   const lines: DiffLine[] = [];
   let x = a.length;
   let y = b.length;
   for (let changes = trace.length - 1; changes >= 0; changes -= 1) {
-    const reach = trace[changes] ?? new Map<number, number>();
-    const isAdded = comesFromAbove(reach, x - y, changes);
-    const fromX = changes === 0 ? 0 : at(reach, isAdded ? x - y + 1 : x - y - 1);
+    const at = (k: number): number => trace[changes]?.[k + changes + 1] ?? -1;
+    const k = x - y;
+    const isAdded = comesFromAbove(at(k - 1), at(k + 1), k, changes);
+    const fromX = changes === 0 ? 0 : at(isAdded ? k + 1 : k - 1);
     const same = x - fromX - (isAdded || changes === 0 ? 0 : 1);
     for (let i = 0; i < same; i += 1) {
       lines.push({ kind: "same", text: a[(x -= 1)] ?? "" });
@@ -58,8 +64,6 @@ function backtrack(a: string[], b: string[], trace: Map<number, number>[]): Diff
 }
 
 /** Whether a diagonal is reached best by adding a line rather than by removing one. */
-function comesFromAbove(reach: Map<number, number>, k: number, changes: number): boolean {
-  return k === -changes || (k !== changes && at(reach, k - 1) < at(reach, k + 1));
+function comesFromAbove(left: number, above: number, k: number, changes: number): boolean {
+  return k === -changes || (k !== changes && left < above);
 }
-
-const at = (reach: Map<number, number>, k: number): number => reach.get(k) ?? -1;

@@ -62,7 +62,7 @@ export function SignInForm({ refused, onDone }: { refused: string | null; onDone
         {withKey ? (
           <Field label="API key" hint="Kept in this tab only. `runcast token` prints the local one.">
             {(ids) => (
-              <Input {...ids} name="key" type="password" required autoComplete="off" placeholder="rc_…" />
+              <Input {...ids} name="key" type="password" maxLength={20_000} required autoComplete="off" placeholder="rc_…" />
             )}
           </Field>
         ) : (

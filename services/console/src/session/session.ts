@@ -106,3 +106,9 @@ export async function signOut(): Promise<void> {
   left = true;
   setToken(null);
 }
+
+/** Back from a share link to who one is in the browser's other tabs. */
+export function leaveLink(): void {
+  setToken(null);
+  location.assign("/ui/");
+}

@@ -1,7 +1,7 @@
 import type { ConnectionState } from "@runcast/client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ProjectEvents, useMaybeProjectEvents } from "@runcast/react";
-import { type ReactNode, createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Dot, type Tone } from "../design/Badge";
 import { useLocalNow } from "../design/Time";
 import { SESSION } from "../session/query";
@@ -20,12 +20,33 @@ const ReportContext = createContext<(shown: ShownConnection) => void>(() => unde
 
 /** Lets the frame of the page show the state of a connection that is opened inside it. */
 export function ConnectionStates({ children }: { children: ReactNode }) {
-  const [shown, setShown] = useState<ShownConnection>(NOTHING);
+  const [shown, report] = useHeld();
   return (
-    <ReportContext.Provider value={setShown}>
+    <ReportContext.Provider value={report}>
       <StateContext.Provider value={shown}>{children}</StateContext.Provider>
     </ReportContext.Provider>
   );
+}
+
+const HOLD_MS = 1_000;
+
+/** Each page reports its connection from the start: what passes within a second after a live one is never shown. */
+function useHeld(): [ShownConnection, (next: ShownConnection) => void] {
+  const [shown, setShown] = useState<ShownConnection>(NOTHING);
+  const last = useRef(shown);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const report = useCallback((next: ShownConnection) => {
+    clearTimeout(timer.current);
+    const show = (): void => {
+      last.current = next;
+      setShown(next);
+    };
+    const isPassing = next.state === null || next.state.status === "connecting";
+    if (isPassing && last.current.state?.status === "live") timer.current = setTimeout(show, HOLD_MS);
+    else show();
+  }, []);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return [shown, report];
 }
 
 /** Stands inside a page's provider and reports its connection to the frame. */

@@ -30,7 +30,7 @@ import { useWaiting } from "../inbox/useWaiting";
 import { useProjects } from "../projects/useProjects";
 import { useMe } from "../session/SessionProvider";
 import { SESSION } from "../session/query";
-import { signOut } from "../session/session";
+import { leaveLink, signOut } from "../session/session";
 import { ConnectionBadge } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { useLastProject } from "./lastProject";
@@ -214,10 +214,14 @@ function Footer({ onShortcuts }: { onShortcuts: () => void }) {
           </button>
         }
       >
-        <MenuItem icon={<User />} onSelect={() => void navigate({ to: "/account" })}>
-          Account
-        </MenuItem>
-        <MenuLine />
+        {me.kind !== "share" && (
+          <>
+            <MenuItem icon={<User />} onSelect={() => void navigate({ to: "/account" })}>
+              Account
+            </MenuItem>
+            <MenuLine />
+          </>
+        )}
         <MenuItem icon={<Monitor />} onSelect={() => setTheme("system")}>
           System theme
         </MenuItem>
@@ -228,8 +232,8 @@ function Footer({ onShortcuts }: { onShortcuts: () => void }) {
           Dark
         </MenuItem>
         <MenuLine />
-        <MenuItem icon={<LogOut />} onSelect={() => void leave()}>
-          Sign out
+        <MenuItem icon={<LogOut />} onSelect={() => (me.kind === "share" ? leaveLink() : void leave())}>
+          {me.kind === "share" ? "Leave the shared view" : "Sign out"}
         </MenuItem>
       </Menu>
       <IconButton label="Keyboard shortcuts" shortcut="?" icon={<Keyboard />} onClick={onShortcuts} />

@@ -4,7 +4,7 @@ import { afterEach, beforeAll, expect, it, vi } from "vitest";
 import { Palette } from "./Palette";
 
 vi.mock("@tanstack/react-router", () => ({ useNavigate: () => () => undefined }));
-vi.mock("../session/SessionProvider", () => ({ useMe: () => ({ kind: "user", isAdmin: false }) }));
+vi.mock("../session/SessionProvider", () => ({ useMe: () => ({ kind: "user", isAdmin: true }) }));
 beforeAll(() => {
   configure({ asyncUtilTimeout: 4_000 });
   // Nothing has a place here.
@@ -15,8 +15,8 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** The palette with a word that only the server could find, over a server that answers searches with `found`. */
-function searched(found: () => Promise<Response>): void {
+/** The palette with a text, by default one that only the server could find, over a server that answers with `found`. */
+function searched(found: () => Promise<Response>, text = "gpt-zebra"): void {
   vi.stubGlobal("fetch", (input: string) => {
     if (input.includes("q=")) return found();
     return Promise.resolve(Response.json({ projects: [], runs: [], next_cursor: null }));
@@ -24,10 +24,10 @@ function searched(found: () => Promise<Response>): void {
   const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } });
   render(
     <QueryClientProvider client={queries}>
-      <Palette open onClose={() => undefined} />
+      <Palette open onClose={() => undefined} onShortcuts={() => undefined} />
     </QueryClientProvider>,
   );
-  fireEvent.change(screen.getByLabelText("What to do or where to go"), { target: { value: "gpt-zebra" } });
+  fireEvent.change(screen.getByLabelText("What to do or where to go"), { target: { value: text } });
 }
 
 it("says that nothing was found only once the server has said so", async () => {
@@ -43,4 +43,9 @@ it("says that nothing was found only once the server has said so", async () => {
 it("says that a search failed", async () => {
   searched(() => Promise.resolve(Response.json({ title: "Postgres is down" }, { status: 503 })));
   expect(await screen.findByText("Runs can’t be searched now")).toBeTruthy();
+});
+
+it.each(["users", "audit", "rejected", "inbox", "theme", "shortcuts"])("leads to %s", async (text) => {
+  searched(() => Promise.resolve(Response.json({ runs: [], next_cursor: null })), text);
+  expect(await screen.findByRole("option")).toBeTruthy();
 });

@@ -1,15 +1,17 @@
 import * as Radix from "@radix-ui/react-dialog";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Box, ChartGantt, CornerDownLeft, Inbox, Moon, Play, Search, Settings, Shield, SquareKanban, Tv, User } from "lucide-react";
+import { Box, ChartGantt, CornerDownLeft, Inbox, Keyboard, Moon, Play, Search, Settings, Shield, SquareKanban, Tv, User, Zap } from "lucide-react";
 import { type ReactNode, useId, useMemo, useState } from "react";
 import { cx } from "../design/classes";
 import { shortId } from "../design/format";
 import { wordOf } from "../design/Status";
+import { addressOf } from "../runs/RunLink";
 import { client } from "../session/session";
 import { useProjects } from "../projects/useProjects";
 import { useSettled } from "../design/useSettled";
 import { useMe } from "../session/SessionProvider";
+import { useOpenPageCommands } from "./commands";
 import { toggleTheme } from "./theme";
 
 interface Command {
@@ -20,8 +22,13 @@ interface Command {
   run: () => void;
 }
 
+interface PaletteProps {
+  onClose: () => void;
+  onShortcuts: () => void;
+}
+
 /** ⌘K: go anywhere, do anything, by typing a part of its name. */
-export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
+export function Palette({ open, onClose, onShortcuts }: PaletteProps & { open: boolean }) {
   return (
     <Radix.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Radix.Portal>
@@ -31,7 +38,7 @@ export function Palette({ open, onClose }: { open: boolean; onClose: () => void 
           className="fixed top-[14vh] left-1/2 z-40 w-[calc(100vw-2rem)] max-w-xl -translate-x-1/2 animate-rise overflow-hidden rounded-xl bg-raised shadow-pop"
         >
           <Radix.Title className="sr-only">Command palette</Radix.Title>
-          <Content onClose={onClose} />
+          <Content onClose={onClose} onShortcuts={onShortcuts} />
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>
@@ -43,11 +50,11 @@ const MAX_SHOWN = 12;
 /** What it means that nothing was found. */
 const SEARCH_WORDS = { pending: "Searching…", failed: "Runs can’t be searched now", done: "No results" } as const;
 
-function Content({ onClose }: { onClose: () => void }) {
+function Content({ onClose, onShortcuts }: PaletteProps) {
   const id = useId();
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const { commands, search } = useCommands(text);
+  const { commands, search } = useCommands(text, onShortcuts);
   const found = useMemo(() => matching(commands, text).slice(0, MAX_SHOWN), [commands, text]);
   const choose = (command: Command | undefined): void => {
     if (!command) return;
@@ -67,6 +74,7 @@ function Content({ onClose }: { onClose: () => void }) {
           aria-label="What to do or where to go"
           placeholder="Go to a project, a run, a page…"
           className="h-12 w-full bg-transparent text-base outline-none placeholder:text-faint"
+          maxLength={200}
           value={text}
           onChange={(event) => {
             setText(event.target.value);
@@ -138,9 +146,10 @@ interface Commands {
   search: keyof typeof SEARCH_WORDS;
 }
 
-function useCommands(text: string): Commands {
+function useCommands(text: string, onShortcuts: () => void): Commands {
   const navigate = useNavigate();
   const me = useMe();
+  const ofPage = useOpenPageCommands();
   const projects = useProjects();
   const runs = useQuery({
     queryKey: ["palette runs"],
@@ -173,13 +182,18 @@ function useCommands(text: string): Commands {
       page("/inbox", "Inbox", <Inbox />),
       ...(me.isAdmin ? ADMIN_PAGES.map(([to, name]) => page(to, name, <Shield />)) : []),
     ];
-    const theme = {
-      id: "theme",
-      text: "Toggle theme",
+    const command = (text: string, icon: ReactNode, run: () => void): Command => ({
+      id: `command ${text}`,
+      text,
       hint: "Command",
-      icon: <Moon />,
-      run: toggleTheme,
-    };
+      icon,
+      run,
+    });
+    const onThisPage = ofPage.map((each) => command(each.text, <Zap />, each.run));
+    const everywhere = [
+      command("Toggle theme", <Moon />, toggleTheme),
+      command("Keyboard shortcuts", <Keyboard />, onShortcuts),
+    ];
     const ofProjects = (projects.data ?? []).flatMap(({ slug, name }) => [
       {
         id: `project ${slug}`,
@@ -210,15 +224,19 @@ function useCommands(text: string): Commands {
         run: () => void navigate({ to: "/projects/$project/settings", params: { project: slug } }),
       },
     ]);
+    const slugs = new Map((projects.data ?? []).map(({ id, slug }) => [id, slug]));
     const known = new Map([...(runs.data ?? []), ...(found.data ?? [])].map((run) => [run.id, run]));
     const ofRuns = [...known.values()].map((run) => ({
       id: `run ${[run.id, run.key, run.agent_name, run.agent_type, run.current_step].join(" ")}`,
       text: run.name ?? run.key ?? `Run ${shortId(run.id)}`,
       hint: wordOf(run.status),
       icon: <Play />,
-      run: () => void navigate({ to: "/runs/$run", params: { run: run.id } }),
+      run: () => {
+        const slug = slugs.get(run.project_id);
+        void navigate(slug ? addressOf(run, slug) : { to: "/runs/$run", params: { run: run.id } });
+      },
     }));
-    return [...pages, ...ofProjects, ...ofRuns, theme];
-  }, [navigate, me.isAdmin, projects.data, runs.data, found.data]);
+    return [...onThisPage, ...pages, ...ofProjects, ...ofRuns, ...everywhere];
+  }, [navigate, me.isAdmin, ofPage, onShortcuts, projects.data, runs.data, found.data]);
   return { commands, search: isPending ? "pending" : hasFailed ? "failed" : "done" };
 }

@@ -5,6 +5,7 @@ import type { Project, Run } from "@runcast/client";
 import { type ReactNode, createContext, useContext, useEffect } from "react";
 import { Failure } from "../design/Failure";
 import { Rows } from "../design/Surface";
+import { useProjects } from "../projects/useProjects";
 import { useMe } from "../session/SessionProvider";
 import { client } from "../session/session";
 import { ReportConnection } from "./ConnectionState";
@@ -52,9 +53,9 @@ function Ended() {
   return (
     <div role="alert" className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b bg-bad-soft px-4 py-2 text-sm text-bad sm:px-6">
       <span className="font-medium">
-        {isDeleted ? "This project was deleted." : "You may no longer see this project."}
+        {isDeleted ? "This project was deleted." : "You no longer have access to this project."}
       </span>
-      <span>What is shown here is how it was.</span>
+      <span>This is the last version you loaded.</span>
       <Link to="/projects" className="ml-auto font-medium underline">
         All projects
       </Link>
@@ -65,10 +66,14 @@ function Ended() {
 /** Reads a project and keeps what is inside live. */
 export function ProjectScope({ project: ref, children }: { project: string; children: ReactNode }) {
   const me = useMe();
+  const known = useProjects();
   const project = useQuery({
     queryKey: projectKey(ref),
     queryFn: async () => (await client.project(ref)).data,
     staleTime: 60_000,
+    // What the list of projects says is enough to begin with.
+    initialData: () => known.data?.find(({ id, slug }) => id === ref || slug === ref),
+    initialDataUpdatedAt: known.dataUpdatedAt,
   });
   const slug = project.data?.slug;
   useEffect(() => {

@@ -1,12 +1,15 @@
-import { Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
+import { Navigate, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Menu as MenuIcon } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
-import { IconButton } from "../design/Button";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Button, IconButton } from "../design/Button";
 import { useInbox } from "../inbox/useInbox";
 import { WaitingCount, useWaitingIcon } from "../inbox/useWaiting";
+import { useMe } from "../session/SessionProvider";
+import { leaveLink } from "../session/session";
 import { ConnectionBadge, ConnectionStates } from "./ConnectionState";
 import { Mark } from "./Mark";
 import { Navigation } from "./Navigation";
+import { PageCommands } from "./commands";
 import { Palette } from "./Palette";
 import { toggleTheme } from "./theme";
 import { useLastProject } from "./lastProject";
@@ -21,13 +24,19 @@ export function Shell() {
   const [palette, setPalette] = useState(false);
   const [sheet, setSheet] = useState(false);
   const [menu, setMenu] = useState(false);
+  const menuButton = useRef<HTMLButtonElement>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => setMenu(false), [path]);
-  useGlobalShortcuts(() => setPalette(true), () => setSheet(true));
+  // A guest of one run has no other page.
+  const me = useMe();
+  const isGuest = me.runId !== null;
+  const isAstray = !path.startsWith("/runs/");
+  useGlobalShortcuts(() => setPalette(!isGuest), () => setSheet(true));
   const waiting = useInbox().data?.total ?? 0;
   useWaitingIcon(waiting);
   return (
     <WaitingCount.Provider value={waiting}>
+    <PageCommands>
     <ConnectionStates>
       <a
         href="#content"
@@ -35,13 +44,19 @@ export function Shell() {
       >
         Skip to content
       </a>
-      <div className="flex h-full flex-col md:flex-row">
-        <header className="flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3 md:hidden">
-          <IconButton label="Menu" icon={<MenuIcon />} onClick={() => setMenu(true)} />
+      <div className={cx("flex h-full flex-col", !isGuest && "md:flex-row")}>
+        <header className={cx("flex h-12 shrink-0 items-center gap-2.5 border-b bg-surface px-3", isGuest ? "sm:px-6" : "md:hidden")}>
+          {!isGuest && <IconButton ref={menuButton} label="Menu" icon={<MenuIcon />} onClick={() => setMenu(true)} />}
           <Mark className="size-6" />
           <span className="font-semibold">Runcast</span>
-          <span className="ml-auto">
+          {isGuest && <span className="truncate text-sm text-muted">Shared with you, read only</span>}
+          <span className="ml-auto flex items-center gap-3">
             <ConnectionBadge />
+            {isGuest && (
+              <Button size="sm" look="quiet" onClick={leaveLink}>
+                Leave
+              </Button>
+            )}
           </span>
         </header>
         {menu && (
@@ -52,23 +67,28 @@ export function Shell() {
             onClick={() => setMenu(false)}
           />
         )}
-        <div
+        {!isGuest && <div
           ref={menu ? focusFirst : undefined}
-          onKeyDown={(event) => event.key === "Escape" && setMenu(false)}
+          onKeyDown={(event) => {
+            if (event.key !== "Escape" || !menu) return;
+            setMenu(false);
+            menuButton.current?.focus();
+          }}
           className={cx(
             "inset-y-0 left-0 z-30 w-60 shrink-0 border-r bg-sunken md:static md:block md:w-56",
             menu ? "fixed animate-fade" : "hidden",
           )}
         >
           <Navigation onPalette={() => setPalette(true)} onShortcuts={() => setSheet(true)} />
-        </div>
+        </div>}
         <main id="content" tabIndex={-1} className="min-h-0 min-w-0 flex-1 overflow-y-auto outline-none">
-          <Outlet />
+          {isAstray && me.runId !== null ? <Navigate to="/runs/$run" params={{ run: me.runId }} replace /> : <Outlet />}
         </main>
       </div>
-      <Palette open={palette} onClose={() => setPalette(false)} />
+      <Palette open={palette} onClose={() => setPalette(false)} onShortcuts={() => setSheet(true)} />
       <ShortcutSheet open={sheet} onClose={() => setSheet(false)} />
     </ConnectionStates>
+    </PageCommands>
     </WaitingCount.Provider>
   );
 }

@@ -23,9 +23,9 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
     [
       ["j  k", "Next, previous"],
       ["Enter", "Open"],
-      ["h  l", "Column to the left, to the right"],
+      ["h  l", "Left, right column"],
       ["[  ]", "Move a subtask left, right"],
-      ["J  K", "Place it lower, higher"],
+      ["J  K", "Move it down, up"],
     ],
   ],
   [
@@ -37,7 +37,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, string])[]
     ],
   ],
   [
-    "A log",
+    "Log viewer",
     [
       ["e", "Next error"],
       ["f", "Follow"],
@@ -74,7 +74,7 @@ export function ShortcutSheet({ open, onClose }: { open: boolean; onClose: () =>
       </div>
       <label className="mt-5 flex items-center gap-2 border-t pt-4 text-sm">
         <input type="checkbox" checked={areOn} onChange={({ target }) => setSingleKeys(target.checked)} />
-        Shortcuts of a single key (those with {MOD} always work)
+        Single-key shortcuts (shortcuts with {MOD} always work)
       </label>
     </Dialog>
   );

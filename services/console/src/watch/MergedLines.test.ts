@@ -20,6 +20,17 @@ describe("MergedLines", () => {
     expect([lines.numberAt(0), lines.at(1)?.runLine]).toEqual([1, 1]);
   });
 
+  it("shows the lines in which a text is seen, those that come later too, by their own numbers", () => {
+    const lines = new MergedLines();
+    lines.add([line("a", 1, 1), { ...line("a", 2, 2), content: "gr\u001b[32meen\u001b[0m" }]);
+    lines.search("green");
+    lines.add([line("b", 1, 3), { ...line("b", 2, 4), content: "GREEN again" }]);
+    expect(shown(lines)).toEqual(["gr\u001b[32meen\u001b[0m", "GREEN again"]);
+    expect([lines.numberAt(0), lines.numberAt(1), lines.indexOf(4), lines.indexOf(3)]).toEqual([2, 4, 1, 1]);
+    lines.search("");
+    expect(lines.length).toBe(4);
+  });
+
   it("begins from nothing after it was closed", () => {
     const lines = new MergedLines();
     lines.add([line("a", 1, 1)]);

@@ -1,5 +1,6 @@
 /** The lines of several runs in the order of their times, each once; the oldest go when there are too many. */
-import { type LogLine, type RuncastEvent, isLog, lineOfEvent } from "@runcast/client";
+import { type LogLine, type RuncastEvent, isLog, lineOfEvent, withoutEscapes } from "@runcast/client";
+import { highlightOf } from "../log/highlight";
 import type { Lines, LinesChange } from "../log/lines";
 
 const MAX_LINES = 20_000;
@@ -13,23 +14,32 @@ export interface MergedLine extends LogLine {
 type Given = LogLine & { runId: string };
 
 export class MergedLines implements Lines {
-  #lines: MergedLine[] = [];
+  #lines: readonly MergedLine[] = [];
+  /** Those of them that the search finds. */
+  #found: readonly MergedLine[] = [];
+  #search: RegExp | null = null;
   /** How many lines went: numbers go on counting. */
   #gone = 0;
   readonly #held = new Set<string>();
   readonly #listeners = new Set<(change: LinesChange) => void>();
 
   get length(): number {
-    return this.#lines.length;
+    return this.#found.length;
   }
   at(index: number): MergedLine | undefined {
-    return this.#lines[index];
+    return this.#found[index];
   }
   numberAt(index: number): number {
-    return this.#gone + index + 1;
+    return this.#found[index]?.lineNumber ?? this.#gone + this.#lines.length + 1;
   }
   indexOf(lineNumber: number): number {
-    return lineNumber - this.#gone - 1;
+    let [from, to] = [0, this.#found.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#found[middle]!.lineNumber < lineNumber) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
   show(): void {
     // All that there is is here.
@@ -66,12 +76,27 @@ export class MergedLines implements Lines {
     for (const line of all.slice(0, over)) this.#held.delete(nameOf({ ...line, lineNumber: line.runLine }));
     this.#gone += over;
     this.#lines = all.slice(over).map((line, place) => ({ ...line, lineNumber: this.#gone + place + 1 }));
-    this.#tell(isInOrder ? { prepended: -over } : { reset: true });
+    this.#found = this.#matching();
+    this.#tell(isInOrder && !this.#search ? { prepended: -over } : { reset: true });
+  }
+
+  /** Leaves only the lines in which this text is seen; an empty one leaves them all. */
+  search(text: string): void {
+    this.#search = highlightOf(text, false);
+    this.#found = this.#matching();
+    this.#tell({ reset: true });
+  }
+
+  #matching(): readonly MergedLine[] {
+    const search = this.#search;
+    if (!search) return this.#lines;
+    return this.#lines.filter(({ content }) => withoutEscapes(content).search(search) !== -1);
   }
 
   /** Forgets everything: the stream was closed. */
   clear(): void {
     this.#lines = [];
+    this.#found = [];
     this.#held.clear();
     this.#gone = 0;
     this.#tell({ reset: true });

@@ -1,10 +1,13 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type Run, lineOf } from "@runcast/client";
-import { ArrowDownToLine, WrapText, X } from "lucide-react";
+import { ArrowDownToLine, Search, WrapText, X } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { IconButton } from "../design/Button";
+import { Input } from "../design/Field";
 import { count } from "../design/format";
+import { useSettled } from "../design/useSettled";
 import { LogView, type LogViewOptions } from "../log/LogView";
+import { highlightOf } from "../log/highlight";
 import { useLogPreferences } from "../log/preferences";
 import { nameOf } from "../runs/names";
 import { client } from "../session/session";
@@ -12,6 +15,7 @@ import type { MergedLine, MergedLines } from "./MergedLines";
 
 const HUES = 8;
 const FIRST_LINES = 50;
+const TYPING_MS = 100;
 
 /** The chosen runs as one stream, each line tagged with its run in the run's colour. */
 export function MergedStream({
@@ -28,6 +32,9 @@ export function MergedStream({
   const [preferences, changePreferences] = useLogPreferences();
   const [following, setFollowing] = useState(true);
   const [unseen, setUnseen] = useState(0);
+  const [typed, setTyped] = useState("");
+  const text = useSettled(typed, TYPING_MS);
+  useEffect(() => lines.search(text), [lines, text]);
   const navigate = useNavigate();
   useFirstLines(lines, runs);
 
@@ -46,13 +53,13 @@ export function MergedStream({
       digits: 5,
       startedAt: 0,
       time: preferences.time === "elapsed" ? "local" : preferences.time,
-      highlight: null,
+      highlight: highlightOf(text, false),
       offersContext: false,
       showsAgent: false,
       rawHref: () => null,
       tagOf: (line) => hues.current.get((line as MergedLine).runId) ?? null,
     }),
-    [preferences],
+    [preferences, text],
   );
   const first = useRef(options);
   useEffect(() => {
@@ -82,9 +89,19 @@ export function MergedStream({
     >
       <header className="flex h-10 shrink-0 items-center gap-2 border-b px-4">
         <h2 className="text-sm font-semibold">Stream</h2>
-        <span className="text-xs text-muted">
+        <span className="text-xs whitespace-nowrap text-muted">
           {count(runs.size)} {runs.size === 1 ? "run" : "runs"}
         </span>
+        <Input
+          size="sm"
+          type="search"
+          aria-label="Search the stream"
+          placeholder="Search the stream"
+          icon={<Search />}
+          className="w-56 min-w-0"
+          value={typed}
+          onChange={({ target }) => setTyped(target.value)}
+        />
         {!following && unseen > 0 && (
           <button
             type="button"

@@ -1,5 +1,4 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type Run, TERMINAL } from "@runcast/client";
 import {
   type RefObject,
@@ -16,6 +15,7 @@ import { Lasting } from "../design/Time";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
+import { RunLink } from "../runs/RunLink";
 import { nameOf, shareOf } from "../runs/names";
 import { stepOf } from "../runs/steps";
 import { usageText } from "../runs/usage";
@@ -25,6 +25,8 @@ import { type Latest, type LatestLines, shownText } from "./latest";
 
 interface RunCardProps {
   run: Run;
+  /** The run's project's. */
+  slug: string;
   latest: LatestLines;
   /** Whether its lines come by themselves; else the newest is read when there are more. */
   isLive: boolean;
@@ -35,7 +37,7 @@ interface RunCardProps {
 }
 
 /** One run at a glance. Its size never changes, whatever happens in it. */
-export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, onChoose, onDismiss }: RunCardProps) {
+export const RunCard = memo(function RunCard({ run, slug, latest, isLive, isChosen, onChoose, onDismiss }: RunCardProps) {
   const card = useRef<HTMLLIElement>(null);
   const isVisible = useIsVisible(card);
   const line = useLatest(run, latest, { isLive, isVisible });
@@ -57,14 +59,14 @@ export const RunCard = memo(function RunCard({ run, latest, isLive, isChosen, on
         ) : (
           <Dot tone={toneOf(run.status)} />
         )}
-        <Link
-          to="/runs/$run"
-          params={{ run: run.id }}
+        <RunLink
+          run={run}
+          slug={slug}
           data-card
           className="min-w-0 flex-1 truncate text-sm font-medium after:absolute after:inset-0 after:rounded-lg focus-visible:outline-none focus-visible:after:outline-2 focus-visible:after:outline-accent"
         >
           {nameOf(run)}
-        </Link>
+        </RunLink>
         <label className="relative z-1 flex size-6 items-center justify-center">
           <input
             type="checkbox"
@@ -130,7 +132,7 @@ function State({ run, onDismiss }: Pick<RunCardProps, "run" | "onDismiss">) {
 
 /** What matters most of a run in a line: what it asks, why it failed, what it said last. */
 const textOf = (run: Run, line: Latest | null): string =>
-  run.attention?.summary ?? run.error ?? line?.text ?? run.progress?.message ?? "Waiting for the first line…";
+  run.attention?.summary ?? run.error ?? line?.text ?? run.progress?.message ?? (run.last_line_number > 0 ? "" : "Waiting for the first line…");
 
 const linesText = (lines: number): string => `${count(lines)} ${lines === 1 ? "line" : "lines"}`;
 

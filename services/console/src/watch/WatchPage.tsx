@@ -7,7 +7,7 @@ import {
   useCombinedEvents,
   useProjectEvents,
 } from "@runcast/react";
-import { Radio } from "lucide-react";
+import { FlaskConical, Radio } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { Badge } from "../design/Badge";
 import { Button } from "../design/Button";
@@ -16,6 +16,8 @@ import { Select } from "../design/Field";
 import { PageBody, PageHeader, useTitle } from "../design/Page";
 import { Card, Empty, Rows } from "../design/Surface";
 import { count } from "../design/format";
+import { can } from "../projects/roles";
+import { useDemo } from "../projects/useDemo";
 import { useProjects, useUnderWay } from "../projects/useProjects";
 import { client } from "../session/session";
 import { useMe } from "../session/SessionProvider";
@@ -89,20 +91,13 @@ function Watch() {
           title="Watch"
           below={<p className="text-sm text-muted">Live runs</p>}
           actions={
-            <>
-              {chosen.size > 0 && (
-                <Button look="quiet" onClick={() => setChosen(new Map())}>
-                  Close the stream
-                </Button>
-              )}
-              <ProjectChoice
-                projects={projects.data ?? NO_PROJECTS}
-                chosen={search.project}
-                onChoose={(project) =>
-                  void navigate({ to: "/watch", search: project ? { project } : {}, replace: true })
-                }
-              />
-            </>
+            <ProjectChoice
+              projects={projects.data ?? NO_PROJECTS}
+              chosen={search.project}
+              onChoose={(project) =>
+                void navigate({ to: "/watch", search: project ? { project } : {}, replace: true })
+              }
+            />
           }
         />
         <PageBody>
@@ -223,7 +218,7 @@ function Runs({ project, runs, isLive, onDismiss, ...rest }: RunsProps) {
         <span className="nums text-sm font-normal text-muted">
           {count(working)} running
         </span>
-        {waiting > 0 && <Badge tone="warn">{count(waiting)} need you</Badge>}
+        {waiting > 0 && <Badge tone="warn">{count(waiting)} {waiting === 1 ? "needs" : "need"} you</Badge>}
         {!isLive && <Badge>Updates every 5 s</Badge>}
       </h2>
       <ul className="grid grid-cols-[repeat(auto-fill,minmax(min(17rem,100%),1fr))] gap-3">
@@ -231,6 +226,7 @@ function Runs({ project, runs, isLive, onDismiss, ...rest }: RunsProps) {
           <RunCard
             key={run.id}
             run={run}
+            slug={project.slug}
             latest={rest.latest}
             isLive={isLive}
             isChosen={rest.chosen.has(run.id)}
@@ -251,13 +247,30 @@ function Nothing({ isEmpty, project, isIdle }: { isEmpty: boolean; project: Proj
 }
 
 function NothingRuns({ project }: { project: Project }) {
+  const demo = useDemo();
   return (
     <Card>
-      <Empty icon={<Radio />} title="No active runs">
-        Runs appear here the moment they start. Try
-        <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
-          runcast exec --project {project.slug} -- your-command
-        </code>
+      <Empty
+        icon={<Radio />}
+        title="No active runs"
+        action={
+          can(project.role, "demo") && (
+            <Button icon={<FlaskConical />} busy={demo.busy} onClick={() => demo.start(project)}>
+              Play a demo run
+            </Button>
+          )
+        }
+      >
+        Runs appear here the moment they start.
+        {can(project.role, "report") && (
+          <>
+            {" "}
+            Try
+            <code className="mt-2 block rounded-md bg-sunken px-3 py-2 font-mono text-xs">
+              runcast exec --project {project.slug} -- your-command
+            </code>
+          </>
+        )}
       </Empty>
     </Card>
   );
@@ -267,7 +280,7 @@ function NotFound() {
   return (
     <Card>
       <Empty icon={<Radio />} title="Project not found">
-        It has another name now, or you can’t see it. Choose another one.
+        It was renamed or deleted, or you don’t have access to it.
       </Empty>
     </Card>
   );
@@ -278,14 +291,14 @@ function NoProjects() {
     <Card>
       <Empty
         icon={<Radio />}
-        title="No project yet"
+        title="No projects yet"
         action={
           <Link to="/projects" className="text-sm font-medium text-accent hover:underline">
-            Create one
+            Create a project
           </Link>
         }
       >
-        Runs belong to projects.
+        Every run belongs to a project.
       </Empty>
     </Card>
   );
