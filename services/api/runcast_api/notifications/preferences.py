@@ -159,7 +159,6 @@ async def _keep(
     field: str,
     allows_private: bool,
 ) -> None:
-    name = targets.name_of(target)
     if there is not None and there["kind"] != target.kind:
         await connection.execute(
             "DELETE FROM notification_targets WHERE user_id = $1 AND id = $2", user_id, target.id
@@ -172,6 +171,7 @@ async def _keep(
     if secret is None and there is None:
         needed = "subscription" if target.kind == "webpush" else "url"
         raise Invalid.of(f"{field}.{needed}", f"a new target of {target.kind} needs it")
+    name = targets.name_of(target)
     shown = target.url if target.kind == "ntfy" else None
     if there is None:
         await connection.execute(_ADD, user_id, target.id, target.kind, name, shown, secret)
@@ -192,5 +192,6 @@ def _host(target: Target) -> str | None:
         return None if given is None else urlsplit(given.endpoint).hostname
     if target.url is None:
         return None
-    parts = urlsplit(target.url)
-    return parts.hostname if target.kind == "ntfy" else parts.scheme
+    if target.kind == "apprise":
+        return target.url.partition("://")[0]
+    return urlsplit(target.url).hostname

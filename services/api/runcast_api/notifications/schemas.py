@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import time
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -40,9 +40,10 @@ def _clock(text: str) -> str:
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is no time zone (for example Europe/Berlin)")
-    return name
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is no time zone (for example Europe/Berlin)") from None
 
 
 ClockTime = Annotated[str, AfterValidator(_clock)]

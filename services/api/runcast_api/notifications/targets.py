@@ -48,13 +48,15 @@ def secret_of(target: Target, field: str, *, allows_private: bool) -> Json | Non
 
 
 def name_of(target: Target) -> str:
-    """What a target is called where it isn't said."""
+    """What a target is called where it isn't said. Its address was checked before."""
     if target.name is not None:
         return target.name
     if target.url is None:
         return target.id
+    if target.kind == "apprise":
+        return target.url.partition("://")[0]
     parts = urlsplit(target.url)
-    return f"{parts.hostname}{parts.path}"[:200] if target.kind == "ntfy" else parts.scheme
+    return f"{parts.hostname}{parts.path}"[:200]
 
 
 def _refuse(value: object, field: str, why: str) -> None:
