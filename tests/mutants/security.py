@@ -72,7 +72,7 @@ MUTANTS = [
     ),
     _mutant(
         f"{SERVER}/auth/origins.py",
-        '            if origin and scope["method"] not in SAFE_METHODS:\n',
+        '            if origin and scope["method"] not in SAFE_METHODS and not is_open:\n',
         "            if False:\n",
         f"{ROOT_APP}::test_pages_of_others_change_nothing",
     ),
@@ -114,10 +114,10 @@ MUTANTS = [
     ),
     # With a member's token.
     _mutant(
-        f"{SERVER}/auth/access.py",
-        " if principal.project_id == project_id else None\n",
-        "\n",
-        f"{REACH}::test_no_credential_reaches_what_is_another_projects",
+        f"{MIGRATIONS}/20261120102100_row_level_security.sql",
+        "        'CREATE POLICY readers ON %s FOR SELECT TO runcast_request USING (\n",
+        "        'CREATE POLICY readers ON %s FOR SELECT TO runcast_request USING (true OR\n",
+        f"{SQL}::test_without_the_apis_own_checks_the_database_still_refuses",
     ),
     _mutant(
         f"{SERVER}/auth/access.py",

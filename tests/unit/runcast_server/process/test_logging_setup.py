@@ -15,6 +15,7 @@ PREFIXES = [
     principal.TICKET_PREFIX,
     principal.INVITATION_PREFIX,
     principal.LINK_PREFIX,
+    principal.ANSWER_PREFIX,
 ]
 
 
