@@ -135,10 +135,13 @@ async def test_nothing_that_a_reporter_says_makes_a_raw_line_of_another_file(
         assert answer.json()["errors"][0]["field"] == "body.source"
     own = mallory.directory / "logs.txt"
     own.write_text("own and long\n")
-    for file, source in ((victim, "logs.txt"), (own, "other.txt")):
+    # Not even where it is so: only the tailer has seen it.
+    true = mallory.directory / "true.txt"
+    true.write_text("own and long\n")
+    for file, source in ((victim, "logs.txt"), (own, "other.txt"), (true, "true.txt")):
         answer = await mallory.call("POST", "/logs", claim(file, source))
         assert answer.status_code == 200, answer.text
-    for line in (1, 2):
+    for line in (1, 2, 3):
         assert (await mallory.call("GET", f"/logs/{line}/raw")).status_code == 404
 
 

@@ -151,8 +151,8 @@ MUTANTS = [
     ),
     _mutant(
         f"{SERVER}/beneath.py",
-        "_FILE = ",
-        "_FILE = ~os.O_NOFOLLOW & ",
+        "_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY\n",
+        "_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY\n",
         f"{TESTS.replace('integration', 'unit')}/runcast_server/test_beneath.py",
     ),
     _mutant(
