@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from runcast_hub import backfill
 from runcast_hub import hub as hub_module
 from runcast_hub.filters import Filter
 from runcast_hub.history_reader import Source
@@ -315,23 +316,31 @@ async def test_who_may_open_a_stream(database_url: str, redis_url: str) -> None:
         assert (await streams.refused(served, f"/runs/{uuid4()}/stream"))[0] == 404
 
 
-async def test_log_tail_then_live_without_a_seam(database_url: str, redis_url: str) -> None:
+async def test_log_tail_then_live_without_a_seam(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that come between the stream's cursor and its backfill are live, and no backfill."""
+    last_lines = backfill.last_lines
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()
         run_id = await served.run(project_id)
         await served.lines(project_id, run_id, 1200)
+
+        async def late(*given: Any) -> AsyncIterator[bytes]:
+            await _write_lines(served, project_id, run_id, 50)
+            async for chunk in last_lines(*given):
+                yield chunk
+
+        monkeypatch.setattr(backfill, "last_lines", late)
         path = f"/projects/{project_id}/events?subscribe_logs={run_id}&log_tail=1100"
-        writing = asyncio.create_task(_write_lines(served, project_id, run_id, 50))
         async with stream(served, path) as reader:
-            await writing
             await reader.until(lambda r: any(f.id == 1250 for f in r.frames))
             shown = [f.data["line_number"] for f in reader.of("agent:log")]
-            assert shown == list(range(shown[0], 1251))
-            [backfill] = reader.of("backfill")
-            assert backfill.data["to_line"] - backfill.data["from_line"] + 1 == 1100
-            assert backfill.data["complete"] is False
-            without_id = [f for f in reader.of("agent:log") if f.id is None]
-            assert len(without_id) == 1100
+            assert shown == list(range(101, 1251))
+            [told] = reader.of("backfill")
+            assert (told.data["from_line"], told.data["to_line"]) == (101, 1200)
+            assert told.data["complete"] is False
+            assert len([f for f in reader.of("agent:log") if f.id is None]) == 1100
 
 
 async def _write_lines(served: streams.Served, project_id, run_id, count: int) -> None:
