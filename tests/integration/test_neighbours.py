@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from runcast_api.ingest.ingester import HUNG_SECONDS
+from runcast_api.maintenance.due_work import DueWork, Timed
 from runcast_api.otlp.silence import Silence
 from runcast_api.questions.expiry import Expiry
 from runcast_api.runtime import sink as runtime_sink
@@ -33,6 +34,7 @@ from runcast_server.auth import rate_limits
 from runcast_server.db import acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.bus import Bus, Head, Keys
+from runcast_server.loops import Loop
 from tests import chained
 from tests.integration import ingesting, streams
 from tests.integration.receivers import receiving
@@ -131,6 +133,30 @@ async def test_a_locked_project_keeps_no_other_one_waiting(rest: Rest, database_
         await be_silent()
         await look()
     assert (await of("aa"))[1:] == [0, 0, 1, 1]
+
+
+async def test_a_locked_table_delays_no_work_of_other_kinds(rest: Rest, database_url: str) -> None:
+    async def nothing() -> None:
+        pass
+
+    tables = ("tasks", "questions", "runs")
+    kinds = [
+        Timed(
+            f"SELECT FROM pg_class WHERE NOT EXISTS (SELECT FROM {name})", Loop(name, nothing, 1.0)
+        )
+        for name in tables
+    ]
+    work = DueWork.of(rest.resources.database.log, kinds)
+    owner = await asyncpg.connect(database_url)
+    try:
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE questions")
+            await work.look()
+    finally:
+        await owner.close()
+    assert [timed.loop._is_wanted for timed in kinds] == [True, False, True]
+    await work.look()
+    assert kinds[1].loop._is_wanted
 
 
 async def test_each_run_with_a_budget_has_its_turn(rest: Rest) -> None:

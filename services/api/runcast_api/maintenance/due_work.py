@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import structlog
+
+from runcast_server import outages
 from runcast_server.db import Pool, acquire
-from runcast_server.loops import Loop
+from runcast_server.loops import Items, Loop
 
 LOOK_SECONDS = 0.5
 ANYWAY_SECONDS = 10.0
 """How often such a loop takes a turn that nothing asked for."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,21 @@ class DueWork:
         return [Loop("due work", self.look, LOOK_SECONDS), *(timed.loop for timed in self.timed)]
 
     async def look(self) -> None:
-        """One look."""
-        questions = ", ".join(f"EXISTS ({timed.due})" for timed in self.timed)
+        """One look. Where it fails, each kind is looked for by itself: one locked table delays its own."""
+        try:
+            return await self._look(self.timed)
+        except outages.ANY as error:
+            log.warning("due_work.one_by_one", error=outages.line_of(error))
+        kinds = Items("due work")
+        for timed in self.timed:
+            with kinds.one(loop=timed.loop.name):
+                await self._look((timed,))
+
+    async def _look(self, wanted: tuple[Timed, ...]) -> None:
+        questions = ", ".join(f"EXISTS ({timed.due})" for timed in wanted)
         async with acquire(self.pool) as connection:
             row = await connection.fetchrow(f"SELECT {questions}")
         assert row is not None
-        for timed, is_due in zip(self.timed, row, strict=True):
+        for timed, is_due in zip(wanted, row, strict=True):
             if is_due:
                 timed.loop.soon()
