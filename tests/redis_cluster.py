@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
+from redis.retry import Retry
 
 from runcast_server.embedded import valkey
 from tests.torture.programs import free_port, quoted, wait
@@ -87,7 +89,7 @@ class Node:
             port=self.port,
             username="admin",
             password=self.password,
-            retry=None,
+            retry=Retry(NoBackoff(), 0),
             socket_timeout=5,
             decode_responses=True,
         ) as client:

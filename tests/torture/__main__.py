@@ -25,9 +25,10 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="times about 450 events a second")
     parser.add_argument("--only", default="", help="kinds of faults, comma-separated")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--slots", action="store_true", help="on a Redis Cluster")
     asked = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="runcast-torture-"))
-    cluster = Cluster(root)
+    cluster = Cluster(root, has_slots=asked.slots)
     plan = Plan(
         asked.minutes * 60,
         asked.seed,
@@ -39,6 +40,7 @@ def main() -> int:
     try:
         cluster.start()
         report = uvloop.run(torture(plan, cluster, say))
+        denied = cluster.slots.denied() if cluster.slots else []
     finally:
         cluster.stop()
         if asked.keep:
@@ -47,7 +49,9 @@ def main() -> int:
             shutil.rmtree(root, ignore_errors=True)
     for line in report.lines():
         say(line)
-    return 0 if report.is_clean and report.is_quick else 1
+    for user, what in denied:
+        say(f"Redis refused {user}: {what}")
+    return 0 if report.is_clean and report.is_quick and not denied else 1
 
 
 def say(text: str) -> None:

@@ -1,16 +1,21 @@
-"""The product as it is deployed: two APIs, two hubs, a tailer, Postgres and a pair of Valkeys, each a
-process of its own on loopback, below one directory."""
+"""The product as it is deployed: two APIs, two hubs, a tailer, Postgres and a pair of Valkeys, or a cluster
+of six, each a process of its own on loopback, below one directory."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
+from runcast._support import redis_client
 from runcast_server.process import credentials, migrate
+from tests.redis_cluster import RedisCluster
 from tests.torture.programs import Postgres, RedisPair, Service, service, wait
 
 HEARTBEAT_SECONDS = 1.0
@@ -38,11 +43,21 @@ ALTER FUNCTION take_lines SET search_path = shifted, pg_catalog, public;
 class Cluster:
     """Everything that runs. `start` and `stop` block; the rest is for the nemesis and the clients."""
 
-    def __init__(self, root: Path, *, apis: int = 2, hubs: int = 2, tailers: int = 1) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        apis: int = 2,
+        hubs: int = 2,
+        tailers: int = 1,
+        has_slots: bool = False,
+    ) -> None:
         self.root = root
         self.runs_dir = root / "runs"
         self.postgres = Postgres(root)
         self.redis = RedisPair(root)
+        self.slots = RedisCluster(root) if has_slots else None
+        """In the place of the pair, where it's set."""
         self.token = ""
         self._counts = {"api": apis, "hub": hubs, "tailer": tailers}
         self.services: dict[str, Service] = {}
@@ -73,14 +88,18 @@ class Cluster:
     def _start(self, environment: dict[str, str]) -> None:
         self.runs_dir.mkdir(parents=True)
         with ThreadPoolExecutor() as threads:
-            for started in (threads.submit(self.postgres.start), threads.submit(self.redis.start)):
+            redis = self.slots or self.redis
+            for started in (threads.submit(self.postgres.start), threads.submit(redis.start)):
                 started.result()
         migrate.up(self.postgres.url)
         self.token = asyncio.run(self._prepare())
         for command, count in self._counts.items():
             for number in range(1, count + 1):
                 name = f"{command}-{number}"
-                self.services[name] = service(name, self.root, self.environment(**environment))
+                made = self.environment(**environment)
+                if self.slots is not None:  # as the user that is shipped for it
+                    made["RUNCAST_REDIS_URL"] = self.slots.url(command)
+                self.services[name] = service(name, self.root, made)
         for each in self.services.values():
             each.start()
         for each in self.services.values():
@@ -99,13 +118,28 @@ class Cluster:
             "UPDATE shifted.clock SET shift = make_interval(secs => $1)", hours * 3600
         )
 
+    @property
+    def redis_url(self) -> str:
+        """By which the services and writers reach Redis."""
+        return self.slots.url() if self.slots else self.redis.url
+
+    @contextlib.contextmanager
+    def redis_client(self) -> Iterator[Any]:
+        """A client of it, for keys wherever they lie."""
+        client = redis_client.connect(self.redis_url)
+        try:
+            yield client
+        finally:
+            redis_client.close(client)
+
     def environment(self, **more: str) -> dict[str, str]:
         """What the services are started with."""
         kept = {name: "" for name in os.environ if name.startswith("RUNCAST_")}
         return {
             **kept,
             "RUNCAST_DATABASE_URL": self.postgres.url,
-            "RUNCAST_REDIS_URL": self.redis.url,
+            "RUNCAST_REDIS_URL": self.redis_url,
+            "RUNCAST_INGEST_STREAMS": "4" if self.slots else "1",
             "RUNCAST_DATABASE_POOL_SIZE": "6",
             "RUNCAST_DATA": str(self.root / "data"),
             "RUNCAST_RUNS_DIR": str(self.runs_dir),
@@ -127,7 +161,7 @@ class Cluster:
             name: each.child.returncode if each.child else None
             for name, each in self.services.items()
         }
-        self.redis.end()
+        (self.slots or self.redis).end()
         self.postgres.stop()
         return codes
 

@@ -52,7 +52,7 @@ class Held:
 
 async def held(cluster: Cluster, hub: Service) -> Held:
     """Reads it from the system, the hub's metrics, and Redis."""
-    with cluster.redis.primary.client() as client:
+    with cluster.redis_client() as client:
         leases = sum(client.hlen(key) for key in client.scan_iter("runcast:lease:*"))
     return Held(
         _memory_mb(hub),

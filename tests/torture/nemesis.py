@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.torture import crowd_faults, odd_faults
+from tests.torture import crowd_faults, odd_faults, slot_faults
 from tests.torture.faults import EXPECTED, FAULTS, Stage
 
-KINDS = {**FAULTS, **odd_faults.FAULTS, **crowd_faults.FAULTS}
+KINDS = {**FAULTS, **odd_faults.FAULTS, **crowd_faults.FAULTS, **slot_faults.FAULTS}
 """All kinds, by their names."""
 
 AT_ONCE = 4
@@ -46,6 +46,8 @@ class Nemesis:
         """The kinds that there is something for: without a tailer none can be killed."""
         absent = {"tailer killed", "tailer stopped"} if not self.stage.cluster.tailers else set()
         absent |= set() if self.stage.files else {"disk full"}
+        other = "redis " if self.stage.cluster.slots else "slots "
+        absent |= {kind for kind in KINDS if kind.startswith(other)}
         return [kind for kind in KINDS if kind not in absent]
 
     def spans(self) -> list[tuple[float, float]]:

@@ -56,7 +56,7 @@ async def poison_messages(stage: Stage) -> str:
 
 
 def _put(cluster: Cluster, texts: list[str]) -> list[str]:
-    with cluster.redis.primary.client() as client:
+    with cluster.redis_client() as client:
         return [_text(client.xadd(INGEST_STREAM, {"m": text})) for text in texts]
 
 
@@ -161,7 +161,7 @@ async def many_projects(stage: Stage) -> str:
         {"type": "agent:log", "project": slug, "key": "one", "data": {"message": "m"}}
         for slug in slugs
     ]
-    with stage.cluster.redis.primary.client() as client:
+    with stage.cluster.redis_client() as client:
         pipeline = client.pipeline(transaction=False)
         for message in messages:
             pipeline.xadd(INGEST_STREAM, {"m": json.dumps(message)})

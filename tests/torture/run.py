@@ -119,7 +119,7 @@ class Run:
                 RedisWriter(
                     f"redis-{number}",
                     30 * rate,
-                    url=self.cluster.redis.url,
+                    url=self.cluster.redis_url,
                     run_id=run,
                     stored=lambda name: self.seen.get(name, set()),
                 )

@@ -21,9 +21,11 @@ from typing import Any
 
 import httpx
 import orjson
-import redis.asyncio as redis
 
+from runcast._support import redis_url
 from runcast.contract import INGEST_STREAM
+from runcast_server import outages
+from runcast_server.redis_access import clients
 
 MARK = re.compile(rb"~([a-z]+-\d+):(\d+)~")
 BATCH = 400
@@ -164,9 +166,7 @@ class RedisWriter(Writer):
     """How often each message that isn't seen stored was sent."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        self._client = redis.Redis.from_url(
-            self.url, retry=None, socket_timeout=3.0, socket_connect_timeout=1.0
-        )
+        self._client = clients.connect(redis_url.parse(self.url), 3.0, clients.never())
         try:
             await super().run(stop)
         finally:
@@ -189,7 +189,7 @@ class RedisWriter(Writer):
             for serial in [*late, *serials]:
                 pipeline.xadd(INGEST_STREAM, {"m": self._message(serial)})
             await pipeline.execute()
-        except (redis.RedisError, OSError, RuntimeError):  # The last is uvloop's, for a closed one.
+        except outages.REDIS:
             return
         self._sent_at.update(dict.fromkeys([*late, *serials], now))
         self._sent.update([*late, *serials])
