@@ -34,8 +34,8 @@ def skip_a_publish() -> None:
     publish, receive = Bus.publish, Room.receive
     calls = itertools.count(1)
 
-    async def forgetful(self: Bus, project_id: UUID, chain: Chain) -> Outcome:
-        outcome = await publish(self, project_id, chain) if next(calls) % EVERY else None
+    async def forgetful(self: Bus, project_id: UUID, chain: Chain, *causes: Any) -> Outcome:
+        outcome = await publish(self, project_id, chain, *causes) if next(calls) % EVERY else None
         if outcome is None:
             await self.client.hset(Keys.of(project_id).head, "seq", chain.last)
         return outcome or Outcome("published", chain.last)
