@@ -77,6 +77,11 @@ async def test_a_plugin_reaches_nothing_of_the_server(chat: Ntfy, tmp_path: Path
         "json://169.254.169.254/latest", allows_private=True
     )
     assert len(chat.receiver.got) == 1, "what was refused never arrived"
+    # What an agent wrote is text, also where a receiver is sent HTML.
+    text = Message("t", "T", "<a href='https://evil'>ok</a>", "https://runs.example.org/")
+    html = f"json://{chat.host}/?format=html"
+    await apprise.send("ana", html, text, allows_private=True)
+    assert "&lt;a" in orjson.loads(chat.receiver.got.pop().body)["message"]
     # A redirect leads to an address that is looked at, too.
     chat.receiver.always, chat.receiver.location = 307, "http://169.254.169.254/latest"
     assert await error(f"json://{chat.host}/", allows_private=True) is not None

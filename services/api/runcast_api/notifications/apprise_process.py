@@ -86,7 +86,9 @@ def send(asked: dict[str, Any]) -> str | None:
         notifier = apprise.Apprise()
         if not notifier.add(asked["url"]):
             return watch.refusal or "isn't an address that Apprise understands"
-        if notifier.notify(body=asked["text"], title=asked["title"]):
+        # What an agent wrote is text, also where the receiver is sent HTML.
+        form = apprise.NotifyFormat.TEXT
+        if notifier.notify(body=asked["text"], title=asked["title"], body_format=form):
             return None
     except Exception as error:  # a plugin's own
         return watch.refusal or f"the plugin failed: {type(error).__name__}"

@@ -217,6 +217,8 @@ async def _verdict(
     now: datetime,
 ) -> _Verdict:
     if row["state"] == "closing":
+        if run is None or person.role_in(row["project_id"]) is None:
+            return DROP
         return _Verdict(ends="closed") if target["kind"] == "apprise" else SEND
     rules = person.rules_for(row["project_id"], row["kind"], row["target_id"])
     if not rules or run is None:

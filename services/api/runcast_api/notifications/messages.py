@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from runcast._support.terminal import harmless
+from runcast._support.terminal import escaped
 from runcast_api.notifications.deciding import SUMMARY, Due
 
 Json = Mapping[str, Any]
@@ -84,8 +84,8 @@ def compose(due: Due, base_url: str, buttons: tuple[Button, ...] = ()) -> Messag
     if due.is_closing:
         return Message(tag, _closed(due), _of_run(due), url, is_quiet=True)
     text = _of_run(due)
-    if due.person.details and (asked := _asked(due)):
-        text = f"{text}\n{cut(asked)}"
+    if due.person.details and (told := _asked(due)):
+        text = f"{text}\n{cut(told)}"
     is_urgent = due.kind == "permission"
     return Message(tag, _title(due), text, url, is_urgent, buttons=buttons)
 
@@ -113,14 +113,20 @@ def _of_run(due: Due) -> str:
     return f"{_short(name)} in {_short(run['project'])}"
 
 
+def asked(question: Json) -> str:
+    """What a question asks, whole: its text, else what the tool would be called with, else its title."""
+    if question["body"]:
+        return str(question["body"])
+    tool = question["tool"]
+    if tool and tool["input"]:
+        return orjson.dumps(tool["input"]).decode()
+    return str(question["title"])
+
+
 def _asked(due: Due) -> str | None:
     """What the person is asked or told, whole."""
     if due.question is not None:
-        question = due.question
-        if question["body"]:
-            return str(question["body"])
-        tool = question["tool"]
-        return orjson.dumps(tool["input"]).decode() if tool and tool["input"] else question["title"]
+        return asked(due.question)
     if due.kind == "failed":
         return due.run["error"] or None
     attention = due.run["attention"] or {}
@@ -128,8 +134,11 @@ def _asked(due: Due) -> str | None:
 
 
 def _closed(due: Due) -> str:
+    """How it ended; with `details` also which choice was made, and by whom."""
     question = due.question or {}
     said = _CLOSED.get(question.get("state", ""), "Over")
+    if not due.person.details:
+        return said
     answer = question.get("answer") or {}
     by = (answer.get("by") or {}).get("name")
     labels = {option["id"]: option["label"] for option in question.get("options") or ()}
@@ -146,8 +155,9 @@ def _summary(due: Due) -> tuple[str, str]:
 
 
 def cut(text: str, most: int = TEXT_BYTES) -> str:
-    """A text that can only be read, its middle left out where it is long, with the number of characters."""
-    shown = "\n".join(harmless(line, colours=False) for line in text.splitlines())
+    """A text that a person decides about: what can't be seen is shown by its number, and where it is long its
+    middle is left out, with the number of characters."""
+    shown = escaped(text)
     encoded = shown.encode()
     if len(encoded) <= most:
         return shown
@@ -157,5 +167,5 @@ def cut(text: str, most: int = TEXT_BYTES) -> str:
 
 
 def _short(text: str) -> str:
-    shown = harmless(" ".join(text.split()), colours=False)
+    shown = escaped(" ".join(text.split()))
     return shown if len(shown) <= TITLE_CHARACTERS else shown[: TITLE_CHARACTERS - 1] + "…"

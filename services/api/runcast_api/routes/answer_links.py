@@ -112,8 +112,7 @@ async def _asked(api: Api, opened: Opened) -> str:
     tool = question["tool"]
     title = f"Permission: {tool['name']}" if tool else "Permission"
     name = run["name"] or run["key"] or f"#{run['number']}"
-    body = question["body"] if has_details else None
-    shown = f"<pre>{escape(messages.cut(body))}</pre>" if body else ""
+    shown = f"<pre>{escape(messages.cut(messages.asked(question)))}</pre>" if has_details else ""
     label = escape(_label(question, opened.option))
     return (
         f"<h1>{escape(messages.cut(title))}</h1><p>{escape(messages.cut(name))} in "
