@@ -456,6 +456,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.forget_answer_links() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+BEGIN
+    DELETE FROM answer_links WHERE user_id = OLD.user_id AND used_at IS NULL;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION public.forget_audit(age interval, batch integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -2529,6 +2539,8 @@ CREATE INDEX notifications_due ON public.notifications USING btree (next_at) WHE
 
 CREATE INDEX notifications_ended ON public.notifications USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
+CREATE INDEX notifications_kept ON public.notifications USING btree (user_id, target_id) WHERE (state = ANY (ARRAY['waiting'::text, 'summed'::text]));
+
 CREATE INDEX notifications_of_project ON public.notifications USING btree (project_id) WHERE (project_id IS NOT NULL);
 
 CREATE INDEX notifications_of_question ON public.notifications USING btree (question_id) WHERE (question_id IS NOT NULL);
@@ -2672,6 +2684,10 @@ CREATE INDEX worker_status_by_circuit ON public.worker_status USING btree (circu
 CREATE INDEX worker_status_by_heartbeat ON public.worker_status USING btree (last_heartbeat DESC);
 
 CREATE INDEX worker_status_by_status ON public.worker_status USING btree (status, updated_at DESC);
+
+CREATE TRIGGER forget_links_of_changed AFTER UPDATE OF secret ON public.notification_targets FOR EACH ROW WHEN (((old.secret)::text <> (new.secret)::text)) EXECUTE FUNCTION public.forget_answer_links();
+
+CREATE TRIGGER forget_links_of_removed AFTER DELETE ON public.notification_targets FOR EACH ROW EXECUTE FUNCTION public.forget_answer_links();
 
 CREATE TRIGGER forget_notifications AFTER UPDATE OF deleted_at ON public.users FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION public.forget_notifications();
 
@@ -3232,6 +3248,8 @@ GRANT ALL ON FUNCTION public.find_people(pattern text, most integer) TO runcast_
 
 REVOKE ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) TO runcast_request;
+
+REVOKE ALL ON FUNCTION public.forget_answer_links() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.forget_audit(age interval, batch integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.forget_audit(age interval, batch integer) TO runcast_log;

@@ -439,6 +439,43 @@ async def test_secrets_are_kept_and_not_shown(rest: Rest, phone: Ntfy) -> None:
         assert await connection.fetchval("SELECT count(*) FROM notification_targets") == 0
 
 
+async def test_a_stale_page_removes_no_target(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+
+    async def put(tag: str, *targets: dict[str, Any]) -> int:
+        body = {"rules": [], "targets": list(targets)}
+        headers = ana | {"If-Match": tag}
+        return (await rest.admin.put(SETTINGS, json=body, headers=headers)).status_code
+
+    stale = (await rest.admin.get(SETTINGS, headers=ana)).headers["etag"]
+    team = phone.target(id="team")
+    assert sorted(await asyncio.gather(put(stale, phone.target()), put(stale, phone.target()))) == [
+        200,
+        412,
+    ]
+    assert await put(stale, team) == 412
+    shown = await rest.admin.get(SETTINGS, headers=ana)
+    assert [one["id"] for one in shown.json()["targets"]] == ["phone"]
+    assert await put(shown.headers["etag"], phone.target(), team) == 200
+
+
+async def test_a_link_ends_with_the_target_that_it_was_sent_to(rest: Rest, phone: Ntfy) -> None:
+    ana = await person(rest, "ana", "editor")
+    elsewhere = phone.target(url=f"http://{phone.host}/other")
+    for after in (elsewhere, None):
+        shown = await set_up(rest, ana, phone.target())
+        await ask(rest, await rest.run(status="running"))
+        await tell(rest)
+        allow = link(phone.published[-1], "Allow")
+        renamed = shown["targets"][0] | {"name": "mine"}
+        async with anyone(rest) as client:
+            for targets, status in (([renamed], 200), ([after] if after else [], 404)):
+                body = {"rules": shown["rules"] if targets else [], "targets": targets}
+                saved = await rest.admin.put(SETTINGS, json=body, headers=ana)
+                assert saved.status_code == 200, saved.text
+                assert (await client.get(allow, headers=BROWSER)).status_code == status
+
+
 async def test_who_sees_it_or_has_quiet_hours_is_told_later(rest: Rest, phone: Ntfy) -> None:
     ana = await person(rest, "ana", "editor")
     await set_up(rest, ana, phone.target())

@@ -50,7 +50,8 @@ def refuse_ignored(request: Request) -> None:
     route: Any = request.scope["route"]
     if not _takes(route.dependant):
         raise Invalid.of(
-            "header.If-Match", "is compared on PATCH of projects, runs, tasks, subtasks"
+            "header.If-Match",
+            "is compared on PATCH of projects, runs, tasks, subtasks, and PUT of your notifications",
         )
 
 

@@ -19,6 +19,10 @@ from runcast_server.errors import Invalid
 
 Json = dict[str, Any]
 
+_LOCK = """
+INSERT INTO notification_settings (user_id, rules) VALUES ($1, $2)
+ON CONFLICT (user_id) DO UPDATE SET updated_at = notification_settings.updated_at
+"""
 _SETTINGS = """
 INSERT INTO notification_settings (user_id, rules, details) VALUES ($1, $2, $3)
 ON CONFLICT (user_id) DO UPDATE SET rules = $2, details = $3, updated_at = now()
@@ -41,6 +45,12 @@ WHERE user_id = $1 AND id = $2
 _ADD = """
 INSERT INTO notification_targets (user_id, id, kind, name, url, secret) VALUES ($1, $2, $3, $4, $5, $6)
 """
+
+
+async def lock(connection: Connection, user_id: UUID) -> None:
+    """Of two who change them one waits for the other until its transaction ends, also where nothing was set
+    before."""
+    await connection.execute(_LOCK, user_id, [])
 
 
 async def show(connection: Connection, user_id: UUID) -> Json:

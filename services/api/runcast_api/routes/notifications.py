@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from runcast_api.dependencies import Api, ApiState, Caller
+from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import answer, no_content
 from runcast_api.notifications import preferences, presence, targets
@@ -20,6 +21,7 @@ from runcast_api.notifications.schemas import (
     Presence,
 )
 from runcast_server.auth.principal import Principal
+from runcast_server.db import Connection
 from runcast_server.errors import Forbidden, NotFound
 
 router = APIRouter(tags=["notifications"], route_class=JsonRoute)
@@ -32,12 +34,17 @@ async def show_notifications(api: ApiState, caller: Caller) -> Response:
 
 
 @router.put("/auth/me/notifications", response_model=Notifications)
-async def set_notifications(body: NotificationsSet, api: ApiState, caller: Caller) -> Response:
+async def set_notifications(
+    body: NotificationsSet, api: ApiState, caller: Caller, if_match: IfMatch
+) -> Response:
     """Sets what you are told, and where, in the place of what was set before. A target without its address
     keeps the one that it has; one that is left out is removed."""
-    _person(caller)
+    user_id = _person(caller)
     allows_private = caller.is_admin or api.notifier.channels.sender.allows_private
+    key = await api.notifier.channels.push_key()
     async with api.database.changing(caller) as connection:
+        await preferences.lock(connection, user_id)
+        await if_match.require(lambda: _shown_in(connection, api, user_id, key))
         await preferences.replace(connection, caller, body, allows_private=allows_private)
     await api.notifier.changed()
     return answer(await _shown(api, caller))
@@ -73,10 +80,16 @@ async def set_presence(body: Presence, api: ApiState, caller: Caller) -> Respons
 
 
 async def _shown(api: Api, caller: Principal) -> dict[str, object]:
+    user_id = _person(caller)
+    key = await api.notifier.channels.push_key()
     async with api.database.acting(caller) as connection:
-        shown = await preferences.show(connection, _person(caller))
+        return await _shown_in(connection, api, user_id, key)
+
+
+async def _shown_in(connection: Connection, api: Api, user_id: UUID, key: str) -> dict[str, object]:
+    shown = await preferences.show(connection, user_id)
     shown["server"] = {
-        "push_key": await api.notifier.channels.push_key(),
+        "push_key": key,
         "has_apprise": targets.HAS_APPRISE,
         "answers": api.notifier.has_answers,
         "targets": shown.pop("states"),

@@ -10396,7 +10396,10 @@ export interface operations {
     set_notifications: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Only where GET would answer with this `ETag`. */
+                "if-match"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -10419,6 +10422,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             408: components["responses"]["Problem408"];
+            412: components["responses"]["Problem412"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
