@@ -17,15 +17,14 @@ export function NewTarget({ settings, open, onClose }: { settings: Settings; ope
     onClose();
   };
   const submit = form.submit(async (value) => {
-    const target: Target = {
-      id: freeId(settings.targets, isNtfy ? "phone" : "chat"),
+    const target: Omit<Target, "id"> = {
       kind,
       name: value("name") || null,
       url: value(`targets.${place}.url`),
       token: isNtfy ? value(`targets.${place}.token`) || null : null,
       subscription: null,
     };
-    await save(withTarget(settings, target));
+    await save((now) => withTarget(now, { id: freeId(now.targets, isNtfy ? "phone" : "chat"), ...target }));
     close();
   });
   const url = `targets.${place}.url`;

@@ -12,7 +12,7 @@ import { browserText } from "../account/browser";
 import { NewTarget } from "./NewTarget";
 import { RuleForm } from "./RuleForm";
 import { subscribe, whyNot } from "./push";
-import { type Settings, type Target, firstRule, freeId, test, useSave, useSettings, withTarget, withoutTarget } from "./settings";
+import { type Change, type Settings, type Target, firstRule, freeId, test, useSave, useSettings, withRule, withTarget, withoutTarget } from "./settings";
 
 /** What the person is told where they are, and where. */
 export function Notifications() {
@@ -41,7 +41,7 @@ function Loaded({ settings }: { settings: Settings }) {
             <Button
               icon={<Plus />}
               onClick={() =>
-                void attempt(() => save({ rules: [...settings.rules, firstRule(settings.targets[0]?.id ?? "")] }))
+                void attempt(() => save(({ rules, targets }) => ({ rules: [...rules, firstRule(targets[0]?.id ?? "")] })))
               }
             >
               Add a rule
@@ -53,15 +53,15 @@ function Loaded({ settings }: { settings: Settings }) {
               key={`${place} ${settings.rules.length}`}
               rule={rule}
               targets={settings.targets}
-              onSave={(changed) => save({ rules: settings.rules.with(place, changed) })}
-              onRemove={() => attempt(() => save({ rules: settings.rules.toSpliced(place, 1) }))}
+              onSave={(changed) => save((now) => withRule(now, rule, changed))}
+              onRemove={() => attempt(() => save((now) => withRule(now, rule, null)))}
             />
           ))}
           <label className="flex items-center gap-2 text-sm">
             <input
               type="checkbox"
               checked={settings.details}
-              onChange={({ target }) => void attempt(() => save({ details: target.checked }))}
+              onChange={({ target: { checked } }) => void attempt(() => save(() => ({ details: checked })))}
             />
             Messages hold what is asked, too. They pass servers of others.
           </label>
@@ -73,7 +73,7 @@ function Loaded({ settings }: { settings: Settings }) {
 
 interface TargetsProps {
   settings: Settings;
-  save: (next: Partial<Settings>) => Promise<void>;
+  save: (change: Change) => Promise<void>;
   attempt: (work: () => Promise<void>) => Promise<void>;
 }
 
@@ -83,9 +83,11 @@ function Targets({ settings, save, attempt }: TargetsProps) {
   const obstacle = whyNot();
   const addBrowser = async (): Promise<void> => {
     const subscription = await subscribe(settings.server.push_key);
-    const id = freeId(settings.targets, "browser");
     const name = browserText(navigator.userAgent);
-    await save(withTarget(settings, { id, kind: "webpush", name, url: null, token: null, subscription }));
+    await save((now) => {
+      const id = freeId(now.targets, "browser");
+      return withTarget(now, { id, kind: "webpush", name, url: null, token: null, subscription });
+    });
     say("This browser is told from now on");
   };
   const columns: readonly TableColumn<Target>[] = [
@@ -112,7 +114,7 @@ function Targets({ settings, save, attempt }: TargetsProps) {
             title="Remove this target?"
             text="Nothing is sent there any more."
             action="Remove"
-            onConfirm={() => save(withoutTarget(settings, id))}
+            onConfirm={() => save((now) => withoutTarget(now, id))}
           >
             {(ask) => (
               <Button size="sm" look="danger" onClick={ask}>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Settings, firstRule, freeId, withTarget, withoutTarget } from "./settings";
+import { type Settings, firstRule, freeId, withRule, withTarget, withoutTarget } from "./settings";
 
 const target = (id: string) => ({ id, kind: "ntfy" as const, name: null, url: null, token: null, subscription: null });
 const none = { rules: [], targets: [], details: false } as unknown as Settings;
@@ -17,4 +17,12 @@ test("a first target gets a rule, a second one joins it, and the last one takes 
 test("a new target's id is free", () => {
   expect(freeId([], "phone")).toBe("phone");
   expect(freeId([target("phone"), target("phone-2")], "phone")).toBe("phone-3");
+});
+
+test("a rule is changed wherever it stands now, and isn't taken for another one", () => {
+  const [first, second, changed] = [firstRule("a"), firstRule("b"), { ...firstRule("b"), after_s: 5 }];
+  const now = { ...none, rules: [first, second] };
+  expect(withRule(now, second, changed).rules).toEqual([first, changed]);
+  expect(withRule(now, first, null).rules).toEqual([second]);
+  expect(() => withRule(now, changed, null)).toThrow("changed elsewhere");
 });

@@ -1,3 +1,4 @@
+import { Problem } from "@runcast/client";
 import { useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
@@ -29,14 +30,37 @@ export function useSettings(): UseQueryResult<Settings> {
   });
 }
 
-/** Puts other settings in the place of the present ones. */
-export function useSave(): (next: Partial<Settings>) => Promise<void> {
+export type Change = (now: Settings) => Partial<Settings>;
+
+/** Changes the settings as they are at the server now: what this page last read may be days old. */
+export function useSave(): (change: Change) => Promise<void> {
   const queries = useQueryClient();
-  return async (next) => {
-    const now = queries.getQueryData<Settings>(KEY);
-    const { data } = await client.http.json<Settings>("PUT", PATH, { body: { ...now, ...next } });
-    queries.setQueryData(KEY, data);
+  return async (change) => {
+    try {
+      queries.setQueryData(KEY, await saved(change));
+    } catch (error) {
+      void queries.invalidateQueries({ queryKey: KEY });
+      throw error;
+    }
   };
+}
+
+async function saved(change: Change): Promise<Settings> {
+  try {
+    return await savedOnce(change);
+  } catch (error) {
+    if (!(error instanceof Problem && error.status === 412)) throw error;
+    return savedOnce(change);
+  }
+}
+
+async function savedOnce(change: Change): Promise<Settings> {
+  const response = await client.http.send("GET", PATH);
+  const now = (await response.json()) as Settings;
+  // A proxy that compresses makes the tag a weak one, which If-Match takes for none.
+  const tag = response.headers.get("etag")?.replace(/^W\//, "");
+  const headers: Record<string, string> = tag ? { "If-Match": tag } : {};
+  return (await client.http.json<Settings>("PUT", PATH, { headers, body: { ...now, ...change(now) } })).data;
 }
 
 export async function test(target: string): Promise<Schema<"NotificationTested">> {
@@ -77,4 +101,11 @@ export function withoutTarget({ targets, rules }: Settings, id: string): Partial
       .map((rule) => ({ ...rule, to: rule.to.filter((one) => one !== id) }))
       .filter(({ to }) => to.length > 0),
   };
+}
+
+/** The settings with another rule in the place of one, or without it. Throws where it isn't there any more. */
+export function withRule({ rules }: Settings, old: Rule, next: Rule | null): Partial<Settings> {
+  const place = rules.findIndex((rule) => JSON.stringify(rule) === JSON.stringify(old));
+  if (place < 0) throw new Error("This rule was changed elsewhere; look at it again.");
+  return { rules: rules.toSpliced(place, 1, ...(next ? [next] : [])) };
 }
