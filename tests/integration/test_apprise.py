@@ -55,7 +55,7 @@ async def test_a_question_is_told_as_text_with_a_link_and_never_again(
 
 
 async def refused_settings(rest: Rest, headers: dict[str, str]) -> None:
-    for url in ("syslog://", "dbus://x", "macosx://_", "no address"):
+    for url in ("syslog://", "dbus://x", "macosx://_", "no address", "json://h, syslog://"):
         target = {"id": "team", "kind": "apprise", "url": url}
         refused = await rest.admin.put(
             SETTINGS, json={"rules": [], "targets": [target]}, headers=headers
@@ -89,4 +89,6 @@ async def test_a_plugin_reaches_nothing_of_the_server(chat: Ntfy, tmp_path: Path
     key.write_text('{"type": "service_account", "project_id": "p"}')
     read = await error(f"fcm://project/device/?keyfile={key}", allows_private=True)
     assert read is not None
+    # Several in one text are none: each would go by its own scheme.
+    assert await error(f"json://{chat.host}/, syslog://_", allows_private=True) is not None
     assert await error("nonsense://x") == "isn't an address that Apprise understands"

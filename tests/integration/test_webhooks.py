@@ -256,15 +256,20 @@ async def test_days_of_failure_and_410_disable_a_hook(rest: Rest, receiver: Rece
         await connection.execute(
             "UPDATE webhooks SET failing_since = now() - interval '6 days' WHERE id = $1", one["id"]
         )
+    await make_due(rest)
+    await send(rest)
+    assert set((await reasons(rest)).values()) == {None}, "one failure long after another one"
+    async with acquire(rest.resources.database.log) as connection:
+        await connection.execute(
+            "UPDATE webhook_deliveries SET attempts = 9 WHERE webhook_id = $1", one["id"]
+        )
+    await make_due(rest)
+    await send(rest)
+    assert (await reasons(rest))[one["id"]] == "it failed for 5 days"
     receiver.always = 410
     await make_due(rest)
     await send(rest)
-    reasons = {
-        each["id"]: each["disabled_reason"]
-        for each in (await rest.admin.get(HOOKS)).json()["webhooks"]
-    }
-    assert "410" in reasons[two["id"]]
-    assert reasons[one["id"]] is not None
+    assert "410" in (await reasons(rest))[two["id"]]
     count = len(receiver.got)
     await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
     await send(rest)
@@ -273,6 +278,24 @@ async def test_days_of_failure_and_410_disable_a_hook(rest: Rest, receiver: Rece
     assert (on.json()["disabled"], on.json()["failing_since"]) == (False, None)
     await send(rest)
     assert len(receiver.got) == count, "it begins again at the present"
+
+
+async def reasons(rest: Rest) -> dict[str, str | None]:
+    """Why each hook is disabled."""
+    hooks = (await rest.admin.get(HOOKS)).json()["webhooks"]
+    return {each["id"]: each["disabled_reason"] for each in hooks}
+
+
+async def test_nothing_begins_after_the_stop() -> None:
+    """A loop may look once more while what it began is being ended."""
+    working = jobs.Jobs("test")
+    await working.stop()
+
+    async def never() -> bool:
+        raise AssertionError("it was begun")
+
+    working.begin("late", never)
+    assert working.running == {}
 
 
 async def test_a_deleted_project_keeps_no_hook(rest: Rest, receiver: Receiver) -> None:

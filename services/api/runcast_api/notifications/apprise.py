@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -20,20 +21,31 @@ from runcast_api.outgoing.sender import Outcome
 from runcast_server.fair_turns import FairTurns
 
 ATTEMPT_SECONDS = 20.0
+TURN_SECONDS = 20.0
+"""How long a message waits for its turn. Wait and attempt end before its lease does (`deciding.LEASE`)."""
 AT_ONCE = 2
-"""Processes at a time: each takes some 60 MB while it runs."""
+"""Processes at a time for targets that answer, and as many for those that fail. Each takes some 60 MB while
+it runs."""
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """What the process sees of ours: no settings, no secrets, and no proxy, which would connect in its place."""
 
 
 @dataclass(eq=False)
 class Apprise:
-    """Sends by Apprise. People take turns."""
+    """Sends by Apprise. People take turns; targets that fail keep only those waiting that fail, too."""
 
-    _turns: FairTurns = field(default_factory=lambda: FairTurns(AT_ONCE))
+    _turns: Mapping[bool, FairTurns] = field(
+        default_factory=lambda: {False: FairTurns(AT_ONCE), True: FairTurns(AT_ONCE)}
+    )
 
     async def send(
-        self, user: object, url: str, message: Message, *, allows_private: bool
+        self,
+        user: object,
+        url: str,
+        message: Message,
+        *,
+        allows_private: bool,
+        is_failing: bool = False,
     ) -> Outcome:
         """One attempt."""
         asked = {
@@ -42,14 +54,21 @@ class Apprise:
             "text": f"{message.text}\n{message.url}",
             "allows_private": allows_private,
         }
-        async with self._turns.of(user):
-            try:
-                async with asyncio.timeout(ATTEMPT_SECONDS):
-                    return await _ask(orjson.dumps(asked))
-            except TimeoutError:
-                return Outcome(None, f"no answer within {ATTEMPT_SECONDS:.0f} s")
-            except OSError as error:
-                return Outcome(None, f"Apprise can't be started: {error}")
+        try:
+            async with self._turns[is_failing].of(user, TURN_SECONDS):
+                return await _attempt(orjson.dumps(asked))
+        except TimeoutError:
+            return Outcome(None, "no turn came in time")
+
+
+async def _attempt(asked: bytes) -> Outcome:
+    try:
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            return await _ask(asked)
+    except TimeoutError:
+        return Outcome(None, f"no answer within {ATTEMPT_SECONDS:.0f} s")
+    except OSError as error:
+        return Outcome(None, f"Apprise can't be started: {error}")
 
 
 async def _ask(asked: bytes) -> Outcome:

@@ -83,9 +83,12 @@ def send(asked: dict[str, Any]) -> str | None:
     watch = Watch(allows_private=asked["allows_private"])
     sys.addaudithook(watch)
     try:
-        notifier = apprise.Apprise()
-        if not notifier.add(asked["url"]):
+        # One address: `add` of a text would take several, of any scheme.
+        plugin = apprise.Apprise.instantiate(asked["url"])
+        if plugin is None:
             return watch.refusal or "isn't an address that Apprise understands"
+        notifier = apprise.Apprise()
+        notifier.add(plugin)
         # What an agent wrote is text, also where the receiver is sent HTML.
         form = apprise.NotifyFormat.TEXT
         if notifier.notify(body=asked["text"], title=asked["title"], body_format=form):

@@ -32,15 +32,19 @@ class Channels:
         """One attempt, for a person, who takes turns with others."""
         allows_private = self.sender.allows_private or is_admin
         secret = target["secret"]
+        is_failing = target["failing_since"] is not None
         if target["kind"] == "apprise":
             return await self.apprise.send(
-                user_id, secret["url"], message, allows_private=allows_private
+                user_id,
+                secret["url"],
+                message,
+                allows_private=allows_private,
+                is_failing=is_failing,
             )
         if target["kind"] == "webpush":
             url, headers, body = await self.push.request(secret, message)
         else:
             url, headers, body = ntfy.request(secret, message, self.base_url)
-        is_failing = target["failing_since"] is not None
         return await self.sender.send(
             url,
             headers,

@@ -34,6 +34,8 @@ AGAIN = timedelta(seconds=30)
 MOST, WINDOW = 6, timedelta(minutes=10)
 """Messages of a person at most, and in which time; then one that sums up what else there is."""
 SUMMARY = "summary"
+MORE = "more"
+"""In a summary: what was too much to be kept one by one."""
 
 _PEOPLE_DUE = """
 SELECT n.user_id, bool_or(t.failing_since IS NOT NULL) AS is_failing FROM notifications n
@@ -75,7 +77,8 @@ _ADD_SUMMARY = """
 INSERT INTO notifications (id, user_id, target_id, subject, kind, at, next_at)
 SELECT $1, $2, $3, 'summary:' || $1::uuid, 'summary', $4, $5
 WHERE NOT EXISTS (SELECT FROM notifications
-                  WHERE user_id = $2 AND target_id = $3 AND kind = 'summary' AND state = 'waiting')
+                  WHERE user_id = $2 AND target_id = $3 AND kind = 'summary' AND state = 'waiting'
+                    AND (sending_until IS NULL OR sending_until <= $4))
 """
 _SUMMED = """
 SELECT n.kind, count(*) AS number FROM notifications n
@@ -86,9 +89,11 @@ GROUP BY n.kind ORDER BY n.kind
 """
 _CLEAR_SUMMED = """
 UPDATE notifications SET state = 'dropped', ended_at = $3
-WHERE user_id = $1 AND target_id = $2 AND state = 'summed'
+WHERE user_id = $1 AND target_id = $2 AND state = 'summed' AND ended_at <= $4
 """
-_CLEAR_UNSAID = "UPDATE notification_targets SET unsaid = 0 WHERE user_id = $1 AND id = $2"
+_CLEAR_UNSAID = """
+UPDATE notification_targets SET unsaid = greatest(unsaid - $3, 0) WHERE user_id = $1 AND id = $2
+"""
 _WAIT = "UPDATE notifications SET next_at = $2 WHERE id = $1"
 _END = "UPDATE notifications SET state = $2, ended_at = $3 WHERE id = $1"
 _TAKE = """
@@ -108,6 +113,7 @@ class Due:
     kind: str
     is_closing: bool
     attempts: int
+    taken_at: datetime
     project_id: UUID | None
     run: Any = None
     question: Json | None = None
@@ -201,6 +207,7 @@ async def _decide(
         row["kind"],
         row["state"] == "closing",
         attempts,
+        now,
         row["project_id"],
         run,
         question,
@@ -267,15 +274,17 @@ async def _sum_up(
     rows = await connection.fetch(_SUMMED, person.id, target["id"])
     counts = [(one["kind"], one["number"]) for one in rows]
     if target["unsaid"]:
-        counts.append(("more", target["unsaid"]))
+        counts.append((MORE, target["unsaid"]))
     if not counts and row["began_at"] is None:
         await connection.execute(_END, row["id"], "dropped", now)
         return None
     attempts = await connection.fetchval(_TAKE, row["id"], now + LEASE, now)
-    return Due(row["id"], person, target, SUMMARY, False, attempts, None, counts=tuple(counts))
+    return Due(row["id"], person, target, SUMMARY, False, attempts, now, None, counts=tuple(counts))
 
 
-async def summed(connection: Connection, user_id: UUID, target: str, now: datetime) -> None:
-    """A summary was taken: what it told isn't told again."""
-    await connection.execute(_CLEAR_SUMMED, user_id, target, now)
-    await connection.execute(_CLEAR_UNSAID, user_id, target)
+async def summed(connection: Connection, due: Due, now: datetime) -> None:
+    """A summary was taken: what it told isn't told again. What came while it was on its way waits for
+    the next one."""
+    user_id, target = due.person.id, due.target["id"]
+    await connection.execute(_CLEAR_SUMMED, user_id, target, now, due.taken_at)
+    await connection.execute(_CLEAR_UNSAID, user_id, target, dict(due.counts).get(MORE, 0))

@@ -143,7 +143,7 @@ class Notifier:
 
     async def _plan(self, project_id: UUID) -> bool:
         async with self._connection(project_id) as connection:
-            has_more, has_found = await planning.plan(connection, project_id, self._people)
+            has_more, has_found = await planning.plan(connection, project_id, self._readers)
         if has_found and self._loop is not None:
             self._loop.soon()  # What needs no delay is due.
         return has_more
@@ -155,9 +155,11 @@ class Notifier:
                 taken = await deciding.take(
                     connection, self._readers, user_id, await self._now(connection)
                 )
-            async with asyncio.TaskGroup() as group:
-                for due in taken or ():
-                    group.create_task(self._send(due))
+            sent = [self._send(due) for due in taken or ()]
+            # None is cut off because another one couldn't be noted: it would be sent twice.
+            for error in await asyncio.gather(*sent, return_exceptions=True):
+                if error is not None:
+                    raise error
         return taken is not None
 
     async def _send(self, due: Due) -> None:

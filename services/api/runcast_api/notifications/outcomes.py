@@ -17,7 +17,8 @@ from runcast_server.db import Connection
 RETRY_SECONDS = (5, 60, 600)
 """Pauses after the first failure, the second …; after the last attempt a message has failed."""
 GIVEN_UP_AFTER = timedelta(days=5)
-"""A target that only failed for so long is disabled."""
+"""A target that only failed for so long is disabled, at the last attempt of a message: one failure long after
+another one says nothing of the time between."""
 GONE = (404, 410)
 """By which a push service says that a subscription has ended (RFC 8030, section 7.3)."""
 KEPT_DAYS = 7
@@ -51,7 +52,7 @@ WHERE user_id = $1 AND id = $2 AND failing_since IS NOT NULL
 _FAILS = """
 UPDATE notification_targets SET failing_since = coalesce(failing_since, $4), error = $3,
     disabled_reason = CASE WHEN $5::text IS NOT NULL THEN $5
-        WHEN failing_since < $4 - $6::interval THEN $7 ELSE disabled_reason END
+        WHEN $8 AND failing_since < $4 - $6::interval THEN $7 ELSE disabled_reason END
 WHERE user_id = $1 AND id = $2 AND disabled_reason IS NULL RETURNING disabled_reason
 """
 _PRUNE = f"""
@@ -71,7 +72,7 @@ async def succeeded(connection: Connection, due: Due, now: datetime) -> None:
     await connection.execute(_CLOSED if due.is_closing else _SENT, due.id, now)
     await connection.execute(_WORKS, due.person.id, due.target["id"])
     if due.kind == SUMMARY:
-        await deciding.summed(connection, due.person.id, due.target["id"], now)
+        await deciding.summed(connection, due, now)
 
 
 async def failed(connection: Connection, due: Due, outcome: Outcome, now: datetime) -> None:
@@ -89,6 +90,7 @@ async def failed(connection: Connection, due: Due, outcome: Outcome, now: dateti
         "the browser's subscription has ended" if is_gone else None,
         GIVEN_UP_AFTER,
         f"it failed for {GIVEN_UP_AFTER.days} days",
+        is_last,
     )
     if disabled is not None:
         await audit.note(

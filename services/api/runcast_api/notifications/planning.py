@@ -17,9 +17,9 @@ import orjson
 
 from runcast._support import times
 from runcast._support.ids import uuid7
-from runcast_api.notifications import matters
+from runcast_api.notifications import matters, people
 from runcast_api.notifications.matters import Matter
-from runcast_api.notifications.people import Person
+from runcast_api.notifications.people import Person, Readers
 from runcast_api.runs import history
 from runcast_api.runs.history import Wanted
 from runcast_server.db import Connection, Pool, acquire
@@ -94,22 +94,19 @@ class _Found:
     due_at: datetime
 
 
-async def watch(pool: Pool, people: Sequence[Person]) -> list[UUID]:
+async def watch(pool: Pool, given: Sequence[Person]) -> list[UUID]:
     """Keeps a cursor for each project of which someone wants to hear, from now on. Answers the projects that
     have events that weren't looked at."""
-    is_everywhere = any(person.is_admin for person in people)
-    ids = list({id for person in people for id in person.roles})
+    is_everywhere = any(person.is_admin for person in given)
+    ids = list({id for person in given for id in person.roles})
     async with acquire(pool) as connection:
         await connection.execute(_WATCH, is_everywhere, ids, NEW_PROJECT)
         return [row["project_id"] for row in await connection.fetch(_BEHIND)]
 
 
-async def plan(
-    connection: Connection, project_id: UUID, people: Sequence[Person]
-) -> tuple[bool, bool]:
-    """Notes what the next events hold for these people; whether there may be more, and whether they held
-    something. Any number of processes
-    may do so: one that finds the cursor locked leaves it."""
+async def plan(connection: Connection, project_id: UUID, readers: Readers) -> tuple[bool, bool]:
+    """Notes what the next events hold for people; whether there may be more, and whether they held something.
+    Any number of processes may do so: one that finds the cursor locked leaves it."""
     async with connection.transaction():
         cursor = await connection.fetchrow(_CURSOR, project_id)
         if cursor is None or cursor["last_seq"] <= cursor["position"]:
@@ -118,11 +115,14 @@ async def plan(
         wanted = Wanted(project_id, position, head + 1, matters.TYPES, without_lines=True)
         page = await history.page(connection, wanted, LOOK_EVENTS)
         events = [_loaded(event) for event in page["events"]]
-        found = _found(project_id, people, events)
-        await _note(connection, project_id, found)
+        # Read under the cursor's lock: who wants to hear of it now, not who did when another one held it.
+        holds = any(True for event in events for _ in matters.of(event))
+        found = _found(project_id, await people.find(connection, readers), events) if holds else []
         closed = [id for id in map(matters.closed_question, events) if id is not None]
         if closed:
+            # Messages before targets, which `_note` locks: so do those who note what became of sending.
             await connection.execute(CLOSE, closed)
+        await _note(connection, project_id, found)
         position = head if page["next_after"] is None else page["next_after"]
         await connection.execute(_MOVE, project_id, position)
         return bool(position < head), bool(found or closed)
@@ -133,12 +133,13 @@ def _loaded(event: Json) -> Json:
     return event | {"data": orjson.loads(orjson.dumps(event["data"]))}
 
 
-def _found(project_id: UUID, people: Sequence[Person], events: Sequence[Json]) -> list[_Found]:
+def _found(project_id: UUID, given: Sequence[Person], events: Sequence[Json]) -> list[_Found]:
     found: list[_Found] = []
+    readers = [person for person in given if person.role_in(project_id) is not None]
     for event in events:
         at = times.parse(event["at"])
         for matter in matters.of(event):
-            for person in people:
+            for person in readers:
                 if at < person.since:
                     continue
                 for target, after in _targets(person, project_id, matter.kind).items():

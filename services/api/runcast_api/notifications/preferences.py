@@ -3,7 +3,7 @@ here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -106,8 +106,9 @@ async def replace(
     """Puts these rules and targets in the place of those before. Raises `Invalid` naming what can't be
     used."""
     user_id = caller.user_id
+    ids = await _ids(connection, given.rules)
     rules = [
-        await _rule(connection, rule, f"body.rules.{place}", given.targets)
+        _rule(rule, f"body.rules.{place}", given.targets, ids)
         for place, rule in enumerate(given.rules)
     ]
     await connection.execute(_SETTINGS, user_id, rules, given.details)
@@ -134,7 +135,17 @@ async def replace(
     )
 
 
-async def _rule(connection: Connection, rule: Rule, field: str, given: list[Target]) -> Json:
+async def _ids(connection: Connection, rules: Sequence[Rule]) -> Mapping[str, str]:
+    """The ids of the projects that the rules name by their slugs, of those that the caller may read."""
+    names = {name for rule in rules if isinstance(rule.projects, list) for name in rule.projects}
+    rows = await connection.fetch(
+        "SELECT id, slug FROM projects WHERE slug = ANY($1::text[]) AND deleted_at IS NULL",
+        list(names),
+    )
+    return {row["slug"]: str(row["id"]) for row in rows}
+
+
+def _rule(rule: Rule, field: str, given: Sequence[Target], ids: Mapping[str, str]) -> Json:
     known = {target.id for target in given}
     for place, target in enumerate(rule.to):
         if target not in known:
@@ -142,23 +153,20 @@ async def _rule(connection: Connection, rule: Rule, field: str, given: list[Targ
     kept = rule.model_dump(mode="json", by_alias=True)
     if isinstance(rule.projects, list):
         kept["projects"] = [
-            await _project(connection, name, f"{field}.projects.{place}")
+            _project(name, f"{field}.projects.{place}", ids)
             for place, name in enumerate(rule.projects)
         ]
     return kept
 
 
-async def _project(connection: Connection, name: str, field: str) -> str:
+def _project(name: str, field: str, ids: Mapping[str, str]) -> str:
     """The project's id. One given by its id is kept as it is: whether it may be read is looked at each time
     something of it would be told."""
     if (id := as_uuid(name)) is not None:
         return str(id)
-    found = await connection.fetchval(
-        "SELECT id FROM projects WHERE slug = $1 AND deleted_at IS NULL", name
-    )
-    if found is None:
+    if name not in ids:
         raise Invalid.of(field, f"there is no project {name[:100]!r} that you may read")
-    return str(found)
+    return ids[name]
 
 
 async def _keep(

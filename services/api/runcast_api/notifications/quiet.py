@@ -24,6 +24,7 @@ def until(quiet: Quiet, now: datetime) -> datetime | None:
     if not (begin <= clock < end or (goes_past_midnight and (clock >= begin or clock < end))):
         return None
     day = local.date() if clock < end else local.date() + DAY
-    ends = datetime.combine(day, end, zone).astimezone(UTC)
-    # An hour that comes twice may have put the end behind us.
-    return ends if ends > now else ends + timedelta(hours=1)
+    ends = datetime.combine(day, end, zone)
+    first = ends.astimezone(UTC)
+    # A time that comes twice may be behind us for the first time.
+    return first if first > now else ends.replace(fold=1).astimezone(UTC)

@@ -26,6 +26,8 @@ _NTFY_SCHEMES: Mapping[str, str] = {
     "http": "http",
 }
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30})://.")
+_SECOND_ADDRESS = re.compile(r"[\s,;]+[a-z0-9]+://", re.IGNORECASE)
+"""What Apprise takes for a further address in the same text."""
 LOCAL_SCHEMES = frozenset(
     {"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows", "file"}
 )
@@ -121,6 +123,8 @@ def _apprise(url: str, field: str) -> Json:
     found = _SCHEME.match(url)
     if found is None:
         raise Invalid.of(f"{field}.url", "isn't an Apprise URL such as slack://…")
+    if _SECOND_ADDRESS.search(url):
+        raise Invalid.of(f"{field}.url", "holds more than one address; make a target of each")
     if found[1] in LOCAL_SCHEMES:
         raise Invalid.of(f"{field}.url", f"{found[1]}:// shows something on the server itself")
     return {"url": url}

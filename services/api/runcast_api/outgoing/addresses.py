@@ -21,6 +21,8 @@ from runcast_api.outgoing.lookups import Lookups
 URL_CHARACTERS = 2000
 TRIED = 3
 """Addresses of a name that are tried."""
+CONNECT_SECONDS = 5.0
+"""For each of them but the last: one that doesn't answer (a half-broken IPv6) leaves time for the next."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All that is routed over the internet in IPv6. What lies outside is local, or stands for something else
@@ -106,7 +108,8 @@ class CheckedNetwork(AsyncNetworkBackend):
             check(address, allows_private=self._allows_private, shown="what the name stands for")
         for address in addresses[:-1][: TRIED - 1]:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._connect(address, port, timeout, local_address, socket_options)
+                bound = min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
+                return await self._connect(address, port, bound, local_address, socket_options)
         return await self._connect(addresses[-1], port, timeout, local_address, socket_options)
 
     async def _connect(self, address: Address, *how: Any) -> AsyncNetworkStream:

@@ -35,10 +35,12 @@ class Jobs:
 
     kind: str
     running: dict[Hashable, asyncio.Task[None]] = field(default_factory=dict)
+    is_stopped: bool = False
 
     def begin(self, key: Hashable, work: Work) -> None:
-        """Does all the work for `key`, unless that is being done already. Doesn't wait for it."""
-        if key not in self.running:
+        """Does all the work for `key`, unless that is being done already, or all was stopped. Doesn't wait
+        for it."""
+        if not self.is_stopped and key not in self.running:
             self.running[key] = asyncio.create_task(self._do(key, work))
 
     async def _do(self, key: Hashable, work: Work) -> None:
@@ -53,7 +55,8 @@ class Jobs:
             del self.running[key]
 
     async def stop(self) -> None:
-        """Ends what is being done; it is found again after the next start."""
+        """Ends what is being done, and begins nothing more; it is found again after the next start."""
+        self.is_stopped = True
         await tasks.end(*self.running.values())
 
 

@@ -36,7 +36,8 @@ RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Pauses after the first failure, the second …: 5 s to a day. After the last one a delivery has failed."""
 JITTER = 0.1
 GIVEN_UP_AFTER = timedelta(days=5)
-"""A hook that only failed for so long is disabled."""
+"""A hook that only failed for so long is disabled, at the last attempt of a delivery: one failure long after
+another one says nothing of the time between."""
 KEPT_DAYS = 7
 KEPT_DELIVERIES = 1000
 SERVER = Principal(name="server")
@@ -81,6 +82,7 @@ WHERE id IN (
     SELECT d.id FROM webhook_deliveries d
     WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_at <= now()
     ORDER BY d.next_at, d.event_id LIMIT (SELECT coalesce(max(free), 0) FROM room))
+  AND state = 'pending' AND next_at <= now()
 RETURNING id, event_id, attempts
 """
 _TARGET = """
@@ -105,7 +107,7 @@ WHERE webhook_id = $1 AND state = 'pending' AND sending_until IS NULL AND next_a
 _FAILS = """
 UPDATE webhooks SET failing_since = coalesce(failing_since, now()),
     disabled_reason = CASE WHEN $2::text IS NOT NULL THEN $2
-        WHEN failing_since < now() - $3::interval THEN $4 ELSE disabled_reason END
+        WHEN $5 AND failing_since < now() - $3::interval THEN $4 ELSE disabled_reason END
 WHERE id = $1 AND disabled_reason IS NULL RETURNING project_id, disabled_reason
 """
 _PRUNE = f"""
@@ -210,9 +212,13 @@ async def events(connection: Connection, project_id: UUID, ids: Sequence[int]) -
     """The events as they were told; those that were erased or have become too old are missing."""
     found: dict[int, Json] = {}
     for first, last in _near(sorted(ids)):
-        wanted = Wanted(project_id, first - 1, last + 1, without_lines=True)
-        page = await history.page(connection, wanted, last - first + 1)
-        found |= {event["id"]: _loaded(event) for event in page["events"] if event["id"] in ids}
+        after: int | None = first - 1
+        # A page ends early where reading is slow; what it didn't come to isn't missing.
+        while after is not None:
+            wanted = Wanted(project_id, after, last + 1, without_lines=True)
+            page = await history.page(connection, wanted, last - first + 1)
+            found |= {event["id"]: _loaded(event) for event in page["events"] if event["id"] in ids}
+            after = page["next_after"]
     return found
 
 
@@ -250,7 +256,7 @@ async def failed(
     await connection.execute(_DONE, taken.id, state, status, error, next_at)
     gone = "the receiver says that it is gone (410)" if status == 410 else None
     days = f"it failed for {GIVEN_UP_AFTER.days} days"
-    row = await connection.fetchrow(_FAILS, hook_id, gone, GIVEN_UP_AFTER, days)
+    row = await connection.fetchrow(_FAILS, hook_id, gone, GIVEN_UP_AFTER, days, pause is None)
     if row is not None and row["disabled_reason"] is not None:
         await audit.note(
             connection,

@@ -24,6 +24,8 @@ from runcast_api.notifications.schemas import Quiet
         # It is set back at 03:00: half past two comes twice, and ends them both times.
         ("22:00", "02:30", "Europe/Berlin", "2026-10-25T00:10", "2026-10-25T00:30"),
         ("22:00", "02:30", "Europe/Berlin", "2026-10-25T01:10", "2026-10-25T01:30"),
+        # Half an hour comes twice on Lord Howe.
+        ("22:00", "01:45", "Australia/Lord_Howe", "2026-04-04T15:05", "2026-04-04T15:15"),
     ],
 )
 def test_quiet_hours_end_by_the_clock_on_the_wall(
