@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from runcast_api.notifications import planning, targets, webpush
+from runcast_api.notifications import deciding, outcomes, people, planning, targets, webpush
 from runcast_server.db import acquire
 from tests.integration.notified import SETTINGS, Ntfy, notifier, ntfy, set_up, tell
 from tests.integration.rest import Rest, serving
@@ -286,6 +287,43 @@ async def test_a_flood_is_six_messages_and_a_summary(rest: Rest, phone: Ntfy) ->
     told = [one["title"] for one in phone.published[7:] if one["priority"] > 1]
     assert told == ["2 more in a short time"]
     assert len(questions) == 10
+
+
+async def test_what_comes_while_a_summary_is_on_its_way_is_summed_up_next(
+    rest: Rest, phone: Ntfy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "MOST", 0)
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    me = UUID((await rest.admin.get("/auth/me", headers=ana)).json()["id"])
+    run = await rest.run(status="running")
+    telling = notifier(rest)
+
+    async def take() -> list[deciding.Due]:
+        await telling.look()  # It finds what was asked.
+        await asyncio.wait(list(telling.jobs.running.values()))
+        async with acquire(rest.resources.database.log) as connection:
+            now = await connection.fetchval("SELECT clock_timestamp()")
+            return await deciding.take(connection, people.Readers(), me, now) or []
+
+    await ask(rest, run)
+    assert await take() == []
+    async with acquire(rest.resources.database.log) as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        [summary] = await deciding.take(connection, people.Readers(), me, now) or []
+    assert summary.counts == (("permission", 1),)
+    await ask(rest, run)
+    assert await take() == []
+    async with acquire(rest.resources.database.log) as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        await outcomes.succeeded(connection, summary, now)
+        rows = await connection.fetch("SELECT kind, state FROM notifications ORDER BY at, id")
+    assert sorted((row["kind"], row["state"]) for row in rows) == [
+        ("permission", "dropped"),
+        ("permission", "summed"),
+        ("summary", "sent"),
+        ("summary", "waiting"),
+    ]
 
 
 async def test_a_dead_receiver_is_tried_four_times_and_costs_no_one_else_anything(

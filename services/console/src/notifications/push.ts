@@ -14,15 +14,37 @@ export async function subscribe(key: string): Promise<Schema<"Subscription">> {
   if ((await Notification.requestPermission()) !== "granted") throw new Error("The browser doesn't allow notifications.");
   await navigator.serviceWorker.register(WORKER, { scope: "/ui/" });
   const { pushManager } = await navigator.serviceWorker.ready;
-  // One of another key belongs to a server that was here before.
-  await (await pushManager.getSubscription())?.unsubscribe();
-  const made = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) });
+  const wanted = bytesOf(key);
+  const there = await pushManager.getSubscription();
+  // One of another key belongs to a server that was here before. One of this key may be a target already: it stays.
+  const fits = there !== null && isSame(there.options.applicationServerKey, wanted);
+  if (there && !fits) await there.unsubscribe();
+  const made = fits ? there : await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted });
   const { endpoint, keys } = made.toJSON();
   return {
     endpoint: endpoint ?? "",
     keys: { p256dh: keys?.p256dh ?? "", auth: keys?.auth ?? "" },
     expirationTime: null,
   };
+}
+
+const PATIENCE_MS = 2000;
+
+/** Ends this browser's subscription, so that it shows nothing more to who uses it next. Never rejects, and takes 2 s at
+ * most: the push service may be away. */
+export async function unsubscribe(): Promise<void> {
+  if (!("serviceWorker" in navigator)) return;
+  const ended = async (): Promise<void> => {
+    const registration = await navigator.serviceWorker.getRegistration("/ui/");
+    await (await registration?.pushManager?.getSubscription())?.unsubscribe();
+  };
+  const patience = new Promise<void>((done) => setTimeout(done, PATIENCE_MS));
+  await Promise.race([ended().catch(() => undefined), patience]);
+}
+
+function isSame(held: ArrayBuffer | null, wanted: Uint8Array): boolean {
+  const bytes = new Uint8Array(held ?? new ArrayBuffer(0));
+  return bytes.length === wanted.length && bytes.every((byte, place) => byte === wanted[place]);
 }
 
 /** The bytes of base64url. */

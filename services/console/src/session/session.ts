@@ -4,6 +4,7 @@
  */
 import { type components, Problem, RuncastClient } from "@runcast/client";
 import { noteServerTime } from "../design/clock";
+import { unsubscribe } from "../notifications/push";
 
 export interface Me {
   kind: MeAnswer["kind"];
@@ -103,6 +104,7 @@ export function resumeSession(): void {
 
 export async function signOut(): Promise<void> {
   if (token === null) await client.http.send("POST", "/auth/logout");
+  await unsubscribe();
   left = true;
   setToken(null);
 }
