@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from runcast_api.notifications import apprise, deciding
 from runcast_api.notifications.apprise import Apprise
 from runcast_api.notifications.messages import Message
+from runcast_server.fair_turns import FairTurns
 from tests.integration.notified import SETTINGS, Ntfy, notifier, ntfy, set_up, tell
 from tests.integration.rest import Rest, serving
 from tests.integration.test_questions import ask, person, reply
@@ -54,6 +57,20 @@ async def test_a_question_is_told_as_text_with_a_link_and_never_again(
         notifier(rest).channels.sender.close()
 
 
+async def test_targets_that_hang_keep_no_healthy_one_waiting(
+    chat: Ntfy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = timedelta(seconds=apprise.TURN_SECONDS + apprise.ATTEMPT_SECONDS)
+    assert waited < deciding.LEASE
+    monkeypatch.setattr(apprise, "TURN_SECONDS", 0.0)
+    sender = Apprise(_turns={False: FairTurns(1), True: FairTurns(0)})
+    url = f"json://{chat.host}/"
+    late = await sender.send("ana", url, MESSAGE, allows_private=True, is_failing=True)
+    assert late.error == "no turn came in time"
+    sent = await sender.send("ben", url, MESSAGE, allows_private=True)
+    assert sent.error is None
+
+
 async def refused_settings(rest: Rest, headers: dict[str, str]) -> None:
     for url in ("syslog://", "dbus://x", "macosx://_", "no address", "json://h, syslog://"):
         target = {"id": "team", "kind": "apprise", "url": url}
@@ -65,10 +82,10 @@ async def refused_settings(rest: Rest, headers: dict[str, str]) -> None:
 
 
 async def test_a_plugin_reaches_nothing_of_the_server(chat: Ntfy, tmp_path: Path) -> None:
-    apprise = Apprise()
+    sender = Apprise()
 
     async def error(url: str, *, allows_private: bool = False) -> Any:
-        return (await apprise.send("ana", url, MESSAGE, allows_private=allows_private)).error
+        return (await sender.send("ana", url, MESSAGE, allows_private=allows_private)).error
 
     assert await error(f"json://{chat.host}/", allows_private=True) is None
     refused = await error(f"json://{chat.host}/")
@@ -80,7 +97,7 @@ async def test_a_plugin_reaches_nothing_of_the_server(chat: Ntfy, tmp_path: Path
     # What an agent wrote is text, also where a receiver is sent HTML.
     text = Message("t", "T", "<a href='https://evil'>ok</a>", "https://runs.example.org/")
     html = f"json://{chat.host}/?format=html"
-    await apprise.send("ana", html, text, allows_private=True)
+    await sender.send("ana", html, text, allows_private=True)
     assert "&lt;a" in orjson.loads(chat.receiver.got.pop().body)["message"]
     # A redirect leads to an address that is looked at, too.
     chat.receiver.always, chat.receiver.location = 307, "http://169.254.169.254/latest"

@@ -20,9 +20,11 @@ from runcast_api.outgoing import addresses, jobs, lookups
 from runcast_api.outgoing import sender as attempts
 from runcast_api.outgoing.addresses import Refused
 from runcast_api.outgoing.sender import Outcome, Sender
+from runcast_api.runs import history
+from runcast_api.runs.history import Wanted
 from runcast_api.webhooks import outbox, signing
 from runcast_api.webhooks.sending import Dispatcher
-from runcast_server.db import acquire
+from runcast_server.db import Connection, acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from runcast_server.fair_turns import FairTurns
@@ -278,6 +280,23 @@ async def test_days_of_failure_and_410_disable_a_hook(rest: Rest, receiver: Rece
     assert (on.json()["disabled"], on.json()["failing_since"]) == (False, None)
     await send(rest)
     assert len(receiver.got) == count, "it begins again at the present"
+
+
+async def test_a_slow_read_drops_no_event(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page holds what was found in its time; it may end after any event."""
+    for _ in range(3):
+        await rest.run(status="running")
+    wanted = [event["id"] for event in await rest.events()]
+    whole = history.page
+
+    async def slow(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
+        return await whole(connection, wanted, 1)
+
+    monkeypatch.setattr(history, "page", slow)
+    project_id = UUID((await rest.admin.get("/projects/demo")).json()["id"])
+    async with acquire(rest.resources.database.log) as connection:
+        found = await outbox.events(connection, project_id, wanted)
+    assert sorted(found) == sorted(wanted) != []
 
 
 async def reasons(rest: Rest) -> dict[str, str | None]:
