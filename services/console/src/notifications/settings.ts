@@ -45,7 +45,8 @@ export function useSave(): (change: Change) => Promise<void> {
   };
 }
 
-async function saved(change: Change): Promise<Settings> {
+/** The settings after a change of those that the server has now. Where another one was quicker it is made once again. */
+export async function saved(change: Change): Promise<Settings> {
   try {
     return await savedOnce(change);
   } catch (error) {
