@@ -30,6 +30,8 @@ class Following:
     is_waking: bool = True
     """It has moved after a rest, and nothing of that was read yet."""
     seen: Stamp | None = None
+    jumped: float = 0.0
+    """Seconds that the watcher's wall clock had jumped when the file was written."""
     read: Stamp | None = None
     """The file as it was when it was read to its end."""
     moved_at: float = 0.0

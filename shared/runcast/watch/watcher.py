@@ -101,6 +101,8 @@ class Watcher:
         self._last_look = (clock(), now())
         self._jumped = 0.0
         """Seconds that the wall clock has jumped since the start: they make no session older."""
+        self._last_jump = (0.0, now())
+        """The last of them, and the time before it."""
 
     def round(self) -> bool:
         """One look at everything that is due; True if there may be more at once."""
@@ -121,7 +123,20 @@ class Watcher:
         jump = (now - before[1]) - (at - before[0])
         if abs(jump) > JUMP_SECONDS:
             self._jumped += jump
+            self._last_jump = jump, before[1]
         self._last_look = at, now
+
+    def _jumped_before(self, seen: Stamp | None) -> float:
+        """How far the clock had jumped when a file was written that was found changed only now: it may have
+        been written just before the last jump."""
+        (jump, before), written = (
+            self._last_jump,
+            seen[2] / 1e9 if seen is not None else self._now(),
+        )
+        is_older = (
+            written < before + jump / 2 if jump > 0 else written > self._now() + JUMP_SECONDS / 2
+        )
+        return self._jumped - jump if is_older else self._jumped
 
     def drain(self) -> None:
         """Reads everything that is there, and notices what is over: for reading history once."""
@@ -203,6 +218,7 @@ class Watcher:
         original before the fork."""
         for following in sorted(new, key=lambda each: (self._stamp(each) or (0, 0, 0))[2]):
             following.seen = self._stamp(following)
+            following.jumped = self._jumped_before(following.seen)
             known = self._remembered.get(following.session.key)
             if known is not None and known.get("path") == str(following.session.path):
                 self._recall(following, known)
@@ -304,7 +320,7 @@ class Watcher:
                 following.is_waking = True
                 self._foreign.look()
             following.moved_at = at
-            following.seen = seen
+            following.seen, following.jumped = seen, self._jumped_before(seen)
             following.is_taken = True
         has_more = False
         if following.is_behind and self._may_read(following):
@@ -561,10 +577,10 @@ class Watcher:
         return ("completed", None, None) if is_quiet else None
 
     def _age(self, following: Following) -> float:
-        """Seconds since the file changed."""
+        """Seconds since the file changed, without those by which the clock has jumped since."""
         if following.seen is None:
             return 0.0
-        return self._now() - self._jumped - following.seen[2] / 1e9
+        return self._now() - (self._jumped - following.jumped) - following.seen[2] / 1e9
 
     def _is_silent(self, following: Following) -> bool:
         return self._age(following) >= self._options.idle_close_seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,31 @@ def test_clock_that_is_set_ends_no_session(world: World, hours: int) -> None:
     assert messages(world) == ["u1", "u2"]
     assert world.run_keys() == [CLAUDE_KEY]
     assert world.run(CLAUDE_KEY)["status"] == "running"
+
+
+@pytest.mark.parametrize("minutes", [-15, 480])
+def test_session_that_is_written_after_a_jump_of_the_clock_has_its_own_age(
+    world: World, minutes: int
+) -> None:
+    """Beginning with one that was written just before the jump, and seen only after it."""
+    world.idle_close_seconds = 600.0
+    world.write(world.transcript, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    world.write(world.transcript, record("u2"))
+    world.wall_shift = shift = minutes * 60.0
+    world.rounds(watcher, 4)
+    assert world.run(CLAUDE_KEY)["status"] == "running"
+    world.write(world.transcript, record("u3"))
+    os.utime(world.transcript, times=(time.time() + shift,) * 2)
+    world.rounds(watcher, 4)
+    assert world.run(CLAUDE_KEY)["status"] == "running"
+    assert world.run_keys() == [CLAUDE_KEY]
+    for _ in range(15):  # the clock of the wall goes on as the other one does
+        world.wall_shift += 50.0
+        world.at += 50.0
+        world.rounds(watcher, 1)
+    assert world.run(CLAUDE_KEY)["status"] == "completed"
 
 
 def test_names_and_facts_without_end_are_cut(world: World) -> None:
