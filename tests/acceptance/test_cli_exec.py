@@ -114,6 +114,46 @@ def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> No
         assert process.wait(20) == 40 + number
 
 
+STOPPED_EARLY = """
+import importlib, os, signal, sys
+imported = importlib.import_module
+def import_module(name, *more):
+    if name == "runcast.cli.agent_output":
+        os.kill(os.getpid(), int(sys.argv.pop()))
+    return imported(name, *more)
+importlib.import_module = import_module
+import runcast.cli
+runcast.cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_first_moments_reaches_the_command(tmp_path: Path, number: int) -> None:
+    """That is while we import what listens to it."""
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            STOPPED_EARLY,
+            "exec",
+            "--run",
+            "r",
+            "--",
+            "sleep",
+            "20",
+            str(number),
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 128 + number
+    name = signal.Signals(number).name
+    assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("cancelled", name)
+
+
 def test_a_command_that_a_passed_on_signal_ends_is_cancelled(tmp_path: Path) -> None:
     with subprocess.Popen(
         [RUNCAST, *script("import time; print('ready'); time.sleep(60)")],

@@ -105,9 +105,12 @@ class Child:
             for channel in used
         ]
 
-    def run(self, is_cancelled: Callable[[], bool]) -> Ended:
+    def run(
+        self, is_cancelled: Callable[[], bool], begin: Callable[[], None] = lambda: None
+    ) -> Ended:
         """Relays until the command has ended and its output is through.
 
+        `begin` is called first: it may take a while, since signals are passed on by then.
         `is_cancelled` is asked about five times a second; when it says so the command is asked to
         stop, and made to after 10 s.
         """
@@ -116,6 +119,7 @@ class Child:
             if pty is not None:
                 pty.begin()
             try:
+                begin()
                 self._relay(is_cancelled, pty)
             finally:
                 self._hear_all()

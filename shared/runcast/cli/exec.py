@@ -143,6 +143,13 @@ def _run(
     tracker: RunTracker, command: list[str], environ: dict[str, str], agent: str, *, splits: bool
 ) -> int:
     errors_splitter = LineSplitter()
+    said: AgentOutput
+
+    def begin() -> None:
+        nonlocal said
+        tracker._session.feed()
+        module = importlib.import_module("runcast.cli.agent_output")
+        said = module.AgentOutput(tracker, command, agent)
 
     def listen(source: str, data: bytes) -> None:
         if source == said.source:
@@ -158,11 +165,7 @@ def _run(
         typer.echo(f"runcast: {reason}", err=True)
         tracker.finish("failed", reason, result={"exit_code": code})
         return code
-    tracker._session.feed()
-    said: AgentOutput = importlib.import_module("runcast.cli.agent_output").AgentOutput(
-        tracker, command, agent
-    )
-    ended = child.run(lambda: tracker.cancelled)
+    ended = child.run(lambda: tracker.cancelled, begin)
     said.finish()
     if lines := errors_splitter.finish():
         tracker.lines("stderr", lines)
