@@ -61,14 +61,16 @@ class Part(Subscriber):
         self.stream = stream
         self._blind_since: float | None = None
 
-    def take(self, data: bytes) -> None:
-        """Takes frames that the room has just delivered."""
-        before = self.stream.positions.before(self.room.project_id)
-        if grown(data, before) > CHUNK_BYTES:
-            self.fall_behind()
+    def take(self, data: bytes, before: int) -> None:
+        """Takes frames that the room has just delivered; what is too long with its ids is read instead."""
+        others = self.stream.positions.before(self.room.project_id)
+        if grown(data, others) > CHUNK_BYTES:
+            if self.room.part(self):
+                self.cursor = before
+                self.wake()
             return
         self.stream.positions.reach(self.room.project_id, self.room.delivered)
-        self.stream.put(renumbered(data, before))
+        self.stream.put(renumbered(data, others))
 
     def wake(self) -> None:
         self.stream.wake()

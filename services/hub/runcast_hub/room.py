@@ -82,16 +82,17 @@ class Group:
         self.handed_bytes = 0
         """Counted once for all: to touch each subscriber would cost a delivery a cache miss."""
 
-    def deliver(self, data: bytes) -> None:
-        """Hands the same bytes to every live subscriber; one whose socket is then full leaves."""
+    def deliver(self, data: bytes, before: int) -> None:
+        """Hands the same bytes to every live subscriber; one whose socket is then full leaves. `before` is
+        the number that was delivered before them."""
         sent = self.write(data)
         for part in list(self.parts):
             try:
-                part.take(data)
+                part.take(data, before)
             except Exception as error:
                 # What fails of one stream costs that one: its client comes back, and resumes.
                 log.error("stream.failed", connection=part.connection_id, exc_info=error)
-                self._send_away(part)
+                self._send_away(part, before)
         metrics.DELIVERIES.inc(len(self.parts) + sent[0])
         metrics.DELIVERED_BYTES.inc(len(data) * len(self.parts) + sent[1])
 
@@ -134,16 +135,18 @@ class Group:
         for subscriber in self._all_live():
             subscriber.fall_behind()
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: Exception, upto: int) -> None:
         """Sends the live ones away, who would miss what could not be handed to them: they come back, and
-        resume from their cursors."""
+        resume after `upto`, the last number that was."""
         log.error("group.failed", subscribers=self.members, exc_info=error)
         for subscriber in self._all_live():
-            self._send_away(subscriber)
+            self._send_away(subscriber, upto)
 
-    def _send_away(self, subscriber: Subscriber) -> None:
-        """Not live any more from here on: no heartbeat says that it was sent what it wasn't."""
-        self.part(subscriber)
+    def _send_away(self, subscriber: Subscriber, upto: int) -> None:
+        """Not live any more from here on: no heartbeat says that it was sent what it wasn't, and its position
+        is `upto`, not where it joined."""
+        if self.part(subscriber):
+            subscriber.cursor = upto
         subscriber.end("shutdown")
 
     def _all_live(self) -> list[Subscriber]:
@@ -387,12 +390,13 @@ class Room:
         fresh, self._fresh = self._fresh, []
         for blocks in _batches(fresh):
             batch = Fresh(blocks)
+            before = self.delivered
             handed: list[tuple[Group, bytes]] = []
             for group in self._interested(batch):
                 try:
                     data = group.is_live() and batch.select(group.filter)
                 except Exception as error:
-                    group.give_up(error)
+                    group.give_up(error, before)
                     continue
                 if data and len(data) <= CHUNK_BYTES:
                     handed.append((group, data))
@@ -402,9 +406,9 @@ class Room:
             self.touched_runs.update(batch.event_runs)
             for group, data in handed:
                 try:
-                    group.deliver(data)
+                    group.deliver(data, before)
                 except Exception as error:
-                    group.give_up(error)
+                    group.give_up(error, before)
         metrics.DELIVERY_SECONDS.observe(time.perf_counter() - self._fresh_since)
         if self._traced:
             self._traced.end(self.delivered, len(self.subscribers))
@@ -418,7 +422,7 @@ class Room:
             try:
                 left = min(left, group.beat(self.delivered, seconds))
             except Exception as error:
-                group.give_up(error)
+                group.give_up(error, self.delivered)
         return left
 
     def _wake_waiting(self) -> None:

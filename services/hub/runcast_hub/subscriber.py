@@ -105,8 +105,9 @@ class Subscriber(Wire):
 
     # ------------------------------------------------------------------ called by the room and the hub
 
-    def take(self, data: bytes) -> None:
-        """Takes frames that the room has just delivered."""
+    def take(self, data: bytes, before: int) -> None:
+        """Takes frames that the room has just delivered; `before` is the number that was delivered before
+        them."""
         raise NotImplementedError
 
     def on_full(self) -> None:

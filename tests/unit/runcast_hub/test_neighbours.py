@@ -12,8 +12,10 @@ from tests import chained
 
 from runcast_hub import room as rooms
 from runcast_hub import snapshot
+from runcast_hub.combined import Part
 from runcast_hub.filters import Filter, Fresh
 from runcast_hub.heartbeats import Heart
+from runcast_hub.positions import Positions
 from runcast_hub.ring import Budget
 from runcast_hub.room import Room
 from runcast_hub.snapshot import Snapshots
@@ -54,10 +56,11 @@ class Stream:
         self.ending: str | None = None
         self.is_gone = False
         self.bytes_before = 0
+        self.cursor = 0
 
-    def take(self, _: bytes) -> None:
-        assert self.error is not None
-        raise self.error
+    def take(self, _: bytes, before: int) -> None:
+        if self.error is not None:
+            raise self.error
 
     def on_lost(self) -> None:
         self.is_gone = True
@@ -99,6 +102,49 @@ async def test_a_stream_that_cannot_take_an_event_keeps_it_from_no_other_one() -
     assert [len(stream.transport.taken) for stream in good] == [2, 2]
     assert odd_socket.is_gone
     assert odd_part.ending == "shutdown", "it would go on behind what it was never sent"
+
+
+async def test_a_part_that_is_sent_away_stands_behind_what_it_was_sent_last() -> None:
+    room = opened()
+    part = joined(room, Filter(), KeyError("odd"))
+    part.error = None
+    await publish(room, 1)
+    await publish(room, 2)
+    part.error = KeyError("odd")
+    await publish(room, 3)
+    assert (part.ending, part.cursor) == ("shutdown", 2), "where it joined is long ago"
+
+
+class Several:
+    """As much of a combined stream as a part sees of it; it stands in a hundred other projects."""
+
+    connection_id, principal, timing, outlet = "c", None, None, None
+
+    def __init__(self) -> None:
+        others = [UUID(int=number) for number in range(1000, 1100)]
+        self.positions = Positions([PROJECT, *others])
+        for other in others:
+            self.positions.reach(other, 1_000_000)
+        self.sent: list[bytes] = []
+        self.was_woken = False
+
+    def put(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def wake(self) -> None:
+        self.was_woken = True
+
+
+async def test_a_part_reads_on_its_own_what_is_too_long_with_its_ids() -> None:
+    room, stream = opened(), Several()
+    part = Part(stream, room, Filter(), cursor=0, max_lag=None)  # type: ignore[arg-type]
+    room.enter(part)
+    room.join(part)
+    await publish(room, 1)
+    room.receive(chained.chain(1, 2, [frames.event("x:a", {}, run_id=RUN)] * 100))
+    await asyncio.sleep(0)
+    assert (len(stream.sent), room.delivered, stream.was_woken) == (1, 101, True)
+    assert part.position == 1, "events would be left out"
 
 
 async def test_a_filter_that_cannot_be_applied_ends_its_own_streams(
