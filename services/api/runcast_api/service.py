@@ -39,6 +39,7 @@ from runcast_api.storage.metrics import StorageMetrics
 from runcast_api.storage.policy import Bounds
 from runcast_api.storage.quotas import Quotas
 from runcast_api.storage.retention import Keeper
+from runcast_api.usage import prices
 from runcast_api.usage.budgets import Budgets
 from runcast_api.webhooks.sending import Dispatcher
 from runcast_server import db_health, loops, outages
@@ -62,6 +63,7 @@ def build(resources: Resources) -> Service:
     """The service, for the entry point `runcast.services`."""
     settings, database = resources.settings, resources.database
     sink = RuntimeSink(database.log)
+    prices.load(settings.api.prices_file)
     bounds = Bounds.of(settings.api)
     quotas = Quotas(database.log, rate_limits.storage(resources.bus), bounds)
     resources.eventlog.listen(quotas.heard)

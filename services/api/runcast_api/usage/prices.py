@@ -7,14 +7,13 @@ tiers by the size of a request, so cost is computed for each request and then ad
 
 from __future__ import annotations
 
-import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
-from runcast_server import settings
 from runcast_server.price_list import PriceList
 
 Counts = Mapping[str, Any]
@@ -24,6 +23,8 @@ _LONG_CONTEXT = re.compile(r"\[1m\]\Z")
 """What Claude Code puts behind a model's name."""
 _OF_BEDROCK = re.compile(r"\A(?:[a-z]{2,6}\.)?anthropic\.(.+?)(?:-v[0-9]+(?::[0-9]+)?)?\Z")
 _VERSION = re.compile(r"(?<=[0-9])\.(?=[0-9])")
+_loaded: list[tuple[PriceList | None, PriceList]] = []
+"""The lists of this process, once they are loaded."""
 _DAY = re.compile(r"[-@]20[0-9]{2}-?[0-9]{2}-?[0-9]{2}\Z")
 
 
@@ -61,12 +62,18 @@ def _of_one(model: str, used: Counts) -> float | None:
         return ours.cost_of(model, used)
 
 
-@functools.cache
-def _lists() -> tuple[PriceList | None, PriceList]:
-    """The operator's prices, and those that come with this package: read once a process."""
-    named = settings.read().api.prices_file
+def load(named: Path | None) -> None:
+    """Reads the operator's prices from this file, and those that come with this package: at the start, so
+    that a file which is changed later fails no report. Raises `ValueError` as `PriceList.read`."""
     with as_file(files("runcast_api.usage") / "prices.json") as path:
-        return PriceList.read(named) if named else None, PriceList.read(path)
+        _loaded[:] = [(PriceList.read(named) if named else None, PriceList.read(path))]
+
+
+def _lists() -> tuple[PriceList | None, PriceList]:
+    """The operator's prices, and those that come with this package."""
+    if not _loaded:
+        load(None)
+    return _loaded[0]
 
 
 def _names(model: str) -> Iterator[str]:

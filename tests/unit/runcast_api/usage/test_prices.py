@@ -24,9 +24,9 @@ def used(**counts: int) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def _fresh_lists() -> Iterator[None]:
-    prices._lists.cache_clear()
+    prices.load(None)
     yield
-    prices._lists.cache_clear()
+    prices.load(None)
 
 
 def written(path: Path, *listed: dict[str, Any]) -> Path:
@@ -79,7 +79,7 @@ def test_a_file_that_is_none_is_refused_at_the_start(
     assert named in str(refused.value)
 
 
-def test_the_operators_own_prices_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operators_own_prices_win_and_are_read_at_the_start_alone(tmp_path: Path) -> None:
     million = used(input_tokens=MILLION)
     assert prices.cost_of("our-model", million) is None
     common = prices.cost_of("claude-sonnet-4-5", million)
@@ -91,10 +91,12 @@ def test_the_operators_own_prices_win(tmp_path: Path, monkeypatch: pytest.Monkey
         {"model": "our-model", **mine},
         {"model": "claude-sonnet-4-5", **mine},
     )
-    monkeypatch.setenv("RUNCAST_PRICES_FILE", str(path))
-    prices._lists.cache_clear()
+    prices.load(path)
+    path.write_text("no json")
     assert prices.cost_of("our-model", million) == pytest.approx(7)
     assert prices.cost_of("claude-sonnet-4-5", million | {"requests": 10}) == pytest.approx(7)
+    path.unlink()
+    assert prices.cost_of("our-model", million) == pytest.approx(7)
 
 
 def test_a_model_is_known_by_each_of_its_names() -> None:
