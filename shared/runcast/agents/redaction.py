@@ -72,7 +72,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
         _unless_within(_LETTERS + "/"),
     ),
     (
-        ("bearer", "Bearer", "BEARER"),
+        ("bearer",),
         re.compile(
             r"(?i)(bearer(?:%20|[\s:=\"'\\]{1,4}))"
             r"(?=[a-z._~+/=-]{0,512}[0-9])[a-z0-9._~+/=-]{16,}+"
@@ -80,24 +80,12 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
         rf"\1{MARK}",
     ),
     (
-        ("basic", "Basic", "BASIC"),
+        ("authorization",),
         re.compile(r"(?i)(authorization[\s:=\"'\\]{1,8}basic\s{1,4})[a-z0-9+/=_-]{8,}+"),
         rf"\1{MARK}",
     ),
     (
-        (
-            "ess_k",
-            "essK",
-            "accesskey",
-            "ESSK",
-            "ESS_K",
-            "n_tok",
-            "n_Tok",
-            "nTok",
-            "sessiontok",
-            "NTOK",
-            "N_TOK",
-        ),
+        ("access_key", "accesskey", "session_token", "sessiontoken"),
         re.compile(
             r"(?i)((?:secret_?access_?key|session_?token)[\s:=\"'\\]{1,8})"
             r"(?:[a-z0-9/+]{40}(?![a-z0-9/+])|[a-z0-9/+=]{100,}+)"
@@ -130,10 +118,21 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
     ),
 )
 """What has to stand in a text before a shape is looked for, since most texts hold none; the shape; and what
-replaces it."""
+replaces it. A shape that is the same in any case has cues in lower case, which count in any case, too."""
 _URL = re.compile(r"(://[^\s/@:?#\"'<>\\\[\]]{0,256}+:)(?!\$?\{)[^\s/@?#\"'<>\\]{1,1024}+(?=@)")
 """A password in a URL; one in braces is the name of a variable."""
-_GATE = Gate((private_keys.CUE, *(cue for cues, _, _ in _SHAPES for cue in cues)))
+
+
+def _cues(*, any_case: bool) -> list[str]:
+    return [
+        cue
+        for cues, shape, _ in _SHAPES
+        if bool(shape.flags & re.IGNORECASE) is any_case
+        for cue in cues
+    ]
+
+
+_GATE = Gate((private_keys.CUE, *_cues(any_case=False)), _cues(any_case=True))
 
 
 class Redaction:
@@ -159,7 +158,8 @@ class Redaction:
             if private_keys.CUE in text:
                 text = private_keys.hidden(text, MARK)
             for cues, shape, replacement in _SHAPES:
-                if any(map(text.__contains__, cues)):
+                searched = text.lower() if shape.flags & re.IGNORECASE else text
+                if any(map(searched.__contains__, cues)):
                     text = shape.sub(replacement, text)
         if "@" in text and "://" in text:
             text = _URL.sub(rf"\1{MARK}", text)

@@ -65,7 +65,8 @@ class Gate:
     next to nothing, so a cue is recognised by its rarest one and up to three characters beside it; what opens
     the gate may therefore still hold no cue."""
 
-    def __init__(self, cues: Iterable[str]) -> None:
+    def __init__(self, cues: Iterable[str], in_any_case: Iterable[str] = ()) -> None:
+        """`in_any_case`: cues in lower case, which count in any case."""
         anchored: dict[str, set[tuple[str, str]]] = defaultdict(set)
         plain: set[str] = set()
         for cue in cues:
@@ -74,6 +75,7 @@ class Gate:
                 plain.add(cue)
             else:
                 anchored[anchor].add(_beside(cue, cue.index(anchor)))
+        self._in_any_case = tuple(cue.encode() for cue in in_any_case)
         self._plain = tuple(sorted(cue.encode() for cue in plain))
         self._anchored = tuple(
             (anchor.encode(), re.compile(_around(anchor, beside).encode()))
@@ -82,8 +84,13 @@ class Gate:
 
     def opens(self, text: bytes) -> bool:
         """Whether the text may hold a cue."""
-        return any(map(text.__contains__, self._plain)) or any(
-            anchor in text and shape.search(text) is not None for anchor, shape in self._anchored
+        return (
+            any(map(text.__contains__, self._plain))
+            or any(map(text.lower().__contains__, self._in_any_case))
+            or any(
+                anchor in text and shape.search(text) is not None
+                for anchor, shape in self._anchored
+            )
         )
 
 

@@ -1,12 +1,13 @@
 """Secrets are recognised wherever they stand, and nothing else is."""
 
 import json
+import re
 import time
 
 import pytest
 
 from runcast.agents import texts
-from runcast.agents.redaction import MARK, Redaction
+from runcast.agents.redaction import _SHAPES, MARK, Redaction
 from runcast.agents.secret_shapes import TOKENS as SHAPES
 from runcast.agents.secret_shapes import Gate
 
@@ -162,6 +163,26 @@ def test_every_cue_opens_the_gate() -> None:
     gate = Gate(cues)
     assert all(gate.opens(f"a {cue} b".encode()) for cue in cues)
     assert not gate.opens(b"an ordinary line: def read(self) -> None, 2026-11-26 and some_name")
+
+
+def test_no_cue_is_narrower_than_its_shape() -> None:
+    """What a shape matches in another case is redacted in that case, too."""
+    digits = "a1B2" * 10
+    keyed = [f"{name}: {digits}" for name in ("secret_access_key", "secretAccessKey")]
+    keyed += [f"{name}={digits * 3}" for name in ("session_token", "sessionToken")]
+    keyed += [f"authorization: basic {digits}", f"Bearer {digits}"]
+    keyed += [
+        f"{name}={digits}" for name in ("API_KEY", "SECRET", "TOKEN", "PASSWORD", "AccountKey")
+    ]
+    redaction, ignoring = Redaction(), 0
+    for sample in (*keyed, *TOKENS, *OTHERS):
+        forms = (sample, sample.lower(), sample.upper(), sample.title(), sample.swapcase())
+        for given in forms:
+            matching = [shape for _, shape, _ in _SHAPES if shape.search(given)]
+            ignoring += any(shape.flags & re.IGNORECASE for shape in matching)
+            assert (MARK in redaction.text(given)) == bool(matching), given
+            assert redaction.may_change(json.dumps(given).encode()) or not matching, given
+    assert ignoring >= 30
 
 
 @pytest.mark.parametrize("between", ["\n", r"\n", "\r\n", "\n  ", " ", "\n   12→"])
