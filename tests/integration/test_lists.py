@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from runcast_api.http import totals
+from runcast_api.runs import listing
 from tests.integration.rest import Rest, serving
 
 pytestmark = pytest.mark.anyio
@@ -165,6 +167,19 @@ async def test_a_total_beyond_ten_thousand_says_that_it_is_an_estimate(
     assert page["total_estimated"] is True
     assert page["total"] >= 6
     assert len(page["runs"]) == 11
+
+
+async def test_a_page_of_many_is_planned_for_its_own_values(database_url: str) -> None:
+    """A plan that the connection kept from before would sort."""
+    statement = "SELECT current_setting('enable_sort'), current_setting('plan_cache_mode')"
+    connection: Any = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            for are_many, values in ((True, ("off", "force_custom_plan")), (False, ("on", "auto"))):
+                [row] = await listing._fetch(connection, statement, (), are_many=are_many)
+                assert tuple(row) == values
+    finally:
+        await connection.close()
 
 
 async def test_a_search_finds_nothing_of_other_projects(rest: Rest) -> None:

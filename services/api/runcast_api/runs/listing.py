@@ -38,6 +38,9 @@ WHERE project_id = $1 AND {runs.IS_ACTIVE}
 ORDER BY created_at DESC, id DESC LIMIT $4
 """
 
+_WALK = "SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan"
+_AS_BEFORE = "SET LOCAL enable_sort = on; SET LOCAL plan_cache_mode = auto"
+
 NONE = "none"
 
 
@@ -172,12 +175,13 @@ async def _fetch(
 ) -> Sequence[Any]:
     """The rows of a page. Postgres takes the policies of row-level security for far stricter than they are,
     and would fetch and sort half a million rows to show fifty. Where more match than are counted, it's told
-    to walk in the order of an index, which meets them soon."""
+    to walk in the order of an index, which meets them soon; a plan that was made before it was told would
+    sort all the same, so one is made now."""
     if not are_many:
         return list(await connection.fetch(statement, *values))
-    await connection.execute("SET LOCAL enable_sort = off")
+    await connection.execute(_WALK)
     rows = list(await connection.fetch(statement, *values))
-    await connection.execute("SET LOCAL enable_sort = on")
+    await connection.execute(_AS_BEFORE)
     return rows
 
 
