@@ -56,7 +56,8 @@ class RuncastHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """As any handler's, without a lock."""
-        kept = self.filter(record) if self.filters else True
+        filters = self.filters or type(self).filter is not logging.Handler.filter
+        kept = self.filter(record) if filters else True
         if kept:
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)

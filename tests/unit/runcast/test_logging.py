@@ -137,3 +137,15 @@ def test_what_a_signal_handler_raises_while_lines_are_written_doubles_none(
         logger.info("one")
     logger.info("two")
     assert [entry["message"] for entry in entries(tracker)] == ["one", "two"]
+
+
+class Chosen(RuncastHandler):
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        return "keep" in record.getMessage() and super().filter(record)
+
+
+def test_the_filter_of_a_handler_s_subclass_counts(tracker: RunTracker) -> None:
+    handler = Chosen(tracker)
+    for message in ("keep this", "leave this"):
+        handler.handle(logging.makeLogRecord({"msg": message, "levelname": "INFO", "name": "app"}))
+    assert [entry["message"] for entry in entries(tracker)] == ["keep this"]
