@@ -12,6 +12,7 @@ take no lock that a call which they interrupt may hold.
 
 import contextlib
 import encodings.idna  # noqa: F401 — see below
+import itertools
 import logging
 import os
 import queue
@@ -177,7 +178,8 @@ class Feeder:
             return False
         try:
             for feed in self._feeds:
-                for each in (*self._awaited[:AWAITED], feed):
+                due = (each for each in self._awaited if each.is_due(now))
+                for each in (*itertools.islice(due, AWAITED), feed):
                     if each.is_due(now):
                         has_more |= self._step(client, each)
         except errors.Unreachable as error:

@@ -426,6 +426,34 @@ def test_a_run_that_is_waited_for_goes_before_many_others(tmp_path: Path) -> Non
         feeder.flush(feed, 60)
 
 
+class Waiting:
+    """As much of a feed as a round sees of it."""
+
+    has_moved = is_done = holds_lock = False
+
+    def __init__(self, name: str, stepped: list[str], *, is_due: bool = True) -> None:
+        self._name, self._stepped, self._is_due = name, stepped, is_due
+
+    def is_due(self, _: float) -> bool:
+        return self._is_due
+
+    def step(self, _: Client) -> bool:
+        self._stepped.append(self._name)
+        self._is_due = False
+        return False
+
+
+def test_runs_that_have_nothing_to_send_take_no_place_of_one_that_is_waited_for() -> None:
+    nothing: Any = None
+    feeder, stepped = Feeder(lambda: nothing), list[str]()
+    others: Any = [Waiting(f"other {number}", stepped) for number in range(3)]
+    idle: Any = [Waiting("idle", stepped, is_due=False) for _ in range(10)]
+    last: Any = Waiting("last", stepped)
+    feeder._feeds, feeder._awaited = (*others, *idle, last), [*idle, last]
+    feeder._round(nothing)
+    assert stepped == ["last", "other 0", "other 1", "other 2"]
+
+
 def test_a_server_that_takes_nothing_is_asked_again_later(recorder: Recorder) -> None:
     asked = []
 
