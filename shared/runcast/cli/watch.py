@@ -180,8 +180,8 @@ def _announced(
     return made
 
 
-class _Stop(Exception):
-    """A signal asked to end."""
+class _Stop(BaseException):
+    """A signal asked to end, wherever we are: where a session's errors are caught, it isn't one of them."""
 
 
 def _screen(server: "Connection | None", note: str, *, is_wanted: bool) -> "Screen | None":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.runcast.watch.test_watching import messages, record
 from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 
+from runcast.cli.watch import _follow
 from runcast.watch import line_file, memory
 from runcast.watch.claude_registry import ClaudeRegistry
 from runcast.watch.starting import unknown_in
@@ -99,6 +101,33 @@ def test_session_that_is_written_after_a_jump_of_the_clock_has_its_own_age(
         world.at += 50.0
         world.rounds(watcher, 1)
     assert world.run(CLAUDE_KEY)["status"] == "completed"
+
+
+def test_signal_that_comes_while_a_session_is_read_ends_the_watcher(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(world.transcript, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher, 4)
+    came: list[int] = []
+
+    def interrupted(_: object) -> None:
+        came.append(signal.SIGTERM)
+        if len(came) > 3:
+            raise SystemExit("it goes on")
+        world.at += 60.0
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(watcher, "_stamp", interrupted)
+    before = {
+        each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+    try:
+        _follow(watcher, lambda: None, None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert came == [signal.SIGTERM]
 
 
 def test_names_and_facts_without_end_are_cut(world: World) -> None:
