@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ from runcast.cli.acp_tee import Lines, Listener, Tee
 from runcast.cli.context import Context, server_of
 from runcast.cli.jobs import explain
 from runcast.tracker import End
+
+logger = logging.getLogger("runcast")
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -115,8 +118,11 @@ def _hearing(sessions: Sessions) -> Any:
             else (of_client, conversation.from_client)
         )
         for message in lines.feed(data):
-            for heard in read(message):
-                sessions.take(heard)
+            try:
+                for heard in read(message):
+                    sessions.take(heard)
+            except Exception:  # a message that can't be recorded costs no other one
+                logger.warning("a message is not recorded", exc_info=True)
 
     return hear
 

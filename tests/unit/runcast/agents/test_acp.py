@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from runcast.agents.acp import Asked, Conversation, Resolved
 from runcast.agents.streams.said import Doing, Entry, Used, Waits
+from runcast.cli.acp import _hearing
 
 SAMPLE = Path(__file__).parents[3] / "data" / "agents" / "acp" / "agent-to-client.jsonl"
 
@@ -115,3 +116,24 @@ def test_no_message_stops_it(messages: list[tuple[bool, dict[str, Any]]]) -> Non
     for is_agent, message in messages:
         list((conversation.from_agent if is_agent else conversation.from_client)(message))
     list(conversation.finish())
+
+
+def test_a_message_that_cannot_be_recorded_costs_no_other_one() -> None:
+    taken: list[str] = []
+
+    class Odd:
+        conversation = Conversation()
+
+        def take(self, heard: Any) -> None:
+            if isinstance(heard.said, Entry):
+                if heard.said.message == "odd":
+                    raise RuntimeError("odd")
+                taken.append(heard.said.message)
+
+    hear = _hearing(Odd())  # type: ignore[arg-type]
+    for text in ("one", "odd", "two"):
+        prompt = request(
+            2, "session/prompt", sessionId="s", prompt=[{"type": "text", "text": text}]
+        )
+        hear(False, orjson.dumps(prompt) + b"\n")
+    assert taken == ["one", "two"]
