@@ -83,11 +83,11 @@ def lose_the_tail() -> None:
     deliver = Group.deliver
     kept: dict[int, bytes] = {}
 
-    def late(self: Group, data: bytes) -> Any:
+    def late(self: Group, data: bytes, upto: int) -> Any:
         frames = [frame + FRAME_END for frame in data.split(FRAME_END)[:-1]]
         before = kept.get(id(self), b"")
         kept[id(self)] = frames[-1]
-        return deliver(self, before + b"".join(frames[:-1]))
+        return deliver(self, before + b"".join(frames[:-1]), upto)
 
     Group.deliver = late  # type: ignore[method-assign]
 
