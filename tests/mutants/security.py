@@ -102,8 +102,8 @@ MUTANTS = [
     ),
     _mutant(
         f"{SERVER}/process/root_app.py",
-        "        if self._hosts:\n",
-        "        if False:\n",
+        "        if self._hosts and PORT",
+        "        if False and PORT",
         f"{ROOT_APP}::test_on_this_machine_only_its_own_names_are_answered",
     ),
     _mutant(
