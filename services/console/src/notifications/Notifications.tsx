@@ -63,7 +63,7 @@ function Loaded({ settings }: { settings: Settings }) {
               checked={settings.details}
               onChange={({ target: { checked } }) => void attempt(() => save(() => ({ details: checked })))}
             />
-            Messages hold what is asked, too. They pass servers of others.
+            Include what is asked in messages, which pass through other people’s servers
           </label>
         </Section>
       )}
