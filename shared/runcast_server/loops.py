@@ -45,6 +45,8 @@ class Loop:
     step: Callable[[], Awaitable[None]]
     every_seconds: float | Callable[[], float]
     limit_seconds: float | None = 60.0
+    retry_seconds: float | None = None
+    """The first pause after a failed step; as `every_seconds` where it is None."""
     last_error: str | None = None
     failures: int = 0
     """Failed steps since the last one that succeeded."""
@@ -99,8 +101,9 @@ class Loop:
     async def _pause(self) -> None:
         every = self.interval_seconds
         if self.failures:
-            longest = max(every, BACK_OFF_SECONDS)
-            await asyncio.sleep(min(longest, max(every, 0.05) * 2 ** min(self.failures - 1, 16)))
+            first = every if self.retry_seconds is None else self.retry_seconds
+            longest = max(first, BACK_OFF_SECONDS)
+            await asyncio.sleep(min(longest, max(first, 0.05) * 2 ** min(self.failures - 1, 16)))
         elif every == 0 or self._is_wanted:
             await asyncio.sleep(0)
         else:

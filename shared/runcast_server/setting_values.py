@@ -75,8 +75,8 @@ def _http_url(url: str) -> str:
 
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     for origin in origins:
-        _http_url(origin)
-        if _parts(origin).path.strip("/"):
+        parts = _parts(origin)  # of web pages, and of applications: `tauri://localhost`
+        if not parts.scheme or not parts.netloc or parts.path.strip("/"):
             raise ValueError(f"{origin!r} is no origin: scheme, host and port, without a path")
     return origins
 

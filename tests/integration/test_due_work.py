@@ -30,3 +30,20 @@ async def test_only_what_is_due_takes_a_turn(database_url: str) -> None:
     finally:
         await database.close()
     assert turns["none"] == 1, "the turn with which a loop begins"
+
+
+async def test_a_turn_that_failed_is_tried_again_by_the_next_look(database_url: str) -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        raise TimeoutError("a lock is held")
+
+    database = await open_database(database_url)
+    work = [Timed("SELECT 1 WHERE false", Loop("some", turn, 3600.0))]
+    try:
+        async with loops.running(DueWork.of(database.log, work).loops()):
+            await until(lambda: turns >= 2, "a second turn")
+    finally:
+        await database.close()

@@ -107,7 +107,7 @@ def parse_live(message: bytes) -> Message | Traced | None:
     return None
 
 
-def _is_of_one_key(error: Exception) -> bool:
+def is_of_one_key(error: Exception) -> bool:
     """Whether an answer says that this key is of another kind, and nothing of the server."""
     return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
@@ -191,7 +191,7 @@ class Bus:
             pipeline.hmget(Keys.of(project_id).head, "epoch", "seq")
         answers = await pipeline.execute(raise_on_error=False) if project_ids else []
         for answer in answers:
-            if isinstance(answer, Exception) and not _is_of_one_key(answer):
+            if isinstance(answer, Exception) and not is_of_one_key(answer):
                 raise answer
         return [_head_of(answer) for answer in answers]
 

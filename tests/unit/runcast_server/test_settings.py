@@ -104,6 +104,14 @@ def test_what_cannot_be_parsed_is_named(
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "origin", ["https://a.example:8443", "tauri://localhost", "chrome-extension://abc"]
+)
+def test_pages_and_applications_have_origins(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("RUNCAST_CORS_ORIGINS", origin)
+    assert settings.read().process.cors_origins == (origin,)
+
+
 def test_all_complaints_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNCAST_PORT", "x")
     monkeypatch.setenv("RUNCAST_HUB_MEMORY_MB", "y")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import obstore
@@ -63,8 +64,9 @@ class ArtifactStore:
                 else from_url(url, client_options=CLIENT, retry_config=RETRIES)
             )
         except STORE_ERRORS as error:
+            shown = _without_secrets(url)
             raise StoreError(
-                f"artifacts can't be kept at {url}: {outages.line_of(error)}. "
+                f"artifacts can't be kept at {shown}: {outages.line_of(error).replace(url, shown)}. "
                 "RUNCAST_ARTIFACTS_URL names where they lie, RUNCAST_DATA where that is unset."
             ) from error
 
@@ -89,6 +91,13 @@ class ArtifactStore:
         """Removes an object that nothing names. Never raises: this follows another failure."""
         with contextlib.suppress(Unavailable):
             await self.delete(key)
+
+
+def _without_secrets(url: str) -> str:
+    """A store's address without what may stand before the host and after the path."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 async def _pieces(found: Any) -> AsyncIterator[bytes]:

@@ -134,6 +134,10 @@ class Applier:
         async with self._eventlog.connected() as connection:
             return await line_batch.take(connection, ready, cursor)
 
+    def tell(self, under_way: UnderWay) -> None:
+        """Publishes what was sent ahead and is committed, where `commit` isn't called for it any more."""
+        self._eventlog.publish(under_way.result() or ())
+
     async def commit(
         self, position: Position, batch: Sequence[Read], under_way: UnderWay | None = None
     ) -> Position:

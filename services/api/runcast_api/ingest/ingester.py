@@ -205,7 +205,7 @@ class Ingester:
                 under_way = under_way or await self._sent_ahead(queue, after)
                 position = await self._committed(position, commit)
             except BaseException:
-                await _let_end(commit, under_way)
+                await self._let_end(commit, under_way)
                 raise
             self._came_round()
             queue.max_events = MAX_EVENTS
@@ -219,22 +219,23 @@ class Ingester:
         await self._applier.let_pass()
         return self._applier.begin(after, following)
 
+    async def _let_end(self, commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
+        """What is being committed is let end, and says nothing against why its leader ends. Of a batch that
+        was sent ahead no one else tells that it is committed."""
+        ending: list[asyncio.Task[Any]] = [commit]
+        if under_way is not None:
+            ending.append(under_way)
+        await asyncio.wait(ending)
+        failed = [task.cancelled() or task.exception() is not None for task in ending]
+        if under_way is not None and not failed[-1]:
+            self._applier.tell(under_way)
+
     async def _committed(self, before: Position, commit: asyncio.Task[Position]) -> Position:
         try:
             return await commit
         except Exception as error:
             self._patience.failed(before, error)
             raise
-
-
-async def _let_end(commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
-    """What is being committed is let end, and says nothing against why its leader ends."""
-    ending: list[asyncio.Task[Any]] = [commit]
-    if under_way is not None:
-        ending.append(under_way)
-    await asyncio.wait(ending)
-    for task in ending:
-        task.cancelled() or task.exception()
 
 
 def _count(stream: str, batch: Sequence[Read]) -> None:

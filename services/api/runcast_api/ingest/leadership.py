@@ -28,7 +28,7 @@ from runcast_api.ingest.fair_queue import ALL_BYTES
 from runcast_api.ingest.ingester import Ingester
 from runcast_api.ingest.leases import Leases, Standing
 from runcast_server import outages, tasks
-from runcast_server.eventlog.bus import Bus
+from runcast_server.eventlog.bus import Bus, is_of_one_key
 from runcast_server.loops import Loop
 
 ROUND_SECONDS = 1.0
@@ -143,6 +143,8 @@ class Leadership:
             # What is no stream costs itself alone.
             sizes = await pipeline.execute(raise_on_error=False) if others else []
         except outages.REDIS:
+            return self._filled
+        if any(isinstance(size, Exception) and not is_of_one_key(size) for size in sizes):
             return self._filled
         self._looked_at = self._clock()
         self._filled = [

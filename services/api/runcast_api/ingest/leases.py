@@ -17,7 +17,9 @@ from runcast_server.db import Pool, acquire
 
 LEASE_SECONDS = 5.0
 
-_LASTS = "until >= clock_timestamp() AND until <= clock_timestamp() + 2 * make_interval(secs => $2)"
+_LASTS = (
+    "until BETWEEN statement_timestamp() AND statement_timestamp() + 2 * make_interval(secs => $2)"
+)
 _RENEW = f"""
 WITH ended AS (
     DELETE FROM ingest_processes WHERE process <> $1 AND NOT ({_LASTS})

@@ -20,7 +20,6 @@ LOOK_SECONDS = 0.5
 ANYWAY_SECONDS = 10.0
 """How often such a loop takes a turn that nothing asked for."""
 
-
 log = structlog.get_logger()
 
 
@@ -41,7 +40,11 @@ class DueWork:
 
     @classmethod
     def of(cls, pool: Pool, *works: Iterable[Timed]) -> DueWork:
-        return cls(pool, tuple(timed for work in works for timed in work))
+        found = tuple(timed for work in works for timed in work)
+        for timed in found:
+            # A step that failed is late already: it waits no longer than for the next look.
+            timed.loop.retry_seconds = LOOK_SECONDS
+        return cls(pool, found)
 
     def loops(self) -> list[Loop]:
         """The look, and what it looks for, as loops."""
