@@ -91,7 +91,9 @@ async def test_streams_spread_over_workers_and_one_that_dies_is_replaced(
         service(directory / "hub", environ, "hub", "--workers", "3") as hub,
     ):
         url = address(hub)
-        async with httpx.AsyncClient(headers=headers, timeout=30) as client:
+        # A connection for each request: one that is kept may lead to the worker that dies.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(headers=headers, timeout=30, limits=fresh) as client:
             made = await client.post(f"{address(api)}/projects", json={"name": "p"})
             readers = Readers(url, f"/projects/{made.json()['id']}/events", headers)
 

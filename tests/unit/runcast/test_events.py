@@ -25,4 +25,4 @@ def test_an_event_is_described_here_and_in_the_documents(name: str) -> None:
 
 
 def test_a_gap_says_from_where_to_where() -> None:
-    assert set(events.Gap.__annotations__) == {"from", "to", "reason", "refetch"}
+    assert set(events.Gap.__annotations__) == {"from", "to", "reason", "refetch", "project_id"}
