@@ -103,6 +103,7 @@ async def serving(
             )
         )
         stack.push_async_callback(built.app.state.api.people.requests.close)
+        stack.push_async_callback(built.app.state.api.demos.stop)
         yield Rest(client, built, resources)
 
 
