@@ -9,6 +9,7 @@ import { type Inbox, questionsOf } from "../inbox/useInbox";
 import { useReply } from "../inbox/useReply";
 import { visible } from "../inbox/visible";
 import { useMe } from "../session/SessionProvider";
+import { useWhenLive } from "./useWhenLive";
 
 /** While there is no stream, the questions are read again this often. */
 const LOOK_MS = 5_000;
@@ -28,6 +29,9 @@ function useQuestions(run: Run): Inbox | undefined {
     },
     enabled,
     refetchInterval: isConnected ? false : LOOK_MS,
+  });
+  useWhenLive(() => {
+    if (enabled) void queries.invalidateQueries({ queryKey });
   });
   useEffect(
     () =>

@@ -11,6 +11,7 @@ import { client } from "../session/session";
 import { RunLink, useRunSlug } from "./RunLink";
 import { nameOf } from "./names";
 import { usageText } from "./usage";
+import { useWhenLive } from "./useWhenLive";
 
 const LOOK_MS = 5_000;
 const SHOWN = 200;
@@ -30,6 +31,9 @@ export function useChildren(run: Run, enabled = true) {
     },
   });
   const { refetch } = children;
+  useWhenLive(() => {
+    if (enabled) void refetch();
+  });
   useEffect(
     () =>
       onEvents((events) => {
