@@ -66,6 +66,7 @@ export class Dragging {
     this.#listener = listener;
     board.addEventListener("pointerdown", this.#down);
     // Not passive: a finger that drags must not scroll as well.
+    board.addEventListener("touchstart", this.#touch, { passive: false });
     board.addEventListener("touchmove", this.#hold, { passive: false });
     board.addEventListener("contextmenu", this.#hold);
   }
@@ -73,12 +74,18 @@ export class Dragging {
   destroy(): void {
     this.#end();
     this.#board.removeEventListener("pointerdown", this.#down);
+    this.#board.removeEventListener("touchstart", this.#touch);
     this.#board.removeEventListener("touchmove", this.#hold);
     this.#board.removeEventListener("contextmenu", this.#hold);
   }
 
   readonly #hold = (event: Event): void => {
     if (this.#drag) event.preventDefault();
+  };
+
+  /** A finger that stops a scroll still scrolls when it moves, and takes what was lifted away: it lifts nothing. */
+  readonly #touch = (event: TouchEvent): void => {
+    if (!event.cancelable && !this.#drag) this.#end();
   };
 
   readonly #down = (event: PointerEvent): void => {
