@@ -273,6 +273,33 @@ def test_a_run_that_starts_takes_no_key_from_the_one_that_is_chosen(
     expect(page.get_by_role("dialog", name="Start a run")).to_be_visible()
 
 
+def test_back_leads_to_where_a_list_was_left_and_a_log_goes_on_following(
+    api: Api, open_page: OpenPage
+) -> None:
+    project = api.project("Places")
+    for n in range(40):
+        run = api.run(project, name=f"Run {n}")
+    api.log(run, *(f"line {n}" for n in range(1, 301)))
+    page = open_page(f"/projects/{project['slug']}", viewport={"width": 1000, "height": 500}).page
+    runs = page.get_by_test_id("runs")
+    newest = page.get_by_role("link", name=re.compile("Run 39"))
+    expect(newest).to_be_visible(timeout=OPENING_MS)
+    runs.evaluate("list => { list.scrollTop = 90 }")
+    page.get_by_role("link", name=re.compile("Run 37")).click()
+    expect(page.get_by_role("heading", name="Run 37")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("link", name=re.compile("Run 37"))).to_be_visible()
+    assert runs.evaluate("list => list.scrollTop") == 90
+
+    runs.evaluate("list => { list.scrollTop = 0 }")
+    newest.click()
+    expect(line(page, 300)).to_be_in_viewport()
+    page.get_by_role("tab", name="Details").click()
+    api.log(run, *(f"line {n}" for n in range(301, 401)))
+    page.get_by_role("tab", name="Log").click()
+    expect(line(page, 400)).to_be_in_viewport()
+
+
 def test_a_phones_menu_takes_the_focus_and_gives_it_back(api: Api, open_page: OpenPage) -> None:
     api.project("On a phone")
     page = open_page("/projects", viewport={"width": 390, "height": 844}).page

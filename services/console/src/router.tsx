@@ -14,6 +14,7 @@ import { PageFailure } from "./design/Failure";
 import { SessionProvider } from "./session/SessionProvider";
 import { ProjectScope } from "./shell/ProjectScope";
 import { Shell } from "./shell/Shell";
+import { keepPlaces } from "./shell/places";
 
 /** Pages that a signed-out visitor may open: each by a secret in its own address. */
 const OPEN = /^\/(invitations|share)\//;
@@ -161,8 +162,6 @@ const share = createRoute({
 export const router = createRouter({
   basepath: "/ui",
   defaultPreload: "intent",
-  // Back to a list leads to where it was left.
-  scrollRestoration: true,
   defaultPendingComponent: () => <Rows count={6} />,
   defaultErrorComponent: ({ error, reset }) => <PageFailure error={error as Error} onRetry={reset} />,
   routeTree: root.addChildren([
@@ -184,6 +183,7 @@ export const router = createRouter({
     share,
   ]),
 });
+keepPlaces(router);
 
 declare module "@tanstack/react-router" {
   interface Register {

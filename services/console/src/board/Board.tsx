@@ -67,7 +67,7 @@ export function Board({ tasks, activeRuns, canMove, onViewLogs, onOpen, onMove, 
   };
 
   return (
-    <div ref={host} className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board">
+    <div ref={host} className="min-h-0 flex-1 overflow-auto px-4 pb-8 sm:px-6" data-testid="board" data-place="board">
       <div className="min-w-[61rem]">
         <div className={cx("sticky top-0 z-10 bg-ground px-[calc(0.75rem+1px)] py-2", GRID)}>
           {COLUMNS.map((column) => (

@@ -217,7 +217,7 @@ function RunTable({
     );
   }
   return (
-    <div ref={host} className="min-h-0 flex-1 overflow-y-auto" data-testid="runs">
+    <div ref={host} className="min-h-0 flex-1 overflow-y-auto" data-testid="runs" data-place="runs">
       <div aria-hidden className={cx("sticky top-0 z-10 hidden gap-4 border-b bg-ground px-6 py-1.5 text-xs text-muted md:grid", COLUMNS)}>
         <span>Run</span>
         <span>Status</span>

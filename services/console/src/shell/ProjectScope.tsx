@@ -86,7 +86,7 @@ export function ProjectScope({ project: ref, children }: { project: string; chil
           <ReportConnection />
           <div className="flex h-full flex-col">
             <Ended />
-            <div className="min-h-0 flex-1 overflow-y-auto">{children}</div>
+            <div data-place="project" className="min-h-0 flex-1 overflow-y-auto">{children}</div>
           </div>
         </ProjectEventsProvider>
       </ProjectContext.Provider>

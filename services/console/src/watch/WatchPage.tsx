@@ -86,7 +86,7 @@ function Watch() {
 
   return (
     <div className="flex h-full flex-col">
-      <div className="min-h-0 flex-1 overflow-y-auto">
+      <div data-place="watch" className="min-h-0 flex-1 overflow-y-auto">
         <PageHeader
           title="Watch"
           below={<p className="text-sm text-muted">Live runs</p>}
