@@ -227,6 +227,8 @@ export class LogView {
       this.#rest = setTimeout(this.#onRest, REST_MS);
       return;
     }
+    // The browser tells of a scroll a frame later: one that it hasn't told of yet isn't undone.
+    this.#onScroll();
     if (!this.#following && this.#isAtEnd()) this.follow(true);
     else this.#putScrollbar();
   };
