@@ -276,7 +276,7 @@ def test_a_run_that_starts_takes_no_key_from_the_one_that_is_chosen(
 def test_back_leads_to_where_a_list_was_left_and_a_log_goes_on_following(
     api: Api, open_page: OpenPage
 ) -> None:
-    project = api.project("Left behind")
+    project = api.project("Places")
     for n in range(40):
         run = api.run(project, name=f"Run {n}")
     api.log(run, *(f"line {n}" for n in range(1, 301)))

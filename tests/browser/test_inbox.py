@@ -41,7 +41,7 @@ def test_questions_are_answered_with_keys(
     expect(cards).to_have_count(4)
     expect(page).to_have_title("(4) Inbox · Runcast")
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", "/ui/icon-waiting.svg")
-    expect(cards.first).to_contain_text("\\u{202e}")
+    expect(cards.first).to_contain_text("<U+202E>")
     expect(cards.nth(1)).to_contain_text("500 characters left out")
     assert violations(page) == []
     api.call("POST", f"/questions/{first['id']}/answer", json={"option": "deny", "text": "no"})

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { LONG, shortened, visible } from "./visible";
 
 test("what can't be seen is shown by its number", () => {
-  expect(visible("rm \u202etxt.exe\u0000\u200b")).toBe("rm \\u{202e}txt.exe\\u{0}\\u{200b}");
-  expect(visible("hi\u{e0072}\u3164!")).toBe("hi\\u{e0072}\\u{3164}!");
+  expect(visible("rm \u202etxt.exe\u0000\u200b")).toBe("rm <U+202E>txt.exe<U+0000><U+200B>");
+  expect(visible("hi\u{e0072}\u3164!")).toBe("hi<U+E0072><U+3164>!");
   expect(visible("two\nlines\tand ümläuts 日本")).toBe("two\nlines\tand ümläuts 日本");
 });
 

@@ -1,12 +1,12 @@
 /**
  * Text of an agent as a person may trust it: what would be invisible, or would turn the direction of what
- * follows, is shown by its number.
+ * follows, is shown by its number, as the command line and messages show it.
  */
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
 export function visible(text: string): string {
-  return text.replace(HIDDEN, (found) => `\\u{${found.codePointAt(0)?.toString(16) ?? ""}}`);
+  return text.replace(HIDDEN, (found) => `<U+${(found.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`);
 }
 
 /** Beyond this many characters a text is shown by head and tail first, with what is left out counted. */

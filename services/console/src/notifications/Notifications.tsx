@@ -153,7 +153,7 @@ function Targets({ settings, save, attempt }: TargetsProps) {
         keyOf={({ id }) => id}
         empty={
           <Empty icon={<BellRing />} title="You are told nothing yet">
-            Add your phone (ntfy), this browser{settings.server.has_apprise && ", or a chat (Apprise)"}.
+            Add your phone (ntfy){settings.server.has_apprise ? ", this browser or a chat (Apprise)" : " or this browser"}.
           </Empty>
         }
       />

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { inputOf } from "../projects/NewRun";
-import { inputText } from "./names";
+import { inputText, nameOf } from "./names";
 
 it.each([{ prompt: "Fix it" }, { prompt: "[1] is not JSON" }, { prompt: "a", model: "b" }, [1, { a: null }], { a: [1] }])(
   "gives an input back as it was: %j",
@@ -8,3 +8,7 @@ it.each([{ prompt: "Fix it" }, { prompt: "[1] is not JSON" }, { prompt: "a", mod
 );
 
 it("is empty without an input", () => expect(inputText(null)).toBe(""));
+
+it("shows what a name hides", () => {
+  expect(nameOf({ name: "deploy\u202egpj.exe", key: null, id: "1" })).toBe("deploy<U+202E>gpj.exe");
+});

@@ -1,9 +1,10 @@
 import type { Run } from "@runcast/client";
 import { shortId } from "../design/format";
+import { visible } from "../inbox/visible";
 
 /** What people call a run: its name, its key, or the end of its id. */
 export const nameOf = (run: Pick<Run, "name" | "key" | "id">): string =>
-  run.name ?? run.key ?? `Run ${shortId(run.id)}`;
+  visible(run.name ?? run.key ?? `Run ${shortId(run.id)}`);
 
 /** How far a run is, between 0 and 1, where it says so. */
 export function shareOf(run: Run): number | null {

@@ -28,7 +28,7 @@ import { MergedStream } from "./MergedStream";
 import { RunCard } from "./RunCard";
 import { LatestLines } from "./latest";
 import { byNeed, needsYou } from "./need";
-import { useCarried, useIdle, useNewcomers, usePolled } from "./followed";
+import { labelOf, useCarried, useIdle, useNewcomers, usePolled } from "./followed";
 import { useEnded } from "./useEnded";
 
 /** While a project isn't followed live, its runs are read again this often. */
@@ -110,7 +110,7 @@ function Watch() {
             if (!carried.has(project.id) && !runs) return null;
             const props = { project, latest, chosen, onChoose: choose };
             return (
-              <section key={project.id} aria-label={project.name} className="flex flex-col gap-3 empty:hidden">
+              <section key={project.id} aria-label={labelOf(project, wanted)} className="flex flex-col gap-3 empty:hidden">
                 {carried.has(project.id) ? (
                   <ProjectEventsProvider projectId={project.id} client={client}>
                     <LiveProject {...props} polled={polled && (runs ?? NONE)} merged={merged} onIdle={tellIdle} />

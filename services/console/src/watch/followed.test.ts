@@ -1,10 +1,15 @@
 import type { Run } from "@runcast/client";
 import { describe, expect, it } from "vitest";
-import { MOST_FOLLOWED, findsMore } from "./followed";
+import { MOST_FOLLOWED, findsMore, labelOf } from "./followed";
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, n) => `p${n}`);
 const projects = (count: number) => ids(count).map((id) => ({ id }));
 const NONE = new Set<string>();
+
+it("tells projects of one name apart", () => {
+  const all = [{ name: "Api", slug: "api" }, { name: "Api", slug: "api-2" }, { name: "Web", slug: "web" }];
+  expect(all.map((project) => labelOf(project, all))).toEqual(["Api (api)", "Api (api-2)", "Web"]);
+});
 
 describe("findsMore", () => {
   it("looks for a project that was made since, where there is room", () => {

@@ -81,3 +81,14 @@ export function useNewcomers(
     return () => clearInterval(timer);
   }, [hasMore, reopen]);
 }
+
+/** What a project's part of the page is called: by its name, and by its slug too where others have that name. */
+export function labelOf(project: Named, all: readonly Named[]): string {
+  const isShared = all.some(({ slug, name }) => name === project.name && slug !== project.slug);
+  return isShared ? `${project.name} (${project.slug})` : project.name;
+}
+
+interface Named {
+  name: string;
+  slug: string;
+}
