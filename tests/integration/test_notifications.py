@@ -56,7 +56,8 @@ def link(message: dict[str, Any], label: str) -> str:
 
 def anyone(rest: Rest) -> httpx.AsyncClient:
     """A client that shows no token."""
-    transport = httpx.ASGITransport(rest.service.app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    assert rest.service.app is not None
+    transport = httpx.ASGITransport(rest.service.app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
@@ -558,11 +559,8 @@ async def test_a_browser_reads_what_it_is_pushed_and_one_that_is_gone_is_left(
     browser, auth = ec.generate_private_key(webpush.CURVE), os.urandom(16)
     keys = {"p256dh": encoded(webpush.point(browser)), "auth": encoded(auth)}
     endpoint = f"http://{phone.host}/push/1"
-    target = {
-        "id": "browser",
-        "kind": "webpush",
-        "subscription": {"endpoint": endpoint, "keys": keys, "expirationTime": None},
-    }
+    subscription = {"endpoint": endpoint, "keys": keys, "expirationTime": None}
+    target = {"id": "browser", "kind": "webpush", "subscription": subscription}
     shown = await set_up(rest, ana, target, details=True)
     assert keys["auth"] not in str(shown)
     question = await ask(rest, await rest.run(status="running"))
@@ -599,7 +597,7 @@ async def test_a_browser_reads_what_it_is_pushed_and_one_that_is_gone_is_left(
         ("keys", keys | {"auth": "A"}),
     ]
     for name, value in bad:
-        wrong = target | {"subscription": target["subscription"] | {name: value}}  # type: ignore[operator]
+        wrong = target | {"subscription": subscription | {name: value}}
         refused = await rest.admin.put(
             SETTINGS, json={"rules": [], "targets": [wrong]}, headers=ana
         )

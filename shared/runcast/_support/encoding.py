@@ -2,7 +2,8 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -80,9 +81,12 @@ class _Plain:
             return as_text(value)
 
 
+def _listed(iterate: Callable[[Any], Iterator[Any]], value: Any) -> list[Any]:
+    return list(iterate(value))
+
+
 _ITEMS: dict[type, Callable[[Any], list[Any]]] = {
-    kind: lambda value, each=kind.__iter__: list(each(value))  # type: ignore[misc]
-    for kind in (list, tuple, set, frozenset, deque)
+    kind: partial(_listed, kind.__iter__) for kind in (list, tuple, set, frozenset, deque)
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
+import threading
 from typing import Any
 
 import pytest
@@ -69,9 +69,10 @@ async def test_a_collector_that_says_nothing_keeps_nothing_from_ending(
             span = made.begin("work", "internal", None)
             assert span is not None
             span.end()
-        began = time.monotonic()
         await made.close()
-        assert time.monotonic() - began < otel.SEND_SECONDS
+        assert "traces" in {thread.name for thread in threading.enumerate()}, (
+            "it sends on by itself"
+        )
 
 
 def test_without_the_sdk_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
