@@ -217,7 +217,7 @@ def _make_runs(
 
 @contextmanager
 def _repeating(bench: Bench, act: Callable[[Api], object], *, seconds: float) -> Iterator[None]:
-    """Does it 40 times a second at most, until so many seconds have passed."""
+    """Does it 40 times a second at most, for this many seconds."""
 
     def repeat() -> None:
         until = time.monotonic() + seconds
@@ -273,7 +273,7 @@ class Written:
 def _writing(
     bench: Bench, run: dict[str, Any], *, lines_per_second: int, seconds: float
 ) -> Iterator[Written]:
-    """Lines at that rate, ten times a second, until so many seconds have passed."""
+    """Lines at that rate, ten times a second, for this many seconds."""
     written = Written()
     batch = lines_per_second // 10
 

@@ -15,7 +15,7 @@ from tests.fleet.hooked import Hooked, HookedCodex
 from tests.fleet.sessions import Claude, Codex, Session, Truth
 
 SPECIAL = 5
-"""Of so many sessions one is connected by hooks, or runs under `exec`."""
+"""One of this many sessions is connected by hooks, or runs under `exec`."""
 _USAGE = ("input_tokens", "output_tokens", "cache_read_tokens")
 
 

@@ -200,7 +200,7 @@ async def _keep(
 
 
 def _is_unchanged(target: Target, there: Any) -> bool:
-    """Whether it says what is there already. A token stays where its address stays, and goes nowhere else."""
+    """Whether it equals what is stored. A token stays where its address stays, and goes nowhere else."""
     return target.token is None and target.subscription is None and target.url == there["url"]
 
 

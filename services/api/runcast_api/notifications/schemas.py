@@ -111,7 +111,7 @@ class Subscription(BaseModel):
 
 
 class Target(BaseModel):
-    """Where messages go. Addresses that are secrets aren't shown again: null keeps what is there under this
+    """Where messages go. Addresses that are secrets aren't shown again: null keeps the stored one of this
     id. `url`: of ntfy `ntfy://host/topic`, else an Apprise URL. `token`: of ntfy, an access token."""
 
     model_config = ConfigDict(extra="forbid")

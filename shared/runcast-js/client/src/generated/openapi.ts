@@ -4940,7 +4940,7 @@ export interface components {
         NotificationsSet: {
             /**
              * Details
-             * @description Whether messages hold what is asked, besides the tool and the run. They pass servers of others.
+             * @description Whether messages hold what is asked, besides the tool and the run. They pass through other people's servers.
              * @default false
              */
             details: boolean;
@@ -7911,7 +7911,7 @@ export interface components {
         };
         /**
          * Target
-         * @description Where messages go. Addresses that are secrets aren't shown again: null keeps what is there under this
+         * @description Where messages go. Addresses that are secrets aren't shown again: null keeps the stored one of this
          *     id. `url`: of ntfy `ntfy://host/topic`, else an Apprise URL. `token`: of ntfy, an access token.
          */
         Target: {
@@ -7930,16 +7930,16 @@ export interface components {
              * @description What it is called. Null: it is named by its address.
              */
             name?: string | null;
-            /** @description Of a browser: its subscription, which isn't shown again. Null keeps what is there. */
+            /** @description Of a browser: its subscription, which isn't shown again. Null keeps the stored one. */
             subscription?: components["schemas"]["Subscription"] | null;
             /**
              * Token
-             * @description Of ntfy: an access token, which isn't shown again. Null keeps what is there while the address stays.
+             * @description Of ntfy: an access token, which isn't shown again. Null keeps the stored one while the address stays.
              */
             token?: string | null;
             /**
              * Url
-             * @description Of ntfy `ntfy://host/topic`; of Apprise one of its URLs, which isn't shown again. Null keeps what is there.
+             * @description Of ntfy `ntfy://host/topic`; of Apprise one of its URLs, which isn't shown again. Null keeps the stored one.
              */
             url?: string | null;
         };
