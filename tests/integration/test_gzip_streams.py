@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from runcast_hub.room import Group
+from runcast_hub.group import Group
 from tests.integration import streams
 from tests.integration.streams import Reader, Served, stream
 from tests.waiting import until

@@ -74,7 +74,7 @@ MUTANTS = [
     ),
     Mutant(
         10,
-        f"{HUB}/room.py",
+        f"{HUB}/group.py",
         "self.write(frames.heartbeat(cursor))",
         "self.write(frames.heartbeat(0))",
         f"{STREAMS}::test_a_heartbeat_moves_the_position_and_dispatches_nothing",

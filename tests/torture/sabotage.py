@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from runcast_hub.filters import Filter, Fresh
-from runcast_hub.room import Group, Room
+from runcast_hub.group import Group
+from runcast_hub.room import Room
 from runcast_server.eventlog.bus import Bus, Deleted, Head, Keys, Outcome
 from runcast_server.eventlog.chains import Chain
 from runcast_server.eventlog.frames import FRAME_END
