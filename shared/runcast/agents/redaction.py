@@ -80,6 +80,14 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], _Replacement], ...] = (
         rf"\1{MARK}",
     ),
     (
+        ("api-key", "auth-token", "private-token", "access-token"),
+        re.compile(
+            r"(?i)((?:api-key|auth-token|private-token|access-token)[\"'\\]{0,3}\s?[:=]\s?[\"'\\]{0,3})"
+            r"(?=[a-z._~+/=-]{0,512}[0-9])[a-z0-9._~+/=-]{16,}+"
+        ),
+        rf"\1{MARK}",
+    ),
+    (
         ("authorization",),
         re.compile(r"(?i)(authorization[\s:=\"'\\]{1,8}basic\s{1,4})[a-z0-9+/=_-]{8,}+"),
         rf"\1{MARK}",

@@ -108,6 +108,8 @@ def test_tokens_are_hidden_wherever_they_stand(token: str, around: str) -> None:
         (f'"SecretAccessKey": "{"a1B+" * 10}"', "a1B+" * 10),
         (f"curl -H 'authorization: bearer {'a1b2' * 10}'", "a1b2" * 10),
         (f"Authorization: Basic {'dXNl' * 5}==", "dXNl" * 5),
+        (f"curl -H 'X-Api-Key: {'a1b2' * 6}' https://h", "a1b2" * 6),
+        (f'{{"private-token":"{"a1b2" * 6}"}}', "a1b2" * 6),
         (f"Credential={AWS}/20261126/us-east-1", AWS),
         (f"the key is {GITHUB}.Use it", GITHUB),
         ("https://hooks.slack.com/services/" + "T000/B000/" + "a1B2" * 6, "a1B2" * 6),
@@ -170,7 +172,7 @@ def test_no_cue_is_narrower_than_its_shape() -> None:
     digits = "a1B2" * 10
     keyed = [f"{name}: {digits}" for name in ("secret_access_key", "secretAccessKey")]
     keyed += [f"{name}={digits * 3}" for name in ("session_token", "sessionToken")]
-    keyed += [f"authorization: basic {digits}", f"Bearer {digits}"]
+    keyed += [f"authorization: basic {digits}", f"Bearer {digits}", f"X-Api-Key: {digits}"]
     keyed += [
         f"{name}={digits}" for name in ("API_KEY", "SECRET", "TOKEN", "PASSWORD", "AccountKey")
     ]
