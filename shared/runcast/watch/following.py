@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runcast.agents.identity import resumed_key
-from runcast.agents.said import ChildOver
 from runcast.watch.line_file import Stamp
 from runcast.watch.sessions import Adapter, Registered, Session
 from runcast.watch.translation import Translation
@@ -40,7 +39,6 @@ class Following:
     registered: Registered | None = None
     was_attached: bool = False
     gone_at: float | None = None
-    child_over: ChildOver | None = None
     complaint: str | None = None
     told: tuple[Registered | None, Stamp | None] | None = None
     """What was known when the state was told last."""
@@ -65,6 +63,10 @@ class Following:
         """The key of the run that there is: the one before, once that is over."""
         key, number = self.session.key, self.number - self.is_over
         return key if number <= 1 else resumed_key(key, number)
+
+    def stamp(self) -> Stamp | None:
+        """The session's file as it is now; None where it can't be read."""
+        return self.adapter.stamp(self.session)
 
     @property
     def is_attached(self) -> bool:

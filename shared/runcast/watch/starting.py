@@ -17,10 +17,11 @@ from runcast.client.clients import Client
 from runcast.watch.adapters import ADAPTERS
 from runcast.watch.content import Content, Policy
 from runcast.watch.delivery import Delivery
+from runcast.watch.fleet import Options, host_name, roots_of
 from runcast.watch.following import Following
 from runcast.watch.memory import OnlyOne
 from runcast.watch.sessions import Adapter, Session
-from runcast.watch.watcher import Options, Watcher, host_name, roots_of
+from runcast.watch.watcher import Watcher
 
 __all__ = ["Asked", "OnlyOne", "check", "delivery", "found", "roots", "watcher"]
 

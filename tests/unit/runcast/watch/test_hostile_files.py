@@ -15,6 +15,7 @@ from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 from runcast.cli.watch import _follow
 from runcast.watch import line_file, memory
 from runcast.watch.claude_registry import ClaudeRegistry
+from runcast.watch.following import Following
 from runcast.watch.starting import unknown_in
 
 
@@ -118,7 +119,7 @@ def test_signal_that_comes_while_a_session_is_read_ends_the_watcher(
         world.at += 60.0
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(watcher, "_stamp", interrupted)
+    monkeypatch.setattr(Following, "stamp", interrupted)
     before = {
         each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }

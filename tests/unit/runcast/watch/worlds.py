@@ -12,7 +12,8 @@ from typing import Any
 from runcast.agents.redaction import Redaction
 from runcast.watch.adapters import ADAPTERS
 from runcast.watch.content import Content, Policy
-from runcast.watch.watcher import Options, Watcher
+from runcast.watch.fleet import Options
+from runcast.watch.watcher import Watcher
 
 Json = dict[str, Any]
 
