@@ -1,7 +1,7 @@
 """One run on its way to a server: how far it got, and what it waits for.
 
 Nothing is noted about how far it got: the server says so. Only the feeder's thread calls `step` and
-`beat`; everything else may be called from any thread, and takes no lock.
+`beat`; everything else may be called from any thread, and takes no lock that is held for long.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from runcast._recording import files, locks
 from runcast._recording.run_directory import RunDirectory
 from runcast._recording.spool import Overflow, Portion, SpoolReader
 from runcast._support.backoff import Backoff
+from runcast._support.fork_safety import no_fork
 from runcast._upload.uplink import Stopped, Uplink
 from runcast.client.clients import Client
 from runcast.contract import HEARTBEAT_SECONDS, SPOOL_FILE
@@ -149,6 +150,11 @@ class Feed:
 
     def let_go(self) -> None:
         """Gives the run's lock to anyone who wants to feed it."""
+        with no_fork:
+            self.forget_lock()
+
+    def forget_lock(self) -> None:
+        """The same in a child that was just forked, where no other thread is."""
         fd, self._lock = self._lock, None
         if fd is not None:
             with contextlib.suppress(OSError):
@@ -197,19 +203,23 @@ class Feed:
         """Whether this process may feed the run: one at a time does."""
         if self._lock is None:
             try:
-                fd = os.open(self.directory.path, os.O_RDONLY | files.FLAGS)
+                with no_fork:
+                    self._lock = self._open_locked()
             except PermissionError:  # Windows opens no directories
                 return True
             except OSError as error:
                 self._give_up(str(error))
                 return False
-            if not locks.try_lock(fd):
-                os.close(fd)
-                self.is_fed_by_another = True
-                return False
-            self._lock = fd
-        self.is_fed_by_another = False
-        return True
+        self.is_fed_by_another = self._lock is None
+        return self._lock is not None
+
+    def _open_locked(self) -> int | None:
+        """The run's directory, open and locked; None while another process holds its lock."""
+        fd = os.open(self.directory.path, os.O_RDONLY | files.FLAGS)
+        if locks.try_lock(fd):
+            return fd
+        os.close(fd)
+        return None
 
     def _promise(self) -> float | None:
         if self._promised_until is None:

@@ -143,7 +143,7 @@ class Feeder:
     def renew_after_fork(self) -> None:
         """In a forked child: its copies of the runs' locks would outlive the parent's feeder."""
         for feed in self._feeds:
-            feed.let_go()
+            feed.forget_lock()
         self._feeds = ()
         self._lock = threading.RLock()
 

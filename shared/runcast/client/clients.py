@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from runcast._support import server_config
-from runcast._support.fork_safety import connecting
+from runcast._support.fork_safety import no_fork
 from runcast.client.calls import Call, Page, draft_of, entries, following
 from runcast.client.endpoints import Endpoints
 from runcast.client.exchange import Outcome, Patience, exchange, failure, problem
@@ -85,7 +85,7 @@ class Client(_Settings, Endpoints):
             return result
 
     def _request(self, request: httpx.Request) -> Outcome:
-        request.extensions["trace"] = connecting.trace
+        request.extensions["trace"] = no_fork.trace
         try:
             return self._http.send(request)
         except httpx.HTTPError as error:
@@ -104,7 +104,7 @@ class Client(_Settings, Endpoints):
             cause = None
             try:
                 request = self._http.build_request(**subscription.request())
-                request.extensions["trace"] = connecting.trace
+                request.extensions["trace"] = no_fork.trace
                 response = self._http.send(request, stream=True)
                 try:
                     if subscription.accept(response):
@@ -123,7 +123,7 @@ class Client(_Settings, Endpoints):
     def download(self, call: Call[None], target: Path) -> None:
         """Writes an answer to a file, piece by piece. Raises `ApiError`, `Unreachable`."""
         request = self._http.build_request(**call.arguments())
-        request.extensions["trace"] = connecting.trace
+        request.extensions["trace"] = no_fork.trace
         try:
             response = self._http.send(request, stream=True)
             with contextlib.closing(response):

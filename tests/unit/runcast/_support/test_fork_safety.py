@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from runcast import Client
-from runcast._support.fork_safety import LONGEST_WAIT_SECONDS, Connecting, connecting
+from runcast._support.fork_safety import LONGEST_WAIT_SECONDS, NoFork, no_fork
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -50,7 +50,7 @@ def forked() -> float:
 def in_a_thread(*events: str) -> None:
     def told() -> None:
         for event in events:
-            connecting.trace(event, {})
+            no_fork.trace(event, {})
 
     thread = threading.Thread(target=told)
     thread.start()
@@ -61,9 +61,9 @@ def test_a_client_tells_when_it_opens_a_connection(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    trace = connecting.trace
+    trace = no_fork.trace
     monkeypatch.setattr(
-        connecting, "trace", lambda event, info: told.append(event) or trace(event, info)
+        no_fork, "trace", lambda event, info: told.append(event) or trace(event, info)
     )
     with Client(server, "token") as client:
         client.get_run("one")
@@ -75,10 +75,10 @@ def test_a_fork_waits_until_a_connection_is_open() -> None:
     fresh = threading.Event()
 
     def connect() -> None:
-        connecting.trace("connection.connect_tcp.started", {})
+        no_fork.trace("connection.connect_tcp.started", {})
         fresh.set()
         time.sleep(LONGEST_WAIT_SECONDS / 5)
-        connecting.trace("connection.connect_tcp.complete", {})
+        no_fork.trace("connection.connect_tcp.complete", {})
 
     thread = threading.Thread(target=connect)
     thread.start()
@@ -86,7 +86,7 @@ def test_a_fork_waits_until_a_connection_is_open() -> None:
     began = time.monotonic()
     child = os.fork()
     if not child:
-        os._exit(len(connecting._since))
+        os._exit(len(no_fork._since))
     waited = time.monotonic() - began
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
@@ -116,9 +116,9 @@ def test_a_child_can_look_up_addresses_whenever_it_was_forked() -> None:
 
 
 def look_up() -> None:
-    connecting.trace("connection.connect_tcp.started", {})
+    no_fork.trace("connection.connect_tcp.started", {})
     socket.getaddrinfo(None, 80, type=socket.SOCK_STREAM)
-    connecting.trace("connection.connect_tcp.complete", {})
+    no_fork.trace("connection.connect_tcp.complete", {})
 
 
 def has_exited(child: int) -> bool:
@@ -139,7 +139,7 @@ def test_a_server_that_does_not_answer_holds_no_fork_for_long() -> None:
         assert waited >= LONGEST_WAIT_SECONDS / 2
         assert forked() < waited, "only once"
     finally:
-        connecting._since.clear()
+        no_fork._since.clear()
 
 
 def test_a_child_may_fork_again() -> None:
@@ -151,7 +151,7 @@ def test_a_child_may_fork_again() -> None:
 
 
 def test_a_connection_that_failed_is_over() -> None:
-    one = Connecting()
+    one = NoFork()
     one.trace("connection.connect_tcp.started", {})
     one.trace("connection.connect_tcp.failed", {})
     one.trace("connection.start_tls.started", {})
