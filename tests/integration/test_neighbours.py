@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ import asyncpg
 import pytest
 
 from runcast_api.ingest.ingester import HUNG_SECONDS
+from runcast_api.logs import entries as log_entries
+from runcast_api.logs import upload
 from runcast_api.maintenance.due_work import DueWork, Timed
 from runcast_api.otlp.silence import Silence
 from runcast_api.questions.expiry import Expiry
@@ -368,3 +371,39 @@ async def test_a_caller_s_odd_key_keeps_no_limit_of_others_from_holding(redis_ur
         await one.close()
         await other.close()
         await bus.close()
+
+
+@pytest.mark.parametrize("kind", ["json", "x-ndjson"])
+async def test_a_body_of_many_entries_lets_others_have_their_turns(
+    rest: Rest, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+    seen: list[int] = []
+    encode = log_entries.encode
+
+    def noting(*given: Any) -> log_entries.Encoded:
+        seen.append(turns)
+        return encode(*given)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(log_entries, "encode", noting)
+    await rest.project("p")
+    run = await rest.run("p")
+    entries = [b'{"message":"x"}'] * 3_000
+    body = b"\n".join(entries) if kind == "x-ndjson" else b"[%b]" % b",".join(entries)
+    beside = asyncio.create_task(others())
+    try:
+        stored = await rest.admin.post(
+            f"/runs/{run}/logs",
+            content=body,
+            headers={"Content-Type": f"application/{kind}"},
+        )
+    finally:
+        beside.cancel()
+    assert stored.json()["accepted"] == len(seen) == 3_000
+    assert max(Counter(seen).values()) <= upload.TURN_ENTRIES

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -77,3 +79,17 @@ async def test_an_attempt_at_no_account_costs_one_hash_too() -> None:
         before = len(hasher.__dict__["checked"])
         assert not await held.is_right(stored, WRONG, "here")
         assert len(hasher.__dict__["checked"]) == before + 1
+
+
+async def test_hashing_gives_way_to_everything_else() -> None:
+    class Noting(Hasher):
+        def is_of(self, stored: str, plain: str) -> bool:
+            self.__dict__["niceness"] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            return False
+
+    hasher = Noting(profiles.CHEAPEST)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await Passwords(hasher=hasher).is_right(None, WRONG, "here")
+    gives_way = passwords.NICENESS if sys.platform == "linux" else 0
+    assert hasher.__dict__["niceness"] == min(before + gives_way, 19)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
