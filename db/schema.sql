@@ -516,6 +516,8 @@ DECLARE
     links_gone integer;
     keys_gone integer;
     shares_gone integer;
+    targets_gone integer;
+    invitations_gone integer;
 BEGIN
     DELETE FROM passwords p WHERE p.user_id = account;
     GET DIAGNOSTICS passwords_gone = ROW_COUNT;
@@ -523,13 +525,23 @@ BEGIN
     GET DIAGNOSTICS sessions_gone = ROW_COUNT;
     DELETE FROM sign_in_links l WHERE l.user_id = account AND l.used_at IS NULL;
     GET DIAGNOSTICS links_gone = ROW_COUNT;
+    UPDATE share_links l SET revoked_at = now()
+    WHERE l.revoked_at IS NULL AND (l.created_by = account OR l.made_by_key IN (
+        SELECT k.id FROM api_keys k WHERE k.created_by = account));
+    GET DIAGNOSTICS shares_gone = ROW_COUNT;
     UPDATE api_keys k SET revoked_at = now() WHERE k.created_by = account AND k.revoked_at IS NULL;
     GET DIAGNOSTICS keys_gone = ROW_COUNT;
-    UPDATE share_links l SET revoked_at = now() WHERE l.created_by = account AND l.revoked_at IS NULL;
-    GET DIAGNOSTICS shares_gone = ROW_COUNT;
+    DELETE FROM notification_targets t WHERE t.user_id = account;
+    GET DIAGNOSTICS targets_gone = ROW_COUNT;
+    DELETE FROM notification_settings s WHERE s.user_id = account;
+    DELETE FROM answer_links a WHERE a.user_id = account;
+    UPDATE invitations i SET revoked_at = now()
+    WHERE i.invited_by = account AND i.accepted_at IS NULL AND i.revoked_at IS NULL;
+    GET DIAGNOSTICS invitations_gone = ROW_COUNT;
     DELETE FROM stream_tickets t WHERE t.principal ->> 'user_id' = account::text;
     RETURN json_build_object('passwords', passwords_gone, 'sessions', sessions_gone,
-        'sign_in_links', links_gone, 'keys', keys_gone, 'share_links', shares_gone);
+        'sign_in_links', links_gone, 'keys', keys_gone, 'share_links', shares_gone,
+        'notification_targets', targets_gone, 'invitations', invitations_gone);
 END
 $$;
 
@@ -1266,9 +1278,25 @@ BEGIN
     WHERE token_hash = presented AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute');
     RETURN QUERY
         SELECT l.id, l.project_id, l.run_id, l.expires_at FROM share_links l
-        WHERE l.token_hash = presented AND l.revoked_at IS NULL
-          AND (l.expires_at IS NULL OR l.expires_at > now());
+        WHERE l.token_hash = presented AND share_link_is_good(l.id);
 END
+$$;
+
+CREATE FUNCTION public.share_link_is_good(link uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT FROM share_links l
+        WHERE l.id = link AND l.revoked_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > now())
+          AND (l.made_by_key IS NULL OR EXISTS (
+            SELECT FROM key_rights(l.made_by_key) r
+            WHERE r.is_admin OR role_rank(r.role) >= role_rank('editor')))
+          AND (l.created_by IS NULL OR EXISTS (
+            SELECT FROM users u WHERE u.id = l.created_by AND u.disabled_at IS NULL
+            AND (u.is_admin OR l.is_by_admin OR EXISTS (
+                SELECT FROM project_members m WHERE m.user_id = u.id AND m.project_id = l.project_id
+                AND role_rank(m.role) >= role_rank('editor'))))))
 $$;
 
 CREATE FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) RETURNS SETOF integer
@@ -1283,8 +1311,8 @@ CREATE FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[]
             SELECT FROM api_keys k, LATERAL key_rights(k.id) r
             WHERE k.id = c.key_id AND (r.is_admin OR k.project_id = c.project_id))
         WHEN c.link_id IS NOT NULL THEN EXISTS (
-            SELECT FROM share_links l WHERE l.id = c.link_id AND l.revoked_at IS NULL
-            AND (l.expires_at IS NULL OR l.expires_at > now()) AND l.project_id = c.project_id)
+            SELECT FROM share_links l WHERE l.id = c.link_id AND l.project_id = c.project_id
+            AND share_link_is_good(l.id))
         ELSE EXISTS (
             SELECT FROM users u WHERE u.id = c.user_id AND u.disabled_at IS NULL
             AND (c.is_admin OR u.is_admin OR EXISTS (
@@ -2086,10 +2114,14 @@ CREATE TABLE public.share_links (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
-    last_used_at timestamp with time zone
+    last_used_at timestamp with time zone,
+    made_by_key uuid,
+    is_by_admin boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON COLUMN public.share_links.run_id IS 'Set where the link shows one run and nothing else of its project.';
+
+COMMENT ON COLUMN public.share_links.is_by_admin IS 'Its maker was an administrator at that time, perhaps by what an external token said.';
 
 CREATE TABLE public.sign_in_links (
     token_hash bytea NOT NULL,
@@ -2635,6 +2667,8 @@ CREATE INDEX segments_without_logs ON ONLY public.segments USING btree (project_
 
 CREATE INDEX sessions_of_user ON public.sessions USING btree (user_id);
 
+CREATE INDEX share_links_of_key ON public.share_links USING btree (made_by_key) WHERE (made_by_key IS NOT NULL);
+
 CREATE INDEX share_links_of_project ON public.share_links USING btree (project_id);
 
 CREATE INDEX share_links_of_run ON public.share_links USING btree (run_id) WHERE (run_id IS NOT NULL);
@@ -2862,6 +2896,9 @@ ALTER TABLE ONLY public.sessions
 
 ALTER TABLE ONLY public.share_links
     ADD CONSTRAINT share_links_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.share_links
+    ADD CONSTRAINT share_links_made_by_key_fkey FOREIGN KEY (made_by_key) REFERENCES public.api_keys(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.share_links
     ADD CONSTRAINT share_links_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
@@ -3399,6 +3436,9 @@ GRANT ALL ON FUNCTION public.session_holder(presented bytea) TO runcast_request;
 REVOKE ALL ON FUNCTION public.share_link_holder(presented bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.share_link_holder(presented bytea) TO runcast_request;
 
+REVOKE ALL ON FUNCTION public.share_link_is_good(link uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.share_link_is_good(link uuid) TO runcast_request;
+
 REVOKE ALL ON FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.shut_out(numbers integer[], users uuid[], sessions uuid[], keys uuid[], links uuid[], are_admins boolean[], projects uuid[]) TO runcast_log;
 
@@ -3675,6 +3715,11 @@ GRANT SELECT(revoked_at) ON TABLE public.share_links TO runcast_request;
 GRANT UPDATE(revoked_at) ON TABLE public.share_links TO runcast_accounts;
 
 GRANT SELECT(last_used_at) ON TABLE public.share_links TO runcast_request;
+
+GRANT SELECT(made_by_key) ON TABLE public.share_links TO runcast_request;
+GRANT UPDATE(made_by_key) ON TABLE public.share_links TO runcast_accounts;
+
+GRANT SELECT(is_by_admin) ON TABLE public.share_links TO runcast_request;
 
 GRANT INSERT ON TABLE public.sign_in_links TO runcast_accounts;
 

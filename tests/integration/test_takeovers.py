@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 __all__ = ["issuer"]
 
 BODY = {"name": "CEO", "password": "mallory knows this"}
+TOPIC = {"id": "phone", "kind": "ntfy", "url": "ntfy://ntfy.example.org/mallory"}
 
 
 @pytest.fixture
@@ -55,6 +56,13 @@ async def test_who_made_an_account_for_an_address_loses_it_to_who_has_the_addres
         new = {"name": "k", "role": "reporter"}
         key = bearer((await ok(await call(api, "POST", keys, session, new), 201))["token"])
         link = await ok(await call(api, "POST", "/projects/p/share-links", session), 201)
+        new = {"name": "e", "role": "editor"}
+        editor = bearer((await ok(await call(api, "POST", keys, session, new), 201))["token"])
+        by_key = await ok(await call(api, "POST", "/projects/p/share-links", editor), 201)
+        told = {"rules": [], "targets": [TOPIC]}
+        await ok(await call(api, "PUT", "/auth/me/notifications", session, told))
+        accomplice = {"email": "accomplice@example.org", "project": "p"}
+        invited = await ok(await call(api, "POST", "/invitations", session, accomplice), 201)
         claims = {"sub": "ceo", "email": "CEO@example.org", "email_verified": True}
         tell(issuer, "/claims", json.dumps(claims))
         ceo = anonymous(api)
@@ -63,16 +71,21 @@ async def test_who_made_an_account_for_an_address_loses_it_to_who_has_the_addres
         api.service.app.state.api.authenticator.forget()  # type: ignore[union-attr]
         login = {"email": "ceo@example.org", "password": BODY["password"]}
         assert (await anonymous(api).post("/auth/login", json=login)).status_code == 401
-        for old in (session, key, bearer(link["token"])):
+        for old in (session, key, editor, bearer(link["token"]), bearer(by_key["token"])):
             assert (await call(api, "GET", "/projects/p", old)).status_code == 401
+        # No one else is told what the account is told, or answers by the buttons of it.
+        assert (await ok(await ceo.get("/auth/me/notifications")))["targets"] == []
+        assert (await anonymous(api).get(f"/invitations/{invited['token']}")).status_code == 404
         log = await ok(await api.admin.get("/admin/audit?action=identity_linked"))
         [entry] = log["entries"]
         assert entry["details"]["dropped"] == {
             "passwords": 1,
             "sessions": 1,
             "sign_in_links": 0,
-            "keys": 1,
-            "share_links": 1,
+            "keys": 2,
+            "share_links": 2,
+            "notification_targets": 1,
+            "invitations": 1,
         }
 
 
@@ -300,3 +313,32 @@ async def test_an_invitation_ends_with_the_right_of_its_maker(api: Rest, is_by_k
     assert (await anonymous(api).post(f"{path}/accept", json=BODY)).status_code == 404
     await ok(await api.admin.put(f"/projects/p/members/{user}", json={"role": "owner"}))
     assert (await anonymous(api).get(path)).status_code == (200 if is_by_key else 404)
+
+
+@pytest.mark.parametrize("is_by_key", [False, True])
+async def test_a_share_link_ends_with_the_right_of_its_maker(api: Rest, is_by_key: bool) -> None:
+    user, owner = await owner_of(api)
+    other, _ = await account(api, "other@example.org")
+    await ok(await call(api, "PUT", f"/projects/p/members/{other}", owner, {"role": "owner"}))
+    forget = api.service.app.state.api.authenticator.forget  # type: ignore[union-attr]
+    path, maker, key = "/projects/p/share-links", owner, ""
+    if is_by_key:
+        asked = {"name": "k", "role": "editor"}
+        made = await ok(await call(api, "POST", "/projects/p/keys", owner, asked), 201)
+        maker, key = bearer(made["token"]), made["id"]
+    holder = bearer((await ok(await call(api, "POST", path, maker), 201))["token"])
+    lasting = bearer((await ok(await api.admin.post(path), 201))["token"])
+    if is_by_key:
+        # What a key made is its successor's.
+        rotated = await call(api, "POST", f"/keys/{key}/rotate", owner, {"overlap_s": 0})
+        key = (await ok(rotated, 201))["id"]
+        forget()
+    assert (await call(api, "GET", "/projects/p", holder)).status_code == 200
+    if is_by_key:
+        await ok(await call(api, "DELETE", f"/keys/{key}", owner), 204)
+    else:
+        await ok(await api.admin.put(f"/projects/p/members/{user}", json={"role": "viewer"}))
+    forget()
+    assert (await call(api, "GET", "/projects/p", holder)).status_code == 401
+    assert (await call(api, "GET", "/projects/p", lasting)).status_code == 200
+    assert (await ok(await api.admin.get(path)))["total"] == 1

@@ -35,6 +35,12 @@ INSERT INTO api_keys (id, token_hash, name, project_id, role, is_admin, scopes, 
                       is_by_admin, expires_at, replaces)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
+_HAND_OVER = (
+    "UPDATE api_keys SET made_by_key = $2 WHERE made_by_key = $1",
+    "UPDATE invitations SET invited_by_key = $2 WHERE invited_by_key = $1",
+    "UPDATE share_links SET made_by_key = $2 WHERE made_by_key = $1",
+)
+"""What a key made is its successor's."""
 
 
 def _in_future(at: datetime | None) -> datetime | None:
@@ -255,10 +261,8 @@ async def rotate(
         now,
         full_end,
     )
-    await connection.execute("UPDATE api_keys SET made_by_key = $2 WHERE made_by_key = $1", key, id)
-    await connection.execute(
-        "UPDATE invitations SET invited_by_key = $2 WHERE invited_by_key = $1", key, id
-    )
+    for statement in _HAND_OVER:
+        await connection.execute(statement, key, id)
     await audit.note(
         connection,
         caller,

@@ -18,17 +18,18 @@ from runcast_server.errors import NotFound
 _COLUMNS = "id, project_id, run_id, created_by, created_at, expires_at, last_used_at"
 _LIST = f"""
 SELECT {_COLUMNS} FROM share_links
-WHERE project_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+WHERE project_id = $1 AND revoked_at IS NULL AND share_link_is_good(id)
 """
 _CREATE = """
-INSERT INTO share_links (id, token_hash, project_id, run_id, created_by, expires_at)
-SELECT $1, $2, $3, $4, $5, $6
+INSERT INTO share_links (id, token_hash, project_id, run_id, created_by, expires_at, made_by_key, is_by_admin)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8
 WHERE $4::uuid IS NULL OR EXISTS (SELECT FROM runs WHERE id = $4 AND project_id = $3)
 """
 
 
 class ShareLinkNew(BaseModel):
-    """What is shared: a run, or without one the project. Without `expires_at`: until it is revoked."""
+    """What is shared: a run, or without one the project. Without `expires_at`: until it is revoked, or its
+    maker may make none any more."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,11 +63,20 @@ class ShareLinkPage(BaseModel):
 async def create(
     connection: Connection, caller: Principal, project_id: UUID, new: ShareLinkNew
 ) -> tuple[dict[str, Any], str]:
-    """The link and its token. Raises `NotFound` for a run that isn't the project's."""
+    """The link and its token; it ends with the right of its maker (`share_link_is_good` in SQL). Raises
+    `NotFound` for a run that isn't the project's."""
     token = new_token(SHARE_PREFIX)
     id = uuid7()
     done = await connection.execute(
-        _CREATE, id, hash_token(token), project_id, new.run_id, caller.user_id, new.expires_at
+        _CREATE,
+        id,
+        hash_token(token),
+        project_id,
+        new.run_id,
+        caller.user_id,
+        new.expires_at,
+        caller.key_id,
+        caller.is_admin,
     )
     if done != "INSERT 0 1":
         raise NotFound(f"no run {str(new.run_id)!r}")

@@ -7413,7 +7413,8 @@ export interface components {
         };
         /**
          * ShareLinkNew
-         * @description What is shared: a run, or without one the project. Without `expires_at`: until it is revoked.
+         * @description What is shared: a run, or without one the project. Without `expires_at`: until it is revoked, or its
+         *     maker may make none any more.
          */
         ShareLinkNew: {
             /**
