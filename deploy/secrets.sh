@@ -23,8 +23,15 @@ password passwords/accounts
 password passwords/worker "${REDIS_PASSWORD:-}"
 for user in api hub tailer health; do password "passwords/$user"; done
 
-database() { printf 'postgresql://%s:%s@postgres:5432/runcast' "$1" "$(cat "$2")"; }
-redis() { printf 'redis://%s:%s@redis:6379/0' "$1" "$(cat "passwords/$1")"; }
+# As it stands in a URL: each byte as %XX, unless no character of it needs that.
+encoded() {
+	case $(cat "$1") in
+	*[!A-Za-z0-9._-]*) od -An -v -tx1 "$1" | tr -d ' \n' | sed 's/../%&/g' ;;
+	*) cat "$1" ;;
+	esac
+}
+database() { printf 'postgresql://%s:%s@postgres:5432/runcast' "$1" "$(encoded "$2")"; }
+redis() { printf 'redis://%s:%s@redis:6379/0' "$1" "$(encoded "passwords/$1")"; }
 
 for server in api hub tailer; do
 	database runcast_server passwords/server >"$server/runcast_database_url"

@@ -7,17 +7,22 @@ lost its power does, then uses it up and the living one is never asked. So each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+
+from runcast._support.redis_url import ENCODED
 
 HOSTS_AT_MOST = 8
 CONNECT_SECONDS = 10.0
 """For commands, which a person waits for."""
 _PREFERENCES = {"prefer-standby": ("standby", "any")}
 _ATTRIBUTES = frozenset({"any", "primary", "standby", "read-write", "read-only", "prefer-standby"})
+_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+_ALLOWED = {"target_session_attrs": _ATTRIBUTES, "sslmode": _MODES}
 _ELSEWHERE = (
     OSError,
     TimeoutError,
@@ -28,31 +33,79 @@ _ELSEWHERE = (
     asyncpg.InternalClientError,
 )
 """What another host may do better."""
+_ONLY_LIBPQ = frozenset(
+    {
+        "channel_binding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssdelegation",
+        "gssencmode",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "require_auth",
+        "requirepeer",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrldir",
+        "sslkeylogfile",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+"""Parameters of libpq (PostgreSQL manual, 32.1.2) that asyncpg doesn't know and would send to the server,
+which refuses each of them in its own words."""
 
 
 def fault(url: str) -> str | None:
-    """What keeps a URL from being understood; None where nothing does."""
+    """What keeps a URL from being understood, without its secrets; None where nothing does."""
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        return str(error)
+    except ValueError:  # its text may hold the password
+        return f"is no URL: an IPv6 address stands in brackets; {ENCODED}"
     if parts.scheme not in ("postgresql", "postgres"):
         return "must be a URL that starts with postgresql:// or postgres://"
-    found = hosts(url)
+    return _fault_of_account(parts) or _fault_of_hosts(hosts(url)) or _fault_of_query(parts.query)
+
+
+def _fault_of_account(parts: SplitResult) -> str | None:
+    """Programs differ in what they take for a password that isn't encoded; a `/` in one ends the host."""
+    if parts.fragment or "@" in parts.path:
+        return f"has a # or an @ behind its host: {ENCODED}"
+    if re.search(r"%(?![0-9A-Fa-f]{2})|[\x00-\x20\x7f]", parts.netloc.rpartition("@")[0]):
+        return f"has a space, or a % without two hexadecimal digits, before its host: {ENCODED}"
+    if "%00" in f"{parts.netloc}{parts.path}{parts.query}":
+        return "has a NUL (%00), which Postgres takes nowhere"
+    return None
+
+
+def _fault_of_hosts(found: Sequence[str]) -> str | None:
     if len(found) > HOSTS_AT_MOST:
         return f"names {len(found)} hosts; {HOSTS_AT_MOST} at most"
     for host in found:
         port = host.rpartition(":")[2] if not host.startswith("/") else ""
         bare = host.startswith("[") and host.endswith("]")
-        if ":" in host and not bare and not (port.isdigit() and 0 < int(port) < 65_536):
-            return "names a port that is no number from 1 to 65535"
+        is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65_536
+        if ":" in host and not bare and not is_port:
+            return f"names a port that is no number from 1 to 65535 ({ENCODED})"
+    return None
+
+
+def _fault_of_query(text: str) -> str | None:
     try:
-        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        query = dict(parse_qsl(text, strict_parsing=True)) if text else {}
     except ValueError:
-        return "has a query that can't be read: it is name=value&name=value"
-    wanted = query.get("target_session_attrs", "any")
-    if wanted not in _ATTRIBUTES:
-        return f"target_session_attrs must be one of {', '.join(sorted(_ATTRIBUTES))}"
+        return f"has a query that can't be read: it is name=value&name=value ({ENCODED})"
+    if named := sorted(_ONLY_LIBPQ & query.keys()):
+        return f"has parameters of libpq that Runcast doesn't take: leave {', '.join(named)} out"
+    for name, allowed in _ALLOWED.items():
+        if name in query and query[name] not in allowed:
+            return f"{name} must be one of {', '.join(sorted(allowed))}"
     return None
 
 

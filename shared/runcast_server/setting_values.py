@@ -61,8 +61,10 @@ def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"is no URL: {error}") from None
+    except ValueError:  # its text may hold a password
+        raise ValueError(
+            "is no URL: a port is a number up to 65535, and an IPv6 address stands in brackets"
+        ) from None
     return parts
 
 

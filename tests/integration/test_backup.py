@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,13 +14,16 @@ import pytest
 
 from runcast_server.backup import facts, making, manifest, programs, restoring
 from runcast_server.backup.manifest import BackupError
-from runcast_server.process import db_roles
+from runcast_server.eventlog import epoch
+from runcast_server.process import db_roles, migrate, wait_for
+from runcast_server.process.launch import INTERRUPTED
 from tests import managed
 from tests.conftest import run_sql
 from tests.integration.rest import Rest, serving
 from tests.integration.streams import hub, stream
 from tests.integration.test_api_artifacts import upload
 from tests.managed import Managed
+from tests.processes import Process
 from tests.urls import in_database
 from tests.waiting import until
 
@@ -185,10 +189,50 @@ def test_a_copy_that_lacks_something_is_no_restore(backup: Path, elsewhere: Mana
     told["policies"].popitem()
     told["grants"]["users to runcast_request"] = "DELETE"
     manifest.write(backup, replace(whole, facts=told))
-    said = refused(in_database(elsewhere.owner_url, "lacking"), backup)
+    url = in_database(elsewhere.owner_url, "lacking")
+    said = refused(url, backup)
     assert "rows: users: 7 in the backup, 0 now" in said
     assert "policies: " in said
     assert "grants: users to runcast_request: DELETE in the backup" in said
+    # No server works on what was left, until someone says that it is whole.
+    assert "a restore into this database was not finished" in refused(url, backup)
+    with pytest.raises(migrate.MigrationError, match="was not finished: drop the database"):
+        migrate.up(url)
+    with pytest.raises(wait_for.BackingServiceError, match="was not finished: drop the database"):
+        asyncio.run(wait_for.wait_for_schema(url, 0, Said()))
+    assert asyncio.run(epoch.renew_all(url)) == 0
+    assert migrate.up(url) == []
+
+
+async def test_an_interrupted_backup_leaves_nothing(database_url: str, tmp_path: Path) -> None:
+    """Neither a directory nor a pg_dump that goes on, which here waits for a lock."""
+    directory = tmp_path / "backups"
+    directory.mkdir()
+    command = ["backup", str(directory / "b"), "--database-url", database_url, "--no-artifacts"]
+    process = Process(tmp_path, command)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE users")
+            process.start()
+
+            async def waits() -> bool:
+                assert not process.has_ended, process.said
+                locks = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                return bool(await connection.fetchval(locks))
+
+            await until(waits, "pg_dump to wait")
+            assert await asyncio.to_thread(process.stop) == INTERRUPTED
+            assert await asyncio.to_thread(os.listdir, directory) == []
+
+        async def is_alone() -> bool:
+            return bool(await connection.fetchval(sessions) == 1)
+
+        await until(is_alone, "pg_dump to end")
+    finally:
+        process.cleanup()
+        await connection.close()
 
 
 async def test_a_dump_alone_loads_with_psql_once_the_roles_are_there(

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -88,6 +89,25 @@ def test_each_server_has_passwords_of_its_own(tmp_path: Path) -> None:
         assert "//runcast_requests_login:" in login
     assert "#{" not in made[0]["redis/users.acl"]
     assert made[0]["passwords/api"] not in made[0]["redis/users.acl"]
+
+
+def test_passwords_of_the_operator_stand_in_urls_as_they_are(tmp_path: Path) -> None:
+    password = "p@ss/w:rd #1? 100%é"
+    environ = os.environ | {
+        "RUNCAST_REDIS_USERS": str(ROOT / "deploy" / "redis-users.acl"),
+        "POSTGRES_PASSWORD": password,
+        "REDIS_PASSWORD": password,
+    }
+    subprocess.run(
+        ["sh", str(ROOT / "deploy" / "secrets.sh"), str(tmp_path)], env=environ, check=True
+    )
+    owner = settings.read(
+        database_url=(tmp_path / "migrate/runcast_database_url").read_text(),
+        redis_url=(tmp_path / "migrate/runcast_redis_url").read_text(),
+    )
+    assert unquote(str(urlsplit(owner.postgres.database_url).password)) == password
+    assert unquote(str(urlsplit(owner.redis.redis_url).password)) == password
+    assert (tmp_path / "postgres/password").read_text() == password
 
 
 def test_each_server_is_given_its_own_secrets(tmp_path: Path) -> None:

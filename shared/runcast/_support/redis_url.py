@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 SCHEMES = (
     "redis",
@@ -26,6 +26,8 @@ SCHEMES = (
 )
 SERVER_PORT = 6379
 SENTINEL_PORT = 26379
+ENCODED = "percent-encode special characters of a password: / is %2F, # is %23, ? is %3F, @ is %40, % is %25"
+"""What to do about a URL that can't be taken apart."""
 
 Kind = Literal["server", "cluster", "sentinel"]
 Host = tuple[str, int]
@@ -61,9 +63,12 @@ def parse(url: str) -> RedisUrl:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("has a host in brackets that is no IPv6 address") from None
+        raise ValueError(
+            f"has a host in brackets that is no IPv6 address, or a password: {ENCODED}"
+        ) from None
     if base == "unix":
         return RedisUrl("server", url)
+    _check_end(parts)
     user, at, netloc = parts.netloc.rpartition("@")
     default = SENTINEL_PORT if kind == "sentinel" else SERVER_PORT
     hosts = tuple(_host(text, default) for text in netloc.split(","))
@@ -91,17 +96,28 @@ def parse(url: str) -> RedisUrl:
     return RedisUrl("sentinel", plain, hosts, unquote(service), name, password)
 
 
+def _check_end(parts: SplitResult) -> None:
+    """Raises `ValueError` where a password that isn't encoded ended the host."""
+    if parts.fragment or "@" in parts.path:
+        raise ValueError(f"has a # or an @ behind its host: {ENCODED}")
+    try:
+        parse_qsl(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        raise ValueError(f"has options that aren't name=value&name=value ({ENCODED})") from None
+
+
 def _host(text: str, default: int) -> Host:
     """A host with its port. An IPv6 address stands in brackets."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"has a host that is none: {text!r}")
+            raise ValueError(f"has a host in brackets that is none: {ENCODED}")
         port = rest[1:]
     else:
         host, _, port = text.partition(":")
     if not host:
         host = "localhost"
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"has a port that is none: {port!r}")
+        # What stands there may be the beginning of a password with a `/`, so it isn't shown.
+        raise ValueError(f"has a port that is no number from 1 to 65535 ({ENCODED})")
     return unquote(host), int(port) if port else default

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from runcast_server.backup.facts import Facts
 from runcast_server.errors import ExplainedError
@@ -61,9 +62,13 @@ def read(directory: Path) -> Manifest:
             raise BackupError(
                 f"{path} has the format {said['format']}; this version reads {FORMAT}"
             )
-        return Manifest(**{**said, "objects": [Object(**each) for each in said["objects"]]})
+        return TypeAdapter(Manifest).validate_python(said)
     except OSError as error:
         raise BackupError(f"{directory} is no backup: {NAME}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BackupError(f"{path} can't be read: {where}: {first['msg']}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{path} can't be read: {error}") from error
 

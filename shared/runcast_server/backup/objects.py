@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError
@@ -44,20 +44,27 @@ async def _copied_out(store: ObjectStore, each: Object, directory: Path) -> Obje
     path = _path(directory, each)
     path.parent.mkdir(parents=True, exist_ok=True)
     said = hashlib.sha256()
-    try:
-        found = await obstore.get_async(store, each.key)
-        with path.open("wb") as file:
-            async for piece in found.stream():
-                file.write(piece)
+    with path.open("wb") as file:
+        try:
+            async for piece in (await obstore.get_async(store, each.key)).stream():
+                _append(file, piece)
                 said.update(piece)
-    except FileNotFoundError:
-        path.unlink(missing_ok=True)
-        return each
-    except STORE_ERRORS as error:
-        raise BackupError(f"the artifact store can't be read: {error}") from error
+        except FileNotFoundError:
+            path.unlink(missing_ok=True)
+            return each
+        except STORE_ERRORS as error:
+            raise BackupError(f"the artifact store can't be read: {error}") from error
     if said.hexdigest() != each.sha256:
         raise BackupError(f"the artifact {each.key} is damaged in its store: its SHA-256 differs")
     return Object(each.key, each.size, each.sha256, True)
+
+
+def _append(file: BinaryIO, piece: Any) -> None:
+    """Raises `BackupError`: what the copy's disk says isn't the store's error."""
+    try:
+        file.write(piece)
+    except OSError as error:
+        raise BackupError(f"the backup can't be written: {error.strerror}") from error
 
 
 async def copy_in(url: str, objects: Sequence[Object], directory: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from runcast_server import db, outages, postgres_hosts
+from runcast_server import db, outages, postgres_hosts, unfinished_restore
 from runcast_server.backup import facts, manifest, objects, programs
 from runcast_server.backup.manifest import BackupError, Manifest
 from runcast_server.backup.programs import Say
@@ -27,7 +27,8 @@ SELECT NOT EXISTS (
 async def restore(url: str, objects_url: str, directory: Path, say: Say, *, jobs: int) -> None:
     """Loads the backup into the empty database of the owner's URL, which is made if there is none.
 
-    Either all of it is there and as it was, or `BackupError` says what isn't.
+    Either all of it is there and as it was, or `BackupError` says what isn't. No server works on the database
+    before that, also where this was interrupted (see `unfinished_restore`).
     """
     began = time.monotonic()
     made = manifest.read(directory)
@@ -41,7 +42,7 @@ async def restore(url: str, objects_url: str, directory: Path, say: Say, *, jobs
     url = await _empty_database(url)
     await _load(url, directory, made, say, jobs)
     await _compare(url, made, say)
-    if applied := await asyncio.to_thread(migrate.up, url, say):
+    if applied := await asyncio.to_thread(migrate.up, url, say, is_restore=True):
         say(f"{len(applied)} migrations applied that are newer than the backup")
     await objects.copy_in(objects_url, made.objects, directory)
     number = await epoch.renew_all(url)
@@ -56,6 +57,7 @@ async def _load(url: str, directory: Path, made: Manifest, say: Say, jobs: int) 
     connection = await postgres_hosts.connect(url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
         server = connection.get_server_version().major
+        await unfinished_restore.begin(connection)
         await _make_roles(connection, made.roles)
     except asyncpg.PostgresError as error:
         raise BackupError(f"the database can't be prepared: {outages.line_of(error)}") from error
@@ -117,9 +119,12 @@ async def _empty_database(url: str) -> str:
         raise BackupError(f"{place} can't be used: {outages.line_of(error)}") from error
     try:
         is_empty = await connection.fetchval(_IS_EMPTY)
+        is_unfinished = await unfinished_restore.is_marked(connection)
         name = await connection.fetchval("SELECT current_database()")
     finally:
         await connection.close()
+    if not is_empty and is_unfinished:
+        raise BackupError(f"{name}: {unfinished_restore.ADVICE}")
     if not is_empty:
         raise BackupError(
             f"the database {name} isn't empty, and a restore replaces nothing: name another one, or drop it"

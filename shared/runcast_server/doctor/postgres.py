@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import asyncpg
 
 from runcast.cli.doctor_report import OK, PROBLEM, WARNING, Finding
-from runcast_server import db, db_health, embedded, outages, postgres_hosts
+from runcast_server import db, db_health, embedded, outages, postgres_hosts, unfinished_restore
 from runcast_server.db import Connection
 from runcast_server.process import db_roles, migrate
 from runcast_server.settings import ServerSettings
 
-OLDEST = 170_000
 CONNECT_SECONDS = 5.0
 TRIES = 3
 BEHIND_BYTES = 64 * 1024 * 1024
@@ -95,10 +94,10 @@ async def check(read: ServerSettings) -> AsyncIterator[Finding]:
 
 
 async def _version(connection: Connection) -> Finding:
-    number = int(await connection.fetchval("SHOW server_version_num"))
     text = f"version {await connection.fetchval('SHOW server_version')}"
-    if number < OLDEST:
-        return Finding("postgres", PROBLEM, text, "Postgres 17 or later is needed")
+    if connection.get_server_version().major < migrate.OLDEST_POSTGRES:
+        advice = f"Postgres {migrate.OLDEST_POSTGRES} or later is needed"
+        return Finding("postgres", PROBLEM, text, advice)
     return Finding("postgres", OK, text)
 
 
@@ -138,6 +137,8 @@ async def _schema(connection: Connection) -> Finding:
         return Finding("schema", PROBLEM, "there is none", _MIGRATE)
     except asyncpg.InsufficientPrivilegeError:
         return Finding("schema", PROBLEM, "this login may not read schema_migrations", _MIGRATE)
+    if await unfinished_restore.is_marked(connection):
+        return Finding("schema", PROBLEM, unfinished_restore.ADVICE)
     there, ours = {row["version"] for row in rows}, set(migrate.versions())
     if missing := ours - there:
         return Finding("schema", PROBLEM, f"{len(missing)} migrations are missing", _MIGRATE)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from runcast_server import outages, postgres_hosts
+from runcast_server import outages, postgres_hosts, unfinished_restore
 from runcast_server.db import Pool, acquire
 from runcast_server.eventlog.bus import Bus, Head
 
@@ -48,10 +48,13 @@ async def renew(pool: Pool, bus: Bus, project_id: UUID, seen: Head) -> None:
 
 async def renew_all(owner_url: str) -> int:
     """Gives every project another epoch; answers how many there are. Hubs notice within seconds, and Redis
-    with the next event or sweep. Raises `OSError` or an `asyncpg` error."""
+    with the next event or sweep. A restore of this database is finished with it. Raises `OSError` or an
+    `asyncpg` error."""
     connection = await postgres_hosts.connect(owner_url, seconds=postgres_hosts.CONNECT_SECONDS)
     try:
-        done: str = await connection.execute(_RENEW_ALL)
+        async with connection.transaction():
+            done: str = await connection.execute(_RENEW_ALL)
+            await unfinished_restore.end(connection)
     finally:
         await connection.close()
     return int(done.split()[1])

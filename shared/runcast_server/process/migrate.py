@@ -13,9 +13,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from runcast_server import outages, postgres_hosts
+from runcast_server import outages, postgres_hosts, unfinished_restore
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
+
+OLDEST_POSTGRES = 17
 
 
 class MigrationError(ExplainedError):
@@ -34,22 +36,25 @@ def versions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in directory().glob("*.sql"))
 
 
-def up(url: str, say: Callable[[str], None] = lambda _: None) -> list[str]:
+def up(
+    url: str, say: Callable[[str], None] = lambda _: None, *, is_restore: bool = False
+) -> list[str]:
     """Create the database if there is none, and apply what is missing; the names of the applied.
 
     Processes that do this at once wait for each other. Each migration is one transaction; events of version
     0.1 are converted in many, and `say` is told how long that takes. Of several hosts it is the one that
-    writes. Raises `MigrationError`.
+    writes. A database with an unfinished restore is refused, unless this `is_restore`. Raises
+    `MigrationError`.
     """
     # An event loop of its own, wherever this is called.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_up, url, say).result()
+        return thread.submit(_up, url, say, is_restore).result()
 
 
-def _up(url: str, say: Callable[[str], None]) -> list[str]:
+def _up(url: str, say: Callable[[str], None], is_restore: bool) -> list[str]:
     try:
         url = asyncio.run(postgres_hosts.writable(url))
-        asyncio.run(_check_encoding(url))
+        asyncio.run(_check(url, is_restore))
     except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
         raise MigrationError(
             f"{postgres_hosts.place(url)} can't be reached: {outages.line_of(error)}"
@@ -84,16 +89,25 @@ def _explained(said: str) -> str:
     return f"{said}. {advice[0].upper()}{advice[1:]}." if advice else said
 
 
-async def _check_encoding(url: str) -> None:
-    """Raises `MigrationError` for a database that keeps texts in something else than UTF-8."""
+async def _check(url: str, is_restore: bool) -> None:
+    """Raises `MigrationError` for a server or a database that can't be ours."""
     try:
         connection = await postgres_hosts.connect(url, seconds=postgres_hosts.CONNECT_SECONDS)
     except asyncpg.InvalidCatalogNameError:
         return  # It's made, in the server's encoding.
     try:
+        version = connection.get_server_version()
         encoding = await connection.fetchval("SHOW server_encoding")
+        is_unfinished = await unfinished_restore.is_marked(connection)
     finally:
         await connection.close()
+    if version.major < OLDEST_POSTGRES:
+        raise MigrationError(
+            f"{postgres_hosts.place(url)} is Postgres {version.major}.{version.minor}: Runcast needs "
+            f"{OLDEST_POSTGRES} or later"
+        )
+    if is_unfinished and not is_restore:
+        raise MigrationError(unfinished_restore.ADVICE)
     if encoding != "UTF8":
         raise MigrationError(
             f"the database's encoding is {encoding}: make it again with "

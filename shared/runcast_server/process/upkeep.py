@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +30,7 @@ def back_up(
         )
     objects_url = read.artifacts_url
     with_objects = objects_url.startswith("file:") if artifacts is None else artifacts
-    with _owner_url(read) as url:
+    with _ended_by_sigterm(), _owner_url(read) as url:
         making.make(
             url, objects_url, directory.absolute(), say, jobs=jobs, with_objects=with_objects
         )
@@ -40,7 +42,7 @@ def restore(read: ServerSettings, say: Say, directory: Path, *, jobs: int) -> No
     if read.postgres.database_url is None:
         with datadir.locked(read.process.data):  # a `runcast up` would serve what is half restored
             pass
-    with _owner_url(read) as url:
+    with _ended_by_sigterm(), _owner_url(read) as url:
         asyncio.run(_restore(read, url, directory.absolute(), say, jobs))
 
 
@@ -60,6 +62,19 @@ async def after_restore(read: ServerSettings, say: Say) -> None:
         place = postgres_hosts.place(url)
         raise process.StartError(f"{place} can't be reached: {outages.line_of(error)}") from error
     say(f"rotated the epoch of {number} projects; clients will get a `gap` and read again")
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does: with the programs that were started, and what they wrote."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 
 from runcast._support import redis_url
-from runcast_server import outages, postgres_hosts
+from runcast_server import outages, postgres_hosts, unfinished_restore
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
 from runcast_server.eventlog.bus import Bus
@@ -60,6 +60,8 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
                     f"warning: the schema is of a later version of Runcast ({max(later)}): "
                     "update this process, too"
                 )
+            if await unfinished_restore.is_marked(connection):
+                raise BackingServiceError(unfinished_restore.ADVICE)
             if await conversion.is_waiting(connection):
                 raise BackingServiceError(
                     "events of version 0.1 are still to be converted: run `runcast migrate`"

@@ -42,12 +42,25 @@ def test_hosts_of_a_url(url: str, hosts: list[str], one_by_one: list[str]) -> No
         ("postgresql://h1,h2:99999/db", "names a port that is no number"),
         ("postgresql://h/db?target_session_attrs=up", "target_session_attrs must be one of any"),
         ("postgresql://h/db?sslmode", "has a query that can't be read"),
-        ("postgresql://[::1/db", "Invalid IPv6 URL"),
+        ("postgresql://h/db?sslmode=on", "sslmode must be one of allow, disable"),
+        ("postgresql://h/db?sslmode=require&channel_binding=require", "leave channel_binding out"),
+        ("postgresql://[::1/db", "an IPv6 address stands in brackets"),
+        ("postgresql://u:hunter2/x@h/db", "percent-encode special characters"),
+        ("postgresql://u:1/hunter2@h/db", "an @ behind its host: percent-encode"),
+        ("postgresql://u:1#hunter2@h/db", "percent-encode"),
+        ("postgresql://u:1?hunter2@h/db", "percent-encode"),
+        ("postgresql://u:hunter2%x@h/db", "a % without two hexadecimal digits"),
+        ("postgresql://u:hunter2]@h/db", "percent-encode"),
+        ("postgresql://u:hunter2℀@h/db", "percent-encode"),
+        ("postgresql://u:hunter2%00@h/db", "a NUL"),
+        ("postgresql://h:²/db", "names a port that is no number"),
         (f"postgresql://{','.join('abcdefghi')}/db", "names 9 hosts; 8 at most"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_said(url: str, fault: str) -> None:
-    assert fault in str(postgres_hosts.fault(url))
+    said = str(postgres_hosts.fault(url))
+    assert fault in said
+    assert "hunter2" not in said
 
 
 def test_a_standby_s_url_takes_the_login_of_each_role() -> None:

@@ -177,6 +177,12 @@ def test_every_setting_is_documented(name: str) -> None:
         ("redis+sentinel://:secret@a", "the name that the sentinels know"),
         ("redis+cluster://:secret@a?sll_ca_certs=x", "not known: sll_ca_certs"),
         ("redis://:secret@a?socket_timeout=soon", "Invalid value for 'socket_timeout'"),
+        ("redis://:secret@a:b", "a port that is no number from 1 to 65535"),
+        ("redis://:1/secret@a:1", "a # or an @ behind its host"),
+        ("redis://:1#secret@a:1", "a # or an @ behind its host"),
+        ("redis://:1?secret@a:1", "options that aren't name=value"),
+        ("redis://:x[secret@a:1", "percent-encode"),
+        ("redis://:x@[secret:1", "percent-encode"),
     ],
 )
 def test_a_redis_url_that_cannot_work_is_explained(url: str, says: str) -> None:
