@@ -371,6 +371,52 @@ async def test_children_may_come_before_their_parents(rest: Rest) -> None:
     assert len(found) == 2, "sent again, nothing is made again"
 
 
+async def test_agents_that_end_long_before_their_root_are_its_children(rest: Rest) -> None:
+    """Exporters send what has ended every few seconds: a trace goes on while its first agents are over."""
+    for number, name in ((2, "first"), (3, "second")):
+        await send(rest, "traces", spans(span(number, 1, name, about=AGENT)))
+        run = (await runs_of(rest))[f"bot-{TRACE}"]
+        assert (run["status"], run["name"]) == ("running", "first"), "borrowed from its first agent"
+    failed = {"code": 2, "message": "gave up"}
+    await send(rest, "traces", spans(span(1, name="boss", about=AGENT, status=failed)))
+    found = await runs_of(rest)
+    run = found[f"bot-{TRACE}"]
+    assert (run["status"], run["name"], run["error"]) == ("failed", "boss", "gave up")
+    for number, name in ((2, "first"), (3, "second")):
+        child = found[f"bot-{TRACE}.{number:016x}"]
+        assert (child["name"], child["status"], child["parent_run_id"]) == (
+            name,
+            "completed",
+            run["id"],
+        )
+
+
+async def test_a_name_that_a_person_gave_and_odd_metadata_stay(rest: Rest) -> None:
+    """Members of metadata are anyone's who reports: no shape of theirs makes telemetry fail."""
+    await send(rest, "traces", spans(span(2, 1, "first", about=AGENT)))
+    run = (await runs_of(rest))[f"bot-{TRACE}"]["id"]
+    for change in ({"name": "Ana's"}, {"metadata": {"otel": "odd", "agent": ["odd"]}}):
+        assert (await rest.admin.patch(f"/runs/{run}", json=change)).status_code == 200
+    said = await send(rest, "traces", spans(span(1, name="boss", about=AGENT)))
+    assert (said.status_code, said.content) == (200, b"{}")
+    run = (await runs_of(rest))[f"bot-{TRACE}"]
+    assert (run["name"], run["status"]) == ("Ana's", "completed")
+    await rest.run(key="claude-s", status="running", metadata={"agent": "claude"})
+    about = [{"key": "session.id", "value": {"stringValue": "s"}}]
+    one = record(eventName="claude_code.api_error", attributes=about)
+    said = await send(rest, "logs", logs(one, **{"service.name": "claude-code"}))
+    assert (said.status_code, said.content) == (200, b"{}")
+
+
+async def test_records_of_two_days_are_told_apart(rest: Rest) -> None:
+    """A batch that is sent after midnight holds records of the evening."""
+    evening, morning = 1_795_737_599_000_000_000, 1_795_737_601_000_000_000
+    records = [record(str(at), timeUnixNano=str(at)) for at in (morning, evening)]
+    await send(rest, "logs", logs(*records, **{"service.name": "bot"}))
+    found = await runs_of(rest)
+    assert set(found) == {"otel-bot-2026-11-26", "otel-bot-2026-11-27"}
+
+
 async def test_a_trace_whose_root_never_comes_ends_by_silence(rest: Rest) -> None:
     await send(rest, "traces", spans(span(3, 2, about=TOOL)))
     silence = Silence(rest.resources.database.log, rest.resources.eventlog)

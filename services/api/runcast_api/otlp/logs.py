@@ -42,16 +42,12 @@ def said(bundle: Bundle) -> Iterator[Said]:
     """What each record of a bundle comes to."""
     program = program_of(bundle.resource)
     about = orjson.dumps([bundle.resource, bundle.scope], default=str)
-    service = Service(
-        names.text(bundle.resource, (names.SERVICE,)) or names.NO_SERVICE,
-        names.text(bundle.resource, (names.INSTANCE,)),
-    )
     for record in bundle.items:
         session_id = names.text(record.attributes, _SESSION) if program else ""
         if program and session_id:
             found = _of_agent(program, session_id, bundle.resource, record, about)
         else:
-            found = _of_service(service, bundle.resource, record, about)
+            found = _of_service(bundle.resource, record, about)
         if found is not None:
             yield found
 
@@ -78,9 +74,10 @@ def _identity(record: Record, about: bytes, session: str = "") -> UUID:
     return identity(about, [*record])
 
 
-def _of_service(service: Service, resource: Json, record: Record, about: bytes) -> Said:
+def _of_service(resource: Json, record: Record, about: bytes) -> Said:
+    at = moment(record.time)
     named = names.text(record.attributes, (names.RUN,)) or names.text(resource, (names.RUN,))
-    target: Target = Named(named) if named else service
+    target: Target = Named(named) if named else _service(resource, at or _now())
     trace = None if named or not record.trace_id else UUID(record.trace_id)
     event = record.event_name or names.text(record.attributes, ("event.name",))
     body = record.body
@@ -88,7 +85,6 @@ def _of_service(service: Service, resource: Json, record: Record, about: bytes) 
         message = body
     else:
         message = "" if body is None else orjson.dumps(body, default=str).decode()
-    at = moment(record.time)
     one = entry(
         event or None,
         message or event or "(empty)",
@@ -98,6 +94,12 @@ def _of_service(service: Service, resource: Json, record: Record, about: bytes) 
         {name: value for name, value in record.attributes.items() if name != names.RUN},
     )
     return Said(_identity(record, about), target, at or _now(), trace, one)
+
+
+def _service(resource: Json, at: str) -> Service:
+    name = names.text(resource, (names.SERVICE,)) or names.NO_SERVICE
+    instance = names.text(resource, (names.INSTANCE,))
+    return Service(name, instance, "" if instance else at[:10])
 
 
 def _level(record: Record) -> str | None:

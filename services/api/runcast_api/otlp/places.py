@@ -81,6 +81,12 @@ async def next_free(
     return run, name
 
 
+def told_of(run: Json, member: str) -> Json:
+    """An object in the run's metadata. Programs may have put anything else in its place."""
+    found = run["metadata"].get(member)
+    return found if isinstance(found, dict) else {}
+
+
 def is_over(run: Json, at: str) -> bool:
     """Whether the run has ended so long before that this is of the next one. One that a person cancelled has
     no next one: its agent only hasn't stopped yet."""
@@ -96,14 +102,14 @@ async def _of_session(transaction: Transaction, project_id: UUID, target: Sessio
     run = await sessions.current(transaction, project_id, session, resumes=False)
     if is_over(run, at):
         run = await sessions.current(transaction, project_id, session, resumes=True)
-        is_new = run["metadata"].get("agent", {}).get("via") == VIA
+        is_new = told_of(run, "agent").get("via") == VIA
     if is_new:
         await silence.begin(transaction.connection, project_id, UUID(run["id"]), silence.SESSION)
     return run
 
 
 async def _of_service(transaction: Transaction, project_id: UUID, target: Service, at: str) -> Json:
-    key = session_key("otel", f"{target.name}-{target.instance or at[:10]}")
+    key = session_key("otel", f"{target.name}-{target.instance or target.day}")
     run, free = await next_free(transaction, project_id, key, at)
     if run is not None:
         return run

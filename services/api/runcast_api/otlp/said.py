@@ -27,10 +27,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service says outside of any run that we know."""
+    """What a service says outside of any run that we know: of one instance, else of one day."""
 
     name: str
     instance: str
+    day: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ async def _apply(transaction: Transaction, run_id: UUID, part: Part) -> list[Enc
         await use(transaction, run_id, part.used)
     for decision in part.decisions:
         await _decide(transaction, run_id, decision)
-    hears = is_fed or run["metadata"].get("agent", {}).get("via") != places.VIA
+    hears = is_fed or places.told_of(run, "agent").get("via") != places.VIA
     return [encoded for encoded, is_content in part.entries if not (is_content and hears)]
 
 

@@ -23,6 +23,9 @@ from runcast_server.eventlog.log import EventLog, Transaction
 Json = dict[str, Any]
 Change = Callable[[Transaction], Awaitable[str | None]]
 
+BORROWED = "borrowed_name"
+"""In `metadata.otel` of a trace's run: the name that it has from an agent, until its root comes."""
+
 _KNOWN = """
 SELECT run_id, span_id FROM otlp_traces WHERE project_id = $1 AND trace_id = $2 FOR UPDATE
 """
@@ -91,51 +94,47 @@ class _Taking:
     async def _run(self, transaction: Transaction) -> tuple[Json, str | None]:
         """The trace's run, locked, and the span that is the run itself."""
         trace, connection = self._trace, transaction.connection
+        # What lies in an agent ends before it, perhaps long before: only the root is the trace's run.
+        root = next((agent for agent in trace.agents if agent.is_root), None)
+        own = root.span_id if root else None
         if trace.named:
             run = await places.named(transaction, self._project_id, trace.named)
-            root = next((agent.span_id for agent in trace.agents if agent.is_root), None)
-            await self._remember(transaction, run, root)
-            return run, root
+            await self._remember(transaction, run, own)
+            return run, own
         known = await connection.fetchrow(_KNOWN, self._project_id, trace.trace_id)
-        own = self._own(known)
         if known is not None:
             run = await runs.lock(transaction, known["run_id"])
-            run = await self._name(transaction, run, own)
+            run = await self._name(transaction, run, root)
         else:
-            run = await self._find_or_make(transaction, own)
-        span_id = own.span_id if own else None
-        await self._remember(transaction, run, span_id)
-        return run, span_id or (known and known["span_id"])
-
-    def _own(self, known: Json | None) -> Agent | None:
-        """The span that is the trace's run: its root, or of a trace that is new the outermost agent."""
-        for agent in self._trace.agents:
-            if agent.is_root or (known is None and not agent.parent):
-                return agent
-            if known is not None and agent.span_id == known["span_id"]:
-                return agent
-        return None
+            run = await self._find_or_make(transaction, root)
+        await self._remember(transaction, run, own)
+        return run, own or (known and known["span_id"])
 
     async def _remember(self, transaction: Transaction, run: Json, span_id: str | None) -> None:
         await transaction.connection.execute(
             _REMEMBER, self._project_id, self._trace.trace_id, UUID(run["id"]), span_id
         )
 
-    async def _find_or_make(self, transaction: Transaction, own: Agent | None) -> Json:
+    async def _find_or_make(self, transaction: Transaction, root: Agent | None) -> Json:
         trace = self._trace
         key = session_key(trace.service, trace.conversation or trace.trace_id.hex)
         run, free = await places.next_free(transaction, self._project_id, key, None)
         if run is not None:
             return run
+        about = self._about()
+        name = root.name if root else None
+        if root is None and trace.agents:
+            # Until its root comes, a trace is called by the outermost agent that came.
+            name = about[BORROWED] = trace.agents[0].name
         new = RunNew(
             key=free,
-            name=own.name if own else None,
+            name=name,
             phase="trace",
             steps=[],
             status="running",
             agent_type="AGENT",
-            agent_name=(own and own.agent_name) or trace.service[: places.NAME_CHARACTERS],
-            metadata={"otel": self._about()},
+            agent_name=(root and root.agent_name) or trace.service[: places.NAME_CHARACTERS],
+            metadata={"otel": about},
         )
         return await places.make(transaction, self._project_id, new, silence.TRACE)
 
@@ -144,10 +143,12 @@ class _Taking:
         about = {"service": trace.service, "trace_id": trace.trace_id.hex}
         return about | ({"conversation_id": trace.conversation} if trace.conversation else {})
 
-    async def _name(self, transaction: Transaction, run: Json, own: Agent | None) -> Json:
-        """What is known only now of a run that spans made before: its name, its conversation."""
-        if own is not None and run["name"] is None:
-            run = await runs.change(transaction, run, {"name": own.name})
+    async def _name(self, transaction: Transaction, run: Json, root: Agent | None) -> Json:
+        """What is known only now of a run that spans made before: its name, its conversation. What a person
+        called it meanwhile stays."""
+        borrowed = places.told_of(run, "otel").get(BORROWED)
+        if root is not None and run["name"] in (None, borrowed):
+            run = await runs.change(transaction, run, {"name": root.name})
         if not self._trace.conversation:
             return run
         alias = session_key(self._trace.service, self._trace.conversation)
@@ -163,12 +164,17 @@ class _Taking:
     ) -> dict[str, UUID]:
         """The runs of the trace's agents by their spans; what isn't there yet is made, and has ended."""
         found = {"": UUID(run["id"])}
-        for agent in self._trace.agents:
+        agents = self._trace.agents
+        keys = {
+            agent.span_id: child_key(run["key"] or run["id"], agent.span_id) for agent in agents
+        }
+        known = await names.find_all(transaction.connection, self._project_id, [*keys.values()])
+        for agent in agents:
             if agent.span_id == own:
                 found[agent.span_id] = UUID(run["id"])
                 continue
-            key = child_key(run["key"] or run["id"], agent.span_id)
-            child = await names.find(transaction.connection, self._project_id, key)
+            key = keys[agent.span_id]
+            child = known.get(key)
             if child is None:
                 parent = found.get(agent.parent, UUID(run["id"]))
                 child = await self._make_child(transaction, agent, key, parent)

@@ -17,6 +17,10 @@ _FIND = """
 SELECT id FROM runs WHERE project_id = $1 AND key = $2
 UNION ALL SELECT run_id FROM run_aliases WHERE project_id = $1 AND alias = $2 LIMIT 1
 """
+_FIND_ALL = """
+SELECT key AS name, id FROM runs WHERE project_id = $1 AND key = ANY($2::text[])
+UNION ALL SELECT alias, run_id FROM run_aliases WHERE project_id = $1 AND alias = ANY($2::text[])
+"""
 _TAKEN = """
 SELECT name, id FROM (
     SELECT key AS name, id FROM runs WHERE project_id = $1 AND key = ANY($2::text[])
@@ -42,6 +46,14 @@ async def find(connection: Connection, project_id: UUID, name: str) -> UUID | No
     """The run of the project with this key or alias."""
     found: UUID | None = await connection.fetchval(_FIND, project_id, name)
     return found
+
+
+async def find_all(
+    connection: Connection, project_id: UUID, wanted: Sequence[str]
+) -> dict[str, UUID]:
+    """The runs of the project with these keys or aliases, by them."""
+    rows = await connection.fetch(_FIND_ALL, project_id, list(wanted)) if wanted else ()
+    return {row["name"]: row["id"] for row in rows}
 
 
 async def require_free(
