@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from runcast.cli import relay
-from runcast.cli.relay import READ_BYTES, Flow
+from runcast.cli.relay import Flow
 
 LOOK_SECONDS = 0.2
 WAITING_BYTES = 128 * 1024 * 1024
@@ -100,16 +100,23 @@ class Answering(Flow):
     """The way from the editor to the agent, into which answers of other people are put between two messages.
 
     Only used where people may answer: messages pass whole. The first response to a request counts, and the
-    later one is dropped.
+    editor's later one is dropped, once; nothing else that the editor says is.
     """
 
     _line: bytearray = field(default_factory=bytearray)
     _is_passing: bool = False
-    _decided: deque[Any] = field(default_factory=lambda: deque(maxlen=1_000))
+    """The beginning of a message has been passed on, its end has not."""
+    _waiting: bytearray = field(default_factory=bytearray)
+    """Answers that wait for the end of that message."""
+    _ours: deque[Any] = field(default_factory=lambda: deque(maxlen=1_000))
+    """Requests that other people answered, of which the editor's response is still to come."""
+    _theirs: deque[Any] = field(default_factory=lambda: deque(maxlen=1_000))
+    """Requests that the editor answered."""
 
     def read(self) -> None:
-        data = os.read(self.inlet, READ_BYTES)
-        self.bytes_read += len(data)
+        data = self._taken()
+        if data is None:
+            return
         if not data:
             self._held += self._line
             self._line.clear()
@@ -122,13 +129,22 @@ class Answering(Flow):
 
     def answer(self, response: Json) -> None:
         """Answers a request in the editor's place, unless the editor was faster."""
-        if response["id"] in self._decided or not self.is_open:
+        request = response["id"]
+        if request in self._ours or request in self._theirs or not self.is_open:
             return
-        self._decided.append(response["id"])
-        line = orjson.dumps(response) + b"\n"
-        self._held += line
-        self.heard(line)
-        self.write()
+        self._ours.append(request)
+        self._waiting += orjson.dumps(response) + b"\n"
+        self._put()
+        if self._held:
+            self.write()
+
+    def _put(self) -> None:
+        """Puts answers between two messages."""
+        if self._waiting and not self._is_passing:
+            said = bytes(self._waiting)
+            self._waiting.clear()
+            self._held += said
+            self.heard(said)
 
     def _pass(self, piece: bytes) -> None:
         self._line += piece
@@ -142,20 +158,23 @@ class Answering(Flow):
         self._is_passing = not is_whole
         self._held += line
         self.heard(line)
+        self._put()
 
     def _is_late(self, line: bytes) -> bool:
         """Whether this is a response to a request that was answered already; notes one that is the first."""
-        if b'"outcome"' not in line:
+        if b'"result"' not in line and b'"error"' not in line:
             return False
         try:
             message = orjson.loads(line)
-            request, outcome = message["id"], message["result"]["outcome"]
+            request = message["id"]
         except (orjson.JSONDecodeError, LookupError, TypeError):
             return False
-        if request in self._decided:
+        if "method" in message:
+            return False
+        if request in self._ours:
+            self._ours.remove(request)
             return True
-        if isinstance(outcome, dict):
-            self._decided.append(request)
+        self._theirs.append(request)
         return False
 
 

@@ -66,21 +66,26 @@ class Flow:
 
     def read(self) -> None:
         """Takes what is there."""
-        try:
-            data = os.read(self.inlet, READ_BYTES)
-        except BlockingIOError:
-            self.is_dry = True
-            return
-        except OSError:
-            data = b""  # EIO: the terminal's last user is gone
-        self.is_dry = False
-        self.bytes_read += len(data)
+        data = self._taken()
         if data:
             self._held += data
             self.write()
             self.heard(data)
-        else:
+        elif data is not None:
             self.close()
+
+    def _taken(self) -> bytes | None:
+        """What is there to read; nothing at the end, None where there is nothing yet."""
+        try:
+            data = os.read(self.inlet, READ_BYTES)
+        except BlockingIOError:
+            self.is_dry = True
+            return None
+        except OSError:
+            data = b""  # EIO: the terminal's last user is gone
+        self.is_dry = False
+        self.bytes_read += len(data)
+        return data
 
     def write(self) -> None:
         """Writes as much as can be written without waiting."""
