@@ -336,9 +336,27 @@ async def test_copilot_and_cursor_tell_what_they_do(rest: Rest) -> None:
     await rest.admin.post(
         f"/runs/{(await cursor.run('cursor-k'))['id']}/say", json={"text": "go on"}
     )
-    over = {"conversation_id": "k", "hook_event_name": "stop", "status": "completed"}
-    assert (await cursor.hook(over))["followup_message"].endswith("go on")
+    over = {"conversation_id": "k", "hook_event_name": "stop"}
+    assert await cursor.hook(over | {"status": "aborted"}) == {}, "you have stopped it"
+    assert (await cursor.hook(over | {"status": "completed"}))["followup_message"].endswith("go on")
     assert (await cursor.run("cursor-k"))["metadata"]["agent"]["cwd"] == "/w/app"
+
+
+async def test_cursor_is_stopped_and_fails_as_it_says(rest: Rest) -> None:
+    cursor = await Agent.of(rest, "cursor")
+    begun = {"conversation_id": "c", "hook_event_name": "beforeSubmitPrompt", "prompt": "Go"}
+    await cursor.hook(begun)
+    tool = {"conversation_id": "c", "hook_event_name": "preToolUse", "tool_name": "Shell"}
+    assert await cursor.hook(tool) == {}, "no opinion"
+    await rest.admin.post(f"/runs/{(await cursor.run('cursor-c'))['id']}/cancel")
+    refused = await cursor.hook(tool)
+    assert refused["permission"] == "deny"
+    assert refused["agent_message"] == refused["user_message"]
+    await cursor.hook(begun)
+    ended = {"session_id": "other", "reason": "error", "error_message": "no quota"}
+    await cursor.hook(ended | {"conversation_id": "c", "hook_event_name": "sessionEnd"})
+    again = await cursor.run("cursor-c.r2")
+    assert (again["status"], again["error"]) == ("failed", "no quota")
 
 
 async def test_an_agent_that_was_started_in_a_run_is_found_there(rest: Rest) -> None:

@@ -87,9 +87,7 @@ def entries(agent: str, program: Path, *, answers: bool, control: bool) -> dict[
     if agent == "copilot":
         return {event: _copilot(program, event) for event in _COPILOT}
     if agent == "cursor":
-        # No time limit: its unit isn't told alike everywhere, and the program ends within a second.
-        command = f"{shlex.quote(str(program))} cursor"
-        return {event: {"command": command} for event in _CURSOR}
+        return _cursor(program, control=control)
     return {event: _shell(program, agent, timeout=5_000) for event in _GEMINI}
 
 
@@ -104,6 +102,14 @@ def _qwen(program: Path, *, answers: bool) -> dict[str, Json]:
         else _shell(program, "qwen", timeout=5_000, is_async=True)
     )
     return made
+
+
+def _cursor(program: Path, *, control: bool) -> dict[str, Json]:
+    command: Json = {"command": f"{shlex.quote(str(program))} cursor", "timeout": 5}
+    made = {event: command for event in _CURSOR}
+    # Else Cursor takes five messages of a conversation, and drops the next ones without a word.
+    made["stop"] = command | {"loop_limit": None}
+    return made | {"preToolUse": command} if control else made
 
 
 def _copilot(program: Path, event: str) -> Json:

@@ -1,4 +1,5 @@
-"""Hooks of Claude Code, and of Codex and Qwen Code, which have the same events.
+"""Hooks of Claude Code, and of Codex and Qwen Code, which have the same events; those of Copilot and Cursor are
+translated into them.
 
 Source: the hooks' documents of these programs. An event that isn't known changes nothing.
 """
@@ -170,7 +171,8 @@ async def _stop(hook: Hook) -> Json | None:
     await hook.close_questions("resolved_elsewhere")
     last = hook.text("last_assistant_message") or hook.text("prompt_response")
     await hook.log("say", last)
-    is_read = hook.payload.get("type") != NOTIFIED  # no one reads what Codex's `notify` prints
+    # No one reads what Codex's `notify` prints, and Cursor goes on with nothing that a person has stopped.
+    is_read = hook.payload.get("type") != NOTIFIED and hook.text("status") != "aborted"
     words = await messages.deliver(hook.transaction, hook.run, "stop") if is_read else []
     if words:
         await hook.works()
@@ -201,6 +203,10 @@ async def _failed(hook: Hook) -> None:
 
 async def _session_end(hook: Hook) -> None:
     await hook.completes()
+
+
+async def _session_failed(hook: Hook) -> None:
+    await hook.fails(hook.text("error"))
 
 
 async def _subagent_start(hook: Hook) -> None:
@@ -315,6 +321,7 @@ _EVENTS: Mapping[str, Callable[[Hook], Awaitable[Json | None]]] = {
     "AgentSaid": _said,
     "AgentFailed": _failed,
     "SessionEnd": _session_end,
+    "SessionFailed": _session_failed,
     "SubagentStart": _subagent_start,
     "SubagentStop": _subagent_stop,
 }

@@ -2,8 +2,8 @@
 
 Source: the documents of these programs' hooks (docs/agents.md says which were found, and when); members of
 older versions are taken as well. A hook of Copilot's doesn't say which event it is: its program is told by
-`runcast connect`. Copilot and Cursor don't wait for a person in a hook, so they ask nothing here. Qwen Code
-has the events of Claude Code, with its own names of tools.
+`runcast connect`. Copilot and Cursor call their hooks for each tool, before they know whether a person has to
+allow it, so they ask nothing here. Qwen Code has the events of Claude Code, with its own names of tools.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _COPILOT: Mapping[str, str] = {
 _CURSOR: Mapping[str, str] = {
     "sessionStart": "SessionStart",
     "beforeSubmitPrompt": "UserPromptSubmit",
+    "preToolUse": "PreToolUse",
     "postToolUse": "PostToolUse",
     "postToolUseFailure": "PostToolUseFailure",
     "afterAgentResponse": "AgentSaid",
@@ -63,21 +64,34 @@ def translated(agent: str, payload: Json, event: str | None) -> Json:
     named = payload.get("hook_event_name") or event
     table = _COPILOT if agent == "copilot" else _CURSOR
     known = {_NAMES.get(name, name): value for name, value in payload.items()}
-    known["hook_event_name"] = table.get(named, named) if isinstance(named, str) else None
+    known["hook_event_name"] = (
+        _outcome(table.get(named, named), payload) if isinstance(named, str) else None
+    )
     if isinstance(known.get("tool_input"), str):
         known["tool_input"] = _object(known["tool_input"])
-    if known["hook_event_name"] == "PostToolUse" and _has_failed(payload):
-        known["hook_event_name"] = "PostToolUseFailure"
-    if known["hook_event_name"] == "Stop" and payload.get("status") == "error":
-        known["hook_event_name"] = "StopFailure"
-    if payload.get("recoverable") is True and known["hook_event_name"] == "StopFailure":
-        known["hook_event_name"] = "AgentFailed"  # it tries again by itself
     if isinstance(error := known.get("error"), dict):
         known["error"] = error.get("message") or error.get("name")
+    if isinstance(error := payload.get("error_message"), str):
+        known["error"] = error
+    if isinstance(conversation := payload.get("conversation_id"), str):
+        known["session_id"] = conversation  # every hook has it; `session_id` but two
     roots = payload.get("workspace_roots")
-    if isinstance(roots, list) and roots and "cwd" not in known:
-        known["cwd"] = roots[0]
+    if isinstance(roots, list) and roots:
+        known["cwd"] = roots[0]  # a tool's hook has its own directory there
     return known
+
+
+def _outcome(event: str, payload: Json) -> str:
+    """The event, as its members say how what it tells of went."""
+    if event == "PostToolUse" and _has_failed(payload):
+        return "PostToolUseFailure"
+    if event == "Stop" and payload.get("status") == "error":
+        return "StopFailure"
+    if event == "StopFailure" and payload.get("recoverable") is True:
+        return "AgentFailed"  # it tries again by itself
+    if event == "SessionEnd" and payload.get("reason") == "error":
+        return "SessionFailed"
+    return event
 
 
 def _has_failed(payload: Json) -> bool:

@@ -122,6 +122,14 @@ class Hook:
             given["result"] = result
         await self.change(**given)
 
+    async def fails(self, error: str) -> None:
+        """The session ended by an error; the run of a command ends with the command."""
+        if self.run["agent_type"] not in sessions.SESSION_TYPES:
+            await self.completes()
+            return
+        said = _REDACTION.text(_shortened(error)) or "The session ended by an error"
+        await self.change(status="failed", error=said)
+
     async def close_questions(
         self, state: QuestionState, only: Sequence[UUID] | None = None
     ) -> None:

@@ -39,6 +39,8 @@ def stopped(program: str, event: str, by: str | None) -> Json:
     reason = f"Cancelled in Runcast by {by or 'a person'}"
     if program == "claude":
         return {"continue": False, "stopReason": reason}
+    if program == "cursor":
+        return {"permission": "deny", "user_message": reason, "agent_message": reason}
     if event == "PermissionRequest":
         return _event(event, decision={"behavior": "deny", "message": reason})
     return {"decision": "block", "reason": reason}
@@ -47,8 +49,8 @@ def stopped(program: str, event: str, by: str | None) -> Json:
 def told(program: str, words: list[str], event: str) -> Json:
     """What brings people's messages to the agent: at a stop it goes on with them, else they are context."""
     text = "\n".join(words)
-    if event == "Stop" and program == "cursor":
-        return {"followup_message": text}
+    if program == "cursor":
+        return {"followup_message" if event == "Stop" else "additional_context": text}
     if event == "Stop":
         return {"decision": "block", "reason": text}
     return _event(event, additionalContext=text)

@@ -42,6 +42,12 @@ def test_entries_come_behind_yours_and_go_without_a_trace(agent: str) -> None:
     assert list(with_entries(changed, {})) == list(before)
 
 
+def test_cursor_takes_every_message_and_stops_where_that_is_asked_for() -> None:
+    made = entries("cursor", PROGRAM, answers=True, control=True)
+    assert made["stop"] == made["preToolUse"] | {"loop_limit": None}, "else five of a conversation"
+    assert "preToolUse" not in entries("cursor", PROGRAM, answers=True, control=False)
+
+
 def test_every_agent_that_is_watched_or_connected_is_documented() -> None:
     for agent in {*connect.AGENTS, *watch.AGENTS}:
         assert agent in DOCUMENT.lower(), agent
