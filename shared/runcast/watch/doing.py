@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from runcast.agents import texts
 from runcast.agents.said import Entry, State
 from runcast.watch.content import Policy
 
 Json = dict[str, Any]
 
 _SHOWN = frozenset({"question", "plan"})
+RESTED_MS = 5000
+"""An error that comes so long after the process came to rest has stopped no turn."""
 
 
 @dataclass(slots=True)
@@ -39,17 +42,23 @@ class Doing:
         if registered is None:
             return told
         if registered.kind == "idle":
-            return told if told.kind in ("idle", "error") else registered
+            has_stopped = told.kind == "error" and not _came_at_rest(told, registered)
+            return told if told.kind == "idle" or has_stopped else registered
         if registered.kind in ("permission", "question") and told.kind in _SHOWN:
             return told
         return registered
 
-    def status(self, policy: Policy, *, is_subagent: bool) -> Json:
-        """`status` and `attention` of the run."""
+    def is_running(self, *, is_subagent: bool) -> bool:
+        """Whether the run's status is `running`: no person is waited for."""
         state = self.now
         rests = state.kind == "idle" and (is_subagent or state.background > 0)
-        if state.kind is None or rests:
+        return state.kind is None or rests
+
+    def status(self, policy: Policy, *, is_subagent: bool) -> Json:
+        """`status` and `attention` of the run."""
+        if self.is_running(is_subagent=is_subagent):
             return {"status": "running", "attention": None}
+        state = self.now
         attention: Json = {"kind": state.kind}
         if since := state.since or self.ts:
             attention["since"] = since
@@ -71,3 +80,9 @@ class Doing:
         if state.kind is not None or not self.headline:
             return ""
         return policy.text(self.headline, self.tool)
+
+
+def _came_at_rest(told: State, registered: State) -> bool:
+    """Whether the process says that it had done nothing for some time when the records told of an error."""
+    passed = texts.milliseconds(registered.since, told.since)
+    return passed is not None and passed > RESTED_MS

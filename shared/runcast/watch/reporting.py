@@ -23,11 +23,14 @@ class Reporting:
         if self._has_to_tell(following):
             self._tell(following, at)
             following.told = following.registered, following.read
+        elif self._fleet.delivery is not None and following.translation is not None:
+            # It may have worked for too long without a word.
+            self._fleet.delivery.beat(following.run_key, self.is_working(following, at))
 
     def is_working(self, following: Following, at: float) -> bool:
         """Whether the session surely works: then its run isn't called stalled."""
         translation = following.translation
-        if translation is None or translation.status["status"] != "running":
+        if translation is None or not translation.is_running:
             return False
         stall = TOOL_STALL_SECONDS if len(translation.reader.calls) else STALL_SECONDS
         may_live = following.is_attached or not following.was_attached
@@ -40,7 +43,7 @@ class Reporting:
             is_wanted = following.is_attached and following.is_taken
             return is_wanted and not following.is_foreign
         is_same = following.told == (following.registered, following.read)
-        return not is_same or translation.has_news or translation.works
+        return not is_same or translation.has_news
 
     def _tell(self, following: Following, at: float) -> None:
         translation = following.translation or self._reading.caught_up(following)

@@ -147,6 +147,11 @@ class Translation:
         return self.doing.status(self._policy, is_subagent=self.session.is_subagent)
 
     @property
+    def is_running(self) -> bool:
+        """Whether that status is `running`."""
+        return self.doing.is_running(is_subagent=self.session.is_subagent)
+
+    @property
     def used(self) -> Json:
         """How many tokens the session has used, and the agent's own cost of them."""
         usage = self.reader.tally.usage()

@@ -102,11 +102,19 @@ def test_registry_says_who_waits(world: World) -> None:
         world.register(**kept, statusUpdatedAt=entry["statusUpdatedAt"])
         world.rounds(watcher, 4)
         states.append(world.run(CLAUDE_KEY)["attention"])
-    assert [each and each["kind"] for each in states] == [None, "permission", "question", "error"]
+    assert [each and each["kind"] for each in states] == [None, "permission", "question", "idle"]
     assert states[1]["summary"] == "Bash"
     assert states[1]["since"].startswith("2026-")
     agent = world.run(CLAUDE_KEY)["metadata"]["agent"]
     assert (agent["pid"], agent["entrypoint"], agent["host"]) == (os.getpid(), "cli", "mac-1")
+
+
+def test_error_that_stopped_the_turn_is_said_though_the_process_rests(world: World) -> None:
+    world.copy("claude")
+    failed_at = 1_795_680_055_000
+    world.register(status="idle", statusUpdatedAt=failed_at + 40)
+    world.rounds(world.watcher("claude"), 4)
+    assert world.run(CLAUDE_KEY)["attention"]["kind"] == "error"
 
 
 def test_process_of_another_start_is_not_the_sessions(world: World) -> None:
