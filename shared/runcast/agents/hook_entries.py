@@ -106,7 +106,7 @@ def _qwen(program: Path, *, answers: bool) -> dict[str, Json]:
 
 def _cursor(program: Path, *, control: bool) -> dict[str, Json]:
     command: Json = {"command": f"{shlex.quote(str(program))} cursor", "timeout": 5}
-    made = {event: command for event in _CURSOR}
+    made = dict.fromkeys(_CURSOR, command)
     # Else Cursor takes five messages of a conversation, and drops the next ones without a word.
     made["stop"] = command | {"loop_limit": None}
     return made | {"preToolUse": command} if control else made
