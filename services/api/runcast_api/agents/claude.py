@@ -1,5 +1,5 @@
-"""Hooks of Claude Code, and of Codex and Qwen Code, which have the same events; those of Copilot and Cursor are
-translated into them.
+"""Hooks of Claude Code, and of Codex and Qwen Code, which have the same events; those of Copilot and Cursor
+are translated into them.
 
 Source: the hooks' documents of these programs. An event that isn't known changes nothing.
 """
