@@ -123,10 +123,16 @@ def from_problem(status: int, problem: dict[str, Any], retry_after: str | None) 
         str(problem.get("title") or "error"),
         str(problem.get("detail") or ""),
         type=str(problem.get("type") or "about:blank"),
-        errors=problem.get("errors") or [],
+        errors=_errors(problem.get("errors")),
         retry_after_seconds=_seconds(retry_after),
     )
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after and retry_after.isdigit() else None
+    is_number = retry_after and retry_after.isascii() and retry_after.isdigit()
+    return float(retry_after) if retry_after and is_number else None
+
+
+def _errors(given: Any) -> list[dict[str, Any]]:
+    """Those that have our form: what stands before a server answers as it likes."""
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []

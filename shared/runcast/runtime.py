@@ -23,6 +23,7 @@ OPERATIONS = frozenset(
     {"CALL", "FALLBACK", "RETRY", "TOOL_CALL", "TOOL_LOOP", "TASK", "HEARTBEAT", "BREAKER"}
 )
 BATCH = 200
+KEPT, MOST_KEPT = 1_000, 1_000_000
 METADATA_BYTES = 15 * 1024
 REFUSED = frozenset({400, 413, 422})
 """Answers that say that what was sent can't be taken."""
@@ -37,18 +38,19 @@ class RuntimeEventSink(Guarded):
         self,
         *,
         worker_id: str | None = None,
-        keep: int = 1_000,
+        keep: int = KEPT,
         url: str | None = None,
         token: str | None = None,
         offline: bool = False,
     ) -> None:
         super().__init__()
-        self._worker_id = worker_id
-        self._kept = Kept(keep)
+        self._worker_id = acceptable.name(worker_id)
+        known = acceptable.whole(keep, 1, MOST_KEPT)
+        self._kept = Kept(KEPT if known is None else known)
         self._sending: list[dict[str, Any]] = []
         self._alone = 0
         self._background: Background | None = None
-        if not offline:
+        if not acceptable.truth(offline):
             self._background = Background(
                 "runtime events",
                 lambda: Client(url, token, timeout_seconds=10.0),
@@ -92,7 +94,7 @@ class RuntimeEventSink(Guarded):
             "entity_id": acceptable.name(entity_id) or "-",
             "task_id": acceptable.id_or_note("task_id", task_id, more),
             "persona_id": acceptable.id_or_note("persona_id", persona_id, more),
-            "worker_id": acceptable.name(self._worker_id),
+            "worker_id": self._worker_id,
             "metadata": more,
             "occurred_at": times.to_milliseconds(times.now()),
         }

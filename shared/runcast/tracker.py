@@ -438,7 +438,11 @@ class RunTracker(Calls[None]):
 
     def __enter__(self) -> Self:
         self._enter()
-        return self.start()
+        try:
+            return self.start()
+        except BaseException as error:  # what a signal handler raises: the block isn't entered
+            self.__exit__(type(error), error, None)
+            raise
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._leave()
@@ -496,7 +500,12 @@ class AsyncRunTracker(Calls[Awaitable[None]]):
 
     async def __aenter__(self) -> Self:
         self._enter()
-        return await self.start()
+        try:
+            await _event_loop().begin(self._session.begin, self._session.end)
+        except BaseException:  # a task that is cancelled here doesn't enter the block
+            self._leave()
+            raise
+        return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._leave()

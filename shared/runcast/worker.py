@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from runcast._support import acceptable
+from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded, harmless
 from runcast._upload.background import Background
 from runcast.client import admin
@@ -29,6 +30,13 @@ class BreakerSnapshot:
 
     is_open: bool
     reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A task that the worker is at; the same one may be begun twice."""
+
+    id: Any
 
 
 class Worker(Guarded):
@@ -54,19 +62,25 @@ class Worker(Guarded):
         self.worker_id = acceptable.name(worker_id) or "worker"
         self.agent_type = acceptable.name(agent_type) or "worker"
         self._breaker = breaker
-        self._interval_seconds = interval_seconds
-        self._metadata = dict(metadata or {})
-        self._tasks: list[str | None] = []
+        self._interval_seconds = _interval(interval_seconds)
+        self._metadata = acceptable.mapping(metadata)
+        self._tasks: list[_Task] = []
         self._status: str | None = None
         self._due: list[Call[Any]] = []
         self._lock = threading.RLock()
         self._background = Background(
-            f"worker {worker_id}",
+            f"worker {self.worker_id}",
             lambda: Client(url, token, timeout_seconds=10.0),
             self._next_call,
-            every_seconds=interval_seconds,
+            every_seconds=self._interval_seconds,
             tick=self._tick,
         )
+        fork_renewal.add(self)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child, which reports nothing: the worker is its parent."""
+        self._lock = threading.RLock()
+        self._due.clear()
 
     def start(self) -> Self:
         self._change("IDLE")
@@ -81,12 +95,13 @@ class Worker(Guarded):
     @contextlib.contextmanager
     def task(self, task_id: str | None = None) -> Iterator[None]:
         """The worker is at a task for as long as the block lasts."""
-        self._tasks.append(task_id)
+        task = _Task(task_id)
+        self._tasks.append(task)
         self._change("RUNNING")
         try:
             yield
         finally:
-            self._tasks.remove(task_id)
+            self._tasks.remove(task)
             self._change("RUNNING" if self._tasks else "IDLE")
 
     def report(self, **metadata: Any) -> None:
@@ -109,16 +124,15 @@ class Worker(Guarded):
 
     def _tick(self) -> None:
         """An interval is over: the status as it now is, with the breaker's state."""
-        if self._status != "STOPPED":
-            with self._lock:
-                self._due.append(self._call())
+        if self._status is not None and self._status != "STOPPED":
+            self._change(self._status)
 
     def _call(self) -> Call[Any]:
         breaker = self._snapshot()
         more = acceptable.mapping(
             {"expect_next_in_s": 2 * self._interval_seconds, **self._metadata}, METADATA_BYTES
         )
-        task_id = self._tasks[-1] if self._tasks else None
+        task_id = self._tasks[-1].id if self._tasks else None
         is_degraded = breaker.is_open and self._status != "STOPPED"
         return admin.put_worker_status(
             self.worker_id,
@@ -132,10 +146,19 @@ class Worker(Guarded):
 
     @harmless("read the circuit breaker", otherwise=BreakerSnapshot(False))
     def _snapshot(self) -> BreakerSnapshot:
-        return self._breaker() if self._breaker is not None else BreakerSnapshot(False)
+        if self._breaker is None:
+            return BreakerSnapshot(False)
+        found = self._breaker()  # a host's own may answer anything
+        return BreakerSnapshot(acceptable.truth(found.is_open), found.reason)
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _interval(given: Any) -> float:
+    """A time between two reports; what is none is the usual one."""
+    seconds = acceptable.number(given)
+    return INTERVAL_SECONDS if seconds is None else min(max(seconds, 0.1), 86_400.0)

@@ -53,7 +53,7 @@ def _draft(path: Path, content: bytes) -> Iterator[str]:
         finally:
             os.close(fd)
         yield draft
-    except OSError:
+    except BaseException:  # also what a signal handler raises
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
@@ -81,6 +81,7 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
+        self._identity = (0, 0)
         self.forget()
 
     def forget(self) -> None:
@@ -97,8 +98,27 @@ class LineFile:
     def fileno(self) -> int:
         if self._fd < 0:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | FLAGS
-            self._fd = os.open(self.path, flags, 0o644)
+            fd = os.open(self.path, flags, 0o644)
+            self._identity = _identity(os.fstat(fd))
+            self._fd = fd
         return self._fd
+
+    def opened_size(self) -> int | None:
+        """The bytes of the file that is open; None where the descriptor isn't this file's any more.
+
+        The host program may close descriptors that it doesn't know (daemons close all that they inherit),
+        and the number then names the next file that it opens.
+        """
+        try:
+            found = os.fstat(self._fd)
+        except OSError:
+            return None
+        return found.st_size if _identity(found) == self._identity else None
+
+    def let_go(self) -> None:
+        """Forgets a descriptor that isn't this file's any more, without closing it."""
+        if self._fd >= 0 and self.opened_size() is None:
+            self._fd = -1
 
     def catch_up(self) -> None:
         """Counts what others have appended."""
@@ -155,10 +175,17 @@ class LineFile:
             yield from lines
 
     def close(self) -> None:
-        """Gives the descriptor back; the next use takes another."""
+        """Gives the descriptor back; the next use takes another. What was written is written: an error
+        of `close` would only cost what comes after it."""
+        self.let_go()
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _read_at(fd: int, size: int, offset: int) -> bytes:

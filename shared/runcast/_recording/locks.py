@@ -1,9 +1,11 @@
 """Locks between processes, held on an open file and gone with the process that held them.
 
-Windows has no `flock`: there a run is written by one process at a time, without a lock.
+Windows has no `flock`, nor have some network file systems: there a run is written by one process at a time,
+without a lock.
 """
 
 import contextlib
+import errno
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,6 +15,9 @@ try:
     import fcntl
 except ImportError:
     fcntl = None
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""Of file systems without locks: NFS without its daemon, Lustre without `-o flock`, some of FUSE."""
 
 
 def try_lock(fd: int) -> bool:
@@ -24,6 +29,9 @@ def try_lock(fd: int) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 

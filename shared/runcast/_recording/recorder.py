@@ -13,6 +13,7 @@ its parent's locks otherwise.
 Files are not fsynced: what a call wrote survives the process, not a power cut.
 """
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -265,6 +266,8 @@ class Recorder:
         """In a forked child: the files are opened again when they are needed, with a lock that no
         thread of the parent's holds. What waits in memory is the parent's to write."""
         self._lock = threading.RLock()
+        if self._is_writing:  # a thread of the parent's was in the middle of it
+            self._is_certain = False
         self._is_locked = self._is_writing = False
         self._locked_fd = -1
         self._close_files()
@@ -312,8 +315,11 @@ class Recorder:
     def _leave(self) -> None:
         self._is_writing = self._is_locked = False
         if self._locked_fd >= 0:
-            locks.unlock(self._locked_fd)
-            self._locked_fd = -1
+            self._unlock()
+
+    def _unlock(self) -> None:
+        locks.unlock(self._locked_fd)
+        self._locked_fd = -1
 
     def _doubt(self, error: BaseException) -> None:
         """What a signal handler raises comes in the middle of anything: the files are looked at again."""
@@ -323,21 +329,48 @@ class Recorder:
     def _take_file_lock(self) -> None:
         """Locks the files against other processes, where that can be."""
         try:
-            fd = self._spool_fd()
-            if not locks.try_lock(fd):
-                locks.lock(fd, self._lock_seconds)
+            size = self._lock_spool()
         except OSError as error:  # TimeoutError among them: a stopped process holds the lock
             self._trouble = error
             self._lock_seconds = 0.0
             return
-        self._locked_fd = fd
         self._is_locked = True
         self._lock_seconds = LOCK_SECONDS
         try:
-            if not (self._is_certain and self.spool.is_ours_alone(fd)):
+            if not (self._is_certain and self.spool.is_ours_alone(size)):
                 self._adopt()
         except OSError as error:
             self._trouble = error
+
+    def _lock_spool(self) -> int:
+        """Locks the spool; answers its size. What the host program closed behind our back is opened again."""
+        size = self._try_spool()
+        if size is None:
+            self.spool.let_go()
+            for each in self._views():
+                each.let_go()
+            size = self._try_spool()
+        if size is None:
+            raise OSError(
+                errno.EBADF, "its file is closed again and again", str(self.directory.spool)
+            )
+        return size
+
+    def _try_spool(self) -> int | None:
+        # Noted first: what a signal handler raises in between must not leave it locked.
+        fd = self._locked_fd = self._spool_fd()
+        try:
+            if not locks.try_lock(fd):
+                locks.lock(fd, self._lock_seconds)
+        except OSError as error:
+            self._locked_fd = -1
+            if error.errno != errno.EBADF:
+                raise
+            return None
+        size = self.spool.opened_size()
+        if size is None:
+            self._unlock()
+        return size
 
     def _spool_fd(self) -> int:
         try:

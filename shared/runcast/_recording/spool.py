@@ -90,10 +90,18 @@ class Spool:
         one that a signal handler interrupted was done."""
         return os.lseek(self.fileno(), 0, os.SEEK_END) > size
 
-    def is_ours_alone(self, fd: int) -> bool:
-        """Whether no one wrote since our last call: `catch_up` would find nothing. `fd` is `fileno`'s."""
+    def opened_size(self) -> int | None:
+        """As `LineFile.opened_size`."""
+        return self._file.opened_size()
+
+    def let_go(self) -> None:
+        """As `LineFile.let_go`."""
+        self._file.let_go()
+
+    def is_ours_alone(self, size: int) -> bool:
+        """Whether no one wrote since our last call: `catch_up` would find nothing in a file of this size."""
         file = self._file
-        return os.lseek(fd, 0, os.SEEK_END) == file.size and self._adopted == file.whole
+        return size == file.size and self._adopted == file.whole
 
     def append(self, added: list[bytes], *, is_vital: bool = False) -> None:
         """Adds lines (given with their ends) by one write. Raises `OSError` where the disk doesn't take

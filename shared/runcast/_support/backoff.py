@@ -9,6 +9,8 @@ import random
 
 FIRST_SECONDS = 1.0
 LAST_SECONDS = 30.0
+LONGEST_SECONDS = 300.0
+"""A server, or what stands before it, may say that it comes back next week."""
 
 _RANDOM = random.SystemRandom()
 """The host program's own random numbers stay as it has seeded them, and forked processes differ."""
@@ -21,10 +23,11 @@ class Backoff:
         self._ceiling = first_seconds
 
     def next_seconds(self, at_least: float | None = None) -> float:
-        """The next wait; not shorter than the server asked for."""
+        """The next wait; not shorter than the server asked for, which counts up to five minutes."""
         self._ceiling = min(self._ceiling * 2, self._last)
-        wait = _RANDOM.uniform(self._first, self._ceiling)
-        return wait if at_least is None else at_least + _RANDOM.uniform(0, self._first)
+        if at_least is None:
+            return _RANDOM.uniform(self._first, self._ceiling)
+        return min(max(at_least, 0.0), LONGEST_SECONDS) + _RANDOM.uniform(0, self._first)
 
     def reset(self) -> None:
         """It worked: the next failure waits as the first one did."""

@@ -4,9 +4,12 @@ One hook for all of them, which keeps none of them alive. (A hook for each objec
 cost memory for every run, and made every fork slower.)
 """
 
+import logging
 import os
 import weakref
 from typing import Protocol
+
+logger = logging.getLogger("runcast")
 
 
 class Renewable(Protocol):
@@ -27,7 +30,10 @@ class ForkRenewal:
 
     def _renew(self) -> None:
         for each in list(self._objects):
-            each.renew_after_fork()
+            try:
+                each.renew_after_fork()
+            except Exception:  # the others have to be renewed all the same
+                logger.warning("could not renew something after a fork", exc_info=True)
 
 
 fork_renewal = ForkRenewal()

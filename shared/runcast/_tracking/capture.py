@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
+from runcast._support.fork_renewal import fork_renewal
 from runcast._support.terminal import LineSplitter
 from runcast._tracking.current import Current
 
-Take = Callable[[str, list[str]], object]
+Take = Callable[[str, str], object]
 _NAMES = ("stdout", "stderr")
 
 
@@ -22,15 +23,24 @@ current_session: Current[object] = Current("runcast_session")
 
 
 class Captured:
-    """A run that captures: where its lines go, and the line of each stream that has no end yet."""
+    """A run that captures: who is told of what is printed, and the line of each stream that has no end yet.
+
+    Threads and signal handlers print at any time, so `take` is told at once, and calls `split` when the
+    run has its turn: one call after the other.
+    """
 
     def __init__(self, take: Take) -> None:
-        self._take = take
+        self.take = take
+        self.renew_after_fork()
+        fork_renewal.add(self)
+
+    def renew_after_fork(self) -> None:
+        """A line that the parent has begun is the parent's."""
         self._splitters = {name: LineSplitter() for name in _NAMES}
 
-    def feed(self, name: str, text: str) -> None:
-        if lines := self._splitters[name].feed(text.encode("utf-8", "replace")):
-            self._take(name, lines)
+    def split(self, name: str, text: str) -> list[str]:
+        """The lines that the text completes."""
+        return self._splitters[name].feed(text.encode("utf-8", "replace"))
 
     def finish(self) -> list[tuple[str, list[str]]]:
         """The last lines, without their ends."""
@@ -48,15 +58,21 @@ class Capture:
         self._runs: tuple[tuple[object, Captured], ...] = ()
         self._tees: dict[str, Tee] = {}
         self._lock = threading.RLock()
+        fork_renewal.add(self)
 
-    def start(self, run: object, take: Take) -> None:
+    def renew_after_fork(self) -> None:
+        self._lock = threading.RLock()
+
+    def start(self, run: object, take: Take) -> Captured:
         """Begins to record for a run."""
+        captured = Captured(take)
         with self._lock:
-            self._runs = (*self._runs, (run, Captured(take)))
+            self._runs = (*self._runs, (run, captured))
             for name in _NAMES:
                 if not isinstance(getattr(sys, name), Tee) and getattr(sys, name) is not None:
                     self._tees[name] = Tee(getattr(sys, name), name, self)
                     setattr(sys, name, self._tees[name])
+        return captured
 
     def stop(self, run: object) -> list[tuple[str, list[str]]]:
         """Records no more for a run; answers its last lines. Without any run the originals are put back,
@@ -85,18 +101,11 @@ class Tee:
         self.original = original
         self._name = name
         self._capture = capture
-        self._busy = threading.local()
 
     def write(self, text: str) -> int:
         written = self.original.write(text)
-        # Recording may print itself (a warning on stderr): that goes to the original alone.
-        if not getattr(self._busy, "is_set", False):
-            self._busy.is_set = True
-            try:
-                if (captured := self._capture.of(current_session.get())) is not None:
-                    captured.feed(self._name, text)
-            finally:
-                self._busy.is_set = False
+        if (captured := self._capture.of(current_session.get())) is not None:
+            captured.take(self._name, text)
         return written
 
     def writelines(self, texts: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Commands that a run executes: their output becomes lines of the run, and they learn which run it is."""
 
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +27,10 @@ def execute(
 ) -> int:
     """Runs a command to its end, with nothing to read; answers its exit code, 128 + n after signal n.
 
-    It is asked to stop when the run is cancelled or the time is over, and made to after 10 s. Raises
-    `OSError` if it can't be started, and what `float` does for a `timeout` that is no number: before the
-    start, for a command shouldn't be killed for that.
+    It and what it started are asked to stop when the run is cancelled or the time is over, and made to
+    after 10 s. Raises `OSError` if it can't be started, `RuntimeError` where there are no threads that could
+    read its output (it is stopped then), and what `float` does for a `timeout` that is no number: before
+    the start, for a command shouldn't be killed for that.
     """
     limit = None if timeout is None else float(timeout)
     process = subprocess.Popen(
@@ -48,17 +50,33 @@ def execute(
         )
         for name, stream in (("stdout", process.stdout), ("stderr", process.stderr))
     ]
-    for reader in readers:
-        reader.start()
     try:
+        for reader in readers:
+            reader.start()
         code = _wait(process, is_cancelled, limit)
-    except BaseException:
-        process.kill()
+    except BaseException:  # also where no thread is to be had: no one would read what it writes
+        _stop(process, by_force=True)
+        process.wait()
         raise
     for reader in readers:
         # A daemon that the command left behind may hold the pipe for ever.
         reader.join(1.0)
     return 128 - code if code < 0 else code
+
+
+def _stop(process: subprocess.Popen[bytes], *, by_force: bool = False) -> None:
+    """Stops the command and what it started: they have a group of their own, so nothing else does."""
+    if process.poll() is not None:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL if by_force else signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except (AttributeError, PermissionError):  # Windows; a group of another user's processes
+        if by_force:
+            process.kill()
+        else:
+            process.terminate()
 
 
 def _wait(
@@ -73,9 +91,9 @@ def _wait(
             waited += CHECK_SECONDS
         if stopped_at is None and (is_cancelled() or (timeout is not None and waited >= timeout)):
             stopped_at = waited
-            process.terminate()
+            _stop(process)
         elif stopped_at is not None and waited - stopped_at >= KILL_AFTER_SECONDS:
-            process.kill()
+            _stop(process, by_force=True)
 
 
 def _read(stream: IO[bytes], name: str, take: Take) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runcast._recording import messages
+from runcast._recording import messages, writers
 from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_files import NO_DESCRIPTOR, open_files
 from runcast._recording.open_run import join_run, open_run
@@ -28,7 +28,7 @@ from runcast._support import acceptable
 from runcast._support.encoding import as_text
 from runcast._support.fork_renewal import fork_renewal
 from runcast._support.never_raise import Guarded
-from runcast._tracking.capture import capture
+from runcast._tracking.capture import Captured, capture
 from runcast._tracking.settings import PATIENCE, Settings
 from runcast._tracking.sigterm import sigterm
 from runcast.contract import METRIC_POINTS, METRICS, TERMINAL_STATUSES
@@ -63,6 +63,7 @@ class Session(Guarded):
         self._has_ended = False
         self._process = 0
         self._before_end: list[Write] = []
+        self._captured: Captured | None = None
         fork_renewal.add(self)
 
     @property
@@ -208,15 +209,21 @@ class Session(Guarded):
         if self.settings.handles_signals:
             sigterm.add(self)
         if self.settings.captures:
-            capture.start(self, self._take_output)
+            self._captured = capture.start(self, self._take_output)
             self.before_end(self._stop_capture)
 
     def _write_summary(self, recorder: Recorder) -> None:
         if self.summary:
             recorder.update(metadata={"summary": dict(self.summary)})
 
-    def _take_output(self, source: str, lines: list[str]) -> None:
-        self.record(lambda recorder: recorder.lines(source, lines))
+    def _take_output(self, source: str, text: str) -> None:
+        self._turns.take(functools.partial(self._write_output, source, text))
+
+    def _write_output(self, source: str, text: str) -> None:
+        if self._captured is None or self._has_ended:
+            return  # printed by another thread, after the end
+        if lines := self._captured.split(source, text):
+            self._record(lambda recorder: recorder.lines(source, lines))
 
     def _stop_capture(self, recorder: Recorder) -> None:
         for source, lines in capture.stop(self):
@@ -313,8 +320,8 @@ class Session(Guarded):
     def _wake(self) -> None:
         if self._feeder is not None and not self._feeder.is_ours:
             # A forked child has no threads of its parent's: it may have to feed what it writes.
-            self._start_feed()
-        if self._feed is not None and self._feeder is not None:
+            self._feed_now()
+        if self._feed is not None and self._feeder is not None and self._feeder.is_ours:
             self._feed.heard()
             self._feeder.wake(self._feed)
 
@@ -330,7 +337,7 @@ class Session(Guarded):
         self._write_entries()
         for work in self._before_end:
             self._write(work, recorder)
-        is_ours = os.getpid() == self._process
+        is_ours = self._may_end(recorder)
         if is_ours:
             atexit.unregister(self._abandon)
         try:
@@ -346,6 +353,13 @@ class Session(Guarded):
         sigterm.discard(self)
         ends = is_ours and not recorder.is_guest
         ended.append(functools.partial(self._settle, recorder, ends))
+
+    def _may_end(self, recorder: Recorder) -> bool:
+        """Whether the run, or the part in it, is this process's to end. A forked child ends it where the
+        process that began it is gone: a daemon leaves its parent behind."""
+        if os.getpid() == self._process:
+            return True
+        return not recorder.is_guest and writers.is_gone(writers.read(recorder.directory.writer))
 
     def _settle(self, recorder: Recorder, ends: bool) -> None:
         """Sends what is left; the turn is over, so others may go on meanwhile."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from runcast import errors
 from runcast._support.backoff import Backoff
+from runcast._support.fork_renewal import fork_renewal
 from runcast.client.calls import Call
 from runcast.client.clients import Client, tls
 from runcast.client.exchange import ONCE
@@ -57,14 +58,20 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread, unless it runs. After `close` it may be started once more."""
+        """Starts the thread, unless it runs. After `close` it may be started once more. Where no thread is to
+        be had that is told on the log."""
         if self._thread is not None and self._thread.is_alive() and not self._is_closing:
             return
-        tls()
         self._is_closing = False
         self._ends = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"runcast-{self._name}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name=f"runcast-{self._name}", daemon=True)
+        try:
+            tls()
+            thread.start()
+        except Exception as error:  # the host program must not notice
+            logger.warning("%s is not reported: %s", self._name, error)
+        else:
+            self._thread = thread
 
     def wake(self) -> None:
         if not self._is_woken:
@@ -125,6 +132,8 @@ class Background:
                     logger.warning("%s can't be reported: %s", self._name, error)
                     self._has_told = True
                 return False
+            except Exception:  # what one report holds costs that report alone
+                logger.warning("%s: a report is lost", self._name, exc_info=True)
         return True
 
 
@@ -138,6 +147,12 @@ class Kept:
         self._waiting: deque[dict[str, Any]] = deque()
         self._number = number
         self._lock = threading.RLock()
+        fork_renewal.add(self)
+
+    def renew_after_fork(self) -> None:
+        """What waits is the parent's to send."""
+        self._lock = threading.RLock()
+        self._waiting.clear()
 
     def add(self, item: dict[str, Any]) -> None:
         with self._lock:

@@ -253,10 +253,13 @@ class Feeder:
 
     def _start_heart(self) -> None:
         if self._heart is None:
-            self._heart = threading.Thread(
-                target=self._beat, name=HEARTBEAT_THREAD_NAME, daemon=True
-            )
-            self._heart.start()
+            heart = threading.Thread(target=self._beat, name=HEARTBEAT_THREAD_NAME, daemon=True)
+            self._heart = heart
+            try:
+                heart.start()
+            except RuntimeError:
+                # No thread is to be had, or the interpreter ends: lines go on, the next round tries again.
+                self._heart = None
 
     def _beat(self) -> None:
         while self._thread is not None:
