@@ -12,12 +12,13 @@ from uuid import UUID
 import pytest
 
 from runcast._support.ids import uuid7
-from runcast_hub import completion, filters, revocation
+from runcast_hub import completion, filters
 from runcast_hub.completion import RunStreams
 from runcast_hub.filters import Filter
 from runcast_hub.revocation import Grounds
 from runcast_hub.slices import SLICE, sliced
 from runcast_hub.subscriber import Subscriber
+from runcast_server.auth import claims
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Database, open_database
 from tests.integration import rows
@@ -106,13 +107,13 @@ async def test_thousands_of_callers_are_asked_about_in_slices(
         grounds = Grounds(database)
         for stream in [*lost, lost[0]]:
             grounds.add(cast(Subscriber, stream))
-        ask = revocation._lost
+        ask = claims.lost
 
-        async def noted(database: Database, claims: list[Any]) -> list[Any]:
-            turns.note(len(claims))
-            return await ask(database, claims)
+        async def noted(database: Database, held: list[Any]) -> list[Any]:
+            turns.note(len(held))
+            return await ask(database, held)
 
-        monkeypatch.setattr(revocation, "_lost", noted)
+        monkeypatch.setattr(claims, "lost", noted)
         await grounds.look()
         turns.check(CALLERS)
         assert all(stream.ended == ["revoked"] for stream in lost)

@@ -19,6 +19,9 @@ from tests.mutants.mutants import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("shared", "services/api", "services/hub", "services/tailer", ".")
 SECONDS = 400
+OK, FAILED = 0, 1
+_VERDICTS = {OK: "NOT CAUGHT", FAILED: "caught"}
+"""By pytest's exit code. A product that can't be imported proves nothing of the test."""
 TEST_SECONDS = 300
 """A test that passes may take so long on a busy machine; one that hangs counts as failed."""
 
@@ -32,7 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="runcast-mutants-") as directory:
         copy = Path(directory) / "product"
         _copy(copy)
-        good = {test: not _fails(copy, test) for test in dict.fromkeys(m.test for m in chosen)}
+        good = {test: _ends(copy, test) == OK for test in dict.fromkeys(m.test for m in chosen)}
         for mutant in chosen:
             verdict = _verdict(copy, mutant) if good[mutant.test] else "fails anyway"
             failed += verdict != "caught"
@@ -42,8 +45,9 @@ def main() -> int:
 
 
 def _copy(copy: Path) -> None:
-    """What git knows of the product, as it is here."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    """What git knows of the product, or would take, as it is here."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     for name in listed.stdout.decode().split("\0"):
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +61,13 @@ def _verdict(copy: Path, mutant: Mutant) -> str:
         return "not found"
     file.write_text(good.replace(mutant.old, mutant.new))
     try:
-        return "caught" if _fails(copy, mutant.test) else "NOT CAUGHT"
+        return _VERDICTS.get(_ends(copy, mutant.test), "can't be run")
     finally:
         file.write_text(good)
 
 
-def _fails(copy: Path, test: str) -> bool:
-    """Whether the test fails, or hangs, on the mutated product."""
+def _ends(copy: Path, test: str) -> int:
+    """How the test ends on the product as it is there: pytest's exit code. One that hangs has failed."""
     environ = os.environ | {
         "PYTHONPATH": os.pathsep.join(str(copy / package) for package in PACKAGES),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -83,8 +87,8 @@ def _fails(copy: Path, test: str) -> bool:
     try:
         ran = subprocess.run(command, cwd=copy, env=environ, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return True
-    return ran.returncode == 1
+        return FAILED
+    return ran.returncode
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ from runcast_api.board.access import Workplaces
 from runcast_api.board.fair_order import Turns
 from runcast_api.board.subtask_cache import Rendered
 from runcast_api.exports.running import Exports
-from runcast_api.http import precondition, query_names, request_body
+from runcast_api.http import lasting, precondition, query_names, request_body
 from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.idempotency import MAX_KEY, Once
+from runcast_api.http.lasting import Look
 from runcast_api.ingest.slow_path import Handlers
 from runcast_api.logs.search_turns import SearchDatabase
 from runcast_api.notifications.notifier import Notifier
@@ -118,6 +119,22 @@ class Api:
         self.people.requests.count(caller)
         request.scope[CALLER] = caller
         return caller
+
+    async def still(self, request: Request) -> Principal:
+        """Who calls, asked again later, which counts as no request. Raises `Unauthenticated`."""
+        return await self.authenticator.principal(presented(request.headers, request.url.query))
+
+    def reporter(self, request: Request, run: str, project: str | None) -> Look:
+        """Looks whether the caller may still report to the run."""
+
+        async def look() -> None:
+            await self.runs.reportable(await self.still(request), run, project)
+
+        return look
+
+    def reader(self, caller: Principal, project_id: UUID) -> Look:
+        """Looks whether the caller may still read the project."""
+        return lasting.reader(self.database, caller, project_id)
 
 
 _scheme = HTTPBearer(auto_error=False, description="An API key (`rc_…`) or a JSON Web Token.")

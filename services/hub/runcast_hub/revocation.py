@@ -11,14 +11,14 @@ more than 50 ms each time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import structlog
 
 from runcast_hub.slices import sliced
-from runcast_server.auth.principal import Principal
-from runcast_server.db import Database, acquire
+from runcast_server.auth import claims
+from runcast_server.auth.claims import Claim
+from runcast_server.db import Database
 
 if TYPE_CHECKING:
     from runcast_hub.subscriber import Subscriber
@@ -26,31 +26,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 """With what authentication remembers (3 s), a revoked caller is out within 5 s, on every hub."""
 
-_SHUT_OUT = "SELECT shut_out($1, $2, $3, $4, $5, $6, $7)"
-
 log = structlog.get_logger()
-
-
-class Claim(NamedTuple):
-    """On what grounds someone reads a project. Streams on the same grounds are asked about once."""
-
-    user_id: UUID | None
-    session_id: UUID | None
-    key_id: UUID | None
-    share_id: UUID | None
-    is_admin_by_token: bool
-    project_id: UUID
-
-    @classmethod
-    def of(cls, caller: Principal, project_id: UUID) -> Claim:
-        return cls(
-            caller.user_id,
-            caller.session_id,
-            caller.key_id,
-            caller.share_id,
-            caller.is_admin_by_token,
-            project_id,
-        )
 
 
 class Grounds:
@@ -74,8 +50,8 @@ class Grounds:
 
     async def look(self) -> None:
         """Ends what has lost its ground. While Postgres is away, streams go on as they are."""
-        for claims in sliced(self._streams):
-            for claim in await _lost(self._database, claims):
+        for held in sliced(self._streams):
+            for claim in await claims.lost(self._database, held):
                 self._end(claim)
 
     def _end(self, claim: Claim) -> None:
@@ -87,17 +63,3 @@ class Grounds:
 
 def _claim_of(subscriber: Subscriber) -> Claim:
     return Claim.of(subscriber.principal, subscriber.room.project_id)
-
-
-async def is_shut_out(database: Database, caller: Principal, project_id: UUID) -> bool:
-    """Whether this caller may no longer read this project."""
-    return bool(await _lost(database, [Claim.of(caller, project_id)]))
-
-
-async def _lost(database: Database, claims: list[Claim]) -> list[Claim]:
-    if not claims:
-        return []
-    columns = [list(column) for column in zip(*claims, strict=True)]
-    async with acquire(database.log) as connection:
-        rows = await connection.fetch(_SHUT_OUT, list(range(len(claims))), *columns)
-    return [claims[row[0]] for row in rows]

@@ -13,8 +13,7 @@ from uuid import UUID
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from runcast_hub import revocation
-from runcast_server.auth import tickets
+from runcast_server.auth import claims, tickets
 from runcast_server.auth.origins import CORS_SCOPE, HEADERS_SCOPE
 from runcast_server.auth.principal import (
     Authenticator,
@@ -81,7 +80,7 @@ class Arrivals:
         principal, project_id, fresh = await tickets.redeem(
             self._database, ticket, shown, scope["path"], self._cookie_seconds
         )
-        if await revocation.is_shut_out(self._database, principal, project_id):
+        if await claims.is_shut_out(self._database, principal, project_id):
             raise Unauthenticated("the token behind the ticket is not valid any more")
         added = added_headers(scope)
         if fresh is not None:

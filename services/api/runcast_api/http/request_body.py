@@ -8,6 +8,7 @@ text column.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runcast_api.http import body_intake, content_coding, nesting
+from runcast_api.http import body_intake, content_coding, lasting, nesting
 from runcast_api.http.body_intake import Bodies
 from runcast_api.http.bytes_sent import CALLER
 from runcast_api.http.problems import BadRequest
@@ -47,7 +48,8 @@ def parse(body: bytes, what: str = "the body") -> Any:
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it comes, decompressed: `limit` is of what comes out, and what comes in may be
     larger by a little. Raises `TooLarge` as soon as it is known to be longer, `TooSlow` where it doesn't keep
-    coming, `BadRequest` where the client went away in the middle, and as `decoded` does."""
+    coming, `BadRequest` where the client went away in the middle, and as `decoded` does; and a refusal where
+    its caller has lost the right to send it (`lasting`)."""
     announced = request.headers.get("content-length", "")
     refusal = TooLarge(f"the body is larger than {limit:,} bytes")
     if announced.isdigit() and int(announced) > limit:
@@ -56,12 +58,13 @@ async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     sent = body_intake.paced(request.stream())
     if coding not in ("", "identity"):
         sent = content_coding.decoded(content_coding.bounded(sent, limit), coding)
-    size = 0
+    size, looked = 0, time.monotonic()
     try:
         async for chunk in sent:
             size += len(chunk)
             if size > limit:
                 raise refusal
+            looked = await lasting.look_again(request, looked)
             yield chunk
     except ClientDisconnect:
         raise BadRequest("the body ended early") from None
@@ -71,7 +74,10 @@ async def read(request: Request, limit: int = JSON_BYTES) -> bytes:
     """The whole body. Raises as `chunks` does."""
     size = _small(request)
     if size is not None and size <= limit:
-        return await body_intake.small(request, size)
+        began = time.monotonic()
+        body = await body_intake.small(request, size)
+        await lasting.look_again(request, began)
+        return body
     return b"".join([chunk async for chunk in chunks(request, limit)])
 
 

@@ -59,7 +59,7 @@ async def find(connection: Connection, run_id: UUID, line_number: int, places: P
     if not isinstance(cut, dict):
         return RawLine(members["line"].encode())
     row = await connection.fetchrow(_SOURCE, run_id, members["source"])
-    if row["file"] is None or row["generation"] != members.get("generation", 1):
+    if row is None or row["file"] is None or row["generation"] != members.get("generation", 1):
         raise NotFound("the line's file was replaced since")
     run = await owned.identity(connection, run_id)
     place = await anyio.to_thread.run_sync(_place, row, members["source"], places, run)

@@ -19,11 +19,20 @@ from runcast_api.http.idempotency import Once
 from runcast_api.http.responses import Answer
 from runcast_api.logs import entries as log_entries
 from runcast_api.logs.entries import Append, Encoded
-from runcast_server.errors import Problem, QuotaExceeded, TooLarge
+from runcast_server.errors import (
+    Forbidden,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    TooLarge,
+    Unauthenticated,
+)
 from runcast_server.eventlog.log import EventLog, Transaction
 
 PART_ENTRIES = 1_000
 PART_BYTES = 1024 * 1024
+_NO_MORE = (QuotaExceeded, Unauthenticated, Forbidden, NotFound)
+"""What says that nothing more is taken: not even what has come already."""
 TURN_ENTRIES = 50
 """Entries that are read before other requests have a turn: some tenths of a millisecond. A body may hold tens
 of thousands, which would keep the event loop from everyone else for as long as they take together."""
@@ -175,7 +184,7 @@ async def take_stream(intake: Intake, body: AsyncIterator[bytes], limit: int) ->
         if part:
             await intake.put(part, sent.digest())
     except Problem as problem:
-        is_bad_entry = problem.status < 500 and not isinstance(problem, QuotaExceeded)
+        is_bad_entry = problem.status < 500 and not isinstance(problem, _NO_MORE)
         if part and is_bad_entry and not intake.is_once:
             await intake.put(part, sent.digest())
         await intake.settle()

@@ -17,7 +17,7 @@ from runcast_api.artifacts import artifacts, multipart
 from runcast_api.artifacts.artifacts import Artifact, ArtifactList, ArtifactNew, Upload
 from runcast_api.artifacts.store import Stored
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
-from runcast_api.http import problems, ranges, request_body
+from runcast_api.http import lasting, problems, ranges, request_body
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.responses import HEAD, Answer, answer
 from runcast_server.auth import access, rights
@@ -66,6 +66,7 @@ async def create_artifact(
     """Stores an artifact as the next version of its step: JSON `{step_name, content}`, or a form with
     `step_name` and one `file`."""
     run_id, project_id = await api.runs.reportable(caller, run, project)
+    lasting.keep_looking(request, api.reporter(request, run, project))
     upload = await _receive(request, api, project_id, caller)
     used = False
 
@@ -169,7 +170,8 @@ async def read_content(request: Request, artifact: UUID, api: ApiState, caller: 
     if row["content"] is not None:
         return Response(row["content"][slice(*wanted) if wanted else slice(None)], status, headers)
     pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"], wanted)
-    return StreamingResponse(pieces, status, {"Content-Length": str(row["size"])} | headers)
+    sent = lasting.while_allowed(api.reader(caller, row["project_id"]), pieces)
+    return StreamingResponse(sent, status, {"Content-Length": str(row["size"])} | headers)
 
 
 async def _find(api: Api, caller: Principal, artifact: UUID) -> tuple[Any, int]:

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.exports import archive, content, ndjson
 from runcast_api.exports.content import Source
 from runcast_api.exports.running import ExportResponse
+from runcast_api.http import lasting
 from runcast_api.http.responses import HEAD
 from runcast_api.runs import runs
 from runcast_server.auth import access
@@ -99,5 +101,6 @@ def _answer(api: Api, source: Source, form: _Form) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
     }
-    pieces = form.pieces(source)
+    look = api.reader(source.actor, UUID(source.project["id"]))
+    pieces = lasting.while_allowed(look, form.pieces(source))
     return ExportResponse(api.exports, source.actor, pieces, form.media_type, headers)

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from runcast_api.dependencies import Api, ApiState, Caller
-from runcast_api.http import pagination, ranges
+from runcast_api.http import lasting, pagination, ranges
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
 from runcast_api.logs import entries as log_entries
@@ -107,7 +108,8 @@ async def read_logs(
         return Response(text, media_type=media_type, headers=headers)
 
     def pieces() -> AsyncIterator[bytes]:
-        return export.whole(database, caller, found.standing, log, window, wanted, show, turn)
+        whole = export.whole(database, caller, found.standing, log, window, wanted, show, turn)
+        return lasting.while_allowed(api.reader(caller, found.id), whole)
 
     headers["Accept-Ranges"] = "bytes"
     if ranges.is_asked(request):
@@ -215,6 +217,7 @@ async def search_logs(
         caller,
         log_search.results(api.searches, caller, found.standing, log, wanted, from_line),
     )
+    pieces = lasting.while_allowed(api.reader(caller, found.id), pieces)
     return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
 
 
@@ -248,6 +251,7 @@ async def read_raw_line(
     media_type = "text/plain; charset=utf-8"
     if line.text is not None:
         return Response(line.text, media_type=media_type, headers=headers)
-    pieces = await raw.opened(line)
+    pieces = iterate_in_threadpool(await raw.opened(line))
+    sent = lasting.while_allowed(api.reader(caller, found.id), pieces)
     headers["Content-Length"] = str(line.length)
-    return StreamingResponse(pieces, media_type=media_type, headers=headers)
+    return StreamingResponse(sent, media_type=media_type, headers=headers)

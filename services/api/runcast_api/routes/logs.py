@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from runcast._support import times
 from runcast_api.dependencies import Api
-from runcast_api.http import query_names, request_body
+from runcast_api.http import lasting, query_names, request_body
 from runcast_api.http.idempotency import HEADER, Once, render
 from runcast_api.http.responses import Answer, answer
 from runcast_api.ingest import batch_items, guard
@@ -87,6 +87,8 @@ async def add_logs(request: Request) -> Response:
     run_id, project_id = await api.runs.reportable(
         caller, request.path_params["run"], request.query_params.get("project")
     )
+    look = api.reporter(request, request.path_params["run"], request.query_params.get("project"))
+    lasting.keep_looking(request, look)
     call = _Call(api, _once(request, caller), project_id, run_id)
     if request.headers.get("content-type", "").startswith(NDJSON):
         return await _add_stream(call, request)

@@ -227,6 +227,7 @@ async def _answer(request: Request, take: _Take) -> Response:
         if form is None:
             raise UnsupportedType(f"{content_type[:100]!r} isn't taken; send {' or '.join(_FORMS)}")
         body = await request_body.read(request, BODY_BYTES)
+        caller = await api.still(request)  # it may have come slowly
         project = request.query_params.get("project") or (
             str(caller.project_id) if caller.project_id else None
         )

@@ -7,7 +7,7 @@ import contextlib
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from runcast_api.agents import replies
@@ -87,6 +87,7 @@ async def list_questions(
 
 @router.get("/questions/{question}", response_model=QuestionShown)
 async def show_question(
+    request: Request,
     question: str,
     api: ApiState,
     caller: Caller,
@@ -112,6 +113,7 @@ async def show_question(
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await closed.wait()
+                caller = await api.still(request)
                 shown, head = await _show(api, caller, question)
     if dialect is not None:
         async with api.database.acting(caller) as connection:

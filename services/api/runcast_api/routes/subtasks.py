@@ -15,7 +15,7 @@ from runcast_api.board.schemas import Subtask, SubtaskPatch
 from runcast_api.board.state_machine import SubtaskMoved
 from runcast_api.board.transitions import SubtaskMove
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
-from runcast_api.http import idempotency, problems, request_body
+from runcast_api.http import idempotency, lasting, problems, request_body
 from runcast_api.http.idempotency import HEADER, render
 from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
@@ -57,6 +57,11 @@ async def claim_in_project(request: Request) -> Response:
     api: Api = request.app.state.api
     caller = await api.caller(request)
     project_id = await api.workplaces.project(caller, request.path_params["project"])
+
+    async def look() -> None:
+        await api.workplaces.project(await api.still(request), request.path_params["project"])
+
+    lasting.keep_looking(request, look)
     body = await request_body.read(request)
     wanted = _claim_wanted(body)
     once = idempotency.of_request(request, caller, body)

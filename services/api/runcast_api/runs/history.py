@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection
-from runcast_server.errors import Invalid
+from runcast_server.errors import Invalid, NotFound
 from runcast_server.eventlog import guests, history, segments
 from runcast_server.eventlog.history import Kind
 from runcast_server.eventlog.segments import LOG_TYPE, Damaged, Segment
@@ -76,8 +76,11 @@ def types_of(types: Sequence[str] | None) -> list[str] | None:
 
 
 async def page(connection: Connection, wanted: Wanted, limit: int) -> dict[str, Any]:
-    """One page of events, of at least one."""
+    """One page of events, of at least one. Raises `NotFound` where the project is gone, or this caller's
+    right to read it."""
     row = await connection.fetchrow(_POSITION, wanted.project_id)
+    if row is None:
+        raise NotFound("the project was deleted, or you may read it no longer")
     head, floor = row["last_seq"], row["floor_seq"]
     after = max(wanted.after or 0, floor)
     before = head + 1 if wanted.before is None else min(wanted.before, head + 1)
