@@ -407,3 +407,37 @@ async def test_a_body_of_many_entries_lets_others_have_their_turns(
         beside.cancel()
     assert stored.json()["accepted"] == len(seen) == 3_000
     assert max(Counter(seen).values()) <= upload.TURN_ENTRIES
+
+
+class Asked(Leases):
+    """Notes what each question was answered."""
+
+    answers: tuple[bool, ...] = ()
+
+    async def _ask(self, name: str, limit: int) -> bool:
+        answer = await super()._ask(name, limit)
+        self.answers += (answer,)
+        return answer
+
+
+async def test_a_stream_that_waits_for_a_place_gets_it_from_redis(redis_url: str) -> None:
+    """The limit is known as long as it waits, also when the last stream of its caller has gone: otherwise
+    the round of all callers fails, and Redis counts as away."""
+    bus = Bus(redis_url)
+    one = Asked(bus, "one")
+    try:
+        assert await one.take("ann", 1)
+        waiting = asyncio.create_task(one.take("ann", 1, wait_seconds=60))
+        await until(lambda: one.answers == (True, False), "the first question's answer")
+        await one.give_back("ann")
+        assert await waiting
+        assert not bus.is_avoided
+        given_up = asyncio.create_task(one.take("bob", 1, wait_seconds=60))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait((given_up,))
+        await until(lambda: not one._asked and not one._writing, "the round to end")
+        assert one._limits == {"ann": 1}, "who gave up is forgotten"
+    finally:
+        await one.close()
+        await bus.close()

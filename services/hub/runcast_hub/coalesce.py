@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
+from runcast_server.errors import Unavailable
+
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 Read = Callable[[Sequence[Question]], Awaitable[Mapping[Question, Answer | Exception]]]
@@ -45,6 +47,7 @@ class Together(Generic[Question, Answer]):
         return await future
 
     async def _serve(self) -> None:
+        asked: dict[Question, list[asyncio.Future[Answer]]] = {}
         try:
             while self._waiting:
                 questions = list(islice(self._waiting, self._at_once))
@@ -53,6 +56,10 @@ class Together(Generic[Question, Answer]):
                 for question, futures in asked.items():
                     _tell(futures, answers.get(question, _NONE))
         finally:
+            # Cut off, perhaps because something that `read` waited for was cancelled: no one waits for ever.
+            for futures in (*asked.values(), *self._waiting.values()):
+                _tell(futures, Unavailable("the question was cut off; ask again"))
+            self._waiting.clear()
             self._task = None
             self._when_idle()
 

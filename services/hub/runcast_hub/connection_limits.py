@@ -101,15 +101,17 @@ class Leases:
             self._held[name] += 1
             return True
         deadline = asyncio.get_running_loop().time() + wait_seconds
-        self._limits[name] = limit
-        while not await self._ask(name, limit):
-            if asyncio.get_running_loop().time() >= deadline:
-                self._forget(name)
-                return False
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+        try:
+            while not await self._ask(name, limit):
+                if asyncio.get_running_loop().time() >= deadline:
+                    return False
+                await asyncio.sleep(POLL_SECONDS)
+            return True
+        finally:
+            self._forget(name)
 
     async def _ask(self, name: str, limit: int) -> bool:
+        self._limits[name] = limit  # each time: it is forgotten with the last stream of the name
         if not self._bus.is_avoided:
             answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             self._asked.setdefault(name, deque()).append(answer)
@@ -121,6 +123,7 @@ class Leases:
                 if answer.done() and answer.result():
                     self._held[name] -= 1
                     self._changed.add(name)
+                    self._begin_writing()
                 raise
             finally:
                 answer.cancel()
@@ -155,7 +158,8 @@ class Leases:
         self._changed |= self._limits.keys()
         self._begin_writing()
         if self._writing is not None:
-            await asyncio.wait((self._writing,))
+            # In a storm of openings it never comes to its end.
+            await asyncio.wait((self._writing,), timeout=RENEW_SECONDS)
 
     async def close(self) -> None:
         """Gives everything back at once, so that a clean stop leaves no lease behind."""
@@ -197,6 +201,8 @@ class Leases:
         await asyncio.gather(
             *(self._grant(name, limits[name], answers) for name, answers in asked.items())
         )
+        for name in asked:
+            self._forget(name)  # who asked may have given up
 
     async def _grant(self, name: str, limit: int, answers: _Asked) -> None:
         """Asks for all of one caller's streams at once, and answers the first ones that asked."""

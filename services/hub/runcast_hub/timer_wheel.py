@@ -11,7 +11,11 @@ import random
 import time
 from typing import Protocol
 
+import structlog
+
 from runcast_server import loops
+
+log = structlog.get_logger()
 
 
 class Timed(Protocol):
@@ -41,8 +45,11 @@ class Wheel:
         for second in range(self._now + 1, now + 1):
             self._now = second
             for waiting in self._slots.pop(second, ()):
-                with loops.item("timer"):
+                try:
                     waiting.on_time()
+                except Exception as error:
+                    # The outermost place of a timer: whatever it is, the others of this second go on.
+                    log.error("timer.failed", error=repr(error), exc_info=error)
 
 
 def jittered(seconds: float, *, least: float = 0.5) -> float:

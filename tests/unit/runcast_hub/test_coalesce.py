@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from runcast_hub.coalesce import Together
-from runcast_server.errors import NotFound
+from runcast_server.errors import NotFound, Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +73,17 @@ async def test_a_read_that_fails_is_told_to_all_who_asked_and_the_next_one_works
     assert [type(each) for each in found] == [OSError, OSError]
     with pytest.raises(OSError, match="away"):
         await together.ask("a")
+
+
+async def test_a_read_that_is_cut_off_leaves_no_one_waiting() -> None:
+    """What a read waits for may be cancelled by someone else; and others ask meanwhile."""
+    waited_for: asyncio.Future[Mapping[str, int | Exception]] = asyncio.Future()
+
+    async def waits(_: Sequence[str]) -> Mapping[str, int | Exception]:
+        return await waited_for
+
+    together = Together(waits, 1)
+    asking = await asked(together, "a", "b")
+    waited_for.cancel()
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(each) for each in found] == [Unavailable, Unavailable]

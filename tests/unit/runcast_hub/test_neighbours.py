@@ -189,6 +189,27 @@ async def test_a_beat_that_fails_is_not_the_last_one(monkeypatch: pytest.MonkeyP
     assert failing.ending == "shutdown"
 
 
+class Timer:
+    """What waits on a wheel; may fail as if a storage were away."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.calls = error, 0
+
+    def on_time(self) -> None:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_timer_that_fails_takes_none_of_its_second_with_it() -> None:
+    wheel = Wheel()
+    timers = [Timer(), Timer(OSError("away")), Timer(ValueError("odd")), Timer()]
+    wheel._slots[wheel._now] = timers  # type: ignore[assignment]
+    wheel._now -= 1
+    await wheel.turn()
+    assert [timer.calls for timer in timers] == [1, 1, 1, 1]
+
+
 async def test_runs_that_cannot_be_shown_keep_no_other_project_s_streams_from_opening(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
