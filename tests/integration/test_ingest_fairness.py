@@ -55,6 +55,56 @@ async def test_a_line_of_a_quiet_run_goes_before_a_flood(ingest: Ingest) -> None
     assert await ingest.lines(flooding) == [f"{n}" for n in range(8_000)]
 
 
+async def test_names_that_no_project_has_take_no_turns_of_those_that_are_there(
+    ingest: Ingest,
+) -> None:
+    """A flood that names many projects is served like one of one project; and what names a project
+    in several ways is served like what names it in one."""
+    project_id = await ingest.project("quiet")
+    await ingest.send(keyed("quiet", "one"))
+    async with ingest.running():
+        await ingest.drained()
+    await ingest.send(*[keyed(f"none-{n}", "no") for n in range(1_500)])
+    await ingest.send(keyed("quiet", "two"), keyed(str(project_id), "three"))
+    queue = FairQueue(
+        IngestStream(ingest.bus.client, INGEST_STREAM),
+        await committed(ingest),
+        ingest.applier.project_of,
+        max_events=100,
+    )
+    before = 0
+    while (batch := await queue.next()) is not None:
+        before += len(batch)
+        if any(read.item.message and read.item.message.project == "quiet" for read in batch):
+            break
+        await queue.fill()
+    assert before <= 500, "it waits until the queue has read it, and for one batch more"
+
+
+def keyed(project: str, message: str) -> dict[str, Any]:
+    return {
+        "type": "agent:log",
+        "project": project,
+        "key": f"of-{project}",
+        "data": {"message": message},
+    }
+
+
+async def test_a_batch_of_changes_is_shorter_than_one_of_lines(ingest: Ingest) -> None:
+    """They take longer, and a line of another project waits for the batch that is under way."""
+    run_id = await ingest.run(await ingest.project())
+    changes = [{"type": "run:updated", "run_id": str(run_id), "data": {"name": "n"}}] * 250
+    await ingest.send(*changes, *[entry(run_id, "m")] * 250)
+    queue = FairQueue(
+        IngestStream(ingest.bus.client, INGEST_STREAM), Position(1, START), lambda message: ""
+    )
+    await queue.next()
+    await queue.fill()
+    sizes = [len(batch) for _ in range(3) if (batch := await queue.next())]
+    assert max(sizes[:2]) <= 100
+    assert sum(sizes) >= 250
+
+
 async def test_what_is_skipped_is_read_again_by_whoever_leads(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

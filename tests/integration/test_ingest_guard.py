@@ -15,6 +15,9 @@ import pytest
 from runcast._support import line_parser
 from runcast._support.ids import uuid7
 from runcast_api.ingest import rejects
+from runcast_api.logs import sources
+from runcast_server.eventlog.log import EventLog
+from runcast_server.eventlog.segments import Event
 from tests.integration import ingesting, rest, rows
 from tests.integration.ingesting import Ingest, lines
 
@@ -113,6 +116,79 @@ async def test_an_error_that_no_check_foresaw_refuses_its_message_alone(
     assert ["Unforeseen: of our own" in reason for reason, _ in await ingest.rejects()] == [
         True
     ] * 3
+
+
+async def test_however_many_messages_fail_the_others_wait_for_few_commits(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of them stand in one batch: as lines of their own runs, and as changes that Postgres doesn't
+    take. They cost no commit each."""
+    stumble(monkeypatch)
+    commits = 0
+    connected = EventLog.connected
+
+    def counted(log: EventLog) -> Any:
+        nonlocal commits
+        commits += 1
+        return connected(log)
+
+    async def breaks(scope: Any, run: Any, message: Any) -> None:
+        scope.emit(run, Event("x:never", b"{}", run.id))
+        await scope.connection.execute("SELECT 1 / 0")
+
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        handlers: Any = ingest.applier._handlers.of_run
+        monkeypatch.setitem(handlers, "run:updated", breaks)
+        poisoned, project = await ingest.project("poisoned"), await ingest.project()
+        runs = [await ingest.run(poisoned) for _ in range(20)]
+        good = await ingest.run(project)
+        await ingest.send(
+            *[lines(runs[n % 20], ["poison"], source=f"log {n}") for n in range(200)],
+            *[{"type": "run:updated", "run_id": str(runs[n % 20])} for n in range(100)],
+            *[entry(run, "here") for run in runs],
+            entry(good, "there"),
+        )
+        monkeypatch.setattr(EventLog, "connected", counted)
+        async with ingest.running():
+            await ingest.drained()
+        assert await ingest.lines(good) == ["there"]
+        assert [await ingest.lines(run) for run in runs] == [["here"]] * 20
+        reasons = [reason for reason, _ in await ingest.rejects()]
+        assert sum("Unforeseen: of our own" in reason for reason in reasons) == 200
+        assert sum("DivisionByZeroError" in reason for reason in reasons) == 100
+        assert commits < 40, "they would be redone one by one"
+        types = [type for type, _ in await ingest.events(poisoned)]
+        assert types == ["agent:log"] * 20, "what a refused message emitted is taken back"
+
+
+def stumble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has lines with the word "poison" raise what nothing lists."""
+    read = line_parser.read
+
+    def stumbles(text: str, at: Any) -> Any:
+        if "poison" in text:
+            raise Unforeseen("of our own")
+        return read(text, at)
+
+    monkeypatch.setattr(line_parser, "read", stumbles)
+    monkeypatch.setattr(sources, "_encoded", lambda texts: (list(texts), True))
+
+
+async def test_a_source_that_says_it_is_longer_than_can_be_counted_fails_no_batch(
+    ingest: Ingest,
+) -> None:
+    project_id = await ingest.project()
+    run_id, other = await ingest.run(project_id), await ingest.run(project_id)
+    most = 2**62 - 1
+    await ingest.send(
+        *[lines(run_id, [f"{n}"], generation=n, next_offset=most) for n in (1, 2, 3, 4)],
+        entry(other, "here"),
+    )
+    await ingest.drained()
+    assert await ingest.rejects() == []
+    assert await ingest.lines(run_id) == ["1", "2", "3", "4"]
+    [row] = await ingest.rows("SELECT bytes FROM log_sources WHERE run_id = $1", run_id)
+    assert row["bytes"] == sources.MOST_BYTES
 
 
 async def test_a_line_of_a_feed_that_fails_takes_none_of_the_others_with_it(

@@ -65,6 +65,7 @@ class Scope:
         batches that failed without."""
         self.runs: dict[UUID, Run] = {}
         self.sources: dict[SourceKey, Source] = {}
+        self._sources_of: dict[UUID, list[SourceKey]] = {}
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, action: Callable[[], None]) -> None:
@@ -89,18 +90,20 @@ class Scope:
         wanted = {key: runs[key.run_id] for key in sources}
         if wanted:
             self.sources = await log_sources.lock(self.connection, wanted.items())
+        for key in self.sources:
+            self._sources_of.setdefault(key.run_id, []).append(key)
         if runs:
             rows = await self.connection.fetch(_LOCK_RUNS, list(runs))
             self.runs = {row["id"]: Run(*row) for row in rows}
 
     @contextlib.asynccontextmanager
-    async def guarded(self) -> AsyncIterator[None]:
-        """Takes back what one message changed if it fails. Where care is taken, whatever it raised, other
-        than a storage that is away, becomes `Refused`."""
+    async def guarded(self, run: Run | None = None) -> AsyncIterator[None]:
+        """Takes back what one message changed if it fails, which is about this run at most. Where care is
+        taken, whatever it raised, other than a storage that is away, becomes `Refused`."""
         if not self.is_careful:
             yield
             return
-        take_back = self._remembered()
+        take_back = self._remembered(run)
         try:
             async with self.connection.transaction():
                 yield
@@ -112,11 +115,14 @@ class Scope:
                 raise
             raise Refused(guard.reason(error)) from error
 
-    def _remembered(self) -> Callable[[], None]:
-        """What brings back the state of now: events, sources, runs, and what is done after the commit."""
+    def _remembered(self, run: Run | None) -> Callable[[], None]:
+        """What brings back the state of now: events, the run and its sources, and what is done after the
+        commit."""
         before = self.transaction.mark()
         number_of_actions = len(self._after_commit)
-        objects: list[Source | Run] = [*self.sources.values(), *self.runs.values()]
+        objects: list[Source | Run] = []
+        if run is not None:
+            objects = [run, *(self.sources[key] for key in self._sources_of.get(run.id, ()))]
         copies = [copy.copy(each) for each in objects]
 
         def take_back() -> None:

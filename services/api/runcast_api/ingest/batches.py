@@ -1,8 +1,9 @@
 """A batch of stream entries into Postgres: one transaction, cursor first, numbers last.
 
-A batch that fails for what is in it is redone by halves until the message that can't be applied stands
-alone; that one is kept as a reject. What fails because the storage is away (`guard`) changes nothing and is
-tried again by the caller.
+A batch that fails for what is in it is redone with a savepoint for each message, and those that fail are
+kept as rejects: however many they are, the others wait for one more transaction. Where that fails too, the
+batch is redone by halves until the message that can't be applied stands alone. What fails because the storage
+is away (`guard`) changes nothing and is tried again by the caller.
 """
 
 from __future__ import annotations
@@ -85,9 +86,9 @@ class Applier:
         await self._eventlog.let_pass()
 
     def project_of(self, message: Message) -> Hashable:
-        """The project of a message, as far as it is known without asking Postgres; an empty text else."""
-        address = self._known.find(message)
-        return message.project or (address.project_id if address else "")
+        """The project of a message, as far as it is known without asking Postgres. All that are not known
+        share one place: else names that no project has would each take a project's turn."""
+        return self._known.project_of(message) or ""
 
     async def is_ready(self) -> bool:
         """Whether Postgres takes changes of all tables that messages touch: none is locked or read-only."""
@@ -191,11 +192,26 @@ class Applier:
                 raise
             elif len(batch) == 1:
                 return await self._commit_alone(position, batch[0])
+            elif (after := await self._commit_carefully(position, batch)) is not None:
+                return after
         fresh = _fresh(batch)
         middle = (len(batch) + 1) // 2
         position = await self._commit_some(position, fresh[:middle])
         rest = fresh[middle:]
         return await self._commit_some(position, rest) if rest else position
+
+    async def _commit_carefully(self, position: Position, batch: Sequence[Read]) -> Position | None:
+        """Applies a batch that failed once more, each message in a savepoint of its own, so that what is
+        wrong with any number of them costs the others one transaction. None where it's the batch that
+        fails, and nothing was changed."""
+        try:
+            return await self._commit(position, _fresh(batch), is_careful=True)
+        except Fenced:
+            raise
+        except Exception as error:
+            if guard.is_storage_away(error):
+                raise
+            return None
 
     async def _commit_forgetful(self, position: Position, batch: Sequence[Read]) -> Position:
         """Applies a batch by what is known of its runs, and where one of their projects turns out to be

@@ -16,6 +16,9 @@ NOT_READY_STATES = frozenset({"0A", "3D", "42", "XX"})
 """Classes of SQLSTATE that say nothing against what was to be stored, beside those of outages: plans and
 schemas of another version of the server, missing rights, and errors of Postgres's own."""
 
+SHOWN = 500
+"""Characters of an error that are logged: it may hold what it is about."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,6 +36,18 @@ def is_missing_partition(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Why a message is refused that made our code raise this; the error is logged, as no check foresaw it."""
-    log.warning("ingest.unforeseen", exc_info=error)
+    """Why a message is refused that made our code raise this; where is logged, as no check foresaw it. A
+    whole trace would take longer than the message does, and thousands may come at once."""
+    log.warning("ingest.unforeseen", error=repr(error)[:SHOWN], where=_where(error))
     return f"it can't be stored: {type(error).__name__}: {error}"
+
+
+def _where(error: BaseException) -> str:
+    """The place in the code that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    code = trace.tb_frame.f_code
+    return f"{code.co_qualname} ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"

@@ -34,6 +34,9 @@ _RUNLESS = frozenset({"worker:status", "runtime:event"})
 
 LINES_PER_EVENT = 2
 """Lines that weigh as much as one event in a batch: they are stored a thousand at a time."""
+WEIGHT_OF_CHANGES = 10
+"""What a change of a run weighs, which asks Postgres several times."""
+_LIGHT = frozenset({"agent:log", "worker:status", "runtime:event"})
 
 
 class Refused(Exception):
@@ -63,8 +66,11 @@ class Message:
 
     @property
     def weight(self) -> int:
-        """What batches are measured by: about how many events it makes, or what its lines weigh."""
-        return -(-len(self.lines.lines) // LINES_PER_EVENT) if self.lines else 1
+        """What batches are measured by: about how long it takes, in events that say nothing but a line. A
+        batch of changes is shorter, as a line of another project waits for its end."""
+        if self.lines:
+            return -(-len(self.lines.lines) // LINES_PER_EVENT)
+        return 1 if self.type in _LIGHT or self.type.startswith("x:") else WEIGHT_OF_CHANGES
 
 
 def parse(raw: bytes) -> Message:

@@ -66,11 +66,19 @@ _ADDS_LINES = frozenset({LINES, "agent:log"})
 
 
 class Known:
-    """Runs that were met lately, by id. A run never moves to another project; one that is gone is found
-    out when it's locked."""
+    """Runs that were met lately, by id, and projects, by the names that messages give them. A run never
+    moves to another project; one that is gone is found out when it's locked."""
 
     def __init__(self) -> None:
         self._addresses: dict[UUID, Address] = {}
+        self._projects: dict[str, UUID] = {}
+
+    def project_of(self, message: Message) -> UUID | None:
+        """The message's project, where it's known; only who takes turns with whom depends on it."""
+        if message.project is not None:
+            return self._projects.get(message.project)
+        address = self.find(message)
+        return address.project_id if address else None
 
     def find(self, message: Message) -> Address | None:
         if message.run_id is None or message.project is not None:
@@ -85,9 +93,13 @@ class Known:
     def note(self, batch: Sequence[Item]) -> None:
         if len(self._addresses) > KNOWN_RUNS:
             self._addresses.clear()
+        if len(self._projects) > KNOWN_RUNS:
+            self._projects.clear()
         for item in batch:
             if item.address is not None:
                 self._addresses[item.address.run_id] = item.address
+                if item.message is not None and item.message.project is not None:
+                    self._projects[item.message.project] = item.address.project_id
 
 
 async def apply(
@@ -138,9 +150,10 @@ async def _address(scope: Scope, batch: Sequence[Item], secret: SecretStr | None
             elif message.needs_run:
                 project_id = directory.project(message)
                 directory.check(message, project_id, secret)
-                item.address = await create_run(
-                    scope.transaction, message, project_id, has_directory=item.is_tailers
-                )
+                async with scope.guarded():
+                    item.address = await create_run(
+                        scope.transaction, message, project_id, has_directory=item.is_tailers
+                    )
                 directory.add(item.address, message)
             else:
                 directory.check(message, None, secret)
@@ -183,7 +196,7 @@ async def _apply(scope: Scope, item: Item, handlers: Handlers) -> None:
             raise Refused(f"no run '{item.address and item.address.run_id}'")
         if run is not None and item.is_tailers and message.type not in _ADDS_LINES:
             _require_directory(run)
-        async with scope.guarded():
+        async with scope.guarded(run):
             if run is not None and message.type == LINES:
                 await _take_lines(scope, run, item, handlers)
             else:

@@ -26,6 +26,9 @@ from runcast_server.eventlog import frames, segments
 from runcast_server.eventlog.segments import Event, Lines
 from runcast_server.runs import in_milliseconds
 
+MOST_BYTES = 2**63 - 1
+"""What Postgres can hold. Generation after generation may say that it is as long as any can be."""
+
 _MAKE = """
 INSERT INTO log_sources (run_id, source, project_id)
 SELECT run_id, source, project_id FROM unnest($1::uuid[], $2::text[], $3::uuid[])
@@ -152,7 +155,7 @@ def accept(source: Source, batch: Batch) -> Accepted | None:
     source.next_line = batch.first_line + len(batch.texts)
     source.next_offset = batch.next_offset
     source.lines += number
-    source.bytes += max(batch.next_offset - before, 0)
+    source.bytes = min(source.bytes + max(batch.next_offset - before, 0), MOST_BYTES)
     source.bytes_after_end = batch.bytes_after_end
     source.file = batch.file if batch.file is not None else source.file
     was_closed = source.closed_reason is not None and not has_reopened
