@@ -365,15 +365,15 @@ async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_firs
             position.last_id, count=3
         )
         first, second, third = ([read] for read in batches.understand(entries))
-        assert ingest.applier.begin(position, first) is None, "nothing is known yet"
+        assert await ingest.applier.begin(position, first) is None, "nothing is known yet"
         position = await ingest.applier.commit(position, first)
         if is_overtaken:
             entry = log_entries.encode(
                 log_entries.entry_of({"message": "between"}), "2026-01-31T10:00:00.000Z", 99
             )
             await log_entries.append(ingest.log, Append(project_id, run_id, [entry]))
-        under_way = ingest.applier.begin(position, second)
-        following = ingest.applier.begin(Position(position.epoch, second[0].id), third)
+        under_way = await ingest.applier.begin(position, second)
+        following = await ingest.applier.begin(Position(position.epoch, second[0].id), third)
         assert under_way is not None
         assert following is not None
         position = await ingest.applier.commit(position, second, under_way)
@@ -381,6 +381,10 @@ async def test_lines_made_ready_ahead_are_right_even_when_somebody_else_was_firs
         between = ["between"] if is_overtaken else []
         assert await ingest.lines(run_id) == ["one", *between, "two", "three"]
         await ingest.published(project_id)
+
+
+async def _never(*_: object) -> None:
+    """A `begin` that finds no batch fit for one statement."""
 
 
 async def test_what_one_statement_stores_is_what_the_long_way_stores(
@@ -397,10 +401,10 @@ async def test_what_one_statement_stores_is_what_the_long_way_stores(
                 position.last_id, count=100
             )
             if not is_at_once:
-                monkeypatch.setattr(ingest.applier, "begin", lambda position, batch: None)
+                monkeypatch.setattr(ingest.applier, "begin", _never)
             for entry in entries:
                 batch = batches.understand([entry])
-                ready = ingest.applier.begin(position, batch)
+                ready = await ingest.applier.begin(position, batch)
                 assert (ready is not None) == (is_at_once and entry != entries[0])
                 position = await ingest.applier.commit(position, batch, ready)
             stored.append(await _all_of(ingest, run_id))
@@ -458,7 +462,7 @@ async def test_many_runs_go_together_in_one_statement(database_url: str, redis_u
                 position.last_id, count=100
             )
             batch = batches.understand(entries)
-            ready = ingest.applier.begin(position, batch)
+            ready = await ingest.applier.begin(position, batch)
             assert (ready is not None) == (number == 2)
             position = await ingest.applier.commit(position, batch, ready)
         for run_id in runs:
@@ -478,7 +482,7 @@ async def test_a_fenced_leader_s_batch_of_lines_changes_nothing(
         )
         first, second = ([read] for read in batches.understand(entries))
         await ingest.applier.commit(position, first)
-        ready = ingest.applier.begin(position, second)
+        ready = await ingest.applier.begin(position, second)
         assert ready is not None
         with pytest.raises(Fenced):
             await ingest.applier.commit(position, second, ready)

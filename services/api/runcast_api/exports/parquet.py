@@ -64,10 +64,14 @@ async def pieces(source: Source) -> AsyncIterator[bytes]:
         pyarrow.PythonFile(sink, mode="w"), SCHEMA, compression="zstd"
     )
     async for rows in _groups(source):
-        await asyncio.to_thread(writer.write_table, _table(rows))
+        await asyncio.to_thread(_write, writer, rows)
         yield sink.take()
     await asyncio.to_thread(writer.close)
     yield sink.take()
+
+
+def _write(writer: pyarrow.parquet.ParquetWriter, rows: Sequence[Record]) -> None:
+    writer.write_table(_table(rows))
 
 
 async def _groups(source: Source) -> AsyncIterator[list[Record]]:

@@ -100,7 +100,7 @@ class Applier:
             return False
         return True
 
-    def begin(self, position: Position, batch: Sequence[Read]) -> UnderWay | None:
+    async def begin(self, position: Position, batch: Sequence[Read]) -> UnderWay | None:
         """Makes a batch of nothing but lines ready and sends it off; None for other batches.
 
         The batch before may still be on its way to `position`: this one's statement waits for it, so that
@@ -111,7 +111,7 @@ class Applier:
         if self._handlers.admission.is_refusing:
             return None
         try:
-            ready = line_batch.prepare(
+            ready = await line_batch.prepare(
                 (message, self._known.find(message) if message else None)
                 for message in (read.item.message for read in batch)
             )
@@ -174,7 +174,7 @@ class Applier:
     async def _commit_some(
         self, position: Position, batch: Sequence[Read], under_way: UnderWay | None = None
     ) -> Position:
-        under_way = under_way or self.begin(position, batch)
+        under_way = under_way or await self.begin(position, batch)
         if under_way is not None and (committed := await under_way) is not None:
             self._eventlog.publish(committed, spans.here())
             return Position(position.epoch, batch[-1].cursor)

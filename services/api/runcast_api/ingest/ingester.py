@@ -217,7 +217,7 @@ class Ingester:
         if (following := queue.peek()) is None:
             return None
         await self._applier.let_pass()
-        return self._applier.begin(after, following)
+        return await self._applier.begin(after, following)
 
     async def _let_end(self, commit: asyncio.Task[Position], under_way: UnderWay | None) -> None:
         """What is being committed is let end, and says nothing against why its leader ends. Of a batch that

@@ -10,6 +10,7 @@ numbers in the same way.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ from runcast_server.eventlog.log import Committed, numbered
 from runcast_server.eventlog.segments import Lines, Segment
 
 TAKE = f"SELECT * FROM take_lines({', '.join(f'${n}' for n in range(1, 23))})"
+
+TURN_LINES = 500
+"""Lines that are made ready before requests have a turn: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +113,11 @@ class LineBatch:
         ]
 
 
-def prepare(messages: Iterable[tuple[Message | None, Address | None]]) -> LineBatch | None:
-    """Makes a batch ready; None where it holds anything but lines of logs of runs that are known."""
+async def prepare(messages: Iterable[tuple[Message | None, Address | None]]) -> LineBatch | None:
+    """Makes a batch ready; None where it holds anything but lines of logs of runs that are known. Between
+    messages of many lines, requests have a turn: a whole batch would take the event loop for long."""
     ready = LineBatch()
+    lines = 0
     for message, address in messages:
         if message is None or message.lines is None or address is None:
             return None
@@ -119,6 +125,10 @@ def prepare(messages: Iterable[tuple[Message | None, Address | None]]) -> LineBa
             return None
         if not ready.add(address, message.lines.source, message.lines.batch()):
             return None
+        lines += len(message.lines.lines)
+        if lines >= TURN_LINES:
+            lines = 0
+            await asyncio.sleep(0)
     return ready if ready.lines else None
 
 

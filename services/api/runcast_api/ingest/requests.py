@@ -31,7 +31,7 @@ async def take_lines_at_once(
     last event. None where it takes more than that, and nothing is changed."""
     message = Message("lines", run_id=run_id, source=lines.source, lines=lines.by_a_reporter())
     try:
-        ready = line_batch.prepare([(message, Address(run_id, project_id))])
+        ready = await line_batch.prepare([(message, Address(run_id, project_id))])
         if ready is None:
             return None
         with spans.during(eventlog.tracer, "commit", "internal", spans.here()) as causes:

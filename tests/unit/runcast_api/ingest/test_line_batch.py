@@ -1,0 +1,59 @@
+"""A batch of lines is made ready in small turns, and the same as at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+
+from runcast_api.ingest import line_batch, messages
+from runcast_api.ingest.run_lookup import Address
+from runcast_api.logs import sources
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_others_have_turns_while_a_batch_is_made_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+    made: Counter[int] = Counter()
+    lines_of = sources.lines_of
+
+    def noting(key: sources.SourceKey, batch: sources.Batch) -> sources.Lines:
+        made[turns] += len(batch.texts)
+        return lines_of(key, batch)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(sources, "lines_of", noting)
+    address = Address(uuid4(), uuid4())
+    given = [
+        messages.understand(
+            {
+                "type": "lines",
+                "run_id": str(address.run_id),
+                "source": "logs.txt",
+                "generation": 1,
+                "first_line": 1 + 100 * number,
+                "first_offset": 200 * number,
+                "lines": ["x"] * 100,
+            }
+        )
+        for number in range(50)
+    ]
+    beside = asyncio.create_task(others())
+    try:
+        ready = await line_batch.prepare((message, address) for message in given)
+    finally:
+        beside.cancel()
+    assert ready is not None
+    assert ready.moves.popitem()[1].end_line == 5_001
+    assert sum(made.values()) == 5_000
+    assert max(made.values()) <= line_batch.TURN_LINES
