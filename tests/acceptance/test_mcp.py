@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client as McpClient
-from mcp import StdioServerParameters
+from mcp import MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from tests.commands import RUNCAST
 from tests.processes import Up
@@ -269,10 +269,31 @@ def test_odd_arguments_are_refused_in_words(local_server: Up, key: str) -> None:
             assert await refused(mcp, "search", q="(", regex=True, run="none")
             assert await refused(mcp, "answer_wait", question_id="../../admin/audit")
             assert await refused(mcp, "nonsense")
+            with pytest.raises(MCPError, match="no run 'none'"):
+                await mcp.read_resource("runcast://run/none")
+            await called(mcp, "artifact", step="s\0" * 200, content="kept")
+            assert (await called(mcp, "artifact", step="s\0" * 200))["content"] == "kept"
             made = await called(mcp, "report", message="\0" + "é" * 100_000, level="x" * 500)
             assert (await called(mcp, "log", run=made["run"], tail=-5, max_bytes=-1))["lines"]
 
     asyncio.run(session())
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ([], "batches"),
+        ("text", "object"),
+        *(({"method": "ping", "id": i}, "id:") for i in (None, 1.5, [], True)),
+    ],
+)
+def test_no_message_is_taken_for_another_one(
+    message: Any, why: str, local_server: Up, key: str
+) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
+    answer = httpx.post(f"{local_server.url}/mcp", json=message, headers=headers)
+    assert answer.status_code == 400
+    assert why in answer.json()["error"]["message"]
 
 
 def test_strangers_are_refused_at_both_addresses(local_server: Up) -> None:

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import orjson
 from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runcast.client.clients import AsyncClient
@@ -28,6 +30,7 @@ from runcast_server.errors import TooLarge, Unauthenticated
 
 PATHS = frozenset({"/mcp", "/mcp/"})
 MAX_BODY = 1024 * 1024
+INVALID_REQUEST = -32600
 _NO_HOST_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """The process's front has checked Host and Origin, by the server's own settings."""
 
@@ -62,6 +65,10 @@ class McpDoor:
             # There are no sessions, so nothing would ever come on the stream that a GET opens.
             raise MethodNotAllowed("messages of MCP come by POST; there is no stream to open")
         body = await _body(request)
+        if (fault := _fault(body)) is not None:
+            error = {"code": INVALID_REQUEST, "message": fault}
+            refusal = {"jsonrpc": "2.0", "id": None, "error": error}
+            return await JSONResponse(refusal, 400)(scope, receive, send)
         inner = {**scope, "path": "/mcp", "raw_path": b"/mcp", "root_path": ""}
         await self._answer(inner, _replaying(body, receive), send)
 
@@ -107,6 +114,23 @@ async def _body(request: Request) -> bytes:
     if nesting.has_many(body):
         raise TooLarge(f"a message of MCP holds {nesting.LIMITS}")
     return body
+
+
+def _fault(body: bytes) -> str | None:
+    """What is wrong with a message that would be taken for another one, or refused in the words of a schema;
+    None where nothing is, or where it is no JSON."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(message, list):
+        return "batches are not taken; send each message in a request of its own"
+    if not isinstance(message, dict):
+        return "a message is an object"
+    id = message.get("id", "")
+    if "method" in message and (isinstance(id, bool) or not isinstance(id, int | str)):
+        return "id: must be a text or a whole number"
+    return None
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -12,14 +11,13 @@ from typing import Annotated, Any, Literal
 
 import anyio
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import MCPServerError, ResourceError, ToolError
 from pydantic import Field
 
 from runcast import errors
 from runcast._support import acceptable
-from runcast._support.ids import uuid7
 from runcast.contract import TERMINAL_STATUSES
-from runcast.mcp import bounds
+from runcast.mcp import bounds, questions
 from runcast.mcp.answers import (
     DATA,
     Artifact,
@@ -44,9 +42,6 @@ ARTIFACT_BYTES = 32_000
 SEARCHED_RUNS = 20
 SEARCH_SECONDS = 40.0
 """Clients give a call 60 s."""
-CLOSING_SECONDS = 5.0
-"""How long a call that is ended waits until its question is closed."""
-AGAIN_SECONDS = 1.0
 Json = Mapping[str, Any]
 RunName = Annotated[str | None, Field(description="Id, key or #number; without it your own run.")]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="At most 45.")]
@@ -179,10 +174,11 @@ class Tools:
             found = [await caller.run(run)] if run else await _latest(caller)
             matches: list[Match] = []
             searched = 0
+            place = bounds.finder(q, regex=regex)
             with anyio.move_on_after(self._search_seconds) as allowed:
                 for each in found:
                     async for entry in _matching(caller, each["id"], q, regex, number + 1):
-                        matches.append(_match(each["id"], entry, q))
+                        matches.append(_match(each["id"], entry, place))
                         if len(matches) > number:
                             break
                     searched += 1
@@ -210,9 +206,12 @@ class Tools:
             seen = found["last_line_number"]
             line: int | None = None
             async for _ in until(ctx, timeout_s):
-                found = await caller.run(found["id"])
-                if until_ == "text" and found["last_line_number"] > seen:
-                    line, seen = await _line_with(caller, found, text or "", seen)
+                try:
+                    found = await caller.run(found["id"])
+                    if until_ == "text" and found["last_line_number"] > seen:
+                        line, seen = await _line_with(caller, found, text or "", seen)
+                except questions.AWAY:
+                    continue  # What is printed meanwhile is looked at afterwards.
                 if _is_met(until_, found, line):
                     return _waited(found, line, met=True)
                 if found["status"] in TERMINAL_STATUSES:
@@ -235,28 +234,17 @@ class Tools:
         """Ask a person, who answers from anywhere. While `state` is open call `answer_wait` again."""
         async with self._calling(ctx) as caller:
             found = await caller.run(run)
-            asked: dict[str, Any] = {
-                "title": acceptable.title(question) or "?",
-                "body": context if len(question) <= 200 else f"{question}\n\n{context or ''}",
-                "kind": "choice" if options else "text",
-                "via": "mcp",
-                "id": str(uuid7()),
-            }
-            if options:
-                asked["options"] = [{"id": each[:64], "label": each} for each in options]
-            made = await caller.client.ask(
-                found["id"], **{name: each for name, each in asked.items() if each is not None}
-            )
-            return await _answered(ctx, caller, made, wait_s)
+            asked = questions.question(question, options, context)
+            made = await caller.client.ask(found["id"], **asked)
+            return await questions.answered(ctx, caller, made, wait_s)
 
     async def answer_wait(
         self, ctx: Context[Any, Any], question_id: str, wait_s: Seconds = 45
     ) -> Asked:
         """Wait on for the answer to a question. Call again while `state` is open."""
         async with self._calling(ctx) as caller:
-            return await _answered(
-                ctx, caller, await caller.client.get_question(question_id), wait_s
-            )
+            asked = await caller.client.get_question(question_id)
+            return await questions.answered(ctx, caller, asked, wait_s)
 
     async def artifact(
         self, ctx: Context[Any, Any], run: RunName = None, step: str = "result", content: Any = None
@@ -265,11 +253,11 @@ class Tools:
         the latest one."""
         async with self._calling(ctx) as caller:
             found = await caller.run(run, resumes=content is not None)
+            name = acceptable.name(step) or "result"
             if content is not None:
-                name = acceptable.name(step) or "result"
                 kept = await caller.client.create_artifact(found["id"], name, content)
                 return Artifact(note="", step=name, version=kept["version"], size=kept.get("size"))
-            page = await caller.client.list_artifacts(found["id"], step_name=step)
+            page = await caller.client.list_artifacts(found["id"], step_name=name)
             if not page["artifacts"]:
                 raise ToolError(f"the run has no artifact {step!r}")
             latest = page["artifacts"][0]
@@ -290,7 +278,7 @@ class Tools:
                 via="mcp",
                 **({"dedupe_key": f"mcp:{tool_use_id}"} if tool_use_id else {}),
             )
-            decided = await _decided(ctx, caller, made)
+            decided = await questions.decided(ctx, caller, made)
             given: Json = decided.get("answer") or {}
             if given.get("option") == "allow":
                 return json.dumps({"behavior": "allow", "updatedInput": input})
@@ -300,24 +288,26 @@ class Tools:
 
     async def run_resource(self, id: str, ctx: Context[Any, Any]) -> str:
         """A run's state, as JSON."""
-        async with self._calling(ctx) as caller:
-            return json.dumps(await caller.run(id))
+        async with self._calling(ctx, ResourceError) as caller:
+            return json.dumps(bounds.small(await caller.run(id)))
 
     async def log_resource(self, id: str, ctx: Context[Any, Any]) -> str:
         """A run's last 200 lines."""
-        async with self._calling(ctx) as caller:
+        async with self._calling(ctx, ResourceError) as caller:
             found = await caller.run(id)
             entries = (await caller.client.list_logs(found["id"], tail=200))["logs"]
             return "\n".join([DATA, *(bounds.shown(entry).text for entry in entries)])
 
     @asynccontextmanager
-    async def _calling(self, context: Context[Any, Any]) -> AsyncIterator[Caller]:
-        """The caller; what the API refuses becomes the tool's error, in words."""
+    async def _calling(
+        self, context: Context[Any, Any], refusal: type[MCPServerError] = ToolError
+    ) -> AsyncIterator[Caller]:
+        """The caller; what the API refuses becomes such an error, in words."""
         try:
             async with self._connect(context) as caller:
                 yield caller
         except errors.RuncastError as error:
-            raise ToolError(str(error)) from error
+            raise refusal(str(error)) from error
 
 
 def _waiting_for(wait: Callable[..., Awaitable[Waited]]) -> Callable[..., Awaitable[Waited]]:
@@ -398,10 +388,10 @@ async def _latest(caller: Caller) -> list[Json]:
 
 
 async def _matching(
-    caller: Caller, run: str, q: str, regex: bool, limit: int
+    caller: Caller, run: str, q: str, regex: bool, limit: int, **where: int
 ) -> AsyncGenerator[Json]:
     """Entries that match, as their pages come: the log is filtered where it lies."""
-    query: dict[str, Any] = {"q": q, "regex": regex or None, "limit": min(limit, 1_000)}
+    query: dict[str, Any] = {"q": q, "regex": regex or None, "limit": min(limit, 1_000)} | where
     while True:
         page = await caller.client.list_logs(run, **query)
         for entry in page["logs"]:
@@ -411,20 +401,20 @@ async def _matching(
         query["cursor"] = page["next_cursor"]
 
 
-def _match(run: str, entry: Json, q: str) -> Match:
+def _match(run: str, entry: Json, place: bounds.Place) -> Match:
     return Match(
         run=run,
         line=entry["line_number"],
         ts=entry.get("ts"),
-        text=bounds.around(str(entry.get("message") or ""), q),
+        text=bounds.around(str(entry.get("message") or ""), place),
     )
 
 
 async def _line_with(caller: Caller, run: Json, text: str, seen: int) -> tuple[int | None, int]:
     """The first line with the text after `seen`, and up to which line was looked."""
-    page = await caller.client.list_logs(run["id"], q=text, after_line=seen, limit=1)
-    found = page["logs"]
-    return (found[0]["line_number"] if found else None), run["last_line_number"]
+    async for entry in _matching(caller, run["id"], text, False, 1, after_line=seen):
+        return entry["line_number"], run["last_line_number"]
+    return None, run["last_line_number"]
 
 
 def _is_met(wanted: str, run: Json, line: int | None) -> bool:
@@ -439,39 +429,6 @@ def _waited(run: Json, line: int | None, *, met: bool) -> Waited:
     kind = (run.get("attention") or {}).get("kind")
     status, last = run["status"], run["last_line_number"]
     return Waited(met=met, status=status, attention=kind, last_line=last, line=line)
-
-
-async def _decided(ctx: Context[Any, Any], caller: Caller, question: Json) -> Json:
-    """The question once it is closed, through outages. Where the call ends before that, it is taken back:
-    no agent waits for its answer any more."""
-    try:
-        while question["state"] == "open":
-            try:
-                question = await caller.client.get_question(question["id"], wait_s=10)
-            except (errors.Unreachable, errors.Unavailable, errors.TooMany):
-                await anyio.sleep(AGAIN_SECONDS)
-            await ctx.report_progress(0, None, "waiting for a person")
-    except BaseException:
-        with anyio.move_on_after(CLOSING_SECONDS, shield=True), contextlib.suppress(Exception):
-            await caller.client.cancel_question(question["id"])
-        raise
-    return question
-
-
-async def _answered(
-    ctx: Context[Any, Any], caller: Caller, question: Json, seconds: float
-) -> Asked:
-    """The question once it is closed, or as it is after that time."""
-    async for left in until(ctx, seconds, pause_seconds=0.0):
-        if question["state"] != "open" or left <= 0:
-            break
-        question = await caller.client.get_question(question["id"], wait_s=min(left, 10.0))
-    given = question.get("answer") or {}
-    values = (given.get(name) for name in ("option", "options", "data", "text"))
-    answer = next((value for value in values if value is not None), None)
-    if given.get("text") and answer != given["text"]:
-        answer = {"chosen": answer, "text": given["text"]}
-    return Asked(question_id=question["id"], state=question["state"], answer=answer)
 
 
 def _artifact(artifact: Json, data: bytes) -> Artifact:

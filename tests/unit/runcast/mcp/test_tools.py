@@ -109,6 +109,39 @@ def test_a_permission_is_waited_for_through_an_outage() -> None:
     assert json.loads(told)["behavior"] == "allow"
 
 
+def test_an_answer_is_waited_for_through_an_outage() -> None:
+    """Else the agent would never learn the question's id, and would ask again."""
+    options = [{"id": "y~1", "label": "yes, all of it"}]
+    answered = OPEN | {"state": "answered", "answer": {"option": "y~1"}, "options": options}
+    replies: list[Json | None] = [None, None, answered]
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(201, json=OPEN)
+        if not request.url.path.endswith("/questions/q"):
+            return httpx.Response(200, json=RUN)
+        reply = replies.pop(0)
+        if reply is None:
+            raise httpx.ConnectError("away", request=request)
+        return httpx.Response(200, json=reply)
+
+    told = asyncio.run(tools(handler).ask_human(CONTEXT, "All of it?"))
+    assert (told.question_id, told.answer) == ("q", "yes, all of it")
+
+
+def test_a_text_is_found_on_any_page() -> None:
+    """A page ends early where looking takes long; what it didn't come to may hold the text."""
+    runs = [RUN, RUN | {"last_line_number": 9_000}]
+    pages = [{"logs": [], "next_cursor": "c"}, {"logs": [{"line_number": 8_000}]}]
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        answers = pages if request.url.path.endswith("/logs") else runs
+        return httpx.Response(200, json=answers.pop(0) if len(answers) > 1 else answers[0])
+
+    waited = asyncio.run(tools(handler).wait(CONTEXT, "r", "text", text="x"))
+    assert (waited.met, waited.line) == (True, 8_000)
+
+
 @pytest.mark.parametrize("ending", ["cancelled", "failing"])
 def test_a_permission_that_no_call_waits_for_is_taken_back(ending: str) -> None:
     asked: list[str] = []
