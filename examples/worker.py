@@ -190,8 +190,10 @@ class Agent:
             tracker.finish("completed", result={"model": model})
             move, reason = "complete", Reason.TASK_COMPLETED
         elif tracker.cancelled:
+            # With its run the subtask was cancelled: it is FAILED already.
             tracker.finish("cancelled")
-            move, reason = "fail", Reason.TASK_CANCELLED
+            self.tell("execution", "TASK", Reason.TASK_CANCELLED, task_id, task_id)
+            return
         else:
             tracker.finish("failed", "no model brought the command to an end")
             move, reason = "fail", Reason.TASK_FAILED

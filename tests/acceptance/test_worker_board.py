@@ -169,7 +169,12 @@ def test_a_worker_reports_every_layer_and_operation(
         "every layer and operation",
     )
     breaker = [each["reason_code"] for each in reported() if each["operation"] == "BREAKER"]
-    assert breaker[::-1] == ["BREAKER_OPENED", "BREAKER_HALF_OPEN", "BREAKER_CLOSED"]
+    # On a slow machine it may be half open more than once.
+    assert [*dict.fromkeys(breaker[::-1])] == [
+        "BREAKER_OPENED",
+        "BREAKER_HALF_OPEN",
+        "BREAKER_CLOSED",
+    ]
     assert status()["status"] == "STOPPED"
 
 
@@ -188,6 +193,11 @@ def test_a_cancelled_run_stops_its_worker_within_a_heartbeat(
 
     wait_for(lambda: subtask()["status"] == "IN_PROGRESS", "the command to run")
     client.cancel_run(subtask()["run_id"])
-    wait_for(lambda: subtask()["status"] == "FAILED", "the worker to give up")
-    assert subtask()["error"] == "TASK_CANCELLED"
+    assert (subtask()["status"], subtask()["error"]) == ("FAILED", "cancelled")
+
+    def reasons() -> list[str]:
+        events = client.runtime_events(task_id=subtask()["id"])["events"]
+        return [event["reason_code"] for event in events]
+
+    wait_for(lambda: "TASK_CANCELLED" in reasons(), "the worker to give up")
     assert client.get_run(subtask()["run_id"])["status"] == "cancelled"

@@ -335,9 +335,34 @@ async def test_a_cancelled_run_is_told_to_its_worker(rest: Rest, board: Board) -
     assert beaten == {"status": "cancelled", "cancelled": True}
     [told] = await rest.events(types="run:status_changed")
     assert told["data"]["new_status"] == "cancelled"
-    mine = {"worker_id": "w1", "run_id": run, "reason": "cancelled"}
-    await board.move(claimed["subtask"], "fail", **mine)
     assert (await board.send("GET", f"/runs/{run}", 200))["status"] == "cancelled"
+
+
+async def test_cancelling_a_run_cancels_the_claim_that_it_works_for(
+    rest: Rest, board: Board
+) -> None:
+    task = await board.task({"title": "one"}, {"title": "two"}, {"title": "three"})
+    claims = [await board.claim("w1") for _ in range(3)]
+    one, two, three = (claim["run"]["id"] for claim in claims)
+    await board.post(f"/runs/{one}/cancel", 200)
+    await board.send("PATCH", f"/runs/{two}", 200, json={"status": "cancelled"})
+    items = [{"op": "cancel", "run": three}]
+    await board.post("/projects/demo/runs/bulk", 200, items=items)
+    for claim in claims:
+        subtask = await board.send("GET", f"/subtasks/{claim['subtask']['id']}", 200)
+        told = (subtask["status"], subtask["error"], subtask["lease_expires_at"])
+        assert told == ("FAILED", "cancelled", None)
+    failed = (await rest.events(types="subtask:status_changed"))[-3:]
+    assert [event["data"]["subtask"]["run_id"] for event in failed] == [one, two, three]
+    history = await board.send("GET", f"/tasks/{task['id']}/transitions", 200)
+    assert [each["reason"] for each in history["transitions"][:3]] == ["cancelled"] * 3
+    await board.claim("w2", 204)
+    mine = {"worker_id": "w1", "run_id": one}
+    await board.move(claims[0]["subtask"], "complete", 409, **mine)
+    await board.move(claims[0]["subtask"], "retry")
+    again = await board.claim("w2")
+    await board.post(f"/runs/{one}/cancel", 200)
+    await board.move(again["subtask"], "complete", worker_id="w2")
 
 
 async def test_planners_work_on_tasks_and_workers_on_subtasks(rest: Rest, board: Board) -> None:

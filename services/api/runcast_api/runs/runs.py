@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast.contract import DEFAULT_STEPS, TERMINAL_STATUSES, Status
+from runcast_api.board import cancelled_claims
 from runcast_api.http.fields import Key, LongText, Name, Patch
 from runcast_api.questions import closing
 from runcast_api.runs import bare, family, names
@@ -402,7 +403,8 @@ async def change(
 ) -> dict[str, Any]:
     """Changes members of a locked run to the values given, and tells what really changed.
 
-    The order of the events: step, other fields, status, and the agent's own after its status. With `now`
+    The order of the events: step, other fields, status, the agent's own after its status, and that of the
+    subtask which a cancelled run held. With `now`
     something was told of the run at that moment: then it is updated, whether or not a value differs.
     """
     _guard(run, given)
@@ -428,6 +430,8 @@ async def change(
         new["started_at"] = at
     await _store(transaction.connection, new, now)
     _tell(transaction, run, new, changed, at)
+    if changed.get("status") == "cancelled":
+        await cancelled_claims.fail_claim(transaction, new)
     return new
 
 
