@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -253,6 +254,24 @@ async def test_a_body_of_a_hundred_megabytes_is_refused_before_it_comes(
                 assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
             writer.close()
             await writer.wait_closed()
+
+
+async def test_what_is_wrong_is_named_where_it_stands(rest: Rest, run: str) -> None:
+    for path, body, field in (
+        ("/projects/demo/runs", {"current_step": "x"}, "body.current_step"),
+        ("/projects/demo/runs", {"steps": ["a", "a"]}, "body.steps"),
+        ("/projects/demo/runs", {"budget": {}}, "body.budget.max_cost_usd"),
+        (f"/runs/{run}/metrics", {"metrics": {"a": "x"}}, "body.metrics.a"),
+        (f"/runs/{run}/metrics", [{"metrics": {"a": 1}}, {"metrics": 1}], "body.1.metrics"),
+        (f"/runs/{run}/metrics", [], "body"),
+        (f"/runs/{run}/metrics", 7, "body"),
+        ("/runtime/events", {"layer": "x"}, "body.layer"),
+        ("/runtime/events", [{"layer": "x"}], "body.0.layer"),
+    ):
+        answer = await rest.admin.post(path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["errors"][0]["field"] == field, answer.text
+        assert not {"Measured", "RuntimeEventNew"} & set(re.findall(r"\w+", answer.text))
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -218,6 +218,26 @@ async def test_the_whole_log_as_text_and_as_ndjson(rest: Rest, run: str) -> None
     assert some.text == "plain\nnul\u2400\n"
 
 
+async def test_a_whole_log_has_a_version(rest: Rest, run: str) -> None:
+    path = f"/runs/{run}/logs"
+    await rest.admin.post(path, json=[{"message": "one"}, {"message": "two"}])
+    accept = {"Accept": "text/plain"}
+    tag = (await rest.admin.get(path, headers=accept)).headers["etag"]
+    assert (await rest.admin.get(path, headers=accept)).headers["etag"] == tag
+    same = await rest.admin.get(path, headers=accept | {"If-None-Match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+    resumed = {"Range": "bytes=4-", "If-Range": tag}
+    part = await rest.admin.get(path, headers=accept | resumed)
+    assert (part.status_code, part.text, part.headers["etag"]) == (206, "two\n", tag)
+    ndjson = await rest.admin.get(path, headers={"Accept": "application/x-ndjson"})
+    some = await rest.admin.get(f"{path}?q=one", headers=accept)
+    assert len({tag, ndjson.headers["etag"], some.headers["etag"]}) == 3
+    await rest.admin.post(f"{path}/redact", json={"from_line": 2, "to_line": 2})
+    changed = await rest.admin.get(path, headers=accept | {"If-None-Match": tag})
+    assert (changed.status_code, changed.text) == (200, "one\n[redacted]\n")
+    assert (await rest.admin.get(path, headers=accept | resumed)).status_code == 200
+
+
 async def test_a_cut_line_says_what_is_missing(rest: Rest, run: str) -> None:
     message = {
         "type": "lines",

@@ -58,7 +58,7 @@ async def test_an_item_that_is_refused_costs_itself_alone(rest: Rest) -> None:
         200,
     ]
     assert (told["done"], told["refused"]) == (4, 5)
-    assert "body.items.1.create.body.staus" in told["results"][1]["problem"]["detail"]
+    assert "body.items.1.body.staus" in told["results"][1]["problem"]["detail"]
     changed = (await rest.admin.get("/runs/a", params={"project": "demo"})).json()
     assert changed["labels"] == {"model": "m"}
     members = ("id", "number", "key", "status", "updated_at")

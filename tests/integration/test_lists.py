@@ -84,14 +84,21 @@ async def test_every_version_of_an_artifact_can_be_listed(rest: Rest) -> None:
     assert foreign.json()["errors"][0]["field"] == "query.cursor"
 
 
-async def test_active_runs_and_tails_have_pages(rest: Rest) -> None:
+async def test_active_runs_tails_and_transitions_have_pages_and_totals(rest: Rest) -> None:
     runs = await make(rest, *({"status": "running"} for _ in range(5)))
     shown = await pages(rest, "/projects/demo/active-runs", "runs", limit=2)
     assert [run["id"] for run in shown] == runs[::-1]
+    page = (await rest.admin.get("/projects/demo/active-runs?limit=2")).json()
+    assert (len(page["runs"]), page["total"]) == (2, 5)
     for name in ("a", "b", "c"):
         await rest.admin.post(f"/runs/{runs[0]}/tail", json={"path": f"{name}.log"})
     tails = await pages(rest, f"/runs/{runs[0]}/tail", "tails", limit=2)
     assert [tail["source"] for tail in tails] == ["a.log", "b.log", "c.log"]
+    assert (await rest.admin.get(f"/runs/{runs[0]}/tail?limit=1")).json()["total"] == 3
+    task = (await rest.admin.post("/projects/demo/tasks", json={"title": "t"})).json()["id"]
+    await rest.admin.post(f"/tasks/{task}/activate")
+    history = (await rest.admin.get(f"/tasks/{task}/transitions?limit=1")).json()
+    assert (len(history["transitions"]), history["total"]) == (1, 2)
 
 
 async def test_filters_together_and_in_one_form(rest: Rest) -> None:

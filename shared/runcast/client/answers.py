@@ -19,6 +19,8 @@ class ActiveRuns(TypedDict):
     """Runs that are queued or at work."""
 
     runs: list[Run]
+    total: int
+    total_estimated: NotRequired[bool]
     next_cursor: str | None
 
 
@@ -1147,6 +1149,8 @@ class TailList(TypedDict):
     """The files that are followed for a run."""
 
     tails: list[Tail]
+    total: int
+    total_estimated: NotRequired[bool]
     next_cursor: str | None
 
 
@@ -1239,6 +1243,8 @@ class TransitionPage(TypedDict):
     """A page of a task's history."""
 
     transitions: list[TransitionShown]
+    total: int
+    total_estimated: NotRequired[bool]
     next_cursor: str | None
 
 

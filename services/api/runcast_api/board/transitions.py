@@ -9,7 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from runcast_api.http import pagination
+from runcast_api.http import pagination, totals
+from runcast_api.http.totals import ESTIMATED
 from runcast_server.db import Connection
 from runcast_server.errors import Conflict
 from runcast_server.runs import in_milliseconds
@@ -89,6 +90,8 @@ class TransitionShown(BaseModel):
 
 class TransitionPage(BaseModel):
     transitions: list[TransitionShown]
+    total: int
+    total_estimated: bool = ESTIMATED
     next_cursor: str | None
 
 
@@ -98,6 +101,7 @@ INSERT INTO task_transitions
 SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],
                          $8::uuid[], $9::text[])
 """
+_ALL = "SELECT id FROM task_transitions WHERE task_id = $1"
 _PAGE = """
 SELECT id, task_id, subtask_id, old_status, new_status, actor, worker_id, run_id, reason, at
 FROM task_transitions WHERE task_id = $1 AND ($2::bigint IS NULL OR id < $2)
@@ -129,11 +133,13 @@ async def page(
     """The history of a task and its subtasks, newest first. Raises `Invalid` for a foreign cursor."""
     query = ("transitions", task_id)
     before = cursor and pagination.members(cursor, query, pagination.whole)[0]
+    total = await totals.of(connection, _ALL, task_id)
     rows = await connection.fetch(_PAGE, task_id, before, limit + 1)
     shown = [_as_json(row) for row in rows[:limit]]
     has_more = len(rows) > limit
     return {
         "transitions": shown,
+        **total,
         "next_cursor": pagination.encode([shown[-1]["id"]], *query) if has_more else None,
     }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -36,6 +38,9 @@ LINGER_SECONDS = 5.0
 LINGER_BYTES = 512 * 1024 * 1024
 SHOWN_ERRORS = 20
 """Invalid fields that one answer names at most."""
+
+_OF_MEMBER = re.compile(r"([a-z_]+): (.+)", re.DOTALL)
+_ARRAY = re.compile(r"list\[\w+\]|constrained-list")
 
 log = structlog.get_logger()
 
@@ -82,14 +87,35 @@ def invalid(errors: Any, *place: str) -> Invalid:
     """What pydantic found wrong, field by field: `body.steps.2`, `query.limit`. `place` is where it
     looked, if it doesn't say so itself."""
     fields = tuple(
-        FieldError(
-            ".".join(str(part) for part in (*place, *error["loc"])),
-            error["msg"].removeprefix("Value error, "),
-        )
-        for error in errors[:SHOWN_ERRORS]
+        _field_error((*place, *error["loc"]), error)
+        for error in list(_of_one_branch(errors))[:SHOWN_ERRORS]
     )
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])
     return Invalid(detail, errors=fields)
+
+
+def _field_error(place: Sequence[Any], error: Mapping[str, Any]) -> FieldError:
+    """What is wrong where. A model's own validators say of which member they speak: `steps: named twice`."""
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("model_type", "model_attributes_type"):
+        text = "Input should be a valid object"
+    if error["type"] == "value_error" and (found := _OF_MEMBER.fullmatch(text)):
+        place, text = (*place, found[1]), found[2]
+    return FieldError(".".join(str(part) for part in place), text)
+
+
+def _of_one_branch(errors: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The errors; where a body may be one thing or an array of them, those of what it is. pydantic tells
+    what is wrong with it as either, under names of our classes."""
+    arrays = {str(one) for error in errors for one in error["loc"][1:2] if _ARRAY.match(str(one))}
+    if not arrays:
+        yield from errors
+        return
+    is_array = not any(error["type"] == "list_type" and len(error["loc"]) == 2 for error in errors)
+    for error in errors:
+        where, *tag = error["loc"][:2]
+        if (tag[:1] and str(tag[0]) in arrays) == is_array:
+            yield {**error, "loc": (where, *error["loc"][2:])}
 
 
 def response_to(error: Exception) -> Response:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from runcast_server.db import Connection
 
 EXACT = 10_000
+ESTIMATED = Field(default=False, description="Whether `total`, beyond 10,000, is a guess.")
+"""The member `total_estimated` of a page."""
 
 
 async def of(connection: Connection, rows: str, *arguments: Any) -> dict[str, Any]:

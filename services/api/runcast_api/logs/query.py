@@ -120,6 +120,16 @@ async def find(connection: Connection, run_id: UUID) -> Log:
     return found
 
 
+async def floor(connection: Connection, project_id: UUID) -> int:
+    """The highest event number of the project that retention has dropped."""
+    return (
+        await connection.fetchval(
+            "SELECT floor_seq FROM project_counters WHERE project_id = $1", project_id
+        )
+        or 0
+    )
+
+
 async def id_of(connection: Connection, run_id: UUID, line_number: int) -> int:
     """The event number of a line. Raises `NotFound`."""
     return (await line(connection, run_id, line_number)).seq

@@ -13,8 +13,9 @@ from uuid import UUID
 from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from runcast_api.http import pagination
+from runcast_api.http import pagination, totals
 from runcast_api.http.fields import NoNul, Source
+from runcast_api.http.totals import ESTIMATED
 from runcast_api.logs import line_marks
 from runcast_server import beneath
 from runcast_server.db import Connection
@@ -59,8 +60,13 @@ class Tail(BaseModel):
     zone: Annotated[str | None, Field(description="The zone that was named for the file.")] = None
 
 
+_FOLLOWED = "FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)"
+
+
 class TailList(BaseModel):
     tails: list[Tail]
+    total: int
+    total_estimated: bool = ESTIMATED
     next_cursor: str | None
 
 
@@ -200,11 +206,11 @@ async def of_run(
     Raises `Invalid` for a cursor of another query."""
     query = ("tails", run_id)
     after = None if cursor is None else pagination.members(cursor, query, pagination.text)[0]
+    total = await totals.of(connection, f"SELECT source {_FOLLOWED}", run_id)
     rows = await connection.fetch(
-        """SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
+        f"""SELECT source, path, closed_reason IS NULL AND (is_active OR path IS NULL) AS is_active,
                lines, bytes, zone
-           FROM log_sources WHERE run_id = $1 AND (path IS NOT NULL OR file IS NOT NULL)
-               AND ($2::text IS NULL OR source > $2)
+           {_FOLLOWED} AND ($2::text IS NULL OR source > $2)
            ORDER BY source LIMIT $3""",
         run_id,
         after,
@@ -220,7 +226,7 @@ async def of_run(
     for tail, trouble in zip(tails, await to_thread.run_sync(_troubles, asked), strict=True):
         tail["trouble"] = trouble
     last = rows[-1]["source"] if has_more else None
-    return {"tails": tails, "next_cursor": last and pagination.encode([last], *query)}
+    return {"tails": tails, **total, "next_cursor": last and pagination.encode([last], *query)}
 
 
 def _troubles(paths: Sequence[str | None]) -> list[str | None]:

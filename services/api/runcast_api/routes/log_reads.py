@@ -11,7 +11,8 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from runcast_api.dependencies import Api, ApiState, Caller
-from runcast_api.http import lasting, pagination, ranges
+from runcast_api.http import entity_tags, lasting, pagination, ranges
+from runcast_api.http.conditional import REVALIDATED
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
 from runcast_api.logs import entries as log_entries
@@ -84,20 +85,20 @@ async def read_logs(
     database = _database(api, caller, wanted, is_page=is_page)
     turn = api.searches.thread_of(caller)
 
-    async def read(connection: Connection) -> tuple[Log, Found | None]:
+    async def read(connection: Connection) -> tuple[Log, Found | None, int]:
         log = await log_query.find(connection, run_id)
         if not is_page:
-            return log, None
+            return log, None, await log_query.floor(connection, found.id)
         number = limit or tail or 50
-        return log, await log_query.read(connection, log, window, wanted, number, turn)
+        return log, await log_query.read(connection, log, window, wanted, number, turn), 0
 
     async with database.acting(caller) as connection:
         run_id, found = await access.run_id(connection, caller, run, project)
         head = found.head
         if database.replica is None:
-            log, page = await read(connection)
+            log, page, floor = await read(connection)
     if database.replica is not None:
-        (log, page), head = await database.reading(caller, found.standing, read)
+        (log, page, floor), head = await database.reading(caller, found.standing, read)
     headers = {HEAD: str(head), "X-Content-Type-Options": "nosniff"}
     if shape is None:
         assert page is not None
@@ -111,8 +112,11 @@ async def read_logs(
         whole = export.whole(database, caller, found.standing, log, window, wanted, show, turn)
         return lasting.while_allowed(api.reader(caller, found.id), whole)
 
-    headers["Accept-Ranges"] = "bytes"
-    if ranges.is_asked(request):
+    # Whatever is said, redacted or dropped moves one of these.
+    version = (run_id, found.epoch, head, floor, log.last_line)
+    tag = entity_tags.of(repr((version, window, wanted, media_type)).encode())
+    headers |= {"Accept-Ranges": "bytes", "ETag": tag, "Cache-Control": REVALIDATED}
+    if ranges.is_asked(request, tag):
         return await _part(request, api, caller, wanted, pieces, media_type, headers)
     sent = pieces() if wanted.is_empty else _counted(api, caller, pieces())
     return StreamingResponse(sent, media_type=media_type, headers=headers)

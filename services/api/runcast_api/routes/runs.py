@@ -18,6 +18,7 @@ from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.precondition import IfMatch
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
+from runcast_api.http.totals import ESTIMATED
 from runcast_api.routes.run_filters import Fields, RunFilters
 from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
@@ -52,6 +53,8 @@ class DemoStarted(BaseModel):
 
 class ActiveRuns(BaseModel):
     runs: list[Run]
+    total: int
+    total_estimated: bool = ESTIMATED
     next_cursor: str | None
 
 

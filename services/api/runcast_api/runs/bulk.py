@@ -212,7 +212,9 @@ def _read(place: int, given: Any) -> Item | Problem:
         return _item.validate_python(given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        return problems.invalid(found, "body", "items", str(place))
+        # Where the operation is known, pydantic names it first.
+        told = [{**each, "loc": each["loc"][1:]} for each in found]
+        return problems.invalid(told, "body", "items", str(place))
 
 
 def done(status: int, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from runcast.contract import Status
 from runcast_api.conditions import Condition
 from runcast_api.http import pagination, totals
+from runcast_api.http.totals import ESTIMATED
 from runcast_api.logs import like
 from runcast_api.runs.annotations import AttentionKind
 from runcast_api.runs.ordering import NEWEST, Order
@@ -38,6 +39,8 @@ WHERE project_id = $1 AND {runs.IS_ACTIVE}
 ORDER BY created_at DESC, id DESC LIMIT $4
 """
 
+_ALL_ACTIVE = f"SELECT id FROM runs WHERE project_id = $1 AND {runs.IS_ACTIVE}"
+
 _WALK = "SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan"
 _AS_BEFORE = "SET LOCAL enable_sort = on; SET LOCAL plan_cache_mode = auto"
 
@@ -47,9 +50,7 @@ NONE = "none"
 class RunPage(BaseModel):
     runs: list[Run]
     total: int
-    total_estimated: bool = Field(
-        default=False, description="Whether `total`, beyond 10,000, is a guess."
-    )
+    total_estimated: bool = ESTIMATED
     next_cursor: str | None
 
 
@@ -136,12 +137,14 @@ async def active(
     """A page of the project's runs that are at work, newest first. Raises `Invalid` for a foreign cursor."""
     query = ("active", project_id)
     place = pagination.read(cursor, *query)
+    total = await totals.of(connection, _ALL_ACTIVE, project_id)
     rows = await connection.fetch(
         _ACTIVE, project_id, place and place.at, place and place.id, limit + 1
     )
     last = rows[limit - 1] if len(rows) > limit else None
     return {
         "runs": [runs.as_json(row) for row in rows[:limit]],
+        **total,
         "next_cursor": last
         and pagination.after(pagination.Place(last["created_at"], last["id"]), *query),
     }

@@ -2690,6 +2690,17 @@ export interface components {
              * @description The runs, in the order of the query.
              */
             runs: components["schemas"]["Run"][];
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
+            /**
+             * Total Estimated
+             * @description Whether `total`, beyond 10,000, is a guess.
+             * @default false
+             */
+            total_estimated: boolean;
         };
         /**
          * AdminKeyNew
@@ -7866,6 +7877,17 @@ export interface components {
              * @description The files that are followed for this run, by source.
              */
             tails: components["schemas"]["Tail"][];
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
+            /**
+             * Total Estimated
+             * @description Whether `total`, beyond 10,000, is a guess.
+             * @default false
+             */
+            total_estimated: boolean;
         };
         /**
          * TailNew
@@ -8248,6 +8270,17 @@ export interface components {
              * @example eyJhIjoiMjAyNi0xMS0yNiJ9
              */
             next_cursor: string | null;
+            /**
+             * Total
+             * @description Number of items that match, over all pages. Exact up to 10,000.
+             */
+            total: number;
+            /**
+             * Total Estimated
+             * @description Whether `total`, beyond 10,000, is a guess.
+             * @default false
+             */
+            total_estimated: boolean;
             /**
              * Transitions
              * @description The transitions, newest first.
