@@ -87,7 +87,8 @@ class Loop:
         # A connection that held for hours and broke is tried again at once, not after the longest pause.
         self.failures = 1 if self._has_settled() else self.failures + 1
         metrics.LOOP_FAILURES.labels(self.name).inc()
-        said = str(error) or type(error).__name__
+        # `/ready` tells it to everyone: without the lines in which Postgres quotes a row.
+        said = outages.line_of(error)
         if said != self.last_error:
             expected = outages.is_outage(error)
             log.warning(

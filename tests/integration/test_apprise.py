@@ -90,6 +90,7 @@ async def test_a_plugin_reaches_nothing_of_the_server(chat: Ntfy, tmp_path: Path
     assert await error(f"json://{chat.host}/", allows_private=True) is None
     refused = await error(f"json://{chat.host}/")
     assert "private address" in refused
+    assert "127.0.0.1" not in refused, "what a name means in the server's network is told to no one"
     assert "no address that anything is sent to" in await error(
         "json://169.254.169.254/latest", allows_private=True
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -20,8 +21,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
 
 from runcast_api.notifications import deciding, outcomes, people, planning, targets, webpush
+from runcast_api.notifications.channels import Channels
+from runcast_api.notifications.messages import Message
+from runcast_api.notifications.webpush import WebPush
+from runcast_api.outgoing import addresses, lookups
+from runcast_api.outgoing.sender import Sender
 from runcast_server.db import acquire
 from tests.integration.notified import SETTINGS, Ntfy, notifier, ntfy, set_up, tell
 from tests.integration.rest import Rest, serving
@@ -410,6 +417,48 @@ async def test_a_hostile_server_gets_one_request_and_no_more(rest: Rest, phone: 
         body = {"rules": [], "targets": [target]}
         answer = await rest.admin.put(SETTINGS, json=body, headers=root)
         assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("kind", ["ntfy", "webpush"])
+async def test_a_targets_name_that_changes_its_address_gains_nothing(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public when it was set, then this machine; and for an administrator, clouds' metadata."""
+    meant: list[str] = []
+    reached: list[str] = []
+
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (meant[-1], 0))]
+
+    async def connect(_: Any, host: str, *__: Any) -> Any:
+        reached.append(host)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(lookups.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses.httpcore.AnyIOBackend, "connect_tcp", connect)
+    browser = ec.generate_private_key(webpush.CURVE)
+    keys = {"p256dh": encoded(webpush.point(browser)), "auth": encoded(os.urandom(16))}
+    number = browser.private_numbers().private_value.to_bytes(32, "big")
+    push = WebPush(cast(Any, None), SecretStr(encoded(number)), "mailto:a@example.org")
+    channels = Channels(Sender(allows_private=False), push, "https://runs.example.org")
+    url = "https://rebinding.example"
+    secret = {"base": url, "topic": "t", "token": None, "endpoint": f"{url}/push", "keys": keys}
+    target = {"kind": kind, "secret": secret, "failing_since": None}
+    message = Message("t" * 32, "T", "text", "https://runs.example.org/")
+    for address, is_admin, is_reached in (
+        ("93.184.216.34", False, True),
+        ("127.0.0.1", False, False),
+        ("::ffff:10.0.0.1", False, False),
+        ("127.0.0.1", True, True),
+        ("169.254.169.254", True, False),
+        ("168.63.129.16", True, False),
+    ):
+        meant.append(address)
+        outcome = await channels.send(uuid4(), target, message, is_admin=is_admin)
+        assert bool(reached) == is_reached, (address, outcome)
+        assert address not in str(outcome.error)
+        reached.clear()
+    channels.sender.close()
 
 
 async def test_one_message_that_cannot_be_decided_or_written_costs_itself_alone(

@@ -363,6 +363,34 @@ def test_private_addresses_are_refused(address: str) -> None:
         addresses.check(ip_address(public), allows_private=False)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254",
+     "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fd00:a9fe:a9fe::1", "fe80::a9fe:a9fe",
+     "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "::169.254.169.254",
+     "2002:a9fe:a9fe::1", "0.0.0.0", "::", "::ffff:0.0.0.0"],
+)  # fmt: skip
+def test_no_setting_opens_the_metadata_of_clouds(address: str) -> None:
+    with pytest.raises(Refused):
+        addresses.check(ip_address(address), allows_private=True)
+    for private in ("127.0.0.1", "::1", "10.0.0.1", "fd12::1", "64:ff9b:1::a00:1"):
+        addresses.check(ip_address(private), allows_private=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/", "http://localhost./",
+     "http://LOCALHOST/", "http://[::ffff:127.0.0.1]/", "http://[::1%25lo]/", "http://127.0.0.1:80/",
+     "http://0/"],
+)  # fmt: skip
+async def test_this_machine_is_refused_however_it_is_written(url: str) -> None:
+    sender = Sender(allows_private=False)
+    outcome = await sender.send(url, {}, b"{}")
+    said = ("private address", "no address that anything", "has no address")
+    assert any(one in str(outcome.error) for one in said), outcome
+    sender.close()
+
+
 async def test_a_name_that_changes_its_address_gains_nothing(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,7 +212,7 @@ async def _postgres_trouble(resources: Resources) -> tuple[str | None, str | Non
             if not await connection.fetchval("SELECT may_end_stuck_sessions()"):
                 return None, _UNPROTECTED
     except (asyncpg.PostgresError, *outages.ANY) as error:
-        return str(error) or "no answer in time", None
+        return outages.line_of(error), None
     return None, None
 
 
@@ -221,5 +221,5 @@ async def _redis_trouble(resources: Resources) -> str | None:
         async with asyncio.timeout(PROBE_SECONDS):
             await resources.bus.check()
     except outages.REDIS as error:
-        return str(error) or "no answer in time"
+        return outages.line_of(error)
     return None

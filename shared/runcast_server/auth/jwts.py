@@ -49,6 +49,9 @@ class Claims:
     role_claim: str = "role"
     issuer: str | None = None
     audience: str | None = None
+    reserved: str | None = None
+    """How the subjects of people begin who sign in at the provider of OpenID Connect: no token of another
+    issuer names one of them."""
 
     def verified(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | None:
         """The claims of a token that is good; None for one that isn't, whatever reading it raised."""
@@ -168,6 +171,8 @@ async def principal(
     one who was disabled."""
     subject = said["sub"]
     if _text(subject, SUBJECT_LENGTH) != subject or not subject:
+        return None
+    if claims.reserved is not None and subject.startswith(claims.reserved):
         return None
     async with acquire(database.requests) as connection:
         row = await connection.fetchrow(

@@ -26,7 +26,10 @@ from runcast_server.settings import AuthSettings
 def authenticator(database: Database, settings: AuthSettings) -> Authenticator:
     """Reads the kinds of tokens that the settings allow."""
     readers: list[TokenReader] = [ApiKeys(database), Sessions(database), ShareLinks(database)]
-    names = jwts.Claims(settings.jwt_role_claim, settings.jwt_issuer, settings.jwt_audience)
+    reserved = settings.oidc_issuer and f"{settings.oidc_issuer}#"
+    names = jwts.Claims(
+        settings.jwt_role_claim, settings.jwt_issuer, settings.jwt_audience, reserved
+    )
     if settings.jwt_secret is not None:
         secret = settings.jwt_secret.get_secret_value()
         readers.append(jwts.SecretJwt(database, secret, names))

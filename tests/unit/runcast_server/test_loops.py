@@ -30,6 +30,23 @@ async def test_a_step_that_fails_is_named_and_tried_again() -> None:
         assert loop.readiness().failing == {}
 
 
+async def test_what_postgres_quotes_of_a_row_is_told_to_no_one() -> None:
+    begun = asyncio.Queue[None]()
+
+    async def step() -> None:
+        begun.put_nowait(None)
+        error = asyncpg.UniqueViolationError("duplicate key value violates a constraint")
+        error.detail = "Key (login)=(ann@example.org) already exists."
+        raise error
+
+    loop = Loop("work", step, 0.001)
+    async with loops.running([loop]):
+        for _ in range(2):
+            await asyncio.wait_for(begun.get(), 10)
+        assert "duplicate key" in str(loop.readiness())
+        assert "ann@example.org" not in str(loop.readiness())
+
+
 async def test_a_step_that_hangs_is_cut_off() -> None:
     begun = asyncio.Queue[None]()
 

@@ -108,7 +108,7 @@ class Ingester:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        self.trouble = str(error) or type(error).__name__
+        self.trouble = outages.line_of(error)
         if outages.is_outage(error):
             log.warning("ingest.waits", stream=self._name, error=self.trouble)
         else:

@@ -59,7 +59,8 @@ class Watch:
             return "nothing is sent to a socket of this machine"
         try:
             address = ipaddress.ip_address(str(given[0]).partition("%")[0])
-            addresses.check(address, allows_private=self._allows_private)
+            # What a name means in the server's own network is told to no one.
+            addresses.check(address, allows_private=self._allows_private, shown="its server")
         except ValueError:
             return "it would connect to a name that wasn't resolved"
         except Refused as refused:

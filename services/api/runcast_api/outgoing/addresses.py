@@ -24,6 +24,23 @@ TRIED = 3
 CONNECT_SECONDS = 5.0
 """For each of them but the last: one that doesn't answer (a half-broken IPv6) leaves time for the next."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_OWN_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+"""Of one network's own translation (RFC 8215), which may have the IPv4 address at its end, or elsewhere."""
+_COMPATIBLE = ipaddress.ip_network("::/96")
+_METADATA = tuple(
+    ipaddress.ip_network(one)
+    for one in (
+        "168.63.129.16/32",  # Azure
+        "100.100.100.200/32",  # Alibaba
+        "192.0.0.192/32",  # Oracle
+        "fd00:c1::/32",
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::/32",  # Google
+        "fd00:42::/32",  # Scaleway
+        "fd00:a9fe:a9fe::/48",  # Akamai
+    )
+)
+"""Where clouds answer their machines with secrets, besides link-local addresses."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All that is routed over the internet in IPv6. What lies outside is local, or stands for something else
 (`::10.0.0.1`, fec0::/10)."""
@@ -62,25 +79,41 @@ def check_url(url: str, *, allows_private: bool) -> None:
 
 
 def check(address: Address, *, allows_private: bool, shown: str | None = None) -> None:
-    """Raises `Refused` for a private address; for a link-local one (of clouds' metadata) even where private
-    ones are allowed. `shown` stands for the address in what is said of it."""
+    """Raises `Refused` for a private address; for those of clouds' metadata, link-local ones among them, even
+    where private ones are allowed. `shown` stands for the address in what is said of it."""
     shown = shown or str(address)
-    inner = _inner(address)
-    if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
+    meant = _meant(address)
+    if any(_is_no_receiver(one) for one in meant):
         raise Refused(f"{shown} is no address that anything is sent to")
-    is_public = inner.is_global and (inner.version == 4 or inner in _GLOBAL_UNICAST)
-    if not allows_private and not is_public:
+    if not allows_private and not all(_is_public(one) for one in meant):
         raise Refused(f"{shown} is a private address; WEBHOOK_PRIVATE=1 allows those")
 
 
-def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
+def _is_no_receiver(address: Address) -> bool:
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or any(address in network for network in _METADATA)
+    )
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and (address.version == 4 or address in _GLOBAL_UNICAST)
+
+
+def _meant(address: Address) -> tuple[Address, ...]:
+    """The IPv4 address that an IPv6 address stands for, where it does; both, where it only may."""
     if isinstance(address, IPv4Address):
-        return address
+        return (address,)
+    last = IPv4Address(address.packed[-4:])
     if address in _NAT64:
-        return IPv4Address(address.packed[-4:])
+        return (last,)
+    if address in _OWN_NAT64 or address in _COMPATIBLE:
+        return address, last
     teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
+    inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+    return (address,) if inner is None else (inner,)
 
 
 class CheckedNetwork(AsyncNetworkBackend):

@@ -54,6 +54,15 @@ def test_a_token_of_odd_claims_is_no_good_token(claims: dict[str, Any]) -> None:
     assert jwts.Claims().verified(token, "secret", ["HS256"]) is None
 
 
+@pytest.mark.anyio
+async def test_no_token_names_who_signs_in_at_the_provider() -> None:
+    """Their subjects are the provider's address and what it calls them."""
+    given = jwts.Claims(reserved="https://idp.example.org#")
+    database: Any = None
+    said = {"sub": "https://idp.example.org#ceo", "role": "admin"}
+    assert await jwts.principal(database, said, given) is None
+
+
 def test_an_end_beyond_the_calendar_is_the_last_one() -> None:
     milliseconds = 1_800_000_000_000
     assert jwts._moment(milliseconds) == datetime(9998, 12, 31, tzinfo=UTC)
