@@ -46,7 +46,8 @@ class Loop:
     every_seconds: float | Callable[[], float]
     limit_seconds: float | None = 60.0
     retry_seconds: float | None = None
-    """The first pause after a failed step; as `every_seconds` where it is None."""
+    """The first pause after a failed step. Where it is None: as `every_seconds`, but not longer than
+    `BACK_OFF_SECONDS`, so that rare work goes on soon after a short outage; then twice as long each time."""
     last_error: str | None = None
     failures: int = 0
     """Failed steps since the last one that succeeded."""
@@ -94,7 +95,7 @@ class Loop:
             log.warning(
                 "loop.failed",
                 loop=self.name,
-                error=repr(error),
+                error=outages.named(error),
                 exc_info=None if expected else error,
             )
         self.last_error = said
@@ -102,9 +103,7 @@ class Loop:
     async def _pause(self) -> None:
         every = self.interval_seconds
         if self.failures:
-            first = every if self.retry_seconds is None else self.retry_seconds
-            longest = max(first, BACK_OFF_SECONDS)
-            await asyncio.sleep(min(longest, max(first, 0.05) * 2 ** min(self.failures - 1, 16)))
+            await asyncio.sleep(self.back_off_seconds)
         elif every == 0 or self._is_wanted:
             await asyncio.sleep(0)
         else:
@@ -125,6 +124,14 @@ class Loop:
     def interval_seconds(self) -> float:
         """The pause between two steps that succeed."""
         return self.every_seconds() if callable(self.every_seconds) else self.every_seconds
+
+    @property
+    def back_off_seconds(self) -> float:
+        """The pause after the last of some failures in a row."""
+        every, first = self.interval_seconds, self.retry_seconds
+        longest = max(every if first is None else first, BACK_OFF_SECONDS)
+        first = min(every, BACK_OFF_SECONDS) if first is None else first
+        return min(longest, max(first, 0.05) * 2.0 ** min(self.failures - 1, 16))
 
     def readiness(self) -> Readiness:
         """Dead or hung fails; a step that didn't work this time only degrades."""
@@ -197,7 +204,7 @@ def item(kind: str, **names: object) -> Iterator[None]:
     except Exception as error:
         if outages.is_outage(error):
             raise
-        log.error(f"{kind}.failed", **names, error=repr(error), exc_info=error)
+        log.error(f"{kind}.failed", **names, error=outages.named(error), exc_info=error)
 
 
 def grouped(rows: Iterable[Any], by: str) -> dict[Any, list[Any]]:
@@ -230,6 +237,6 @@ class Items:
             self.outages_in_a_row += 1
             if self.outages_in_a_row >= OUTAGES_IN_A_ROW:
                 raise
-            log.warning(f"{self.kind}.waits", **names, error=repr(error))
+            log.warning(f"{self.kind}.waits", **names, error=outages.named(error))
         else:
             self.outages_in_a_row = 0

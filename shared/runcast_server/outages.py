@@ -49,6 +49,9 @@ REDIS = (
 )
 """What a call to Redis raises while it can't serve."""
 
+LOGGED = 500
+"""Characters of an error that are logged: it may hold what it is about."""
+
 ANY = (Unavailable, *POSTGRES, *REDIS)
 """Either of them, and the refusal (503) that already stands for one."""
 
@@ -70,3 +73,10 @@ def line_of(error: BaseException) -> str:
     if not said and isinstance(error, TimeoutError):
         return "no answer in time"
     return said or type(error).__name__
+
+
+def named(error: BaseException) -> str:
+    """An error's kind and what it says, in one line that is not too long, for the log. (`repr` of an error of
+    redis-py leaves out what it says.)"""
+    kind, said = type(error).__name__, line_of(error)
+    return kind if said == kind else f"{kind}: {said}"[:LOGGED]

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
-from runcast_server.db import acquire
+from runcast_api.questions import waiting
+from runcast_server import loops
+from runcast_server.db import acquire, open_database
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.log import Transaction
 from tests.integration import streams
@@ -355,3 +358,29 @@ async def test_a_share_links_streams_leave_questions_out(database_url: str, redi
                 assert reader.of("x:last")[-1].data["attention"] == known
             async with streams.stream(served, path, last_event_id="0") as reader:
                 await reader.until(lambda reader: bool(reader.of("question:closed", "x:last")))
+
+
+async def test_the_end_of_the_connection_that_listens_is_noticed_at_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "ALIVE_SECONDS", 3_600.0)
+    database = await open_database(database_url, requests=2, log=2)
+    notices = waiting.Waiters(database_url, database.log).loops()[0]
+    admin = await asyncpg.connect(database_url)
+    try:
+        async with loops.running([notices]):
+            await until(lambda: admin.fetchval(_END_LISTENERS), "it to listen")
+            await until(lambda: notices.last_error, "the end to be noticed")
+            assert "the connection that hears of closed questions was lost" in str(
+                notices.last_error
+            )
+            await until(lambda: admin.fetchval(_END_LISTENERS), "it to listen once more")
+    finally:
+        await admin.close()
+        await database.close()
+
+
+_END_LISTENERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'LISTEN %'
+"""

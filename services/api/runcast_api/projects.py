@@ -258,4 +258,4 @@ async def end_streams(bus: Bus, project_id: UUID) -> None:
     try:
         await bus.delete(project_id)
     except outages.REDIS as error:
-        log.warning("project.keys_left", project=str(project_id), error=repr(error))
+        log.warning("project.keys_left", project=str(project_id), error=outages.named(error))

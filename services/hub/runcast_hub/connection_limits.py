@@ -185,7 +185,7 @@ class Leases:
             expected = outages.is_outage(error)
             log.warning(
                 "connection_limits.not_written",
-                error=repr(error),
+                error=outages.named(error),
                 exc_info=None if expected else error,
             )
             self._bus.avoid()

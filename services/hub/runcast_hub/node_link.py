@@ -189,7 +189,7 @@ class NodeLink:
         try:
             self._ears.heard(channel, data)
         except Exception as error:
-            log.error("message.failed", channel=channel, error=repr(error), exc_info=error)
+            log.error("message.failed", channel=channel, error=outages.named(error), exc_info=error)
             self._ears.connected()
 
     async def _keep_probing(self, client: Any) -> None:

@@ -130,7 +130,9 @@ class Control:
             reply = {"problem": problem.body()}
         except Exception as error:
             # The outermost place of this task: the hub that asks must not wait for nothing.
-            log.error("control.failed", hub=message["from"], error=repr(error), exc_info=error)
+            log.error(
+                "control.failed", hub=message["from"], error=outages.named(error), exc_info=error
+            )
             reply = {"problem": Problem().body()}
         try:
             await self._say(message["from"], {"number": message["number"], "reply": reply})

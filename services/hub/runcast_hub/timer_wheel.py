@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from runcast_server import loops
+from runcast_server import loops, outages
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Wheel:
                     waiting.on_time()
                 except Exception as error:
                     # The outermost place of a timer: whatever it is, the others of this second go on.
-                    log.error("timer.failed", error=repr(error), exc_info=error)
+                    log.error("timer.failed", error=outages.named(error), exc_info=error)
 
 
 def jittered(seconds: float, *, least: float = 0.5) -> float:

@@ -42,7 +42,7 @@ class Guard:
     def failed(self, name: object, error: Exception) -> None:
         """Says what is wrong with an item, unless that was said before."""
         self.number += 1
-        item, reason = str(name), repr(error)
+        item, reason = str(name), outages.named(error)
         if self._said.get(item) == reason:
             return
         self._said[item] = reason

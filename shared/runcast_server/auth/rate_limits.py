@@ -93,7 +93,7 @@ class SignInLimits:
         try:
             return await self._shared.hit(rule, *names)
         except outages.REDIS as error:
-            log.warning("limits.own_count", error=repr(error))
+            log.warning("limits.own_count", error=outages.named(error))
             return await self._own.hit(rule, *names)
 
 
@@ -182,7 +182,7 @@ class RequestLimits:
                 with callers.one(caller=name):
                     await self._report(kind, name, limit, number)
         except outages.REDIS as error:
-            log.warning("limits.not_counted", error=repr(error))
+            log.warning("limits.not_counted", error=outages.named(error))
         now = time.monotonic()
         self._refused_until = {name: at for name, at in self._refused_until.items() if at > now}
 

@@ -43,7 +43,7 @@ async def renew(pool: Pool, bus: Bus, project_id: UUID, seen: Head) -> None:
         await bus.forget(project_id)
         await bus.seed(project_id, epoch, last_seq)
     except outages.REDIS as error:
-        log.warning("history.not_told", project=str(project_id), error=repr(error))
+        log.warning("history.not_told", project=str(project_id), error=outages.named(error))
 
 
 async def renew_all(owner_url: str) -> int:

@@ -136,3 +136,24 @@ async def test_soon_in_the_middle_of_a_step_leaves_out_the_next_pause() -> None:
     async with loops.running([loop]):
         await asyncio.wait_for(steps.get(), 10)
         await asyncio.wait_for(steps.get(), 10)
+
+
+@pytest.mark.parametrize(
+    ("every_seconds", "retry_seconds", "pauses"),
+    [
+        (0.5, None, [0.5, 1.0, 2.0, 2.0]),
+        (30.0, None, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
+        (0.0, None, [0.05, 0.1, 0.2]),
+        (10.0, 0.5, [0.5, 1.0, 2.0, 2.0]),
+    ],
+)
+def test_rare_work_goes_on_soon_after_a_short_outage(
+    every_seconds: float, retry_seconds: float | None, pauses: list[float]
+) -> None:
+    async def step() -> None:
+        pass
+
+    loop, found = Loop("work", step, every_seconds, retry_seconds=retry_seconds), []
+    for loop.failures in range(1, len(pauses) + 1):
+        found.append(loop.back_off_seconds)
+    assert found == pauses

@@ -51,3 +51,12 @@ def test_storage_that_is_away_is_waited_for(error: Exception) -> None:
 @pytest.mark.parametrize("error", ITEM, ids=lambda error: type(error).__name__)
 def test_anything_else_is_the_item_s_own_fault(error: Exception) -> None:
     assert not outages.is_outage(error)
+
+
+def test_what_is_logged_says_what_redis_said() -> None:
+    """The `repr` of redis-py's errors doesn't."""
+    full = redis.ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+    assert outages.named(full) == f"ResponseError: {full}"
+    assert outages.named(TimeoutError()) == "TimeoutError: no answer in time"
+    assert outages.named(KeyError()) == "KeyError"
+    assert len(outages.named(ValueError("x" * 10_000))) == outages.LOGGED

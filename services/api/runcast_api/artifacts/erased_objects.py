@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from runcast_api.artifacts.store import ArtifactStore
+from runcast_server import outages
 from runcast_server.db import Connection, Pool, acquire
 from runcast_server.errors import Unavailable
 
@@ -47,7 +48,7 @@ async def remove(pool: Pool, store: ArtifactStore, project_id: UUID | None = Non
             log.warning("artifacts.not_removed", objects=len(rows) - len(removed), error=repr(away))
             break
         except Exception as error:  # One that can't be removed keeps no other one from it.
-            log.error("artifacts.not_removed", key=row["object_key"], error=repr(error))
+            log.error("artifacts.not_removed", key=row["object_key"], error=outages.named(error))
         else:
             removed.append(row["object_key"])
     if removed:

@@ -110,7 +110,7 @@ def _translated() -> Any:
     try:
         yield
     except STORE_ERRORS as error:
-        log.warning("artifact_store.failed", error=repr(error))
+        log.warning("artifact_store.failed", error=outages.named(error))
         raise Unavailable("the artifact store can't be reached") from error
 
 

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runcast_api.http import methods
-from runcast_server import refusals
+from runcast_server import outages, refusals
 from runcast_server.errors import (
     PROBLEM_MEDIA_TYPE,
     FieldError,
@@ -122,9 +122,9 @@ def response_to(error: Exception) -> Response:
     """The answer to an exception. Unexpected ones and outages are logged."""
     problem = problem_of(error)
     if isinstance(problem, Unavailable):
-        log.warning("request.unavailable", error=repr(error))
+        log.warning("request.unavailable", error=outages.named(error))
     elif problem.status >= 500:
-        log.error("request.failed", error=repr(error), exc_info=error)
+        log.error("request.failed", error=outages.named(error), exc_info=error)
     headers = problem.headers()
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers

@@ -16,9 +16,6 @@ NOT_READY_STATES = frozenset({"0A", "3D", "42", "XX"})
 """Classes of SQLSTATE that say nothing against what was to be stored, beside those of outages: plans and
 schemas of another version of the server, missing rights, and errors of Postgres's own."""
 
-SHOWN = 500
-"""Characters of an error that are logged: it may hold what it is about."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -38,7 +35,7 @@ def is_missing_partition(error: BaseException) -> bool:
 def reason(error: BaseException) -> str:
     """Why a message is refused that made our code raise this; where is logged, as no check foresaw it. A
     whole trace would take longer than the message does, and thousands may come at once."""
-    log.warning("ingest.unforeseen", error=repr(error)[:SHOWN], where=_where(error))
+    log.warning("ingest.unforeseen", error=outages.named(error), where=_where(error))
     return f"it can't be stored: {type(error).__name__}: {error}"
 
 

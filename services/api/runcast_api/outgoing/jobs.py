@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from runcast_server import tasks
+from runcast_server import outages, tasks
 from runcast_server.errors import LimitReached
 from runcast_server.fair_turns import FairTurns
 from runcast_server.loops import item
@@ -50,7 +50,7 @@ class Jobs:
                     pass
         except Exception as error:
             # The database is away; the next look finds what is left.
-            log.warning(f"{self.kind}.waits", key=str(key), error=repr(error))
+            log.warning(f"{self.kind}.waits", key=str(key), error=outages.named(error))
         finally:
             del self.running[key]
 

@@ -87,16 +87,26 @@ class Waiters:
                 if await is_pooled(connection):  # another client would get the notices
                     await asyncio.sleep(POOLED_SECONDS)
                     return
-                await connection.add_listener(CHANNEL, self._hear)
-                try:
-                    while True:
-                        await asyncio.sleep(ALIVE_SECONDS)
-                        await connection.execute("SELECT")
-                finally:
-                    with contextlib.suppress(Exception):
-                        await connection.remove_listener(CHANNEL, self._hear)
+                await self._listen_by(connection)
         finally:
             pool.terminate()
+
+    async def _listen_by(self, connection: Connection) -> None:
+        """Listens until the connection ends, which is noticed at once. Raises `Unavailable` then."""
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(CHANNEL, self._hear)
+        try:
+            while not lost.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ALIVE_SECONDS):
+                        await lost.wait()
+                        break
+                await connection.execute("SELECT")
+            raise Unavailable("the connection that hears of closed questions was lost")
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.remove_listener(CHANNEL, self._hear)
 
     def _hear(self, _: Connection, __: int, ___: str, payload: Any) -> None:
         with contextlib.suppress(ValueError):

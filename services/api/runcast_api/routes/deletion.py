@@ -120,4 +120,6 @@ async def forget(api: Api, project_id: UUID) -> None:
     try:
         await api.resources.bus.forget(project_id)
     except outages.REDIS as error:
-        log.warning("erasure.redis_not_emptied", project=str(project_id), error=repr(error))
+        log.warning(
+            "erasure.redis_not_emptied", project=str(project_id), error=outages.named(error)
+        )

@@ -164,7 +164,7 @@ class Bench:
                 if outages.is_outage(error) or (refusal := refusals.of(error)).status == 503:
                     raise
                 if refusal.status == 500:
-                    log.error("bulk.item_failed", error=repr(error), exc_info=error)
+                    log.error("bulk.item_failed", error=outages.named(error), exc_info=error)
                 transaction.take_back(before)
                 results.append(refused(refusal))
         if gone:

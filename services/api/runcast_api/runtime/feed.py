@@ -20,7 +20,7 @@ import structlog
 from sse_starlette import ServerSentEvent
 
 from runcast_api.runtime import events, status
-from runcast_server import tasks
+from runcast_server import outages, tasks
 from runcast_server.db import Pool, acquire
 from runcast_server.loops import Items
 
@@ -134,7 +134,7 @@ class RuntimeFeed:
                     await self._end_watchers()
                 await self._tell_events()
             except Exception as error:
-                log.warning("runtime_feed.failed", error=repr(error))
+                log.warning("runtime_feed.failed", error=outages.named(error))
             look += 1
             await asyncio.sleep(LOOK_SECONDS)
 

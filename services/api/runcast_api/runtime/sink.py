@@ -105,12 +105,12 @@ class RuntimeSink:
                 await self._flush()
             except outages.ANY as error:
                 metrics.FAILED_WRITES.inc()
-                log.warning("runtime.waits", waiting=len(self._waiting), error=repr(error))
+                log.warning("runtime.waits", waiting=len(self._waiting), error=outages.named(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 self._wake.set()
             except Exception as error:
                 metrics.FAILED_WRITES.inc()
-                log.warning("runtime.failed", error=repr(error))
+                log.warning("runtime.failed", error=outages.named(error))
 
     async def _flush(self) -> None:
         """Stores all that waits. Raises what an outage raises, with the rest still waiting."""
@@ -140,7 +140,7 @@ class RuntimeSink:
                 if outages.is_outage(error):
                     raise
                 metrics.FAILED_WRITES.inc()
-                log.warning("worker_status.failed", worker=worker_id, error=repr(error))
+                log.warning("worker_status.failed", worker=worker_id, error=outages.named(error))
             if self._statuses.get(worker_id) is status:
                 del self._statuses[worker_id]
 
@@ -157,7 +157,7 @@ class RuntimeSink:
                 await self._write(batch[:middle])
                 await self._write(batch[middle:])
                 return
-            log.warning("runtime.dropped", number=len(batch), error=repr(error))
+            log.warning("runtime.dropped", number=len(batch), error=outages.named(error))
             metrics.DROPPED.inc(len(batch))
             for each in batch:
                 each.settle(False)

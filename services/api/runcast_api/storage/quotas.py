@@ -134,7 +134,7 @@ class Quotas:
         try:
             resets_at = await _ends_at(self._shared, rule, name, number)
         except outages.REDIS as error:
-            log.warning("quotas.own_count", error=repr(error))
+            log.warning("quotas.own_count", error=outages.named(error))
             resets_at = await _ends_at(self._own, rule, name, number)
         if resets_at is not None:
             self._refused_until[project_id] = time.monotonic() + max(1.0, resets_at - time.time())
