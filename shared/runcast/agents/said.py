@@ -7,9 +7,10 @@ and runs, so that `runcast watch` and `runcast exec` read the same records with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from runcast.agents import texts
 from runcast.agents.tally import Tally
 
 if TYPE_CHECKING:
@@ -83,6 +84,17 @@ class Ended:
 
 
 Said = Entry | About | State | Used | ChildOver | Ended
+
+
+def with_moment(said: Said) -> Said:
+    """The same, with a time that every server takes, or none: what it tells of counts without it."""
+    if isinstance(said, Entry) and said.ts is not None:
+        at = texts.moment(said.ts)
+        return said if at == said.ts else replace(said, ts=at)
+    if isinstance(said, State) and said.since is not None:
+        at = texts.moment(said.since)
+        return said if at == said.since else replace(said, since=at)
+    return said
 
 
 class Reader(Protocol):

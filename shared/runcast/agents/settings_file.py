@@ -7,6 +7,7 @@ JSON object is left alone.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -29,12 +30,33 @@ def read(path: Path) -> tuple[Json, str | None]:
     except (OSError, UnicodeDecodeError) as error:
         raise errors.InvalidFile(path, str(error)) from error
     try:
-        found = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+        found = _loads(text) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
         raise errors.InvalidFile(path, f"it isn't JSON ({error}); it was left alone") from error
     if not isinstance(found, dict):
         raise errors.InvalidFile(path, "it isn't a JSON object; it was left alone")
     return found, text
+
+
+def _loads(text: str) -> Any:
+    """The value of a JSON text that can be written again as it was. Raises `ValueError`, `RecursionError`."""
+    return json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(found := float(number)):
+        raise ValueError(f"{number[:20]} is no number that JSON can hold")
+    return found
+
+
+def _once(members: list[tuple[str, Any]]) -> Json:
+    """An object. Raises `ValueError` for a name that comes twice: writing it again would lose one of them."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:100]!r} comes twice in an object")
+    return found
 
 
 def in_form_of(settings: Json, text: str | None) -> str:
@@ -42,8 +64,19 @@ def in_form_of(settings: Json, text: str | None) -> str:
     match = re.search(r'^([ \t]+)"', text or "", re.MULTILINE)
     indent: str | int = (match[1] if match else 2) if text is None or "\n" in text.strip() else 0
     written = json.dumps(settings, indent=indent or None, ensure_ascii=False)
+    if not is_unicode(written):  # half an emoji, which JSON can only hold escaped
+        written = json.dumps(settings, indent=indent or None)
     ends = "\n" if text is None or text.endswith("\n") else ""
     return written + ends
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text can be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def change(path: Path, settings: Json, text: str | None) -> bool:

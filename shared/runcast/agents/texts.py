@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from runcast._support import times
+
 Json = dict[str, Any]
 
 HEADLINE_CHARACTERS = 300
@@ -21,6 +23,12 @@ INPUT_BYTES = 16 * 1024
 _TAIL = 4
 """The last quarter of what is shown of a long text is its tail."""
 _WORD_BYTES = 512
+_USUAL = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_FIRST_SECOND = 10**8
+"""A smaller number of seconds since 1970 is no time at which an agent worked."""
+_FIRST_MILLISECOND = 10**11
+_DIGITS = (10, 13)
+"""The number of digits of seconds and of milliseconds since 1970."""
 _SAYING = ("command", "cmd", "file_path", "path", "pattern", "query", "url", "description")
 """Members of a tool's input that say best what it does, in this order."""
 _SHELLS = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh"})
@@ -176,6 +184,26 @@ def iso(milliseconds_since_1970: Any) -> str | None:
     except (OverflowError, OSError, ValueError):
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(value: Any) -> str | None:
+    """The moment that a record names, in a form that every server takes; None for what is none. A number is
+    taken as seconds or milliseconds since 1970, also one that is written as a text."""
+    if isinstance(value, str):
+        if value.isascii() and value.isdigit() and len(value) in _DIGITS:
+            return moment(int(value))
+        return _from_text(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < _FIRST_SECOND:
+        return None
+    return iso(value if value >= _FIRST_MILLISECOND else value * 1000)
+
+
+def _from_text(value: str) -> str | None:
+    try:
+        parsed = times.parse(value)
+        return value if _USUAL.fullmatch(value) else times.to_milliseconds(parsed)
+    except (ValueError, OverflowError):
+        return None
 
 
 def texts(parts: Sequence[Any]) -> str:

@@ -105,7 +105,10 @@ def _hooks(
     )
     if agent in hook_entries.VERSIONED and wanted:
         found = {"version": 1} | found
-    settings = hook_entries.with_entries(found, wanted)
+    try:
+        settings = hook_entries.with_entries(found, wanted)
+    except ValueError as error:
+        raise errors.InvalidFile(path, f"{error}; the file was left alone") from error
     if print_only:
         typer.echo(f"{path}:")
         typer.echo(settings_file.in_form_of(settings, text), nl=False)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runcast._support.server_config import Connection
     from runcast.cli.watch_view import Screen
     from runcast.watch.following import Following
+    from runcast.watch.memory import OnlyOne
     from runcast.watch.watcher import Watcher
 
 AGENTS = (
@@ -137,11 +138,8 @@ def watch(
         )
     goes = _say_what_is_read(roots, asked, server.url if server else None)
     lock = watching.OnlyOne(where)
-    while not lock.take():
-        if once:
-            output.say(f"runcast: another `runcast watch` works in {where}")
-            raise typer.Exit(exits.FAILED)
-        time.sleep(1.0)
+    if not lock.take():
+        _wait_for(lock, where, is_once=once)
     delivery = watching.delivery(server) if server else None
     screen = _screen(server, goes, is_wanted=not (once or as_lines or as_json))
     watcher = watching.watcher(asked, roots, delivery, _teller(screen, as_json))
@@ -163,6 +161,16 @@ def watch(
             f"runcast: {unsent:,} bytes are not at the server yet (later: runcast sync {where})"
         )
         raise typer.Exit(exits.FAILED)
+
+
+def _wait_for(lock: "OnlyOne", where: Path, *, is_once: bool) -> None:
+    """Waits until the other watcher ends, and says so; reading once isn't worth waiting."""
+    busy = f"runcast: another `runcast watch` works in {where}"
+    output.say(busy if is_once else f"{busy}; this one waits until that ends (Ctrl-C: not)")
+    if is_once:
+        raise typer.Exit(exits.FAILED)
+    while not lock.take():
+        time.sleep(1.0)
 
 
 def _announced(

@@ -18,7 +18,7 @@ from typing import Any
 from runcast.agents import records, texts
 from runcast.agents.said import State
 from runcast.watch import processes
-from runcast.watch.line_file import own
+from runcast.watch.line_file import open_own, own
 from runcast.watch.listings import Listings
 from runcast.watch.sessions import Registered
 
@@ -49,7 +49,10 @@ class ClaudeRegistry:
         """The sessions that it names, by id; None where there is no registry."""
         if not self._path.is_dir():
             return None
-        entries = [self._entry(path) for path in self._listings.files(self._path, ".json")]
+        paths = self._listings.files(self._path, ".json")
+        entries = [self._entry(path) for path in paths]
+        if len(self._read) > len(paths):
+            self._read = {path: self._read[path] for path in paths if path in self._read}
         known = [entry for entry in entries if entry is not None]
         if len(known) < len(entries):
             known += self._ask()
@@ -82,7 +85,7 @@ class ClaudeRegistry:
             stamp = (stat.st_mtime_ns, stat.st_ino)
             known = self._read.get(path)
             if known is None or known[:2] != stamp:
-                entry = _understood(records.loads(path.read_bytes()[:ENTRY_BYTES]))
+                entry = _understood(records.loads(_beginning(path)))
                 known = self._read[path] = (*stamp, entry)
             return known[2]
         except FileNotFoundError:
@@ -117,6 +120,11 @@ class ClaudeRegistry:
             self._shown[pid] = processes.environment(pid)
         facts = {name: entry[name] for name in _FACTS if isinstance(entry.get(name), str)}
         return Registered(_state(entry), facts | {"pid": pid} | self._shown[pid])
+
+
+def _beginning(path: Path) -> bytes:
+    with open(open_own(path), "rb") as file:
+        return file.read(ENTRY_BYTES)
 
 
 def _understood(entry: Any) -> Json | None:

@@ -41,6 +41,25 @@ class Ending:
         if translation.output.exists:
             self.wrap_up(following, translation, status)
 
+    def end_gone(self, following: Following, at: float) -> None:
+        """Ends the run of a session whose file was removed, as soon as it is over; then nothing is left to
+        follow. A directory that is gone with it may come back: nothing is forgotten for that."""
+        if not following.session.path.parent.is_dir():
+            return
+        if following.is_taken and not following.is_over and not following.is_foreign:
+            if (verdict := self._verdict(following, at)) is None:
+                return
+            status, error, result = verdict
+            if (translation := following.translation) is not None:
+                translation.finish(status, error, result)
+            else:
+                translation = self._reading.unread(following)
+                translation.finish_unread(status, error, result)
+            if translation.output.exists:
+                self.wrap_up(following, translation, status)
+        del self._fleet.followings[following.session.key]
+        self._fleet.is_changed = True
+
     def wrap_up(self, following: Following, translation: Translation, status: str) -> None:
         """The session's run has ended; what follows in its file is the next one."""
         delivery = self._fleet.delivery

@@ -65,7 +65,7 @@ class Finding:
             if known is None:
                 new.append(Following(session, adapter))
             elif known.session.path != session.path:
-                self._move(known, session.path)
+                self._move(known, session.path, at)
         self._take(new, at)
 
     def _hot(self, at: float) -> frozenset[str]:
@@ -75,13 +75,15 @@ class Finding:
             if at - each.moved_at < ACTIVE_SECONDS or each.is_attached
         )
 
-    def _move(self, following: Following, path: Path) -> None:
-        """The session's file has another name (Codex archives and compresses its rollouts)."""
-        if following.session.path.exists():
+    def _move(self, following: Following, path: Path, at: float) -> None:
+        """The session's file has another name (Codex archives and compresses its rollouts), or lies in two
+        folders, and the other one is where it goes on."""
+        was_moved = following.is_gone
+        if not was_moved and not _goes_on_in(following, path, at):
             return
         following.session = replace(following.session, path=path)
         following.translation = following.kept = None
-        if following.is_over:
+        if following.is_over and was_moved:
             following.read = following.stamp()
         self._fleet.is_changed = True
 
@@ -97,6 +99,7 @@ class Finding:
             elif following.session.key not in self._remembering and not self._has_scanned:
                 following.is_taken = self._is_young(following)
                 following.read = None if following.is_taken else following.seen
+            self._remembering.forget(following.session.key)
             following.moved_at = at
             self._fleet.followings[following.session.key] = following
             self._fleet.is_changed = True
@@ -116,3 +119,12 @@ class Finding:
             return True
         is_known = RunOutput(self._fleet.options.runs_dir, following.session.key).exists
         return is_known or self._wall_clock.began_at - following.seen[2] / 1e9 <= age
+
+
+def _goes_on_in(following: Following, path: Path, at: float) -> bool:
+    """Whether the session was written in this other file later than in its own, which rests."""
+    if at - following.moved_at < ACTIVE_SECONDS:
+        return False
+    own = following.stamp()
+    other = following.adapter.stamp(replace(following.session, path=path))
+    return own is not None and other is not None and other[2] > own[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class Following:
     registered: Registered | None = None
     was_attached: bool = False
     gone_at: float | None = None
+    missing_at: float | None = None
+    """When the session's file was found to be gone."""
     complaint: str | None = None
     told: tuple[Registered | None, Stamp | None] | None = None
     """What was known when the state was told last."""
@@ -67,6 +70,11 @@ class Following:
     def stamp(self) -> Stamp | None:
         """The session's file as it is now; None where it can't be read."""
         return self.adapter.stamp(self.session)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the session's file was removed, or has another name."""
+        return not os.path.lexists(self.session.path)
 
     @property
     def is_attached(self) -> bool:

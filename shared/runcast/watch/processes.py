@@ -95,7 +95,7 @@ def holding(name: str) -> dict[str, int]:
         return found
     for pid in pids:
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text().strip() != name:
+            if Path(f"/proc/{pid}/comm").read_bytes().strip() != name.encode():
                 continue
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 found[os.readlink(f"/proc/{pid}/fd/{fd}")] = pid

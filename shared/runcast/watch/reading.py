@@ -48,6 +48,10 @@ class Reading:
             pass
         return translation
 
+    def unread(self, following: Following) -> Translation:
+        """The translation of a session whose file is gone: it can only be finished."""
+        return self._translation(following, self._fleet.output(following))
+
     def _open(self, following: Following) -> Translation:
         """The translation of a session, from where its runs say that it is."""
         translation = self._translation(following, self._fleet.output(following))

@@ -39,6 +39,10 @@ class Remembering:
         if size != known.get("spool") and not (size is None and following.is_over):
             following.doubt()
 
+    def forget(self, key: str) -> None:
+        """The session is followed: what was known of it before counts no more."""
+        self._known.pop(key, None)
+
     def keep(self, at: float, *, at_once: bool = False) -> None:
         """Writes down what has changed, if it is time."""
         is_due = self._fleet.is_changed and at - self._kept_at >= REMEMBER_SECONDS

@@ -15,7 +15,7 @@ from typing import Any
 from runcast._support import times
 from runcast._support.ids import uuid7
 from runcast.agents import entries, records, texts
-from runcast.agents.said import About, ChildOver, Ended, Entry, Said, State, Used
+from runcast.agents.said import About, ChildOver, Ended, Entry, Said, State, Used, with_moment
 from runcast.errors import InvalidFile
 from runcast.watch.content import Policy
 from runcast.watch.doing import Doing
@@ -257,7 +257,7 @@ class Translation:
         if not line.text or self._adapter.skips(line.text):
             return []
         try:
-            return self.reader.read(records.loads(line.text))
+            return [with_moment(each) for each in self.reader.read(records.loads(line.text))]
         except _UNREADABLE:
             self.unreadable += 1
             return []
@@ -382,6 +382,12 @@ class Translation:
     def finish(self, status: str, error: str | None = None, result: str | None = None) -> None:
         """The session is over: the run gets its end."""
         self.publish(at_once=True)
+        self.finish_unread(status, error, result)
+
+    def finish_unread(
+        self, status: str, error: str | None = None, result: str | None = None
+    ) -> None:
+        """The same where the session's file is gone: of what it did, nothing more can be told."""
         if not self.output.exists:
             return
         place, at = self._place(self.position), times.to_milliseconds(times.now())

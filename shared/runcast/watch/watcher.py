@@ -37,6 +37,8 @@ RESTED_SECONDS = 5.0
 FORGET_SECONDS = 600.0
 """A session that slept for so long is read once more if it wakes; until then it takes no memory."""
 RETRY_SECONDS = 10.0
+MISSING_SECONDS = 30.0
+"""After this time a file that is gone won't be found under another name."""
 
 
 class Watcher:
@@ -125,8 +127,9 @@ class Watcher:
     def _look(self, following: Following, at: float) -> bool:
         seen = following.stamp()
         if seen is None:
-            following.next_look = at + SLEEPING_SECONDS
+            self._miss(following, at)
             return False
+        following.missing_at = None
         if seen != following.seen:
             if not following.is_waking and at - following.moved_at >= RESTED_SECONDS:
                 following.is_waking = True
@@ -143,6 +146,16 @@ class Watcher:
         if not has_more:
             self._rest(following, at)
         return has_more
+
+    def _miss(self, following: Following, at: float) -> None:
+        """The session's file can't be read, or isn't there; it may have got another name meanwhile."""
+        following.next_look = at + SLEEPING_SECONDS
+        if not following.is_gone:
+            following.missing_at = None
+        elif following.missing_at is None:
+            following.missing_at = at
+        elif at - following.missing_at >= MISSING_SECONDS:
+            self._ending.end_gone(following, at)
 
     def _rest(self, following: Following, at: float) -> None:
         quiet = at - following.moved_at

@@ -26,6 +26,8 @@ from runcast.watch.sessions import Registered, Session
 Json = dict[str, Any]
 
 EVENTS = "events"
+EVENTS_KEPT = 4096
+"""Events of conversations that are read once; of more, all are read again."""
 _EXTENSION = "saoudrizwan.claude-dev"
 """Cline, as VS Code knows it."""
 Load = Callable[[Path], tuple[list[Any], Json]]
@@ -69,13 +71,14 @@ class WholeSessions:
                 yield Session(self.program, path, session_key(self.program, id), id, root)
 
     def stamp(self, session: Session) -> Stamp | None:
-        """The file, and the directory of events beside it, where there is one."""
+        """The file, and the directory of events beside it, where there is one: its time counts in the size,
+        too, since the later of the two times alone may stay as it was."""
         found = line_file.stamp(session.path)
         try:
             changed = os.lstat(session.path.parent / EVENTS).st_mtime_ns
         except OSError:
             return found
-        return found and (found[0], found[1], found[2] + changed)
+        return found and (found[0], found[1] + changed, max(found[2], changed))
 
     def kept(self, session: Session) -> Json:
         return {}
@@ -156,6 +159,8 @@ def openhands() -> WholeSessions:
             for each in listings.files(path.parent / EVENTS, ".json")
             if each.name.startswith("event-")
         ]
+        if len(read) > EVENTS_KEPT:
+            read.clear()
         for each in events:
             if each not in read:
                 read[each] = _read(each)

@@ -167,3 +167,73 @@ def test_line_without_end_is_named_and_passed_over(world: World) -> None:
     first, passed, last = messages(world)
     assert (first, last) == ("u1", "u2")
     assert passed == f"A record of {line_file.RECORD_BYTES + 5_000_001:,} bytes is passed over"
+
+
+def test_session_whose_file_was_removed_is_over_and_forgotten(world: World) -> None:
+    entry = world.register(status="idle")
+    world.write(world.transcript, record("u1"))
+    kept = world.transcript.with_name("kept.jsonl")
+    world.write(kept, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher)
+    world.transcript.unlink()
+    world.rounds(watcher, 60)
+    assert world.run(CLAUDE_KEY)["status"] != "completed", "its process lives"
+    entry.unlink()
+    world.rounds(watcher, 60)
+    assert world.run(CLAUDE_KEY)["status"] == "completed"
+    assert list(watcher.followings) == list(memory.read(world.runs)) == ["claude-kept"]
+
+
+def test_file_that_is_gone_with_its_folder_may_come_back(world: World) -> None:
+    world.idle_close_seconds = 0.0
+    world.write(world.transcript, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher)
+    away = world.home.with_name("away")
+    world.home.rename(away)
+    world.rounds(watcher, 60)
+    assert list(watcher.followings) == [CLAUDE_KEY]
+    away.rename(world.home)
+    world.idle_close_seconds = 1e6
+    world.write(world.transcript, record("u2"))
+    world.rounds(watcher)
+    assert messages(world, f"{CLAUDE_KEY}.r2") == ["u2"]
+
+
+def test_session_in_two_folders_is_followed_where_it_goes_on(world: World) -> None:
+    world.write(world.transcript, record("u1"))
+    watcher = world.watcher("claude")
+    world.rounds(watcher)
+    copy = world.transcript.parent.with_name("-w-moved") / world.transcript.name
+    world.write(copy, record("u1") + record("u2"))
+    os.utime(copy, times=(time.time() + 5,) * 2)
+    world.rounds(watcher, 70)
+    assert messages(world) == ["u1", "u2"]
+    world.write(copy, record("u3"))
+    os.utime(copy, times=(time.time() + 6,) * 2)
+    world.rounds(watcher)
+    world.rounds(world.watcher("claude"))
+    assert messages(world) == ["u1", "u2", "u3"]
+    assert world.run_keys() == [CLAUDE_KEY]
+
+
+def test_registry_entry_without_end_costs_its_session_alone(world: World) -> None:
+    world.register(status="idle")
+    place = world.home / "claude" / "sessions"
+    with (place / "7.json").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: it takes no disk
+    found = ClaudeRegistry(place, command="missing").look()
+    assert found is not None
+    assert list(found) == [CLAUDE]
+
+
+def test_conversation_in_many_files_has_its_own_age(world: World) -> None:
+    home = world.home / "openhands" / "c1"
+    world.write(home / "events" / "event-00000-x.json", b'{"kind": "MessageEvent"}')
+    world.write(home / "base_state.json", b'{"execution_status": "running"}')
+    watcher = world.watcher("openhands")
+    world.rounds(watcher, 2)
+    [following] = watcher.followings.values()
+    assert following.seen is not None
+    assert abs(following.seen[2] / 1e9 - time.time()) < 3600
