@@ -25,6 +25,7 @@ class Receiver:
     always: int = 204
     answers: list[int] = field(default_factory=list)
     location: str = ""
+    retry_after: str = ""
     got: list[Got] = field(default_factory=list)
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,8 +39,9 @@ class Receiver:
             self.got.append(Got(head[0].split(" ")[1], headers, body))
             status = self.answers.pop(0) if self.answers else self.always
             if status:
-                to = f"Location: {self.location}\r\n" if self.location else ""
-                writer.write(f"HTTP/1.1 {status} x\r\n{to}Content-Length: 0\r\n\r\n".encode())
+                more = f"Location: {self.location}\r\n" if self.location else ""
+                more += f"Retry-After: {self.retry_after}\r\n" if self.retry_after else ""
+                writer.write(f"HTTP/1.1 {status} x\r\n{more}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
             else:
                 await reader.read()  # until the sender gives up

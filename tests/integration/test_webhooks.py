@@ -15,6 +15,7 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from runcast._support import times
 from runcast_api.dependencies import Api
 from runcast_api.outgoing import addresses, jobs, lookups
 from runcast_api.outgoing import sender as attempts
@@ -280,6 +281,56 @@ async def test_days_of_failure_and_410_disable_a_hook(rest: Rest, receiver: Rece
     assert (on.json()["disabled"], on.json()["failing_since"]) == (False, None)
     await send(rest)
     assert len(receiver.got) == count, "it begins again at the present"
+
+
+async def test_what_waited_while_a_hook_was_off_is_of_the_past(
+    rest: Rest, receiver: Receiver
+) -> None:
+    made = await hook(rest, receiver)
+    receiver.always = 500
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    [waiting] = await deliveries(rest, made)
+    await rest.admin.patch(f"{HOOKS}/{made['id']}", json={"disabled": True})
+    again = f"/deliveries/{waiting['id']}/redeliver"
+    refused = await rest.admin.post(again)
+    assert (refused.status_code, "is off" in refused.json()["detail"]) == (409, True)
+    receiver.always = 200
+    await rest.admin.patch(f"{HOOKS}/{made['id']}", json={"disabled": False})
+    await make_due(rest)
+    await send(rest)
+    [ended] = await deliveries(rest, made)
+    assert (ended["state"], len(receiver.got)) == ("failed", 1)
+    assert (await rest.admin.post(again)).status_code == 202
+    await send(rest)
+    assert (await deliveries(rest, made))[0]["state"] == "delivered"
+
+
+async def test_a_receiver_is_left_alone_as_long_as_it_wants(rest: Rest, receiver: Receiver) -> None:
+    made = await hook(rest, receiver)
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    receiver.always = 429
+    day = 24 * 3600
+    never = "Fri, 31 Dec 9999 23:59:59 GMT"
+    for wanted, seconds in (("soon", 5), ("3600", 3_600), (never, day), ("9" * 400, day)):
+        receiver.retry_after = wanted
+        await send(rest)
+        [waiting] = await deliveries(rest, made)
+        left = times.parse(waiting["next_at"]) - times.now()
+        assert seconds - 300 < left.total_seconds() < seconds + 300
+        await make_due(rest)
+
+
+async def test_what_waits_goes_to_a_new_address_at_once(rest: Rest, receiver: Receiver) -> None:
+    made = await hook(rest, receiver, url=f"{receiver.url}wrong")
+    receiver.always = 404
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    receiver.always = 200
+    mended = await rest.admin.patch(f"{HOOKS}/{made['id']}", json={"url": receiver.url})
+    assert mended.json()["failing_since"] is None
+    await send(rest)
+    assert (await deliveries(rest, made))[0]["state"] == "delivered"
 
 
 async def test_a_slow_read_drops_no_event(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,9 +76,10 @@ async def succeeded(connection: Connection, due: Due, now: datetime) -> None:
 
 
 async def failed(connection: Connection, due: Due, outcome: Outcome, now: datetime) -> None:
-    """The receiver didn't take it: it is tried again, or given up."""
+    """The receiver didn't take it: it is tried again, not before the receiver wants it, or given up."""
     is_last = due.attempts > len(RETRY_SECONDS)
-    next_at = None if is_last else now + timedelta(seconds=RETRY_SECONDS[due.attempts - 1])
+    pause = 0 if is_last else max(RETRY_SECONDS[due.attempts - 1], outcome.wait_seconds)
+    next_at = None if is_last else now + timedelta(seconds=pause)
     await connection.execute(_FAILED, due.id, outcome.error, next_at, now)
     is_gone = due.target["kind"] == "webpush" and outcome.status in GONE
     disabled = await connection.fetchval(

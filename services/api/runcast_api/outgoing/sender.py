@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpcore
 
@@ -15,16 +18,18 @@ from runcast_api.outgoing.lookups import Lookups
 
 ATTEMPT_SECONDS = 20.0
 ERROR_CHARACTERS = 300
+LONGEST_WAIT_SECONDS = 24 * 3600.0
 SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an attempt: the receiver's status, and why it failed; `error` is None where it took
-    it."""
+    it. `wait_seconds`: how long the receiver wants to be left alone (`Retry-After`)."""
 
     status: int | None
     error: str | None
+    wait_seconds: float = 0.0
 
 
 @dataclass(eq=False)
@@ -57,7 +62,7 @@ class Sender:
                 self._lookups[is_failing], payer, allows_private=may_be_private
             )
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                status = await self._post(network, url, headers, body)
+                status, wait_seconds = await self._post(network, url, headers, body)
         except Refused as refused:
             return Outcome(None, str(refused)[:ERROR_CHARACTERS])
         except TimeoutError:
@@ -69,20 +74,32 @@ class Sender:
         why = (
             "a redirect, which isn't followed" if 300 <= status < 400 else "the receiver refused it"
         )
-        return Outcome(status, f"{status}: {why}")
+        return Outcome(status, f"{status}: {why}", wait_seconds)
 
     async def _post(
         self, network: CheckedNetwork, url: str, headers: Mapping[str, str], body: bytes
-    ) -> int:
+    ) -> tuple[int, float]:
         sent = [(name, value) for name, value in headers.items()]
         # A pool for one connection: each goes to what was checked for it, and none is kept.
-        # What a receiver answers besides its status is never read.
+        # What a receiver answers besides its status, and when to come again, is never read.
         async with (
             httpcore.AsyncConnectionPool(self._tls, network_backend=network) as pool,
             pool.stream("POST", url, headers=sent, content=body) as answer,
         ):
-            return answer.status
+            asked = next((v for n, v in answer.headers if n.lower() == b"retry-after"), b"")
+            return answer.status, _seconds(asked.decode("latin-1"))
 
     def close(self) -> None:
         for lookups in self._lookups.values():
             lookups.close()
+
+
+def _seconds(retry_after: str) -> float:
+    """The wait that a receiver asks for, in seconds or until a date; a day at most, 0 for what is neither."""
+    with contextlib.suppress(ValueError, OverflowError):
+        if retry_after.isascii() and retry_after.isdigit():
+            return min(float(retry_after[:20]), LONGEST_WAIT_SECONDS)
+        at = parsedate_to_datetime(retry_after)
+        left = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+        return min(max(left.total_seconds(), 0.0), LONGEST_WAIT_SECONDS)
+    return 0.0

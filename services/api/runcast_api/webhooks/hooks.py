@@ -46,12 +46,24 @@ RETURNING {_COLUMNS}
 """
 _UPDATE = f"""
 UPDATE webhooks SET url = $3, types = $4, format = $5, disabled_reason = $6, updated_at = now(),
-    failing_since = CASE WHEN $6::text IS NULL AND disabled_reason IS NOT NULL THEN NULL
+    failing_since = CASE WHEN url <> $3 OR $6::text IS NULL AND disabled_reason IS NOT NULL THEN NULL
                          ELSE failing_since END,
     position = CASE WHEN $6::text IS NULL AND disabled_reason IS NOT NULL
         THEN (SELECT last_seq FROM project_counters c WHERE c.project_id = webhooks.project_id)
         ELSE position END
 WHERE id = $1 AND project_id = $2 RETURNING {_COLUMNS}
+"""
+# What waited while a hook was off is of the past, and what waited for an address that was wrong needn't wait.
+_END_WAITING = """
+UPDATE webhook_deliveries SET state = 'failed', error = 'the webhook was off', ended_at = now()
+WHERE webhook_id = $1 AND state = 'pending'
+"""
+_SEND_WAITING = """
+UPDATE webhook_deliveries SET attempts = 0, next_at = now()
+WHERE webhook_id = $1 AND state = 'pending' AND next_at > now() AND sending_until IS NULL
+"""
+_HOOK_OF = """
+SELECT w.disabled_reason FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id WHERE d.id = $1
 """
 _ROTATE = f"""
 UPDATE webhooks SET old_secret = secret, old_secret_until = $3, secret = $4, updated_at = now()
@@ -223,9 +235,13 @@ async def change(
 ) -> Json:
     """The hook as it is then. Raises `NotFound`."""
     row = _there(await connection.fetchrow(f"{_LIST} AND id = $2 FOR UPDATE", project_id, hook))
-    reason = row["disabled_reason"]
+    reason = before = row["disabled_reason"]
     if given.disabled is not None:
         reason = (reason or BY_OWNER) if given.disabled else None
+    if before is not None and reason is None:
+        await connection.execute(_END_WAITING, hook)
+    elif given.url not in (None, row["url"]):
+        await connection.execute(_SEND_WAITING, hook)
     row = await connection.fetchrow(
         _UPDATE,
         hook,
@@ -268,11 +284,14 @@ async def deliveries(connection: Connection, hook: UUID, limit: int, cursor: str
 
 
 async def redeliver(connection: Connection, caller: Principal, delivery: UUID) -> Json:
-    """The delivery, to be sent again at once, with the same id. Raises `NotFound`; row-level security finds
-    only what owners may see."""
-    row = await connection.fetchrow(_AGAIN, delivery)
-    if row is None:
+    """The delivery, to be sent again at once, with the same id. Raises `NotFound`, and `Conflict` where its
+    webhook is off; row-level security finds only what owners may see."""
+    hook = await connection.fetchrow(_HOOK_OF, delivery)
+    if hook is None:
         raise NotFound("no such delivery")
+    if hook["disabled_reason"] is not None:
+        raise Conflict(f"the webhook is off ({hook['disabled_reason']}); turn it on first")
+    row = await connection.fetchrow(_AGAIN, delivery)
     await audit.note(
         connection,
         caller,

@@ -19,6 +19,7 @@ import orjson
 
 from runcast._support.ids import uuid7
 from runcast_api.accounts import audit
+from runcast_api.outgoing.sender import Outcome
 from runcast_api.runs import history
 from runcast_api.runs.history import Wanted
 from runcast_api.webhooks.hooks import ALL_TYPES
@@ -245,16 +246,16 @@ async def succeeded(connection: Connection, hook_id: UUID, id: UUID, status: int
         await connection.execute(_SOON, hook_id)
 
 
-async def failed(
-    connection: Connection, hook_id: UUID, taken: Taken, status: int | None, error: str
-) -> None:
-    """The receiver didn't take it: it is sent again later, or has failed. One that says that it is gone
-    (410), or that only failed for days, gets nothing any more."""
+async def failed(connection: Connection, hook_id: UUID, taken: Taken, outcome: Outcome) -> None:
+    """The receiver didn't take it: it is sent again later, not before the receiver wants it, or has failed.
+    One that says that it is gone (410), or that only failed for days, gets nothing any more."""
     pause = pause_after(taken.attempts)
     state = "failed" if pause is None else "pending"
-    next_at = None if pause is None else await _in(connection, pause)
-    await connection.execute(_DONE, taken.id, state, status, error, next_at)
-    gone = "the receiver says that it is gone (410)" if status == 410 else None
+    wait = None if pause is None else max(pause, outcome.wait_seconds)
+    next_at = None if wait is None else await _in(connection, wait)
+    error = outcome.error or ""
+    await connection.execute(_DONE, taken.id, state, outcome.status, error, next_at)
+    gone = "the receiver says that it is gone (410)" if outcome.status == 410 else None
     days = f"it failed for {GIVEN_UP_AFTER.days} days"
     row = await connection.fetchrow(_FAILS, hook_id, gone, GIVEN_UP_AFTER, days, pause is None)
     if row is not None and row["disabled_reason"] is not None:

@@ -138,8 +138,7 @@ class Dispatcher:
             if outcome.error is None and outcome.status is not None:
                 await outbox.succeeded(connection, hook_id, taken.id, outcome.status)
             else:
-                why = outcome.error or ""
-                await outbox.failed(connection, hook_id, taken, outcome.status, why)
+                await outbox.failed(connection, hook_id, taken, outcome)
 
     async def _send(self, hook: Any, event: dict[str, Any]) -> Outcome:
         id = signing.message_id(hook["project_id"], event["id"], hook["id"])
