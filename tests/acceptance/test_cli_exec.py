@@ -94,11 +94,13 @@ def test_the_exit_code_is_the_commands(
     assert run["result"] == {"exit_code": code}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT, signal.SIGALRM, 40]
+)
+def test_signals_reach_the_command(tmp_path: Path, number: int) -> None:
     program = (
         "import signal, sys, time\n"
-        "for n in (1, 2, 10, 15): signal.signal(n, lambda n, _: sys.exit(40 + n))\n"
+        f"signal.signal({number}, lambda n, _: sys.exit(40 + n))\n"
         "print('ready'); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -152,6 +154,28 @@ def test_a_signal_in_the_first_moments_reaches_the_command(tmp_path: Path, numbe
     assert ended.returncode == 128 + number
     name = signal.Signals(number).name
     assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("cancelled", name)
+
+
+def test_a_command_is_not_started_that_was_stopped_before(tmp_path: Path) -> None:
+    text = (
+        "import os, signal\n"
+        "import runcast.cli, runcast.tracker\n"
+        "def start(tracker):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    tracker._session.begin()\n"
+        "runcast.tracker.RunTracker.start = start\n"
+        "runcast.cli.main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", text, "exec", "--run", "r", "--", "touch", "started"],
+        cwd=tmp_path,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert not (tmp_path / "started").exists()
+    assert (status(tmp_path)["status"], status(tmp_path)["error"]) == ("cancelled", "SIGTERM")
 
 
 def test_a_command_that_a_passed_on_signal_ends_is_cancelled(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runcast import RunTracker
+from runcast._support.terminal import LineSplitter
 from runcast.agents.identity import session_key
 from runcast.agents.redaction import VARIABLE, Redaction
 from runcast.agents.streams import programs
@@ -74,6 +75,8 @@ class AgentOutput:
     _about: Json = field(default_factory=dict)
     """`metadata.agent` of the run, whole: a change replaces it."""
     _endings: list[threading.Thread] = field(default_factory=list)
+    _plain: LineSplitter | None = None
+    """Splits output that is recorded as it is."""
 
     def __post_init__(self) -> None:
         self._reading = Reading(self.command, self.choice)
@@ -84,12 +87,38 @@ class AgentOutput:
             self._redaction = Redaction()
 
     def feed(self, data: bytes) -> None:
-        """Records what the bytes say."""
-        self.record(self._reading.feed(data))
+        """Records what the bytes say. Output that can't be made sense of is recorded as it is from then on:
+        the command, and what it prints, must not end with our understanding of it."""
+        if self._plain is None:
+            try:
+                self.record(self._reading.feed(data))
+                return
+            except Exception as error:  # an agent may print anything
+                self._plain = self._given_up(error)
+        self._record_plain(self._plain.feed(data))
 
     def finish(self) -> None:
         """Records what is left, when the command has ended."""
-        self.record(self._reading.finish())
+        if self._plain is not None:
+            self._record_plain(self._plain.finish())
+        try:
+            if self._plain is None:
+                self.record(self._reading.finish())
+            self._end_agent()
+        except Exception as error:  # likewise
+            self._given_up(error)
+
+    def _record_plain(self, lines: list[str]) -> None:
+        if lines:
+            self.tracker.lines(self.source, [self._redaction.text(line) for line in lines])
+
+    def _given_up(self, error: Exception) -> LineSplitter:
+        text = f"The output is recorded as it is from here on: {error!r}"
+        self.tracker.log(text, level="warning", agent_name="runcast")
+        return LineSplitter()
+
+    def _end_agent(self) -> None:
+        """Records how the agent's last state is, and ends its sub-agents."""
         if usage := self._usage.told():
             self.tracker.update(usage=usage)
         if self._waits:

@@ -20,15 +20,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from runcast.cli import channels, jobs, relay, terminal_size
 from runcast.cli.channels import PIPE_BYTES
 from runcast.cli.jobs import DirectJob
+from runcast.cli.passed_signals import STOPS, PassedSignals
 from runcast.cli.pty_job import PtyJob, is_foreground
 from runcast.cli.relay import Flow
 
@@ -46,9 +45,7 @@ BITE_BYTES = 32 * 1024
 may be thousands of lines, and takes its time."""
 
 LEFTOVER = Path(__file__).parent / "leftover.py"
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 Listen = Callable[[str, bytes], None]
 
@@ -72,9 +69,15 @@ class Child:
     """
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], listen: Listen, *, splits: bool = False
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        listen: Listen,
+        signals: PassedSignals,
+        *,
+        splits: bool = False,
     ) -> None:
-        """Starts it. Raises `OSError` if it can't be started."""
+        """Starts it; from then on it is told `signals`. Raises `OSError` if it can't be started."""
         self._listen = listen
         self._unheard: deque[tuple[str, bytes]] = deque()
         self._unheard_bytes = 0
@@ -104,28 +107,28 @@ class Child:
             )
             for channel in used
         ]
+        signals.give_to(self._signalled)
 
     def run(
         self, is_cancelled: Callable[[], bool], begin: Callable[[], None] = lambda: None
     ) -> Ended:
         """Relays until the command has ended and its output is through.
 
-        `begin` is called first: it may take a while, since signals are passed on by then.
+        `begin` is called first, and may take a while.
         `is_cancelled` is asked about five times a second; when it says so the command is asked to
         stop, and made to after 10 s.
         """
         pty = self._job if isinstance(self._job, PtyJob) else None
-        with self._signals():
+        if pty is not None:
+            pty.begin()
+        try:
+            begin()
+            self._relay(is_cancelled, pty)
+        finally:
+            self._hear_all()
             if pty is not None:
-                pty.begin()
-            try:
-                begin()
-                self._relay(is_cancelled, pty)
-            finally:
-                self._hear_all()
-                if pty is not None:
-                    pty.end()
-                self._leave()
+                pty.end()
+            self._leave()
         status = self._job.poll()
         assert status is not None
         code = os.waitstatus_to_exitcode(status)
@@ -243,35 +246,28 @@ class Child:
         self._job.send(number, to_group=True)
         self._job.send(signal.SIGCONT, to_group=True)
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Passes signals on. One that was ignored when we started stays ignored (`nohup`)."""
-        handlers: dict[signal.Signals, Any] = dict.fromkeys(PASSED_ON, self._to_command)
-        handlers |= dict.fromkeys(OF_TERMINAL, self._to_group)
-        handlers[signal.SIGWINCH] = self._resize
-        before = {}
-        for number, handler in handlers.items():
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, handler)
-        try:
-            yield
-        finally:
-            for number, former in before.items():
-                signal.signal(number, former)
+    def _signalled(self, number: int) -> None:
+        """What is sent to us is meant for the command."""
+        if number == signal.SIGWINCH:
+            self._resize()
+        elif number in OF_TERMINAL:
+            self._to_group(number)
+        else:
+            self._to_command(number)
 
-    def _to_command(self, number: int, _: FrameType | None) -> None:
+    def _to_command(self, number: int) -> None:
         self._job.send(number)
         if number in STOPS:
             self._stopped_at = time.monotonic()
             self._job.send(signal.SIGCONT)
 
-    def _to_group(self, number: int, _: FrameType | None) -> None:
+    def _to_group(self, number: int) -> None:
         """The terminal has sent its signal to the whole group, so in a shared one we needn't."""
         self._stopped_at = time.monotonic()
         if not (isinstance(self._job, DirectJob) and self._job.shares_group):
             self._job.send(number, to_group=True)
 
-    def _resize(self, _: int, __: FrameType | None) -> None:
+    def _resize(self) -> None:
         for channel, flow in zip(self._channels, self._flows, strict=True):
             if channel.is_terminal and flow.is_open:
                 terminal_size.copy(channel.target, channel.ours)

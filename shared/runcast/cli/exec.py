@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runcast import RunTracker, errors
+from runcast._recording.run_directory import runs_dir as resolved_runs_dir
 from runcast._support.server_config import Connection
 from runcast._support.terminal import LineSplitter
 from runcast.agents.streams import programs
@@ -19,6 +20,7 @@ from runcast.cli import exits, output
 from runcast.cli.child import Child, Ended
 from runcast.cli.context import Context, options, server_of
 from runcast.cli.jobs import explain
+from runcast.cli.passed_signals import PassedSignals
 from runcast.tracker import End
 
 if TYPE_CHECKING:
@@ -116,20 +118,17 @@ def exec_(
         join=False,
     )
     tracker._session.feeds_later = True  # what that takes is imported while the command starts
-    tracker.start()
-    if says and tracker.run_id is None:
-        output.say("runcast: the command is not recorded: its run could not be begun")
-    elif says:
-        where = f"{server.url}/ui/runs/{tracker.run_id}" if server and not offline else "no server"
-        output.say(f"runcast: {tracker.directory} · {where}")
-    given = {
-        "RUNCAST_RUN_ID": tracker.run_id,
-        "RUNCAST_RUNS_DIR": runs_dir and os.path.abspath(runs_dir),
-        "RUNCAST_PROJECT": project,
-        "RUNCAST_URL": options(ctx).url,
-        "RUNCAST_TOKEN": options(ctx).token,
-    }
-    code = _run(tracker, command, _environment(given), agent, splits=splits)
+    with PassedSignals() as signals:
+        tracker.start()
+        _tell_begun(tracker, says=says)
+        given = {
+            "RUNCAST_RUN_ID": tracker.run_id,
+            "RUNCAST_RUNS_DIR": runs_dir and str(resolved_runs_dir(runs_dir)),
+            "RUNCAST_PROJECT": project,
+            "RUNCAST_URL": options(ctx).url,
+            "RUNCAST_TOKEN": options(ctx).token,
+        }
+        code = _run(tracker, command, _environment(given), agent, signals, splits=splits)
     if tracker.unsent_bytes and not says:
         # Also where nothing else is said: the disk of a job that ran this may be gone soon.
         output.say(
@@ -139,8 +138,21 @@ def exec_(
     raise typer.Exit(code)
 
 
+def _tell_begun(tracker: RunTracker, *, says: bool) -> None:
+    if says and tracker.run_id is None:
+        output.say("runcast: the command is not recorded: its run could not be begun")
+    elif says:
+        output.say(f"runcast: {tracker.directory} · {tracker.url or 'no server'}")
+
+
 def _run(
-    tracker: RunTracker, command: list[str], environ: dict[str, str], agent: str, *, splits: bool
+    tracker: RunTracker,
+    command: list[str],
+    environ: dict[str, str],
+    agent: str,
+    signals: PassedSignals,
+    *,
+    splits: bool,
 ) -> int:
     errors_splitter = LineSplitter()
     said: AgentOutput
@@ -157,15 +169,27 @@ def _run(
         elif lines := errors_splitter.feed(data):
             tracker.lines(source, lines)
 
+    if (
+        number := signals.stop
+    ) is not None:  # there is no command yet that it could be passed on to
+        signals.release()
+        tracker._session.feed()
+        code = 128 + number
+        tracker.finish("cancelled", _signal_name(number), result={"exit_code": code})
+        return code
     try:
-        child = Child(command, environ, listen, splits=splits)
+        child = Child(command, environ, listen, signals, splits=splits)
     except OSError as error:
+        signals.release()
         tracker._session.feed()
         reason, code = explain(error, command[0])
         typer.echo(f"runcast: {reason}", err=True)
         tracker.finish("failed", reason, result={"exit_code": code})
         return code
-    ended = child.run(lambda: tracker.cancelled, begin)
+    try:
+        ended = child.run(lambda: tracker.cancelled, begin)
+    finally:
+        signals.release()
     said.finish()
     if lines := errors_splitter.finish():
         tracker.lines("stderr", lines)

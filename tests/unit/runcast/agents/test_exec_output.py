@@ -38,3 +38,18 @@ def test_secrets_stay_out_of_the_record(tmp_path: Path, monkeypatch: pytest.Monk
     whole = "".join(p.read_text() for p in (tmp_path / "r").rglob("*") if p.is_file())
     assert SECRET not in whole
     assert "hunter2" not in whole
+
+
+def test_output_that_can_not_be_made_sense_of_is_recorded_as_it_is(tmp_path: Path) -> None:
+    def fail(_: bytes) -> None:
+        raise RecursionError("too deep")
+
+    with RunTracker("r", runs_dir=tmp_path, offline=True) as tracker:
+        output = AgentOutput(tracker, ["claude"])
+        output._reading.feed = fail  # type: ignore[method-assign, assignment]
+        output.feed(b"one\ntw")
+        output.feed(f"o\nthe key is {SECRET}".encode())
+        output.finish()
+    lines = (tmp_path / "r" / "logs.txt").read_text().splitlines()
+    assert "too deep" in lines[0]
+    assert lines[1:-1] == ["one", "two", "the key is [redacted]"]
