@@ -33,7 +33,9 @@ class _TooManyHeaders(Exception):
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Counts the bytes of each request's head, and the time until it is complete."""
+    """Counts the bytes of each request's head, and the time until it is complete; and of what stands between
+    and behind the pieces of a body: fields there (RFC 9112, section 7.1.2) are no headers, and are
+    dropped."""
 
     # Slots: a few more attributes in uvicorn's own dictionary would cost each connection a kilobyte, since
     # one of more than 30 keys is no longer shared among instances.
@@ -77,19 +79,24 @@ class BoundedHeads(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._deadline is None:
-                self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._head_bytes += len(data)
+        if self._is_in_head and self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self._give_up)
         super().data_received(data)
-        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._stop_waiting()
             self.send_400_response("The request's head is too large.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_head:
+            return  # Who asks, and for what, was looked at before.
         if len(self.headers) >= MAX_HEADERS:
             raise _TooManyHeaders
         super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         """Answers and closes; late, and without reading on, where the address was answered so very often."""

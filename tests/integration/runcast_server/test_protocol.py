@@ -114,6 +114,82 @@ async def test_who_sends_many_malformed_heads_is_answered_late(
     assert len(later) == 2
 
 
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+TWO_WAYS = (
+    b"Content-Length: 44\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 0\r\nContent-Length: 39\r\n\r\n",
+    b"Content-Length: 0, 39\r\n\r\n",
+    b"Content-Length: +0\r\n\r\n",
+    b"Content-Length : 0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    b"X-A: b\r\n Content-Length: 39\r\n\r\n",
+    b"X-A: b\rContent-Length: 39\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n",
+    b"Transfer-Encoding: chunked\r\n\r\n1;\nxx\r\na\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-1\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 39\r\n\r\n",
+)
+"""Requests that end in one place for one reader, and in another place for another one."""
+
+
+async def test_no_request_ends_in_two_places() -> None:
+    """A gateway would take the rest for the body, and we for a request of the next client."""
+    seen: list[str] = []
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        while (await receive()).get("more_body"):
+            pass
+        await application(scope, receive, send)
+
+    async with connected(note) as (_, first):
+        for fields in TWO_WAYS:
+            reader, writer = await asyncio.open_connection(*first.get_extra_info("peername"))
+            writer.write(b"POST /outer HTTP/1.1\r\nHost: x\r\n" + fields + SMUGGLED)
+            writer.write_eof()
+            assert b"HTTP/1.1 400" in await reader.read(), fields
+            writer.close()
+    assert "/smuggled" not in seen
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+async def test_a_field_behind_the_body_is_no_header() -> None:
+    """Not one that says who asks, nor where from."""
+    seen: list[Any] = []
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        seen.extend(scope["headers"])
+        await application(scope, receive, send)
+
+    async with connected(read) as (reader, writer):
+        writer.write(CHUNKED + b"0\r\nHost: y\r\nAuthorization: Bearer z\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    assert [name for name, _ in seen] == [b"host", b"transfer-encoding"]
+
+
+@pytest.mark.parametrize("piece", [b"0\r\nX-Long: ", b"0\r\nX: y\r\n", b"1;", b"1;x="])
+async def test_what_stands_around_the_pieces_of_a_body_is_bounded(piece: bytes) -> None:
+    async def read(_: Scope, receive: Receive, __: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    async with connected(read) as (reader, writer):
+        writer.write(CHUNKED + piece)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                writer.write(b"X-A: b\r\n" * 1000 if b"y" in piece else b"a" * 8000)
+                await writer.drain()
+        assert writer.transport.is_closing() or reader.at_eof() or b"400" in await reader.read(20)
+
+
 async def test_who_asks_for_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header_limits, "HEAD_SECONDS", 0.2)
     async with connected() as (reader, writer):
