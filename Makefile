@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring test-deployment marks docs dist clients coverage screenshots test-containers test-pooler console schema clean
+.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring test-deployment marks docs dist clients coverage screenshots test-containers test-compose test-pooler console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -131,6 +131,10 @@ monitoring: ## Alert rules, as Prometheus's own promtool sees them (Debian: prom
 test-containers: $(VENV)/.dev ## The integration tests on Postgres 17 and Redis 8 in containers
 	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/python -m tests.containers \
 		$(BIN)/python -m pytest -q tests/integration $(ARGS)
+
+test-compose: $(VENV)/.dev ## docker compose as it is shipped: scaled, updated, backed up, restored (needs Docker)
+	docker build --quiet --tag runcast:test . >/dev/null
+	RUNCAST_TEST_COMPOSE=1 $(BIN)/python -m pytest -q tests/deployment/test_compose.py $(ARGS)
 
 console: $(CONSOLE) ## Build the web console
 

@@ -16,10 +16,12 @@ import hypothesis
 import pytest
 import redis
 
-from runcast_server.process import migrate
+from runcast_server.process import db_roles, migrate
 from tests import browser, pooler, redis_cluster, servers
 from tests.upgrade import previous
 from tests.urls import in_database
+
+OWNER = "owner"
 
 # The same examples each time, so that a failure is the change's; RUNCAST_TEST_EXPLORE looks for new ones
 # (RUNCAST_TEST_EXPLORE=5000: for so many where a test is a model).
@@ -104,8 +106,14 @@ def slots(redis_servers: redis_cluster.RedisCluster) -> redis_cluster.RedisClust
 
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> str:
-    """The name of a migrated database that nobody connects to."""
-    migrate.up(in_database(postgres_url, "runcast_template"))
+    """The name of a migrated database that nobody connects to. With `RUNCAST_TEST_OWNER` it and all copies
+    belong to an owner without superuser (`make test-owner`)."""
+    url = in_database(postgres_url, "runcast_template")
+    if os.environ.get("RUNCAST_TEST_OWNER"):
+        run_sql(postgres_url, f"CREATE ROLE {OWNER} LOGIN NOSUPERUSER CREATEROLE")
+        run_sql(postgres_url, f"CREATE DATABASE runcast_template OWNER {OWNER}")
+        url = db_roles.as_login(url, OWNER)
+    migrate.up(url)
     return "runcast_template"
 
 
@@ -120,8 +128,11 @@ def database_url(
 ) -> Iterator[str]:
     """A migrated database for this test alone; dropped with whoever is still connected."""
     name = next(database_names)
-    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
-    yield in_database(postgres_url, name)
+    is_owned = bool(os.environ.get("RUNCAST_TEST_OWNER"))
+    copy = f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY"
+    run_sql(postgres_url, f"{copy} OWNER {OWNER}" if is_owned else copy)
+    url = in_database(postgres_url, name)
+    yield db_roles.as_login(url, OWNER) if is_owned else url
     run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -40,18 +40,21 @@ OLD_POOLER = (
 )
 
 
-async def refusal(database: Database, roles: Iterable[str]) -> str | None:
-    """Why one of the roles can't be used, in a line; None where nothing refuses them."""
+async def refusal(
+    database: Database, roles: Iterable[str], *, may_be_away: bool = True
+) -> str | None:
+    """Why one of the roles can't be used, in a line; None where nothing refuses them. Unless its place
+    `may_be_away`, one that takes no connections counts as well."""
     pools = {
         LOG_ROLE: database.log,
         REQUEST_ROLE: database.requests,
         ACCOUNTS_ROLE: database.accounts,
     }
-    found = await asyncio.gather(*(_refusal(pools[role], role) for role in roles))
+    found = await asyncio.gather(*(_refusal(pools[role], role, may_be_away) for role in roles))
     return next((why for why in found if why is not None), None)
 
 
-async def _refusal(pool: Pool, role: str) -> str | None:
+async def _refusal(pool: Pool, role: str, may_be_away: bool) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS), acquire(pool) as connection:
             table, right = _NEEDS[role]
@@ -69,7 +72,10 @@ async def _refusal(pool: Pool, role: str) -> str | None:
         return OLD_POOLER
     except Unavailable as error:  # its reason: only a refusal counts
         cause = error.__cause__
-        return f"{role}: {outages.line_of(cause)}" if isinstance(cause, _REFUSALS) else None
+        # One that is only late has much to do, and goes on being asked.
+        is_away = isinstance(cause, OSError) and not isinstance(cause, TimeoutError)
+        counts = isinstance(cause, _REFUSALS) or (is_away and not may_be_away)
+        return f"{role}: {outages.line_of(cause)}" if counts and cause else None
     except outages.POSTGRES:
         return None
     if acting != role:

@@ -23,6 +23,7 @@ _PREFERENCES = {"prefer-standby": ("standby", "any")}
 _ATTRIBUTES = frozenset({"any", "primary", "standby", "read-write", "read-only", "prefer-standby"})
 _MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 _ALLOWED = {"target_session_attrs": _ATTRIBUTES, "sslmode": _MODES}
+_FILES = frozenset({"sslrootcert", "sslcert", "sslkey", "sslcrl"})
 _ELSEWHERE = (
     OSError,
     TimeoutError,
@@ -106,6 +107,13 @@ def _fault_of_query(text: str) -> str | None:
     for name, allowed in _ALLOWED.items():
         if name in query and query[name] not in allowed:
             return f"{name} must be one of {', '.join(sorted(allowed))}"
+    for name in _FILES & query.keys():
+        try:
+            with open(query[name], "rb"):
+                pass
+        except OSError as error:
+            if query[name] != "system":
+                return f"{name} names the file {query[name]}: {error.strerror}"
     return None
 
 

@@ -32,11 +32,17 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))
+    try:
+        return Path(os.path.abspath(path.expanduser()))
+    except RuntimeError:  # pathlib's, for a user that isn't there
+        raise ValueError("begins with ~ and names no user of this system with a home") from None
 
 
 def _paths(value: object) -> object:
-    return tuple(value.split(os.pathsep)) if isinstance(value, str) else value
+    """Without what stands between two separators: an empty path would be the directory of the start."""
+    if not isinstance(value, str):
+        return value
+    return tuple(path for path in value.split(os.pathsep) if path.strip())
 
 
 def _names(value: object) -> object:
@@ -72,6 +78,17 @@ def _http_url(url: str) -> str:
     parts = _parts(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL that starts with http:// or https:// and a host")
+    if re.search(r"\s", url):
+        raise ValueError("has a space in it")
+    return url
+
+
+def _public_url(url: str) -> str:
+    parts = _parts(_http_url(url))
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(
+            "is what links begin with, and so has no user, no ? and no #: https://runs.example.org"
+        )
     return url
 
 
@@ -95,6 +112,8 @@ def _networks(networks: tuple[str, ...]) -> tuple[str, ...]:
 def _host(host: str) -> str:
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(f"{host[:60]!r} is no name or address of a host")
+    if re.fullmatch(r"[^:]+:\d+", host):
+        raise ValueError(f"{host[:60]!r} names a port, and only a host belongs here")
     return host
 
 
@@ -106,7 +125,7 @@ def _store(url: str) -> str:
     parts = _parts(url)
     if parts.scheme not in STORES:
         raise ValueError("must be a URL that starts with file:///, s3://, gs:// or az://")
-    if not (parts.netloc or parts.path.strip("/")):
+    if "://" not in url or not (parts.netloc or parts.path.strip("/")):
         raise ValueError("must name a folder or a bucket")
     return url
 
@@ -156,6 +175,7 @@ HostList = Annotated[NameList, NoDecode, AfterValidator(_hosts)]
 NetworkList = Annotated[NameList, NoDecode, AfterValidator(_networks)]
 OriginList = Annotated[NameList, NoDecode, AfterValidator(_origins)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 StoreUrl = Annotated[str, AfterValidator(_store)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]

@@ -42,6 +42,7 @@ from runcast_server.setting_values import (
     OriginList,
     PathList,
     PostgresUrl,
+    PublicUrl,
     PushSecret,
     RedisUrl,
     StoreUrl,
@@ -124,7 +125,7 @@ class ProcessSettings(_Settings):
     host: HostName = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     data: AbsolutePath = Field(default=Path(".runcast"), validate_default=True)
-    public_url: HttpUrl | None = None
+    public_url: PublicUrl | None = None
     allowed_hosts: HostList = ()
     cors_origins: OriginList = ()
     trusted_proxies: NetworkList = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -14,11 +15,13 @@ from runcast_api import service as api_service
 from runcast_hub import service as hub_service
 from runcast_server import db, db_health, settings
 from runcast_server.db import Database, Urls, acquire, open_database
-from runcast_server.process import db_roles, migrate, process
+from runcast_server.process import db_roles, migrate, process, wait_for
 from runcast_server.service import Build
 from tests import managed
 from tests.conftest import run_sql
 from tests.integration import rows
+from tests.torture.programs import free_port
+from tests.urls import in_database
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +113,46 @@ async def test_a_role_that_may_not_be_used_is_named(owner_url: str) -> None:
         assert "runcast migrate" in why
     finally:
         await strange.close()
+
+
+async def test_a_login_whose_place_is_away_or_another_database_is_named(
+    owner_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The database itself answers, and no request could be authenticated."""
+    urls = db_roles.embedded(owner_url)
+    await db_roles.ensure(owner_url, urls)
+    nowhere = f"postgresql://runcast_accounts_login@127.0.0.1:{free_port()}/runcast"
+    read = settings.read(
+        database_url=urls.log,
+        database_requests_url=urls.requests,
+        database_accounts_url=nowhere,
+        redis_url=redis_url,
+        data=tmp_path,
+    )
+    async with process.opened(read) as resources:
+        found = await api_service.build(resources).ready()
+    assert "runcast_accounts: " in found.failing["roles"]
+    with pytest.raises(
+        wait_for.BackingServiceError, match=r"127.0.0.1:.*RUNCAST_DATABASE_ACCOUNTS_URL.*used"
+    ):
+        await wait_for.wait_for_logins(replace(urls, accounts=nowhere), 0, print)
+    await wait_for.wait_for_logins(replace(urls, read=nowhere), 0, print)
+    other = in_database(str(urls.requests), "postgres")
+    for wrong in (replace(urls, requests=other), replace(urls, read=other)):
+        with pytest.raises(
+            wait_for.OtherDatabase, match=r"names the database postgres at .* another"
+        ):
+            await wait_for.wait_for_logins(wrong, 0, print)
+
+
+async def test_a_search_path_that_leads_elsewhere_is_refused(owner_url: str) -> None:
+    """As where the owner has a schema of its own name, which comes first in Postgres's own search_path."""
+    await asyncio.to_thread(run_sql, owner_url, "CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+    try:
+        with pytest.raises(migrate.MigrationError, match="would be made in the schema owner"):
+            await asyncio.to_thread(migrate.up, owner_url)
+    finally:
+        await asyncio.to_thread(run_sql, owner_url, "DROP SCHEMA owner")
 
 
 async def test_a_right_that_was_taken_away_is_named(owner_url: str, by_owner: Database) -> None:

@@ -177,7 +177,9 @@ async def _readiness(
     if leadership.trouble:
         degraded["ingest"] = leadership.trouble
     refused, (why, less) = await asyncio.gather(
-        db_health.refusal(resources.database, (LOG_ROLE, REQUEST_ROLE, ACCOUNTS_ROLE)),
+        db_health.refusal(
+            resources.database, (LOG_ROLE, REQUEST_ROLE, ACCOUNTS_ROLE), may_be_away=False
+        ),
         _postgres_trouble(resources),
     )
     if (replica := resources.database.replica) is not None and replica.trouble:

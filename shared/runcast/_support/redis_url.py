@@ -71,13 +71,17 @@ def parse(url: str) -> RedisUrl:
     _check_end(parts)
     user, at, netloc = parts.netloc.rpartition("@")
     default = SENTINEL_PORT if kind == "sentinel" else SERVER_PORT
-    hosts = tuple(_host(text, default) for text in netloc.split(","))
+    named = netloc.split(",")
+    if len(named) > 1 and not all(named):
+        raise ValueError("names several servers, and one of them is empty")
+    hosts = tuple(_host(text, default) for text in named)
     if kind == "":
         if len(hosts) > 1:
             raise ValueError(
                 f"names several servers: write {base}+cluster:// for a cluster, "
                 f"{base}+sentinel://…/name for sentinels"
             )
+        _check_database(parts.path.strip("/"))
         return RedisUrl("server", url, hosts)
     host, port = hosts[0]
     shown = f"[{host}]" if ":" in host else host
@@ -90,10 +94,17 @@ def parse(url: str) -> RedisUrl:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("must end with the name that the sentinels know, like /mymaster")
+    _check_database(database)
     options = dict(parse_qsl(parts.query))
     name, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
     plain = urlunsplit((base, netloc, f"/{database}" if database else "", urlencode(options), ""))
     return RedisUrl("sentinel", plain, hosts, unquote(service), name, password)
+
+
+def _check_database(text: str) -> None:
+    """Raises `ValueError`: redis-py takes what is no number for database 0, and `1/2` for 12."""
+    if text and not (text.isascii() and text.isdigit()):
+        raise ValueError("names a database that is no number from 0, as in redis://host:6379/0")
 
 
 def _check_end(parts: SplitResult) -> None:

@@ -99,12 +99,20 @@ async def _check(url: str, is_restore: bool) -> None:
         version = connection.get_server_version()
         encoding = await connection.fetchval("SHOW server_encoding")
         is_unfinished = await unfinished_restore.is_marked(connection)
+        schema = await connection.fetchval("SELECT current_schema()")
     finally:
         await connection.close()
     if version.major < OLDEST_POSTGRES:
         raise MigrationError(
             f"{postgres_hosts.place(url)} is Postgres {version.major}.{version.minor}: Runcast needs "
             f"{OLDEST_POSTGRES} or later"
+        )
+    if schema != "public":
+        raise MigrationError(
+            f"tables would be made in the schema {schema}, and Runcast's are in public: drop that schema, or "
+            "take it out of the search_path of this database and of its owner"
+            if schema
+            else "the schema public isn't there, or isn't in the search_path of this database or of its owner"
         )
     if is_unfinished and not is_restore:
         raise MigrationError(unfinished_restore.ADVICE)

@@ -68,6 +68,7 @@ async def _wait(settings: ServerSettings, say: Say) -> None:
         raise process.StartError("RUNCAST_DATABASE_URL and RUNCAST_REDIS_URL must be set")
     seconds = settings.process.start_wait_s
     await wait_for.wait_for_schema(database_url, seconds, say)
+    await wait_for.wait_for_logins(settings.postgres.urls, seconds, say)
     await wait_for.wait_for_redis(redis_url, seconds, say)
 
 

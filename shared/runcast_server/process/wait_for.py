@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 
 from runcast._support import redis_url
-from runcast_server import outages, postgres_hosts, unfinished_restore
+from runcast_server import db, outages, postgres_hosts, unfinished_restore
 from runcast_server.errors import ExplainedError
 from runcast_server.eventlog import conversion
 from runcast_server.eventlog.bus import Bus
@@ -20,6 +20,7 @@ CONNECT_SECONDS = 3.0
 
 Say = Callable[[str], None]
 
+_IDENTITY = "SELECT datname::text, oid::bigint FROM pg_database WHERE datname = current_database()"
 _UNUSABLE = (
     OSError,
     TimeoutError,
@@ -31,6 +32,10 @@ _UNUSABLE = (
 
 class BackingServiceError(ExplainedError):
     """A backing service is absent or unusable. The message names it, where, and why."""
+
+
+class OtherDatabase(ExplainedError):
+    """URLs that must name one database name several. The message says which."""
 
 
 async def wait_for_postgres(url: str, seconds: float, say: Say) -> None:
@@ -68,6 +73,45 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
                 )
 
     await _until(f"Postgres at {postgres_hosts.place(url)}", probe, seconds, say)
+
+
+async def wait_for_logins(urls: db.Urls, seconds: float, say: Say) -> None:
+    """Return when every login that has a URL of its own takes connections to the database of `urls.log`.
+
+    A standby that is away isn't waited for: it is done without. Raises `OtherDatabase` at once where a URL
+    names another database.
+    """
+    ours = await _identity(urls.log)
+    for name, url in (("REQUESTS", urls.requests), ("ACCOUNTS", urls.accounts)):
+        if url is None or url == urls.log:
+            continue
+
+        async def probe(name: str = name, url: str = url) -> None:
+            _compare(f"RUNCAST_DATABASE_{name}_URL", url, ours, await _identity(url))
+
+        setting = f"(RUNCAST_DATABASE_{name}_URL)"
+        await _until(f"Postgres at {postgres_hosts.place(url)} {setting}", probe, seconds, say)
+    if urls.read is not None:
+        with contextlib.suppress(BackingServiceError):
+            url = postgres_hosts.with_login(urls.read, urls.log)
+            _compare("RUNCAST_DATABASE_READ_URL", url, ours, await _identity(url))
+
+
+async def _identity(url: str) -> tuple[str, int]:
+    """A database's name and number, the same on all hosts of a server. Raises `BackingServiceError`."""
+    async with _connected(url) as connection:
+        if connection is None:
+            raise BackingServiceError("there is no such database")
+        [found] = await connection.fetch(_IDENTITY)
+        return str(found[0]), int(found[1])
+
+
+def _compare(setting: str, url: str, ours: tuple[str, int], other: tuple[str, int]) -> None:
+    if ours != other:
+        raise OtherDatabase(
+            f"{setting} names the database {other[0]} at {postgres_hosts.place(url)}, which is another one "
+            f"than that of RUNCAST_DATABASE_URL, {ours[0]}"
+        )
 
 
 async def wait_for_redis(url: str, seconds: float, say: Say) -> None:

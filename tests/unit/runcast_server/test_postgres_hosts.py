@@ -44,6 +44,7 @@ def test_hosts_of_a_url(url: str, hosts: list[str], one_by_one: list[str]) -> No
         ("postgresql://h/db?sslmode", "has a query that can't be read"),
         ("postgresql://h/db?sslmode=on", "sslmode must be one of allow, disable"),
         ("postgresql://h/db?sslmode=require&channel_binding=require", "leave channel_binding out"),
+        ("postgresql://h/db?sslrootcert=/no/where.pem", "the file /no/where.pem: No such file"),
         ("postgresql://[::1/db", "an IPv6 address stands in brackets"),
         ("postgresql://u:hunter2/x@h/db", "percent-encode special characters"),
         ("postgresql://u:1/hunter2@h/db", "an @ behind its host: percent-encode"),

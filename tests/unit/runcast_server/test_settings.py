@@ -45,6 +45,12 @@ def test_relative_paths_are_resolved_against_the_start_directory(
     assert read.artifacts_url == (tmp_path / "here" / "artifacts").as_uri()
 
 
+def test_an_empty_path_is_not_the_directory_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is `/` for many a service, beneath which lies everything."""
+    monkeypatch.setenv("RUNCAST_TAIL_ROOTS", f"/var/log{os.pathsep}")
+    assert settings.read().tailer.roots == (Path("/var/log"),)
+
+
 def test_tail_roots_default_to_the_runs_directory() -> None:
     read = settings.read(runs_dir="/elsewhere")
     assert read.tailer.roots == (Path("/elsewhere"),)
@@ -92,6 +98,16 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("RUNCAST_SESSION_HOURS", "nan"),
         ("RUNCAST_DATABASE_POOL_SIZE", "1000000000000"),
         ("RUNCAST_PORT", "x" * 5_000),
+        ("RUNCAST_DATA", "~nobody-of-this-name/data"),
+        ("RUNCAST_ARTIFACTS_URL", "s3:bucket"),
+        ("RUNCAST_PUBLIC_URL", "https://runs.example.org?a=b"),
+        ("RUNCAST_PUBLIC_URL", "https://user:secret@runs.example.org"),
+        ("RUNCAST_PUBLIC_URL", "https://runs.example.org/ runcast"),
+        ("RUNCAST_HOST", "0.0.0.0:8000"),
+        ("RUNCAST_REDIS_URL", "redis://localhost/runcast"),
+        ("RUNCAST_REDIS_URL", "redis://localhost/1/2"),
+        ("RUNCAST_REDIS_URL", "redis+cluster://a,,b"),
+        ("RUNCAST_REDIS_URL", "redis+sentinel://a/main/x"),
     ],
 )
 def test_what_cannot_be_parsed_is_named(
