@@ -118,7 +118,8 @@ def is_run(path: Path) -> bool:
         contract.STATUS_FILE,
         contract.LOG_FILE,
     )
-    return path.is_dir() and any((path / name).is_file() for name in names)
+    # What may not be looked at is none; `Path.is_file` raises there.
+    return os.path.isdir(path) and any(os.path.isfile(path / name) for name in names)
 
 
 def index_run(root: Path, run: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+LONGEST_SECONDS = 1_000 * 366 * 86_400
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -57,13 +58,16 @@ def parse(text: str) -> datetime:
 
 
 def duration_seconds(text: str) -> float:
-    """`90s`, `5m`, `1h30m`, `2d` or a bare number of seconds. Raises `ValueError`."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    """`90s`, `5m`, `1h30m`, `2d` or a bare number of seconds; a thousand years at most. Raises
+    `ValueError`."""
+    whole = f"{text}s" if re.fullmatch(r"\d+(\.\d+)?", text) else text
+    parts = _DURATION.findall(whole)
+    if not parts or "".join(number + unit for number, unit in parts) != whole:
         raise ValueError(f"not a duration: {text!r} (for example 90s, 5m, 1h30m)")
-    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if seconds > LONGEST_SECONDS:
+        raise ValueError(f"not a duration: {text[:40]!r} is more than a thousand years")
+    return seconds
 
 
 def since(text: str) -> datetime:

@@ -43,13 +43,16 @@ def prune(
     reason = _reason(run, before) or (_unsent(client, directory, run) if client else None)
     if reason is not None or is_dry:
         return Pruned(name, size, reason)
-    fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
     try:
-        if not locks.try_lock(fd):
-            return Pruned(name, size, "it is being sent by its own program")
-        shutil.rmtree(directory.path)
-    finally:
-        os.close(fd)
+        fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
+        try:
+            if not locks.try_lock(fd):
+                return Pruned(name, size, "it is being sent by its own program")
+            shutil.rmtree(directory.path)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return Pruned(name, size, f"it can't be removed: {error}")
     with contextlib.suppress(OSError, errors.InvalidFile):
         unindex_run(directory.path.parent, str(run["id"]))
     return Pruned(name, size)
@@ -69,14 +72,23 @@ def _unsent(client: Client, directory: RunDirectory, run: dict[str, Any]) -> str
     if not directory.spool.is_file():
         return "it has no spool: another program wrote it"
     try:
+        size = directory.spool.stat().st_size
         _, offset = Uplink(client, directory, run).cursor(SPOOL_FILE)
     except errors.Unreachable:
         raise
     except errors.RuncastError as error:
         return f"the server doesn't have it: {error}"
-    left = directory.spool.stat().st_size - offset
+    except OSError as error:
+        return f"its spool can't be read: {error}"
+    left = size - offset
     return f"the server lacks {left} bytes of it: runcast sync" if left > 0 else None
 
 
 def _size(path: Path) -> int:
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    """The bytes of what is there; files may come and go meanwhile."""
+    size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(folder, name)).st_size
+    return size

@@ -38,20 +38,24 @@ class Report:
 
 
 def sync(client: Client, directory: RunDirectory, project: str | None = None) -> Report:
-    """Sends what the server doesn't have yet. Raises `Unreachable` and errors of sign-in."""
+    """Sends what the server doesn't have yet. Raises `Unreachable` and errors of sign-in; whatever else goes
+    wrong with a directory costs that directory."""
     report = Report(directory.path.name)
-    fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
     try:
-        if not locks.try_lock(fd):
-            report.state, report.is_over = "being sent by its own program", False
-            return report
-        _send(client, directory, project, report)
+        fd = os.open(directory.path, os.O_RDONLY | files.FLAGS)
+        try:
+            if locks.try_lock(fd):
+                _send(client, directory, project, report)
+            else:
+                report.state, report.is_over = "being sent by its own program", False
+        finally:
+            os.close(fd)
     except (errors.Unreachable, errors.Unauthorized, errors.Unavailable):
         raise
-    except (errors.RuncastError, FileNotFoundError) as error:
+    except (errors.RuncastError, OSError) as error:
         report.error = str(error)
-    finally:
-        os.close(fd)
+    except Exception as error:  # files of other programs hold anything
+        report.error = repr(error)
     return report
 
 

@@ -110,7 +110,7 @@ def path(template: str, *parts: str) -> str:
 def _segment(part: str) -> str:
     if part in ("", ".", ".."):
         raise InvalidName(f"{part!r} can't be the name of anything here")
-    return urllib.parse.quote(part, safe="")
+    return urllib.parse.quote(encoding.printable(part), safe="")
 
 
 def given(**fields: Any) -> Json:
@@ -122,8 +122,8 @@ def _written(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(str(each) for each in value)
-    return value
+        value = ",".join(str(each) for each in value)
+    return encoding.printable(value) if isinstance(value, str) else value
 
 
 class SyncFace(Protocol):
