@@ -23,6 +23,7 @@ from runcast_server.redis_access import clients
 
 STORES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "https", "memory")
 """What large artifacts can lie in."""
+_REDIS_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:%-]{1,253}|\[[0-9A-Fa-f:.%]+\]")
 _HEADER = re.compile(r"\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+\s*=[^\r\n]*")
 
@@ -137,7 +138,13 @@ def _postgres(url: str) -> str:
 
 
 def _redis(url: str) -> str:
-    clients.options(redis_url.parse(url))
+    found = clients.options(redis_url.parse(url))
+    for name in _REDIS_FILES & found.keys():
+        try:
+            with open(found[name], "rb"):
+                pass
+        except OSError as error:
+            raise ValueError(f"{name} names the file {found[name]}: {error.strerror}") from None
     return url
 
 

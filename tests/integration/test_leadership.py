@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from runcast import contract
 from runcast._support.ids import uuid7
@@ -185,7 +186,12 @@ async def test_an_ingester_that_cannot_work_gives_its_stream_to_another_process(
             [stream] = second.streams
             failing = second._led[stream].ingester
             # Its own connection to Redis hangs.
-            failing.trouble = "away"
+            with capture_logs() as logs:
+                for _ in range(3):
+                    failing._stumble(ConnectionError("away"))
+            # It tries twice a second, and says once what it meets.
+            assert [each["event"] for each in logs] == ["ingest.waits"]
+            assert failing.trouble == "away"
             failing._came_round_at -= leadership.FAILING_SECONDS + 1
             monkeypatch.setattr(failing, "_came_round", lambda: None)
             await until(lambda: stream in first.streams, "the other one to take it")

@@ -114,3 +114,10 @@ async def test_a_server_that_is_none_is_said_in_one_line() -> None:
             wait_for.wait_for_redis("redis+cluster://127.0.0.1:1,127.0.0.1:2", 0.0, said.append),
             30,
         )
+
+
+async def test_a_password_that_is_missing_or_wrong_is_asked_for(redis_url: str) -> None:
+    place = redis_url.rpartition("@")[2]
+    for url in (f"redis://{place}", f"redis://worker:wrong@{place}"):
+        with pytest.raises(wait_for.BackingServiceError, match="RUNCAST_REDIS_URL names it: redis"):
+            await wait_for.wait_for_redis(url, 0.0, print)

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
+import redis
 
 from runcast._support import redis_url
 from runcast_server import db, outages, postgres_hosts, unfinished_restore
@@ -17,9 +18,12 @@ from runcast_server.redis_access.diagnosis import WrongServer
 RETRY_SECONDS = 0.5
 SAY_EVERY_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
+PROBE_SECONDS = 10.0
+"""For one look, whatever it is made of: several sentinels, or servers, that are silent."""
 
 Say = Callable[[str], None]
 
+_LOGIN = "(RUNCAST_REDIS_URL names it: redis://user:password@host:6379/0)"
 _IDENTITY = "SELECT datname::text, oid::bigint FROM pg_database WHERE datname = current_database()"
 _UNUSABLE = (
     OSError,
@@ -129,8 +133,14 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
                 say(f"warning: {warning}")
         except WrongServer as error:
             raise WrongServer(f"what is at {where} is {error}") from error
+        except redis.AuthenticationError as error:
+            raise BackingServiceError(f"{outages.line_of(error)} {_LOGIN}") from error
         except outages.REDIS as error:
-            raise BackingServiceError(outages.line_of(error)) from error
+            line = outages.line_of(error)
+            asks = line.startswith(("NOAUTH", "HELLO must be called", "Authentication required"))
+            raise BackingServiceError(
+                f"it asks for a password {_LOGIN}" if asks else line
+            ) from error
         finally:
             await bus.close()
 
@@ -143,15 +153,16 @@ async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float
     started, said = clock(), 0.0
     while True:
         try:
-            return await probe()
-        except BackingServiceError as error:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await probe()
+        except (BackingServiceError, TimeoutError) as error:
             left = started + seconds - clock()
             if left <= 0:
                 raise BackingServiceError(
-                    f"{what} can't be used, after {seconds:g} s of waiting: {error}"
+                    f"{what} can't be used, after {seconds:g} s of waiting: {outages.line_of(error)}"
                 ) from error
             if not said or clock() - said >= SAY_EVERY_SECONDS:
-                say(f"waiting for {what}: {error}; giving up in {left:.0f} s")
+                say(f"waiting for {what}: {outages.line_of(error)}; giving up in {left:.0f} s")
                 said = clock()
         await asyncio.sleep(min(RETRY_SECONDS, left))
 

@@ -199,6 +199,7 @@ def test_every_setting_is_documented(name: str) -> None:
         ("redis://:1?secret@a:1", "options that aren't name=value"),
         ("redis://:x[secret@a:1", "percent-encode"),
         ("redis://:x@[secret:1", "percent-encode"),
+        ("rediss://:secret@a?ssl_ca_certs=/no/where", "ssl_ca_certs names the file /no/where: No"),
     ],
 )
 def test_a_redis_url_that_cannot_work_is_explained(url: str, says: str) -> None:
@@ -212,9 +213,9 @@ def test_a_redis_url_that_cannot_work_is_explained(url: str, says: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "rediss://h?ssl_ca_certs=/c&ssl_check_hostname=false&max_connections=7",
-        "rediss+cluster://a,b?ssl_ca_certs=/c&protocol=3",
-        "rediss+sentinel://a,b/main?ssl_ca_certs=/c&sentinel_password=s",
+        f"rediss://h?ssl_ca_certs={__file__}&ssl_check_hostname=false&max_connections=7",
+        f"rediss+cluster://a,b?ssl_ca_certs={__file__}&protocol=3",
+        f"rediss+sentinel://a,b/main?ssl_ca_certs={__file__}&sentinel_password=s",
         "unix:///a.sock?db=3",
     ],
 )

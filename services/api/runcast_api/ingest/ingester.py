@@ -108,7 +108,9 @@ class Ingester:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
-        self.trouble = outages.line_of(error)
+        before, self.trouble = self.trouble, outages.line_of(error)
+        if self.trouble == before:
+            return  # it is tried twice a second, and was said
         if outages.is_outage(error):
             log.warning("ingest.waits", stream=self._name, error=self.trouble)
         else:
