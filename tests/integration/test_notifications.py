@@ -7,6 +7,7 @@ import base64
 import os
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -334,6 +335,31 @@ async def test_what_comes_while_a_summary_is_on_its_way_is_summed_up_next(
     ]
 
 
+async def test_a_question_that_is_closed_while_its_message_is_on_its_way_is_replaced(
+    rest: Rest, phone: Ntfy
+) -> None:
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    me = UUID((await rest.admin.get("/auth/me", headers=ana)).json()["id"])
+    question = await ask(rest, await rest.run(status="running"))
+    telling = notifier(rest)
+
+    async def find() -> None:
+        await telling.look()
+        await asyncio.wait(list(telling.jobs.running.values()))
+
+    await find()
+    async with acquire(rest.resources.database.log) as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        [due] = await deciding.take(connection, people.Readers(), me, now) or []
+    await reply(rest, question, option="allow")
+    await find()
+    async with acquire(rest.resources.database.log) as connection:
+        await outcomes.succeeded(connection, due, now)
+    await tell(rest)
+    assert [one["title"] for one in phone.published] == ["Answered"]
+
+
 async def test_a_dead_receiver_is_tried_four_times_and_costs_no_one_else_anything(
     rest: Rest, phone: Ntfy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -564,6 +590,13 @@ async def test_a_link_ends_with_the_target_that_it_was_sent_to(rest: Rest, phone
                 assert (await client.get(allow, headers=BROWSER)).status_code == status
 
 
+def quiet_now() -> dict[str, Any]:
+    """Quiet hours from an hour ago until in twelve."""
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(hours=1), now + timedelta(hours=12)
+    return {"from": f"{begin:%H:%M}", "to": f"{end:%H:%M}", "tz": "UTC"}
+
+
 async def test_who_sees_it_or_has_quiet_hours_is_told_later(rest: Rest, phone: Ntfy) -> None:
     ana = await person(rest, "ana", "editor")
     await set_up(rest, ana, phone.target())
@@ -584,8 +617,7 @@ async def test_who_sees_it_or_has_quiet_hours_is_told_later(rest: Rest, phone: N
     await rest.admin.put("/auth/me/away", json={"away": True}, headers=ana)
     await tell(rest, ahead=80)
     assert len(phone.published) == 3
-    day = {"from": "00:00", "to": "23:59", "tz": "Europe/Berlin", "except": ["permission"]}
-    await set_up(rest, ana, phone.target(), quiet=day)
+    await set_up(rest, ana, phone.target(), quiet=quiet_now() | {"except": ["permission"]})
     await ask(rest, run, kind="text", tool=None)
     await ask(rest, run)
     await tell(rest, ahead=82)
@@ -598,6 +630,48 @@ async def test_who_sees_it_or_has_quiet_hours_is_told_later(rest: Rest, phone: N
     for body, field in bad:
         refused = await rest.admin.put("/auth/me/presence", json=body, headers=ana)
         assert refused.json()["errors"][0]["field"] == field
+
+
+async def test_each_rule_waits_its_own_time(rest: Rest, phone: Ntfy) -> None:
+    """At once while away, else after an hour; and no rule makes another one's quiet hours loud."""
+    ana = await person(rest, "ana", "editor")
+    late = {"when": ["permission", "question"], "after_s": 3_600, "to": ["phone"]}
+    for soon in ({"only_away": True}, {"quiet": quiet_now()}):
+        rules = [late | {"after_s": 0} | soon, late]
+        body = {"rules": rules, "targets": [phone.target()]}
+        assert (await rest.admin.put(SETTINGS, json=body, headers=ana)).status_code == 200
+        before = len(phone.published)
+        question = await ask(rest, await rest.run(status="running"))
+        await tell(rest, ahead=600)
+        assert len(phone.published) == before
+        await tell(rest, ahead=3_700)
+        assert len(phone.published) == before + 1
+        await reply(rest, question, option="allow")
+        await tell(rest, ahead=3_700)
+        phone.receiver.got.clear()
+
+
+async def test_a_summary_keeps_the_quiet_hours(
+    rest: Rest, phone: Ntfy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "MOST", 0)
+    ana = await person(rest, "ana", "editor")
+    await set_up(rest, ana, phone.target())
+    await ask(rest, await rest.run(status="running"))
+    telling = notifier(rest)
+    await telling.look()  # It finds what was asked.
+    await asyncio.wait(list(telling.jobs.running.values()))
+    me = UUID((await rest.admin.get("/auth/me", headers=ana)).json()["id"])
+    async with acquire(rest.resources.database.log) as connection:
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        assert await deciding.take(connection, people.Readers(), me, now) == []
+    await set_up(rest, ana, phone.target(), quiet=quiet_now())
+    await tell(rest)
+    assert phone.published == [], "summed up before, told after the night"
+    await set_up(rest, ana, phone.target(), quiet=quiet_now() | {"except": ["permission"]})
+    await owner(rest, "UPDATE notifications SET next_at = now()")
+    await tell(rest)
+    assert [one["title"] for one in phone.published] == ["1 more in a short time"]
 
 
 async def test_a_browser_reads_what_it_is_pushed_and_one_that_is_gone_is_left(

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import security, streams
+from tests.mutants import doors, security, streams
 from tests.mutants.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ TEST_SECONDS = 300
 def main() -> int:
     part = " ".join(sys.argv[1:])
     chosen = [
-        mutant for mutant in [*streams.MUTANTS, *MUTANTS, *security.MUTANTS] if part in str(mutant)
+        mutant
+        for mutant in [*streams.MUTANTS, *MUTANTS, *security.MUTANTS, *doors.MUTANTS]
+        if part in str(mutant)
     ]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="runcast-mutants-") as directory:

@@ -48,7 +48,7 @@ SELECT count(*) FROM notifications
 WHERE user_id = $1 AND state IN ('waiting', 'closing') AND sending_until > $2
 """
 _DUE = f"""
-SELECT id, target_id, subject, kind, project_id, run_id, question_id, state, attempts, began_at
+SELECT id, target_id, subject, kind, project_id, run_id, question_id, state, attempts, at, began_at
 FROM notifications WHERE user_id = $1 AND state IN ('waiting', 'closing') AND next_at <= $2
 ORDER BY state = 'waiting', at, id LIMIT {TAKEN}
 """
@@ -236,17 +236,30 @@ async def _verdict(
         row["began_at"] is not None
     ):  # Sent before, and not taken: only the time was to be waited for.
         return SEND
-    later = _Verdict(waits_until=now + AGAIN) if matters.lasts(row["kind"]) else DROP
-    if not await connection.fetchval(_IS_AWAY, person.id):
-        rules = [rule for rule in rules if not rule.only_away]
-        if not rules:
-            return later
-    if (ends := _quiet_until(rules, row["kind"], now)) is not None:
-        return _Verdict(waits_until=ends)
+    is_away = await connection.fetchval(_IS_AWAY, person.id)
+    found = [_told_at(rule, row["kind"], row["at"], now, is_away=is_away) for rule in rules]
+    moments = [moment for moment in found if moment is not None]
+    if not moments:
+        return DROP
+    if min(moments) > now:
+        return _Verdict(waits_until=min(moments))
     if await connection.fetchval(_SEES, person.id, ["inbox", str(run["id"])], now):
-        return later
+        return _Verdict(waits_until=now + AGAIN) if matters.lasts(row["kind"]) else DROP
     begun = await connection.fetchval(_BEGUN, person.id, now - WINDOW, row["subject"])
     return SUM if begun >= MOST else SEND
+
+
+def _told_at(
+    rule: Rule, kind: str, at: datetime, now: datetime, *, is_away: bool
+) -> datetime | None:
+    """When a rule tells of something that began at `at`, or is looked at again; None where it never does.
+    Each rule counts by itself: its own time is over, and its own hours aren't quiet."""
+    due_at = at + timedelta(seconds=rule.after_s)
+    if due_at > now:
+        return due_at
+    if rule.only_away and not is_away:
+        return now + AGAIN if matters.lasts(kind) else None
+    return _quiet_until([rule], kind, now) or now
 
 
 def _quiet_until(rules: Sequence[Rule], kind: str, now: datetime) -> datetime | None:
@@ -258,7 +271,7 @@ def _quiet_until(rules: Sequence[Rule], kind: str, now: datetime) -> datetime | 
         if end is None:
             return None
         ends.append(end)
-    return min(ends)
+    return min(ends, default=None)
 
 
 async def _want_summary(connection: Connection, user_id: UUID, target: str, now: datetime) -> None:
@@ -278,8 +291,29 @@ async def _sum_up(
     if not counts and row["began_at"] is None:
         await connection.execute(_END, row["id"], "dropped", now)
         return None
+    if (
+        ends := _summary_quiet_until(person, target["id"], [kind for kind, _ in counts], now)
+    ) is not None:
+        await connection.execute(_WAIT, row["id"], ends)
+        return None
     attempts = await connection.fetchval(_TAKE, row["id"], now + LEASE, now)
     return Due(row["id"], person, target, SUMMARY, False, attempts, now, None, counts=tuple(counts))
+
+
+def _summary_quiet_until(
+    person: Person, target: str, kinds: Sequence[str], now: datetime
+) -> datetime | None:
+    """When the first of these kinds is told again at the target; None where one is now, or where no rule
+    speaks of any."""
+    ends: list[datetime] = []
+    for kind in kinds:
+        rules = [rule for rule in person.rules if kind in (*rule.when, MORE) and target in rule.to]
+        if rules:
+            end = _quiet_until(rules, kind, now)
+            if end is None:
+                return None
+            ends.append(end)
+    return min(ends, default=None)
 
 
 async def summed(connection: Connection, due: Due, now: datetime) -> None:
