@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from tests.commands import RUNCAST
 from tests.fleet.fleet import Fleet, differences
 from tests.processes import Process, Up
@@ -20,6 +21,7 @@ _PLACES |= {"CLAUDE_CONFIG_DIR", "CODEX_HOME", "COPILOT_HOME"}
 KILLS = int(os.environ.get("RUNCAST_FLEET_KILLS", "2"))
 
 
+@pytest.mark.timeout(400)
 def test_what_is_shown_of_many_sessions_is_what_they_did(local_server: Up, tmp_path: Path) -> None:
     """The watcher dies by SIGKILL again and again meanwhile: nothing is lost or comes twice."""
     environ = {
@@ -57,7 +59,7 @@ def test_what_is_shown_of_many_sessions_is_what_they_did(local_server: Up, tmp_p
         try:
             wait_for(announced.exists, "the watcher", lambda: watcher.said)
             fleet.live(between)
-            wait_for(is_true, "the truth", lambda: "\n".join(found), seconds=80)
+            wait_for(is_true, "the truth", lambda: "\n".join(found), seconds=240)
         finally:
             watcher.kill()
             fleet.close()

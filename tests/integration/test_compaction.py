@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runcast_api.logs import search
 from runcast_api.storage import compaction, usage
 from runcast_api.storage.compaction import Compactor, Row, groups
 from runcast_api.storage.retention import drop
@@ -48,6 +49,8 @@ async def rest(
 ) -> AsyncIterator[Rest]:
     # A step of a server ends after some seconds; on a busy machine that may be before it has begun.
     monkeypatch.setattr(compaction, "STEP_SECONDS", 600.0)
+    # And a search that takes long says now and then how far it has come.
+    monkeypatch.setattr(search, "PROGRESS_SECONDS", 3_600.0)
     async with serving(database_url, redis_url, tmp_path) as served:
         yield served
 
@@ -99,10 +102,13 @@ async def reads(rest: Rest, project: str, runs: list[str], positions: list[int])
         paths += [f"/runs/{run}/logs?limit=6&before_line={n + 1}" for n in positions]
         paths += [f"/runs/{run}/logs?level=error", f"/runs/{run}/logs/search?q=odd"]
     for path in paths:
-        found.append((path, (await rest.admin.get(path)).text))
+        answer = await rest.admin.get(path)
+        assert answer.is_success, (path, answer.text)
+        found.append((path, answer.text))
     for run in runs:
         for accept in ("text/plain", "application/x-ndjson"):
             answer = await rest.admin.get(f"/runs/{run}/logs", headers={"Accept": accept})
+            assert answer.is_success, answer.text
             found.append(answer.content)
     return found
 

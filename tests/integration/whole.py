@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -19,6 +19,9 @@ from runcast_server.auth.principal import Principal
 from runcast_server.process import process
 from runcast_server.service import Resources
 from tests.integration import rows
+from tests.waiting import until
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Whole:
 
     async def make(self, path: str, body: Any = None, method: str = "POST") -> Any:
         """Asks as an administrator; what it answers."""
-        answer = await self.client.request(method, path, json=body, headers=self.admin)
+        answer = await patiently(self.client, method, path, json=body, headers=self.admin)
         assert answer.is_success, (path, answer.text)
         return answer.json() if answer.content else None
 
@@ -39,6 +42,27 @@ class Whole:
         """Who a token stands for. Raises `Unauthenticated`."""
         reader = tokens.authenticator(self.resources.database, self.resources.settings.auth)
         return await reader.principal(token)
+
+
+async def patiently(client: httpx.AsyncClient, *given: Any, **more: Any) -> httpx.Response:
+    """The answer of a server that may be too busy for a while (503), as clients ask it."""
+    answers: list[httpx.Response] = []
+
+    async def is_answered() -> bool:
+        answers.append(await client.request(*given, **more))
+        return answers[-1].status_code != 503
+
+    await until(is_answered, "the server to have time")
+    return answers[-1]
+
+
+async def begun(started: asyncio.Future[T], serving: asyncio.Task[None]) -> T:
+    """Waits until a server serves. Raises what ended it before."""
+    await asyncio.wait((started, serving), return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        started.cancel()
+        await serving
+    return await started
 
 
 @contextlib.asynccontextmanager
@@ -63,8 +87,8 @@ async def serving(
         served = process.serve(resources, build, listener, stop, started.set)
         serving = asyncio.create_task(served)
         url = process.url_of(read.process, listener)
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-            await started.wait()
+        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+            await begun(asyncio.ensure_future(started.wait()), serving)
             try:
                 yield Whole(client, resources, {"Authorization": f"Bearer {key}"})
             finally:
