@@ -329,3 +329,32 @@ async def test_a_page_and_a_search_take_the_same_filters(rest: Rest) -> None:
         found = await rest.admin.get(f"/runs/{run}/logs/search", params=query)
         lines = [orjson.loads(line) for line in found.content.splitlines()]
         assert [line["line_number"] for line in lines if "line_number" in line] == numbers
+
+
+async def test_a_text_is_found_in_what_people_see_of_odd_lines(rest: Rest) -> None:
+    run = await rest.run()
+    texts = [
+        'er\x1b]0;a "title" \x1b[31m\x07ror',
+        'er\x1b"Fror',
+        "er\x1b[\\ror",
+        "er\x1bP1$r\x1b\\ror",
+        "a\x00b",
+        "Straße",
+        "\u017fave ΟΔΟΣ",
+        "the end is an escape\x1b",
+        r"a printed \u001b]0;er\x07ror",
+    ]
+    entries = [{"message": text, "level": "info", "agent_name": "a"} for text in texts]
+    await rest.admin.post(f"/runs/{run}/logs", json=entries)
+    for text, numbers in (
+        ("ERROR", [1, 2, 3, 4]),
+        ("a\u2400b", [5]),
+        ("strasse", [6]),
+        ("SAVE οδοσ", [7]),
+        ("end is an escape", [8]),
+        (r"\u001b]0;er\x07ror", [9]),
+    ):
+        query = {"q": text, "level": "info", "agent_name": "a"}
+        found = await rest.admin.get(f"/runs/{run}/logs/search", params=query)
+        lines = [orjson.loads(line) for line in found.content.splitlines()]
+        assert [line["line_number"] for line in lines if "line_number" in line] == numbers, text

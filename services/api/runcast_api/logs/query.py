@@ -73,10 +73,14 @@ class Filter:
 
     def needles(self) -> list[str]:
         """What a wanted line's record holds at least, once `escapes.folded`."""
+        text = None if self.is_regex else self.q
+        # The symbol of NUL stands for NUL as well, which a record holds in another form.
+        if text and NUL_SHOWN in _shown(text):
+            text = None
         wanted = [
             self.level and f'"level":{_json(level_of(self.level))}',
             self.agent_name and f'"agent_name":{_json(self.agent_name)}',
-            not self.is_regex and self.q and _json(self.q)[1:-1],
+            text and _json(text)[1:-1],
         ]
         return [escapes.folded(needle) for needle in wanted if needle]
 
@@ -90,14 +94,19 @@ class Filter:
             return lambda _: True
         if self.is_regex:
             return expressions.compiled(self.q)
-        text = self.q.casefold()
-        return lambda line: text in line.casefold()
+        text = _shown(self.q).casefold()
+        return lambda line: text in _shown(line).casefold()
 
     def wants(self, members: dict[str, Any]) -> bool:
         """Whether the line with this data has the level and the agent that are wanted."""
         return (not self.level or members.get("level") == level_of(self.level)) and (
             not self.agent_name or members.get("agent_name") == self.agent_name
         )
+
+
+def _shown(text: str) -> str:
+    """As it stands in the log's plain text."""
+    return text.replace("\x00", NUL_SHOWN)
 
 
 def _json(text: Any) -> str:
@@ -234,18 +243,19 @@ def _candidates(row: Row, window: Window, needles: Sequence[str]) -> Iterable[Li
     if not needles:
         return lines.lines_of(row, window)
     try:
-        text = escapes.folded(segments.unpack(stored.of_row(row)).decode(errors="replace"))
+        text = segments.unpack(stored.of_row(row)).decode(errors="replace")
     except Damaged:
         return lines.lines_of(row, window)
-    if not all(needle in text for needle in needles):
+    folded = escapes.folded(text)
+    is_obscure = escapes.is_obscure(text)
+    if not is_obscure and not all(needle in folded for needle in needles):
         return []
-    folded = text.split("\n")
+    may_hold = [all(needle in each for needle in needles) for each in folded.split("\n")]
+    if is_obscure:
+        each_line = zip(may_hold, text.split("\n"), strict=True)
+        may_hold = [may or escapes.is_obscure(each) for may, each in each_line]
     first = row["first_line"]
-    return [
-        line
-        for line in lines.lines_of(row, window)
-        if all(needle in folded[line.number - first] for needle in needles)
-    ]
+    return [line for line in lines.lines_of(row, window) if may_hold[line.number - first]]
 
 
 def parsed(run_id: UUID, found: Iterable[Line]) -> list[Entry]:
