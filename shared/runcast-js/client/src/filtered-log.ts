@@ -10,12 +10,16 @@
 import type { LogQuery, RuncastClient } from "./client.js";
 import { type RuncastEvent, isLog } from "./events.js";
 import { type LineFilter, matcherOf, queryOf } from "./line-filter.js";
-import { lineOf, lineOfEvent } from "./run-log.js";
+import { bytesOf, lineOf, lineOfEvent } from "./run-log.js";
 import type { LogLine } from "./types.js";
 
 const PAGE_LINES = 500;
-/** More lines than this are not kept: the oldest go, and are read again when they are looked at. */
-const MAX_LINES = 20_000;
+/** More than this is not kept as lines come: the oldest go, and are read again when they are looked at. */
+const BUDGET_BYTES = 96 * 1024 * 1024;
+/** What is left then. */
+const KEPT_BYTES = (BUDGET_BYTES / 4) * 3;
+/** More live lines than this don't wait for their turn: they are read when it comes. */
+const MAX_WAITING = 20_000;
 const NEAR_TOP_LINES = 100;
 const RETRY_MS = 2_000;
 /** Live lines that only the server can match are asked for at most this often. */
@@ -33,6 +37,7 @@ export class FilteredLog {
   hasAll = false;
   error: Error | null = null;
   #lines: LogLine[] = [];
+  #bytes = 0;
   /** Every matching line from the list's first up to this number is in the list. */
   #coveredTo = 0;
   /** The newest line known to exist. */
@@ -98,7 +103,7 @@ export class FilteredLog {
       if (!isLog(event) || event.data.run_id !== this.runId) continue;
       const line = lineOfEvent(event.data);
       this.#newest = Math.max(this.#newest, line.lineNumber);
-      if (line.lineNumber > this.#coveredTo && this.#waiting.length < MAX_LINES) this.#waiting.push(line);
+      if (line.lineNumber > this.#coveredTo && this.#waiting.length < MAX_WAITING) this.#waiting.push(line);
     }
     this.#settle();
   }
@@ -162,7 +167,7 @@ export class FilteredLog {
   /** Reads the page of matches before the first one that is held. */
   async #readOlder(): Promise<void> {
     if (this.#isReadingOlder || this.#isClosed || this.hasAll) return;
-    if (this.#lines.length >= MAX_LINES) return;
+    if (this.#bytes >= BUDGET_BYTES) return;
     this.#isReadingOlder = true;
     try {
       const covered = this.#newest;
@@ -172,6 +177,7 @@ export class FilteredLog {
       this.hasAll = page.cursor === null;
       this.isLoaded = true;
       this.#lines = [...page.lines, ...this.#lines];
+      this.#bytes += sum(page.lines);
       this.#hasOlderFailed = false;
       this.#settled(null, { prepended: page.lines.length });
     } catch (error) {
@@ -209,11 +215,20 @@ export class FilteredLog {
     const last = this.#lines.at(-1)?.lineNumber ?? 0;
     const fresh = lines.filter(({ lineNumber }) => lineNumber > last);
     if (fresh.length === 0) return;
-    this.#lines = [...this.#lines, ...fresh];
+    this.#lines.push(...fresh);
+    this.#bytes += sum(fresh);
     this.#emit({});
-    const surplus = this.#lines.length - 2 * MAX_LINES;
-    if (surplus <= 0) return;
-    this.#lines = this.#lines.slice(surplus);
+    if (this.#bytes > BUDGET_BYTES) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    let surplus = 0;
+    for (const line of this.#lines) {
+      if (this.#bytes <= KEPT_BYTES) break;
+      this.#bytes -= bytesOf(line);
+      surplus += 1;
+    }
+    this.#lines.splice(0, surplus);
     this.#cursor = null;
     this.hasAll = false;
     this.#emit({ prepended: -surplus });
@@ -230,6 +245,8 @@ export class FilteredLog {
     for (const listener of this.#listeners) listener(change);
   }
 }
+
+const sum = (lines: readonly LogLine[]): number => lines.reduce((bytes, line) => bytes + bytesOf(line), 0);
 
 /** The index of the first line with at least this number, by halves. */
 function firstFrom(lines: readonly LogLine[], lineNumber: number): number {

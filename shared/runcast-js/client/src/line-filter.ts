@@ -1,5 +1,6 @@
 /** Which lines of a log are wanted, as the server decides it: the same words for both sides. */
 import type { LogQuery } from "./client.js";
+import { caseFolded } from "./case.js";
 import { withoutEscapes } from "./escapes.js";
 import type { LogLine } from "./types.js";
 
@@ -30,9 +31,9 @@ export function queryOf({ q, regex, level, agent }: LineFilter): LogQuery {
 /** Whether a line is wanted; null where only the server can say. */
 export function matcherOf({ q, regex, level, agent }: LineFilter): ((line: LogLine) => boolean) | null {
   if (q && regex) return null;
-  const text = q.toLowerCase();
+  const text = caseFolded(q);
   return (line) =>
     (!level || line.level === level) &&
     (!agent || line.agentName === agent) &&
-    (!text || withoutEscapes(line.content).toLowerCase().includes(text));
+    (!text || caseFolded(withoutEscapes(line.content)).includes(text));
 }

@@ -178,7 +178,7 @@ export class RunLog {
     chunk.lines[slot] = line;
     if (line.agentName) this.agents.add(line.agentName);
     chunk.filled += 1;
-    const bytes = line.content.length + LINE_OVERHEAD_BYTES;
+    const bytes = bytesOf(line);
     chunk.bytes += bytes;
     this.#bytes += bytes;
     this.lastLine = Math.max(this.lastLine, line.lineNumber);
@@ -232,6 +232,9 @@ export class RunLog {
     for (const listener of this.#listeners) listener(change);
   }
 }
+
+/** What a line that is held takes of a page's memory, about. */
+export const bytesOf = (line: LogLine): number => line.content.length + LINE_OVERHEAD_BYTES;
 
 const chunkOf = (lineNumber: number): number => Math.floor((lineNumber - 1) / CHUNK_LINES);
 

@@ -113,13 +113,17 @@ const filterOf = (asked: URLSearchParams): LineFilter => ({
 
 /** What `grep` finds in what a reader sees. */
 function wants(filter: LineFilter, { text, level, agent }: Line): boolean {
-  const shown = withoutEscapes(text);
+  const shown = withoutEscapes(text).replaceAll("\0", "␀");
   if (filter.level && level !== filter.level) return false;
   if (filter.agent && agent !== filter.agent) return false;
   if (!filter.q) return true;
   if (filter.regex) return new RegExp(filter.q).test(shown);
-  return shown.toLowerCase().includes(filter.q.toLowerCase());
+  return folded(shown).includes(folded(filter.q));
 }
+
+/** Case folding of the letters that these tests hold, by Unicode's table. */
+const folded = (text: string): string => [...text].map((each) => FOLDS[each] ?? each.toLowerCase()).join("");
+const FOLDS: Record<string, string> = { ß: "ss", ẞ: "ss", ſ: "s", ς: "σ", ﬁ: "fi", ŉ: "ʼn", ᾳ: "αι", ı: "ı" };
 
 const shown = (log: FilteredLog): number[] =>
   Array.from({ length: log.length }, (_, place) => log.numberAt(place));
@@ -139,7 +143,13 @@ const text = fc.oneof(
     "er\x1b[1mror",
     "downloading 12%\rdownloading 57%",
     "état du projet 🚀 prêt",
-    "İstanbul error",
+    "İstanbul error, DIYARBAKIR and ıssız",
+    "Straße, STRAẞE und ſchon; ﬁle",
+    "ΟΔΟΣ and οδος",
+    "e\u0301tat and état",
+    "er\x1b]8;;http://a/\x1b\\ror in a link",
+    "a\0b\tc",
+    `${"x".repeat(100_000)} error`,
     "plain line",
     "error",
     "",
@@ -153,7 +163,7 @@ const line: fc.Arbitrary<Line> = fc.record({
 });
 const filter: fc.Arbitrary<LineFilter> = fc
   .record({
-    q: fc.constantFrom("", "error", "ERROR in", "🚀", "downloading 57", "e", "r+or", "^plain"),
+    q: fc.constantFrom("", "error", "ERROR in", "🚀", "downloading 57", "e", "strasse", "SS", "οδοσ", "ı", "i̇", "é", "FILE", "␀b\t", "r+or", "^plain"),
     level: fc.constantFrom("", "error"),
     agent: fc.constantFrom("", "Coder"),
   })
@@ -229,6 +239,49 @@ describe("FilteredLog", () => {
     log.take(server.add({ text: "er\x1b[1mror", level: null, agent: null }));
     expect(shown(log)).toEqual([1]);
     expect(server.requests).toBe(1);
+  });
+
+  it.each([
+    ["strasse", "Straße"],
+    ["STRAẞE", "strasse"],
+    ["save", "ſave"],
+    ["οδοσ", "ΟΔΟΣ"],
+    ["i̇stanbul", "İSTANBUL"],
+    ["a␀b", "a\0b"],
+  ])("finds %j in a live %j, as the server does", async (q, text) => {
+    const server = new LogServer();
+    const log = new FilteredLog(server.client, "r", { q, regex: false, level: "", agent: "" });
+    log.open(0);
+    await vi.advanceTimersByTimeAsync(100);
+    log.take(server.add({ text, level: null, agent: null }, { text: "sıx", level: null, agent: null }));
+    expect(shown(log)).toEqual([1]);
+    expect(server.requests).toBe(1);
+  });
+
+  it("finds the first of 30,000 matches", async () => {
+    const server = new LogServer();
+    for (let n = 0; n < 30_000; n += 1) server.lines.push({ text: `${n}`, level: "error", agent: null });
+    const log = new FilteredLog(server.client, "r", { q: "", regex: false, level: "error", agent: "" });
+    log.open(30_000);
+    for (let turn = 0; turn < 100 && !log.hasAll; turn += 1) {
+      log.show(0);
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    expect([log.length, log.numberAt(0), log.numberAt(29_999)]).toEqual([30_000, 1, 30_000]);
+  });
+
+  it("lets the oldest lines go beyond its budget, and reads them again", async () => {
+    const server = new LogServer();
+    const long = { text: "x".repeat(100_000), level: "error", agent: null };
+    const log = new FilteredLog(server.client, "r", { q: "", regex: false, level: "error", agent: "" });
+    log.open(0);
+    await vi.advanceTimersByTimeAsync(100);
+    for (let batch = 0; batch < 12; batch += 1) log.take(server.add(...Array.from({ length: 100 }, () => long)));
+    expect(log.length).toBeLessThan(1_100);
+    expect(log.hasAll).toBe(false);
+    log.show(0);
+    await vi.advanceTimersByTimeAsync(100);
+    expect([log.numberAt(0), log.hasAll]).toEqual([1, true]);
   });
 
   it("gives its requests up when it is closed", async () => {
