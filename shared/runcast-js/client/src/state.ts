@@ -60,45 +60,64 @@ export interface RunList {
 }
 
 /**
- * The page with the event applied. A run that comes under its filter is asked for (null): only
+ * The page with the event applied. A run that comes under its filter, or may do so, is asked for (null): only
  * the server knows its place; one that no longer does is left out.
  */
 export function applyToRunList(list: RunList, event: RuncastEvent): RunList | null {
-  const { key, cursor, task_id } = list.query;
+  const { key, cursor, task_id, q } = list.query;
   if (event.type === "run:created") {
     if (cursor) return list;
     if (key || task_id) return null;
     return withCreated(list, event.data.run as Run | undefined);
   }
-  const runs = replaceOne(list.runs, event);
-  const wanted = wantedStatuses(list.query);
-  if (wanted === null) return runs === list.runs ? list : { ...list, runs };
-  const isHeld = runs.some((run) => run.id === event.data.run_id);
-  if (!isHeld) return wanted.has(event.data.new_status as RunStatus) ? null : list;
-  if (runs === list.runs) return list;
-  const left = runs.filter((run) => wanted.has(run.status));
-  const gone = runs.length - left.length;
-  return { ...list, runs: left, total: list.total === null ? null : list.total - gone };
+  const at = list.runs.findIndex((run) => run.id === event.data.run_id);
+  const before = list.runs[at];
+  if (!before) return withOneElsewhere(list, event);
+  const after = applyToRun(before, event);
+  if (after === before) return list;
+  const hasLeft = (hasWords(before, q) && !hasWords(after, q)) || !hasStatus(list.query, after.status);
+  if (!hasLeft) return { ...list, runs: list.runs.with(at, after) };
+  const total = list.total === null ? null : list.total - 1;
+  return { ...list, runs: list.runs.toSpliced(at, 1), total };
 }
 
-/** Null where runs of every status are wanted. */
-function wantedStatuses({ status }: RunListQuery): ReadonlySet<RunStatus> | null {
-  if (status === undefined) return null;
-  return new Set(typeof status === "string" ? [status] : status);
+/** The page with an event of a run that isn't on it: it may come under the filter, or be one less on later pages. */
+function withOneElsewhere(list: RunList, event: RuncastEvent): RunList | null {
+  const { status, q, cursor } = list.query;
+  const { old_status: from, new_status: to } = event.data as { old_status?: RunStatus; new_status?: RunStatus };
+  if (q && mayBeFound(event, q)) return null;
+  if (status === undefined || to === undefined) return list;
+  if (hasStatus(list.query, to)) return null;
+  if (!from || !hasStatus(list.query, from) || cursor || !list.nextCursor || list.total === null) return list;
+  // Whether the search had found it only the server knows.
+  return q ? null : { ...list, total: list.total - 1 };
 }
+
+/** Whether a change of a run brings one of the words that are looked for. */
+function mayBeFound({ data }: RuncastEvent, q: string): boolean {
+  const { name, agent_name, agent_type, current_step } = (data.changed ?? {}) as Partial<Run>;
+  const texts = [data.new_step, name, agent_name, agent_type, current_step];
+  const text = texts.filter(Boolean).join(" ").toLowerCase();
+  return wordsOf(q).some((word) => text.includes(word));
+}
+
+const hasStatus = ({ status }: RunListQuery, of: RunStatus): boolean =>
+  status === undefined || (typeof status === "string" ? status === of : status.includes(of));
 
 /** Whether a search for these words finds the run, by the server's own rule. */
 export function hasWords(run: Run, q: string | undefined): boolean {
-  const words = (q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(q ?? "");
   if (words.length === 0) return true;
   const { id, key, name, agent_name, agent_type, current_step } = run;
   const text = [id, key, name, agent_name, agent_type, current_step].filter(Boolean).join(" ");
   return words.every((word) => text.toLowerCase().includes(word));
 }
 
+const wordsOf = (q: string): string[] => q.toLowerCase().split(/\s+/).filter(Boolean);
+
 function withCreated(list: RunList, created: Run | undefined): RunList {
   if (!created || list.runs.some((run) => run.id === created.id)) return list;
-  if (wantedStatuses(list.query)?.has(created.status) === false) return list;
+  if (!hasStatus(list.query, created.status)) return list;
   if (!hasWords(created, list.query.q)) return list;
   const total = list.total === null ? null : list.total + 1;
   return { ...list, runs: [created, ...list.runs], total };

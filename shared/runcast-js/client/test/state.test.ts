@@ -135,6 +135,26 @@ describe("applyToRunList", () => {
     expect(applyToRunList(list({ key: "x" }), event("run:created", { run: run() }))).toBeNull();
   });
 
+  it("counts a run that leaves the filter on a page that isn't loaded", () => {
+    const first: RunList = { query: { status: "running" }, runs: [run({ id: "x" })], total: 900, nextCursor: "c" };
+    const ended = event("run:status_changed", { old_status: "running", new_status: "completed" });
+    expect(applyToRunList(first, ended)?.total).toBe(899);
+    const never = event("run:status_changed", { old_status: "queued", new_status: "cancelled" });
+    expect(applyToRunList(first, never)).toBe(first);
+    expect(applyToRunList({ ...first, query: { status: "running", q: "x" } }, ended)).toBeNull();
+  });
+
+  it("follows what a search finds as runs change", () => {
+    const named = event("run:updated", { changed: { name: "Sprite painter" } });
+    expect(applyToRunList(list({ q: "paint" }), named)).toBeNull();
+    const other = list({ q: "tuner" });
+    expect(applyToRunList(other, named)).toBe(other);
+    expect(applyToRunList(list({ q: "outline" }), event("run:step_changed", { new_step: "outline" }))).toBeNull();
+    const found = list({ q: "idea" }, [run()]);
+    const moved = applyToRunList(found, event("run:step_changed", { new_step: "outline" }));
+    expect(moved).toMatchObject({ runs: [], total: 0 });
+  });
+
   it("does not put new runs on a later page", () => {
     const later = list({ cursor: "c" });
     expect(applyToRunList(later, event("run:created", { run: run() }))).toBe(later);

@@ -66,6 +66,8 @@ const REREAD_MS = 1_000;
 
 export class LiveCache {
   #recent: RuncastEvent[] = [];
+  /** The newest event that is no longer among the recent ones. */
+  #forgotten = 0;
   /** Keys that were read again in the last second, and whether they have been asked for since. */
   readonly #soon = new Map<string, boolean>();
 
@@ -78,7 +80,9 @@ export class LiveCache {
   apply(events: readonly RuncastEvent[]): void {
     const numbered = events.filter((event) => event.id !== null && event.type !== "gap");
     if (numbered.length === 0) return;
-    this.#recent = [...this.#recent, ...numbered].slice(-RECENT_EVENTS);
+    this.#recent.push(...numbered);
+    const surplus = this.#recent.splice(0, Math.max(0, this.#recent.length - RECENT_EVENTS));
+    this.#forgotten = surplus.at(-1)?.id ?? this.#forgotten;
     for (const root of ROOTS) this.#applyTo(root, numbered);
     for (const event of numbered) this.#invalidateFor(event);
   }
@@ -103,9 +107,10 @@ export class LiveCache {
     const held = { state: answer.data, head: answer.head ?? 0 };
     // Without a head no one can tell which events the answer includes; the next ones apply.
     if (answer.head === null) return { ...held, head: this.#recent.at(-1)?.id ?? 0 };
-    const caughtUp = reduce(held, this.#recent, appliers[root]);
-    // An event came meanwhile that only a new answer can show.
-    if (caughtUp === null) this.#invalidateSoon([root, this.projectId]);
+    const isKnown = answer.head >= this.#forgotten;
+    const caughtUp = isKnown ? reduce(held, this.#recent, appliers[root]) : null;
+    // An event came meanwhile that only a new answer can show, or that isn't known any more.
+    if (caughtUp === null) this.#invalidateSoon(isList(root) ? [root, this.projectId] : [root]);
     return caughtUp ?? held;
   }
 
@@ -123,6 +128,7 @@ export class LiveCache {
   /** Reads everything again that is of this project, or may be: events were lost. */
   invalidate(): void {
     this.#recent = [];
+    this.#forgotten = 0;
     for (const root of ["runs", "activeRuns", "tasks"]) {
       void this.queries.invalidateQueries({ queryKey: [root, this.projectId] });
     }
@@ -165,7 +171,8 @@ export class LiveCache {
       this.#soon.set(name, true);
       return;
     }
-    this.#soon.set(name, false);
+    // A read that was under way may have been answered before what is asked for now: it is read once more.
+    this.#soon.set(name, this.queries.isFetching({ queryKey }) > 0);
     void this.queries.invalidateQueries({ queryKey }, { cancelRefetch: false });
     setTimeout(() => {
       const isAskedAgain = this.#soon.get(name) === true;
@@ -199,6 +206,8 @@ function reduce<T>(
   }
   return { state, head };
 }
+
+const isList = (root: LiveRoot): boolean => root !== "run" && root !== "subtasks";
 
 /** Lists name their project in the key; a single run or task names it in its state. */
 function isLive(key: QueryKey, projectId: string, data: unknown): boolean {

@@ -16,6 +16,8 @@ import { EVENTS, json, page } from "./page.js";
 const AT = "2026-01-31T10:00:00.000Z";
 const run = { id: "r", project_id: "p", status: "running", steps: [], step_timestamps: {} };
 const subtask = { id: "s", task_id: "t", status: "BLOCKED", title: "sub" };
+const RUNS = "/projects/p/runs";
+const ended = (id: string) => ({ run_id: id, old_status: "running", new_status: "completed", at: AT });
 const task = { id: "t", project_id: "p", status: "PLANNING", title: "task", subtasks: [subtask] };
 
 const advance = (milliseconds = 0) => act(() => vi.advanceTimersByTimeAsync(milliseconds));
@@ -166,6 +168,62 @@ describe("caches", () => {
     await act(async () => json({ ...run, name: "fresh" }, 11)(opened.server.last("/runs/r")));
     await advance();
     expect(result.current.data).toMatchObject({ status: "failed", name: "fresh" });
+  });
+
+  it("reads once more what an event asked for while a read was under way", async () => {
+    const opened = page();
+    const { result } = renderHook(() => useRuns({ status: "completed" }), { wrapper: opened.wrapper });
+    const answer = (runs: object[], head: number) =>
+      act(async () => json({ runs, total: runs.length, next_cursor: null }, head)(opened.server.last(RUNS)));
+    await advance();
+    await act(async () => opened.server.last(EVENTS).stream(connected({ head: 10 })));
+    await act(async () => opened.server.last(EVENTS).push(frame(11, "run:status_changed", ended("r"))));
+    await advance();
+    await answer([], 10);
+    await advance(1_500);
+    await answer([{ ...run, status: "completed" }], 11);
+    await advance();
+    expect(result.current.data?.total).toBe(1);
+    await advance(10_000);
+    expect(opened.server.count(RUNS)).toBe(2);
+  });
+
+  it("reads once more where more events came than are remembered", async () => {
+    const opened = page();
+    const { result } = renderHook(() => useRun("r"), { wrapper: opened.wrapper });
+    await advance();
+    await act(async () => opened.server.last(EVENTS).stream(connected({ head: 10 })));
+    const others = Array.from({ length: 2_100 }, (_, n) =>
+      frame(12 + n, "run:progress", { run_id: "other", percent: 1 }),
+    );
+    const first = frame(11, "run:status_changed", ended("r"));
+    await act(async () => opened.server.last(EVENTS).push(first + others.join("")));
+    await advance();
+    await act(async () => json(run, 10)(opened.server.last("/runs/r")));
+    await advance(1_500);
+    await act(async () => json({ ...run, status: "completed" }, 3_000)(opened.server.last("/runs/r")));
+    await advance();
+    expect(result.current.data?.status).toBe("completed");
+  });
+
+  it("shows a filtered list that is as far as its answers, however fast runs end", async () => {
+    let ending = 0;
+    const { result, push, server } = await live(() => useRuns({ status: "completed" }), {
+      [RUNS]: (exchange) => {
+        const runs = Array.from({ length: ending }, (_, n) => ({ ...run, id: `r${n}`, status: "completed" }));
+        const body = json({ runs, total: runs.length, next_cursor: null }, 10 + ending);
+        setTimeout(() => body(exchange), 400);
+      },
+    });
+    await advance(500);
+    for (; ending < 300; ending += 1) {
+      await push(frame(11 + ending, "run:status_changed", ended(`r${ending}`)));
+      await advance(33);
+    }
+    expect(result.current.data?.total).toBeGreaterThan(200);
+    expect(server.count(RUNS)).toBeLessThan(15);
+    await advance(2_500);
+    expect(result.current.data?.total).toBe(300);
   });
 
   it("reads everything again after a gap", async () => {
