@@ -1,5 +1,6 @@
 import type { Subtask, Task } from "@runcast/client";
 import { cx } from "../design/classes";
+import { visible } from "../inbox/visible";
 import { SubtaskCard } from "./SubtaskCard";
 import { TaskHead } from "./TaskHead";
 import { useBoard } from "./context";
@@ -43,7 +44,7 @@ export function Lane({ task, dragged }: LaneProps) {
           )}
         </>
       ) : (
-        <h2 className="truncate text-base font-semibold">{task.title}</h2>
+        <h2 className="truncate text-base font-semibold">{visible(task.title)}</h2>
       )}
     </section>
   );

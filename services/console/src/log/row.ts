@@ -4,6 +4,7 @@ import { HIGHLIGHTED_CHARACTERS } from "./highlight";
 import { type Span, afterCarriageReturns, parseAnsi } from "./ansi";
 import { withoutEscapes } from "@runcast/client";
 import { duration } from "../design/format";
+import { visible } from "../inbox/visible";
 import { groupName } from "./folds";
 import { jsonText } from "./jsonLines";
 import type { FoldMark } from "./lines";
@@ -85,7 +86,7 @@ function tagOf({ text, hue }: { text: string; hue: number }): HTMLElement {
 
 function agentOf(name: string): HTMLElement {
   const agent = element("span", "log-agent");
-  agent.textContent = name;
+  agent.textContent = visible(name);
   return agent;
 }
 

@@ -14,7 +14,7 @@ import { cx } from "../design/classes";
 import { count } from "../design/format";
 import { ProgressBar } from "../runs/ProgressBar";
 import { RunLink, useOpenRun } from "../runs/RunLink";
-import { nameOf } from "../runs/names";
+import { agentOf, nameOf } from "../runs/names";
 import { Labels } from "../runs/Labels";
 import { stepOf } from "../runs/steps";
 import { useProject } from "../shell/ProjectScope";
@@ -50,6 +50,14 @@ export function ProjectRunsPage() {
   const demo = useDemo();
   // What is typed is held here: the address follows it, but may be a keystroke late.
   const [typed, setTyped] = useState(search.q ?? "");
+  // What was typed and isn't seen in the address yet. Anything else there is where a link has led.
+  const sent = useRef<string[]>([]);
+  useEffect(() => {
+    const q = search.q ?? "";
+    const own = sent.current.lastIndexOf(q);
+    if (own === -1) setTyped(q);
+    else sent.current.splice(0, own + 1);
+  }, [search.q]);
   const wanted = typed.trim();
   const text = useSettled(wanted, TYPING_MS);
   const pages = useRunPages({ status: search.status, q: text });
@@ -105,6 +113,7 @@ export function ProjectRunsPage() {
           value={typed}
           onChange={(event) => {
             setTyped(event.target.value);
+            sent.current.push(event.target.value);
             set({ q: event.target.value || undefined });
           }}
         />
@@ -293,7 +302,7 @@ function RunRow({ run, slug, index, onFocus }: RunRowProps) {
         <span className="truncate text-muted">{stepOf(run) ?? "–"}</span>
         {run.progress && <ProgressBar run={run} className="w-24" />}
       </span>
-      <span className="hidden truncate text-muted md:block">{run.agent_name ?? run.agent_type ?? "–"}</span>
+      <span className="hidden truncate text-muted md:block">{agentOf(run) ?? "–"}</span>
       <span className="hidden text-muted md:block">
         <Lasting from={run.started_at} to={run.finished_at} />
       </span>

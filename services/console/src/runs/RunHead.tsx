@@ -7,7 +7,7 @@ import { Lasting } from "../design/Time";
 import { useMe } from "../session/SessionProvider";
 import { useProject } from "../shell/ProjectScope";
 import { RunActions } from "./RunActions";
-import { nameOf } from "./names";
+import { agentOf, nameOf } from "./names";
 import { usageText } from "./usage";
 
 /** One line: where the run belongs, what it is called, how it stands, what may be done with it. */
@@ -48,7 +48,7 @@ function ProjectName() {
 }
 
 function Facts({ run }: { run: Run }) {
-  const agent = run.agent_name ?? run.agent_type;
+  const agent = agentOf(run);
   const usage = usageText(run.usage_total ?? run.usage);
   return (
     <dl className="hidden min-w-0 items-center gap-x-3 overflow-hidden text-xs whitespace-nowrap text-muted lg:flex">

@@ -4,6 +4,7 @@ import { Hint } from "../design/Hint";
 import { useNow } from "../design/Time";
 import { cx } from "../design/classes";
 import { fullTime } from "../design/format";
+import { visible } from "../inbox/visible";
 import { type StepState, namedSteps, stateOf, stepDuration } from "./steps";
 
 const LOOKS: Record<StepState, string> = {
@@ -31,7 +32,7 @@ export function Stepper({ run }: { run: Run }) {
         const began = run.step_timestamps[step];
         const lasting = stepDuration(run, step, now);
         const isHere = state === "current" || state === "failed";
-        const text = [step, WORDS[state], lasting, began && `since ${fullTime(began)}`].filter(Boolean).join(" · ");
+        const text = [visible(step), WORDS[state], lasting, began && `since ${fullTime(began)}`].filter(Boolean).join(" · ");
         return (
           <li
             key={step}
@@ -43,11 +44,11 @@ export function Stepper({ run }: { run: Run }) {
                 <Sign state={state} number={index + 1} />
                 <span
                   className={cx(
-                    "truncate text-xs",
+                    "max-w-48 truncate text-xs",
                     isHere ? "font-medium" : "hidden text-muted xl:inline",
                   )}
                 >
-                  {step}
+                  {visible(step)}
                   {lasting && <span className="nums ml-1 font-normal text-muted">{lasting}</span>}
                 </span>
               </span>

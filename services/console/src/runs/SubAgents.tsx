@@ -9,7 +9,7 @@ import { Empty, Rows } from "../design/Surface";
 import { Lasting } from "../design/Time";
 import { client } from "../session/session";
 import { RunLink, useRunSlug } from "./RunLink";
-import { nameOf } from "./names";
+import { agentOf, nameOf } from "./names";
 import { usageText } from "./usage";
 import { useWhenLive } from "./useWhenLive";
 
@@ -116,7 +116,7 @@ function Node({ run, depth }: { run: Run; depth: number }) {
         <RunLink run={run} slug={slug} className="min-w-0 truncate font-medium hover:underline">
           {nameOf(run)}
         </RunLink>
-        {run.agent_name && <span className="hidden truncate text-xs text-muted sm:inline">{run.agent_name}</span>}
+        {run.agent_name && <span className="hidden truncate text-xs text-muted sm:inline">{agentOf(run)}</span>}
         <span className="ml-auto flex shrink-0 items-center gap-2.5 text-xs text-muted">
           {usage && <span className="nums hidden md:inline">{usage}</span>}
           <Lasting from={run.started_at} to={run.finished_at} />

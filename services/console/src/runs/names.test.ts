@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { inputOf } from "../projects/NewRun";
-import { inputText, nameOf } from "./names";
+import { agentOf, inputText, nameOf } from "./names";
 
 it.each([{ prompt: "Fix it" }, { prompt: "[1] is not JSON" }, { prompt: "a", model: "b" }, [1, { a: null }], { a: [1] }])(
   "gives an input back as it was: %j",
@@ -8,6 +8,13 @@ it.each([{ prompt: "Fix it" }, { prompt: "[1] is not JSON" }, { prompt: "a", mod
 );
 
 it("is empty without an input", () => expect(inputText(null)).toBe(""));
+
+it("names a run whose name is blank, and what an agent's name hides", () => {
+  expect(nameOf({ name: "  ", key: "nightly", id: "1" })).toBe("nightly");
+  expect(agentOf({ agent_name: " ", agent_type: "coder" })).toBe("coder");
+  expect(agentOf({ agent_name: "co\u200bder", agent_type: null })).toBe("co<U+200B>der");
+  expect(agentOf({ agent_name: null, agent_type: null })).toBeNull();
+});
 
 it("shows what a name hides", () => {
   expect(nameOf({ name: "deploy\u202egpj.exe", key: null, id: "1" })).toBe("deploy<U+202E>gpj.exe");

@@ -4,7 +4,11 @@ import { visible } from "../inbox/visible";
 
 /** What people call a run: its name, its key, or the end of its id. */
 export const nameOf = (run: Pick<Run, "name" | "key" | "id">): string =>
-  visible(run.name ?? run.key ?? `Run ${shortId(run.id)}`);
+  visible(run.name?.trim() || run.key || `Run ${shortId(run.id)}`);
+
+/** Who works on a run, as far as it says. */
+export const agentOf = (run: Pick<Run, "agent_name" | "agent_type">): string | null =>
+  visible(run.agent_name?.trim() || run.agent_type || "") || null;
 
 /** How far a run is, between 0 and 1, where it says so. */
 export function shareOf(run: Run): number | null {

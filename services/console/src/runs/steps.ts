@@ -1,6 +1,7 @@
 /** Which of a run's steps are worth showing, and how far each is. */
 import { type Run, TERMINAL } from "@runcast/client";
 import { duration } from "../design/format";
+import { visible } from "../inbox/visible";
 
 export type StepState = "done" | "current" | "failed" | "ahead";
 
@@ -18,7 +19,8 @@ export function namedSteps(run: Steps): readonly string[] {
 }
 
 /** The step that a run is at, where its steps are named. */
-export const stepOf = (run: Steps): string | null => (namedSteps(run).length > 0 ? run.current_step : null);
+export const stepOf = (run: Steps): string | null =>
+  namedSteps(run).length > 0 && run.current_step !== null ? visible(run.current_step) : null;
 
 export function stateOf(run: Steps, step: string): StepState {
   const current = run.current_step === null ? -1 : run.steps.indexOf(run.current_step);

@@ -17,7 +17,7 @@ import { count } from "../design/format";
 import { visible } from "../inbox/visible";
 import { ProgressBar } from "../runs/ProgressBar";
 import { RunLink } from "../runs/RunLink";
-import { nameOf, shareOf } from "../runs/names";
+import { agentOf, nameOf, shareOf } from "../runs/names";
 import { stepOf } from "../runs/steps";
 import { usageText } from "../runs/usage";
 import { client } from "../session/session";
@@ -79,7 +79,7 @@ export const RunCard = memo(function RunCard({ run, slug, latest, isLive, isChos
         </label>
       </div>
       <p className="flex min-w-0 items-center gap-1.5 px-3 text-xs text-muted">
-        <span className="truncate">{run.agent_name ?? run.agent_type ?? "Agent"}</span>
+        <span className="truncate">{agentOf(run) ?? "Agent"}</span>
         {step && (
           <>
             <span aria-hidden className="text-faint">

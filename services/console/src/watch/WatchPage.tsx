@@ -212,10 +212,10 @@ function Runs({ project, runs, isLive, onDismiss, ...rest }: RunsProps) {
   return (
     <>
       <h2 className="flex min-h-6 items-center gap-2 text-base font-semibold">
-        <Link to="/projects/$project" params={{ project: project.slug }} className="hover:underline">
+        <Link to="/projects/$project" params={{ project: project.slug }} className="min-w-0 truncate hover:underline">
           {project.name}
         </Link>
-        <span className="nums text-sm font-normal text-muted">
+        <span className="nums shrink-0 text-sm font-normal text-muted">
           {count(working)} running
         </span>
         {waiting > 0 && <Badge tone="warn">{count(waiting)} {waiting === 1 ? "needs" : "need"} you</Badge>}
