@@ -10,7 +10,8 @@ const OVERSCAN = 12;
 const SCAN_MS = 80;
 
 export class FoldedLog implements Lines {
-  readonly #folds = new Map<string, Fold>();
+  /** By the line that each hangs on, and by its first line. */
+  readonly #folds = new Map<number, Map<number, Fold>>();
   readonly #open = new Set<number>();
   #ranges: [number, number][] = [];
   /** How many lines the ranges before each one hide. */
@@ -72,7 +73,7 @@ export class FoldedLog implements Lines {
   }
 
   foldAt(lineNumber: number): FoldMark | null {
-    const own = [...this.#folds.values()].filter(({ head }) => head === lineNumber);
+    const own = [...(this.#folds.get(lineNumber)?.values() ?? [])];
     const [first] = own;
     if (!first) return null;
     const lines = own.reduce((sum, { from, to }) => sum + to - from + 1, 0);
@@ -87,12 +88,16 @@ export class FoldedLog implements Lines {
 
   /** Opens whatever hides a line. */
   reveal(lineNumber: number): void {
-    const hiding = [...this.#folds.values()].filter(
+    const hiding = [...this.#all()].filter(
       ({ head, from, to }) => from <= lineNumber && lineNumber <= to && !this.#open.has(head),
     );
     if (hiding.length === 0) return;
     for (const { head } of hiding) this.#open.add(head);
     this.#changed(0);
+  }
+
+  *#all(): Generator<Fold> {
+    for (const own of this.#folds.values()) yield* own.values();
   }
 
   #scanSoon(): void {
@@ -106,16 +111,20 @@ export class FoldedLog implements Lines {
     const [from, to] = this.#window;
     const last = Math.min(this.log.lastLine, to + AROUND);
     const found = foldsIn((n) => this.log.line(n), Math.max(1, from - AROUND), last);
-    const fresh = found.filter((fold) => this.#folds.get(keyOf(fold))?.to !== fold.to);
+    const fresh = found.filter(({ head, from, to }) => this.#folds.get(head)?.get(from)?.to !== to);
     if (fresh.length === 0) return;
-    for (const fold of fresh) this.#folds.set(keyOf(fold), fold);
+    for (const fold of fresh) {
+      const own = this.#folds.get(fold.head);
+      if (own) own.set(fold.from, fold);
+      else this.#folds.set(fold.head, new Map([[fold.from, fold]]));
+    }
     this.#changed(from === 1 ? 1 : this.numberAt(this.indexOf(from) + OVERSCAN));
   }
 
   /** Tells the view how many rows came or went, and how many of them above the line `top`. */
   #changed(top: number): void {
     const [length, above] = [this.length, this.indexOf(top)];
-    this.#ranges = hiddenRanges(this.#folds.values(), ({ head }) => this.#open.has(head));
+    this.#ranges = hiddenRanges(this.#all(), ({ head }) => this.#open.has(head));
     this.#before = [];
     this.#hidden = 0;
     for (const range of this.#ranges) {
@@ -129,4 +138,3 @@ export class FoldedLog implements Lines {
 }
 
 const sizeOf = ([from, to]: readonly [number, number]): number => to - from + 1;
-const keyOf = ({ head, from }: Fold): string => `${head} ${from}`;

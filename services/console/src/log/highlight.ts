@@ -6,7 +6,7 @@ const MAX_REPEATS = 2;
 export function highlightOf(q: string, regex: boolean): RegExp | null {
   if (q === "" || (regex && !isQuick(q))) return null;
   try {
-    return new RegExp(regex ? q : q.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), regex ? "g" : "gi");
+    return new RegExp(regex ? q : q.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), regex ? "g" : "giu");
   } catch {
     return null;
   }

@@ -10,6 +10,8 @@ import { saveAs } from "./save";
 /** More lines than this are for a file, not for a clipboard. */
 const MAX_COPIED_LINES = 50_000;
 
+const tooMany = (): Error => new Error(`More than ${count(MAX_COPIED_LINES)} lines. Download them instead.`);
+
 export interface LogActions {
   copy: () => void;
   copyLink: () => void;
@@ -33,7 +35,6 @@ export function useLogActions({ run, log, filtered, range, format }: Shown): Log
   };
 
   const linesOf = async (from: number, to: number): Promise<LogLine[]> => {
-    if (filtered && !range) return Array.from({ length: filtered.length }, (_, i) => filtered.at(i)!);
     const held = Array.from({ length: to - from + 1 }, (_, i) => log?.line(from + i));
     if (held.every((line) => line !== undefined)) return held;
     const lines: LogLine[] = [];
@@ -41,13 +42,22 @@ export function useLogActions({ run, log, filtered, range, format }: Shown): Log
     for await (const entry of client.logEntries(run.id, window)) lines.push(lineOf(entry));
     return lines;
   };
+  /** All that a filter finds, also what isn't loaded. */
+  const matching = async (found: FilteredLog): Promise<LogLine[]> => {
+    if (found.hasAll) return Array.from({ length: found.length }, (_, i) => found.at(i)!);
+    const lines: LogLine[] = [];
+    for await (const entry of client.logEntries(run.id, queryOf(found.filter))) {
+      lines.push(lineOf(entry));
+      if (lines.length > MAX_COPIED_LINES) break;
+    }
+    return lines;
+  };
   const copy = async (): Promise<string> => {
     const [from, to] = range ?? [1, log?.lastLine ?? 0];
-    const number = filtered && !range ? filtered.length : to - from + 1;
-    if (number > MAX_COPIED_LINES) {
-      throw new Error(`More than ${count(MAX_COPIED_LINES)} lines. Download them instead.`);
-    }
-    const lines = await linesOf(from, to);
+    const isView = filtered !== null && !range;
+    if (!isView && to - from >= MAX_COPIED_LINES) throw tooMany();
+    const lines = await (isView ? matching(filtered) : linesOf(from, to));
+    if (lines.length > MAX_COPIED_LINES) throw tooMany();
     await copyText(lines.map((line) => copyTextOf(line, format)).join("\n"));
     return `Copied ${count(lines.length)} ${lines.length === 1 ? "line" : "lines"}`;
   };
