@@ -14,7 +14,7 @@ import { PageFailure } from "./design/Failure";
 import { SessionProvider } from "./session/SessionProvider";
 import { ProjectScope } from "./shell/ProjectScope";
 import { Shell } from "./shell/Shell";
-import { keepPlaces } from "./shell/places";
+import { keepPlaceOverReloads, keepPlaces } from "./shell/places";
 
 /** Pages that a signed-out visitor may open: each by a secret in its own address. */
 const OPEN = /^\/(invitations|share)\//;
@@ -184,6 +184,7 @@ export const router = createRouter({
   ]),
 });
 keepPlaces(router);
+keepPlaceOverReloads(router);
 
 declare module "@tanstack/react-router" {
   interface Register {
