@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import browser as programs
 from tests.browser.agent import Api
 from tests.browser.watched import OpenPage, Watched
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET
 from tests.processes import Up
+from tests.waiting import DEADLINE_SECONDS
+
+# What a page comes to show is waited for as long as everything else: a busy machine is slow, not wrong.
+expect.set_options(timeout=1_000 * DEADLINE_SECONDS)
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -36,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(240))
+            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,7 @@ def line(page: Page, number: int) -> Locator:
 
 
 def expect_live(page: Page) -> None:
-    expect(page.get_by_test_id("connection").locator("visible=true")).to_have_text(
-        "Live", timeout=20_000
-    )
+    expect(page.get_by_test_id("connection").locator("visible=true")).to_have_text("Live")
 
 
 def shown(page: Page) -> dict[int, str]:
@@ -27,6 +25,21 @@ def shown(page: Page) -> dict[int, str]:
              (row) => [row.dataset.line, row.querySelector('.log-text').textContent])"""
     )
     return {int(number): text for number, text in rows}
+
+
+def at_rest(page: Page) -> None:
+    """Waits until the log has stopped scrolling: some frames long it stands where it stood."""
+    page.evaluate(
+        """() => new Promise((done) => {
+             let [top, still] = [NaN, 0];
+             const look = () => {
+               const now = document.querySelector('.log').scrollTop;
+               still = now === top ? still + 1 : 0;
+               top = now;
+               if (still > 5) done(); else requestAnimationFrame(look);
+             };
+             look(); })"""
+    )
 
 
 def read_all(page: Page, last_line: int) -> list[str]:

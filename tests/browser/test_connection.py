@@ -35,9 +35,9 @@ def test_nothing_is_lost_while_the_server_is_away(
 
     mortal_server.start_ready()
     api.log(run, *(f"after {n}" for n in range(300)))
-    expect(badge).to_have_text("Live", timeout=60_000)
+    expect(badge).to_have_text("Live")
     api.log(run, "the end")
-    expect(line(page, 501)).to_be_visible(timeout=30_000)
+    expect(line(page, 501)).to_be_visible()
     assert read_all(page, 501) == api.text(run)
 
 
@@ -64,7 +64,7 @@ def test_it_polls_only_while_it_is_not_live(
     expect(page.get_by_text("First")).to_be_visible()
 
     mortal_server.start_ready()
-    expect(badge).to_have_text("Live", timeout=60_000)
+    expect(badge).to_have_text("Live")
     api.run(project, name="Second")
     expect(page.get_by_text("Second")).to_be_visible()
     page.wait_for_timeout(2_000)
@@ -90,20 +90,18 @@ def test_all_tabs_share_one_stream(
         tab.goto(first.page.url, wait_until="commit")
         tabs.append(tab)
     for tab in tabs:
-        expect(tab.get_by_test_id("connection").locator("visible=true")).to_have_text(
-            "Live", timeout=60_000
-        )
+        expect(tab.get_by_test_id("connection").locator("visible=true")).to_have_text("Live")
     connections = api.call("GET", "/admin/connections")["connections"]
     assert len([each for each in connections if each["project_id"] == project["id"]]) == 1
     api.log(run, "seen by all")
     for tab in tabs:
-        expect(line(tab, 1)).to_contain_text("seen by all", timeout=30_000)
+        expect(line(tab, 1)).to_contain_text("seen by all")
 
     # The tab that holds the stream goes; another takes over and misses nothing.
     tabs[0].close()
     api.log(run, "seen by those that are left")
     for tab in tabs[1:4]:
-        expect(line(tab, 2)).to_contain_text("seen by those that are left", timeout=30_000)
+        expect(line(tab, 2)).to_contain_text("seen by those that are left")
 
 
 def test_a_project_deleted_while_it_is_open_is_said_to_be(api: Api, open_page: OpenPage) -> None:
@@ -119,7 +117,7 @@ def test_a_project_deleted_while_it_is_open_is_said_to_be(api: Api, open_page: O
     api.call("DELETE", f"/projects/{project['id']}")
     for page in (listed, shown):
         badge = page.get_by_test_id("connection").locator("visible=true")
-        expect(badge).to_have_text(re.compile("Deleted|Not here"), timeout=30_000)
+        expect(badge).to_have_text(re.compile("Deleted|Not here"))
         expect(page.get_by_role("alert")).to_contain_text("This project was deleted.")
         expect(page.get_by_text("Last of its kind").first).to_be_visible()
     expect(line(shown, 1)).to_contain_text("kept on the screen")
@@ -133,7 +131,7 @@ def test_a_run_that_does_not_exist(open_page: OpenPage) -> None:
     expect(page.get_by_text("Not found")).to_be_visible()
 
 
-def test_many_runs_stay_smooth(api: Api, open_page: OpenPage) -> None:
+def test_each_of_many_runs_shows_its_newest_line(api: Api, open_page: OpenPage) -> None:
     project = api.project("Two hundred")
     for n in range(200):
         api.run(project, name=f"Agent {n}")
@@ -142,13 +140,5 @@ def test_many_runs_stay_smooth(api: Api, open_page: OpenPage) -> None:
     runs = api.call("GET", f"/projects/{project['id']}/active-runs")["runs"]
     for run in runs[:40]:
         api.log(run, f"newest of {run['name']}")
-    expect(page.get_by_text(f"newest of {runs[0]['name']}")).to_be_visible()
-    frames = page.evaluate(
-        """() => new Promise((done) => {
-             let frames = 0; const start = performance.now();
-             const step = () => { frames += 1;
-               if (performance.now() - start > 1000) done(frames); else requestAnimationFrame(step); };
-             requestAnimationFrame(step); })"""
-    )
-    # 60 on an idle machine; on a busy one this still tells smooth from stuck.
-    assert frames >= 15
+    for run in (runs[0], runs[39]):
+        expect(page.get_by_text(f"newest of {run['name']}", exact=True)).to_be_visible()

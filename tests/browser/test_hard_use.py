@@ -13,6 +13,7 @@ from tests.browser.log_page import expect_live, line
 from tests.browser.test_pages import violations
 from tests.browser.watched import OpenPage
 from tests.processes import Up
+from tests.waiting import wait_for
 
 LATENCY_MS = 400
 MANY = 1_000
@@ -289,7 +290,7 @@ def test_back_and_a_reload_lead_to_where_a_list_was_left_and_a_log_goes_on_follo
     expect(page.get_by_role("link", name=re.compile("Run 37"))).to_be_visible()
     assert runs.evaluate("list => list.scrollTop") == 90
     page.reload()
-    page.wait_for_function("document.querySelector('[data-testid=runs]')?.scrollTop === 90")
+    wait_for(lambda: runs.evaluate("list => list.scrollTop") == 90, "the place before the reload")
 
     runs.evaluate("list => { list.scrollTop = 0 }")
     newest.click()

@@ -107,7 +107,7 @@ def test_watch_follows_many_projects_by_one_stream_of_all_tabs(
             section = tab.get_by_role("region", name=f"Floor {n}", exact=True)
             section.scroll_into_view_if_needed()
             expect(section.get_by_text("9 running")).to_be_visible()
-            expect(section.get_by_text(f"told at once on {n}")).to_be_visible(timeout=10_000)
+            expect(section.get_by_text(f"told at once on {n}")).to_be_visible()
             expect(section.get_by_text("Updates every 5 s")).to_have_count(0)
     api.change(runs[7][1], status="completed")
     expect(
@@ -127,7 +127,7 @@ def test_watch_follows_many_projects_by_one_stream_of_all_tabs(
     api.log(runs[3][2], "told to the tab that is left")
     section = other.get_by_role("region", name="Floor 3", exact=True)
     section.scroll_into_view_if_needed()
-    expect(section.get_by_text("told to the tab that is left")).to_be_visible(timeout=30_000)
+    expect(section.get_by_text("told to the tab that is left")).to_be_visible()
     wait_for(
         lambda: [ours <= ids for ids in follow()] == [True], "one stream of the tab that is left"
     )
@@ -169,7 +169,7 @@ def test_admin_pages_show_the_connection(api: Api, open_page: OpenPage) -> None:
         badge = page.get_by_test_id("connection").locator("visible=true")
         expect(badge).to_have_text("Online")
     page.context.set_offline(True)
-    expect(badge).to_have_text("Offline, retrying", timeout=30_000)
+    expect(badge).to_have_text("Offline, retrying")
     expect(page.get_by_role("heading", name="Audit")).to_be_visible()
     page.context.set_offline(False)
-    expect(badge).to_have_text("Online", timeout=30_000)
+    expect(badge).to_have_text("Online")

@@ -40,6 +40,8 @@ PAGES = (
     "/runs/01a1f957-0000-7000-8000-000000000000",
 )
 PHONE_PX = 390
+FIRST_PAGE_BYTES = 200 * 1024
+"""Its JavaScript, as it goes over the wire."""
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,21 @@ def test_no_other_host_is_asked(shown: Scene, open_page: OpenPage, server: Up) -
     assert hosts == {server.url.split("/")[2]}
 
 
+def test_the_first_page_is_sent_compressed_and_small(open_page: OpenPage) -> None:
+    opened = open_page("/watch")
+    expect_live(opened.page)
+    scripts = [each for each in opened.requests if each.resource_type == "script"]
+    answers = [each.response() for each in scripts]
+    sizes = [each.sizes()["responseBodySize"] for each in scripts]
+    assert 0 < sum(sizes) <= FIRST_PAGE_BYTES
+    plain = [
+        size
+        for size, answer in zip(sizes, answers, strict=True)
+        if answer is not None and "content-encoding" not in answer.all_headers()
+    ]
+    assert max(plain, default=0) < 2_000
+
+
 def test_watch_shows_live_runs_and_merges_those_that_are_chosen(
     api: Api, open_page: OpenPage
 ) -> None:
@@ -157,7 +174,7 @@ def test_an_empty_watch_offers_the_demo_which_asks_and_completes(
     expect(page.get_by_role("heading", name="Demo")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/projects/demo-here/runs/1$"))
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
-    expect(line(page, 12)).to_be_visible(timeout=60_000)
+    expect(line(page, 12)).to_be_visible()
     expect(page.get_by_label("Steps")).to_contain_text("outline")
     page.get_by_role("region", name="Question").get_by_role("button", name="Publish").click()
     expect(page.get_by_text("Completed").first).to_be_visible()
@@ -182,6 +199,10 @@ def test_runs_are_listed_live_filtered_and_searched(api: Api, open_page: OpenPag
     page.get_by_label("Search runs").fill("bet")
     expect(page.get_by_role("link", name=re.compile("Alpha"))).to_have_count(0)
     expect(page).to_have_url(re.compile("q=bet"))
+    # The address has the last word: a link to the whole list shows the whole list.
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_label("Search runs")).to_have_value("")
+    expect(page.get_by_text("3 runs", exact=True)).to_be_visible()
 
 
 def test_artifacts_have_versions_previews_and_a_diff(shown: Scene, open_page: OpenPage) -> None:
@@ -316,7 +337,7 @@ def test_the_runtime_page_is_live_and_keeps_its_filters(
     expect(page.get_by_label("Layer")).to_have_value("tool_runtime")
     report = {"agent_type": "coder", "status": "IDLE", "circuit_open": False}
     api.call("PUT", "/workers/worker-b1/status", json=report)
-    expect(page.get_by_text("All closed")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("All closed")).to_be_visible()
 
 
 def test_people_keys_and_links(api: Api, open_page: OpenPage) -> None:
@@ -423,7 +444,14 @@ def test_everything_is_reached_by_keys(shown: Scene, open_page: OpenPage) -> Non
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("Control+k")
+    options = page.get_by_role("option")
+    expect(options).to_have_count(12)
+    for _ in range(11):
+        page.keyboard.press("ArrowDown")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    expect(options.last).to_be_in_viewport(ratio=1)
     page.keyboard.type("space blaster board")
+    expect(page.get_by_role("option", name="Space Blaster board")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/projects/space-blaster/board$"))
     expect(page.get_by_role("heading", name="Board", exact=True)).to_be_visible()

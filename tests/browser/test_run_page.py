@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.agent import Api
 from tests.browser.watched import OpenPage
 
-_OPENING_MS = 30_000
 USAGE = {"input_tokens": 1200, "output_tokens": 300, "requests": 2, "cost_usd": 0.25}
 
 
@@ -29,7 +28,7 @@ def test_the_log_has_most_of_the_page_and_a_failed_run_opens_at_its_error(
     page = open_page(
         f"/projects/{project['slug']}/runs/{run['number']}", viewport={"width": 1440, "height": 900}
     ).page
-    expect(page.get_by_role("heading", name="Nightly")).to_be_visible(timeout=_OPENING_MS)
+    expect(page.get_by_role("heading", name="Nightly")).to_be_visible()
     assert page.get_by_role("alert").inner_text() == "first line\nsecond line"
     expect(page.locator(".log-selected .log-text")).to_have_text("it broke")
     expect(page.get_by_label("Steps")).to_contain_text("test")
@@ -51,7 +50,7 @@ def test_a_question_is_answered_above_the_log_and_the_sub_agents_are_a_tree(
     child = api.run(project, name="Explorer", parent_run_id=run["id"], usage=USAGE)
     api.run(project, name="Grandchild", parent_run_id=child["id"])
     page = open_page(f"/runs/{run['id']}").page
-    expect(page.locator(".log")).to_be_visible(timeout=_OPENING_MS)
+    expect(page.locator(".log")).to_be_visible()
     expect(page.get_by_label("Steps")).to_have_count(0)
     asked = api.call(
         "POST",

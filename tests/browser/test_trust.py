@@ -15,7 +15,6 @@ from tests.browser.conftest import ARGUMENTS
 from tests.browser.watched import OpenPage
 from tests.processes import Up
 
-OPENING_MS = 30_000
 WORDS = ("module", "ERROR in src/levels/997.ts", "✓ needle", "ünïcödé", "🚀 launch", "downloading")
 
 
@@ -43,7 +42,7 @@ def test_a_search_shows_exactly_the_lines_that_grep_finds(
     entries = [{"message": message, "level": each} for message, each in lines]
     api.call("POST", f"/runs/{run['id']}/logs", json=entries)
     page = open_page(f"/runs/{run['id']}").page
-    page.locator(".log-row").first.wait_for(timeout=OPENING_MS)
+    page.locator(".log-row").first.wait_for()
     if level:
         page.get_by_label("Level").select_option(level)
     page.get_by_label("Search the log").fill(text)
@@ -55,7 +54,7 @@ def test_a_search_shows_exactly_the_lines_that_grep_finds(
         if text.lower() in escapes.sub("", message).lower() and level in ("", each)
     ]
     footer = page.get_by_text(f"{len(wanted):,} of 2,000 lines")
-    expect(footer).to_be_visible(timeout=OPENING_MS)
+    expect(footer).to_be_visible()
     expect(page.get_by_text(f"{len(wanted):,} matches")).to_be_visible()
     page.locator(".log").press("Home")
     expect(page.locator(".log-row").first).to_have_attribute("data-line", str(wanted[0]))
@@ -74,7 +73,7 @@ def test_only_what_the_server_allows_is_offered(role: str, api: Api, open_page: 
     path = f"/projects/{project['id']}/keys"
     key = api.call("POST", path, json={"name": role, "role": role})["token"]
     page = open_page(f"/runs/{run['id']}", token=key).page
-    expect(page.locator(".log")).to_be_visible(timeout=OPENING_MS)
+    expect(page.locator(".log")).to_be_visible()
     edits, reports = role == "editor", role != "viewer"
     expect(page.get_by_role("button", name="Cancel")).to_have_count(int(reports))
     expect(page.get_by_role("button", name="Share this run")).to_have_count(int(edits))
@@ -116,7 +115,7 @@ def test_on_plain_http_everything_is_copied_and_every_tab_is_live(
         tabs = [context.new_page() for _ in range(3)]
         for tab in tabs:
             tab.goto(f"{url}/ui/runs/{run['id']}")
-            expect(tab.locator(".log-row")).to_have_count(2, timeout=OPENING_MS)
+            expect(tab.locator(".log-row")).to_have_count(2)
         page = tabs[0]
         assert page.evaluate("!isSecureContext && !navigator.clipboard && !navigator.locks")
         page.get_by_role("button", name="Copy the log").click()
@@ -130,7 +129,7 @@ def test_on_plain_http_everything_is_copied_and_every_tab_is_live(
         assert "/ui/share/" in _pasted(page)
         api.log(run, "live")
         for tab in tabs:
-            expect(tab.locator(".log-row")).to_have_count(3, timeout=OPENING_MS)
+            expect(tab.locator(".log-row")).to_have_count(3)
 
 
 def _pasted(page: Page) -> str:
