@@ -18,7 +18,7 @@ CONSOLE_SOURCES := $(shell find services/console shared/runcast-js -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) package-lock.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring test-deployment marks docs dist clients coverage screenshots test-containers test-compose test-pooler console schema clean
+.PHONY: help up test again check fix bench fuzz mutants audit torture monitoring test-deployment marks docs dist clients coverage screenshots test-containers test-compose test-owner test-pooler console schema clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -119,6 +119,9 @@ screenshots: $(VENV)/.dev $(CONSOLE) ## Take the pictures of the documentation (
 
 test-pooler: $(VENV)/.dev ## The integration tests through a PgBouncer in transaction mode
 	RUNCAST_TEST_POOLER=1 $(BIN)/python -m pytest -q tests/integration $(ARGS)
+
+test-owner: $(VENV)/.dev ## The integration tests by an owner of the database who is no superuser
+	RUNCAST_TEST_OWNER=1 $(BIN)/python -m pytest -q tests/integration $(ARGS)
 
 test-deployment: $(VENV)/.dev ## The gateways' examples and the Helm chart (needs nginx, HAProxy, Caddy, Helm)
 	$(PIP) install kubernetes-validate
