@@ -11,11 +11,13 @@ import random
 import zlib
 from collections.abc import Iterator
 from typing import cast
+from urllib.parse import quote
 
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -29,6 +31,7 @@ from runcast_api.dependencies import Api
 from runcast_api.http import pagination
 from runcast_api.reference import streams
 from tests.conftest import run_sql
+from tests.fuzz import odd
 from tests.fuzz import world as worlds
 from tests.fuzz.world import World
 from tests.urls import in_database
@@ -43,18 +46,24 @@ CHECKS = [
     response_schema_conformance,
 ]
 ENDLESS = "/admin/stream"
-KEPT = {
+KEPT = {("PATCH", "/admin/users/{user}")} | {
     ("DELETE", f"/{place}")
     for place in (
         "projects/{project}",
+        "projects/{project}/webhooks/{webhook}",
         "keys/{key}",
         "runs/{run}",
         "artifacts/{artifact}",
+        "tasks/{task}",
+        "subtasks/{subtask}",
         "admin/users/{user}",
         "share-links/{link}",
+        "invitations/{invitation}",
     )
 }
 """Asked about things that aren't there, so that there is something left for the others."""
+ENDS_SESSIONS = {"/auth/logout", "/auth/refresh"}
+"""Never asked with the one session that there is."""
 
 BROKEN = {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjEsImV4cCI6MWUzMDB9.x"}
 HEADERS: tuple[dict[str, str], ...] = (
@@ -147,5 +156,64 @@ def prepare(case: Case, world: World) -> dict[str, str]:
         members = choice.choice(MEMBERS)
         case.query["cursor"] = pagination.encode(members, choice.choice(("projects", "runs")))
     others = choice.choice(world.others)
-    caller = choice.choices([world.admin, world.owner, others, BROKEN, {}], [45, 25, 20, 5, 5])[0]
+    owner = others if case.path in ENDS_SESSIONS else world.owner
+    caller = choice.choices([world.admin, owner, others, BROKEN, {}], [45, 25, 20, 5, 5])[0]
     return caller | (choice.choice(HEADERS) if choice.random() < 0.3 else {})
+
+
+def tool(name: str, **arguments: object) -> dict[str, object]:
+    """A call of an MCP tool."""
+    params = {"name": name, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+CALLS: list[dict[str, object]] = [
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}},
+    {
+        "jsonrpc": "2.0",
+        "id": "x",
+        "method": "resources/read",
+        "params": {"uri": "runcast://run/RUN"},
+    },
+    {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}},
+    tool("report", run="RUN", message="m", status="running", progress=0.5),
+    tool("log", run="RUN", tail=5),
+    tool("runs", q="line", limit=5),
+    tool("search", run="RUN", q="line", regex=True),
+    tool("wait", run="RUN", timeout_s=0),
+    tool("artifact", run="RUN", step="idea", content={"a": 1}),
+    tool("ask_human", run="RUN", question="t", wait_s=0),
+    tool("answer_wait", question_id="QUESTION", wait_s=0),
+]
+LINKS = st.text(max_size=80).filter(lambda text: text.strip(".") != "") | st.sampled_from(
+    ["ra_" + "x" * 43, "%00", "a" * 300, "\ud800"]
+)
+
+
+@settings(
+    max_examples=max(30, CASES // 15),
+    derandomize=IS_SHORT,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate] if IS_SHORT else [Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(call=odd.encoded(CALLS), link=LINKS, choice=st.randoms())
+def test_doors_that_the_document_does_not_describe(
+    call: bytes, link: str, choice: random.Random, world: World, session: requests.Session
+) -> None:
+    """Agents' protocol, and links of notifications, for anyone who comes with anything."""
+    for name in ("run", "question"):
+        call = call.replace(name.upper().encode(), world.things[name].encode())
+    caller = choice.choice([world.admin, world.owner, *world.others, BROKEN, {}])
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    headers |= caller | choice.choice([{}, *HEADERS])
+    answers = [
+        session.post(f"{world.url}/mcp", data=call, headers=headers, timeout=SECONDS),
+        session.get(f"{world.url}/mcp", headers=headers, timeout=SECONDS),
+    ]
+    path = f"/a/{quote(link.encode(errors='replace'), safe='')}"
+    for method in ("GET", "POST"):
+        answers.append(session.request(method, world.url + path, headers=headers, timeout=SECONDS))
+        assert answers[-1].status_code >= 400, "no one guesses a link"
+    assert all(answer.status_code < 500 for answer in answers), [a.text for a in answers]

@@ -108,6 +108,9 @@ def furnish(world: World) -> None:
         artifact = made(f"/runs/{run}/artifacts", {"step_name": "idea", "content": {"a": 1}})
         task = made(f"/projects/{project}/tasks", {"title": "t", "subtasks": [{"title": "s"}]})
         made(f"/tasks/{task['id']}/activate")
+        hook = {"url": "http://127.0.0.1:1/", "types": ["question:asked"]}
+        webhook = made(f"/projects/{project}/webhooks", hook)
+        question = made(f"/runs/{run}/questions", {"kind": "text", "title": "t"})
         key = made(f"/projects/{project}/keys", {"name": "k", "role": "viewer"})
         link = made(f"/projects/{project}/share-links", {})
         invitation = made("/invitations", {"email": "new@example.org", "project": project})
@@ -131,6 +134,9 @@ def furnish(world: World) -> None:
         "subtask": task["subtasks"][0]["id"],
         "key": key["id"],
         "link": link["id"],
+        "webhook": webhook["id"],
+        "question": question["id"],
+        "agent": "claude",
         "invitation": invitation["id"],
         "token": invitation["token"],
         "user": user["id"],

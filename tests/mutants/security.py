@@ -19,6 +19,8 @@ WEBHOOKS = f"{TESTS}/test_webhooks.py"
 CONTENT = f"{TESTS}/test_hostile_content.py"
 SQL = f"{TESTS}/test_row_level_security.py"
 REACH = f"{TESTS}/test_reach.py"
+ENDED = f"{TESTS}/test_rights_that_end.py"
+MAKERS = f"{MIGRATIONS}/20261201020000_makers_of_share_links.sql"
 
 
 def _mutant(file: str, old: str, new: str, test: str) -> Mutant:
@@ -63,6 +65,18 @@ MUTANTS = [
         "            if self._silent[self._address] > SILENT_PER_ADDRESS:\n",
         "            if False:\n",
         f"{PROTOCOL}::test_one_address_has_only_some_connections_that_ask_for_nothing",
+    ),
+    _mutant(
+        f"{SERVER}/process/header_limits.py",
+        "        if self._head_bytes > MAX_HEAD_BYTES:\n",
+        "        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:\n",
+        f"{PROTOCOL}::test_what_stands_around_the_pieces_of_a_body_is_bounded",
+    ),
+    _mutant(
+        f"{SERVER}/process/header_limits.py",
+        "        if not self._is_in_head:\n",
+        "        if False:\n",
+        f"{PROTOCOL}::test_a_field_behind_the_body_is_no_header",
     ),
     _mutant(
         f"{API}/http/body_intake.py",
@@ -186,6 +200,12 @@ MUTANTS = [
         "    if False:\n        api.people.requests.count_search(caller)\n",
         f"{LINKS}::test_a_link_has_limits_of_its_own_in_every_service",
     ),
+    _mutant(
+        MAKERS,
+        "AND (l.made_by_key IS NULL OR EXISTS (",
+        "AND (true OR EXISTS (",
+        f"{TAKEOVERS}::test_a_share_link_ends_with_the_right_of_its_maker",
+    ),
     # With an owner's token.
     _mutant(
         f"{API}/accounts/keys.py",
@@ -200,8 +220,14 @@ MUTANTS = [
         f"{TAKEOVERS}::test_a_key_never_outlives_who_made_it",
     ),
     _mutant(
-        f"{MIGRATIONS}/20261126120200_what_outlives_whom.sql",
-        "    DELETE FROM passwords p WHERE p.user_id = account;\n",
+        MAKERS,
+        "invitations_gone integer;\nBEGIN\n    DELETE FROM passwords p WHERE p.user_id = account;\n",
+        "invitations_gone integer;\nBEGIN\n    PERFORM 1;\n",
+        f"{TAKEOVERS}::test_who_made_an_account_for_an_address_loses_it_to_who_has_the_address",
+    ),
+    _mutant(
+        MAKERS,
+        "    DELETE FROM notification_targets t WHERE t.user_id = account;\n",
         "    PERFORM 1;\n",
         f"{TAKEOVERS}::test_who_made_an_account_for_an_address_loses_it_to_who_has_the_address",
     ),
@@ -213,9 +239,15 @@ MUTANTS = [
     ),
     _mutant(
         f"{API}/outgoing/addresses.py",
-        "    is_public = inner.is_global and (inner.version == 4 or inner in _GLOBAL_UNICAST)\n",
-        "    is_public = inner.is_global\n",
+        "    return address.is_global and (address.version == 4 or address in _GLOBAL_UNICAST)\n",
+        "    return address.is_global\n",
         f"{WEBHOOKS}::test_private_addresses_are_refused",
+    ),
+    _mutant(
+        f"{API}/outgoing/addresses.py",
+        "        or any(address in network for network in _METADATA)\n",
+        "",
+        f"{WEBHOOKS}::test_no_setting_opens_the_metadata_of_clouds",
     ),
     _mutant(
         f"{API}/outgoing/addresses.py",
@@ -305,6 +337,24 @@ MUTANTS = [
         "::test_a_line_holds_neither_secrets_nor_commands",
     ),
     # With a secret that leaked, or a right that ended.
+    _mutant(
+        f"{API}/http/lasting.py",
+        "    if is_out:\n",
+        "    if False:\n",
+        f"{ENDED}::test_an_answer_is_cut_off_where_its_reader_may_read_no_longer",
+    ),
+    _mutant(
+        f"{API}/http/lasting.py",
+        "    if look is not None:\n",
+        "    if False:\n",
+        f"{ENDED}::test_a_body_is_refused_where_its_sender_may_send_no_longer",
+    ),
+    _mutant(
+        f"{API}/routes/questions.py",
+        "                caller = await api.still(request)\n",
+        "",
+        f"{ENDED}::test_who_waits_for_an_answer_gets_none_after_their_right_has_ended",
+    ),
     _mutant(
         f"{HUB}/revocation.py",
         "                self._end(claim)\n",
