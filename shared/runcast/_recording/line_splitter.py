@@ -8,6 +8,7 @@ and decoded at once; only a chunk with something odd in it is looked at line by 
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ MAX_LINES = 1_000
 """Lines that one message carries at most."""
 
 _SENTINEL = SENTINEL.encode()
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_USUAL_CONTROLS = "\t\r\b\f\x1b"
 
 Flags = dict[str, Any]
 """What is odd about one line: `cut` (its whole extent), `invalid_utf8`, `lost`."""
@@ -68,13 +71,16 @@ def cut(line: bytes, limit: int) -> bytes:
     return line[:end]
 
 
-def one(line: bytes, *, offset: int, length: int, limit: int) -> tuple[str, Flags]:
-    """The text of a line of which at least the first `limit` bytes are given, `length` in all."""
+def one(
+    line: bytes, *, offset: int, length: int, limit: int, order: str | None = None
+) -> tuple[str, Flags]:
+    """The text of a line of which at least the first `limit` bytes are given, `length` in all. `order`: of
+    the bytes of UTF-16, if the lines around it tell."""
     flags: Flags = {}
     if length > limit:
         flags["cut"] = {"offset": offset, "length": length}
         line = cut(line, limit)
-    if b"\0" in line and (wide := _utf_16(line)) is not None:
+    if (b"\0" in line or line[:2] in _MARKS) and (wide := _utf_16(line, order)) is not None:
         return wide, flags
     try:
         return line.decode(), flags
@@ -82,19 +88,89 @@ def one(line: bytes, *, offset: int, length: int, limit: int) -> tuple[str, Flag
         return line.decode(errors="replace"), flags | {"invalid_utf8": True}
 
 
-def _utf_16(line: bytes) -> str | None:
+def _utf_16(line: bytes, order: str | None = None) -> str | None:
     """The text of a line of UTF-16, as Windows programs write it; None if it isn't one.
 
-    Split at the byte of LF, every line but the first begins with the other half of the one before.
+    Split at the byte of LF, a little-endian line begins with the other half of the line end before it, and a
+    big-endian one ends with the first half of its own. Where both readings are possible, that of `order` is
+    taken, else the less odd one.
     """
-    body = line[1:] if line[:1] == b"\0" and len(line) % 2 else line
-    if len(body) < 2 or len(body) % 2:
+    if line.startswith(codecs.BOM_UTF16_LE):
+        return _ended(line[2:].decode("utf-16-le", "replace"))
+    if line.startswith(codecs.BOM_UTF16_BE):
+        return _ended(line[2 : len(line) - len(line) % 2].decode("utf-16-be", "replace"))
+    little, big = line, line
+    may_be_any = bool(order) or (order is None and len(line) % 2 == 1)
+    if len(line) % 2:
+        little = line[1:] if line[0] == 0 else b""
+        big = line[:-1] if line[-1] == 0 else b""
+    readings = {
+        "le": _reading(little, "utf-16-le", is_likely=may_be_any and order != "be"),
+        "be": _reading(big, "utf-16-be", is_likely=may_be_any and order != "le"),
+    }
+    found = [each for each in readings.values() if each is not None]
+    named = readings.get(order or "")
+    return _ended(named or min(found, key=_oddity)) if found else None
+
+
+def _order(lines: list[bytes], offset: int) -> str | None:
+    """The order of bytes in UTF-16, as the lines' ends tell it: empty where they aren't of UTF-16, None where
+    they don't tell."""
+    little = sum(line[:1] == b"\0" for line in lines[1:]) * 4 >= 3 * len(lines[1:])
+    big = sum(line[-1:] == b"\0" for line in lines) * 4 >= 3 * len(lines)
+    if (
+        little and big
+    ):  # Latin letters stand at both ends: the first line of a file has no end before it
+        if offset == 0:
+            return "be" if len(lines[0]) % 2 else "le"
+        odd = [line for line in lines if line[:1] != line[-1:]]
+        return ("le" if odd[0][0] == 0 else "be") if odd else None
+    if len(lines) == 1:
         return None
-    encoding = "utf-16-be" if body[:1] == b"\0" or body[:2] == codecs.BOM_UTF16_BE else "utf-16-le"
-    high, low = (body[0::2], body[1::2]) if encoding == "utf-16-be" else (body[1::2], body[0::2])
-    if high.count(0) * 2 < len(high) or low.count(0) * 4 > len(low):
+    return "le" if little else "be" if big else ""
+
+
+def _reading(body: bytes, encoding: str, *, is_likely: bool) -> str | None:
+    """The text of UTF-16 code units, where they can hardly be anything else: most are of Latin letters, or
+    UTF-16 is likely, and they are text, and no UTF-8."""
+    if not body:
         return None
-    return body.decode(encoding, "replace").removeprefix("\ufeff").removesuffix("\r")
+    big = encoding == "utf-16-be"
+    high, low = (body[0::2], body[1::2]) if big else (body[1::2], body[0::2])
+    latin = high.count(0) * 4 >= len(high) * (2 if is_likely else 3)
+    if latin and low.count(0) * 4 <= len(low):
+        return body.decode(encoding, "replace")
+    try:
+        text = body.decode(encoding) if is_likely else ""
+    except UnicodeDecodeError:
+        return None
+    return text if text and _is_text(text) and not _is_utf_8_text(body) else None
+
+
+def _is_text(text: str) -> bool:
+    return all(
+        each in _USUAL_CONTROLS or unicodedata.category(each) not in ("Cc", "Cn", "Co", "Cs")
+        for each in text
+    )
+
+
+def _is_utf_8_text(body: bytes) -> bool:
+    try:
+        return _is_text(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _oddity(text: str) -> tuple[bool, int, int]:
+    """Whether it is no text, of how many blocks its characters are, and how many of them are neither letters
+    nor digits nor spaces."""
+    blocks = {ord(each) >> 8 for each in text}
+    others = sum(not (each.isalnum() or each.isspace()) for each in text)
+    return not _is_text(text), len(blocks), others
+
+
+def _ended(text: str) -> str:
+    return text.removeprefix("\ufeff").removesuffix("\r")
 
 
 def _decode(lines: list[bytes], offset: int, limit: int) -> tuple[list[str], dict[int, Flags]]:
@@ -104,13 +180,16 @@ def _decode(lines: list[bytes], offset: int, limit: int) -> tuple[list[str], dic
             return body.decode().split("\n"), {}
         except UnicodeDecodeError:
             pass
+    order = _order(lines, offset) if b"\0" in body else None
     texts: list[str] = []
     flags: dict[int, Flags] = {}
     for number, raw in enumerate(lines):
         line = raw[:-1] if raw.endswith(b"\r") else raw
-        text, odd = one(line, offset=offset, length=len(line), limit=limit)
+        text, odd = one(line, offset=offset, length=len(line), limit=limit, order=order)
         texts.append(text)
         if odd:
             flags[number] = odd
         offset += len(raw) + 1
+    if "\0" in texts and any(map(_utf_16, lines)):
+        texts = ["" if text == "\0" else text for text in texts]  # empty lines of UTF-16
     return texts, flags

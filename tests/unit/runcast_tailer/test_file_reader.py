@@ -88,11 +88,32 @@ def test_a_line_may_be_far_longer_than_one_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_text_of_windows_programs_is_read(world: World, encoding: str, end: str) -> None:
-    lines = ["[ERROR] first", "größe" if encoding == "utf-16-be" else "größe \u20ac", "third"]
+    lines = [
+        "[ERROR] first",
+        "größe \u20ac",
+        "Привет",
+        "日本語のログ",
+        "",
+        "emoji \U0001f389",
+        "жы",
+        "a",
+    ]
     world.write("".join(f"{line}{end}" for line in lines).encode(encoding))
     world.settle()
-    assert world.sink.lines[:3] == lines
+    assert world.sink.lines == lines
+    without_mark = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(encoding, encoding)
+    for line in filter(None, lines):
+        world.write(f"{line}{end}".encode(without_mark))
+        world.settle()
+    assert world.sink.lines[len(lines) :] == [line for line in lines if line]
     assert not any("invalid_utf8" in flags for flags in world.sink.flags.values())
+
+
+@pytest.mark.parametrize("line", [b"a\0\xe9b", b"\0hello w", b"caf\xe9 \0\0", b"\1\2\3\0"])
+def test_bytes_that_are_no_utf_16_are_not_taken_for_it(world: World, line: bytes) -> None:
+    world.write(b"one\n" + line + b"\ntwo\n")
+    world.settle()
+    assert world.sink.lines == ["one", line.decode(errors="replace"), "two"]
 
 
 def test_a_partial_last_line_is_held(world: World) -> None:
