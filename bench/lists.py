@@ -26,6 +26,7 @@ from runcast._support.ids import uuid7
 
 REPEATS = 15
 FEW = 100
+LABELLED = ', "only": "one"'
 STATUSES = ("completed", "completed", "completed", "failed", "cancelled", "running", "queued")
 COLUMNS = (
     "id", "project_id", "key", "name", "number", "phase", "current_step", "steps", "status", "agent_type",
@@ -97,7 +98,8 @@ def _rows(projects: list[UUID], count: int) -> Iterator[tuple[Any, ...]]:
             (number - 1) // len(projects) + 1,
             "phase1", "idea", ["idea", "outline"], chance.choice(STATUSES), "WORKER",
             f"agent-{chance.randrange(40)}", '{"prompt": "read the files and say what is in them"}', "{}",
-            "{}", at, at, f'{{"model": "m{chance.randrange(5)}"}}',
+            "{}", at, at,
+            f'{{"model": "m{chance.randrange(5)}"{LABELLED if number == count // 2 else ""}}}',
         )  # fmt: skip
 
 
@@ -118,6 +120,13 @@ def _measure(http: httpx.Client) -> None:
         ("a search that finds a quarter", "/runs?q=triage"),
         ("a search in a project, nothing", "/projects/many-3/runs?q=nothingness"),
         ("a search in a project, a quarter", "/projects/many-3/runs?q=triage"),
+        ("a search that finds a quarter, failed ones", "/runs?q=triage&status=failed"),
+        ("a search of two letters", "/runs?q=zq"),
+        ("a label that one run has", "/runs?label=only=one"),
+        ("a label that a fifth has", "/runs?label=model=m2"),
+        ("lost ones of all", "/runs?liveness=lost"),
+        ("those that need a person, of all", "/runs?attention=any"),
+        ("by the last change, of all", "/runs?sort=-updated_at"),
     ):
         median, slowest = _median(http, path)
         print(f"{said:44} {median:8.1f} ms {slowest:8.1f} ms {median / base:6.1f} times")

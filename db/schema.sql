@@ -437,21 +437,33 @@ CREATE FUNCTION public.find_people(pattern text, most integer) RETURNS TABLE(id 
     ORDER BY u.name, u.id LIMIT most
 $$;
 
-CREATE FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) RETURNS SETOF uuid
+CREATE FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer, with_labels jsonb DEFAULT NULL::jsonb, in_statuses text[] DEFAULT NULL::text[], of_agents text[] DEFAULT NULL::text[]) RETURNS SETOF uuid
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
     AS $$
 DECLARE
     grams text[] := (SELECT array_agg(DISTINCT g) FROM unnest(words) AS w (word), unnest(text_grams(word)) AS t (g));
 BEGIN
+    IF grams IS NULL AND with_labels IS NULL THEN
+        PERFORM set_config('enable_seqscan', 'on', true);
+    END IF;
     RETURN QUERY
     SELECT r.id FROM runs r
     WHERE (grams IS NULL
            OR text_grams(run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)) @> grams)
-      AND run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step) ILIKE ALL (patterns)
+      AND (cardinality(patterns) = 0
+           OR (r.id::text || coalesce(' ' || r.key, '') || coalesce(' ' || r.name, '')
+               || coalesce(' ' || r.agent_name, '') || coalesce(' ' || r.agent_type, '')
+               || coalesce(' ' || r.current_step, '')) ILIKE ALL (patterns))
+      AND (with_labels IS NULL OR (r.labels <> '{}' AND r.labels @> with_labels))
+      AND (in_statuses IS NULL OR r.status = ANY (in_statuses))
+      AND (of_agents IS NULL OR r.agent_name = ANY (of_agents))
       AND (of_project IS NULL OR r.project_id = of_project)
       AND ((SELECT acting_is_admin()) OR r.project_id = ANY ((SELECT acting_projects('guest'))::uuid[]))
+      AND ((SELECT acting_run()) IS NULL OR r.id = (SELECT acting_run()))
+      AND r.project_id NOT IN (SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL)
     LIMIT most;
 END
 $$;
@@ -2619,6 +2631,8 @@ CREATE INDEX runs_children ON public.runs USING btree (parent_run_id, created_at
 
 CREATE INDEX runs_grams ON public.runs USING gin (public.text_grams(public.run_words(id, key, name, agent_name, agent_type, current_step)));
 
+CREATE INDEX runs_in_trouble ON public.runs USING btree (project_id, created_at DESC, id DESC) WHERE (liveness <> 'ok'::text);
+
 CREATE UNIQUE INDEX runs_key ON public.runs USING btree (project_id, key) WHERE (key IS NOT NULL);
 
 CREATE INDEX runs_labels ON public.runs USING gin (labels jsonb_path_ops) WHERE (labels <> '{}'::jsonb);
@@ -3283,8 +3297,8 @@ GRANT ALL ON FUNCTION public.erase_metrics(run uuid, batch integer) TO runcast_l
 REVOKE ALL ON FUNCTION public.find_people(pattern text, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.find_people(pattern text, most integer) TO runcast_request;
 
-REVOKE ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer) TO runcast_request;
+REVOKE ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer, with_labels jsonb, in_statuses text[], of_agents text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.find_runs(words text[], patterns text[], of_project uuid, most integer, with_labels jsonb, in_statuses text[], of_agents text[]) TO runcast_request;
 
 REVOKE ALL ON FUNCTION public.forget_answer_links() FROM PUBLIC;
 

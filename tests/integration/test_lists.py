@@ -170,10 +170,14 @@ async def test_a_total_beyond_ten_thousand_says_that_it_is_an_estimate(
     await make(rest, *({"key": f"k{number}"} for number in range(20)))
     assert "total_estimated" not in (await rest.admin.get("/runs")).json()
     monkeypatch.setattr(totals, "EXACT", 5)
-    page = (await rest.admin.get("/runs?q=k1")).json()
-    assert page["total_estimated"] is True
-    assert page["total"] >= 6
-    assert len(page["runs"]) == 11
+    monkeypatch.setattr(listing, "MANY", 6)
+    for query in ("q=k1", "q=k1&status=awaiting_feedback", "created_after=2020-01-01&q=k1"):
+        page = (await rest.admin.get(f"/runs?{query}")).json()
+        assert page["total_estimated"] is True, query
+        assert page["total"] >= 6
+        assert len(page["runs"]) == 11
+    exact = (await rest.admin.get("/runs?q=k1&status=failed")).json()
+    assert (exact["total"], exact["runs"], "total_estimated" in exact) == (0, [], False)
 
 
 async def test_a_page_of_many_is_planned_for_its_own_values(database_url: str) -> None:
@@ -189,8 +193,31 @@ async def test_a_page_of_many_is_planned_for_its_own_values(database_url: str) -
         await connection.close()
 
 
-async def test_a_search_finds_nothing_of_other_projects(rest: Rest) -> None:
-    await rest.run(key="hidden-needle")
-    stranger = rest.person("stranger")
-    page = await rest.admin.get("/runs?q=needle", headers=stranger)
-    assert (page.json()["runs"], page.json()["total"]) == ([], 0)
+async def test_a_search_finds_what_the_caller_may_see_alone(rest: Rest) -> None:
+    label = {"labels": {"for": "needles"}}
+    one = await rest.run(key="hidden-needle", **label)
+    await rest.run(key="other-needle", **label)
+    await rest.project("gone")
+    await rest.run("gone", key="gone-needle", **label)
+    await rest.admin.delete("/projects/gone")
+    made = await rest.admin.post("/projects/demo/share-links", json={"run_id": one})
+    link = {"Authorization": f"Bearer {made.json()['token']}"}
+    for query in ("q=needle", "label=for=needles", "q=needle&label=for=needles", "q=n"):
+        for headers, keys in (
+            (rest.person("stranger"), []),
+            (link, ["hidden-needle"]),
+            (dict(rest.admin.headers), ["other-needle", "hidden-needle"]),
+        ):
+            page = (await rest.admin.get(f"/runs?{query}", headers=headers)).json()
+            assert [run["key"] for run in page["runs"]] == keys, query
+            assert page["total"] == len(keys), query
+    for query, keys in (
+        ("label=for=needles&key=other-needle", ["other-needle"]),
+        ("label=for=needles&key=", []),
+        ("label=for=needle", []),
+        ("label=for=needles&label=no=such", []),
+        ("label=for=needles&q=hid", ["hidden-needle"]),
+        ("label=for=needles&limit=1", ["other-needle"]),
+    ):
+        page = (await rest.admin.get(f"/projects/demo/runs?{query}")).json()
+        assert [run["key"] for run in page["runs"]] == keys, query

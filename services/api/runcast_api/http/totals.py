@@ -23,6 +23,13 @@ async def of(connection: Connection, rows: str, *arguments: Any) -> dict[str, An
     total: int = await connection.fetchval(counted, *arguments)
     if total <= EXACT:
         return {"total": total}
+    return await estimated(connection, total, rows, *arguments)
+
+
+async def estimated(
+    connection: Connection, least: int, rows: str, *arguments: Any
+) -> dict[str, Any]:
+    """`total` of the rows of a SELECT of which there are `least` or more, as an estimate."""
     [[plan]] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {rows}", *arguments)
     guess = int(plan[0]["Plan"]["Plan Rows"])
-    return {"total": max(guess, total), "total_estimated": True}
+    return {"total": max(guess, least), "total_estimated": True}

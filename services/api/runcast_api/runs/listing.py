@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -28,9 +28,11 @@ _COLUMNS = ", ".join(f"r.{name}" for name in runs.MEMBERS)
 _READABLE = """r.project_id IN (
     SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND ({0} OR p.id = {1}
         OR EXISTS (SELECT FROM project_members m WHERE m.project_id = p.id AND m.user_id = {2})))"""
-_WORDS = """run_words(r.id, r.key, r.name, r.agent_name, r.agent_type, r.current_step)
-    ILIKE ALL ({0}::text[])"""
-_FIND = "SELECT find_runs($1, $2, $3, $4)"
+# As `run_words` of the database has it, which costs a call for every run that is looked at.
+_WORDS = """(r.id::text || coalesce(' ' || r.key, '') || coalesce(' ' || r.name, '')
+    || coalesce(' ' || r.agent_name, '') || coalesce(' ' || r.agent_type, '')
+    || coalesce(' ' || r.current_step, '')) ILIKE ALL ({0}::text[])"""
+_FIND = "SELECT find_runs($1, $2, $3, $4, $5, $6, $7)"
 
 _ACTIVE = f"""
 SELECT {runs.COLUMNS} FROM runs
@@ -45,6 +47,8 @@ _WALK = "SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_p
 _AS_BEFORE = "SET LOCAL enable_sort = on; SET LOCAL plan_cache_mode = auto"
 
 NONE = "none"
+MANY = totals.EXACT + 1
+"""Runs that are found by words and labels before the others are guessed."""
 
 
 class RunPage(BaseModel):
@@ -81,7 +85,7 @@ class Wanted:
 
     def condition(self, caller: Principal, found: Sequence[UUID] | None = None) -> Condition:
         """The statement's condition. What isn't asked for doesn't stand in it: no plan must do for both.
-        `found` are the runs with the words of `q`, where they were looked for before."""
+        `found` are the runs with these words and labels, where they were looked for before."""
         where = Condition()
         if self.project_id is not None:
             where.add("r.project_id = {0}", self.project_id)
@@ -95,11 +99,12 @@ class Wanted:
             where.add("r.id = ANY({0}::uuid[])", found)
         else:
             where.add_given(_WORDS, self._patterns)
+            where.add_given("r.labels @> {0}::jsonb", self._exact_labels)
         where.add_given("r.agent_name = ANY({0}::text[])", list(self.agents))
         where.add_given("r.attention->>'kind' = ANY({0}::text[])", list(self.attention))
         where.add_given("r.created_at >= {0}", self.created_after)
         where.add_given("r.created_at < {0}", self.created_before)
-        self._add_labels(where)
+        where.add_given("r.labels ?& {0}::text[]", self._label_keys)
         if self.parent == NONE:
             where.add("r.parent_run_id IS NULL")
         else:
@@ -115,20 +120,43 @@ class Wanted:
         """What `q` asks for, a pattern for each word."""
         return [like.containing(word) for word in self._words]
 
-    async def found(self, connection: Connection) -> list[UUID] | None:
-        """The runs with the words of `q`, from the index. None where none are asked for, and where there are
-        so many that walking through the list finds them as fast."""
-        if not self._words:
-            return None
-        most = totals.EXACT + 1
-        rows = await connection.fetch(_FIND, self._words, self._patterns, self.project_id, most)
-        return None if len(rows) == most else [row[0] for row in rows]
+    @property
+    def _exact_labels(self) -> dict[str, str]:
+        return {key: value for key, value in self.labels if value is not None}
 
-    def _add_labels(self, where: Condition) -> None:
-        exact = {key: value for key, value in self.labels if value is not None}
-        where.add_given("r.labels @> {0}::jsonb", exact)
-        keys = [key for key, value in self.labels if value is None]
-        where.add_given("r.labels ?& {0}::text[]", keys)
+    @property
+    def _label_keys(self) -> list[str]:
+        """Labels that may have any value."""
+        return [key for key, value in self.labels if value is None]
+
+    @property
+    def _is_found(self) -> bool:
+        """Whether `found` has regard to everything that is asked for."""
+        keys = tuple((key, None) for key in self._label_keys)
+        rest = replace(self, statuses=(), q=None, labels=keys, agents=(), order=NEWEST)
+        return rest == Wanted(self.project_id)
+
+    async def found(self, connection: Connection) -> list[UUID] | None:
+        """The runs with the words of `q` and with these labels, in these states and of these agents, from an
+        index: `MANY` at most. None where neither words nor labels are asked for."""
+        if not self._words and not self._exact_labels:
+            return None
+        among = (self._exact_labels or None, list(self.statuses) or None, list(self.agents) or None)
+        rows = await connection.fetch(
+            _FIND, self._words, self._patterns, self.project_id, MANY, *among
+        )
+        return [row[0] for row in rows]
+
+    async def total(
+        self, connection: Connection, where: Condition, found: Sequence[UUID] | None
+    ) -> dict[str, Any]:
+        """How many there are in all. What was looked for alone has been counted by that."""
+        rows = f"SELECT r.id FROM runs r WHERE {where}"
+        if found is None or not self._is_found:
+            return await totals.of(connection, rows, *where.values)
+        if len(found) < MANY:
+            return {"total": len(found)}
+        return await totals.estimated(connection, MANY, rows, *where.values)
 
 
 async def active(
@@ -156,8 +184,11 @@ async def page(
     """One page of runs, and how many there are in all. Raises `Invalid` for a foreign cursor."""
     query = ("runs", caller.name, wanted)
     order = wanted.order
-    where = wanted.condition(caller, await wanted.found(connection))
-    total = await totals.of(connection, f"SELECT r.id FROM runs r WHERE {where}", *where.values)
+    found = await wanted.found(connection)
+    # Where there are so many, walking through the list meets them as soon.
+    is_all = found is not None and len(found) < MANY
+    where = wanted.condition(caller, found if is_all else None)
+    total = await wanted.total(connection, where, found)
     if cursor is not None:
         place = order.read_place(pagination.decode(cursor, *query))
         where.add(order.after(len(place)), *place)
