@@ -185,7 +185,7 @@ async def page(
     query = ("runs", caller.name, wanted)
     order = wanted.order
     found = await wanted.found(connection)
-    # Where there are so many, walking through the list meets them as soon.
+    # Where MANY are found, walking through the list meets them as soon.
     is_all = found is not None and len(found) < MANY
     where = wanted.condition(caller, found if is_all else None)
     total = await wanted.total(connection, where, found)
