@@ -10,6 +10,7 @@ from tests.browser.watched import OpenPage
 HTML = (
     "<img src=x onerror=\"window.pwned='img'\"><script>window.pwned='script'</script><b id=pwned>"
 )
+HIDDEN = "\u202egnp.exe"
 LINES = (
     HTML,
     '"><svg onload="window.pwned=1">',
@@ -31,15 +32,17 @@ def test_hostile_lines_names_and_artifacts_are_text_on_every_page(
     api: Api, open_page: OpenPage
 ) -> None:
     project = api.project(f"Hostile {HTML}"[:200])
-    run = api.run(project, name=HTML, agent_name=HTML, current_step="idea")
+    run = api.run(project, name=HTML, agent_name=f"{HTML} {HIDDEN}", steps=[HIDDEN, "idea"])
+    api.change(run, current_step="idea")
+    api.change(run, labels={"kind": HIDDEN})
     for line in LINES:
         api.log(run, line, agent_name=line.replace("\x00", "")[:200], payload={line: line})
-    report = {"stage": "idea", "message": HTML}
+    report = {"stage": "idea", "message": f"{HTML} {HIDDEN}"}
     api.call("POST", f"/runs/{run['id']}/progress", json=report)
     api.call(
         "POST", f"/runs/{run['id']}/artifacts", json={"step_name": "idea", "content": {HTML: HTML}}
     )
-    api.change(run, error=HTML)
+    api.change(run, error=f"{HTML} {HIDDEN}")
     slug = project["slug"]
     page = open_page(f"/runs/{run['id']}").page
     expect(page.get_by_text("<img src=x").locator("visible=true").first).to_be_visible()
@@ -54,3 +57,4 @@ def test_hostile_lines_names_and_artifacts_are_text_on_every_page(
         page = open_page(path).page
         expect(page.get_by_text("<img src=x").locator("visible=true").first).to_be_visible()
         untouched(page)
+        assert "\u202e" not in page.locator("main").inner_text(), path

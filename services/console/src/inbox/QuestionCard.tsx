@@ -43,13 +43,13 @@ export function QuestionCard(props: QuestionCardProps) {
       <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
         <h2 className="text-base font-semibold break-words">{visible(question.title)}</h2>
         <span className="text-xs text-muted">{question.kind}</span>
-        <span className="ml-auto flex gap-3 text-xs text-muted">
+        <span className="ml-auto flex flex-wrap gap-x-3 text-xs text-muted">
           {!props.isOnRun && (
-            <Link to="/runs/$run" params={{ run: question.run_id }} className="text-accent hover:underline">
+            <Link to="/runs/$run" params={{ run: question.run_id }} className="line-clamp-2 text-accent hover:underline">
               {visible(props.asker ?? "Run")}
             </Link>
           )}
-          <span>asked by {visible(question.asked_by.name ?? question.via)}</span>
+          <span className="line-clamp-2">asked by {visible(question.asked_by.name ?? question.via)}</span>
           <Ago at={question.asked_at} />
         </span>
       </header>

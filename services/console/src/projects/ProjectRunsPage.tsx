@@ -23,6 +23,7 @@ import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
 import { can } from "./roles";
 import { useSettled } from "../design/useSettled";
+import { visible } from "../inbox/visible";
 import { useDemo } from "./useDemo";
 import { type RunPages, useRunPages } from "./useRunPages";
 
@@ -258,7 +259,7 @@ function RunTable({
 /** Why it failed, else the key where the name is another. */
 function belowName(run: Run): string {
   const attempt = run.attempt > 1 ? `attempt ${run.attempt}` : "";
-  const said = run.error ?? (run.key && run.name ? run.key : "");
+  const said = visible(run.error ?? (run.key && run.name ? run.key : ""));
   return [said, attempt].filter(Boolean).join(" · ");
 }
 

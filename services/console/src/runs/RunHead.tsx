@@ -4,6 +4,7 @@ import { ChevronRight, GitPullRequest } from "lucide-react";
 import { Outward } from "../design/Outward";
 import { LivenessBadge, StatusBadge } from "../design/Status";
 import { Lasting } from "../design/Time";
+import { visible } from "../inbox/visible";
 import { useMe } from "../session/SessionProvider";
 import { useProject } from "../shell/ProjectScope";
 import { RunActions } from "./RunActions";
@@ -110,7 +111,7 @@ export function RunError({ run }: { run: Run }) {
       role="alert"
       className="max-h-20 shrink-0 overflow-y-auto bg-bad-soft px-4 py-1.5 font-mono text-xs break-words whitespace-pre-wrap text-bad sm:px-6"
     >
-      {run.error}
+      {visible(run.error)}
       {run.will_retry && "\nIt will be tried again."}
     </pre>
   );

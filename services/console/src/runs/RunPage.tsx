@@ -9,6 +9,7 @@ import { useTitle } from "../design/Page";
 import { wordOf } from "../design/Status";
 import { Rows } from "../design/Surface";
 import { cx } from "../design/classes";
+import { visible } from "../inbox/visible";
 import { LogPanel } from "../log/LogPanel";
 import { usePresence } from "../notifications/presence";
 import { client } from "../session/session";
@@ -99,7 +100,7 @@ function Content({ run }: { run: Run }) {
       <div className="flex shrink-0 items-center gap-4 border-b px-2 sm:px-4">
         <Tabs tabs={tabs} current={tab} onShow={show} />
         <span className="ml-auto flex min-w-0 items-center gap-3 pr-1">
-          <span className="nums hidden min-w-0 truncate text-xs text-muted sm:block" title={progressText(run)}>
+          <span className="nums hidden min-w-0 shrink-[8] truncate text-xs text-muted sm:block" title={progressText(run)}>
             {progressText(run)}
           </span>
           <Stepper run={run} />
@@ -127,7 +128,7 @@ function progressText({ progress, status }: Run): string {
   if (!progress || status === "completed") return "";
   const { message, percent, step, total_steps } = progress;
   const share = typeof percent === "number" ? `${percent}%` : step && total_steps ? `${step} of ${total_steps}` : "";
-  return [message, share].filter(Boolean).join(" · ");
+  return [message && visible(message), share].filter(Boolean).join(" · ");
 }
 
 interface TabsProps {

@@ -37,7 +37,7 @@ export function Stepper({ run }: { run: Run }) {
           <li
             key={step}
             {...(state === "current" ? { "aria-current": "step" as const } : {})}
-            className={cx("items-center gap-1.5", isHere ? "flex min-w-0" : "hidden shrink-0 sm:flex")}
+            className={cx("items-center gap-1.5", isHere ? "flex min-w-8" : "hidden shrink-0 sm:flex")}
           >
             <Hint text={text}>
               <span className="flex min-w-0 items-center gap-1.5">

@@ -135,7 +135,7 @@ function State({ run, onDismiss }: Pick<RunCardProps, "run" | "onDismiss">) {
 const textOf = (run: Run, line: Latest | null): string => {
   const told = run.attention?.summary ?? run.error;
   if (told) return visible(told);
-  return line?.text ?? run.progress?.message ?? (run.last_line_number > 0 ? "" : "Waiting for the first line…");
+  return line?.text ?? (run.progress?.message ? visible(run.progress.message) : null) ?? (run.last_line_number > 0 ? "" : "Waiting for the first line…");
 };
 
 const linesText = (lines: number): string => `${count(lines)} ${lines === 1 ? "line" : "lines"}`;
