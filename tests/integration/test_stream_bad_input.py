@@ -127,6 +127,16 @@ async def test_a_parameter_that_streams_do_not_have_is_named(
         status, problem = await refused(served, f"{path}?subscribe_log=all")
         assert status == 422
         assert "did you mean 'subscribe_logs'?" in problem["detail"]
+        admin = {"Authorization": f"Bearer {served.admin_key}"}
+        async with httpx.AsyncClient(base_url=served.url, headers=admin) as client:
+            for method, where in (
+                ("GET", "/connections"),
+                ("GET", "/admin/connections"),
+                ("DELETE", "/connections/x"),
+            ):
+                answer = await client.request(method, f"{where}?user=me")
+                assert answer.status_code == 422, where
+                assert answer.json()["errors"][0]["field"] == "query.user"
 
 
 async def test_head_of_a_stream_says_what_opening_it_would(

@@ -16,7 +16,7 @@ import orjson
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from runcast_hub import combined_handshake
+from runcast_hub import combined_handshake, stream_request
 from runcast_hub.access_cache import Permits
 from runcast_hub.combined_handshake import CombinedHandshake
 from runcast_hub.connections import MAX_BODY_BYTES, Connections
@@ -24,7 +24,7 @@ from runcast_hub.handshake import EVENTS, RUN, Handshake, close
 from runcast_hub.hub import Hub
 from runcast_hub.snapshot import Snapshots
 from runcast_hub.stream_auth import Arrivals, added_headers
-from runcast_server import outages, refusals
+from runcast_server import outages, query_names, refusals
 from runcast_server.auth.principal import Authenticator
 from runcast_server.auth.rate_limits import RequestLimits
 from runcast_server.errors import PROBLEM_MEDIA_TYPE, Forbidden, Problem, TooLarge, TooSlow
@@ -33,6 +33,8 @@ from runcast_server.process import requests, slow_refusals
 _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
 _PATHS = (*_LISTS, combined_handshake.PATH)
+_PARAMETERS = frozenset({query_names.SHARE})
+"""What requests for open connections take; any of another name is refused."""
 BODY_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -79,6 +81,7 @@ class App:
 
     async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._arrivals.caller(scope)
+        query_names.refuse_unknown(stream_request.parameters_of(scope), _PARAMETERS)
         path = scope["path"]
         if path in _LISTS:
             if path.startswith("/admin") and not principal.is_admin:
