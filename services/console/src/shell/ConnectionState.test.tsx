@@ -1,7 +1,8 @@
 import type { ConnectionState } from "@runcast/client";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClient, QueryClientProvider, QueryObserver } from "@tanstack/react-query";
 import { act, cleanup, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { SESSION } from "../session/query";
 import { ConnectionBadge, ConnectionStates, useReportedConnection } from "./ConnectionState";
 
 beforeEach(() => {
@@ -18,6 +19,7 @@ const retryNow = (): void => undefined;
 const SHOWN: Record<string, { state: ConnectionState; retryNow: () => void }> = {
   live: { state: { status: "live", connectionId: "c" }, retryNow },
   connecting: { state: { status: "connecting" }, retryNow },
+  revoked: { state: { status: "closed", reason: "revoked", problem: null }, retryNow },
 };
 
 function Page({ status }: { status: string }) {
@@ -49,4 +51,25 @@ it("stays Live from page to page, and says so once it isn't", () => {
   rerender(frame("run", "connecting"));
   pass(1_100);
   expect(badge()).toBe("Connecting…");
+});
+
+it("asks again who is signed in, once no server can remember what was revoked", async () => {
+  const queries = new QueryClient();
+  const answers = [{ id: "me" }, null];
+  const ask = vi.fn(() => Promise.resolve(answers.shift() ?? null));
+  const session = new QueryObserver(queries, { queryKey: SESSION, queryFn: ask, enabled: true, initialData: { id: "me" }, staleTime: Infinity });
+  const stop = session.subscribe(() => undefined);
+  render(
+    <QueryClientProvider client={queries}>
+      <ConnectionStates>
+        <Page status="revoked" />
+      </ConnectionStates>
+    </QueryClientProvider>,
+  );
+  await act(() => vi.advanceTimersByTimeAsync(1_000));
+  expect(queries.getQueryData(SESSION)).toEqual({ id: "me" });
+  await act(() => vi.advanceTimersByTimeAsync(10_000));
+  expect(queries.getQueryData(SESSION)).toBeNull();
+  expect(ask).toHaveBeenCalledTimes(2);
+  stop();
 });

@@ -14,6 +14,8 @@ export interface ShownConnection {
 
 /** Streams that ended because what they showed did. */
 const OVER: ReadonlySet<string> = new Set(["complete", "deleted"]);
+/** A server may still know a token that was revoked elsewhere: for three seconds, as it says. */
+const REMEMBERED_MS = 5_000;
 const NOTHING: ShownConnection = { state: null, retryNow: () => undefined };
 const StateContext = createContext<ShownConnection>(NOTHING);
 const ReportContext = createContext<(shown: ShownConnection) => void>(() => undefined);
@@ -75,7 +77,11 @@ export function useReportedConnection(shown: ShownConnection | null): void {
   const queries = useQueryClient();
   const isRefused = state?.status === "closed" && !OVER.has(state.reason);
   useEffect(() => {
-    if (isRefused) void queries.invalidateQueries({ queryKey: SESSION });
+    if (!isRefused) return undefined;
+    const ask = (): void => void queries.invalidateQueries({ queryKey: SESSION });
+    ask();
+    const again = setTimeout(ask, REMEMBERED_MS);
+    return () => clearTimeout(again);
   }, [isRefused, queries]);
   const { data: me } = useQuery<Me | null>({ queryKey: SESSION, enabled: false });
   const refused = useRef<Me | null | undefined>(null);
