@@ -18,6 +18,7 @@ from runcast_server.redis_access import diagnosis
 from runcast_server.redis_access.diagnosis import WrongServer
 from tests.integration import rest
 from tests.redis_cluster import RedisCluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +88,24 @@ async def test_what_evicts_or_forgets_unread_messages_is_named(
         async with rest.serving(database_url, redis_url, tmp_path) as api:
             ready = await api.service.ready()
             assert ready.warnings.keys() == {"redis_eviction", "redis_persistence"}
+
+
+async def test_a_server_that_is_nearly_full_is_named(redis_url: str) -> None:
+    keeps = {"maxmemory-policy": "noeviction", "appendonly": "yes", "maxmemory": "0"}
+    with redis.Redis.from_url(redis_url) as client, configured(redis_url, **keeps):
+        client.set("filler", "x" * 40_000_000)
+        assert [each.state for each in await examined(redis_url)] == [OK]
+
+        async def is_named() -> bool:
+            # What is in use moves by itself: buffers of the file that it appends to, and its rewriting.
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", int(used * 1.04))
+            text = "\n".join(each.text for each in await examined(redis_url))
+            return "(maxmemory) are in use: when it is full, it refuses" in text
+
+        await until(is_named, "a warning")
+        client.config_set("maxmemory", 0)
+        client.delete("filler")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from runcast_server.redis_access import topology
 
 LEAST_VERSION = 7
 FRESH_SECONDS = 30.0
+FULL = 0.9
+"""The share of `maxmemory` from which on it is said."""
 
 Warnings = dict[str, str]
 
@@ -106,7 +108,7 @@ def of_version(hello: Mapping[str, str]) -> Warnings:
 
 
 def of_settings(about: Mapping[str, Any]) -> Warnings:
-    """What INFO says of eviction and persistence."""
+    """What INFO says of eviction, persistence and room."""
     found: Warnings = {}
     policy = str(about.get("maxmemory_policy", ""))
     if policy.startswith("allkeys"):
@@ -118,6 +120,12 @@ def of_settings(about: Mapping[str, Any]) -> Warnings:
         found["redis_persistence"] = (
             "appendonly is no: a restart loses the messages of workers that no one has read yet, unless "
             "they come from files or spools; set appendonly yes"
+        )
+    used, most = int(about.get("used_memory", 0)), int(about.get("maxmemory", 0))
+    if most and used >= FULL * most:
+        found["redis_memory"] = (
+            f"{used // 2**20} of {most // 2**20} MiB (maxmemory) are in use: when it is full, it refuses "
+            "what is published and what is to be ingested; find out what fills it, or raise maxmemory"
         )
     return found
 
