@@ -227,8 +227,10 @@ MUTANTS = [
     ),
     _mutant(
         MAKERS,
-        "    DELETE FROM notification_targets t WHERE t.user_id = account;\n",
-        "    PERFORM 1;\n",
+        "    DELETE FROM notification_targets t WHERE t.user_id = account;\n"
+        "    GET DIAGNOSTICS targets_gone = ROW_COUNT;\n"
+        "    DELETE FROM notification_settings s WHERE s.user_id = account;\n",
+        "    targets_gone := 1;\n",
         f"{TAKEOVERS}::test_who_made_an_account_for_an_address_loses_it_to_who_has_the_address",
     ),
     _mutant(
