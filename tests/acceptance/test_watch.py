@@ -178,7 +178,8 @@ def test_pattern_that_is_none_is_named(tmp_path: Path) -> None:
     assert "(bad" in done.stderr
 
 
-def test_status_says_who_waits(tmp_path: Path, server_environ: dict[str, str]) -> None:
+def asking() -> bytes:
+    """A session that asks its person something."""
     call = [{"type": "tool_use", "id": "t", "name": "AskUserQuestion"}]
     call[0] |= {"input": {"questions": [{"question": "Which?"}]}}  # type: ignore[dict-item]
     whole = {
@@ -188,10 +189,31 @@ def test_status_says_who_waits(tmp_path: Path, server_environ: dict[str, str]) -
         "timestamp": "2026-11-26T09:00:00.000Z",
         "message": {"role": "assistant", "content": call},
     }
-    append(
-        tmp_path / "claude" / "projects" / "-w" / f"{SESSION}.jsonl",
-        record(0) + json.dumps(whole).encode() + b"\n",
-    )
+    return record(0) + json.dumps(whole).encode() + b"\n"
+
+
+def test_inbox_says_where_a_session_waits_that_asks_nothing_here(
+    tmp_path: Path, server_environ: dict[str, str], project: str
+) -> None:
+    append(tmp_path / "claude" / "projects" / "-w" / f"{SESSION}.jsonl", asking())
+    environ = os.environ | server_environ
+    said = ""
+    for command in (watch(tmp_path, {}, project, "--once").arguments, ["inbox", "-p", project]):
+        said = subprocess.run(
+            [RUNCAST, *command],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+    host = os.uname().nodename.partition(".")[0]
+    assert said == f"▲ question say 0: Which? (answer it at {host})\n"
+
+
+def test_status_says_who_waits(tmp_path: Path, server_environ: dict[str, str]) -> None:
+    append(tmp_path / "claude" / "projects" / "-w" / f"{SESSION}.jsonl", asking())
     watcher = watch(tmp_path, server_environ, "default", "--offline")
     watcher.start()
     try:

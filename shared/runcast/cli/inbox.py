@@ -11,7 +11,7 @@ import typer
 
 from runcast import errors
 from runcast._support.terminal import escaped
-from runcast.cli import output, rich_output
+from runcast.cli import output, rich_output, waiting_runs
 from runcast.cli.context import Context, connect
 from runcast.cli.rich_output import said
 from runcast.client.clients import Client
@@ -36,7 +36,8 @@ def inbox(
     project: output.Project = None,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show the open questions of agents, oldest first: of a project, or of all that you may see.
+    """Show the open questions of agents, oldest first: of a project, or of all that you may see. Below stand
+    sessions that only a watcher sees wait, with where each of them is answered.
 
     Examples:
 
@@ -54,8 +55,11 @@ def inbox(
             return
         names: dict[str, str] = {}
         _print_all(client, known, names, as_json)
-        if not known and not as_json:
-            output.say("No one waits for you.")
+        if not as_json:
+            elsewhere = waiting_runs.found(client, project)
+            waiting_runs.print_all(elsewhere)
+            if not known and not elsewhere:
+                output.say("No one waits for you.")
         while follow:
             time.sleep(POLL_SECONDS)
             now: list[Json] = list(client.iter_questions(state="open", project=project, limit=1000))
