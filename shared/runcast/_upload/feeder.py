@@ -208,6 +208,8 @@ class Feeder:
         self._moved_at = time.monotonic()
         self._backoff.reset()
         self._next_try = 0.0
+        if self._has_told:
+            logger.warning("the server answers again: what waited is being sent")
         self._has_told = self._is_refused = False
 
     def _away(self, error: errors.Unreachable) -> None:

@@ -156,6 +156,20 @@ def test_whatever_fails_every_line_is_there_once(
     assert server.closed == "status"
 
 
+def test_a_server_that_is_back_is_told_of_like_one_that_went(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("runcast").setLevel(logging.WARNING)
+    recorder.log("one")
+    recorder.finish("completed")
+    assert Fed(recorder, Server(["refused before"]).answer).close(20) == 0
+    said = [record.getMessage() for record in caplog.records]
+    assert [each.partition(":")[0] for each in said] == [
+        "runs wait for the server",
+        "the server answers again",
+    ]
+
+
 def test_the_run_is_made_of_its_record(recorder: Recorder) -> None:
     server = Server([])
     fed = Fed(recorder, server.answer)
