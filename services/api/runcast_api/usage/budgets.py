@@ -25,6 +25,7 @@ from runcast_server.runs import in_milliseconds
 Json = dict[str, Any]
 
 WARNED, SPENT = 80, 100
+MOST_PERCENT = 1e9
 BATCH = 1_000
 _FIRST = UUID(int=0)
 BUDGET = Principal(name=questions.BUDGET)
@@ -85,13 +86,14 @@ class Budgets:
 
 
 def percent_of(budget: Json, used: Json) -> float:
-    """How much of a budget is used: of cost or tokens, whichever is more."""
+    """How much of a budget is used: of cost or tokens, whichever is more. Ten requests of ten cents are all
+    of a dollar, whatever their sum in binary fractions is."""
     shares = [0.0]
     if budget.get("max_cost_usd"):
         shares.append((used["cost_usd"] or 0.0) / budget["max_cost_usd"])
     if budget.get("max_tokens"):
         shares.append(ledger.tokens_of(used) / budget["max_tokens"])
-    return 100 * max(shares)
+    return round(min(100 * max(shares), MOST_PERCENT), 6)
 
 
 async def _pass(transaction: Transaction, run_id: UUID, passed: int, percent: float) -> None:
@@ -102,7 +104,7 @@ async def _pass(transaction: Transaction, run_id: UUID, passed: int, percent: fl
         return
     if not await transaction.connection.fetchval(_NOTE, run_id, passed):
         return
-    said = f"{percent:.0f} % of the budget is used"
+    said = f"{int(percent):,} % of the budget is used"
     if passed == SPENT and budget["action"] == "cancel":
         await runs.cancel(transaction, run_id, BUDGET)
         return
