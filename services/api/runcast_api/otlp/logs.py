@@ -6,6 +6,7 @@ Sources: the documents of Claude Code (monitoring usage), Codex (`otel`), Gemini
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -42,12 +43,14 @@ def said(bundle: Bundle) -> Iterator[Said]:
     """What each record of a bundle comes to."""
     program = program_of(bundle.resource)
     about = orjson.dumps([bundle.resource, bundle.scope], default=str)
+    named = names.text(bundle.resource, (names.RUN,))
+    service_on = _services(bundle.resource)
     for record in bundle.items:
         session_id = names.text(record.attributes, _SESSION) if program else ""
         if program and session_id:
             found = _of_agent(program, session_id, bundle.resource, record, about)
         else:
-            found = _of_service(bundle.resource, record, about)
+            found = _of_service(named, service_on, record, about)
         if found is not None:
             yield found
 
@@ -74,10 +77,12 @@ def _identity(record: Record, about: bytes, session: str = "") -> UUID:
     return identity(about, [*record])
 
 
-def _of_service(resource: Json, record: Record, about: bytes) -> Said:
+def _of_service(
+    named: str, service_on: Callable[[str], Service], record: Record, about: bytes
+) -> Said:
     at = moment(record.time)
-    named = names.text(record.attributes, (names.RUN,)) or names.text(resource, (names.RUN,))
-    target: Target = Named(named) if named else _service(resource, at or _now())
+    named = names.text(record.attributes, (names.RUN,)) or named
+    target: Target = Named(named) if named else service_on((at or _now())[:10])
     trace = None if named or not record.trace_id else UUID(record.trace_id)
     event = record.event_name or names.text(record.attributes, ("event.name",))
     body = record.body
@@ -96,10 +101,13 @@ def _of_service(resource: Json, record: Record, about: bytes) -> Said:
     return Said(_identity(record, about), target, at or _now(), trace, one)
 
 
-def _service(resource: Json, at: str) -> Service:
+def _services(resource: Json) -> Callable[[str], Service]:
+    """The service of a resource, by the day of a record."""
     name = names.text(resource, (names.SERVICE,)) or names.NO_SERVICE
-    instance = names.text(resource, (names.INSTANCE,))
-    return Service(name, instance, "" if instance else at[:10])
+    if instance := names.text(resource, (names.INSTANCE,)):
+        always = Service(name, instance, "")
+        return lambda _: always
+    return functools.cache(lambda day: Service(name, "", day))
 
 
 def _level(record: Record) -> str | None:
