@@ -3,7 +3,7 @@
     python -m bench.doors [--lines 1000000] [--seconds 5]
 
 Telemetry: log records in batches of 500 as protocol buffers, per second of the server's own processor. A log:
-the tool `log` through the official client, on a run of so many lines, from its end and from its middle; the
+the tool `log` through the official client, on a run of `--lines` lines, from its end and from its middle; the
 slowest of these by its median. A webhook: from the event's time to its arrival at a receiver on this machine,
 the median. Ends with 1 where a mark is missed.
 """
@@ -40,7 +40,7 @@ PAUSE_SECONDS = 0.1
 
 
 def batches(seconds: float) -> list[bytes]:
-    """So many that they last: each record is another one."""
+    """As many as are needed for this long: each record is another one."""
     made = []
     for number in range(int(seconds * RECORDS_PER_SECOND * 2 / BATCH)):
         request = ExportLogsServiceRequest()
