@@ -651,6 +651,44 @@ async def test_a_filter_changes_on_a_live_connection_whichever_hub_is_asked(
                 assert answer.status_code == 404
 
 
+async def test_open_connections_have_pages(database_url: str, redis_url: str) -> None:
+    async with streams.hub(database_url, redis_url) as served, contextlib.AsyncExitStack() as open_:
+        path = f"/projects/{await served.project()}/events"
+        opened = []
+        for _ in range(3):
+            reader = await open_.enter_async_context(stream(served, path))
+            await reader.until(lambda r: len(r.frames) >= 2)
+            opened.insert(0, reader.frames[0].data["connection_id"])
+        headers = {"Authorization": f"Bearer {served.admin_key}"}
+        client = httpx.AsyncClient(base_url=served.url, headers=headers)
+        await open_.enter_async_context(client)
+        whole = (await client.get("/connections")).json()
+        listed = [each["connection_id"] for each in whole["connections"]]
+        assert sorted(listed) == sorted(opened)
+        assert whole["next_cursor"] is None
+        found: list[str] = []
+        cursor: dict[str, str] = {}
+        while not found or cursor:
+            shown = await client.get("/admin/connections", params={"limit": "2", **cursor})
+            page = shown.json()
+            assert page["total"] == 3
+            found += [each["connection_id"] for each in page["connections"]]
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
+        assert found == listed
+        for name, value in (
+            ("limit", "0"),
+            ("limit", "1001"),
+            ("limit", "\u0663"),
+            ("limit", ""),
+            ("cursor", "nonsense"),
+            ("cursor", "W10"),
+            ("cursor", "WzEsMl0"),
+        ):
+            refused = await client.get("/connections", params={name: value})
+            assert refused.status_code == 422, value
+            assert refused.json()["errors"][0]["field"] == f"query.{name}"
+
+
 async def test_a_connection_is_its_owner_s_alone(database_url: str, redis_url: str) -> None:
     async with streams.hub(database_url, redis_url) as served:
         project_id = await served.project()

@@ -34,7 +34,8 @@ _CONNECTION = re.compile(r"/connections/([^/]+)")
 _LISTS = ("/connections", "/admin/connections")
 _PATHS = (*_LISTS, combined_handshake.PATH)
 _PARAMETERS = frozenset({query_names.SHARE})
-"""What requests for open connections take; any of another name is refused."""
+"""What requests for one open connection take; any of another name is refused."""
+_LIST_PARAMETERS = _PARAMETERS | {"limit", "cursor"}
 BODY_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -81,12 +82,14 @@ class App:
 
     async def _manage(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = await self._arrivals.caller(scope)
-        query_names.refuse_unknown(stream_request.parameters_of(scope), _PARAMETERS)
         path = scope["path"]
+        parameters = stream_request.parameters_of(scope)
+        known = _LIST_PARAMETERS if path in _LISTS else _PARAMETERS
+        query_names.refuse_unknown(parameters, known)
         if path in _LISTS:
             if path.startswith("/admin") and not principal.is_admin:
                 raise Forbidden("only an administrator sees everyone's connections")
-            found = await self._connections.list(principal, everyone=principal.is_admin)
+            found = await self._connections.list(principal, parameters, everyone=principal.is_admin)
             return await _answer(scope, send, 200, found)
         match = _CONNECTION.fullmatch(path)
         assert match is not None

@@ -6,14 +6,17 @@ hub that is asked need not be the one that holds the stream."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import orjson
 
+from runcast._support import times
 from runcast_hub import filters, run_homes
 from runcast_hub.combined import Combined
 from runcast_hub.filters import Filter
@@ -25,6 +28,9 @@ from runcast_server.errors import Conflict, Invalid, NotFound, Unavailable
 
 MAX_BODY_BYTES = 64 * 1024
 APPLY_SECONDS = 4.0
+MOST_LISTED = 1_000
+_MONOTONIC_BEGAN = time.time() - time.monotonic()
+"""Read once: what a connection is sorted by is the same in every answer."""
 
 Stream: TypeAlias = Subscriber | Combined
 
@@ -35,19 +41,26 @@ class Connections:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    async def list(self, principal: Principal, *, everyone: bool) -> dict[str, Any]:
-        """The caller's connections on all hubs, or everyone's, newest first.
+    async def list(
+        self, principal: Principal, parameters: Mapping[str, str], *, everyone: bool
+    ) -> dict[str, Any]:
+        """The caller's connections on all hubs, or everyone's, newest first: all of them, or a page where
+        `limit` is asked for. Raises `Invalid`.
 
         Holders of a share link are one caller and several people: they see none, and reach by its id, which
         no one can guess, the one that they opened.
         """
+        limit, before = _limit(parameters.get("limit")), _place(parameters.get("cursor"))
         if principal.share_id is not None:
             return {"connections": [], "total": 0, "next_cursor": None}
         owner = None if everyone else principal.limit_name
         answers = await self._hub.control.ask_all({"kind": "list", "owner": owner})
         found = [connection for answer in answers for connection in answer["connections"]]
-        found.sort(key=lambda connection: connection["age_s"])
-        return {"connections": found, "total": len(found), "next_cursor": None}
+        found.sort(key=_order, reverse=True)
+        page = [each for each in found if before is None or _order(each) < before][:limit]
+        has_more = bool(page) and _order(page[-1]) != _order(found[-1])
+        next_cursor = _cursor(page[-1]) if has_more else None
+        return {"connections": page, "total": len(found), "next_cursor": next_cursor}
 
     async def change_filter(
         self, principal: Principal, connection_id: str, body: bytes
@@ -76,6 +89,35 @@ class Connections:
         if not await self._hub.control.lives(hub_id):
             raise NotFound(f"no connection {connection_id!r}")
         return await self._hub.control.ask(hub_id, request)
+
+
+def _order(connection: Mapping[str, Any]) -> tuple[str, str]:
+    """What lists are sorted by. A hub of an older version doesn't say when a stream was opened."""
+    return connection.get("opened_at", ""), connection["connection_id"]
+
+
+def _cursor(connection: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(_order(connection))).decode().rstrip("=")
+
+
+def _place(cursor: str | None) -> tuple[str, str] | None:
+    """Where the page before ended. Raises `Invalid`."""
+    if cursor is None:
+        return None
+    try:
+        opened_at, id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return opened_at + "", id + ""
+    except (ValueError, TypeError):
+        raise Invalid.of("query.cursor", "this is not a cursor of this query") from None
+
+
+def _limit(text: str | None) -> int | None:
+    """How many at most. Raises `Invalid`."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_LISTED):
+        raise Invalid.of("query.limit", f"a whole number from 1 to {MOST_LISTED:,}")
+    return int(text)
 
 
 async def answer(hub: Hub, request: dict[str, Any]) -> dict[str, Any]:
@@ -152,9 +194,14 @@ def describe(stream: Stream, hub_id: str) -> dict[str, Any]:
         "lag": sum(max(0, part.room.head - part.position) for part in parts),
         "bytes": stream.bytes_sent(),
         "coding": "gzip" if stream.gzip else None,
+        "opened_at": times.to_milliseconds(_wall(stream.connected_at)),
         "age_s": round(time.monotonic() - stream.connected_at, 1),
         "hub": hub_id,
     }
+
+
+def _wall(monotonic: float) -> datetime:
+    return datetime.fromtimestamp(_MONOTONIC_BEGAN + monotonic, UTC)
 
 
 def _together(named: Sequence[list[str] | str | None]) -> list[str] | str | None:

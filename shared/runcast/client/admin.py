@@ -85,8 +85,10 @@ def check_segments(
     return Call("GET", "/admin/segments/check", {"seconds": seconds, "cursor": cursor})
 
 
-def admin_connections() -> Call[answers.ConnectionPage]:
-    return Call("GET", "/admin/connections")
+def admin_connections(
+    *, limit: int | None = None, cursor: str | None = None
+) -> Call[answers.ConnectionPage]:
+    return Call("GET", "/admin/connections", {"limit": limit, "cursor": cursor})
 
 
 def server() -> Call[Json]:

@@ -165,9 +165,11 @@ def create_stream_ticket(project: str) -> Call[answers.Ticket]:
     return Call("POST", path("/projects/{}/stream-tickets", project))
 
 
-def list_connections() -> Call[answers.ConnectionPage]:
-    """Open streams: one's own, an administrator's: all."""
-    return Call("GET", "/connections")
+def list_connections(
+    *, limit: int | None = None, cursor: str | None = None
+) -> Call[answers.ConnectionPage]:
+    """Open streams: one's own, an administrator's: all. Without a `limit` it is one page."""
+    return Call("GET", "/connections", {"limit": limit, "cursor": cursor})
 
 
 def change_connection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -27,12 +28,13 @@ class Connection(BaseModel):
     coding: Literal["gzip"] | None = Field(
         description="The content coding of the stream. Null: it is sent as it is."
     )
+    opened_at: datetime = Field(description="When it was opened, by the clock of its hub.")
     age_s: float = Field(ge=0, description="Seconds since it was opened.")
     hub: str = Field(description="Id of the hub that holds it.")
 
 
 class ConnectionPage(BaseModel):
-    """All of them: this list has one page."""
+    """All of them, or with `limit` a page."""
 
     connections: list[Connection] = Field(description="The open streams, newest first.")
     total: int

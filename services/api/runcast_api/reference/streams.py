@@ -100,6 +100,15 @@ def _operation(tag: str, name: str, text: str, responses: dict[str, Any], **more
 
 
 _LISTED = {"200": {"description": "The connections.", "content": _content("ConnectionPage")}}
+_PAGES = [
+    _parameter(
+        "query",
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": 1000},
+        "Maximum number of items on one page. Left out: all of them.",
+    ),
+    _parameter("query", "cursor", _STRING, "`next_cursor` of the previous page."),
+]
 _READY = {"content": _content("Readiness")}
 
 PATHS: dict[str, dict[str, Any]] = {
@@ -143,11 +152,16 @@ PATHS: dict[str, dict[str, Any]] = {
             "list_connections",
             "Lists your open streams on all hubs, newest first; for an administrator, everyone's.",
             _LISTED,
+            parameters=_PAGES,
         )
     },
     "/admin/connections": {
         "get": _operation(
-            "streams", "list_all_connections", "Lists everyone's open streams.", _LISTED
+            "streams",
+            "list_all_connections",
+            "Lists everyone's open streams.",
+            _LISTED,
+            parameters=_PAGES,
         )
     },
     "/connections/{connection}": {

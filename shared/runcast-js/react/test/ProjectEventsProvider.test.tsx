@@ -270,7 +270,11 @@ describe("polling", () => {
     const polled = server.count("/projects/p/tasks");
     expect(polled).toBeGreaterThanOrEqual(4);
 
-    await advance(30_000);
+    // The next attempt comes after a random time, and would itself be given up after some more.
+    const attempts = server.count(EVENTS);
+    for (let waited = 0; waited < 60 && server.count(EVENTS) === attempts; waited += 1) {
+      await advance(1_000);
+    }
     await act(async () => server.last(EVENTS).stream(connected({ head: 10, resumed_from: 10 })));
     await advance();
     const returned = server.count("/projects/p/tasks");
