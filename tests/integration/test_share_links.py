@@ -94,7 +94,9 @@ async def test_a_link_has_limits_of_its_own_in_every_service(
     path: str,
     more: dict[str, str],
 ) -> None:
-    given = setting | {"sse_max_connections_per_share_link": 0, "sse_connection_timeout_m": 0.001}
+    # No other limit may do instead: asking again and again reaches that of requests, too.
+    given = {"share_requests_per_minute": 0, "share_bytes_per_minute": 0} | setting
+    given |= {"sse_max_connections_per_share_link": 0, "sse_connection_timeout_m": 0.001}
     async with whole.serving(database_url, redis_url, tmp_path, **given) as served:
         await served.make("/projects", {"name": "demo"})
         run = (await served.make("/projects/demo/runs", {}))["id"]
