@@ -119,7 +119,7 @@ def rejects(http: httpx.Client) -> list[Json]:
 def test_history_becomes_a_tree_with_usage(
     tmp_path: Path, http: httpx.Client, server_environ: dict[str, str], project: str
 ) -> None:
-    shutil.copytree(DATA / "claude", tmp_path / "claude")
+    shutil.copytree(DATA / "claude", tmp_path / "claude", copy_function=shutil.copyfile)
     environ = os.environ | server_environ
     command = [RUNCAST, *watch(tmp_path, {}, project, "--once").arguments]
     for _ in range(2):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,8 +105,8 @@ def _utf_16(line: bytes, order: str | None = None) -> str | None:
         little = line[1:] if line[0] == 0 else b""
         big = line[:-1] if line[-1] == 0 else b""
     readings = {
-        "le": _reading(little, "utf-16-le", is_likely=may_be_any and order != "be"),
-        "be": _reading(big, "utf-16-be", is_likely=may_be_any and order != "le"),
+        "le": _reading(little, "utf-16-le", order, is_likely=may_be_any and order != "be"),
+        "be": _reading(big, "utf-16-be", order, is_likely=may_be_any and order != "le"),
     }
     found = [each for each in readings.values() if each is not None]
     named = readings.get(order or "")
@@ -115,9 +115,11 @@ def _utf_16(line: bytes, order: str | None = None) -> str | None:
 
 def _order(lines: list[bytes], offset: int) -> str | None:
     """The order of bytes in UTF-16, as the lines' ends tell it: empty where they aren't of UTF-16, None where
-    they don't tell."""
-    little = sum(line[:1] == b"\0" for line in lines[1:]) * 4 >= 3 * len(lines[1:])
-    big = sum(line[-1:] == b"\0" for line in lines) * 4 >= 3 * len(lines)
+    they don't tell. With a half of an end a line has an odd number of bytes, and is no UTF-8."""
+    if any(line not in (b"", b"\r") and _is_utf_8_text(line) for line in lines):
+        return ""
+    little = _most(len(line) % 2 and line[0] == 0 for line in lines[1:])
+    big = _most(len(line) % 2 and line[-1] == 0 for line in lines)
     if (
         little and big
     ):  # Latin letters stand at both ends: the first line of a file has no end before it
@@ -130,7 +132,13 @@ def _order(lines: list[bytes], offset: int) -> str | None:
     return "le" if little else "be" if big else ""
 
 
-def _reading(body: bytes, encoding: str, *, is_likely: bool) -> str | None:
+def _most(each: Iterable[bool | int]) -> bool:
+    """Whether at least three of four are so."""
+    found = [bool(one) for one in each]
+    return found.count(True) * 4 >= 3 * len(found)
+
+
+def _reading(body: bytes, encoding: str, order: str | None, *, is_likely: bool) -> str | None:
     """The text of UTF-16 code units, where they can hardly be anything else: most are of Latin letters, or
     UTF-16 is likely, and they are text, and no UTF-8."""
     if not body:
@@ -140,11 +148,21 @@ def _reading(body: bytes, encoding: str, *, is_likely: bool) -> str | None:
     latin = high.count(0) * 4 >= len(high) * (2 if is_likely else 3)
     if latin and low.count(0) * 4 <= len(low):
         return body.decode(encoding, "replace")
+    if not is_likely or (order is None and not _is_of_alphabets(high)):
+        return None
     try:
-        text = body.decode(encoding) if is_likely else ""
+        text = body.decode(encoding)
     except UnicodeDecodeError:
         return None
-    return text if text and _is_text(text) and not _is_utf_8_text(body) else None
+    return text if _is_text(text) and not _is_utf_8_text(body.replace(b"\0", b"")) else None
+
+
+def _is_of_alphabets(high: bytes) -> bool:
+    """Whether most are upper halves of letters that come before U+2000, which no UTF-8 text holds in such
+    numbers. Those of ideographs are as any bytes: without neighbours a line of them can't be told."""
+    return sum(each < 0x20 and chr(each) not in _USUAL_CONTROLS for each in high) * 4 >= 3 * len(
+        high
+    )
 
 
 def _is_text(text: str) -> bool:

@@ -186,12 +186,13 @@ class Connection(TypedDict):
     lag: int
     bytes: int
     coding: Literal["gzip"] | None
+    opened_at: str
     age_s: float
     hub: str
 
 
 class ConnectionPage(TypedDict):
-    """All of them:"""
+    """All of them, or with `limit` a page."""
 
     connections: list[Connection]
     total: int

@@ -46,7 +46,10 @@ class World:
     def copy(self, *agents: str) -> None:
         """The samples of agents, as if they had just been written."""
         for agent in agents:
-            shutil.copytree(DATA / agent, self.home / agent, dirs_exist_ok=True)
+            # Not copy2: the time of the copy is that at which this checkout was made.
+            shutil.copytree(
+                DATA / agent, self.home / agent, dirs_exist_ok=True, copy_function=shutil.copyfile
+            )
 
     def write(self, path: Path, content: bytes, mode: str = "ab") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

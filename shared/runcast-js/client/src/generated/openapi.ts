@@ -3435,6 +3435,12 @@ export interface components {
              */
             lag: number;
             /**
+             * Opened At
+             * Format: date-time
+             * @description When it was opened, by the clock of its hub.
+             */
+            opened_at: string;
+            /**
              * Project Id
              * @description Id of the project. Null: a stream of several projects.
              */
@@ -3467,7 +3473,7 @@ export interface components {
         };
         /**
          * ConnectionPage
-         * @description All of them: this list has one page.
+         * @description All of them, or with `limit` a page.
          */
         ConnectionPage: {
             /**
@@ -9420,7 +9426,12 @@ export interface operations {
     };
     list_all_connections: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Maximum number of items on one page. Left out: all of them. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -10798,7 +10809,12 @@ export interface operations {
     };
     list_connections: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next_cursor` of the previous page. */
+                cursor?: string;
+                /** @description Maximum number of items on one page. Left out: all of them. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
