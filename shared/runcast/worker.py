@@ -111,21 +111,27 @@ class Worker(Guarded):
 
     @harmless("report the worker's status")
     def _change(self, status: str) -> None:
-        self._status = status
         with self._lock:
-            self._due.append(self._call())
-            # Each change is told; when no one takes them, the newest ones are enough.
-            del self._due[:-16]
+            self._status = status
+            self._note()
         self._background.wake()
+
+    def _note(self) -> None:
+        """Has the status told, in a turn of its own. Each change is told; when no one takes them, the newest
+        ones are enough."""
+        self._due.append(self._call())
+        del self._due[:-16]
 
     def _next_call(self) -> Call[Any] | None:
         with self._lock:
             return self._due.pop(0) if self._due else None
 
+    @harmless("report the worker's status")
     def _tick(self) -> None:
         """An interval is over: the status as it now is, with the breaker's state."""
-        if self._status is not None and self._status != "STOPPED":
-            self._change(self._status)
+        with self._lock:
+            if self._status is not None and self._status != "STOPPED":
+                self._note()
 
     def _call(self) -> Call[Any]:
         breaker = self._snapshot()

@@ -358,7 +358,10 @@ class Recorder:
 
     def _try_spool(self) -> int | None:
         # Noted first: what a signal handler raises in between must not leave it locked.
-        fd = self._locked_fd = self._spool_fd()
+        fd = self._spool_fd()
+        if self.spool.opened_size() is None:  # the host's own file: its locks are the host's
+            return None
+        self._locked_fd = fd
         try:
             if not locks.try_lock(fd):
                 locks.lock(fd, self._lock_seconds)

@@ -179,13 +179,15 @@ def _program_of(hook: Json) -> str | None:
 def with_entries(settings: Json, wanted: Mapping[str, Json]) -> Json:
     """The settings with exactly these entries of ours; all others stay, in their order. Raises `ValueError`
     where ours would take the place of something that isn't understood."""
-    hooks = settings.get("hooks", {})
+    hooks = settings.get("hooks")
+    if hooks is None:
+        hooks = {}
     if not isinstance(hooks, dict):
         if wanted:
             raise ValueError("hooks: it isn't an object")
         return dict(settings)
     for event in wanted:
-        if not isinstance(hooks.get(event, []), list):
+        if not isinstance(hooks.get(event), list | None):
             raise ValueError(f"hooks.{event}: it isn't an array")
     hooks = dict(hooks)
     for event in [*hooks, *(event for event in wanted if event not in hooks)]:

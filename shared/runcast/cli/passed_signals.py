@@ -52,7 +52,8 @@ class PassedSignals:
         ours = {getattr(signal, name) for name in _OURS if hasattr(signal, name)}
         for number in signal.valid_signals() - ours:
             former = signal.getsignal(number)
-            if former is not signal.SIG_IGN:
+            # None: of a handler that isn't Python's, as faulthandler's, which can't be put back.
+            if former is not None and former is not signal.SIG_IGN:
                 with contextlib.suppress(OSError, ValueError):
                     self._before[number] = former
                     signal.signal(number, self._came)

@@ -171,7 +171,10 @@ export class FilteredLog {
     this.#isReadingOlder = true;
     try {
       const covered = this.#newest;
+      const forgotten = this.#forgotten;
       const page = await this.#page(this.#olderWindow());
+      // What lay between the page and the lines that are held was forgotten meanwhile.
+      if (forgotten !== this.#forgotten) return;
       if (!this.isLoaded) this.#coveredTo = Math.max(covered, page.lines.at(-1)?.lineNumber ?? 0);
       this.#cursor = page.cursor;
       this.hasAll = page.cursor === null;
@@ -221,7 +224,11 @@ export class FilteredLog {
     if (this.#bytes > BUDGET_BYTES) this.#forgetOldest();
   }
 
+  /** How often the oldest lines were let go. */
+  #forgotten = 0;
+
   #forgetOldest(): void {
+    this.#forgotten += 1;
     let surplus = 0;
     for (const line of this.#lines) {
       if (this.#bytes <= KEPT_BYTES) break;

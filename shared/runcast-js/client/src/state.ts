@@ -81,6 +81,9 @@ export function applyToRunList(list: RunList, event: RuncastEvent): RunList | nu
   return { ...list, runs: list.runs.toSpliced(at, 1), total };
 }
 
+/** What a list by status may ask for besides. */
+const STATUS_LIST: ReadonlySet<string> = new Set(["status", "limit", "sort"]);
+
 /** The page with an event of a run that isn't on it: it may come under the filter, or be one less on later pages. */
 function withOneElsewhere(list: RunList, event: RuncastEvent): RunList | null {
   const { status, q, cursor } = list.query;
@@ -89,8 +92,11 @@ function withOneElsewhere(list: RunList, event: RuncastEvent): RunList | null {
   if (status === undefined || to === undefined) return list;
   if (hasStatus(list.query, to)) return null;
   if (!from || !hasStatus(list.query, from) || cursor || !list.nextCursor || list.total === null) return list;
-  // Whether the search had found it only the server knows.
-  return q ? null : { ...list, total: list.total - 1 };
+  // Whether it was in the list only the server knows, where more than the status is asked for.
+  const isByStatusAlone = Object.entries(list.query).every(
+    ([name, value]) => value === undefined || STATUS_LIST.has(name),
+  );
+  return isByStatusAlone ? { ...list, total: list.total - 1 } : null;
 }
 
 /** Whether a change of a run brings one of the words that are looked for. */

@@ -7,10 +7,12 @@ from pathlib import Path
 FORKS_BESIDE_A_FEED = """
 import os, sys, threading
 from pathlib import Path
+from runcast._support import fork_safety
 from runcast._recording.run_directory import RunDirectory
 from runcast._upload.feed import Feed
 
 sys.setswitchinterval(0.0001)
+fork_safety.LONGEST_WAIT_SECONDS = 60.0  # a busy machine lets a thread wait for longer than a tenth
 path = Path(sys.argv[1])
 feeds = [Feed(RunDirectory(path / str(n))) for n in range(2)]
 for feed in feeds:

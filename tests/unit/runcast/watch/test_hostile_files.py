@@ -222,7 +222,7 @@ def test_registry_entry_without_end_costs_its_session_alone(world: World) -> Non
     world.register(status="idle")
     place = world.home / "claude" / "sessions"
     with (place / "7.json").open("wb") as file:
-        file.truncate(1 << 40)  # a hole: it takes no disk
+        file.truncate(1 << 30)  # a hole: it takes no disk
     found = ClaudeRegistry(place, command="missing").look()
     assert found is not None
     assert list(found) == [CLAUDE]
