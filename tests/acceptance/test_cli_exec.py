@@ -116,6 +116,21 @@ def test_signals_reach_the_command(tmp_path: Path, number: int) -> None:
         assert process.wait(20) == 40 + number
 
 
+def test_a_handler_that_is_not_python_s_is_left_alone(tmp_path: Path) -> None:
+    """faulthandler's own cannot be put back."""
+    ran = subprocess.run(
+        [RUNCAST, *script("print('said')")],
+        cwd=tmp_path,
+        env=environment() | {"PYTHONFAULTHANDLER": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"said\n", b"")
+    assert status(tmp_path)["status"] == "completed"
+
+
 STOPPED_EARLY = """
 import importlib, os, signal, sys
 imported = importlib.import_module

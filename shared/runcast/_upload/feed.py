@@ -62,6 +62,8 @@ class Feed:
         self._backoff = Backoff()
         self._reader = SpoolReader(directory.spool, overflow)
         self._lock: int | None = None
+        self._locked = (0, 0)
+        """Device and inode of what is locked."""
 
     def promise(self, seconds: float) -> None:
         """Nothing may be heard for so long."""
@@ -157,8 +159,10 @@ class Feed:
         """The same in a child that was just forked, where no other thread is."""
         fd, self._lock = self._lock, None
         if fd is not None:
+            # The host may have closed it, as daemons do, and the number is that of a file of its own then.
             with contextlib.suppress(OSError):
-                os.close(fd)
+                if _identity(fd) == self._locked:
+                    os.close(fd)
 
     @property
     def holds_lock(self) -> bool:
@@ -217,6 +221,7 @@ class Feed:
         """The run's directory, open and locked; None while another process holds its lock."""
         fd = os.open(self.directory.path, os.O_RDONLY | files.FLAGS)
         if locks.try_lock(fd):
+            self._locked = _identity(fd)
             return fd
         os.close(fd)
         return None
@@ -238,3 +243,8 @@ class Feed:
             self._has_told = True
         wait = self._backoff.next_seconds(getattr(error, "retry_after_seconds", None))
         self.retry_at = time.monotonic() + wait
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino

@@ -51,7 +51,7 @@ def status(folder: Path, name: str = "r") -> dict[str, Any]:
 def test_descriptors_that_the_host_closes_are_not_written_to(tmp_path: Path) -> None:
     """Their numbers are those of the host's own files by then."""
     text = (
-        "import os\n"
+        "import fcntl, os\n"
         "from runcast import RunTracker\n"
         f"os.chdir({str(tmp_path)!r})\n"
         "with RunTracker('r', json_logs=True) as run:\n"
@@ -61,11 +61,16 @@ def test_descriptors_that_the_host_closes_are_not_written_to(tmp_path: Path) -> 
         "    run.log('two')\n"
         "    os.closerange(3, 64)\n"
         "    own = [open(f'own-{n}', 'w') for n in range(16)]\n"
+        "    for each in own: fcntl.flock(each, fcntl.LOCK_EX)\n"
         "    run.log('three')\n"
+        "    for n in range(16):\n"
+        "        try: fcntl.flock(open(f'own-{n}'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "        except BlockingIOError: pass\n"
+        "        else: print('unlocked', n)\n"
         "for each in own: each.write('mine'); each.close()\n"
     )
     ran = program(tmp_path, text)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert {(tmp_path / f"own-{n}").read_text() for n in range(16)} == {"mine"}
     assert spooled(tmp_path) == ["one", "two", "three"]
     assert status(tmp_path)["status"] == "completed"
