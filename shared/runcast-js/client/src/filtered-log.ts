@@ -224,7 +224,7 @@ export class FilteredLog {
     if (this.#bytes > BUDGET_BYTES) this.#forgetOldest();
   }
 
-  /** How often the oldest lines were let go. */
+  /** How often the oldest lines were dropped. */
   #forgotten = 0;
 
   #forgetOldest(): void {
