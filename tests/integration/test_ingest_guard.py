@@ -16,6 +16,7 @@ from runcast._support import line_parser
 from runcast._support.ids import uuid7
 from runcast_api.ingest import rejects
 from runcast_api.logs import sources
+from runcast_server.db import acquire
 from runcast_server.eventlog.log import EventLog
 from runcast_server.eventlog.segments import Event
 from tests.integration import ingesting, rest, rows
@@ -159,6 +160,37 @@ async def test_however_many_messages_fail_the_others_wait_for_few_commits(
         assert commits < 40, "they would be redone one by one"
         types = [type for type, _ in await ingest.events(poisoned)]
         assert types == ["agent:log"] * 20, "what a refused message emitted is taken back"
+
+
+async def test_a_refused_message_takes_back_no_other_run_s_line_numbers(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stores where all runs of the batch stand, and is then taken back with that."""
+    stumble(monkeypatch)
+
+    async def breaks(scope: Any, run: Any, message: Any) -> None:
+        await scope.save_runs()
+        await scope.connection.execute("SELECT 1 / 0")
+
+    async with ingesting.opened(database_url, redis_url) as ingest:
+        handlers: Any = ingest.applier._handlers.of_run
+        monkeypatch.setitem(handlers, "run:updated", breaks)
+        project = await ingest.project()
+        good, bad = await ingest.run(project), await ingest.run(project)
+        first = [str(number) for number in range(10)]
+        update = {"type": "run:updated", "run_id": str(bad)}
+        await ingest.send(
+            *[message for text in first for message in (entry(good, text), update)],
+            lines(bad, ["poison"]),
+        )
+        async with ingest.running():
+            await ingest.drained()
+            await ingest.send(entry(good, "last"))
+            await ingest.drained()
+        assert await ingest.lines(good) == [*first, "last"]
+        async with acquire(ingest.database.log) as connection:
+            last = "SELECT last_line_number FROM runs WHERE id = $1"
+            assert await connection.fetchval(last, good) == 11
 
 
 def stumble(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,8 @@ class Scope:
         self.runs: dict[UUID, Run] = {}
         self.sources: dict[SourceKey, Source] = {}
         self._sources_of: dict[UUID, list[SourceKey]] = {}
+        self._saved: list[Run] = []
+        """Runs whose place was stored, once for each time: with a savepoint that is taken back, it isn't."""
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, action: Callable[[], None]) -> None:
@@ -119,7 +121,7 @@ class Scope:
         """What brings back the state of now: events, the run and its sources, and what is done after the
         commit."""
         before = self.transaction.mark()
-        number_of_actions = len(self._after_commit)
+        number_of_actions, number_of_saved = len(self._after_commit), len(self._saved)
         objects: list[Source | Run] = []
         if run is not None:
             objects = [run, *(self.sources[key] for key in self._sources_of.get(run.id, ()))]
@@ -131,6 +133,9 @@ class Scope:
             for each, kept in zip(objects, copies, strict=True):
                 for name in type(each).__slots__:
                     setattr(each, name, getattr(kept, name))
+            for saved in self._saved[number_of_saved:]:
+                saved.has_moved = True
+            del self._saved[number_of_saved:]
 
         return take_back
 
@@ -154,3 +159,4 @@ class Scope:
             )
         for run in moved:
             run.has_moved = False
+        self._saved += moved
