@@ -23,6 +23,7 @@ ANSWERS = 20
 EACH = 50
 """Questions of one run; it takes a hundred."""
 COMMAND = "pytest -q tests/unit tests/integration --maxfail=3 && git push origin HEAD"
+"""What the questions ask a permission for; it isn't executed."""
 
 
 def main() -> None:

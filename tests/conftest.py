@@ -106,7 +106,7 @@ def slots(redis_servers: redis_cluster.RedisCluster) -> redis_cluster.RedisClust
 
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> str:
-    """The name of a migrated database that nobody connects to. With `RUNCAST_TEST_OWNER` it and all copies
+    """The name of a migrated database that has no connections. With `RUNCAST_TEST_OWNER` it and all copies
     belong to an owner without superuser (`make test-owner`)."""
     url = in_database(postgres_url, "runcast_template")
     if os.environ.get("RUNCAST_TEST_OWNER"):

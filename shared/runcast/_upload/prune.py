@@ -85,7 +85,7 @@ def _unsent(client: Client, directory: RunDirectory, run: dict[str, Any]) -> str
 
 
 def _size(path: Path) -> int:
-    """The bytes of what is there; files may come and go meanwhile."""
+    """The bytes of all files beneath it; files may come and go meanwhile."""
     size = 0
     for folder, _, names in os.walk(path):
         for name in names:

@@ -75,7 +75,7 @@ class Flow:
             self.close()
 
     def _taken(self) -> bytes | None:
-        """What is there to read; nothing at the end, None where there is nothing yet."""
+        """What can be read now; empty at the end, None where nothing has come yet."""
         try:
             data = os.read(self.inlet, READ_BYTES)
         except BlockingIOError:

@@ -59,7 +59,7 @@ def _responses(request: int) -> list[bytes]:
 
 
 def _passed(said: bytes, steps: list[tuple[int, int]]) -> list[bytes]:
-    """The lines that the agent gets where the editor writes so many bytes at a time, and after each of them
+    """The lines that the agent gets where the editor writes this many bytes at a time, and after each of them
     someone answers the request with this number, if there is one."""
     editor, inlet = os.pipe()[::-1]
     target = os.open(os.devnull, os.O_WRONLY)

@@ -91,8 +91,8 @@ def test_a_search_that_takes_too_long_answers_what_it_found() -> None:
     assert ([match.line for match in answer.matches], answer.more) == ([7], True)
 
 
-def test_a_permission_is_waited_for_through_an_outage() -> None:
-    answered = OPEN | {"state": "answered", "answer": {"option": "allow"}}
+def away_before(answered: Json) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
+    """A server that takes a question, is away twice, and then has its answer."""
     replies: list[Json | None] = [None, None, answered]
 
     async def handler(request: httpx.Request) -> httpx.Response:
@@ -105,6 +105,12 @@ def test_a_permission_is_waited_for_through_an_outage() -> None:
             raise httpx.ConnectError("away", request=request)
         return httpx.Response(200, json=reply)
 
+    return handler
+
+
+def test_a_permission_is_waited_for_through_an_outage() -> None:
+    answered = OPEN | {"state": "answered", "answer": {"option": "allow"}}
+    handler = away_before(answered)
     told = asyncio.run(tools(handler).permission_prompt(CONTEXT, "Bash", {"command": "ls"}))
     assert json.loads(told)["behavior"] == "allow"
 
@@ -113,18 +119,7 @@ def test_an_answer_is_waited_for_through_an_outage() -> None:
     """Else the agent would never learn the question's id, and would ask again."""
     options = [{"id": "y~1", "label": "yes, all of it"}]
     answered = OPEN | {"state": "answered", "answer": {"option": "y~1"}, "options": options}
-    replies: list[Json | None] = [None, None, answered]
-
-    async def handler(request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            return httpx.Response(201, json=OPEN)
-        if not request.url.path.endswith("/questions/q"):
-            return httpx.Response(200, json=RUN)
-        reply = replies.pop(0)
-        if reply is None:
-            raise httpx.ConnectError("away", request=request)
-        return httpx.Response(200, json=reply)
-
+    handler = away_before(answered)
     told = asyncio.run(tools(handler).ask_human(CONTEXT, "All of it?"))
     assert (told.question_id, told.answer) == ("q", "yes, all of it")
 
