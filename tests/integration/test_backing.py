@@ -1,6 +1,7 @@
 """Postgres and Redis that are absent, late, empty or closed to us at the start."""
 
 import asyncio
+import re
 import socket
 import time
 from pathlib import Path
@@ -52,6 +53,18 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
     await asyncio.to_thread(server.start)
     await waiting
     await asyncio.to_thread(server.stop, 5)
+
+
+async def test_a_pooler_of_the_services_that_is_away_is_awaited_and_named(
+    closed_port: int,
+) -> None:
+    """The owner's own way to the database, which was asked before, needs no pooler."""
+    late, setting = f"postgresql://u@127.0.0.1:{closed_port}/x", "RUNCAST_DATABASE_SERVICE_URL"
+    what = f"Postgres at 127.0.0.1:{closed_port} ({setting})"
+    said: list[str] = []
+    with pytest.raises(wait_for.BackingServiceError, match=re.escape(f"{what} can't be used")):
+        await wait_for.wait_for_logins(Urls(late), 0.1, said.append, setting)
+    assert said[0].startswith(f"waiting for {what}")
 
 
 async def test_a_wrong_password_is_named(redis_server_url: str) -> None:

@@ -192,7 +192,9 @@ async def _prepare(settings: ServerSettings, backed_by: Backing, say: Say) -> No
         log.info("schema.migrated", migrations=len(applied), last=applied[-1])
     if backed_by.makes_logins:
         await db_roles.ensure(backed_by.owner_url, backed_by.urls)
-    await wait_for.wait_for_logins(backed_by.urls, seconds, say)
+    is_named = settings.postgres.database_service_url is not None
+    setting = "RUNCAST_DATABASE_SERVICE_URL" if is_named else "RUNCAST_DATABASE_URL"
+    await wait_for.wait_for_logins(backed_by.urls, seconds, say, setting)
     await wait_for.wait_for_redis(backed_by.redis_url, seconds, say)
 
 

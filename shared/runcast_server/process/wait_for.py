@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import asyncpg
 import redis
@@ -22,6 +24,7 @@ PROBE_SECONDS = 10.0
 """For one look, whatever it is made of: several sentinels, or servers, that are silent."""
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 _LOGIN = "(RUNCAST_REDIS_URL names it: redis://user:password@host:6379/0)"
 _IDENTITY = "SELECT datname::text, oid::bigint FROM pg_database WHERE datname = current_database()"
@@ -79,26 +82,29 @@ async def wait_for_schema(url: str, seconds: float, say: Say) -> None:
     await _until(f"Postgres at {postgres_hosts.place(url)}", probe, seconds, say)
 
 
-async def wait_for_logins(urls: db.Urls, seconds: float, say: Say) -> None:
-    """Return when every login that has a URL of its own takes connections to the database of `urls.log`.
+async def wait_for_logins(
+    urls: db.Urls, seconds: float, say: Say, setting: str = "RUNCAST_DATABASE_URL"
+) -> None:
+    """Return when every login takes connections to the database of `urls.log`, which `setting` names.
 
     A standby that is away isn't waited for: it is done without. Raises `OtherDatabase` at once where a URL
     names another database.
     """
-    ours = await _identity(urls.log)
+    ours = await _until(_named(setting, urls.log), partial(_identity, urls.log), seconds, say)
+    compare = partial(_compare, setting, ours)
     for name, url in (("REQUESTS", urls.requests), ("ACCOUNTS", urls.accounts)):
         if url is None or url == urls.log:
             continue
-
-        async def probe(name: str = name, url: str = url) -> None:
-            _compare(f"RUNCAST_DATABASE_{name}_URL", url, ours, await _identity(url))
-
-        setting = f"(RUNCAST_DATABASE_{name}_URL)"
-        await _until(f"Postgres at {postgres_hosts.place(url)} {setting}", probe, seconds, say)
+        own = f"RUNCAST_DATABASE_{name}_URL"
+        compare(own, url, await _until(_named(own, url), partial(_identity, url), seconds, say))
     if urls.read is not None:
         with contextlib.suppress(BackingServiceError):
             url = postgres_hosts.with_login(urls.read, urls.log)
-            _compare("RUNCAST_DATABASE_READ_URL", url, ours, await _identity(url))
+            compare("RUNCAST_DATABASE_READ_URL", url, await _identity(url))
+
+
+def _named(setting: str, url: str) -> str:
+    return f"Postgres at {postgres_hosts.place(url)} ({setting})"
 
 
 async def _identity(url: str) -> tuple[str, int]:
@@ -110,11 +116,13 @@ async def _identity(url: str) -> tuple[str, int]:
         return str(found[0]), int(found[1])
 
 
-def _compare(setting: str, url: str, ours: tuple[str, int], other: tuple[str, int]) -> None:
+def _compare(
+    first: str, ours: tuple[str, int], setting: str, url: str, other: tuple[str, int]
+) -> None:
     if ours != other:
         raise OtherDatabase(
             f"{setting} names the database {other[0]} at {postgres_hosts.place(url)}, which is another one "
-            f"than that of RUNCAST_DATABASE_URL, {ours[0]}"
+            f"than that of {first}, {ours[0]}"
         )
 
 
@@ -148,7 +156,7 @@ async def wait_for_redis(url: str, seconds: float, say: Say) -> None:
     await _until(f"Redis at {where}", probe, seconds, say)
 
 
-async def _until(what: str, probe: Callable[[], Awaitable[None]], seconds: float, say: Say) -> None:
+async def _until(what: str, probe: Callable[[], Awaitable[T]], seconds: float, say: Say) -> T:
     clock = asyncio.get_running_loop().time
     started, said = clock(), 0.0
     while True:
