@@ -23,11 +23,13 @@ password passwords/accounts
 password passwords/worker "${REDIS_PASSWORD:-}"
 for user in api hub tailer health; do password "passwords/$user"; done
 
-# As it stands in a URL: each byte as %XX, unless no character of it needs that.
+# As it stands in a URL: each byte as %XX, unless no character of it needs that. A line's end that an editor
+# left behind it is no part of the password: neither the hash below nor Postgres's start script counts it.
 encoded() {
-	case $(cat "$1") in
-	*[!A-Za-z0-9._-]*) od -An -v -tx1 "$1" | tr -d ' \n' | sed 's/../%&/g' ;;
-	*) cat "$1" ;;
+	plain=$(cat "$1")
+	case $plain in
+	*[!A-Za-z0-9._-]*) printf '%s' "$plain" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g' ;;
+	*) printf '%s' "$plain" ;;
 	esac
 }
 database() { printf 'postgresql://%s:%s@postgres:5432/runcast' "$1" "$(encoded "$2")"; }

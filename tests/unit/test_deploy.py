@@ -110,6 +110,19 @@ def test_passwords_of_the_operator_stand_in_urls_as_they_are(tmp_path: Path) -> 
     assert (tmp_path / "postgres/password").read_text() == password
 
 
+@pytest.mark.parametrize("password", ["plain", "p@ss w:rd"])
+def test_a_line_end_in_a_file_is_no_part_of_its_password(tmp_path: Path, password: str) -> None:
+    """As an editor leaves it, or `echo`."""
+    environ = os.environ | {"RUNCAST_REDIS_USERS": str(ROOT / "deploy" / "redis-users.acl")}
+    kept = tmp_path / "postgres" / "password"
+    kept.parent.mkdir()
+    kept.write_text(f"{password}\n")
+    script = str(ROOT / "deploy" / "secrets.sh")
+    subprocess.run(["sh", script, str(tmp_path)], env=environ, check=True)
+    url = urlsplit((tmp_path / "migrate/runcast_database_url").read_text())
+    assert unquote(str(url.password)) == password
+
+
 def test_each_server_is_given_its_own_secrets(tmp_path: Path) -> None:
     environ = os.environ | {"RUNCAST_REDIS_USERS": str(ROOT / "deploy" / "redis-users.acl")}
     kept, given = tmp_path / "kept", tmp_path / "given"
