@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from runcast_api.artifacts.store import ArtifactStore
+from runcast_api.http.closing import closing
 from runcast_api.logs import entries, export, query
 from runcast_api.logs.export import Show
 from runcast_api.logs.query import Entry, Filter, Log, Window
@@ -120,8 +121,9 @@ def _artifact(row: Any) -> Artifact:
 async def content(source: Source, artifact: Artifact) -> AsyncIterator[bytes]:
     """An artifact's content. Raises `Unavailable` where the store doesn't have it."""
     if artifact.object_key is not None:
-        async for piece in await source.store.read(artifact.object_key):
-            yield piece
+        async with closing(await source.store.read(artifact.object_key)) as pieces:
+            async for piece in pieces:
+                yield piece
     else:
         yield await inline_content(source, artifact)
 
@@ -174,9 +176,10 @@ async def records(source: Source) -> AsyncIterator[list[Record]]:
         kept.extend({"kind": "log"} | entries.shown(*entry) for entry in found)
         return iter(())
 
-    async for _ in lines(source, keep):
-        batch, kept[:] = list(kept), ()
-        yield batch
+    async with closing(lines(source, keep)) as pieces:
+        async for _ in pieces:
+            batch, kept[:] = list(kept), ()
+            yield batch
 
 
 def _record(event: dict[str, Any]) -> Record:

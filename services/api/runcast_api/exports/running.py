@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from runcast_api.http.closing import closing
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
 
@@ -68,6 +69,7 @@ class ExportResponse(StreamingResponse):
 
 
 async def _filled(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        if piece:
-            yield piece
+    async with closing(pieces):
+        async for piece in pieces:
+            if piece:
+                yield piece

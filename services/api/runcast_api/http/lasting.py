@@ -16,6 +16,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from runcast_api.http.closing import closing
 from runcast_server import outages
 from runcast_server.auth import claims
 from runcast_server.auth.principal import Principal
@@ -47,14 +48,15 @@ async def look_again(request: Request, looked: float) -> float:
 
 
 async def while_allowed(look: Look, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of an answer, as long as `look` lets its caller have them."""
+    """The pieces of an answer, as long as `look` lets its caller have them; they are closed then."""
     looked = time.monotonic()
-    async for piece in pieces:
-        now = time.monotonic()
-        if now - looked >= LOOK_SECONDS:
-            await look()
-            looked = now
-        yield piece
+    async with closing(pieces):
+        async for piece in pieces:
+            now = time.monotonic()
+            if now - looked >= LOOK_SECONDS:
+                await look()
+                looked = now
+            yield piece
 
 
 def reader(database: Database, caller: Principal, project_id: UUID) -> Look:

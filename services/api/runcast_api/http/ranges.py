@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from runcast_api.http import entity_tags
+from runcast_api.http.closing import closing
 from runcast_server.errors import Problem
 
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,40})\s*-\s*([0-9]{0,40})\s*", re.IGNORECASE)
@@ -76,10 +77,11 @@ def part_of(request: Request, size: int) -> Part:
 async def cut(pieces: AsyncIterator[bytes], start: int, end: int) -> AsyncIterator[bytes]:
     """The bytes from `start` to before `end` of what comes in pieces."""
     place = 0
-    async for piece in pieces:
-        kept = piece[max(start - place, 0) : max(end - place, 0)]
-        place += len(piece)
-        if kept:
-            yield kept
-        if place >= end:
-            return
+    async with closing(pieces):
+        async for piece in pieces:
+            kept = piece[max(start - place, 0) : max(end - place, 0)]
+            place += len(piece)
+            if kept:
+                yield kept
+            if place >= end:
+                return

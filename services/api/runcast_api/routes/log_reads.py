@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.http import entity_tags, lasting, pagination, ranges
+from runcast_api.http.closing import closing
 from runcast_api.http.conditional import REVALIDATED
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
@@ -229,8 +230,9 @@ async def _counted(
     api: Api, caller: Principal, pieces: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
     with api.searches.counted(caller):
-        async for piece in pieces:
-            yield piece
+        async with closing(pieces):
+            async for piece in pieces:
+                yield piece
 
 
 @router.get(
