@@ -261,6 +261,7 @@ async def test_what_is_wrong_is_named_where_it_stands(rest: Rest, run: str) -> N
         ("/projects/demo/runs", {"current_step": "x"}, "body.current_step"),
         ("/projects/demo/runs", {"steps": ["a", "a"]}, "body.steps"),
         ("/projects/demo/runs", {"budget": {}}, "body.budget.max_cost_usd"),
+        ("/projects/demo/runs", {"list[a]": 1}, "body.list[a]"),
         (f"/runs/{run}/metrics", {"metrics": {"a": "x"}}, "body.metrics.a"),
         (f"/runs/{run}/metrics", [{"metrics": {"a": 1}}, {"metrics": 1}], "body.1.metrics"),
         (f"/runs/{run}/metrics", [], "body"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -40,7 +40,8 @@ SHOWN_ERRORS = 20
 """Invalid fields that one answer names at most."""
 
 _OF_MEMBER = re.compile(r"([a-z_]+): (.+)", re.DOTALL)
-_ARRAY = re.compile(r"list\[\w+\]|constrained-list")
+_NO_MODEL = ("model_type", "model_attributes_type")
+_OTHER_TYPE = ("list_type", *_NO_MODEL)
 
 log = structlog.get_logger()
 
@@ -88,7 +89,7 @@ def invalid(errors: Any, *place: str) -> Invalid:
     looked, if it doesn't say so itself."""
     fields = tuple(
         _field_error((*place, *error["loc"]), error)
-        for error in list(_of_one_branch(errors))[:SHOWN_ERRORS]
+        for error in list(errors if place else _of_one_branch(errors))[:SHOWN_ERRORS]
     )
     detail = "; ".join(f"{field.field}: {field.message}" for field in fields[:3])
     return Invalid(detail, errors=fields)
@@ -97,7 +98,7 @@ def invalid(errors: Any, *place: str) -> Invalid:
 def _field_error(place: Sequence[Any], error: Mapping[str, Any]) -> FieldError:
     """What is wrong where. A model's own validators say of which member they speak: `steps: named twice`."""
     text = error["msg"].removeprefix("Value error, ")
-    if error["type"] in ("model_type", "model_attributes_type"):
+    if error["type"] in _NO_MODEL:
         text = "Input should be a valid object"
     if error["type"] == "value_error" and (found := _OF_MEMBER.fullmatch(text)):
         place, text = (*place, found[1]), found[2]
@@ -107,15 +108,30 @@ def _field_error(place: Sequence[Any], error: Mapping[str, Any]) -> FieldError:
 def _of_one_branch(errors: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """The errors; where a body may be one thing or an array of them, those of what it is. pydantic tells
     what is wrong with it as either, under names of our classes."""
-    arrays = {str(one) for error in errors for one in error["loc"][1:2] if _ARRAY.match(str(one))}
-    if not arrays:
-        yield from errors
-        return
-    is_array = not any(error["type"] == "list_type" and len(error["loc"]) == 2 for error in errors)
+    tag = _branch(error for error in errors if error["loc"][:1] == ("body",))
     for error in errors:
-        where, *tag = error["loc"][:2]
-        if (tag[:1] and str(tag[0]) in arrays) == is_array:
-            yield {**error, "loc": (where, *error["loc"][2:])}
+        where, *inside = error["loc"] or ("",)
+        if tag is None or where != "body":
+            yield error
+        elif inside[0] == tag:
+            yield {**error, "loc": (where, *inside[1:])}
+
+
+def _branch(errors: Iterable[Mapping[str, Any]]) -> str | None:
+    """The tag of what the body is, `Thing` or `list[Thing]`; None where it may be one thing only.
+
+    Callers choose the names of members, and may choose such ones. They can't choose that every error is
+    below one of the two tags, and that one of these itself is told to be of another type.
+    """
+    found = list(errors)
+    tags = {str(part) for error in found for part in error["loc"][1:2]}
+    one = min(tags, key=len, default="")
+    if tags != {one, f"list[{one}]"} or any(len(error["loc"]) < 2 for error in found):
+        return None
+    others = {e["loc"][1] for e in found if len(e["loc"]) == 2 and e["type"] in _OTHER_TYPE}
+    if f"list[{one}]" in others:
+        return one
+    return f"list[{one}]" if one in others else None
 
 
 def response_to(error: Exception) -> Response:
