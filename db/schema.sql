@@ -685,6 +685,23 @@ CREATE FUNCTION public.key_rights(wanted uuid) RETURNS TABLE(role text, is_admin
        AND NOT bool_or(j.step = 32 AND j.made_by_key IS NOT NULL)
 $$;
 
+CREATE FUNCTION public.living_successor(key uuid) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    WITH RECURSIVE line AS (
+        SELECT k.id, k.revoked_at, k.expires_at, 1 AS step FROM api_keys k WHERE k.replaces = key
+        UNION ALL
+        SELECT k.id, k.revoked_at, k.expires_at, line.step + 1
+        FROM line JOIN api_keys k ON k.replaces = line.id WHERE line.step < 1000
+    ), newest_first AS (
+        SELECT line.id FROM line
+        WHERE line.revoked_at IS NULL AND (line.expires_at IS NULL OR line.expires_at > now())
+        ORDER BY line.step DESC, line.id DESC LIMIT 32
+    )
+    SELECT coalesce((SELECT n.id FROM newest_first n WHERE EXISTS (SELECT FROM key_rights(n.id)) LIMIT 1), key)
+$$;
+
 CREATE TABLE public.segments (
     project_id uuid NOT NULL,
     run_id uuid,
@@ -1302,7 +1319,7 @@ CREATE FUNCTION public.share_link_is_good(link uuid) RETURNS boolean
         SELECT FROM share_links l
         WHERE l.id = link AND l.revoked_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > now())
           AND (l.made_by_key IS NULL OR EXISTS (
-            SELECT FROM key_rights(l.made_by_key) r
+            SELECT FROM key_rights(living_successor(l.made_by_key)) r
             WHERE r.is_admin OR role_rank(r.role) >= role_rank('editor')))
           AND (l.created_by IS NULL OR EXISTS (
             SELECT FROM users u WHERE u.id = l.created_by AND u.disabled_at IS NULL
@@ -2128,7 +2145,7 @@ CREATE TABLE public.share_links (
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
     made_by_key uuid,
-    is_by_admin boolean DEFAULT false NOT NULL
+    is_by_admin boolean DEFAULT true NOT NULL
 );
 
 COMMENT ON COLUMN public.share_links.run_id IS 'Set where the link shows one run and nothing else of its project.';
@@ -2558,6 +2575,8 @@ CREATE INDEX answer_links_of_user ON public.answer_links USING btree (user_id);
 CREATE INDEX api_keys_made_by ON public.api_keys USING btree (made_by_key) WHERE (made_by_key IS NOT NULL);
 
 CREATE INDEX api_keys_of_project ON public.api_keys USING btree (project_id);
+
+CREATE INDEX api_keys_of_replaced ON public.api_keys USING btree (replaces) WHERE (replaces IS NOT NULL);
 
 CREATE INDEX audit_log_of_project ON public.audit_log USING btree (project_id, id) WHERE (project_id IS NOT NULL);
 
@@ -3331,6 +3350,9 @@ REVOKE ALL ON FUNCTION public.key_owner_is_away(key uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.key_owner_is_away(key uuid) TO runcast_log;
 
 REVOKE ALL ON FUNCTION public.key_rights(wanted uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION public.living_successor(key uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.living_successor(key uuid) TO runcast_accounts;
 
 GRANT SELECT ON TABLE public.segments TO runcast_request;
 GRANT SELECT,INSERT ON TABLE public.segments TO runcast_log;

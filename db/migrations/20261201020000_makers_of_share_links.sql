@@ -1,22 +1,44 @@
 -- migrate:up
 
 -- A share link is good as long as whoever made it may still make it: a person, or a key. Links that are there
--- already don't say which key made them; they go on as before.
+-- already don't say which key made them; they go on as before, and so do those that a process of the release
+-- before makes meanwhile, which says neither.
 ALTER TABLE share_links
     ADD COLUMN made_by_key uuid REFERENCES api_keys ON DELETE CASCADE,
-    ADD COLUMN is_by_admin boolean NOT NULL DEFAULT false;
+    ADD COLUMN is_by_admin boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN share_links.is_by_admin IS
     'Its maker was an administrator at that time, perhaps by what an external token said.';
-UPDATE share_links SET is_by_admin = true;
 CREATE INDEX share_links_of_key ON share_links (made_by_key) WHERE made_by_key IS NOT NULL;
+CREATE INDEX api_keys_of_replaced ON api_keys (replaces) WHERE replaces IS NOT NULL;
 
+-- The newest good key that took over from this one by rotation, perhaps through others; without one, the key
+-- itself. A rotated key works on for a while, and what it makes then is to outlive it.
+CREATE FUNCTION living_successor(key uuid) RETURNS uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    WITH RECURSIVE line AS (
+        SELECT k.id, k.revoked_at, k.expires_at, 1 AS step FROM api_keys k WHERE k.replaces = key
+        UNION ALL
+        SELECT k.id, k.revoked_at, k.expires_at, line.step + 1
+        FROM line JOIN api_keys k ON k.replaces = line.id WHERE line.step < 1000
+    ), newest_first AS (
+        SELECT line.id FROM line
+        WHERE line.revoked_at IS NULL AND (line.expires_at IS NULL OR line.expires_at > now())
+        ORDER BY line.step DESC, line.id DESC LIMIT 32
+    )
+    SELECT coalesce((SELECT n.id FROM newest_first n WHERE EXISTS (SELECT FROM key_rights(n.id)) LIMIT 1), key)
+$$;
+REVOKE ALL ON FUNCTION living_successor FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION living_successor TO runcast_accounts;
+
+-- The successor is asked for here as well: a process of the release before hands no link over when it rotates
+-- a key, and a link may be made at the very moment of a rotation.
 CREATE FUNCTION share_link_is_good(link uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM share_links l
         WHERE l.id = link AND l.revoked_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > now())
           AND (l.made_by_key IS NULL OR EXISTS (
-            SELECT FROM key_rights(l.made_by_key) r
+            SELECT FROM key_rights(living_successor(l.made_by_key)) r
             WHERE r.is_admin OR role_rank(r.role) >= role_rank('editor')))
           AND (l.created_by IS NULL OR EXISTS (
             SELECT FROM users u WHERE u.id = l.created_by AND u.disabled_at IS NULL
@@ -169,5 +191,7 @@ BEGIN
 END
 $$;
 DROP FUNCTION share_link_is_good;
+DROP FUNCTION living_successor;
+DROP INDEX api_keys_of_replaced;
 DROP INDEX share_links_of_key;
 ALTER TABLE share_links DROP COLUMN is_by_admin, DROP COLUMN made_by_key;

@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
+from runcast._support.ids import uuid7
 from runcast_api.accounts.keys import MOST_MAKERS
 from runcast_server.auth import principal
 from tests.integration import rest, test_openid
@@ -313,6 +314,64 @@ async def test_an_invitation_ends_with_the_right_of_its_maker(api: Rest, is_by_k
     assert (await anonymous(api).post(f"{path}/accept", json=BODY)).status_code == 404
     await ok(await api.admin.put(f"/projects/p/members/{user}", json={"role": "owner"}))
     assert (await anonymous(api).get(path)).status_code == (200 if is_by_key else 404)
+
+
+async def test_what_a_rotated_key_makes_is_its_successors(api: Rest, database_url: str) -> None:
+    """It works on for a while. What it makes then outlives it, through every further rotation."""
+    _, owner = await owner_of(api)
+    first = await make_key(api, owner)
+    maker = bearer(first["token"])
+    links, invitations = "/projects/p/share-links", "/invitations"
+    early = await ok(await call(api, "POST", links, maker), 201)
+    second = await _rotated(api, owner, first)
+    last = await _rotated(api, owner, second)
+    late = await ok(await call(api, "POST", links, maker), 201)
+    invited = {"email": "new@example.org", "project": "p"}
+    invitation = await ok(await call(api, "POST", invitations, maker, invited), 201)
+    # As where a process of the release before rotates a key, and hands nothing over.
+    sql = "UPDATE share_links SET made_by_key = $2 WHERE id = $1"
+    await _execute(database_url, sql, early["id"], first["id"])
+    ended = "UPDATE api_keys SET expires_at = now() WHERE id = ANY ($1::uuid[])"
+    await _execute(database_url, ended, [first["id"], second["id"]])
+    forget = api.service.app.state.api.authenticator.forget  # type: ignore[union-attr]
+
+    async def asked() -> list[int]:
+        forget()
+        reads = [
+            await call(api, "GET", "/projects/p", bearer(each["token"])) for each in (early, late)
+        ]
+        opened = await anonymous(api).get(f"{invitations}/{invitation['token']}")
+        return [answer.status_code for answer in (*reads, opened)]
+
+    assert await asked() == [200, 200, 200]
+    await ok(await call(api, "DELETE", f"/keys/{last['id']}", owner), 204)
+    assert await asked() == [401, 401, 404]
+
+
+async def _rotated(api: Rest, owner: dict[str, str], key: dict[str, Any]) -> dict[str, Any]:
+    path = f"/keys/{key['id']}/rotate"
+    made: dict[str, Any] = await ok(await call(api, "POST", path, owner, {}), 201)
+    return made
+
+
+async def _execute(database_url: str, sql: str, *arguments: Any) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def test_a_share_link_of_the_release_before_goes_on(api: Rest, database_url: str) -> None:
+    """Its process names no maker's rights. The maker was an administrator by an external token."""
+    user, _ = await owner_of(api)
+    _, headers = await account(api, "other@example.org")
+    made = await ok(await call(api, "POST", "/projects", headers, {"name": "q"}), 201)
+    token = principal.new_token(principal.SHARE_PREFIX)
+    sql = "INSERT INTO share_links (id, token_hash, project_id, created_by) VALUES ($1, $2, $3, $4)"
+    hashed = principal.hash_token(token)
+    await _execute(database_url, sql, uuid7(), hashed, made["id"], user)
+    assert (await call(api, "GET", "/projects/q", bearer(token))).status_code == 200
 
 
 @pytest.mark.parametrize("is_by_key", [False, True])

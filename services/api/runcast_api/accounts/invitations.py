@@ -25,7 +25,7 @@ VALID_DAYS = 7
 _CREATE = """
 INSERT INTO invitations (id, token_hash, login, project_id, role, invited_by, expires_at,
                          needs_confirmation, is_by_admin, invited_by_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, living_successor($10))
 """
 _COLUMNS = """id, login, project_id, role, invited_by, created_at, expires_at, accepted_at,
               NOT needs_confirmation OR confirmed_at IS NOT NULL AS is_confirmed"""
@@ -124,7 +124,8 @@ async def create(
     needs_confirmation: bool,
 ) -> tuple[dict[str, Any], str]:
     """The invitation, and its secret. One that `needs_confirmation` makes no account before it has it.
-    It is good as long as its maker may invite to the project."""
+    It is good as long as its maker, or the successor of a key that was rotated, may invite to the
+    project."""
     token = new_token(INVITATION_PREFIX)
     id = uuid7()
     await connection.execute(

@@ -22,7 +22,7 @@ WHERE project_id = $1 AND revoked_at IS NULL AND share_link_is_good(id)
 """
 _CREATE = """
 INSERT INTO share_links (id, token_hash, project_id, run_id, created_by, expires_at, made_by_key, is_by_admin)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8
+SELECT $1, $2, $3, $4, $5, $6, living_successor($7), $8
 WHERE $4::uuid IS NULL OR EXISTS (SELECT FROM runs WHERE id = $4 AND project_id = $3)
 """
 
@@ -63,8 +63,8 @@ class ShareLinkPage(BaseModel):
 async def create(
     connection: Connection, caller: Principal, project_id: UUID, new: ShareLinkNew
 ) -> tuple[dict[str, Any], str]:
-    """The link and its token; it ends with the right of its maker (`share_link_is_good` in SQL). Raises
-    `NotFound` for a run that isn't the project's."""
+    """The link and its token; it ends with the right of its maker (`share_link_is_good` in SQL), which is
+    the successor of a key that was rotated. Raises `NotFound` for a run that isn't the project's."""
     token = new_token(SHARE_PREFIX)
     id = uuid7()
     done = await connection.execute(
