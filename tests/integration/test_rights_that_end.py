@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -178,6 +181,59 @@ async def test_a_body_is_refused_where_its_sender_may_send_no_longer(api: Rest) 
     assert (await ok(await api.admin.get(f"/runs/{run}/artifacts")))["total"] == 0
     [subtask] = (await ok(await api.admin.get(f"/tasks/{task['id']}")))["subtasks"]
     assert subtask["status"] == "PENDING"
+
+
+async def person(api: Rest) -> dict[str, str]:
+    """The headers of someone who reports to the project, by a session."""
+    user, headers = await account(api, "ann@example.org")
+    await ok(await api.admin.put(f"/projects/demo/members/{user}", json={"role": "reporter"}))
+    return headers
+
+
+async def refreshed(api: Rest, headers: dict[str, str]) -> dict[str, str]:
+    made = await ok(await anonymous(api).post("/auth/refresh", headers=headers))
+    return bearer(made["token"])
+
+
+async def test_a_refresh_cuts_no_upload_and_the_sessions_end_does(api: Rest) -> None:
+    run, headers = await api.run(), await person(api)
+    for ends in (False, True):
+        fresh: dict[str, str] = {}
+
+        async def body(old: dict[str, str], fresh: dict[str, str], ends: bool) -> Any:
+            yield LINE
+            fresh |= await refreshed(api, old)
+            if ends:
+                await ok(await anonymous(api).post("/auth/logout", headers=fresh), 204)
+            yield LINE
+
+        sent = headers | {"content-type": "application/x-ndjson"}
+        answered = await anonymous(api).post(
+            f"/runs/{run}/logs", content=body(headers, fresh, ends), headers=sent
+        )
+        assert answered.status_code == (401 if ends else 201), answered.text
+        headers = fresh
+
+
+async def test_a_refresh_cuts_no_waiting_and_no_answer(api: Rest) -> None:
+    run, headers = await api.run(status="running"), await person(api)
+    parts = api.service.app.state.api  # type: ignore[union-attr]
+    new = {"kind": "text", "title": "which way?"}
+    path = f"/questions/{(await ok(await api.admin.post(f'/runs/{run}/questions', json=new), 201))['id']}"
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(anonymous(api).get(f"{path}?wait_s=50", headers=headers))
+        await until(lambda: parts.waiters._waiting)
+        fresh = await refreshed(api, headers)
+        await ok(await api.admin.post(f"{path}/answer", json={"text": "left"}))
+    assert (await ok(waiting.result()))["state"] == "answered"
+    caller = await parts.authenticator.principal(fresh["Authorization"].partition(" ")[2])
+    # As one who began to read before the refresh.
+    before = replace(caller, expires_at=datetime.now(UTC))
+    project = (await ok(await api.admin.get("/projects/demo")))["id"]
+    await lasting.reader(parts.database, before, UUID(project))()
+    await ok(await anonymous(api).post("/auth/logout", headers=fresh), 204)
+    with pytest.raises(Unauthenticated):
+        await lasting.reader(parts.database, before, UUID(project))()
 
 
 async def test_who_waits_for_an_answer_gets_none_after_their_right_has_ended(api: Rest) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from runcast_api.accounts import sessions
 from runcast_api.accounts.container import People
 from runcast_api.artifacts.store import ArtifactStore
 from runcast_api.board.access import Workplaces
@@ -35,6 +36,7 @@ from runcast_api.webhooks.sending import Dispatcher
 from runcast_server.auth import access, rights
 from runcast_server.auth.principal import Authenticator, Principal, presented
 from runcast_server.db import Database
+from runcast_server.errors import Unauthenticated
 from runcast_server.fair_turns import FairTurns
 from runcast_server.service import Resources
 
@@ -121,8 +123,18 @@ class Api:
         return caller
 
     async def still(self, request: Request) -> Principal:
-        """Who calls, asked again later, which counts as no request. Raises `Unauthenticated`."""
-        return await self.authenticator.principal(presented(request.headers, request.url.query))
+        """Who calls, asked again later, which counts as no request. Raises `Unauthenticated`.
+
+        A request that began before its session was refreshed shows a token that is no longer valid: the
+        session is asked for then.
+        """
+        try:
+            return await self.authenticator.principal(presented(request.headers, request.url.query))
+        except Unauthenticated:
+            caller: Principal | None = request.scope.get(CALLER)
+            if caller is None or caller.session_id is None:
+                raise
+            return await sessions.still(self.database, caller)
 
     def reporter(self, request: Request, run: str, project: str | None) -> Look:
         """Looks whether the caller may still report to the run."""

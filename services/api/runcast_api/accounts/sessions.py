@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -27,6 +27,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 _LIST = """
 SELECT id, method, client, address, created_at, used_at, expires_at FROM sessions
 WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > now()
+"""
+_STILL = """
+SELECT u.is_admin, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL
 """
 
 
@@ -139,6 +143,16 @@ async def renew(database: Database, token: str | None, hours: float) -> Session:
         raise Unauthenticated("the token is invalid, expired or revoked")
     async with database.acting(person(row["user_id"])) as connection:
         return Session(fresh, row["expires_at"], await user(connection, row["user_id"]))
+
+
+async def still(database: Database, caller: Principal) -> Principal:
+    """Who calls by a session, whatever its token is by now. Raises `Unauthenticated` where it has ended, or
+    its person was disabled."""
+    async with database.acting(caller) as connection:
+        row = await connection.fetchrow(_STILL, caller.session_id)
+    if row is None:
+        raise Unauthenticated("the session has ended")
+    return replace(caller, is_admin=row["is_admin"], expires_at=row["expires_at"])
 
 
 async def user(connection: Connection, user_id: UUID) -> dict[str, Any]:

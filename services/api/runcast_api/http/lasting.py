@@ -65,8 +65,10 @@ def reader(database: Database, caller: Principal, project_id: UUID) -> Look:
 
 
 async def _require_reader(database: Database, caller: Principal, project_id: UUID) -> None:
+    # A session that was refreshed lives on: the database knows its end.
+    has_expired = caller.session_id is None and caller.has_expired()
     try:
-        is_out = caller.has_expired() or await claims.is_shut_out(database, caller, project_id)
+        is_out = has_expired or await claims.is_shut_out(database, caller, project_id)
     except outages.ANY as error:
         if not outages.is_outage(error):
             raise

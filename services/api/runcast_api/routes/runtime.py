@@ -21,7 +21,7 @@ from runcast_api.runtime import events, status, workers
 from runcast_api.runtime.events import Layer, RuntimeEventNew, RuntimeEventPage, Wanted
 from runcast_api.runtime.status import RuntimeStatus, RuntimeTaskPage, TasksWanted
 from runcast_api.runtime.workers import WorkerStatus, WorkerStatusNew
-from runcast_server.auth.principal import Principal, presented
+from runcast_server.auth.principal import Principal
 from runcast_server.db import acquire
 from runcast_server.errors import Forbidden, Unauthenticated
 
@@ -130,7 +130,7 @@ async def stream_runtime(api: ApiState, caller: Administrator, request: Request)
 
     async def ending() -> str | None:
         try:
-            still = await api.authenticator.principal(presented(request.headers))
+            still = await api.still(request)
         except Unauthenticated:
             return "token_expired" if caller.has_expired() else "revoked"
         return None if still.is_admin else "revoked"
