@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runcast import RunTracker
-from runcast._support.terminal import LineSplitter
 from runcast.agents.identity import session_key
 from runcast.agents.redaction import VARIABLE, Redaction
 from runcast.agents.streams import programs
@@ -75,8 +74,8 @@ class AgentOutput:
     _about: Json = field(default_factory=dict)
     """`metadata.agent` of the run, whole: a change replaces it."""
     _endings: list[threading.Thread] = field(default_factory=list)
-    _plain: LineSplitter | None = None
-    """Splits output that is recorded as it is."""
+    _has_given_up: bool = False
+    """The output is an agent's, and is recorded as it is."""
 
     def __post_init__(self) -> None:
         self._reading = Reading(self.command, self.choice)
@@ -89,33 +88,37 @@ class AgentOutput:
     def feed(self, data: bytes) -> None:
         """Records what the bytes say. Output that can't be made sense of is recorded as it is from then on:
         the command, and what it prints, must not end with our understanding of it."""
-        if self._plain is None:
+        start = 0
+        while start < len(data):
+            # A record at a time, so that one that fails is known, and those before it aren't told twice.
+            end = 0 if self._reading.reads_lines else data.find(b"\n", start) + 1
+            piece, start = data[start : end or len(data)], end or len(data)
             try:
-                self.record(self._reading.feed(data))
-                return
+                self.record(self._reading.feed(piece))
             except Exception as error:  # an agent may print anything
-                self._plain = self._given_up(error)
-        self._record_plain(self._plain.feed(data))
+                self._warn("The output is recorded as it is from here on", error)
+                self._record_plain(self._reading.give_up())
 
     def finish(self) -> None:
         """Records what is left, when the command has ended."""
-        if self._plain is not None:
-            self._record_plain(self._plain.finish())
         try:
-            if self._plain is None:
-                self.record(self._reading.finish())
+            self.record(self._reading.finish())
+        except Exception as error:  # likewise
+            self._warn("The end of the output is recorded as it is", error)
+            self._record_plain(self._reading.give_up(is_over=True))
+        try:
             self._end_agent()
         except Exception as error:  # likewise
-            self._given_up(error)
+            self._warn("How the agent ended is not recorded in full", error)
 
     def _record_plain(self, lines: list[str]) -> None:
+        self._has_given_up = True
         if lines:
-            self.tracker.lines(self.source, [self._redaction.text(line) for line in lines])
+            self.record([lines])
 
-    def _given_up(self, error: Exception) -> LineSplitter:
-        text = f"The output is recorded as it is from here on: {error!r}"
+    def _warn(self, what: str, error: Exception) -> None:
+        text = self._redaction.text(f"{what}: {error!r}")
         self.tracker.log(text, level="warning", agent_name="runcast")
-        return LineSplitter()
 
     def _end_agent(self) -> None:
         """Records how the agent's last state is, and ends its sub-agents."""
@@ -134,7 +137,7 @@ class AgentOutput:
         """Records what lines and records say."""
         for each in heard:
             if isinstance(each, list):
-                self.tracker.lines(self.source, each)
+                self.tracker.lines(self.source, self._shown(each))
             elif isinstance(each, Entry):
                 self._log(each)
             else:
@@ -144,6 +147,10 @@ class AgentOutput:
             self.tracker.update(usage=usage)
         if doing := self._doing.take(None, now):
             self.tracker.emit("tool", doing)
+
+    def _shown(self, lines: list[str]) -> list[str]:
+        """Records that are told as lines may hold secrets."""
+        return [self._redaction.text(line) for line in lines] if self._has_given_up else lines
 
     def _take(self, said: Said) -> None:
         """What isn't an entry."""

@@ -43,6 +43,10 @@ class Reading:
     _doubtful: list[str] = field(default_factory=list)
     _doubtful_bytes: int = 0
     _is_sure: bool = False
+    _current: bytes = b""
+    """The record that is being read, until all that it says is taken."""
+    _former: Dialect | None = None
+    """What was read until it was given up."""
 
     def __post_init__(self) -> None:
         if self.choice == programs.NONE:
@@ -52,9 +56,26 @@ class Reading:
             self._is_decided = True
             self._is_sure = True
 
+    @property
+    def reads_lines(self) -> bool:
+        """Whether the rest is lines as they are, whatever they hold."""
+        return self._is_decided and self.dialect is None
+
+    def give_up(self, *, is_over: bool = False) -> list[str]:
+        """Reads no record any more, because taking what one says has failed: from here on there are lines.
+        Answers those that were held back, and that record last; with `is_over` also one without an end."""
+        self._former = self._former or self.dialect
+        self._is_decided, self.dialect = True, None
+        lines, self._doubtful = self._doubtful, []
+        lines += self._lines.feed(self._current + (b"\n" if self._current and not is_over else b""))
+        lines += self._lines.feed(bytes(self._partial))
+        self._current = b""
+        self._partial.clear()
+        return lines + (self._lines.finish() if is_over else [])
+
     def feed(self, data: bytes) -> Iterator[Heard]:
         """What the bytes say."""
-        if self._is_decided and self.dialect is None:
+        if self.reads_lines:
             if lines := self._lines.feed(data):
                 yield lines
             return
@@ -63,7 +84,7 @@ class Reading:
             self._keep(head)
             if end:
                 yield from self._line()
-            if self._is_decided and self.dialect is None:
+            if self.reads_lines:
                 yield from self._plain(data)
                 return
         if not self._is_decided and self._is_plain():
@@ -74,8 +95,8 @@ class Reading:
         """What is left when the command has ended."""
         if self._partial or self._too_long:
             yield from self._line(is_whole=False)
-        if self.dialect is not None:
-            yield from self.dialect.finish()
+        if (dialect := self.dialect or self._former) is not None:
+            yield from dialect.finish()
         if lines := self._lines.finish():
             yield lines
 
@@ -113,7 +134,9 @@ class Reading:
             if lines := self._lines.feed(line + (b"\n" if is_whole else b"")):
                 yield lines
             return
+        self._current = line
         yield from self._read(self.dialect, record, line)
+        self._current = b""
 
     def _read(self, dialect: Dialect, record: Json, line: bytes) -> Iterator[Heard]:
         """What a record says, as far as it is understood. A kind that isn't known says nothing."""
@@ -134,6 +157,7 @@ class Reading:
             return
         self._doubtful.append(line.decode("utf-8", "replace").removesuffix("\r"))
         self._doubtful_bytes += len(line)
+        self._current = b""
         if self._doubtful_bytes > UNKNOWN_BYTES or len(self._doubtful) >= UNKNOWN_IN_A_ROW:
             self.dialect = None
             yield self._doubtful

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runcast import RunTracker
+from runcast.agents.streams import entries
 from runcast.cli.agent_output import AgentOutput
 
 SECRET = "sk-ant-" + "a1B2" * 8
@@ -40,16 +41,58 @@ def test_secrets_stay_out_of_the_record(tmp_path: Path, monkeypatch: pytest.Monk
     assert "hunter2" not in whole
 
 
-def test_output_that_can_not_be_made_sense_of_is_recorded_as_it_is(tmp_path: Path) -> None:
-    def fail(_: bytes) -> None:
-        raise RecursionError("too deep")
+def said(text: str) -> bytes:
+    record = {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
+    return json.dumps(record).encode() + b"\n"
 
-    with RunTracker("r", runs_dir=tmp_path, offline=True) as tracker:
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that holds this word can't be read, for a reason that no one has thought of."""
+    spoken = entries.spoken
+
+    def fail(text: str) -> str:
+        if "unreadable" in text:
+            raise RuntimeError(f"no words for {text}")
+        return spoken(text)
+
+    monkeypatch.setattr(entries, "spoken", fail)
+
+
+def recorded(folder: Path, *pieces: bytes) -> list[str]:
+    """The log of a run whose agent wrote these pieces."""
+    with RunTracker("r", runs_dir=folder, offline=True) as tracker:
         output = AgentOutput(tracker, ["claude"])
-        output._reading.feed = fail  # type: ignore[method-assign, assignment]
-        output.feed(b"one\ntw")
-        output.feed(f"o\nthe key is {SECRET}".encode())
+        output.feed(b'{"type":"system","subtype":"init","session_id":"s"}\n')
+        for piece in pieces:
+            output.feed(piece)
         output.finish()
-    lines = (tmp_path / "r" / "logs.txt").read_text().splitlines()
-    assert "too deep" in lines[0]
-    assert lines[1:-1] == ["one", "two", "the key is [redacted]"]
+    return (folder / "r" / "logs.txt").read_text().splitlines()[:-1]
+
+
+@pytest.mark.usefixtures("unreadable")
+@pytest.mark.parametrize("size", [1_000_000, 70, 1])
+def test_a_record_that_fails_within_a_chunk_costs_no_line_and_doubles_none(
+    tmp_path: Path, size: int
+) -> None:
+    unknown = b'{"type":"something-new"}\n'
+    failing = said(f"unreadable {SECRET}")
+    whole = said("first") + unknown + failing + said("third") + b"\nthe key is " + SECRET.encode()
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    first, warning, *rest = recorded(tmp_path, *pieces)
+    assert first.endswith("first")
+    assert "from here on: RuntimeError('no words for unreadable [redacted]')" in warning
+    plain = failing.decode().strip().replace(SECRET, "[redacted]")
+    assert rest == [
+        *(unknown.decode().strip(), plain, said("third").decode().strip()),
+        *("", "the key is [redacted]"),
+    ]
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_a_last_record_that_fails_is_kept(tmp_path: Path) -> None:
+    last = said("unreadable").strip()
+    first, warning, line = recorded(tmp_path, said("first") + last)
+    assert first.endswith("first")
+    assert "The end of the output is recorded as it is: RuntimeError(" in warning
+    assert line == last.decode()
