@@ -85,6 +85,10 @@ class Editor:
     def until_permission(self) -> dict[str, Any]:
         self.say(id=1, method="session/new", params={"cwd": "/w", "mcpServers": []})
         self.hear()
+        return self.until_next_permission()
+
+    def until_next_permission(self) -> dict[str, Any]:
+        """The agent's request has the same number each time."""
         prompt = [{"type": "text", "text": "run the tests"}]
         self.say(id=2, method="session/prompt", params={"sessionId": "s1", "prompt": prompt})
         while (heard := self.hear()).get("method") != "session/request_permission":
@@ -178,7 +182,27 @@ def _answered_twice(server: Up, project: str, editor: Editor) -> None:
     while (heard := editor.hear()).get("method") != "stub/heard":
         pass
     assert heard["params"]["method"] == "stub/last"
+    _answered_in_turns(server, project, editor)
     editor.end()
+
+
+def _answered_in_turns(server: Up, project: str, editor: Editor) -> None:
+    """Each response is heard, though the agent counts its requests from the beginning again."""
+    path = f"/questions?project={project}"
+    for by_editor in (True, False, True):
+        asked = editor.until_next_permission()
+        if by_editor:
+            editor.choose(asked["id"], "reject-once")
+        else:
+            wait_for(lambda: len(get(server, path)["questions"]) == 3, "the third question")
+            question = max(each["id"] for each in get(server, path)["questions"])
+            httpx.post(
+                f"{server.url}/questions/{question}/answer",
+                json={"option": "allow-once"},
+                headers=server.headers,
+            ).raise_for_status()
+        outcome = editor.hear()["params"]["result"]["outcome"]
+        assert outcome["optionId"] == ("reject-once" if by_editor else "allow-once")
 
 
 def test_every_byte_is_passed_on_at_any_size(environ: dict[str, str], tmp_path: Path) -> None:

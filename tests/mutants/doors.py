@@ -96,7 +96,7 @@ MUTANTS = [
     ),
     Mutant(
         "docs/editors.md",
-        "shared/runcast/cli/acp_tee.py",
+        "shared/runcast/cli/acp_answers.py",
         "        if self._waiting and not self._is_passing:\n",
         "        if self._waiting:\n",
         "tests/unit/runcast/test_acp_answers.py"

@@ -46,6 +46,13 @@ _SILENT = frozenset(
 """Updates that are the editor's business alone."""
 
 
+class Permission(NamedTuple):
+    """What a permission is asked for: tells requests apart that have the same number."""
+
+    session: str
+    call_id: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The agent asks the editor for a permission, and waits. `options` are as a question has them."""
@@ -54,8 +61,12 @@ class Asked:
     tool: str
     body: str
     given: Any
-    call_id: str | None
+    permission: Permission
     options: list[Json]
+
+    @property
+    def call_id(self) -> str | None:
+        return self.permission.call_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +243,8 @@ class Conversation:
             if text_of(each, "optionId")
         ]
         body = call.headline.partition(": ")[2] or call.headline
-        return Asked(request, call.tool, body, call.given, call_id, options)
+        permission = Permission(session, call_id)
+        return Asked(request, call.tool, body, call.given, permission, options)
 
     def _update(self, session: str, update: Json) -> Iterator[Heard]:
         held, kind = self._sessions[session], text_of(update, "sessionUpdate")
@@ -321,6 +333,16 @@ def _keep(requests: dict[RequestId, _Request], request: RequestId, what: _Reques
     requests[request] = what
     if len(requests) > MOST_REQUESTS:
         del requests[next(iter(requests))]
+
+
+def request_of(message: Any) -> tuple[RequestId, Permission] | None:
+    """The number of a request of the agent, and the call that it concerns; None for any other message."""
+    said = object_of(message)
+    request, given = _request_id(said), object_of(said.get("params"))
+    if request is None or not isinstance(said.get("method"), str):
+        return None
+    call_id = text_of(object_of(given.get("toolCall")), "toolCallId") or None
+    return request, Permission(text_of(given, "sessionId"), call_id)
 
 
 def _request_id(message: Json) -> RequestId | None:

@@ -11,11 +11,12 @@ import typer
 from runcast import RunTracker, errors
 from runcast._recording import run_directory
 from runcast._support.server_config import Connection
-from runcast.agents.acp import PROGRAM, Conversation, RequestId, permission_response
+from runcast.agents.acp import PROGRAM, Asked, Conversation, permission_response
 from runcast.asking import Answer
 from runcast.cli import output
+from runcast.cli.acp_lines import Lines
 from runcast.cli.acp_sessions import Sessions
-from runcast.cli.acp_tee import Lines, Listener, Tee
+from runcast.cli.acp_tee import Listener, Tee
 from runcast.cli.context import Context, server_of
 from runcast.cli.jobs import explain
 from runcast.tracker import End
@@ -84,8 +85,9 @@ def acp(
 
     tees: list[Tee] = []
 
-    def decide(request: RequestId, answer: Answer) -> None:
-        tees[0].answer(permission_response(request, answer.option))
+    def decide(asked: Asked, answer: Answer) -> None:
+        response = permission_response(asked.request, answer.option)
+        tees[0].answer(response, asked.permission)
 
     sessions = Sessions(make, server, root, decide if answers else None)
     listener = Listener(_hearing(sessions))

@@ -32,7 +32,7 @@ CLOSING_PAUSES = (0.1, 0.3, 1.0, 3.0, 10.0)
 CLOSING_SECONDS = 2.0
 PROMPT_CHARACTERS = 80
 
-Decide = Callable[[RequestId, Answer], None]
+Decide = Callable[[Asked, Answer], None]
 """Told what people answered to a permission, from a thread of its own."""
 
 
@@ -141,7 +141,7 @@ class Sessions:
             via=PROGRAM,
         )
         if self._decide is not None and answer.state == "answered":
-            self._decide(asked.request, answer)
+            self._decide(asked, answer)
 
     def _resolve(self, request: RequestId) -> None:
         """The editor has answered: its question is over for everyone else."""

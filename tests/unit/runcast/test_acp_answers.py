@@ -5,11 +5,12 @@ import os
 import orjson
 from hypothesis import given, settings, strategies
 
-from runcast.agents.acp import permission_response
-from runcast.cli.acp_tee import DECISION_BYTES, Answering
+from runcast.agents.acp import Permission, permission_response
+from runcast.cli.acp_answers import DECISION_BYTES, Answering
 
 REQUESTS = 4
 OURS, THEIRS = "ours", "theirs"
+CALL = Permission("session", "call")
 
 
 def response(request: int) -> bytes:
@@ -75,7 +76,7 @@ def _passed(said: bytes, steps: list[tuple[int, int]]) -> list[bytes]:
                 size -= len(piece)
             if request in left:
                 left.remove(request)
-                flow.answer(permission_response(request, OURS))
+                flow.answer(permission_response(request, OURS), CALL)
     finally:
         os.close(editor)
         os.close(target)
@@ -86,3 +87,20 @@ def _passed(said: bytes, steps: list[tuple[int, int]]) -> list[bytes]:
 def test_an_editor_that_answers_the_same_number_again_is_heard_again() -> None:
     """Some agents count their requests from the beginning for each session."""
     assert _passed(response(1) * 2, []) == [response(1)] * 2
+
+
+def test_an_answer_is_for_the_call_that_was_asked_about() -> None:
+    """The agent has gone on by the time that the answer comes, and asks for something else."""
+    inlet, editor = os.pipe()
+    target = os.open(os.devnull, os.O_WRONLY)
+    heard: list[bytes] = []
+    flow = Answering(inlet, target, heard.append)
+    flow.asked(1, CALL)
+    os.write(editor, response(1))
+    flow.read()
+    flow.asked(1, Permission("session", "another call"))
+    flow.answer(permission_response(1, OURS), CALL)
+    assert heard == [response(1)]
+    flow.close()
+    os.close(editor)
+    os.close(target)
