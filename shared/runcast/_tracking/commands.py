@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
@@ -14,6 +15,7 @@ Take = Callable[[str, list[str]], object]
 READ_BYTES = 64 * 1024
 CHECK_SECONDS = 0.1
 KILL_AFTER_SECONDS = 10.0
+"""What has been asked to stop is made to after this time."""
 
 
 def execute(
@@ -66,7 +68,7 @@ def execute(
 
 def _stop(process: subprocess.Popen[bytes], *, by_force: bool = False) -> None:
     """Stops the command and what it started: they have a group of their own, so nothing else does."""
-    if process.poll() is not None:
+    if not _lives(process):
         return
     try:
         os.killpg(process.pid, signal.SIGKILL if by_force else signal.SIGTERM)
@@ -79,21 +81,36 @@ def _stop(process: subprocess.Popen[bytes], *, by_force: bool = False) -> None:
             process.terminate()
 
 
+def _lives(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the command lives, or anything that it started and that is still in its group."""
+    if process.poll() is None:
+        return True
+    try:
+        os.killpg(process.pid, 0)
+    except (AttributeError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _wait(
     process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool], timeout: float | None
 ) -> int:
     waited = 0.0
-    stopped_at: float | None = None
     while True:
         try:
             return process.wait(CHECK_SECONDS)
         except subprocess.TimeoutExpired:
             waited += CHECK_SECONDS
-        if stopped_at is None and (is_cancelled() or (timeout is not None and waited >= timeout)):
-            stopped_at = waited
-            _stop(process)
-        elif stopped_at is not None and waited - stopped_at >= KILL_AFTER_SECONDS:
-            _stop(process, by_force=True)
+        if is_cancelled() or (timeout is not None and waited >= timeout):
+            break
+    _stop(process)
+    deadline = time.monotonic() + KILL_AFTER_SECONDS
+    while _lives(process) and time.monotonic() < deadline:
+        time.sleep(CHECK_SECONDS)
+    _stop(process, by_force=True)
+    return process.wait()
 
 
 def _read(stream: IO[bytes], name: str, take: Take) -> None:

@@ -1,6 +1,7 @@
 """What forks, signals, closed descriptors and exhausted limits leave half done costs no line and no end."""
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import json
@@ -17,6 +18,7 @@ from tests.waiting import wait_for
 
 from runcast import AsyncRunTracker, RunTracker, current_run
 from runcast._support.fork_renewal import ForkRenewal
+from runcast._tracking import commands
 from runcast._tracking.commands import execute
 from runcast._upload.background import Background
 from runcast._upload.feeder import Feeder
@@ -192,6 +194,30 @@ def test_a_command_that_is_stopped_is_stopped_with_what_it_started(tmp_path: Pat
     )
     assert code == 128 + signal.SIGTERM
     wait_for(lambda: not _runs(int(there.read_text())), "the end of what the command started")
+
+
+def test_what_a_stopped_command_started_is_made_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command itself ends when it is asked to."""
+    monkeypatch.setattr(commands, "KILL_AFTER_SECONDS", 0.2)
+    there = tmp_path / "there"
+    ignores = "trap '' TERM; sleep 60 & echo $! >pid; trap - TERM; mv pid there; wait"
+    code = execute(
+        ["sh", "-c", ignores],
+        lambda *_: None,
+        environ=os.environ,
+        cwd=tmp_path,
+        is_cancelled=there.exists,
+        timeout=None,
+    )
+    assert code == 128 + signal.SIGTERM
+    pid = int(there.read_text())
+    try:
+        wait_for(lambda: not _runs(pid), "the end of what ignores the request", seconds=30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _runs(pid: int) -> bool:
