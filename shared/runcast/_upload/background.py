@@ -133,7 +133,9 @@ class Background:
                     self._has_told = True
                 return False
             except Exception:  # what one report holds costs that report alone
-                logger.warning("%s: a report is lost", self._name, exc_info=True)
+                if not self._has_told:
+                    logger.warning("%s: a report is lost", self._name, exc_info=True)
+                    self._has_told = True
         return True
 
 
