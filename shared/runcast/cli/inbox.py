@@ -58,7 +58,7 @@ def inbox(
         if not as_json:
             elsewhere = waiting_runs.found(client, project)
             waiting_runs.print_all(elsewhere)
-            if not known and not elsewhere:
+            if not known and not elsewhere.runs and elsewhere.is_all:
                 output.say("No one waits for you.")
         while follow:
             time.sleep(POLL_SECONDS)
