@@ -5,10 +5,16 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 
+from runcast.contract import INGEST_STREAM
+from runcast_api.board.board import changing
+from runcast_api.runs import runs
 from runcast_server.db import acquire
+from runcast_server.eventlog.log import Transaction
 from tests.integration.boards import Board, chain
 from tests.integration.rest import Rest, serving
 from tests.waiting import until
@@ -363,6 +369,64 @@ async def test_cancelling_a_run_cancels_the_claim_that_it_works_for(
     again = await board.claim("w2")
     await board.post(f"/runs/{one}/cancel", 200)
     await board.move(again["subtask"], "complete", worker_id="w2")
+
+
+@pytest.mark.parametrize("way", ["request", "message"])
+async def test_a_cancel_does_not_wait_for_the_board_while_it_holds_its_run(
+    running: Board, way: str
+) -> None:
+    """Who changes the board locks it first and then runs: the other way round, both would wait for ever."""
+    board, rest = running, running.rest
+    await board.task({"title": "one"})
+    claimed = await board.claim("w1", lease_s=3600)
+    run = claimed["run"]["id"]
+    project = UUID(claimed["run"]["project_id"])
+
+    async def cancel() -> None:
+        if way == "request":
+            await board.post(f"/runs/{run}/cancel", 200)
+        else:
+            told = {"type": "run:updated", "run_id": run, "data": {"status": "cancelled"}}
+            await rest.resources.bus.client.xadd(INGEST_STREAM, {"m": orjson.dumps(told)})
+
+    async def is_cancelled() -> bool:
+        async with acquire(rest.resources.database.log) as connection:
+            status = await connection.fetchval("SELECT status FROM runs WHERE id = $1", UUID(run))
+        return bool(status == "cancelled")
+
+    async with (
+        acquire(rest.resources.database.log) as connection,
+        connection.transaction(),
+        changing(Transaction(connection), project, "another") as held,
+    ):
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        cancelling = asyncio.create_task(cancel())
+        await until(is_cancelled)
+        await runs.lock(held.transaction, UUID(run))
+    await cancelling
+
+    async def has_failed() -> bool:
+        shown = await show(board, claimed["subtask"])
+        return (shown["status"], shown["error"]) == ("FAILED", "cancelled")
+
+    await until(has_failed)
+
+
+async def test_a_claim_whose_cancel_was_cut_off_fails_and_is_not_given_back(running: Board) -> None:
+    """The process was killed between the cancel's commit and the one that follows it."""
+    board = running
+    await board.task({"title": "one"}, {"title": "two"})
+    claims = [await board.claim("w1") for _ in range(2)]
+    async with acquire(board.rest.resources.database.log) as connection:
+        await connection.execute("UPDATE runs SET status = 'cancelled'")
+    await expire(board, claims[0]["subtask"])
+
+    async def have_failed() -> bool:
+        shown = [await show(board, claim["subtask"]) for claim in claims]
+        return [each["error"] for each in shown] == ["cancelled"] * 2
+
+    await until(have_failed)
+    await board.claim("w2", 204)
 
 
 async def test_planners_work_on_tasks_and_workers_on_subtasks(rest: Rest, board: Board) -> None:

@@ -10,8 +10,9 @@ flight, further changes of that project gather, and go together in the next. A l
 once; a thousand concurrent ones share a few commits. A change that refuses (`Problem`) spoils no one
 else's: among others it runs in a savepoint of its own.
 
-Locks are taken in one order everywhere: ingest cursor, log sources, runs and tasks by id, counters by
-id. A deadlock that comes all the same is retried.
+Locks are taken in one order everywhere: ingest cursor, a project's board, log sources, runs and tasks by id,
+counters by id. What needs a lock that comes before those that a change holds follows it in a commit of its
+own (`Transaction.follow`). A deadlock that comes all the same is retried.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from runcast_server import metrics, outages
 from runcast_server.db import Connection, Pool, acquire
@@ -46,6 +48,8 @@ PASS_SECONDS = 0.05
 """How long bulk writers let single callers go first."""
 
 _HEAD = "SELECT last_seq FROM project_counters WHERE project_id = $1"
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -99,6 +103,20 @@ def numbered(
     ]
 
 
+class FollowUp(NamedTuple):
+    """A change that is made after the one that asked for it was committed."""
+
+    project_id: UUID
+    change: Change[None]
+
+
+class Mark(NamedTuple):
+    """How far a transaction had come."""
+
+    events: Mapping[UUID, int]
+    follow_ups: int
+
+
 class Transaction:
     """A change in the making: SQL through `connection`, events through `emit`."""
 
@@ -108,7 +126,16 @@ class Transaction:
         """What was numbered; known once `number` ran."""
         self.causes: Sequence[Cause] = spans.here()
         """Whose traces go on with what it publishes."""
+        self.follow_ups: list[FollowUp] = []
+        self.following: Sequence[asyncio.Task[None]] = ()
+        """The follow-ups, under way; known once it was committed."""
         self._emitted: dict[UUID, list[Event | Lines]] = {}
+
+    def follow(self, project_id: UUID, change: Change[None]) -> None:
+        """Has `change` made in a commit of its own, right after this one: for what needs a lock that comes
+        before those held here. A process that is killed in between doesn't make it, so a loop must find what
+        was missed."""
+        self.follow_ups.append(FollowUp(project_id, change))
 
     def emit(self, project_id: UUID, *events: Event | Lines) -> None:
         """Adds events, in this order, to those that the transaction will number and store. Lines whose
@@ -121,14 +148,16 @@ class Transaction:
             one.length if isinstance(one, Lines) else 1 for one in self._emitted.get(project_id, ())
         )
 
-    def mark(self) -> Mapping[UUID, int]:
+    def mark(self) -> Mark:
         """What `take_back` goes back to."""
-        return {project_id: len(events) for project_id, events in self._emitted.items()}
+        events = {project_id: len(events) for project_id, events in self._emitted.items()}
+        return Mark(events, len(self.follow_ups))
 
-    def take_back(self, mark: Mapping[UUID, int]) -> None:
-        """Forgets what was emitted since."""
+    def take_back(self, mark: Mark) -> None:
+        """Forgets what was emitted and asked for since."""
         for project_id, events in self._emitted.items():
-            del events[mark.get(project_id, 0) :]
+            del events[mark.events.get(project_id, 0) :]
+        del self.follow_ups[mark.follow_ups :]
 
     async def number(self) -> None:
         """Takes the numbers and stores the events: the last statement before the commit."""
@@ -156,13 +185,14 @@ class EventLog:
         self._pool = pool
         self._publisher = publisher
         self._lanes: dict[UUID, _Lane] = {}
+        self._following: set[asyncio.Task[None]] = set()
 
     async def commit(self, project_id: UUID, change: Change[T]) -> T:
         """Runs `change` in a transaction of its project, perhaps shared, and returns its result.
 
-        When this returns, state and events are durable. Raises what the change raised, or
-        `Unavailable` while Postgres is away, too slow or too many changes are waiting. A caller that
-        is cancelled doesn't take its change back: it may still be committed.
+        When this returns, state and events are durable, and what follows it was tried. Raises
+        what the change raised, or `Unavailable` while Postgres is away, too slow or too many changes are
+        waiting. A caller that is cancelled doesn't take its change back: it may still be committed.
         """
         return await self._submit(project_id, _Waiting(change=change))
 
@@ -202,7 +232,10 @@ class EventLog:
         lane.waiting.append(waiting)
         if lane.task is None:
             lane.task = asyncio.create_task(self._drain(project_id, lane))
-        return await asyncio.shield(waiting.result)
+        result = await asyncio.shield(waiting.result)
+        if waiting.following:
+            await asyncio.wait(waiting.following)
+        return result
 
     async def _drain(self, project_id: UUID, lane: _Lane) -> None:
         try:
@@ -233,6 +266,21 @@ class EventLog:
             yield transaction
             await transaction.number()
         self.publish(transaction.committed, transaction.causes)
+        transaction.following = [self._begin(one) for one in transaction.follow_ups]
+
+    def _begin(self, one: FollowUp) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._make(one))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+        return task
+
+    async def _make(self, one: FollowUp) -> None:
+        try:
+            await self.commit(one.project_id, one.change)
+        except Exception as error:
+            # What it follows is committed and stays; the loop that finds what was missed tries again.
+            project = str(one.project_id)
+            log.warning("follow_up.failed", project=project, error=outages.named(error))
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -271,7 +319,8 @@ class EventLog:
 
     async def close(self) -> None:
         """Lets commits in flight end."""
-        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        lanes = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        tasks = [*lanes, *self._following]
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
 
@@ -288,6 +337,8 @@ class _Waiting(Generic[T]):
     result: asyncio.Future[T] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    following: Sequence[asyncio.Task[None]] = ()
+    """Its follow-ups, which its caller waits for. (Those of a `group` are made too, and not waited for.)"""
 
     def settle(self, result: T | Problem) -> None:
         if isinstance(result, Problem):
@@ -375,6 +426,7 @@ class _Lane:
 
     async def _commit_in_steps(self, batch: list[_Waiting[Any]], causes: Sequence[Cause]) -> None:
         results: list[tuple[_Waiting[Any], Any]] = []
+        asked: list[tuple[_Waiting[Any], slice]] = []
         async with self.log.transaction() as transaction:
             transaction.causes = causes
             for group, members in _grouped(batch).items():
@@ -382,8 +434,12 @@ class _Lane:
                 results += zip(members, await group(transaction, items), strict=True)
             for waiting in batch:
                 if waiting.change is not None:
+                    before = len(transaction.follow_ups)
                     result = await _apply(transaction, waiting.change, is_alone=len(batch) == 1)
                     results.append((waiting, result))
+                    asked.append((waiting, slice(before, len(transaction.follow_ups))))
+        for waiting, its in asked:
+            waiting.following = transaction.following[its]
         for waiting, result in results:
             waiting.settle(result)
 

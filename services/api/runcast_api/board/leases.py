@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from runcast.contract import TERMINAL_STATUSES
-from runcast_api.board import subtasks
+from runcast_api.board import cancelled_claims, subtasks
 from runcast_api.board.board import RUNCAST, Board, Json, changing
 from runcast_api.board.schemas import COLUMNS, as_json
 from runcast_api.http.fields import Name
@@ -128,7 +128,10 @@ async def _give_back(board: Board, subtask_id: UUID) -> Lost | None:
     attempt = subtask["attempt"]
     will_retry = attempt < subtask["max_attempts"]
     reason = f"the lease of the worker {subtask['worker_id']!r} ended (attempt {attempt})"
-    await end_run(board, subtask, "failed", error=reason, will_retry=will_retry)
+    ended = await end_run(board, subtask, "failed", error=reason, will_retry=will_retry)
+    if ended is not None and ended["status"] == "cancelled":
+        await cancelled_claims.fail_on(board, subtask_id, UUID(ended["id"]))
+        return None
     if will_retry:
         row = await board.connection.fetchrow(
             f"""UPDATE tasks t SET status = 'PENDING', attempt = attempt + 1, worker_id = NULL,
@@ -155,11 +158,13 @@ async def _give_back(board: Board, subtask_id: UUID) -> Lost | None:
     )
 
 
-async def end_run(board: Board, subtask: Json, status: str, **members: Any) -> None:
-    """Ends the run of a subtask's current attempt, unless it has ended or was never made."""
+async def end_run(board: Board, subtask: Json, status: str, **members: Any) -> Json | None:
+    """Ends the run of a subtask's current attempt, unless it has ended, and answers it; None where it was
+    never made."""
     if subtask["run_id"] is None:
-        return
+        return None
     run = await runs.lock(board.transaction, UUID(subtask["run_id"]))
-    if run["status"] not in TERMINAL_STATUSES:
-        given = {name: value for name, value in members.items() if value is not None}
-        await runs.change(board.transaction, run, given | {"status": status})
+    if run["status"] in TERMINAL_STATUSES:
+        return run
+    given = {name: value for name, value in members.items() if value is not None}
+    return await runs.change(board.transaction, run, given | {"status": status})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runcast.reasons import Reason
-from runcast_api.board import leases
+from runcast_api.board import cancelled_claims, leases
 from runcast_api.maintenance.due_work import ANYWAY_SECONDS, Timed
 from runcast_api.runtime import metrics, queue
 from runcast_api.runtime.events import RuntimeEventNew
@@ -32,7 +32,9 @@ class Upkeep:
         return [Timed(leases.EXPIRED, Loop("leases", self.give_back, ANYWAY_SECONDS))]
 
     async def give_back(self) -> None:
-        """Takes subtasks from workers whose leases have ended, and reports it."""
+        """Takes subtasks from workers whose leases have ended, and reports it; those whose run
+        was cancelled have failed instead."""
+        await cancelled_claims.fail_missed(self.pool, self.eventlog)
         for lost in await leases.give_back_expired(self.pool, self.eventlog):
             metrics.EXPIRED_LEASES.inc()
             self.sink.add(

@@ -403,9 +403,9 @@ async def change(
 ) -> dict[str, Any]:
     """Changes members of a locked run to the values given, and tells what really changed.
 
-    The order of the events: step, other fields, status, the agent's own after its status, and that of the
-    subtask which a cancelled run held. With `now`
-    something was told of the run at that moment: then it is updated, whether or not a value differs.
+    The order of the events: step, other fields, status, the agent's own after its status. The subtask that a
+    cancelled run held fails in the commit that follows. With `now` something was told of the run at that
+    moment: then it is updated, whether or not a value differs.
     """
     _guard(run, given)
     changed = {name: value for name, value in given.items() if value != run[name]}
