@@ -2341,7 +2341,8 @@ CREATE TABLE public.webhooks (
     disabled_reason text,
     created_by uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    not_before timestamp with time zone
 );
 
 COMMENT ON COLUMN public.webhooks.secret IS 'Signs what is sent, so it is kept as it is; only runcast_log reads it.';
@@ -2349,6 +2350,8 @@ COMMENT ON COLUMN public.webhooks.secret IS 'Signs what is sent, so it is kept a
 COMMENT ON COLUMN public.webhooks.failing_since IS 'The first failure since the last success.';
 
 COMMENT ON COLUMN public.webhooks.disabled_reason IS 'Why nothing is sent; null while it is.';
+
+COMMENT ON COLUMN public.webhooks.not_before IS 'Until then its receiver wants to be left alone (Retry-After); null or past: it gets what is due.';
 
 CREATE TABLE public.worker_status (
     worker_id text NOT NULL,
@@ -3861,6 +3864,10 @@ GRANT SELECT(created_at) ON TABLE public.webhooks TO runcast_request;
 GRANT SELECT(updated_at) ON TABLE public.webhooks TO runcast_request;
 GRANT UPDATE(updated_at) ON TABLE public.webhooks TO runcast_accounts;
 GRANT UPDATE(updated_at) ON TABLE public.webhooks TO runcast_log;
+
+GRANT SELECT(not_before) ON TABLE public.webhooks TO runcast_request;
+GRANT UPDATE(not_before) ON TABLE public.webhooks TO runcast_accounts;
+GRANT UPDATE(not_before) ON TABLE public.webhooks TO runcast_log;
 
 GRANT SELECT ON TABLE public.worker_status TO runcast_request;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.worker_status TO runcast_log;

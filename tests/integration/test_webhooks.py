@@ -76,6 +76,7 @@ async def send(rest: Rest) -> None:
 
 async def make_due(rest: Rest) -> None:
     async with acquire(rest.resources.database.log) as connection:
+        await connection.execute("UPDATE webhooks SET not_before = NULL")
         await connection.execute(
             """UPDATE webhook_deliveries SET next_at = now(), sending_until = NULL
                WHERE state = 'pending'"""
@@ -319,6 +320,35 @@ async def test_a_receiver_is_left_alone_as_long_as_it_wants(rest: Rest, receiver
         left = times.parse(waiting["next_at"]) - times.now()
         assert seconds - 300 < left.total_seconds() < seconds + 300
         await make_due(rest)
+
+
+async def test_a_success_does_not_end_the_wait_that_the_receiver_wants(
+    rest: Rest, receiver: Receiver
+) -> None:
+    """Two are on their way: one gets 429 with Retry-After, the other one is taken."""
+    made = await hook(rest, receiver)
+    receiver.answers, receiver.retry_after = [429, 204], "3600"
+    for _ in range(2):
+        await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    assert sorted(each["state"] for each in await deliveries(rest, made)) == [
+        "delivered",
+        "pending",
+    ]
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    await send(rest)
+    assert len(receiver.got) == 2, "neither what it refused, nor another event"
+    shown = await deliveries(rest, made)
+    again = await rest.admin.post(f"/deliveries/{shown[-1]['id']}/redeliver")
+    [waiting] = [each for each in shown if each["attempts"] and each["state"] == "pending"]
+    for next_at in (waiting["next_at"], again.json()["next_at"]):
+        assert (times.parse(next_at) - times.now()).total_seconds() > 3000
+    await send(rest)
+    assert len(receiver.got) == 2
+    await rest.admin.patch(f"{HOOKS}/{made['id']}", json={"url": f"{receiver.url}/other"})
+    await send(rest)
+    assert {got.path for got in receiver.got[2:]} == {"/hook/other"}
+    assert {each["state"] for each in await deliveries(rest, made)} == {"delivered"}
 
 
 async def test_what_waits_goes_to_a_new_address_at_once(rest: Rest, receiver: Receiver) -> None:

@@ -46,6 +46,7 @@ RETURNING {_COLUMNS}
 """
 _UPDATE = f"""
 UPDATE webhooks SET url = $3, types = $4, format = $5, disabled_reason = $6, updated_at = now(),
+    not_before = CASE WHEN url = $3 THEN not_before END,
     failing_since = CASE WHEN url <> $3 OR $6::text IS NULL AND disabled_reason IS NOT NULL THEN NULL
                          ELSE failing_since END,
     position = CASE WHEN $6::text IS NULL AND disabled_reason IS NOT NULL
@@ -74,9 +75,12 @@ SELECT id, webhook_id, event_id, type, state, attempts, next_at, status, error, 
 FROM webhook_deliveries WHERE webhook_id = $1
 """
 _AGAIN = """
-UPDATE webhook_deliveries SET state = 'pending', attempts = 0, next_at = now(), ended_at = NULL
-WHERE id = $1 RETURNING id, webhook_id, project_id, event_id, type, state, attempts, next_at, status, error,
-    created_at, ended_at
+UPDATE webhook_deliveries d SET state = 'pending', attempts = 0, next_at = greatest(now(), w.not_before),
+    ended_at = NULL
+FROM webhooks w
+WHERE d.id = $1 AND w.id = d.webhook_id
+RETURNING d.id, d.webhook_id, d.project_id, d.event_id, d.type, d.state, d.attempts, d.next_at, d.status,
+    d.error, d.created_at, d.ended_at
 """
 
 
@@ -284,8 +288,9 @@ async def deliveries(connection: Connection, hook: UUID, limit: int, cursor: str
 
 
 async def redeliver(connection: Connection, caller: Principal, delivery: UUID) -> Json:
-    """The delivery, to be sent again at once, with the same id. Raises `NotFound`, and `Conflict` where its
-    webhook is off; row-level security finds only what owners may see."""
+    """The delivery, to be sent again with the same id: at once, or when its receiver no longer wants to be
+    left alone. Raises `NotFound`, and `Conflict` where its webhook is off; row-level security finds only what
+    owners may see."""
     hook = await connection.fetchrow(_HOOK_OF, delivery)
     if hook is None:
         raise NotFound("no such delivery")

@@ -27,6 +27,8 @@ from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection, Pool, acquire
 
 Json = dict[str, Any]
+Hook = Mapping[str, Any]
+"""A row of `target`."""
 
 MAX_PENDING = 100
 AT_ONCE = 8
@@ -49,7 +51,7 @@ _BEHIND = """
 SELECT w.id, w.project_id FROM webhooks w
 JOIN projects p ON p.id = w.project_id JOIN project_counters c ON c.project_id = w.project_id
 WHERE w.disabled_reason IS NULL AND p.deleted_at IS NULL
-  AND (c.last_seq > w.position OR EXISTS (
+  AND (c.last_seq > w.position OR coalesce(w.not_before, now()) <= now() AND EXISTS (
       SELECT FROM webhook_deliveries d
       WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_at <= now()))
 """
@@ -70,7 +72,8 @@ _MOVE = "UPDATE webhooks SET position = $2 WHERE id = $1"
 _TAKE = f"""
 WITH hook AS (
     SELECT id, CASE WHEN failing_since IS NULL THEN {AT_ONCE} ELSE 1 END AS at_once FROM webhooks
-    WHERE id = $1 AND disabled_reason IS NULL FOR UPDATE SKIP LOCKED
+    WHERE id = $1 AND disabled_reason IS NULL AND coalesce(not_before, now()) <= now()
+    FOR UPDATE SKIP LOCKED
 ), room AS (
     SELECT greatest(hook.at_once - (
         SELECT count(*) FROM webhook_deliveries d
@@ -88,7 +91,7 @@ RETURNING id, event_id, attempts
 """
 _TARGET = """
 SELECT id, project_id, url, format, secret, old_secret, failing_since,
-    old_secret_until > now() AS has_old, EXISTS (
+    old_secret_until > now() AS has_old, coalesce(w.not_before, now()) <= now() AND EXISTS (
         SELECT FROM webhook_deliveries d
         WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_at <= now()) AS is_due
 FROM webhooks w WHERE id = $1
@@ -98,18 +101,22 @@ UPDATE webhook_deliveries SET state = $2, status = $3, error = $4, sending_until
     ended_at = CASE WHEN $2 = 'pending' THEN NULL ELSE now() END
 WHERE id = $1
 """
+# An answer says something of the address that it came from, and the hook may have another one by now.
 _WORKS = """
-UPDATE webhooks SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL RETURNING true
+UPDATE webhooks SET failing_since = NULL
+WHERE id = $1 AND url = $2 AND failing_since IS NOT NULL RETURNING true
 """
 _SOON = """
-UPDATE webhook_deliveries SET next_at = now()
-WHERE webhook_id = $1 AND state = 'pending' AND sending_until IS NULL AND next_at > now()
+UPDATE webhook_deliveries d SET next_at = greatest(now(), w.not_before) FROM webhooks w
+WHERE w.id = $1 AND d.webhook_id = $1 AND d.state = 'pending' AND d.sending_until IS NULL
+  AND d.next_at > greatest(now(), w.not_before)
 """
 _FAILS = """
 UPDATE webhooks SET failing_since = coalesce(failing_since, now()),
+    not_before = greatest(not_before, now() + make_interval(secs => $6)),
     disabled_reason = CASE WHEN $2::text IS NOT NULL THEN $2
         WHEN $5 AND failing_since < now() - $3::interval THEN $4 ELSE disabled_reason END
-WHERE id = $1 AND disabled_reason IS NULL RETURNING project_id, disabled_reason
+WHERE id = $1 AND url = $7 AND disabled_reason IS NULL RETURNING project_id, disabled_reason
 """
 _PRUNE = f"""
 DELETE FROM webhook_deliveries WHERE state <> 'pending' AND (
@@ -239,34 +246,50 @@ def _loaded(event: Json) -> Json:
     return event | {"data": orjson.loads(orjson.dumps(event["data"]))}
 
 
-async def succeeded(connection: Connection, hook_id: UUID, id: UUID, status: int) -> None:
-    """The receiver took it. What waits because it was away is sent at once."""
+async def succeeded(connection: Connection, hook: Hook, id: UUID, status: int) -> None:
+    """The receiver at the hook's address took it. What waits because it was away is sent at once, or when it
+    no longer wants to be left alone."""
+    works = await connection.fetchval(_WORKS, hook["id"], hook["url"])
     await connection.execute(_DONE, id, "delivered", status, None, None)
-    if await connection.fetchval(_WORKS, hook_id):
-        await connection.execute(_SOON, hook_id)
+    if works:
+        await connection.execute(_SOON, hook["id"])
 
 
-async def failed(connection: Connection, hook_id: UUID, taken: Taken, outcome: Outcome) -> None:
-    """The receiver didn't take it: it is sent again later, not before the receiver wants it, or has failed.
-    One that says that it is gone (410), or that only failed for days, gets nothing any more."""
+async def failed(connection: Connection, hook: Hook, taken: Taken, outcome: Outcome) -> None:
+    """The receiver at the hook's address didn't take it: it is sent again later, or has failed. Nothing of
+    the hook is sent before the receiver wants it. One that says that it is gone (410), or that only failed
+    for days, gets nothing any more."""
     pause = pause_after(taken.attempts)
-    state = "failed" if pause is None else "pending"
-    wait = None if pause is None else max(pause, outcome.wait_seconds)
-    next_at = None if wait is None else await _in(connection, wait)
-    error = outcome.error or ""
-    await connection.execute(_DONE, taken.id, state, outcome.status, error, next_at)
     gone = "the receiver says that it is gone (410)" if outcome.status == 410 else None
     days = f"it failed for {GIVEN_UP_AFTER.days} days"
-    row = await connection.fetchrow(_FAILS, hook_id, gone, GIVEN_UP_AFTER, days, pause is None)
+    row = await connection.fetchrow(
+        _FAILS,
+        hook["id"],
+        gone,
+        GIVEN_UP_AFTER,
+        days,
+        pause is None,
+        outcome.wait_seconds,
+        hook["url"],
+    )
+    await _try_later(connection, taken, outcome, pause, 0 if row is None else outcome.wait_seconds)
     if row is not None and row["disabled_reason"] is not None:
         await audit.note(
             connection,
             SERVER,
             "webhook_disabled",
             project_id=row["project_id"],
-            subject=hook_id,
+            subject=hook["id"],
             reason=row["disabled_reason"],
         )
+
+
+async def _try_later(
+    connection: Connection, taken: Taken, outcome: Outcome, pause: float | None, wait: float
+) -> None:
+    state = "failed" if pause is None else "pending"
+    next_at = None if pause is None else await _in(connection, max(pause, wait))
+    await connection.execute(_DONE, taken.id, state, outcome.status, outcome.error or "", next_at)
 
 
 async def dropped(connection: Connection, id: UUID) -> None:

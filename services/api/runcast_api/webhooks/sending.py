@@ -136,9 +136,9 @@ class Dispatcher:
         metrics.ATTEMPTS.labels("delivered" if outcome.error is None else "failed").inc()
         async with self._connection(project_id) as connection, connection.transaction():
             if outcome.error is None and outcome.status is not None:
-                await outbox.succeeded(connection, hook_id, taken.id, outcome.status)
+                await outbox.succeeded(connection, hook, taken.id, outcome.status)
             else:
-                await outbox.failed(connection, hook_id, taken, outcome)
+                await outbox.failed(connection, hook, taken, outcome)
 
     async def _send(self, hook: Any, event: dict[str, Any]) -> Outcome:
         id = signing.message_id(hook["project_id"], event["id"], hook["id"])
