@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from runcast_api.http.closing import closing
+from runcast_api.http.closing import Streamed, closing
 from runcast_server.auth.principal import Principal
 from runcast_server.errors import LimitReached
 
@@ -48,7 +47,7 @@ class Exports:
                 del self.of_callers[name]
 
 
-class ExportResponse(StreamingResponse):
+class ExportResponse(Streamed):
     """An export, which counts from before its first byte until it is sent or given up."""
 
     def __init__(

@@ -11,13 +11,14 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from runcast_api.artifacts import artifacts, multipart
 from runcast_api.artifacts.artifacts import Artifact, ArtifactList, ArtifactNew, Upload
 from runcast_api.artifacts.store import Stored
 from runcast_api.dependencies import Api, ApiState, Caller, OnceOnly
 from runcast_api.http import lasting, problems, ranges, request_body
+from runcast_api.http.closing import Streamed
 from runcast_api.http.pagination import CursorText, Limit
 from runcast_api.http.responses import HEAD, Answer, answer
 from runcast_server.auth import access, rights
@@ -171,7 +172,7 @@ async def read_content(request: Request, artifact: UUID, api: ApiState, caller: 
         return Response(row["content"][slice(*wanted) if wanted else slice(None)], status, headers)
     pieces: AsyncIterator[bytes] = await api.store.read(row["object_key"], wanted)
     sent = lasting.while_allowed(api.reader(caller, row["project_id"]), pieces)
-    return StreamingResponse(sent, status, {"Content-Length": str(row["size"])} | headers)
+    return Streamed(sent, status, {"Content-Length": str(row["size"])} | headers)
 
 
 async def _find(api: Api, caller: Principal, artifact: UUID) -> tuple[Any, int]:

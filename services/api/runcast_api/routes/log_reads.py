@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.concurrency import iterate_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from runcast_api.dependencies import Api, ApiState, Caller
 from runcast_api.http import entity_tags, lasting, pagination, ranges
-from runcast_api.http.closing import closing
+from runcast_api.http.closing import Streamed, closing
 from runcast_api.http.conditional import REVALIDATED
 from runcast_api.http.pagination import CursorText
 from runcast_api.http.responses import HEAD, answer
@@ -120,7 +120,7 @@ async def read_logs(
     if ranges.is_asked(request, tag):
         return await _part(request, api, caller, wanted, pieces, media_type, headers)
     sent = pieces() if wanted.is_empty else _counted(api, caller, pieces())
-    return StreamingResponse(sent, media_type=media_type, headers=headers)
+    return Streamed(sent, media_type=media_type, headers=headers)
 
 
 async def _part(
@@ -142,7 +142,7 @@ async def _part(
         size = sum([len(piece) async for piece in pieces()])
     part = ranges.part_of(request, size)
     cut = ranges.cut(_counted(api, caller, pieces()), part.start, part.end)
-    return StreamingResponse(cut, 206, headers | part.headers, media_type)
+    return Streamed(cut, 206, headers | part.headers, media_type)
 
 
 def _database(api: Api, caller: Principal, wanted: Filter, *, is_page: bool) -> Database:
@@ -223,7 +223,7 @@ async def search_logs(
         log_search.results(api.searches, caller, found.standing, log, wanted, from_line),
     )
     pieces = lasting.while_allowed(api.reader(caller, found.id), pieces)
-    return StreamingResponse(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
+    return Streamed(pieces, media_type=NDJSON, headers={HEAD: str(found.head)})
 
 
 async def _counted(
@@ -260,4 +260,4 @@ async def read_raw_line(
     pieces = iterate_in_threadpool(await raw.opened(line))
     sent = lasting.while_allowed(api.reader(caller, found.id), pieces)
     headers["Content-Length"] = str(line.length)
-    return StreamingResponse(sent, media_type=media_type, headers=headers)
+    return Streamed(sent, media_type=media_type, headers=headers)

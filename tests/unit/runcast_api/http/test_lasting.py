@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from runcast_api.http import lasting, ranges
+from runcast_api.http.closing import Streamed
 from runcast_server.errors import Unauthenticated
 
 pytestmark = pytest.mark.anyio
@@ -48,3 +51,19 @@ async def test_a_part_gives_back_what_it_held_before_the_rest_is_made() -> None:
     sent = ranges.cut(held.pieces(), 0, 3)
     assert [piece async for piece in sent] == [b"pie"]
     assert not held.is_open
+
+
+async def test_an_answer_that_is_given_up_gives_back_what_it_held() -> None:
+    held = Held()
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            raise OSError("the reader went away")
+
+    async def receive() -> Message:
+        raise AssertionError("no one asks for the body")
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    with pytest.raises(ClientDisconnect) as kept:
+        await Streamed(held.pieces())(scope, receive, send)
+    assert not held.is_open, kept
