@@ -307,6 +307,58 @@ async def test_what_waited_while_a_hook_was_off_is_of_the_past(
     assert (await deliveries(rest, made))[0]["state"] == "delivered"
 
 
+async def test_what_is_on_its_way_while_a_hook_is_turned_off_and_on_is_not_tried_again(
+    rest: Rest, receiver: Receiver
+) -> None:
+    """The refused one has failed, the one that the receiver took is delivered."""
+    made = await hook(rest, receiver)
+    for _ in range(2):
+        await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    async with acquire(rest.resources.database.log) as connection:
+        await outbox.plan(connection, made["id"])
+        first, second = await outbox.take(connection, made["id"])
+        target = await outbox.target(connection, made["id"])
+        for disabled in (True, False):
+            await rest.admin.patch(f"{HOOKS}/{made['id']}", json={"disabled": disabled})
+        await outbox.failed(connection, target, first, Outcome(500, "500"))
+        await outbox.succeeded(connection, target, second.id, 204)
+    ended = {each["id"]: (each["state"], each["error"]) for each in await deliveries(rest, made)}
+    assert ended[str(first.id)] == ("failed", "the webhook was off")
+    assert ended[str(second.id)] == ("delivered", None)
+
+
+async def test_a_change_of_a_hook_and_what_its_receiver_answers_wait_for_each_other_in_one_order(
+    rest: Rest, receiver: Receiver
+) -> None:
+    """The change has locked the hook and ends its deliveries next; the outcome must not hold one of them."""
+    made = await hook(rest, receiver)
+    await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})
+    pool = rest.resources.database.log
+    async with acquire(pool) as changing, acquire(pool) as noting:
+        await outbox.plan(noting, made["id"])
+        [taken] = await outbox.take(noting, made["id"])
+        target = await outbox.target(noting, made["id"])
+        process = await noting.fetchval("SELECT pg_backend_pid()")
+
+        async def note() -> None:
+            async with noting.transaction():
+                await outbox.failed(noting, target, taken, Outcome(500, "500"))
+
+        async def waits() -> bool:
+            return bool(
+                await changing.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", process)
+            )
+
+        async with changing.transaction():
+            await changing.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", made["id"])
+            noted = asyncio.create_task(note())
+            await until(waits)
+            await changing.execute(
+                "SELECT FROM webhook_deliveries WHERE id = $1 FOR UPDATE NOWAIT", taken.id
+            )
+        await noted
+
+
 async def test_a_receiver_is_left_alone_as_long_as_it_wants(rest: Rest, receiver: Receiver) -> None:
     made = await hook(rest, receiver)
     await rest.admin.patch(f"/runs/{await rest.run()}", json={"status": "running"})

@@ -96,10 +96,12 @@ SELECT id, project_id, url, format, secret, old_secret, failing_since,
         WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_at <= now()) AS is_due
 FROM webhooks w WHERE id = $1
 """
+# One that was ended while it was on its way (its hook was turned off and on) isn't tried again; what the
+# receiver took is delivered all the same. The hook is locked first, then its deliveries, here as in a change.
 _DONE = """
 UPDATE webhook_deliveries SET state = $2, status = $3, error = $4, sending_until = NULL, next_at = $5,
     ended_at = CASE WHEN $2 = 'pending' THEN NULL ELSE now() END
-WHERE id = $1
+WHERE id = $1 AND (state = 'pending' OR $2 = 'delivered' AND sending_until IS NOT NULL)
 """
 # An answer says something of the address that it came from, and the hook may have another one by now.
 _WORKS = """
