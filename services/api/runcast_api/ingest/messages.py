@@ -37,6 +37,8 @@ LINES_PER_EVENT = 2
 WEIGHT_OF_CHANGES = 10
 """What a change of a run weighs, which asks Postgres several times."""
 _LIGHT = frozenset({"agent:log", "worker:status", "runtime:event"})
+_LIGHT_LINE = re.compile(r'\s*\{\s*"type"\s*:\s*"(?:agent:log"|x:)')
+"""A line of a spool that is no change of a run, as all our senders write it: the type comes first."""
 
 
 class Refused(Exception):
@@ -58,6 +60,7 @@ class Message:
     lines: LinesMessage | None = None
     run: dict[str, Any] = field(default_factory=dict)
     """What the run is made of, if it doesn't exist yet."""
+    _weight: int | None = None
 
     @property
     def needs_run(self) -> bool:
@@ -68,9 +71,27 @@ class Message:
     def weight(self) -> int:
         """What batches are measured by: about how long it takes, in events that say nothing but a line. A
         batch of changes is shorter, as a line of another project waits for its end."""
-        if self.lines:
-            return -(-len(self.lines.lines) // LINES_PER_EVENT)
-        return 1 if self.type in _LIGHT or self.type.startswith("x:") else WEIGHT_OF_CHANGES
+        if self._weight is None:
+            self._weight = self._weighed()
+        return self._weight
+
+    def _weighed(self) -> int:
+        if self.lines is None:
+            is_light = self.type in _LIGHT or self.type.startswith("x:")
+            return 1 if is_light else WEIGHT_OF_CHANGES
+        changes = _changes(self.lines)
+        lines = len(self.lines.lines) - changes
+        return changes * WEIGHT_OF_CHANGES - (-lines // LINES_PER_EVENT)
+
+
+def _changes(lines: LinesMessage) -> int:
+    """How many of the lines may change their run: none but those of feeds. Only what a line begins with is
+    looked at, so that weighing costs next to nothing."""
+    if lines.source not in contract.FEEDS:
+        return 0
+    if lines.source == contract.PROGRESS_FILE:
+        return len(lines.lines)
+    return sum(1 for line in lines.lines if _LIGHT_LINE.match(line) is None)
 
 
 def parse(raw: bytes) -> Message:

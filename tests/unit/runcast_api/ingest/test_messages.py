@@ -36,6 +36,25 @@ def test_a_run_is_addressed_by_id_or_by_key_in_a_project() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "given", "weight"),
+    [
+        ("logs.txt", ['{"type":"run:updated"}'] * 5, 3),
+        ("spool.jsonl", ['{"type":"agent:log"}', '{"type": "x:tick"}'] * 50, 50),
+        ("spool.jsonl", ['{"type":"run:updated"}'] * 100, 1_000),
+        ("spool.jsonl", ['{"type":"run:updated"}', '{"type":"agent:log"}'] * 2, 21),
+        ("spool.jsonl", ['{"data":{"type":"agent:log"},"type":"run:updated"}'], 10),
+        ("events.jsonl", ['{"stage":"outline"}'] * 3, 30),
+    ],
+)
+def test_each_line_of_a_feed_weighs_what_it_does(
+    source: str, given: list[str], weight: int
+) -> None:
+    """A batch of changes is shorter than one of lines, whether they come one by one or as a feed."""
+    message = parse(lines(source=source) | {"lines": given})
+    assert [message.weight, message.weight] == [weight, weight]
+
+
+@pytest.mark.parametrize(
     ("members", "reason"),
     [
         ([], "not an object"),
