@@ -133,27 +133,30 @@ def level_bit(level: str | None) -> int:
 def of(emitted: Iterable[Event | Lines]) -> list[Segment]:
     """The segments of what one commit emits, in its order. They are not numbered yet; `first_line` is
     set where the line numbers are known."""
-    made: list[Segment] = []
+    return list(one_by_one(emitted))
+
+
+def one_by_one(emitted: Iterable[Event | Lines]) -> Iterator[Segment]:
+    """The same, each packed as it is asked for: a caller with many lines lets others have turns between."""
     open_lines: list[Lines] = []
     open_events: list[Event] = []
     held = 0
     for item in emitted:
         if isinstance(item, Lines):
-            _close_events(open_events, made)
+            yield from _close_events(open_events)
             if open_lines and not (_continues(open_lines, item) and _fits(held, item)):
-                _close_lines(open_lines, made)
+                yield from _close_lines(open_lines)
             held = item.length + (held if open_lines else 0)
             open_lines.append(item)
         else:
-            _close_lines(open_lines, made)
+            yield from _close_lines(open_lines)
             if open_events and (
                 item.run_id != open_events[-1].run_id or len(open_events) == MAX_RECORDS
             ):
-                _close_events(open_events, made)
+                yield from _close_events(open_events)
             open_events.append(item)
-    _close_events(open_events, made)
-    _close_lines(open_lines, made)
-    return made
+    yield from _close_events(open_events)
+    yield from _close_lines(open_lines)
 
 
 def _continues(lines: Sequence[Lines], item: Lines) -> bool:
@@ -169,15 +172,15 @@ def _fits(held: int, item: Lines) -> bool:
     return held + item.length <= MAX_RECORDS or held < MAX_RECORDS // 2
 
 
-def _close_events(events: list[Event], made: list[Segment]) -> None:
+def _close_events(events: list[Event]) -> Iterator[Segment]:
     if events:
         records = [b"%b %b" % (event.type.encode(), event.data) for event in events]
         for part in _cut(records):
-            made.append(_packed(events[0].run_id, False, b"\n".join(part), len(part)))
+            yield _packed(events[0].run_id, False, b"\n".join(part), len(part))
         events.clear()
 
 
-def _close_lines(lines: list[Lines], made: list[Segment]) -> None:
+def _close_lines(lines: list[Lines]) -> Iterator[Segment]:
     if not lines:
         return
     first_line = lines[0].first_line or 0
@@ -189,7 +192,7 @@ def _close_lines(lines: list[Lines], made: list[Segment]) -> None:
     else:
         parts = [(b"\n".join(part), len(part)) for part in _cut(records.split(b"\n"))]
     for body, length in parts:
-        made.append(_packed(lines[0].run_id, True, body, length, first_line, levels, agents))
+        yield _packed(lines[0].run_id, True, body, length, first_line, levels, agents)
         first_line += length if first_line else 0
     lines.clear()
 

@@ -33,6 +33,8 @@ TAKE = f"SELECT * FROM take_lines({', '.join(f'${n}' for n in range(1, 23))})"
 
 TURN_LINES = 500
 """Lines that are made ready before requests have a turn: some milliseconds."""
+LONG_LINE = 512
+"""Bytes that take about as long to pack as a line takes otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class LineBatch:
 
     moves: dict[SourceKey, SourceMove] = field(default_factory=dict)
     lines: dict[Address, list[Lines]] = field(default_factory=dict)
+    segments: list[tuple[UUID, Segment]] = field(default_factory=list)
+    """Its segments, each with its project; those of a run stand together."""
 
     def add(self, address: Address, source: str, batch: Batch) -> bool:
         """Adds a message's lines; False where it says more than that, or doesn't go on where the one before
@@ -104,18 +108,21 @@ class LineBatch:
         self.lines.setdefault(address, []).append(log_sources.lines_of(key, batch))
         return True
 
-    def segments(self) -> list[tuple[UUID, Segment]]:
-        """Its segments, each with its project; those of a run stand together."""
-        return [
-            (address.project_id, segment)
-            for address, lines in self.lines.items()
-            for segment in segments.of(lines)
-        ]
+    async def pack(self) -> None:
+        """Cuts its lines into segments; requests have a turn after some lines here, too."""
+        packed = 0
+        for address, lines in self.lines.items():
+            for segment in segments.one_by_one(lines):
+                self.segments.append((address.project_id, segment))
+                packed += segment.length + segment.size // LONG_LINE
+                if packed >= TURN_LINES:
+                    packed = 0
+                    await asyncio.sleep(0)
 
 
 async def prepare(messages: Iterable[tuple[Message | None, Address | None]]) -> LineBatch | None:
-    """Makes a batch ready; None where it holds anything but lines of logs of runs that are known. Between
-    messages of many lines, requests have a turn: a whole batch would take the event loop for long."""
+    """Makes a batch ready; None where it holds anything but lines of logs of runs that are known. After
+    some lines, and after some that are packed, requests have a turn: a whole batch would take long."""
     ready = LineBatch()
     lines = 0
     for message, address in messages:
@@ -129,6 +136,7 @@ async def prepare(messages: Iterable[tuple[Message | None, Address | None]]) -> 
         if lines >= TURN_LINES:
             lines = 0
             await asyncio.sleep(0)
+    await ready.pack()
     return ready if ready.lines else None
 
 
@@ -137,19 +145,20 @@ async def take(
 ) -> Sequence[Committed] | None:
     """Commits a batch, or finds that it doesn't fit, or that Postgres doesn't take it: None then, and nothing
     is changed. Raises what a storage that is away raises."""
-    given = ready.segments()
     begins: tuple[Any, ...] = (None,) * 4
     if cursor is not None:
         begins = (cursor.stream, cursor.epoch, cursor.from_id, cursor.to_id)
     try:
-        rows = await connection.fetch(TAKE, *begins, *_columns(ready), *stored.arguments(given))
+        rows = await connection.fetch(
+            TAKE, *begins, *_columns(ready), *stored.arguments(ready.segments)
+        )
     except (asyncpg.SerializationError, asyncpg.LockNotAvailableError):
         return None
     except Exception as error:
         if guard.is_storage_away(error) and not guard.is_missing_partition(error):
             raise
         return None  # the long way finds out what is wrong, or makes the partition
-    return numbered(given, rows)[1] if rows else None
+    return numbered(ready.segments, rows)[1] if rows else None
 
 
 def _columns(ready: LineBatch) -> tuple[list[Any], ...]:

@@ -11,6 +11,7 @@ import pytest
 from runcast_api.ingest import line_batch, messages
 from runcast_api.ingest.run_lookup import Address
 from runcast_api.logs import sources
+from runcast_server.eventlog import segments
 
 pytestmark = pytest.mark.anyio
 
@@ -20,11 +21,16 @@ async def test_others_have_turns_while_a_batch_is_made_ready(
 ) -> None:
     turns = 0
     made: Counter[int] = Counter()
-    lines_of = sources.lines_of
+    packed: Counter[int] = Counter()
+    lines_of, pack = sources.lines_of, segments.pack
 
-    def noting(key: sources.SourceKey, batch: sources.Batch) -> sources.Lines:
+    def noting(key: sources.SourceKey, batch: sources.Batch) -> segments.Lines:
         made[turns] += len(batch.texts)
         return lines_of(key, batch)
+
+    def noting_packs(records: bytes) -> tuple[int, bytes]:
+        packed[turns] += records.count(b"\n") + 1
+        return pack(records)
 
     async def others() -> None:
         nonlocal turns
@@ -33,6 +39,7 @@ async def test_others_have_turns_while_a_batch_is_made_ready(
             await asyncio.sleep(0)
 
     monkeypatch.setattr(sources, "lines_of", noting)
+    monkeypatch.setattr(segments, "pack", noting_packs)
     address = Address(uuid4(), uuid4())
     given = [
         messages.understand(
@@ -57,3 +64,5 @@ async def test_others_have_turns_while_a_batch_is_made_ready(
     assert ready.moves.popitem()[1].end_line == 5_001
     assert sum(made.values()) == 5_000
     assert max(made.values()) <= line_batch.TURN_LINES
+    assert sum(packed.values()) == sum(one.length for _, one in ready.segments) == 5_000
+    assert max(packed.values()) <= segments.MAX_RECORDS
