@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -203,6 +204,25 @@ def _answered_in_turns(server: Up, project: str, editor: Editor) -> None:
             ).raise_for_status()
         outcome = editor.hear()["params"]["result"]["outcome"]
         assert outcome["optionId"] == ("reject-once" if by_editor else "allow-once")
+
+
+def test_any_signal_is_passed_on(environ: dict[str, str]) -> None:
+    agent = """
+import signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
+print("ready", flush=True)
+signal.pause()
+"""
+    with subprocess.Popen(
+        [RUNCAST, "acp", "--", sys.executable, "-c", agent],
+        env=environ | {"RUNCAST_URL": "http://127.0.0.1:1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(60) == 3
 
 
 def test_every_byte_is_passed_on_at_any_size(environ: dict[str, str], tmp_path: Path) -> None:

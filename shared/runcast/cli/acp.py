@@ -19,6 +19,7 @@ from runcast.cli.acp_sessions import Sessions
 from runcast.cli.acp_tee import Listener, Tee
 from runcast.cli.context import Context, server_of
 from runcast.cli.jobs import explain
+from runcast.cli.passed_signals import PassedSignals
 from runcast.tracker import End
 
 logger = logging.getLogger("runcast")
@@ -91,13 +92,14 @@ def acp(
 
     sessions = Sessions(make, server, root, decide if answers else None)
     listener = Listener(_hearing(sessions))
-    try:
-        tees.append(Tee(command, listener, answers=answers))
-    except OSError as error:
-        reason, code = explain(error, command[0])
-        typer.echo(f"runcast: {reason}", err=True)
-        raise typer.Exit(code) from None
-    code = tees[0].run()
+    with PassedSignals() as signals:
+        try:
+            tees.append(Tee(command, listener, signals, answers=answers))
+        except OSError as error:
+            reason, code = explain(error, command[0])
+            typer.echo(f"runcast: {reason}", err=True)
+            raise typer.Exit(code) from None
+        code = tees[0].run()
     listener.finish()
     status, cause = _outcome(code)
     sessions.finish(status, cause)

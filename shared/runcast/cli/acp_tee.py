@@ -5,26 +5,24 @@ Nothing that listens holds up what is passed on: it has a thread of its own, and
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from runcast.agents.acp import Permission, request_of
 from runcast.cli import relay
 from runcast.cli.acp_answers import Answering
 from runcast.cli.acp_lines import Lines
+from runcast.cli.passed_signals import PassedSignals
 from runcast.cli.relay import Flow
 
 LOOK_SECONDS = 0.2
 WAITING_BYTES = 128 * 1024 * 1024
 """What may wait to be recorded; of what comes beyond it only the number of bytes is."""
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Json = dict[str, Any]
 
@@ -65,7 +63,10 @@ class Listener:
 class Tee:
     """An agent's process between our stdin and stdout. Raises `OSError` where it can't be started."""
 
-    def __init__(self, command: Sequence[str], listener: Listener, *, answers: bool) -> None:
+    def __init__(
+        self, command: Sequence[str], listener: Listener, signals: PassedSignals, *, answers: bool
+    ) -> None:
+        """`signals` are meant for the agent."""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -81,16 +82,20 @@ class Tee:
         self._to_editor = Flow(outlet, 1, self._hear_agent)
         self._answers: deque[tuple[Json, Permission]] = deque()
         self._woken, self._wake = os.pipe()
+        self._is_over = False
+        self._lock = threading.Lock()
+        signals.give_to(self._process.send_signal)
 
     def answer(self, response: Json, permission: Permission) -> None:
         """Answers a request of the agent, from any thread."""
         self._answers.append((response, permission))
-        with contextlib.suppress(OSError):
-            os.write(self._wake, b".")
+        with self._lock:
+            if not self._is_over:
+                os.write(self._wake, b".")
 
     def run(self) -> int:
         """Passes everything on until the agent has ended; its exit code, as a shell tells it."""
-        with self._signals():
+        try:
             while self._is_under_way():
                 ready = relay.step([self._to_agent, self._to_editor], LOOK_SECONDS, self._woken)
                 if self._woken in ready:
@@ -98,6 +103,8 @@ class Tee:
                 self._put_answers()
                 self._close_when_said()
             code = self._process.wait()
+        finally:
+            self._stop_answering()
         return 128 - code if code < 0 else code
 
     def _hear_agent(self, data: bytes) -> None:
@@ -124,17 +131,9 @@ class Tee:
             self._process.stdin.close()
             self._process.stdin = None
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """What is sent to us is meant for the agent."""
-        before = {
-            number: signal.signal(number, lambda got, _: self._process.send_signal(got))
-            for number in PASSED_ON
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _stop_answering(self) -> None:
+        """From here on the descriptors' numbers may be those of other files."""
+        with self._lock:
+            self._is_over = True
             os.close(self._woken)
             os.close(self._wake)

@@ -1,4 +1,4 @@
-"""Signals that are sent to `runcast exec` and meant for its command.
+"""Signals that are sent to `runcast exec` or `runcast acp` and meant for its command.
 
 They are taken before the command starts: one that comes while it is being started would end us alone, and
 leave a command behind that no one can reach by our number. What comes early is kept until there is a
