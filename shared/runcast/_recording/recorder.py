@@ -13,7 +13,6 @@ its parent's locks otherwise.
 Files are not fsynced: what a call wrote survives the process, not a power cut.
 """
 
-import errno
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,18 +21,18 @@ from typing import Any
 
 import orjson
 
-from runcast._recording import artifacts, files, locks, messages
+from runcast._recording import artifacts, files, messages
 from runcast._recording.log_entries import LogEntry, log_entry
 from runcast._recording.open_files import NO_DESCRIPTOR, open_files
 from runcast._recording.run_directory import RunDirectory, index_artifact, index_run
 from runcast._recording.spool import Spool
+from runcast._recording.spool_lock import SpoolLock
 from runcast._support import acceptable, encoding, times, traces
 from runcast._support.fork_renewal import fork_renewal
 from runcast.contract import RUN_FIELDS, TERMINAL_STATUSES, TEXT_BYTES
 from runcast.errors import InvalidFile
 
 STATUS_EVENTS = 1_000
-LOCK_SECONDS = 2.0
 INLINE_ARTIFACT_BYTES = 64 * 1024
 LINE_BYTES = TEXT_BYTES
 MESSAGE_LINES = 100
@@ -62,6 +61,8 @@ class Recorder:
         self._events_file = files.LineFile(directory.events)
         self.is_structured = json_logs
         self._structured = files.LineFile(directory.json_logs) if json_logs else None
+        self._views = [self._logs, self._events_file]
+        self._views += [self._structured] if self._structured else []
         self._events: deque[bytes] = deque(maxlen=STATUS_EVENTS)
         self._sources: dict[str, tuple[int, int]] = {}
         self._contexts: dict[str, list[str]] = {}
@@ -69,11 +70,10 @@ class Recorder:
         self._error: str | None = None
         self._lock = threading.RLock()
         self._is_locked = False
-        self._locked_fd = -1
         self._is_writing = False
         self._is_certain = True
         self._is_closed = False
-        self._lock_seconds = LOCK_SECONDS
+        self._file_lock = SpoolLock(self.spool, self._views)
         self._trouble: Exception | None = None
         fork_renewal.add(self)
 
@@ -91,7 +91,7 @@ class Recorder:
             self._reach(self.run["current_step"])
             if self.spool.is_empty:
                 self._keep(self._first_message(), is_vital=True)
-            for each in self._views():
+            for each in self._views:
                 self._view(each.fileno)  # there from the beginning, for `tail -f`
             self._view(self._write_run)
             self._view(self._write_status)
@@ -269,18 +269,14 @@ class Recorder:
         if self._is_writing:  # a thread of the parent's was in the middle of it
             self._is_certain = False
         self._is_locked = self._is_writing = False
-        self._locked_fd = -1
+        self._file_lock.renew_after_fork()
         self._close_files()
         self.spool.abandon()
 
     def _close_files(self) -> None:
         self.spool.close()
-        for each in self._views():
+        for each in self._views:
             each.close()
-
-    def _views(self) -> list[files.LineFile]:
-        always = [self._logs, self._events_file]
-        return [*always, self._structured] if self._structured else always
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -314,12 +310,7 @@ class Recorder:
 
     def _leave(self) -> None:
         self._is_writing = self._is_locked = False
-        if self._locked_fd >= 0:
-            self._unlock()
-
-    def _unlock(self) -> None:
-        locks.unlock(self._locked_fd)
-        self._locked_fd = -1
+        self._file_lock.release()
 
     def _doubt(self, error: BaseException) -> None:
         """What a signal handler raises comes in the middle of anything: the files are looked at again."""
@@ -329,60 +320,16 @@ class Recorder:
     def _take_file_lock(self) -> None:
         """Locks the files against other processes, where that can be."""
         try:
-            size = self._lock_spool()
+            size = self._file_lock.take()
         except OSError as error:  # TimeoutError among them: a stopped process holds the lock
             self._trouble = error
-            self._lock_seconds = 0.0
             return
         self._is_locked = True
-        self._lock_seconds = LOCK_SECONDS
         try:
             if not (self._is_certain and self.spool.is_ours_alone(size)):
                 self._adopt()
         except OSError as error:
             self._trouble = error
-
-    def _lock_spool(self) -> int:
-        """Locks the spool; answers its size. What the host program closed behind our back is opened again."""
-        size = self._try_spool()
-        if size is None:
-            self.spool.let_go()
-            for each in self._views():
-                each.let_go()
-            size = self._try_spool()
-        if size is None:
-            raise OSError(
-                errno.EBADF, "its file is closed again and again", str(self.directory.spool)
-            )
-        return size
-
-    def _try_spool(self) -> int | None:
-        # Noted first: what a signal handler raises in between must not leave it locked.
-        fd = self._spool_fd()
-        if self.spool.opened_size() is None:  # the host's own file: its locks are the host's
-            return None
-        self._locked_fd = fd
-        try:
-            if not locks.try_lock(fd):
-                locks.lock(fd, self._lock_seconds)
-        except OSError as error:
-            self._locked_fd = -1
-            if error.errno != errno.EBADF:
-                raise
-            return None
-        size = self.spool.opened_size()
-        if size is None:
-            self._unlock()
-        return size
-
-    def _spool_fd(self) -> int:
-        try:
-            return self.spool.fileno()
-        except OSError as error:
-            if error.errno not in NO_DESCRIPTOR:
-                raise
-            self._make_room()
-            return self.spool.fileno()
 
     def _view(self, write: Callable[..., object], *args: Any, **named: Any) -> None:
         """Writes something that isn't the truth: its trouble must not keep the rest from being written."""
@@ -392,16 +339,10 @@ class Recorder:
             except OSError as error:
                 if error.errno not in NO_DESCRIPTOR:
                     raise
-                self._make_room()
+                self._file_lock.make_room()
                 write(*args, **named)
         except (OSError, InvalidFile) as error:
             self._trouble = self._trouble or error
-
-    def _make_room(self) -> None:
-        """Closes files that the next use opens again: the host program has no descriptor left."""
-        open_files.make_room()
-        for each in self._views():
-            each.close()
 
     def _adopt(self) -> None:
         """Takes over what is in the spool that this recorder didn't write."""
@@ -409,7 +350,7 @@ class Recorder:
             self.spool.forget()
             self._sources.clear()
             self._contexts.clear()
-            for each in self._views():
+            for each in self._views:
                 each.forget()
             self._is_certain = True
         others = self.spool.catch_up()
@@ -418,7 +359,7 @@ class Recorder:
         for line in others:
             if b'"lines"' in line and (message := _parsed(line)).get("type") == messages.LINES:
                 self._place(message)
-        for each in self._views():
+        for each in self._views:
             each.catch_up()
         self._reload()
 

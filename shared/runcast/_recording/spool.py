@@ -45,6 +45,7 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.overflow = Overflow()
         self.dropped = 0
+        self.path = path
         self._file = LineFile(path)
         self._adopted = 0
         self._kept: list[bytes] = []

@@ -248,7 +248,7 @@ def test_a_run_that_was_left_goes_on_behind_a_torn_line(tmp_path: Path) -> None:
 def test_a_stopped_holder_of_the_lock_does_not_stop_us_for_ever(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "_lock_seconds", 0.05)
+    monkeypatch.setattr(recorder._file_lock, "seconds", 0.05)
     other = open_run(recorder.directory.path.parent, run_id="my-run")
     with other._writing():
         with pytest.raises(TimeoutError):
