@@ -14,7 +14,6 @@ import functools
 import html
 import importlib
 import os
-import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +30,7 @@ from runcast._tracking.capture import current_session
 from runcast._tracking.commands import execute
 from runcast._tracking.current import Current
 from runcast._tracking.fields import RunEnd, RunOptions
+from runcast._tracking.outcomes import outcome
 from runcast._tracking.session import Session
 from runcast._tracking.settings import (
     FLUSH_SECONDS,
@@ -47,9 +47,6 @@ from runcast.contract import HEARTBEAT_SECONDS, TERMINAL_STATUSES
 
 Level = Literal["trace", "debug", "info", "warning", "error", "critical"]
 End = Literal["completed", "failed", "cancelled"]
-
-_TOLD = 5
-"""Of how many errors that came together the reason of a failed run tells."""
 
 R = TypeVar("R")
 
@@ -549,41 +546,6 @@ def rejoined(
     if settings.server is not None and settings.server.url != url:
         settings.server = None
     return made
-
-
-def outcome(error: BaseException | None) -> tuple[str, str | None]:
-    """How a run ended that this left: status and reason."""
-    match error:
-        case None:
-            return "completed", None
-        case SystemExit():
-            code = error.code
-            ended_well = code is None or (isinstance(code, int) and int.__int__(code) == 0)
-            return ("completed", None) if ended_well else ("failed", f"exit: {as_text(code)}")
-    if _is_cancellation(error):
-        return "cancelled", type(error).__name__
-    return "failed", _reason(error) or type(error).__name__
-
-
-def _reason(error: BaseException) -> str:
-    """What an error says; of errors that came together, also what each of the first ones says."""
-    text = as_text(error)
-    if isinstance(error, BaseExceptionGroup):
-        each = [f"{type(one).__name__}: {as_text(one)}" for one in error.exceptions[:_TOLD]]
-        text = "; ".join([text, *each])
-    return text
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Whether what was going on was cancelled. No task was where asyncio was never imported."""
-    if isinstance(error, BaseExceptionGroup):
-        together = error.exceptions
-        return not any(isinstance(one, BaseExceptionGroup) for one in together) and all(
-            map(_is_cancellation, together)
-        )
-    asyncio = sys.modules.get("asyncio.exceptions")
-    is_task = asyncio is not None and isinstance(error, asyncio.CancelledError)
-    return is_task or isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
 
 def _event_loop() -> Any:

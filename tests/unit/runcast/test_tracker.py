@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runcast import AsyncRunTracker, RunTracker
-from runcast.tracker import outcome
+from runcast._tracking.outcomes import outcome
 
 
 def tracker(root: Path, **fields: Any) -> RunTracker:
