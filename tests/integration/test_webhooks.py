@@ -209,8 +209,9 @@ async def test_a_dead_receiver_costs_nobody_else_anything(
 ) -> None:
     """Of 10,000 events it has 100 at most on their way; another hook gets all of its own meanwhile."""
     monkeypatch.setattr(attempts, "ATTEMPT_SECONDS", 0.3)
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", (300,))
     async with receiving() as dead:
-        dead.always = 0
+        dead.answers, dead.always = [0] * outbox.AT_ONCE, 500
         bad = await hook(rest, dead, "x:tick")
         run = await rest.run(status="running")
         await tick(rest, run, 10_000)
