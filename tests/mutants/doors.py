@@ -75,8 +75,8 @@ MUTANTS = [
     Mutant(
         "docs/webhooks.md",
         f"{API}/webhooks/outbox.py",
-        "    wait = None if pause is None else max(pause, outcome.wait_seconds)\n",
-        "    wait = pause\n",
+        "await _in(connection, max(pause, wait))",
+        "await _in(connection, pause)",
         f"{HOOKED}::test_a_receiver_is_left_alone_as_long_as_it_wants",
     ),
     Mutant(
