@@ -34,13 +34,14 @@ export function useRunPages({ status, q }: RunFilter): RunPages {
     queries: cursors.map((cursor) => {
       const query = { ...(status && { status }), ...(q && { q }), cursor, limit: PAGE_RUNS };
       const live = freshness(isConnected);
+      const queryKey = [...keys.runs(projectId), query];
       return {
-        queryKey: [...keys.runs(projectId), query],
+        queryKey,
         queryFn: async () => {
           const { data, head } = await client.projectRuns(projectId, query);
           const { runs, total, next_cursor } = data;
           const list = { query, runs, total: total ?? null, nextCursor: next_cursor };
-          return cache.hold("runs", { data: list, head });
+          return cache.hold("runs", queryKey, { data: list, head });
         },
         ...live,
         // Without a connection the newest page is read again and again; older ones hardly change.

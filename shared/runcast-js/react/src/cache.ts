@@ -102,15 +102,17 @@ export class LiveCache {
     }
   }
 
-  /** An answer, with the events applied that came while it was on its way. */
-  hold<R extends LiveRoot>(root: R, answer: Answer<LiveState[R]>): Held<LiveState[R]> {
+  /** The answer to what the key names, with the events applied that came while it was on its way. */
+  hold<R extends LiveRoot>(root: R, queryKey: QueryKey, answer: Answer<LiveState[R]>): Held<LiveState[R]> {
     const held = { state: answer.data, head: answer.head ?? 0 };
+    // Heads of different projects can't be compared, and these events are none of the other's.
+    if (isOfOther(root, this.projectId, held.state)) return held;
     // Without a head no one can tell which events the answer includes; the next ones apply.
     if (answer.head === null) return { ...held, head: this.#recent.at(-1)?.id ?? 0 };
     const isKnown = answer.head >= this.#forgotten;
     const caughtUp = isKnown ? reduce(held, this.#recent, appliers[root]) : null;
     // An event came meanwhile that only a new answer can show, or that isn't known any more.
-    if (caughtUp === null) this.#invalidateSoon(isList(root) ? [root, this.projectId] : [root]);
+    if (caughtUp === null) this.#invalidateSoon(queryKey);
     return caughtUp ?? held;
   }
 
@@ -207,12 +209,14 @@ function reduce<T>(
   return { state, head };
 }
 
-const isList = (root: LiveRoot): boolean => root !== "run" && root !== "subtasks";
+/** Whether a run was read that is of another project than the events. */
+const isOfOther = (root: LiveRoot, projectId: string, state: unknown): boolean =>
+  root === "run" && (state as Run).project_id !== projectId;
 
 /** Lists name their project in the key; a single run or task names it in its state. */
 function isLive(key: QueryKey, projectId: string, data: unknown): boolean {
   const [root, id] = key;
-  if (root === "run") return (data as Held<Run> | undefined)?.state.project_id === projectId;
+  if (root === "run") return data !== undefined && !isOfOther(root, projectId, (data as Held<Run>).state);
   if (root === "subtasks") return true;
   return typeof root === "string" && (ROOTS as string[]).includes(root) && id === projectId;
 }

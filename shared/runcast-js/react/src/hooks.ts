@@ -34,7 +34,7 @@ function useLive<R extends LiveRoot>(
 ): UseQueryResult<LiveState[R]> {
   return useQuery({
     queryKey,
-    queryFn: async (): Promise<Held<LiveState[R]>> => events.cache.hold(root, await read()),
+    queryFn: async (): Promise<Held<LiveState[R]>> => events.cache.hold(root, queryKey, await read()),
     select: (held) => held.state,
     enabled: options.enabled ?? true,
     ...freshness(events.isConnected),
@@ -83,6 +83,7 @@ export function useActiveRuns(options: LiveQueryOptions = {}): UseQueryResult<
   return useLive(events, "activeRuns", keys.activeRuns(projectId), read, options);
 }
 
+/** A run of the provider's project, kept live. One of another project is read once: its events don't come here. */
 export function useRun(runId: string, options: LiveQueryOptions = {}): UseQueryResult<Run> {
   const events = useProjectEvents();
   const read = () => events.client.run(runId);

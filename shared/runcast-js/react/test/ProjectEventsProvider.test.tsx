@@ -206,6 +206,33 @@ describe("caches", () => {
     expect(result.current.data?.status).toBe("completed");
   });
 
+  it("does not compare a run of another project with its own events", async () => {
+    const { result, push, server } = await live(() => [useRun("r"), useRun("b")] as const, {
+      "/runs/r": json(run, 10),
+      "/runs/b": json({ ...run, id: "b", project_id: "q" }, 5),
+    });
+    const progress = Array.from({ length: 2_100 }, (_, n) => frame(11 + n, "run:progress", { run_id: "r", percent: 1 }));
+    await push(progress.join(""));
+    const read = server.count("/runs/b");
+    await act(async () => result.current[1].refetch());
+    await advance(5_000);
+    expect(server.count("/runs/b")).toBe(read + 1);
+  });
+
+  it("reads again only the run whose events were forgotten", async () => {
+    const { result, push, server } = await live(() => [useRun("r"), useRun("other")] as const, {
+      "/runs/r": json(run, 10),
+      "/runs/other": json({ ...run, id: "other" }, 10),
+    });
+    const progress = Array.from({ length: 2_100 }, (_, n) => frame(11 + n, "run:progress", { run_id: "x", percent: 1 }));
+    await push(progress.join(""));
+    const read = server.count("/runs/other");
+    await act(async () => result.current[0].refetch());
+    await advance(1_500);
+    expect(server.count("/runs/r")).toBeGreaterThan(1);
+    expect(server.count("/runs/other")).toBe(read);
+  });
+
   it("shows a filtered list that is as far as its answers, however fast runs end", async () => {
     let ending = 0;
     const { result, push, server } = await live(() => useRuns({ status: "completed" }), {
