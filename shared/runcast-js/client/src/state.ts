@@ -93,9 +93,7 @@ function withOneElsewhere(list: RunList, event: RuncastEvent): RunList | null {
   if (hasStatus(list.query, to)) return null;
   if (!from || !hasStatus(list.query, from) || cursor || !list.nextCursor || list.total === null) return list;
   // Whether it was in the list only the server knows, where more than the status is asked for.
-  const isByStatusAlone = Object.entries(list.query).every(
-    ([name, value]) => value === undefined || STATUS_LIST.has(name),
-  );
+  const isByStatusAlone = Object.entries(list.query).every(([name, value]) => !value || STATUS_LIST.has(name));
   return isByStatusAlone ? { ...list, total: list.total - 1 } : null;
 }
 

@@ -144,6 +144,25 @@ describe("applyToRunList", () => {
     expect(applyToRunList({ ...first, query: { status: "running", q: "x" } }, ended)).toBeNull();
   });
 
+  it("counts no run out of a list by status and more: only the server knows whether it was in it", () => {
+    const page = (query: object): RunList => ({
+      query: { status: "running", ...query },
+      runs: [run({ id: "x" })],
+      total: 3,
+      nextCursor: "c",
+    });
+    const ended = event("run:status_changed", { old_status: "running", new_status: "completed" });
+    for (const more of [{ task_id: "t" }, { key: "k" }, { label: ["a:b"] }]) {
+      expect(applyToRunList(page(more), ended)).toBeNull();
+      const never = event("run:status_changed", { old_status: "queued", new_status: "cancelled" });
+      expect(applyToRunList(page(more), never)).toMatchObject({ total: 3 });
+    }
+    // What isn't asked for is no filter: the first page names its cursor too.
+    for (const none of [{ cursor: null, limit: 200 }, { q: "", key: undefined }]) {
+      expect(applyToRunList(page(none), ended)?.total).toBe(2);
+    }
+  });
+
   it("follows what a search finds as runs change", () => {
     const named = event("run:updated", { changed: { name: "Sprite painter" } });
     expect(applyToRunList(list({ q: "paint" }), named)).toBeNull();
