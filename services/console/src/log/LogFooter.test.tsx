@@ -18,6 +18,7 @@ it("tells a screen reader of lines that came, not of those that were there", () 
       firstLine={1}
       shown={null}
       hasAllShown
+      leavesOlderOut={false}
       isConnected
       error={null}
       following
@@ -33,4 +34,24 @@ it("tells a screen reader of lines that came, not of those that were there", () 
   rerender(footer(830, true));
   pass();
   expect(screen.getByRole("status").textContent).toBe("4 new lines");
+});
+
+it("says that older matches are left out", () => {
+  render(
+    <LogFooter
+      run={{ status: "completed" } as Run}
+      lines={9_000}
+      isLoaded
+      firstLine={1}
+      shown={800}
+      hasAllShown={false}
+      leavesOlderOut
+      isConnected
+      error={null}
+      following={false}
+      range={null}
+      saysError={false}
+    />,
+  );
+  expect(screen.getByText(/older matches aren’t shown/).textContent).toContain("800+ of 9,000 lines");
 });

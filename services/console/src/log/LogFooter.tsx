@@ -10,6 +10,8 @@ interface LogFooterProps {
   /** How many lines a filter shows, or null without one. */
   shown: number | null;
   hasAllShown: boolean;
+  /** Whether older lines that the filter finds are left out, because there is no room for them. */
+  leavesOlderOut: boolean;
   isConnected: boolean;
   /** The first line that is still kept. */
   firstLine: number;
@@ -35,6 +37,7 @@ export function LogFooter(props: LogFooterProps) {
       <span className="nums ml-auto whitespace-nowrap">
         {range && `${rangeText(range)} selected · `}
         {firstLine > 1 && `lines 1–${count(firstLine - 1)} were removed by retention · `}
+        {props.leavesOlderOut && "older matches aren’t shown; the download has them · "}
         {shown !== null && `${count(shown)}${hasAllShown ? "" : "+"} of `}
         {count(lines)} {lines === 1 ? "line" : "lines"}
       </span>

@@ -154,6 +154,7 @@ export function LogPanel({ run, permalinks = false }: LogPanelProps) {
         firstLine={log?.firstLine ?? 1}
         shown={filtered ? filtered.length : null}
         hasAllShown={filtered?.hasAll ?? true}
+        leavesOlderOut={filtered?.isFull ?? false}
         isConnected={isConnected}
         isLoaded={log?.isLoaded ?? false}
         error={filtered?.error ?? log?.error ?? null}

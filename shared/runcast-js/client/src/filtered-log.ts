@@ -14,7 +14,10 @@ import { bytesOf, lineOf, lineOfEvent } from "./run-log.js";
 import type { LogLine } from "./types.js";
 
 const PAGE_LINES = 500;
-/** More than this is not kept as lines come: the oldest go, and are read again when they are looked at. */
+/**
+ * More than this is not kept as lines come: the oldest go. They are read again when they are looked at, while
+ * there is room for them (`isFull`).
+ */
 const BUDGET_BYTES = 96 * 1024 * 1024;
 /** What is left then. */
 const KEPT_BYTES = (BUDGET_BYTES / 4) * 3;
@@ -64,6 +67,11 @@ export class FilteredLog {
   open(lastLine: number): void {
     this.#newest = Math.max(this.#newest, lastLine);
     void this.#readOlder();
+  }
+
+  /** Whether older matches exist, or may exist, that aren't read because there is no room for them. */
+  get isFull(): boolean {
+    return !this.hasAll && this.#bytes >= BUDGET_BYTES;
   }
 
   get #isClosed(): boolean {
@@ -166,15 +174,18 @@ export class FilteredLog {
 
   /** Reads the page of matches before the first one that is held. */
   async #readOlder(): Promise<void> {
-    if (this.#isReadingOlder || this.#isClosed || this.hasAll) return;
-    if (this.#bytes >= BUDGET_BYTES) return;
+    if (this.#isReadingOlder || this.#isClosed || this.hasAll || this.isFull) return;
     this.#isReadingOlder = true;
     try {
       const covered = this.#newest;
       const forgotten = this.#forgotten;
       const page = await this.#page(this.#olderWindow());
       // What lay between the page and the lines that are held was forgotten meanwhile.
-      if (forgotten !== this.#forgotten) return;
+      if (forgotten !== this.#forgotten) {
+        // A view that still looks at the beginning asks again as it draws.
+        this.#emitSoon();
+        return;
+      }
       if (!this.isLoaded) this.#coveredTo = Math.max(covered, page.lines.at(-1)?.lineNumber ?? 0);
       this.#cursor = page.cursor;
       this.hasAll = page.cursor === null;
@@ -246,6 +257,11 @@ export class FilteredLog {
     this.error = error;
     this.#emit(change);
     if (error) this.#later(RETRY_MS);
+  }
+
+  /** Says that there is a change, after what is under way has ended. */
+  #emitSoon(): void {
+    queueMicrotask(() => this.#emit({}));
   }
 
   #emit(change: FilteredChange): void {

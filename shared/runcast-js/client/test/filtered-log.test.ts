@@ -284,6 +284,29 @@ describe("FilteredLog", () => {
     expect([log.numberAt(0), log.hasAll]).toEqual([1, true]);
   });
 
+  it("has no hole where lines are dropped while older ones are on their way, and says when it is full", async () => {
+    const server = new LogServer();
+    const of = (text: string, times: number) => Array.from({ length: times }, () => ({ text, level: "error", agent: null }));
+    server.add(...of("short", 600));
+    const log = new FilteredLog(server.client, "r", { q: "", regex: false, level: "error", agent: "" });
+    log.open(600);
+    await vi.advanceTimersByTimeAsync(10);
+    log.show(0);
+    const dropped: number[] = [];
+    log.onChange(({ prepended = 0 }) => {
+      if (prepended < 0) dropped.push(prepended);
+      log.show(0);
+    });
+    log.take(server.add(...of("x".repeat(100_000), 1_100)));
+    expect(dropped).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(100);
+    const first = log.numberAt(0);
+    expect(shown(log)).toEqual(Array.from({ length: 1_700 - first + 1 }, (_, n) => first + n));
+    // A page was read in the place of the one that came too late, and there is no room for another.
+    expect(server.requests).toBe(3);
+    expect([log.hasAll, log.isFull]).toEqual([false, true]);
+  });
+
   it("gives its requests up when it is closed", async () => {
     const server = new LogServer();
     const log = new FilteredLog(server.client, "r", { q: "x", regex: false, level: "", agent: "" });
