@@ -8,6 +8,8 @@ const MAX_VISITS = 100;
 const KEPT = "runcast.places";
 /** After a reload lists come piece by piece: so long they are scrolled to where they were. */
 const RELOADING_MS = 10_000;
+/** How often it is looked meanwhile whether they have come. */
+const LOOK_MS = 50;
 const OWN_SCROLLING = ["wheel", "pointerdown", "keydown"] as const;
 
 type Places = ReadonlyMap<string, number>;
@@ -55,10 +57,13 @@ export function keepPlaceOverReloads(router: AnyRouter): void {
   const stop = new AbortController();
   for (const type of OWN_SCROLLING) addEventListener(type, () => stop.abort(), { capture: true, signal: stop.signal });
   const end = performance.now() + RELOADING_MS;
+  let left = kept[1].filter(([, top]) => top > 0);
   const scroll = (): void => {
     if (stop.signal.aborted) return;
-    if (performance.now() > end || keyNow() !== kept[0] || kept[1].every(isThere)) stop.abort();
-    else requestAnimationFrame(scroll);
+    // One that isn't on the page yet keeps no other from its place.
+    if (keyNow() === kept[0]) left = left.filter((place) => !isThere(place));
+    if (performance.now() > end || keyNow() !== kept[0] || left.length === 0) stop.abort();
+    else setTimeout(scroll, LOOK_MS);
   };
   requestAnimationFrame(scroll);
 }
