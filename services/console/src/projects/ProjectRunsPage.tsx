@@ -23,9 +23,9 @@ import { useShortcuts } from "../shell/shortcuts";
 import { NewRun } from "./NewRun";
 import { can } from "./roles";
 import { useSettled } from "../design/useSettled";
-import { visible } from "../inbox/visible";
 import { useDemo } from "./useDemo";
 import { type RunPages, useRunPages } from "./useRunPages";
+import { useTyped } from "./useTyped";
 
 const STATUSES: RunStatus[] = [
   "running",
@@ -49,16 +49,9 @@ export function ProjectRunsPage() {
   const search: { status?: RunStatus; q?: string } = useSearch({ strict: false });
   const [starting, setStarting] = useState(false);
   const demo = useDemo();
-  // What is typed is held here: the address follows it, but may be a keystroke late.
-  const [typed, setTyped] = useState(search.q ?? "");
-  // What was typed and isn't seen in the address yet. Anything else there is where a link has led.
-  const sent = useRef<string[]>([]);
-  useEffect(() => {
-    const q = search.q ?? "";
-    const own = sent.current.lastIndexOf(q);
-    if (own === -1) setTyped(q);
-    else sent.current.splice(0, own + 1);
-  }, [search.q]);
+  const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): Promise<void> =>
+    navigate({ to: ".", search: { ...search, ...change }, replace: true });
+  const [typed, type] = useTyped(search.q ?? "", (text) => set({ q: text || undefined }));
   const wanted = typed.trim();
   const text = useSettled(wanted, TYPING_MS);
   const pages = useRunPages({ status: search.status, q: text });
@@ -69,9 +62,6 @@ export function ProjectRunsPage() {
   );
   const isFiltered = wanted !== "" || search.status !== undefined;
 
-  const set = (change: { status?: RunStatus | undefined; q?: string | undefined }): void => {
-    void navigate({ to: ".", search: { ...search, ...change }, replace: true });
-  };
   const open = useOpenRun();
   const canWrite = can(project.role, "report");
   usePageCommands([
@@ -112,17 +102,13 @@ export function ProjectRunsPage() {
           icon={<Search />}
           className="w-full sm:w-80"
           value={typed}
-          onChange={(event) => {
-            setTyped(event.target.value);
-            sent.current.push(event.target.value);
-            set({ q: event.target.value || undefined });
-          }}
+          onChange={(event) => type(event.target.value)}
         />
         <Select
           aria-label="Status"
           className="w-auto!"
           value={search.status ?? ""}
-          onChange={(event) => set({ status: (event.target.value || undefined) as RunStatus | undefined })}
+          onChange={(event) => void set({ status: (event.target.value || undefined) as RunStatus | undefined })}
         >
           <option value="">All statuses</option>
           {STATUSES.map((status) => (
@@ -259,7 +245,7 @@ function RunTable({
 /** Why it failed, else the key where the name is another. */
 function belowName(run: Run): string {
   const attempt = run.attempt > 1 ? `attempt ${run.attempt}` : "";
-  const said = visible(run.error ?? (run.key && run.name ? run.key : ""));
+  const said = run.error ?? (run.key && run.name ? run.key : "");
   return [said, attempt].filter(Boolean).join(" · ");
 }
 
