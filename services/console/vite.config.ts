@@ -53,7 +53,7 @@ const precompressed: Plugin = {
 export default defineConfig({
   root: here("."),
   base: "/ui/",
-  plugins: [react(), tailwind(), contentSecurityPolicy, precompressed],
+  plugins: [react({ jsxImportSource: "#shown" }), tailwind(), contentSecurityPolicy, precompressed],
   resolve: {
     conditions: ["source", "module", "browser", "development|production"],
     alias: { "react-remove-scroll": here("src/design/RemoveScroll.tsx") },

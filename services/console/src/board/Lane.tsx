@@ -1,6 +1,5 @@
 import type { Subtask, Task } from "@runcast/client";
 import { cx } from "../design/classes";
-import { visible } from "../inbox/visible";
 import { SubtaskCard } from "./SubtaskCard";
 import { TaskHead } from "./TaskHead";
 import { useBoard } from "./context";
@@ -44,7 +43,7 @@ export function Lane({ task, dragged }: LaneProps) {
           )}
         </>
       ) : (
-        <h2 className="truncate text-base font-semibold">{visible(task.title)}</h2>
+        <h2 className="truncate text-base font-semibold">{task.title}</h2>
       )}
     </section>
   );

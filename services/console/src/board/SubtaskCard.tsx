@@ -4,7 +4,6 @@ import { memo, useContext, useEffect, useRef } from "react";
 import { Button } from "../design/Button";
 import { StatusBadge, wordOf } from "../design/Status";
 import { cx } from "../design/classes";
-import { visible } from "../inbox/visible";
 import { KeyedContext, useBoard } from "./context";
 import { columnOf, isDone } from "./moves";
 import { useNear } from "./near";
@@ -77,7 +76,7 @@ function Card({ subtask }: { subtask: Subtask }) {
         onClick={() => onOpen(subtask)}
         className="text-left text-sm font-medium [overflow-wrap:anywhere] after:absolute after:inset-0 after:rounded-lg focus-visible:outline-none focus-visible:after:outline-2 focus-visible:after:outline-accent"
       >
-        <span className="line-clamp-4">{visible(subtask.title)}</span>
+        <span className="line-clamp-4">{subtask.title}</span>
       </button>
       {waitsFor.length > 0 && (
         <ul aria-label="Blocked by" className="flex flex-wrap gap-1">
@@ -91,7 +90,7 @@ function Card({ subtask }: { subtask: Subtask }) {
               )}
             >
               {!isDone(needed.status) && <Lock aria-hidden className="size-2.5 shrink-0" />}
-              <span className="truncate">{visible(needed.title)}</span>
+              <span className="truncate">{needed.title}</span>
             </li>
           ))}
         </ul>

@@ -11,7 +11,6 @@ import { StatusBadge, wordOf } from "../design/Status";
 import { Ago } from "../design/Time";
 import { actorText } from "../admin/actor";
 import { useToast } from "../design/Toasts";
-import { visible } from "../inbox/visible";
 import { RunLink, useRunSlug } from "../runs/RunLink";
 import { nameOf } from "../runs/names";
 import { can } from "../projects/roles";
@@ -61,8 +60,8 @@ function Content({
     <>
       <header className="flex items-start gap-3 border-b px-5 py-4">
         <div className="min-w-0 flex-1">
-          <p className="truncate text-xs text-muted">{visible(task?.title ?? "")}</p>
-          <h2 className="text-lg font-semibold break-words">{visible(subtask.title)}</h2>
+          <p className="truncate text-xs text-muted">{task?.title ?? ""}</p>
+          <h2 className="text-lg font-semibold break-words">{subtask.title}</h2>
         </div>
         {canMove && (
           <>
@@ -130,7 +129,7 @@ function Content({
                 return (
                   needed && (
                     <li key={id} className="flex items-center gap-2 text-sm">
-                      <StatusBadge status={needed.status} /> {visible(needed.title)}
+                      <StatusBadge status={needed.status} /> {needed.title}
                     </li>
                   )
                 );

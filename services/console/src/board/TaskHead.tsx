@@ -11,7 +11,6 @@ import { can } from "../projects/roles";
 import { useProject } from "../shell/ProjectScope";
 import { client } from "../session/session";
 import { cx } from "../design/classes";
-import { visible } from "../inbox/visible";
 import { AddSubtask, EditTask } from "./EditDialog";
 import { useBoard } from "./context";
 import { isDone } from "./moves";
@@ -38,7 +37,7 @@ export function TaskHead({ task }: { task: Task }) {
         canMove && "select-none",
       )}
     >
-      <h2 className="min-w-0 truncate text-base font-semibold">{visible(task.title)}</h2>
+      <h2 className="min-w-0 truncate text-base font-semibold">{task.title}</h2>
       <StatusBadge status={task.status} />
       {task.subtasks.length > 0 && (
         <span className="nums text-xs text-muted">

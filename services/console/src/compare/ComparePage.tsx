@@ -10,7 +10,6 @@ import { Card, Empty, Rows, Section } from "../design/Surface";
 import { useNow } from "../design/Time";
 import { cx } from "../design/classes";
 import { bytes, count, duration, fullTime } from "../design/format";
-import { visible } from "../inbox/visible";
 import { shownText } from "../watch/latest";
 import { RunLink, useRunSlug } from "../runs/RunLink";
 import { agentOf, nameOf } from "../runs/names";
@@ -98,7 +97,7 @@ function Facts({ a, b }: Pair) {
         difference={apart(ua?.cost_usd, ub?.cost_usd, dollars)}
       />
       <PairRow name="Agent" a={agentOf(a)} b={agentOf(b)} />
-      <PairRow name="Error" a={a.error && visible(a.error)} b={b.error && visible(b.error)} />
+      <PairRow name="Error" a={a.error} b={b.error} />
     </Pairs>
   );
 }
@@ -120,7 +119,7 @@ function Steps({ a, b }: Pair) {
     <Section title="Steps">
       <Pairs label="Steps" head={["Step", `#${a.number}`, `#${b.number}`, ""]}>
         {steps.map((step) => (
-          <PairRow key={step} name={visible(step)} a={stepDuration(a, step, now)} b={stepDuration(b, step, now)} />
+          <PairRow key={step} name={step} a={stepDuration(a, step, now)} b={stepDuration(b, step, now)} />
         ))}
       </Pairs>
     </Section>
@@ -140,7 +139,7 @@ function Products({ a, b }: { a: readonly Artifact[]; b: readonly Artifact[] }) 
           const [one, other] = [of(a, step), of(b, step)];
           const isSame = one !== undefined && one.sha256 === other?.sha256;
           const difference = isSame ? "the same" : one && other ? "differs" : `only in the ${one ? "first" : "second"}`;
-          return <PairRow key={step} name={visible(step)} a={text(one)} b={text(other)} difference={difference} />;
+          return <PairRow key={step} name={step} a={text(one)} b={text(other)} difference={difference} />;
         })}
       </Pairs>
     </Section>

@@ -1,12 +1,13 @@
 import { type ReactNode, useEffect } from "react";
 import { useWaiting } from "../inbox/useWaiting";
+import { visible } from "../shown/visible";
 import { cx } from "./classes";
 
 /** The title of the browser's tab while the page is shown; in front of it, how many questions wait. */
 export function useTitle(title: string): void {
   const waiting = useWaiting();
   useEffect(() => {
-    const named = title ? `${title} · Runcast` : "Runcast";
+    const named = title ? `${visible(title)} · Runcast` : "Runcast";
     document.title = waiting > 0 ? `(${waiting}) ${named}` : named;
   }, [title, waiting]);
 }

@@ -5,7 +5,6 @@ import { Ago } from "../design/Time";
 import { Reply } from "./Reply";
 import { Said } from "./Said";
 import type { Given, Question } from "./useInbox";
-import { visible } from "./visible";
 
 interface QuestionCardProps {
   question: Question;
@@ -41,22 +40,22 @@ export function QuestionCard(props: QuestionCardProps) {
       )}
     >
       <header className="flex flex-wrap items-baseline gap-x-3 gap-y-1">
-        <h2 className="text-base font-semibold break-words">{visible(question.title)}</h2>
+        <h2 className="text-base font-semibold break-words">{question.title}</h2>
         <span className="text-xs text-muted">{question.kind}</span>
         <span className="ml-auto flex flex-wrap gap-x-3 text-xs text-muted">
           {!props.isOnRun && (
             <Link to="/runs/$run" params={{ run: question.run_id }} className="line-clamp-2 text-accent hover:underline">
-              {visible(props.asker ?? "Run")}
+              {props.asker ?? "Run"}
             </Link>
           )}
-          <span className="line-clamp-2">asked by {visible(question.asked_by.name ?? question.via)}</span>
+          <span className="line-clamp-2">asked by {question.asked_by.name ?? question.via}</span>
           <Ago at={question.asked_at} />
         </span>
       </header>
       {question.body && <Said text={question.body} />}
       {tool?.input !== null && tool?.input !== undefined && (
         <details>
-          <summary className="cursor-pointer text-xs text-muted">Input of {visible(tool.name)}</summary>
+          <summary className="cursor-pointer text-xs text-muted">Input of {tool.name}</summary>
           <Said text={JSON.stringify(tool.input, null, 2)} />
         </details>
       )}

@@ -3,7 +3,6 @@ import { Button } from "../design/Button";
 import { Field, Input, Select, TextArea } from "../design/Field";
 import { Kbd } from "../design/Kbd";
 import type { Given, Option, Question } from "./useInbox";
-import { visible } from "./visible";
 
 interface ReplyProps {
   question: Question;
@@ -50,7 +49,7 @@ export function Reply(props: ReplyProps) {
             onClick={() => onAnswer(chosen(question, option, text))}
           >
             {showsKeys && place < 9 && <Kbd>{place + 1}</Kbd>}
-            {visible(option.label)}
+            {option.label}
           </Button>
         ))}
         {(question.kind === "text" || (question.text && !question.options)) && (
@@ -72,7 +71,7 @@ function ManyReply({ options, onAnswer, isBusy }: ReplyProps & { options: readon
     <form className="flex flex-col gap-2" onSubmit={submit}>
       {options.map(({ id, label }) => (
         <label key={id} className="flex items-center gap-2 text-sm">
-          <input type="checkbox" name="option" value={id} /> {visible(label)}
+          <input type="checkbox" name="option" value={id} /> {label}
         </label>
       ))}
       <Button type="submit" look="primary" busy={isBusy} className="self-start">
@@ -100,12 +99,12 @@ function PartsReply({ parts, onAnswer, isBusy }: ReplyProps & { parts: readonly 
     <form className="flex flex-col gap-3" onSubmit={submit}>
       {parts.map((part) => (
         <fieldset key={part.id} className="flex flex-col gap-1.5">
-          <legend className="mb-1 text-sm font-medium">{visible(part.title)}</legend>
+          <legend className="mb-1 text-sm font-medium">{part.title}</legend>
           {part.options.map((option) => (
             <label key={option.id} className="flex items-baseline gap-2 text-sm">
               <input type={part.multiple ? "checkbox" : "radio"} name={part.id} value={option.id} />
-              {visible(option.label)}
-              {option.description && <span className="text-muted">{visible(option.description)}</span>}
+              {option.label}
+              {option.description && <span className="text-muted">{option.description}</span>}
             </label>
           ))}
           {(part.text || part.options.length === 0) && <Input name={part.id} aria-label={part.title} />}
@@ -147,13 +146,15 @@ function FormReply({ question, onAnswer, isBusy }: ReplyProps) {
       {Object.entries(properties).map(([name, schema]) => {
         const choices = schema.type === "boolean" ? ["true", "false"] : schema.enum?.map(String);
         return (
-          <Field key={name} label={visible(schema.title ?? name)} {...(schema.description ? { hint: visible(schema.description) } : {})}>
+          <Field key={name} label={schema.title ?? name} {...(schema.description ? { hint: schema.description } : {})}>
             {(ids) =>
               choices ? (
                 <Select name={name} {...ids}>
                   <option value="" />
                   {choices.map((each) => (
-                    <option key={each}>{each}</option>
+                    <option key={each} value={each}>
+                      {each}
+                    </option>
                   ))}
                 </Select>
               ) : (

@@ -4,7 +4,7 @@ import { HIGHLIGHTED_CHARACTERS } from "./highlight";
 import { type Span, afterCarriageReturns, parseAnsi } from "./ansi";
 import { withoutEscapes } from "@runcast/client";
 import { duration } from "../design/format";
-import { visible } from "../inbox/visible";
+import { visible } from "../shown/visible";
 import { groupName } from "./folds";
 import { jsonText } from "./jsonLines";
 import type { FoldMark } from "./lines";

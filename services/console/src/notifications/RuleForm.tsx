@@ -53,7 +53,9 @@ export function RuleForm({ rule, targets, onSave, onRemove }: RuleFormProps) {
             {(ids) => (
               <Select {...ids} name="tz" defaultValue={quiet?.tz ?? ownZone()}>
                 {zones(quiet?.tz).map((zone) => (
-                  <option key={zone}>{zone}</option>
+                  <option key={zone} value={zone}>
+                    {zone}
+                  </option>
                 ))}
               </Select>
             )}

@@ -12,7 +12,6 @@ import { useToast } from "../design/Toasts";
 import { cx } from "../design/classes";
 import { copyText } from "../design/clipboard";
 import { bytes, count } from "../design/format";
-import { visible } from "../inbox/visible";
 import { saveAs } from "../log/save";
 import { client } from "../session/session";
 import { Preview, isText } from "./Preview";
@@ -84,7 +83,7 @@ function StepArtifacts({ step, versions }: { step: string; versions: Artifact[] 
   return (
     <Card>
       <header className="flex flex-wrap items-center gap-2 border-b px-4 py-2.5">
-        <h2 className="text-base font-semibold break-words">{visible(step)}</h2>
+        <h2 className="text-base font-semibold break-words">{step}</h2>
         <Badge tone="accent">v{shown.version}</Badge>
         <span className="min-w-0 text-xs break-words text-muted">
           {shown.filename && <span className="mr-1 font-mono">{shown.filename}</span>}

@@ -4,12 +4,11 @@ import type { ReactNode } from "react";
 import { Card, Section } from "../design/Surface";
 import { useNow } from "../design/Time";
 import { bytes, count, fullTime } from "../design/format";
-import { visible } from "../inbox/visible";
 import type { Schema } from "../session/schemas";
 import { client } from "../session/session";
 import { Json } from "./Json";
 import { Labels } from "./Labels";
-import { agentOf } from "./names";
+import { agentText } from "./names";
 import { Sign } from "./Stepper";
 import { namedSteps, stateOf, stepDuration } from "./steps";
 import { usageText } from "./usage";
@@ -26,7 +25,7 @@ export function Details({ run }: { run: Run }) {
               <code className="font-mono text-xs">{run.id}</code>
             </Row>
             <Row name="Key">{run.key && <code className="font-mono text-xs">{run.key}</code>}</Row>
-            <Row name="Agent">{[agentOf(run), run.agent_name && run.agent_type].filter(Boolean).join(" · ")}</Row>
+            <Row name="Agent">{agentText(run)}</Row>
             <Row name="Phase">{run.phase}</Row>
             <Row name="Attempt">{run.attempt}</Row>
             <Row name="Labels">
@@ -63,7 +62,7 @@ function Steps({ run }: { run: Run }) {
             return (
               <li key={step} className="flex items-center gap-3 border-b py-2 text-sm last:border-0">
                 <Sign state={stateOf(run, step)} number={index + 1} />
-                <span className="min-w-0 flex-1 truncate">{visible(step)}</span>
+                <span className="min-w-0 flex-1 truncate">{step}</span>
                 <span className="nums text-xs text-muted">
                   {[stepDuration(run, step, now), began && fullTime(began)].filter(Boolean).join(" · ")}
                 </span>

@@ -1,6 +1,5 @@
 import type { Run } from "@runcast/client";
 import { Badge } from "../design/Badge";
-import { visible } from "../inbox/visible";
 
 /** A run's labels, each as a small mark. */
 export function Labels({ labels }: { labels: Run["labels"] }) {
@@ -9,7 +8,7 @@ export function Labels({ labels }: { labels: Run["labels"] }) {
   return (
     <span className="flex min-w-0 flex-wrap gap-1">
       {all.map(([name, value]) => (
-        <Badge key={name} className="max-w-48 truncate">{visible(value ? `${name}: ${value}` : name)}</Badge>
+        <Badge key={name} className="max-w-48 truncate">{value ? `${name}: ${value}` : name}</Badge>
       ))}
     </span>
   );

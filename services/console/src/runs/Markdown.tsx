@@ -1,12 +1,13 @@
 import { compiler } from "markdown-to-jsx";
 import { Fragment } from "react";
 import { Outward } from "../design/Outward";
+import { visible } from "../shown/visible";
 
 /** Markdown without raw HTML; pictures become links, for the page loads nothing from elsewhere. */
 export default function Markdown({ text }: { text: string }) {
   return (
     <div className="prose">
-      {compiler(text, {
+      {compiler(visible(text), {
         disableParsingRawHTML: true,
         forceBlock: true,
         wrapper: Fragment,

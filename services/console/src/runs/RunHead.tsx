@@ -4,11 +4,10 @@ import { ChevronRight, GitPullRequest } from "lucide-react";
 import { Outward } from "../design/Outward";
 import { LivenessBadge, StatusBadge } from "../design/Status";
 import { Lasting } from "../design/Time";
-import { visible } from "../inbox/visible";
 import { useMe } from "../session/SessionProvider";
 import { useProject } from "../shell/ProjectScope";
 import { RunActions } from "./RunActions";
-import { agentOf, nameOf } from "./names";
+import { agentOf, agentText, nameOf } from "./names";
 import { usageText } from "./usage";
 
 /** One line: where the run belongs, what it is called, how it stands, what may be done with it. */
@@ -54,7 +53,7 @@ function Facts({ run }: { run: Run }) {
   return (
     <dl className="hidden min-w-0 items-center gap-x-3 overflow-hidden text-xs whitespace-nowrap text-muted lg:flex">
       {agent && (
-        <div className="min-w-0 truncate" title={[agent, run.agent_type].filter(Boolean).join(" · ")}>
+        <div className="min-w-0 truncate" title={agentText(run)}>
           <dt className="sr-only">Agent</dt>
           <dd className="truncate">{agent}</dd>
         </div>
@@ -111,7 +110,7 @@ export function RunError({ run }: { run: Run }) {
       role="alert"
       className="max-h-20 shrink-0 overflow-y-auto bg-bad-soft px-4 py-1.5 font-mono text-xs break-words whitespace-pre-wrap text-bad sm:px-6"
     >
-      {visible(run.error)}
+      {run.error}
       {run.will_retry && "\nIt will be tried again."}
     </pre>
   );

@@ -9,7 +9,6 @@ import { useTitle } from "../design/Page";
 import { wordOf } from "../design/Status";
 import { Rows } from "../design/Surface";
 import { cx } from "../design/classes";
-import { visible } from "../inbox/visible";
 import { LogPanel } from "../log/LogPanel";
 import { usePresence } from "../notifications/presence";
 import { client } from "../session/session";
@@ -128,7 +127,7 @@ function progressText({ progress, status }: Run): string {
   if (!progress || status === "completed") return "";
   const { message, percent, step, total_steps } = progress;
   const share = typeof percent === "number" ? `${percent}%` : step && total_steps ? `${step} of ${total_steps}` : "";
-  return [message && visible(message), share].filter(Boolean).join(" · ");
+  return [message, share].filter(Boolean).join(" · ");
 }
 
 interface TabsProps {

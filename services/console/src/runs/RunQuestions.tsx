@@ -7,7 +7,6 @@ import { useEffect, useState } from "react";
 import { QuestionCard } from "../inbox/QuestionCard";
 import { type Inbox, questionsOf } from "../inbox/useInbox";
 import { useReply } from "../inbox/useReply";
-import { visible } from "../inbox/visible";
 import { useMe } from "../session/SessionProvider";
 import { useWhenLive } from "./useWhenLive";
 
@@ -90,7 +89,7 @@ function Attention({ run }: { run: Run }) {
       <CircleHelp aria-hidden className="shrink-0" />
       <span className="min-w-0 truncate">
         {ATTENTION_WORDS[attention.kind]}
-        {attention.summary && `: ${visible(attention.summary)}`}
+        {attention.summary && `: ${attention.summary}`}
       </span>
     </p>
   );

@@ -4,7 +4,6 @@ import { Hint } from "../design/Hint";
 import { useNow } from "../design/Time";
 import { cx } from "../design/classes";
 import { fullTime } from "../design/format";
-import { visible } from "../inbox/visible";
 import { type StepState, namedSteps, stateOf, stepDuration } from "./steps";
 
 const LOOKS: Record<StepState, string> = {
@@ -32,7 +31,7 @@ export function Stepper({ run }: { run: Run }) {
         const began = run.step_timestamps[step];
         const lasting = stepDuration(run, step, now);
         const isHere = state === "current" || state === "failed";
-        const text = [visible(step), WORDS[state], lasting, began && `since ${fullTime(began)}`].filter(Boolean).join(" · ");
+        const text = [step, WORDS[state], lasting, began && `since ${fullTime(began)}`].filter(Boolean).join(" · ");
         return (
           <li
             key={step}
@@ -48,7 +47,7 @@ export function Stepper({ run }: { run: Run }) {
                     isHere ? "font-medium" : "hidden text-muted xl:inline",
                   )}
                 >
-                  {visible(step)}
+                  {step}
                   {lasting && <span className="nums ml-1 font-normal text-muted">{lasting}</span>}
                 </span>
               </span>

@@ -1,6 +1,6 @@
 import type { Run } from "@runcast/client";
 import { shortId } from "../design/format";
-import { visible } from "../inbox/visible";
+import { visible } from "../shown/visible";
 
 /** What people call a run: its name, its key, or the end of its id. */
 export const nameOf = (run: Pick<Run, "name" | "key" | "id">): string =>
@@ -9,6 +9,10 @@ export const nameOf = (run: Pick<Run, "name" | "key" | "id">): string =>
 /** Who works on a run, as far as it says. */
 export const agentOf = (run: Pick<Run, "agent_name" | "agent_type">): string | null =>
   visible(run.agent_name?.trim() || run.agent_type || "") || null;
+
+/** Who works on a run, and of which type that is. */
+export const agentText = (run: Pick<Run, "agent_name" | "agent_type">): string =>
+  [...new Set([agentOf(run), visible(run.agent_type ?? "")])].filter(Boolean).join(" · ");
 
 /** How far a run is, between 0 and 1, where it says so. */
 export function shareOf(run: Run): number | null {

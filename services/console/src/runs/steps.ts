@@ -1,7 +1,7 @@
 /** Which of a run's steps are worth showing, and how far each is. */
 import { type Run, TERMINAL } from "@runcast/client";
 import { duration } from "../design/format";
-import { visible } from "../inbox/visible";
+import { visible } from "../shown/visible";
 
 export type StepState = "done" | "current" | "failed" | "ahead";
 

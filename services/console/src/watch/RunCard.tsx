@@ -14,7 +14,6 @@ import { LivenessBadge, StatusBadge, toneOf } from "../design/Status";
 import { Lasting } from "../design/Time";
 import { cx } from "../design/classes";
 import { count } from "../design/format";
-import { visible } from "../inbox/visible";
 import { ProgressBar } from "../runs/ProgressBar";
 import { RunLink } from "../runs/RunLink";
 import { agentOf, nameOf, shareOf } from "../runs/names";
@@ -134,8 +133,8 @@ function State({ run, onDismiss }: Pick<RunCardProps, "run" | "onDismiss">) {
 /** What matters most of a run in a line: what it asks, why it failed, what it said last. */
 const textOf = (run: Run, line: Latest | null): string => {
   const told = run.attention?.summary ?? run.error;
-  if (told) return visible(told);
-  return line?.text ?? (run.progress?.message ? visible(run.progress.message) : null) ?? (run.last_line_number > 0 ? "" : "Waiting for the first line…");
+  if (told) return told;
+  return line?.text ?? (run.progress?.message || (run.last_line_number > 0 ? "" : "Waiting for the first line…"));
 };
 
 const linesText = (lines: number): string => `${count(lines)} ${lines === 1 ? "line" : "lines"}`;

@@ -1,3 +1,4 @@
+/** @jsxImportSource react */
 import { useQueryClient } from "@tanstack/react-query";
 import {
   CombinedParts,

@@ -1,3 +1,4 @@
+/** @jsxImportSource react */
 /** A page inside a provider, over a server whose answers the test gives. */
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { Http, RuncastClient } from "@runcast/client";
