@@ -38,7 +38,7 @@ from runcast_server.db import acquire
 from runcast_server.eventlog import frames
 from runcast_server.eventlog.bus import Bus, Head, Keys
 from runcast_server.loops import Loop
-from tests import chained
+from tests import chained, turns
 from tests.integration import ingesting, streams
 from tests.integration.receivers import receiving
 from tests.integration.rest import Rest, serving
@@ -377,34 +377,24 @@ async def test_a_caller_s_odd_key_keeps_no_limit_of_others_from_holding(redis_ur
 async def test_a_body_of_many_entries_lets_others_have_their_turns(
     rest: Rest, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = 0
     seen: list[int] = []
     encode = log_entries.encode
 
     def noting(*given: Any) -> log_entries.Encoded:
-        seen.append(turns)
+        seen.append(counted.number)
         return encode(*given)
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     monkeypatch.setattr(log_entries, "encode", noting)
     await rest.project("p")
     run = await rest.run("p")
     entries = [b'{"message":"x"}'] * 3_000
     body = b"\n".join(entries) if kind == "x-ndjson" else b"[%b]" % b",".join(entries)
-    beside = asyncio.create_task(others())
-    try:
+    async with turns.counted() as counted:
         stored = await rest.admin.post(
             f"/runs/{run}/logs",
             content=body,
             headers={"Content-Type": f"application/{kind}"},
         )
-    finally:
-        beside.cancel()
     assert stored.json()["accepted"] == len(seen) == 3_000
     assert max(Counter(seen).values()) <= upload.TURN_ENTRIES
 

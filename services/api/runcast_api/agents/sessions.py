@@ -9,7 +9,7 @@ from uuid import UUID
 from runcast.agents.identity import resumed_key, session_key
 from runcast.contract import TERMINAL_STATUSES
 from runcast_api.runs import bare, names, runs
-from runcast_api.runs.runs import RunNew, RunPatch
+from runcast_api.runs.schemas import RunNew, RunPatch
 from runcast_server.eventlog.log import Transaction
 
 Json = dict[str, Any]

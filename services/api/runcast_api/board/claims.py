@@ -25,7 +25,7 @@ from runcast_api.http import idempotency_bulk
 from runcast_api.http.fields import Name
 from runcast_api.http.idempotency import Once
 from runcast_api.http.responses import Answer
-from runcast_api.runs.runs import Run
+from runcast_api.runs.schemas import Run
 from runcast_server import runs
 from runcast_server.db import Connection
 from runcast_server.errors import Problem

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from runcast_api.ingest.messages import Message, Refused
 from runcast_api.ingest.run_lookup import Address
-from runcast_api.runs import bare, runs
+from runcast_api.runs import bare, runs, schemas
 from runcast_server.errors import Conflict
 from runcast_server.eventlog.log import Transaction
 
 AGENT_STARTED = "agent:started"
-_FIELDS = tuple(name for name in runs.RunNew.model_fields if name not in ("id", "status"))
+_FIELDS = tuple(name for name in schemas.RunNew.model_fields if name not in ("id", "status"))
 
 
 async def create_run(
@@ -57,7 +57,7 @@ async def fill_bare(
     await bare.fill(transaction, project_id, new)
 
 
-def _made_of(message: Message) -> runs.RunNew:
+def _made_of(message: Message) -> schemas.RunNew:
     """What the run of a message is made of. Raises `Refused`."""
     is_start = message.type == AGENT_STARTED
     given = message.data | message.run if is_start else message.run
@@ -66,7 +66,7 @@ def _made_of(message: Message) -> runs.RunNew:
         members["key"] = message.key
     members |= {"id": message.run_id, "status": "queued" if is_start else "running"}
     try:
-        return runs.RunNew.model_validate(members)
+        return schemas.RunNew.model_validate(members)
     except ValidationError as error:
         raise Refused(f"the run can't be made: {first_complaint(error)}") from error
 

@@ -19,7 +19,7 @@ from runcast_api.ingest.slow_path import Handler, Handlers, RunlessHandler
 from runcast_api.logs import entries
 from runcast_api.questions import questions
 from runcast_api.questions.schemas import QuestionNew
-from runcast_api.runs import metrics, names, progress, runs
+from runcast_api.runs import metrics, names, progress, runs, schemas
 from runcast_api.storage.quotas import Admission, Open
 from runcast_api.usage import requests
 from runcast_api.usage.requests import UsedRequests
@@ -87,7 +87,7 @@ async def update(scope: Scope, run: Run, message: Message) -> None:
     """Any of the members that PATCH takes. Null says something of those in `CLEARED` alone."""
     given = {k: v for k, v in message.data.items() if v is not None or k in CLEARED}
     if "aliases" in given:
-        aliases = _model(runs.RunPatch, {"aliases": given["aliases"]}).aliases or []
+        aliases = _model(schemas.RunPatch, {"aliases": given["aliases"]}).aliases or []
         connection = scope.transaction.connection
         given["aliases"] = await names.of_sessions(connection, run.project_id, aliases, run.id)
     await _change(scope, run, given)
@@ -142,7 +142,7 @@ async def emit_custom(scope: Scope, run: Run, message: Message) -> None:
 
 async def _change(scope: Scope, run: Run, given: dict[str, Any]) -> None:
     await scope.save_runs()
-    await runs.patch(scope.transaction, run.id, _model(runs.RunPatch, given))
+    await runs.patch(scope.transaction, run.id, _model(schemas.RunPatch, given))
 
 
 def _pick(message: Message, *names: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from runcast_api.agents import sessions
 from runcast_api.otlp import silence
 from runcast_api.otlp.said import Named, Service, Session, Target
 from runcast_api.runs import names, runs
-from runcast_api.runs.runs import RunNew
+from runcast_api.runs.schemas import RunNew
 from runcast_server.auth import access
 from runcast_server.errors import NotFound
 from runcast_server.eventlog.log import Transaction

@@ -16,7 +16,7 @@ from runcast_api.otlp.taking import PART, Encoder, commit, use
 from runcast_api.otlp.wire import Refused
 from runcast_api.runs import names, runs
 from runcast_api.runs.annotations import MAX_ALIASES
-from runcast_api.runs.runs import RunNew
+from runcast_api.runs.schemas import RunNew
 from runcast_server.errors import NotFound
 from runcast_server.eventlog.log import EventLog, Transaction
 

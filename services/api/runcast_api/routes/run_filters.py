@@ -16,7 +16,7 @@ from runcast_api.http.moments import MOMENT, Moment
 from runcast_api.runs.annotations import AttentionKind
 from runcast_api.runs.listing import Wanted
 from runcast_api.runs.ordering import Order
-from runcast_api.runs.runs import Liveness
+from runcast_api.runs.schemas import Liveness
 from runcast_server.auth import access
 from runcast_server.auth.access import as_uuid
 from runcast_server.db import Connection

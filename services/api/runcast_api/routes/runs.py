@@ -24,7 +24,7 @@ from runcast_api.runs import demo, listing, progress, runs
 from runcast_api.runs.listing import RunPage, Wanted
 from runcast_api.runs.ordering import Order
 from runcast_api.runs.progress import ProgressNew, ProgressShown, RunStatusReport
-from runcast_api.runs.runs import Heartbeat, Reported, RetryNew, Run, RunNew, RunPatch
+from runcast_api.runs.schemas import Heartbeat, Reported, RetryNew, Run, RunNew, RunPatch
 from runcast_api.usage import totals
 from runcast_api.usage.totals import UsageTotal
 from runcast_server.auth import access, rights

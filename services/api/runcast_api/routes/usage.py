@@ -12,7 +12,7 @@ from runcast_api.dependencies import ApiState, Caller, OnceOnly
 from runcast_api.http.request_body import JsonRoute
 from runcast_api.http.responses import Answer, answer
 from runcast_api.routes.runs import OfProject
-from runcast_api.runs.runs import Run
+from runcast_api.runs.schemas import Run
 from runcast_api.usage import requests, totals
 from runcast_api.usage.requests import UsedRequests
 from runcast_api.usage.totals import Group, UsageReport

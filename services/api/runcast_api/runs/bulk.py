@@ -20,7 +20,7 @@ from runcast_api.http import problems
 from runcast_api.http.fields import NoNul
 from runcast_api.runs import deletion, runs
 from runcast_api.runs.deletion import RunDeleted
-from runcast_api.runs.runs import RunNew, RunPatch
+from runcast_api.runs.schemas import RunNew, RunPatch
 from runcast_server import outages, refusals
 from runcast_server.auth import access, rights
 from runcast_server.auth.access import ProjectAccess

@@ -17,7 +17,7 @@ from runcast_api.http.totals import ESTIMATED
 from runcast_api.logs import like
 from runcast_api.runs.annotations import AttentionKind
 from runcast_api.runs.ordering import NEWEST, Order
-from runcast_api.runs.runs import Liveness, Run
+from runcast_api.runs.schemas import Liveness, Run
 from runcast_server import runs
 from runcast_server.auth.principal import Principal
 from runcast_server.db import Connection

@@ -15,7 +15,7 @@ from runcast_api.ingest.messages import MAX_CUSTOM_BYTES
 from runcast_api.logs.entries import LogEntry
 from runcast_api.projects import ProjectNew
 from runcast_api.runs.progress import ProgressNew
-from runcast_api.runs.runs import RunNew, RunPatch
+from runcast_api.runs.schemas import RunNew, RunPatch
 
 
 class Hostile:

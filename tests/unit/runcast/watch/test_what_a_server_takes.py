@@ -18,7 +18,7 @@ from tests.unit.runcast.watch.worlds import CLAUDE, CLAUDE_KEY, World
 from runcast._recording.run_directory import RunDirectory
 from runcast_api.logs import entries
 from runcast_api.runs.progress import ProgressNew
-from runcast_api.runs.runs import RunNew, RunPatch
+from runcast_api.runs.schemas import RunNew, RunPatch
 
 Json = dict[str, Any]
 EXAMPLES = int(os.environ.get("RUNCAST_FUZZ_CASES", "25"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from uuid import uuid4
 
 import pytest
+from tests import turns
 
 from runcast_api.ingest import line_batch, messages
 from runcast_api.ingest.run_lookup import Address
@@ -19,24 +19,17 @@ pytestmark = pytest.mark.anyio
 async def test_others_have_turns_while_a_batch_is_made_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = 0
     made: Counter[int] = Counter()
     packed: Counter[int] = Counter()
     lines_of, pack = sources.lines_of, segments.pack
 
     def noting(key: sources.SourceKey, batch: sources.Batch) -> segments.Lines:
-        made[turns] += len(batch.texts)
+        made[counted.number] += len(batch.texts)
         return lines_of(key, batch)
 
     def noting_packs(records: bytes) -> tuple[int, bytes]:
-        packed[turns] += records.count(b"\n") + 1
+        packed[counted.number] += records.count(b"\n") + 1
         return pack(records)
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     monkeypatch.setattr(sources, "lines_of", noting)
     monkeypatch.setattr(segments, "pack", noting_packs)
@@ -55,11 +48,8 @@ async def test_others_have_turns_while_a_batch_is_made_ready(
         )
         for number in range(50)
     ]
-    beside = asyncio.create_task(others())
-    try:
+    async with turns.counted() as counted:
         ready = await line_batch.prepare((message, address) for message in given)
-    finally:
-        beside.cancel()
     assert ready is not None
     assert ready.moves.popitem()[1].end_line == 5_001
     assert sum(made.values()) == 5_000
